@@ -1,0 +1,148 @@
+"""The closed set of operations from Secrets to Secrets. Every result carries all labels of what went in."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import TYPE_CHECKING
+
+from agent.values.errors import SecretValueError
+from agent.values.reveal import reveal
+from agent.values.secret import Plain, Sealed, Secret
+from agent.values.tree import Path, Tree, format_path, map_leaves
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Sequence
+
+    from agent.values.tree import Leaf
+
+
+def text(secret: Secret) -> Secret:
+    """The scalar as the text that a string field takes: `true`, `12`, `1.5`; bytes must be UTF-8."""
+    return Secret(_text(secret), *secret.labels)
+
+
+def relabel(secret: Secret, *labels: str) -> Secret:
+    """The same scalar under other labels."""
+    return Secret(reveal(secret), *labels)
+
+
+def concat(parts: Sequence[str | Secret]) -> Secret:
+    """One string of clear and secret parts, in order. At least one part is a Secret."""
+    labels: dict[str, None] = {}
+    for part in parts:
+        if isinstance(part, Secret):
+            labels.update(dict.fromkeys(part.labels))
+    return Secret("".join(part if isinstance(part, str) else _text(part) for part in parts), *labels)
+
+
+def split(secret: Secret, pattern: re.Pattern[str]) -> list[Secret | str]:
+    """A string cut at the matches of `pattern`: what matched comes back in the clear, what stands between stays secret.
+
+    `pattern` must match only what may be shown, such as a reference. A scalar that is no string comes back whole.
+    """
+    value = reveal(secret)
+    if not isinstance(value, str):
+        return [secret]
+    parts: list[Secret | str] = []
+    end = 0
+    for match in pattern.finditer(value):
+        if match.start() > end:
+            parts.append(Secret(value[end : match.start()], *secret.labels))
+        parts.append(match.group())
+        end = match.end()
+    if end < len(value) or not parts:
+        parts.append(Secret(value[end:], *secret.labels))
+    return parts
+
+
+def base64_encode(secret: Secret) -> Secret:
+    """Standard padded base64 of the scalar's text or bytes, as a string: what `v1/Secret` data holds."""
+    value = reveal(secret)
+    raw = value if isinstance(value, bytes) else _text(secret).encode("utf-8", "surrogateescape")
+    return Secret(base64.b64encode(raw).decode(), *secret.labels)
+
+
+def base64_decode(secret: Secret) -> Secret:
+    """The inverse: a string where the bytes are UTF-8, else bytes. Raises SecretValueError for what is not base64."""
+    try:
+        raw = base64.b64decode("".join(_text(secret).split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise SecretValueError(
+            "value is not base64", label=secret.label, hint="remove decode=base64 or store base64"
+        ) from None
+    try:
+        return Secret(raw.decode(), *secret.labels)
+    except UnicodeDecodeError:
+        return Secret(raw, *secret.labels)
+
+
+def json_pointer(secret: Secret, pointer: str) -> Secret:
+    """The value at an RFC 6901 pointer of a JSON text; a map or list comes back as JSON text. Raises SecretValueError."""
+    try:
+        at: object = json.loads(_text(secret))
+    except ValueError:
+        raise SecretValueError("value is not JSON", label=secret.label, hint="a pointer needs a JSON value") from None
+    for raw in pointer.split("/")[1:]:
+        step = raw.replace("~1", "/").replace("~0", "~")
+        if isinstance(at, dict) and step in at:
+            at = at[step]  # pyright: ignore[reportUnknownVariableType]
+        elif isinstance(at, list) and step.isdecimal() and int(step) < len(at):  # pyright: ignore[reportUnknownArgumentType]
+            at = at[int(step)]  # pyright: ignore[reportUnknownVariableType]
+        else:
+            raise SecretValueError("nothing stands at this pointer", label=secret.label, pointer=pointer)
+    if at is None:
+        raise SecretValueError("null stands at this pointer", label=secret.label, pointer=pointer)
+    if isinstance(at, str | int | float):
+        return Secret(at, *secret.labels)
+    return Secret(json.dumps(at, separators=(",", ":"), ensure_ascii=False), *secret.labels)
+
+
+def indent(secret: Secret, spaces: int) -> Secret:
+    """Every line but the first moved right, for a multi-line value inside a text."""
+    return Secret(_text(secret).replace("\n", "\n" + " " * spaces), *secret.labels)
+
+
+def to_json(tree: Tree, *labels: str) -> Secret:
+    """A whole tree, secrets included, as one JSON text."""
+
+    def plain(_: Path, leaf: Leaf) -> Leaf:
+        value = reveal(leaf) if isinstance(leaf, Secret) else leaf
+        return value.decode() if isinstance(value, bytes) else value
+
+    return Secret(json.dumps(map_leaves(tree, plain), ensure_ascii=False), *labels)
+
+
+def from_json(secret: Secret) -> Tree:
+    """The tree of a JSON text with every scalar a Secret labelled `<label>#<path>`. Raises SecretValueError."""
+    try:
+        tree: Tree = json.loads(_text(secret))
+    except ValueError:
+        raise SecretValueError("value is not JSON", label=secret.label) from None
+
+    def wrap(path: Path, leaf: Leaf) -> Leaf:
+        return (
+            None
+            if leaf is None or isinstance(leaf, Secret | Sealed)
+            else Secret(leaf, f"{secret.label}#{format_path(path)}")
+        )
+
+    return map_leaves(tree, wrap)
+
+
+def _text(secret: Secret) -> str:
+    value: Plain = reveal(secret)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            raise SecretValueError(
+                "value is not text", label=secret.label, hint="use it in data of a Secret, which takes bytes"
+            ) from None
+    return json.dumps(value)

@@ -1,0 +1,63 @@
+"""Identities: what an object, a commit and a run are called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NewType
+
+RunId = NewType("RunId", str)
+"""One run of one Application: 16 hex digits, unique to the installation."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ObjectId:
+    """A Kubernetes object's identity. The version is not part of it: `apps/v1` and `apps/v1beta1` name the same Deployment.
+
+    `group` is empty for the core group, `namespace` for a cluster-scoped object.
+    """
+
+    group: str
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """`Deployment.apps shop/web`, `Secret shop/db`, `Namespace shop`: the field's own order, safe to show."""
+        kind = f"{self.kind}.{self.group}" if self.group else self.kind
+        return f"{kind} {self.namespace}/{self.name}" if self.namespace else f"{kind} {self.name}"
+
+    @property
+    def key(self) -> str:
+        """`group/kind/namespace/name`: the form that is stored and authenticated; empty parts stay empty."""
+        return f"{self.group}/{self.kind}/{self.namespace}/{self.name}"
+
+    @classmethod
+    def from_key(cls, key: str) -> ObjectId:
+        """The inverse of `key`. Raises ValueError for anything else."""
+        group, kind, namespace, name = key.split("/")
+        return cls(group, kind, namespace, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A commit as fetched: full hash, the ref that led to it, who wrote it and when (Unix seconds). Texts come from Git: untrusted."""
+
+    commit: str
+    ref: str
+    author: str
+    authored_at: int
+
+    def __str__(self) -> str:
+        return f"{self.ref}@{self.commit[:12]}"
+
+
+@dataclass(frozen=True, slots=True)
+class ApplicationId:
+    """An Application object: `uid` distinguishes it from a later one of the same name."""
+
+    namespace: str
+    name: str
+    uid: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"

@@ -1,0 +1,101 @@
+"""JSON-like trees whose leaves may be Secrets: the shape of a manifest from the parser to the API call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from agent.values.secret import Plain, Sealed, Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+Leaf: TypeAlias = str | int | float | bool | Secret | Sealed | None
+Tree: TypeAlias = "Leaf | dict[str, Tree] | list[Tree]"
+Object: TypeAlias = "dict[str, Tree]"
+Path: TypeAlias = tuple[str | int, ...]
+"""Keys and list indices from the root."""
+
+
+def walk(tree: Tree, path: Path = ()) -> Iterator[tuple[Path, Leaf]]:
+    """Every leaf with its path, depth first, in document order. Empty maps and lists have no leaf."""
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from walk(value, (*path, key))
+    elif isinstance(tree, list):
+        for index, value in enumerate(tree):
+            yield from walk(value, (*path, index))
+    else:
+        yield path, tree
+
+
+def secrets(tree: Tree) -> Iterator[tuple[Path, Secret]]:
+    """The Secret leaves with their paths."""
+    for path, leaf in walk(tree):
+        if isinstance(leaf, Secret):
+            yield path, leaf
+
+
+def map_leaves(tree: Tree, change: Callable[[Path, Leaf], Tree], path: Path = ()) -> Tree:
+    """A new tree of the same shape with every leaf replaced by `change(path, leaf)`."""
+    if isinstance(tree, dict):
+        return {key: map_leaves(value, change, (*path, key)) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [map_leaves(value, change, (*path, index)) for index, value in enumerate(tree)]
+    return change(path, tree)
+
+
+def get(tree: Tree, *path: str | int) -> Tree:
+    """The value at `path`, or None where any step is missing or not of the right shape."""
+    at: Tree = tree
+    for step in path:
+        if isinstance(at, dict) and isinstance(step, str):
+            at = at.get(step)
+        elif isinstance(at, list) and isinstance(step, int) and -len(at) <= step < len(at):
+            at = at[step]
+        else:
+            return None
+    return at
+
+
+def get_object(tree: Tree, *path: str | int) -> Object:
+    """The map at `path`; an empty one where there is none."""
+    found = get(tree, *path)
+    return found if isinstance(found, dict) else {}
+
+
+def get_text(tree: Tree, *path: str | int) -> str:
+    """The clear string at `path`; an empty one where there is none."""
+    found = get(tree, *path)
+    return found if isinstance(found, str) else ""
+
+
+def format_path(path: Path) -> str:
+    """Readable form of a path: `spec.containers[0].image`; keys with dots or brackets are quoted: `data["tls.crt"]`."""
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        elif step and not any(mark in step for mark in '.[]"'):
+            text += f".{step}" if text else step
+        else:
+            text += f'["{step}"]'
+    return text
+
+
+def seal(tree: Tree, label: Callable[[Path], str]) -> Tree:
+    """Wrap every scalar leaf but null into a Secret labelled by its path; leaves that are Secrets already stay."""
+
+    def wrap(path: Path, leaf: Leaf) -> Leaf:
+        return leaf if leaf is None or isinstance(leaf, Secret | Sealed) else Secret(leaf, label(path))
+
+    return map_leaves(tree, wrap)
+
+
+def is_plain(leaf: object) -> bool:
+    """Whether a value is a clear scalar."""
+    return isinstance(leaf, Plain)
+
+
+def freeze_labels(tree: Tree) -> Mapping[str, tuple[str, ...]]:
+    """Path text → labels of every Secret in the tree: where secrets stand, and from where, without a value."""
+    return {format_path(path): secret.labels for path, secret in secrets(tree)}

@@ -1,0 +1,244 @@
+"""`Application`: where manifests come from, what opens their secrets, where they go, and how they are kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
+
+from agent.api import durations, names
+from agent.api.durations import Duration
+from agent.api.fields import Commit, NamespaceName, ObjectName, RefName, RepositoryPath, RepositoryUrl
+from agent.api.model import Model, Problem, invalid, validate
+from agent.values.errors import ManifestError
+from agent.values.ids import ApplicationId
+from agent.values.tree import Object, get, get_object, get_text
+
+LEAST_INTERVAL: Final = 10
+USUAL_INTERVAL: Final = 300
+"""Seconds."""
+
+
+class SecretReference(Model):
+    """A Secret in the Application's own namespace."""
+
+    secret_name: ObjectName
+    """Name of the Secret."""
+
+
+class SourceRevision(Model):
+    """What to deploy of the repository. Exactly one of the three."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "[has(self.branch), has(self.tag), has(self.commit)].filter(given, given).size() == 1",
+                    "message": "give exactly one of branch, tag and commit",
+                }
+            ]
+        }
+    )
+
+    branch: RefName | None = None
+    """A branch. Its newest commit is deployed, and every later one as it appears."""
+    tag: RefName | None = None
+    """A tag, annotated or not. A tag that is moved is followed."""
+    commit: Commit | None = None
+    """A full commit hash, which pins the Application."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if sum(part is not None for part in (self.branch, self.tag, self.commit)) != 1:
+            raise invalid("give exactly one of branch, tag and commit")
+        return self
+
+    @property
+    def ref(self) -> str:
+        """What to ask the server for: `refs/heads/main`, `refs/tags/v1`, or the hash."""
+        if self.branch is not None:
+            return f"refs/heads/{self.branch}"
+        if self.tag is not None:
+            return f"refs/tags/{self.tag}"
+        return self.commit or ""
+
+
+def _distinct(value: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(value)) != len(value):
+        raise invalid("one item stands in this list twice")
+    return value
+
+
+Glob = Annotated[str, Field(min_length=1, max_length=512)]
+
+
+class Source(Model):
+    """A Git repository, and which of its files count."""
+
+    url: RepositoryUrl
+    """HTTPS address of the repository. User and password belong into `credentials`. The operator's file lists the hosts that
+    the agent may talk to, and says whether plain HTTP is taken."""
+    revision: SourceRevision
+    """What to deploy of the repository."""
+    layers: Annotated[
+        tuple[RepositoryPath, ...],
+        Field(min_length=1, max_length=32, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+        AfterValidator(_distinct),
+    ] = (".",)
+    """Folders that are merged in this order: an object of a later layer is merged onto the one with the same identity of an
+    earlier layer, by Kubernetes' rules. `[base, envs/prod]` is a base and its production overlay. Below a layer all
+    `*.yaml`, `*.yml` and `*.json` files count, but for names that begin with a dot."""
+    include: Annotated[
+        tuple[Glob, ...], Field(max_length=64, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+    ] = ()
+    """Globs of paths, relative to the repository, of which a file must match one. `*` stays within a folder, `**` crosses
+    folders. Empty: every file."""
+    exclude: Annotated[
+        tuple[Glob, ...], Field(max_length=64, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+    ] = ()
+    """Globs of paths that do not count, even where `include` names them."""
+    credentials: SecretReference | None = None
+    """A Secret with `username` and `password` for the Git server, and optionally `ca.crt`, the PEM of the authority that
+    signed its certificate."""
+
+
+class Decryption(Model):
+    """What opens this Application's SOPS files."""
+
+    keys: Annotated[
+        tuple[SecretReference, ...], Field(max_length=32, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+    ] = ()
+    """Secrets whose every entry holds age identities (`AGE-SECRET-KEY-1…`) or an armored PGP private key. They open files of
+    this Application only; keys for several namespaces are the operator's to grant."""
+
+
+class Destination(Model):
+    """Where objects go, and as whom."""
+
+    namespace: NamespaceName | None = None
+    """Namespace of objects that name none, and the only one that objects may name. Default: the Application's own. Another
+    one has to be granted in the operator's file."""
+    service_account: ObjectName = names.SERVICE_ACCOUNT
+    """ServiceAccount of the Application's namespace that every request acts as. What it may not do, the Application cannot
+    do. The agent's role lets it act as `signet-applier`; another name needs a rule in the agent's ClusterRole."""
+
+
+class Sync(Model):
+    """How the cluster is brought to the desired state and kept there."""
+
+    mode: Literal["apply", "detect"] = "apply"
+    """`apply` applies commits and heals drift at once. `detect` changes nothing and reports what it would do."""
+    force: bool = True
+    """Whether a field that another field manager owns is taken over. If false, the object fails with the manager's name."""
+
+
+class Secrets(Model):
+    """Where else than in the data of a Secret a secret may stand."""
+
+    allow: Annotated[
+        tuple[Literal["ConfigMap", "Env", "Args"], ...],
+        Field(max_length=3, json_schema_extra={"x-kubernetes-list-type": "set"}),
+        AfterValidator(_distinct),
+    ] = ()
+    """Places that this Application asks for, each of which the operator's file must allow too: data of a `ConfigMap`, the value
+    of a container's `Env` variable, a container's command and `Args`. All are readable by more people than a Secret is;
+    `secretKeyRef` and a volume need none of them."""
+
+
+class ApplicationSpec(Model):
+    """What the user wants."""
+
+    source: Source
+    """A Git repository, and which of its files count."""
+    decryption: Decryption = Decryption()
+    """What opens this Application's SOPS files."""
+    destination: Destination = Destination()
+    """Where objects go, and as whom."""
+    interval: Annotated[
+        Duration,
+        Field(
+            ge=LEAST_INTERVAL,
+            json_schema_extra={
+                "default": durations.render(USUAL_INTERVAL),
+                "x-kubernetes-validations": [
+                    {"rule": "duration(self) >= duration('10s')", "message": "must be 10s or more"}
+                ],
+            },
+        ),
+    ] = USUAL_INTERVAL
+    """How often Git is asked for a new commit, as hours, minutes and seconds: `90s`, `5m`, `1h30m`. At least `10s`. Drift is
+    seen by watches, whatever the interval."""
+    sync: Sync = Sync()
+    """How the cluster is brought to the desired state and kept there."""
+    prune: bool = True
+    """Whether objects that are in no layer any more are deleted. Deletions that look like a mistake (a Namespace, a CRD, a
+    volume, most of the Application) wait for a person's word."""
+    deletion_policy: Literal["orphan", "prune"] = "orphan"
+    """What becomes of the objects when the Application itself is deleted: they stay, or go with it."""
+    suspend: bool = False
+    """Stops everything for this Application: no fetch, no apply, no healing, no pruning."""
+    secrets: Secrets = Secrets()
+    """Where else than in the data of a Secret a secret may stand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """An Application object as the API server gave it. Its `.status` is not part of it: status is never input."""
+
+    id: ApplicationId
+    generation: int
+    resource_version: str
+    annotations: dict[str, str]
+    finalizers: tuple[str, ...]
+    deleting: bool
+    spec: ApplicationSpec
+
+    @property
+    def namespace(self) -> str:
+        """Where its objects go."""
+        return self.spec.destination.namespace or self.id.namespace
+
+    @property
+    def requested_at(self) -> str:
+        """The value of the `requested-at` annotation, free text; empty where there is none."""
+        return self.annotations.get(names.ANNOTATION_REQUESTED_AT, "")
+
+
+def identify(tree: Object) -> ApplicationId:
+    """Who an Application object is, whatever its spec looks like. Raises ManifestError."""
+    if get(tree, "apiVersion") != names.API_VERSION or get(tree, "kind") != names.KIND:
+        raise ManifestError("not an Application of an API version that this agent knows", hint="compare `agent crds`")
+    namespace, name = get_text(tree, "metadata", "namespace"), get_text(tree, "metadata", "name")
+    if not namespace or not name:
+        raise ManifestError("an Application needs a name and a namespace", field="metadata")
+    return ApplicationId(namespace, name, get_text(tree, "metadata", "uid"))
+
+
+def parse(tree: Object) -> Application:
+    """An Application from its API object. Raises ManifestError with the field's path, never with what stands there."""
+    application = identify(tree)
+    generation = get(tree, "metadata", "generation")
+    finalizers = get(tree, "metadata", "finalizers")
+    return Application(
+        id=application,
+        generation=generation if isinstance(generation, int) else 0,
+        resource_version=get_text(tree, "metadata", "resourceVersion"),
+        annotations={
+            name: text for name, text in get_object(tree, "metadata", "annotations").items() if isinstance(text, str)
+        },
+        finalizers=tuple(text for text in finalizers if isinstance(text, str)) if isinstance(finalizers, list) else (),
+        deleting=bool(get_text(tree, "metadata", "deletionTimestamp")),
+        spec=_spec(tree, application),
+    )
+
+
+def _spec(tree: Object, application: ApplicationId) -> ApplicationSpec:
+    try:
+        return validate(ApplicationSpec, get(tree, "spec"))
+    except Problem as problem:
+        field = f"spec.{problem.field}" if problem.field else "spec"
+        error = ManifestError(problem.cause, hint=problem.hint, application=str(application), field=field)
+        if problem.also:
+            error = error.with_facts(also=", ".join(f"spec.{field}" for field in problem.also))
+    raise error

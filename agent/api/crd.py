@@ -1,0 +1,91 @@
+"""The CustomResourceDefinition of `Application`, from the models.
+
+A structural schema has no `$ref`, no `anyOf` with null and no `additionalProperties: false`; what pydantic says by those, it says by
+omission. See KEP-1693 and https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from agent.api import names
+from agent.api.application import ApplicationSpec
+from agent.api.schema import inline
+from agent.api.status import ApplicationStatus
+
+if TYPE_CHECKING:
+    from agent.values.tree import Object, Tree
+
+_COLUMNS: Final[tuple[tuple[str, str, str, int], ...]] = (
+    ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', 0),
+    ("Healthy", "string", '.status.conditions[?(@.type=="Healthy")].status', 0),
+    ("Drifted", "string", '.status.conditions[?(@.type=="Drifted")].status', 1),
+    ("Revision", "string", ".status.revision", 0),
+    ("Message", "string", '.status.conditions[?(@.type=="Ready")].message', 1),
+    ("Age", "date", ".metadata.creationTimestamp", 0),
+)
+
+
+def structural(schema: Tree, *, defaults: bool) -> Tree:
+    """An inlined JSON Schema as Kubernetes takes it. Of a status, the server shall add nothing: no `defaults` there."""
+    if isinstance(schema, list):
+        return [structural(item, defaults=defaults) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    out: Object = {}
+    for key, value in schema.items():
+        if key == "properties" and isinstance(value, dict):
+            out[key] = {name: structural(part, defaults=defaults) for name, part in value.items()}
+        elif key == "const":
+            out["enum"] = [value]
+        elif key == "default":
+            out |= {key: value} if defaults else {}
+        elif not (key == "additionalProperties" and value is False):
+            out[key] = structural(value, defaults=defaults)
+    return out
+
+
+def definition() -> Object:
+    """The whole CustomResourceDefinition object."""
+    version: Object = {
+        "name": names.VERSION,
+        "served": True,
+        "storage": True,
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": [
+            {"name": name, "type": kind, "jsonPath": path, **({"priority": priority} if priority else {})}
+            for name, kind, path, priority in _COLUMNS
+        ],
+        "schema": {
+            "openAPIV3Schema": {
+                "description": "A folder of a Git repository that is kept applied, its secrets sealed until the API call.",
+                "type": "object",
+                "required": ["spec"],
+                "properties": {
+                    "apiVersion": {"type": "string"},
+                    "kind": {"type": "string"},
+                    "metadata": {"type": "object"},
+                    "spec": structural(inline(ApplicationSpec), defaults=True),
+                    "status": structural(inline(ApplicationStatus), defaults=False),
+                },
+            }
+        },
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": names.CRD_NAME},
+        "spec": {
+            "group": names.GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": names.KIND,
+                "listKind": f"{names.KIND}List",
+                "plural": names.PLURAL,
+                "singular": names.SINGULAR,
+                "shortNames": [names.SHORT_NAME],
+                "categories": [names.CATEGORY],
+            },
+            "versions": [version],
+        },
+    }

@@ -1,0 +1,124 @@
+"""Types of fields that several models share: Kubernetes names, paths in a repository, URLs."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, StringConstraints
+from pydantic.json_schema import WithJsonSchema
+
+from agent.api.model import invalid
+
+_LABEL: Final = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+_SUBDOMAIN: Final = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
+
+NamespaceName = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=_LABEL)]
+"""RFC 1123 label."""
+ObjectName = Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=_SUBDOMAIN)]
+"""RFC 1123 subdomain."""
+NamePattern = Annotated[
+    str, StringConstraints(min_length=1, max_length=253, pattern=r"^[a-z0-9*]([a-z0-9.*-]*[a-z0-9*])?$")
+]
+"""A name in which `*` stands for any run of characters."""
+
+
+def _repository_path(value: str) -> str:
+    if value.startswith("/") or "\\" in value or not value.isprintable():
+        raise invalid("must be a relative path of the repository")
+    parts = [part for part in value.split("/") if part not in {"", "."}]
+    if ".." in parts:
+        raise invalid("must not leave the repository by ..")
+    return "/".join(parts) or "."
+
+
+RepositoryPath = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=512),
+    AfterValidator(_repository_path),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 512,
+            "pattern": r"^[^/\\][^\\]*$",
+            "x-kubernetes-validations": [
+                {"rule": r"!self.matches('(^|/)\\.\\.(/|$)')", "message": "must not leave the repository by .."}
+            ],
+        }
+    ),
+]
+"""A folder below the repository's root, normalised: `./base/` is `base`, the root is `.`."""
+
+
+def _ref_name(value: str) -> str:
+    if any(bad in value for bad in ("..", "//", "/.")) or value.endswith(("/", ".", ".lock")):
+        raise invalid("not a name that git takes for a branch or tag")
+    return value
+
+
+RefName = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=244, pattern=r"^[\p{L}\p{N}_][\p{L}\p{N}_./@+#=,-]*$"),
+    AfterValidator(_ref_name),
+]
+"""A branch or tag without `refs/heads/`; a subset of git-check-ref-format(1)."""
+
+Commit = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")]
+"""A full commit hash."""
+
+Host = Annotated[
+    str,
+    StringConstraints(
+        min_length=1, max_length=259, pattern=r"^(\[[0-9a-f:]+\]|[a-z0-9]([a-z0-9.-]*[a-z0-9])?)(:[0-9]{1,5})?$"
+    ),
+]
+"""`host` or `host:port`, lower case."""
+
+RepositoryUrl = Annotated[
+    str,
+    StringConstraints(
+        min_length=8,
+        max_length=2048,
+        pattern=r"^https?://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?)(:[0-9]{1,5})?(/[A-Za-z0-9._~!$&'()*+,;=:@/%-]*)?$",
+    ),
+]
+"""HTTPS without user, password, query or fragment."""
+
+StoreAddress = Annotated[
+    str,
+    StringConstraints(
+        min_length=8,
+        max_length=512,
+        pattern=r"^https?://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?)(:[0-9]{1,5})?/?$",
+    ),
+]
+
+
+def _file_path(value: str) -> str:
+    if not value.startswith("/") or not value.isprintable() or ".." in value.split("/"):
+        raise invalid("must be an absolute path without ..")
+    return value
+
+
+FilePath = Annotated[
+    str,
+    StringConstraints(min_length=2, max_length=1024),
+    AfterValidator(_file_path),
+    WithJsonSchema({"type": "string", "minLength": 2, "maxLength": 1024, "pattern": "^/"}),
+]
+"""An absolute path in the agent's container."""
+
+
+def name_matches(pattern: str, name: str) -> bool:
+    """Whether `name` fits a NamePattern: `*` is any run of characters, everything else is itself."""
+    return re.fullmatch(".*".join(re.escape(part) for part in pattern.split("*")), name) is not None
+
+
+def path_matches(pattern: str, path: str) -> bool:
+    """Whether a store's path fits: segment by segment, `*` within one, a final `**` for anything below."""
+    wanted, given = pattern.strip("/").split("/"), path.strip("/").split("/")
+    if wanted[-1] == "**":
+        wanted = wanted[:-1]
+        given = given[: len(wanted)] if len(given) > len(wanted) else []
+    return len(wanted) == len(given) and all(name_matches(one, other) for one, other in zip(wanted, given, strict=True))

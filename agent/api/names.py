@@ -1,0 +1,24 @@
+"""The names by which Kubernetes knows us. Labels and annotations of *managed objects* are in `manifests.ownership`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+GROUP: Final = "signet-gitops.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+KIND: Final = "Application"
+PLURAL: Final = "applications"
+SINGULAR: Final = "application"
+SHORT_NAME: Final = "sgapp"
+CATEGORY: Final = "signet"
+CRD_NAME: Final = f"{PLURAL}.{GROUP}"
+
+ANNOTATION_REQUESTED_AT: Final = f"{GROUP}/requested-at"
+"""On an Application: a new value asks for one reconciliation now."""
+ANNOTATION_CONFIRM_PRUNE: Final = f"{GROUP}/confirm-prune"
+"""On an Application: names the revision whose guarded deletions a person has agreed to."""
+
+AGENT_NAMESPACE: Final = "signet-system"
+SERVICE_ACCOUNT: Final = "signet-applier"
+"""The ServiceAccount that an Application acts as, unless it names another."""

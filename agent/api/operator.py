@@ -1,0 +1,250 @@
+"""The operator's file: what the agent may reach, and whom it serves. One YAML file, mounted from a Secret.
+
+Everything that Git or a tenant could abuse is granted here and nowhere else: addresses, tokens, roles, keys, namespaces. What is
+not listed is refused.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from agent.api.fields import (
+    FilePath,
+    Host,
+    NamePattern,
+    NamespaceName,
+    ObjectName,
+    RepositoryUrl,
+    StoreAddress,
+    name_matches,
+    path_matches,
+)
+from agent.api.model import Model, Problem, invalid, validate
+from agent.values.errors import ConfigError
+
+if TYPE_CHECKING:
+    from agent.values.tree import Tree
+
+Seconds = Annotated[int, Field(ge=1, le=3600)]
+MIB = 1024 * 1024
+
+
+class GitSettings(Model):
+    """Which Git servers the agent talks to."""
+
+    allowed_hosts: tuple[Host, ...] = ()
+    """Hosts that `spec.source.url` may name, as `git.example.com` or `git.example.com:8443`. Without a port, the default port
+    of the scheme is meant. Empty: none."""
+    allow_http: bool = False
+    """Whether plain HTTP is taken. Everybody on the way then reads the password and changes the manifests."""
+    ca_file: FilePath | None = None
+    """PEM file of authorities to trust instead of the system's. An Application's `ca.crt` goes before it."""
+    timeout_seconds: Seconds = 60
+    """Total time that one command of Git may take."""
+
+
+class KubernetesLogin(Model):
+    """Login to Vault by the agent's ServiceAccount token, read anew at each login."""
+
+    role: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_.-]+$")]
+    """Role of the auth method."""
+    mount: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$")] = (
+        "kubernetes"
+    )
+    """Where the auth method is mounted, without `auth/`."""
+    audience: Annotated[str, Field(min_length=1, max_length=256)] = "vault"
+    """Audience of the token. The projected volume of `deploy/` asks for the same one."""
+    token_file: FilePath = "/var/run/secrets/signet/vault/token"
+    """The projected token."""
+
+
+class StoreAuth(Model):
+    """How the agent proves itself to a store. Exactly one."""
+
+    token_file: FilePath | None = None
+    """File that holds a token; read anew when the store refuses it."""
+    kubernetes: KubernetesLogin | None = None
+    """Login by the agent's ServiceAccount token."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.token_file is None) == (self.kubernetes is None):
+            raise invalid("give exactly one of tokenFile and kubernetes")
+        return self
+
+
+StorePath = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^/%\\\s][^%\\\s]*$")]
+
+
+class Store(Model):
+    """A Vault or OpenBao server that references and SOPS files may name."""
+
+    address: StoreAddress
+    """`https://vault.example.com:8200`. A SOPS file's `vault_address` opens with this store only if it is the same text."""
+    namespace: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    """Namespace of Vault Enterprise or OpenBao (`X-Vault-Namespace`)."""
+    ca_file: FilePath | None = None
+    """PEM file of authorities to trust instead of the system's."""
+    auth: StoreAuth
+    """How the agent proves itself."""
+    allowed_paths: tuple[StorePath, ...]
+    """Paths, the mount first, that references may read: `secret/shop/**`, `secret/*/db`. `*` stays within a segment, a final
+    `**` is everything below. For SOPS keys the path is `<engine>/keys/<key>`, as in `transit/keys/shop`."""
+    allowed_namespaces: tuple[NamePattern, ...]
+    """Namespaces whose Applications may use this store; `*` stands for any run of characters."""
+
+    def serves(self, namespace: str) -> bool:
+        """Whether Applications of `namespace` may use this store."""
+        return any(name_matches(pattern, namespace) for pattern in self.allowed_namespaces)
+
+    def allows(self, path: str) -> bool:
+        """Whether references may read `path` (`<mount>/<path>`)."""
+        return any(path_matches(pattern, path) for pattern in self.allowed_paths)
+
+
+class KeyGrant(Model):
+    """Decryption keys that several namespaces share."""
+
+    path: FilePath
+    """File, or folder of files, with age identities or armored PGP private keys."""
+    namespaces: Annotated[tuple[NamePattern, ...], Field(min_length=1)]
+    """Namespaces whose Applications these keys serve."""
+    repositories: Annotated[tuple[RepositoryUrl, ...], Field(min_length=1)]
+    """Repositories whose files these keys open, as `spec.source.url` writes them. Both must fit: else a tenant reads another's
+    secret by committing its ciphertext."""
+
+    def serves(self, namespace: str, repository: str) -> bool:
+        """Whether these keys open files of `repository` for an Application of `namespace`."""
+        wanted = _plain_url(repository)
+        return any(name_matches(pattern, namespace) for pattern in self.namespaces) and any(
+            _plain_url(url) == wanted for url in self.repositories
+        )
+
+
+class CustomField(Model):
+    """A field of a custom resource that takes secrets."""
+
+    group: ObjectName
+    """API group."""
+    kind: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Z][A-Za-z0-9]*$")]
+    """Kind."""
+    path: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^(spec|data|stringData)([.\[].*)?$")]
+    """The field: `spec.password`, `spec.users[*].password`."""
+
+
+class Sinks(Model):
+    """Where secrets may stand besides the data of a Secret. The first three need `spec.secrets.allow` of the Application too."""
+
+    config_maps: bool = False
+    """Data of a ConfigMap."""
+    env: bool = False
+    """Values of containers' environment variables."""
+    args: bool = False
+    """Containers' commands and arguments."""
+    custom_resources: tuple[CustomField, ...] = ()
+    """Fields of custom resources."""
+
+
+class DestinationGrant(Model):
+    """Lets Applications reach further than their own namespace."""
+
+    application_namespace: NamespaceName
+    """Namespace of the Applications that this serves."""
+    application_name: NamePattern = "*"
+    """Which of its Applications."""
+    namespaces: tuple[NamePattern, ...] = ()
+    """Further namespaces that `spec.destination.namespace` may name."""
+    identity: Literal["serviceAccount", "agent"] = "serviceAccount"
+    """`serviceAccount` acts as the Application's ServiceAccount, which needs a RoleBinding there. `agent` acts as the agent
+    itself: whoever may write the Application or its repository then has the agent's rights."""
+
+    def serves(self, namespace: str, name: str) -> bool:
+        """Whether this grant is for the Application."""
+        return namespace == self.application_namespace and name_matches(self.application_name, name)
+
+
+class AuditSettings(Model):
+    """The audit trail. It always goes to standard output too."""
+
+    file: FilePath | None = None
+    """File to append to, on a volume that outlives the agent."""
+    required: bool = True
+    """Whether a record that cannot be written stops applying."""
+    stdout: bool = True
+    """Whether every record is a line of standard output too."""
+
+
+class Limits(Model):
+    """What the agent takes at most. Each breach is an error that names the file."""
+
+    file_bytes: Annotated[int, Field(ge=1024, le=64 * MIB)] = 5 * MIB
+    """One file."""
+    repository_bytes: Annotated[int, Field(ge=MIB)] = 512 * MIB
+    """One repository's mirror."""
+    objects: Annotated[int, Field(ge=1, le=500_000)] = 50_000
+    """Objects of one Application."""
+    yaml_depth: Annotated[int, Field(ge=8, le=10_000)] = 1_000
+    """Nesting of one document."""
+    request_seconds: Seconds = 30
+    """Total time of one request to the API server or a store, watches aside."""
+
+
+class OperatorSettings(Model):
+    """The operator's file."""
+
+    git: GitSettings = GitSettings()
+    """Which Git servers the agent talks to."""
+    stores: dict[
+        Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")], Store
+    ] = Field(default_factory=dict[str, Store])
+    """Vault and OpenBao servers, by the name that references use: `vault://<name>/…`."""
+    keys: tuple[KeyGrant, ...] = ()
+    """Decryption keys that several namespaces share. Keys of one namespace are named by its Applications instead."""
+    sinks: Sinks = Sinks()
+    """Where secrets may stand besides the data of a Secret."""
+    destinations: tuple[DestinationGrant, ...] = ()
+    """Lets Applications reach further than their own namespace."""
+    audit: AuditSettings = AuditSettings()
+    """The audit trail."""
+    limits: Limits = Limits()
+    """What the agent takes at most."""
+    probe_interval_seconds: Annotated[int, Field(ge=5, le=86_400)] = 30
+    """How often stores are asked whether a secret has a new version."""
+
+    def destination_identity(
+        self, application_namespace: str, name: str, target_namespace: str
+    ) -> Literal["serviceAccount", "agent"] | None:
+        """As whom the Application may deploy into `target_namespace`; None where it may not. Its own namespace needs no grant."""
+        identity: Literal["serviceAccount", "agent"] | None = None
+        if target_namespace == application_namespace:
+            identity = "serviceAccount"
+        for grant in self.destinations:
+            if not grant.serves(application_namespace, name):
+                continue
+            reaches = target_namespace == application_namespace or any(
+                name_matches(pattern, target_namespace) for pattern in grant.namespaces
+            )
+            if reaches and grant.identity == "agent":
+                return "agent"
+            if reaches:
+                identity = "serviceAccount"
+        return identity
+
+
+def parse(tree: Tree, *, file: str = "") -> OperatorSettings:
+    """Settings from the file's tree; an empty file (None) gives the defaults. Raises ConfigError with the field's path only."""
+    try:
+        return validate(OperatorSettings, {} if tree is None else tree)
+    except Problem as problem:
+        error = ConfigError(problem.cause, hint=problem.hint, field=problem.field)
+        if file:
+            error.with_facts(file=file)
+        if problem.also:
+            error.with_facts(also=", ".join(problem.also))
+    raise error
+
+
+def _plain_url(url: str) -> str:
+    return url.rstrip("/").removesuffix(".git")

@@ -1,0 +1,140 @@
+"""`Application.status`: what the agent reports. It is written, never read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self, cast
+
+from pydantic import Field
+
+from agent.api.model import Model
+from agent.values.errors import escape
+
+if TYPE_CHECKING:
+    from agent.values.errors import AgentError
+    from agent.values.tree import Object
+
+Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+"""RFC 3339: see `durations.timestamp`."""
+
+LONGEST_TEXT: Final = 512
+"""Characters of a text in the status; what is longer is cut, with an ellipsis."""
+
+ConditionType = Literal["Ready", "Reconciling", "Stalled", "Healthy", "Drifted"]
+
+
+class Condition(Model):
+    """One aspect of the Application's state, as `metav1.Condition`, so that `kubectl wait --for=condition=Ready` works."""
+
+    type: ConditionType
+    """`Ready`: the revision is applied in full. `Reconciling`: a sync is running or will be retried. `Stalled`: it fails until
+    somebody changes something. `Healthy`: every object is. `Drifted`: live objects differ from the revision."""
+    status: Literal["True", "False", "Unknown"]
+    """Whether it is so."""
+    reason: str
+    """One word in CamelCase: the class of the error, or what succeeded."""
+    message: str = ""
+    """For people. Holds no text of Git, of a server or of a secret that was not escaped or known to be safe."""
+    last_transition_time: Timestamp
+    """When `status` last changed."""
+    observed_generation: int = 0
+    """The `metadata.generation` that this was judged by."""
+
+
+class Counts(Model):
+    """Objects, by what became of them in the last sync."""
+
+    total: int = 0
+    """Objects of the revision."""
+    applied: int = 0
+    """Created or changed."""
+    unchanged: int = 0
+    """Needed nothing."""
+    held: int = 0
+    """Waiting for a secret, a file or another object; their last version stays."""
+    failed: int = 0
+    """Refused by the API server, or in conflict with another owner."""
+    drifted: int = 0
+    """Live objects that differ from the revision now."""
+    pruned: int = 0
+    """Deleted, because no layer holds them any more."""
+
+
+class Failure(Model):
+    """One thing that went wrong, and what to do."""
+
+    object: str = ""
+    """`Deployment.apps shop/web`."""
+    file: str = ""
+    """Path in the repository, with line and column where they are known."""
+    field: str = ""
+    """Path of the field."""
+    reason: str
+    """The class of the error, as in conditions, events and metrics."""
+    message: str
+    """The cause."""
+    hint: str = ""
+    """What to do."""
+
+    @classmethod
+    def of(cls, error: AgentError, *, object: str = "", file: str = "") -> Self:  # noqa: A002  # the field's name
+        """What an error tells, with its facts escaped and cut. `object` and `file` serve where the error names none."""
+        facts = {name: escape(str(fact)) for name, fact in error.facts.items()}
+        place = ":".join(facts.pop(name) for name in ("file", "line", "column") if name in facts)
+        shown, field = facts.pop("object", "") or object, facts.pop("field", "")
+        rest = ", ".join(f"{name} {fact}" for name, fact in facts.items())
+        return cls(
+            object=cut(shown),
+            file=cut(place or escape(file)),
+            field=cut(field),
+            reason=error.reason,
+            message=cut(f"{error.message} ({rest})" if rest else error.message),
+            hint=error.hint,
+        )
+
+
+class SyncRecord(Model):
+    """One sync that ended."""
+
+    revision: str
+    """`main@1f0c3b2a9d4e`."""
+    started_at: Timestamp
+    """When it began."""
+    finished_at: Timestamp
+    """When it ended."""
+    result: Literal["succeeded", "partial", "failed"]
+    """`partial`: some objects are held or failed, the others are applied."""
+    cause: str
+    """What started it: `git`, `secret`, `live`, `spec`, `interval`, `request`, `start`, joined by `+`."""
+
+
+class ApplicationStatus(Model):
+    """What the agent reports. At most 32 KiB: the list of failures is cut to fit, and the counts are not."""
+
+    observed_generation: int = 0
+    """The `metadata.generation` that was last handled."""
+    revision: str | None = None
+    """The commit that is applied: `main@1f0c3b2a9d4e`. A commit that touches no file of the layers leaves it."""
+    checked_revision: str | None = None
+    """The newest commit that was looked at, where it is another."""
+    conditions: Annotated[
+        tuple[Condition, ...],
+        Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
+    ] = ()
+    """Ready, Reconciling, Stalled, Healthy and Drifted."""
+    counts: Counts = Counts()
+    """Objects, by what became of them."""
+    failures: Annotated[tuple[Failure, ...], Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})] = ()
+    """What is wrong now, the most telling first."""
+    history: Annotated[tuple[SyncRecord, ...], Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})] = ()
+    """The last ten syncs, newest first."""
+    last_handled_requested_at: str | None = None
+    """The `signet-gitops.dev/requested-at` annotation that was last handled."""
+
+    def tree(self) -> Object:
+        """As the API takes it: camelCase, without what is not set."""
+        return cast("Object", self.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
+def cut(text: str, longest: int = LONGEST_TEXT) -> str:
+    """`text`, at most `longest` characters of it."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"

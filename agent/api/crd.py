@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import yaml
+
 from agent.api import names
 from agent.api.application import ApplicationSpec
 from agent.api.schema import inline
@@ -89,3 +91,8 @@ def definition() -> Object:
             "versions": [version],
         },
     }
+
+
+def text() -> str:
+    """The definition as YAML."""
+    return yaml.safe_dump(definition(), sort_keys=False, allow_unicode=True, width=120)

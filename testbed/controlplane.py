@@ -1,0 +1,232 @@
+"""A Kubernetes control plane on loopback: etcd, kube-apiserver, kube-controller-manager, and kwok for nodes and pod status.
+
+There is no scheduler: an admission policy puts every pod on the one node, and kwok takes it to Ready. Nothing runs in a pod.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from testbed import binaries
+from testbed.certificates import Authority, new_key, private_key_pem, public_key_pem
+from testbed.cluster import Cluster
+from testbed.processes import Supervisor, free_port, wait_until
+from testbed.requests import request
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from testbed.processes import Process
+
+PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "kwok")
+"""What a control plane needs to be built."""
+
+NODE = "node-0"
+_STAGES = Path(__file__).with_name("stages.yaml")
+_CAPACITY = {"cpu": "4096", "memory": "64Ti", "pods": "100000"}
+_NODE_OBJECT = {
+    "apiVersion": "v1",
+    "kind": "Node",
+    "metadata": {"name": NODE, "labels": {"kubernetes.io/hostname": NODE, "kubernetes.io/os": "linux"}},
+}
+_SCHEDULING = {
+    "apiVersion": "admissionregistration.k8s.io/v1",
+    "kind": "MutatingAdmissionPolicy",
+    "metadata": {"name": "testbed-scheduling"},
+    "spec": {
+        "matchConstraints": {
+            "resourceRules": [
+                {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+            ]
+        },
+        "matchConditions": [{"name": "unscheduled", "expression": "!has(object.spec.nodeName)"}],
+        "reinvocationPolicy": "Never",
+        "mutations": [
+            {
+                "patchType": "ApplyConfiguration",
+                "applyConfiguration": {"expression": f'Object{{spec: Object.spec{{nodeName: "{NODE}"}}}}'},
+            }
+        ],
+    },
+}
+_SCHEDULING_BINDING = {
+    "apiVersion": "admissionregistration.k8s.io/v1",
+    "kind": "MutatingAdmissionPolicyBinding",
+    "metadata": {"name": "testbed-scheduling"},
+    "spec": {"policyName": "testbed-scheduling"},
+}
+_PROBE_POD = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "probe"},
+    "spec": {"containers": [{"name": "probe", "image": "probe"}]},
+}
+
+
+class ControlPlane(Cluster):
+    """A control plane of our own. A context manager; `folder` (a temporary one by default) holds state, logs and keys."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._supervisor: Supervisor = Supervisor(folder, grace=0)
+        self._authority: Authority = Authority.create("signet testbed kubernetes")
+        self._port: int = free_port()
+        self._apiserver: Process | None = None
+        self._apiserver_command: list[str] = []
+        super().__init__(
+            f"https://127.0.0.1:{self._port}", self._authority.pem, secrets.token_hex(16), self._supervisor.folder
+        )
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start everything and return when pods would run: about ten seconds. Raises ProcessError, BuildError."""
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End every process and forget the state. Harmless twice."""
+        self._supervisor.stop()
+
+    def start_apiserver(self) -> None:
+        """On the same port, over the same data. Returns when it is ready and would run pods."""
+        self._run_apiserver()
+        _ = wait_until(self._runs_pods, 60, "pods are admitted and scheduled")
+
+    def stop_apiserver(self) -> None:
+        """Connections are refused from then on; etcd and the controllers stay up."""
+        _ = self.apiserver.stop(grace=1)
+
+    def pause_apiserver(self) -> None:
+        """It accepts connections and answers nothing: how a network that drops packets looks."""
+        self.apiserver.pause()
+
+    def resume_apiserver(self) -> None:
+        self.apiserver.resume()
+
+    @property
+    def apiserver(self) -> Process:
+        assert self._apiserver is not None
+        return self._apiserver
+
+    @contextlib.contextmanager
+    def apiserver_away(self) -> Generator[None]:
+        """Within it the API server is stopped."""
+        self.stop_apiserver()
+        try:
+            yield
+        finally:
+            self.start_apiserver()
+
+    @contextlib.contextmanager
+    def apiserver_paused(self) -> Generator[None]:
+        """Within it the API server does not answer."""
+        self.pause_apiserver()
+        try:
+            yield
+        finally:
+            self.resume_apiserver()
+
+    def _start(self) -> None:
+        paths = binaries.build(PROGRAMS)
+        etcd = self._start_etcd(paths["etcd"])
+        self._apiserver_command = self._apiserver_arguments(paths["kube-apiserver"], etcd)
+        self._run_apiserver()
+        _ = self.apply(_SCHEDULING)
+        _ = self.apply(_SCHEDULING_BINDING)
+        admin = self.kubeconfig(self.folder / "admin.kubeconfig")
+        _ = self._supervisor.start(
+            "kube-controller-manager",
+            [
+                paths["kube-controller-manager"],
+                f"--kubeconfig={admin}",
+                "--leader-elect=false",
+                "--secure-port=0",
+                "--controllers=*,-node-lifecycle-controller",
+                f"--service-account-private-key-file={self.folder / 'service-account.key'}",
+                f"--root-ca-file={self.ca_file}",
+                "--kube-api-qps=500",
+                "--kube-api-burst=1000",
+            ],
+        )
+        kwok = [paths["kwok"], f"--kubeconfig={admin}", f"--config={_STAGES}", "--manage-all-nodes"]
+        _ = self._supervisor.start("kwok", kwok, env={"HOME": str(self.folder)})
+        _ = self.apply(_NODE_OBJECT)
+        status = {"status": {"capacity": _CAPACITY, "allocatable": _CAPACITY}}
+        _ = self.merge(f"/api/v1/nodes/{NODE}/status", status)
+        _ = wait_until(self._runs_pods, 60, "pods are admitted and scheduled")
+
+    def _run_apiserver(self) -> None:
+        self._apiserver = self._supervisor.start("kube-apiserver", self._apiserver_command)
+        self._apiserver.wait_ready(lambda: _ok(self, "/readyz"), 90)
+
+    def _start_etcd(self, program: Path) -> str:
+        client, peer = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+        command = [
+            program,
+            f"--data-dir={self.folder / 'etcd'}",
+            f"--listen-client-urls={client}",
+            f"--advertise-client-urls={client}",
+            f"--listen-peer-urls={peer}",
+            f"--initial-advertise-peer-urls={peer}",
+            f"--initial-cluster=default={peer}",
+            "--unsafe-no-fsync",
+            "--log-level=warn",
+        ]
+
+        def ready() -> bool:
+            with contextlib.suppress(OSError):
+                return request("GET", f"{client}/readyz", timeout=2)[0] == 200
+            return False
+
+        self._supervisor.start("etcd", command).wait_ready(ready)
+        return client
+
+    def _apiserver_arguments(self, program: Path, etcd: str) -> list[str]:
+        certificate, key = self._authority.issue(self.folder, "apiserver", "127.0.0.1", "localhost")
+        account_key = new_key()
+        private = {
+            "service-account.key": private_key_pem(account_key),
+            "service-account.pub": public_key_pem(account_key),
+            "tokens.csv": f'{self.admin_token},testbed-admin,testbed-admin,"system:masters"\n',
+        }
+        for name, text in private.items():
+            (self.folder / name).touch(mode=0o600)
+            _ = (self.folder / name).write_text(text)
+        return [
+            str(program),
+            f"--etcd-servers={etcd}",
+            "--bind-address=127.0.0.1",
+            f"--secure-port={self._port}",
+            f"--tls-cert-file={certificate}",
+            f"--tls-private-key-file={key}",
+            "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+            f"--service-account-key-file={self.folder / 'service-account.pub'}",
+            f"--service-account-signing-key-file={self.folder / 'service-account.key'}",
+            f"--token-auth-file={self.folder / 'tokens.csv'}",
+            "--authorization-mode=RBAC",
+            "--service-cluster-ip-range=10.96.0.0/12",
+            "--endpoint-reconciler-type=none",
+            "--allow-privileged=true",
+        ]
+
+    def _runs_pods(self) -> bool:
+        """Whether the service account controller and the admission policy are in force."""
+        status, answer = self.request("POST", "/api/v1/namespaces/default/pods?dryRun=All", _PROBE_POD)
+        return status == 201 and answer["spec"].get("nodeName") == NODE
+
+
+def _ok(cluster: Cluster, path: str) -> bool:
+    with contextlib.suppress(OSError):
+        return cluster.request("GET", path)[0] == 200
+    return False

@@ -1,0 +1,251 @@
+"""Child processes that never outlive their parent, free ports, and waiting for readiness.
+
+Every process runs in a session of its own, so that Ctrl-C reaches the parent alone, which ends the children in order. A guard
+process holds the other end of a pipe: when the parent is gone without having done so (SIGKILL, SIGTERM), the guard ends them.
+A parent-death signal would do less: it fires when the *thread* that started a child ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Self, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping, Sequence
+
+T = TypeVar("T")
+
+_GUARD = """
+import os, signal, sys, time
+groups = set()
+for line in sys.stdin:
+    sign, group = line[0], int(line[1:])
+    groups.add(group) if sign == "+" else groups.discard(group)
+def send(number):
+    for group in list(groups):
+        try:
+            os.killpg(group, number)
+        except OSError:
+            groups.discard(group)
+send(signal.SIGCONT)
+send(signal.SIGTERM)
+end = time.monotonic() + 5
+while groups and time.monotonic() < end:
+    time.sleep(0.05)
+    send(0)
+send(signal.SIGKILL)
+"""
+
+
+class ProcessError(RuntimeError):
+    """A process ended, or did not do what was waited for. The text holds the end of its log."""
+
+
+class NotReadyError(ProcessError):
+    """What was waited for did not come in time."""
+
+
+def free_port() -> int:
+    """A loopback TCP port that nothing listens on, below the range that the kernel gives to outgoing connections.
+
+    A server may therefore stop and start again on the same port without losing it to a client socket.
+    """
+    for _ in range(200):
+        port = random.randrange(20_000, 32_000)  # noqa: S311
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise NotReadyError("no free port between 20000 and 32000")
+
+
+def wait_until(check: Callable[[], T], seconds: float, what: str, interval: float = 0.05) -> T:
+    """The first truthy result of `check`. Raises NotReadyError after `seconds`."""
+    end = time.monotonic() + seconds
+    while True:
+        if result := check():
+            return result
+        if time.monotonic() > end:
+            raise NotReadyError(f"{what}: not after {seconds:g} s")
+        time.sleep(interval)
+
+
+class Process:
+    """A child process with its log file. Made by `Supervisor.start`."""
+
+    def __init__(self, name: str, popen: subprocess.Popen[bytes], log: Path, ended: Callable[[int], None]) -> None:
+        self.name: str = name
+        self.log: Path = log
+        self._popen: subprocess.Popen[bytes] = popen
+        self._ended: Callable[[int], None] = ended
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """None while it runs; negative: the signal that ended it."""
+        return self._popen.poll()
+
+    @property
+    def alive(self) -> bool:
+        return self.returncode is None
+
+    def signal(self, number: int) -> None:
+        """To the whole process group."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+
+    def pause(self) -> None:
+        """Stop it where it stands: connections stay open and nothing is answered."""
+        self.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self.signal(signal.SIGCONT)
+
+    def wait(self, seconds: float) -> int:
+        """Its exit code. Raises NotReadyError where it still runs after `seconds`."""
+        try:
+            code = self._popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise NotReadyError(f"{self.name}: still runs after {seconds:g} s\n{self.tail()}") from None
+        self._ended(self.pid)
+        return code
+
+    def stop(self, grace: float = 10.0) -> int:
+        """SIGTERM, then SIGKILL after `grace` seconds; what is left of the group ends too. Gives the exit code."""
+        if self.alive and grace > 0:
+            self.signal(signal.SIGCONT)
+            self.signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._popen.wait(grace)
+        return self.kill()
+
+    def kill(self) -> int:
+        """SIGKILL to the group. Gives the exit code."""
+        self.signal(signal.SIGKILL)
+        return self.wait(10)
+
+    def tail(self, lines: int = 20) -> str:
+        """The end of its log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def wait_ready(self, check: Callable[[], object], seconds: float = 30.0) -> None:
+        """Until `check` is truthy. Raises ProcessError where the process ends before, NotReadyError where time does."""
+
+        def ready() -> bool:
+            if not self.alive:
+                raise ProcessError(f"{self.name}: ended with {self.returncode} before it was ready\n{self.tail()}")
+            return bool(check())
+
+        try:
+            _ = wait_until(ready, seconds, f"{self.name}: ready")
+        except NotReadyError as error:
+            raise NotReadyError(f"{error}\n{self.tail()}") from None
+
+
+class Supervisor:
+    """Starts processes and ends them all, newest first. A context manager; safe from several threads.
+
+    `folder` holds logs and state; without one it is a temporary folder (0700) that goes when the supervisor stops, unless `keep`.
+    `grace` is how many seconds each process has to end by itself when the supervisor stops.
+    """
+
+    def __init__(self, folder: Path | None = None, *, keep: bool = False, grace: float = 10.0) -> None:
+        self._own_folder: bool = folder is None and not keep
+        self._grace: float = grace
+        if folder is None:
+            folder = Path(tempfile.mkdtemp(prefix="signet-testbed-"))
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder: Path = folder
+        self.processes: list[Process] = []
+        self._lock: threading.Lock = threading.Lock()
+        self._guard: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(
+        self,
+        name: str,
+        argv: Sequence[str | Path],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        stdout: IO[bytes] | None = None,
+    ) -> Process:
+        """Run `argv`; standard error, and standard output where no `stdout` is given, go to `<folder>/<name>.log`.
+
+        A process of the same name that has ended makes room; its log is continued.
+        """
+        log = self.folder / f"{name}.log"
+        with self._lock, log.open("ab") as output:
+            self.processes = [each for each in self.processes if each.alive]
+            popen = subprocess.Popen(
+                [str(part) for part in argv],
+                stdin=subprocess.DEVNULL,
+                stdout=stdout or output,
+                stderr=output,
+                env=None if env is None else dict(env),
+                cwd=cwd,
+                start_new_session=True,
+            )
+            self._tell_guard(f"+{popen.pid}")
+            process = Process(name, popen, log, self._forget)
+            self.processes.append(process)
+        return process
+
+    def stop(self) -> None:
+        """End every process, newest first, and the guard; remove the folder where it is temporary. Harmless twice."""
+        for process in reversed(self.processes):
+            _ = process.stop(self._grace)
+        with self._lock:
+            self.processes = []
+            if self._guard is not None:
+                assert self._guard.stdin is not None
+                self._guard.stdin.close()
+                _ = self._guard.wait(10)
+                self._guard = None
+        if self._own_folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _forget(self, pid: int) -> None:
+        with self._lock:
+            self._tell_guard(f"-{pid}")
+
+    def _tell_guard(self, line: str) -> None:
+        if self._guard is None:
+            self._guard = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", _GUARD], stdin=subprocess.PIPE, start_new_session=True
+            )
+        assert self._guard.stdin is not None
+        _ = self._guard.stdin.write(f"{line}\n".encode())
+        self._guard.stdin.flush()
+
+
+@contextlib.contextmanager
+def terminated_as_interrupt() -> Generator[None]:
+    """Within it SIGTERM ends the main thread as Ctrl-C does, so that context managers close. Main thread only."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        _ = signal.signal(signal.SIGTERM, before)

@@ -6,6 +6,7 @@
     │   ├── SopsError             exit codes as the sops command's
     │   │   ├── SopsFormatError       metadata or a value is malformed                      2
     │   │   ├── SopsKeyTypeError      a key that is not a string                           23
+    │   │   ├── SopsEncryptError      a value that the format cannot hold                  23
     │   │   ├── MacMismatchError      the file was altered after it was encrypted          51
     │   │   ├── SopsDecryptError      a value or the MAC does not open                     25
     │   │   ├── DataKeyError          no key opens the data key                           128
@@ -115,6 +116,10 @@ class SopsFormatError(SopsError):
 
 
 class SopsKeyTypeError(SopsError):
+    exit_code = 23
+
+
+class SopsEncryptError(SopsError):
     exit_code = 23
 
 

@@ -1,0 +1,137 @@
+"""The values of a file: `ENC[AES256_GCM,data:…,iv:…,tag:…,type:…]`, bound to the keys that lead to them.
+
+Formats as github.com/getsops/sops `aes/cipher.go` and `ToBytes` in `sops.go`. The one module of this room that reads a Secret: the
+data key.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from agent.values.errors import DataKeyError, SopsDecryptError, SopsFormatError
+from agent.values.reveal import reveal
+from agent.yaml import numbers, timestamps
+from agent.yaml.nodes import Comment, Timestamp
+
+if TYPE_CHECKING:
+    from agent.values.secret import Secret
+
+Text: TypeAlias = str | int | float | bool | Timestamp | Comment
+"""What can be encrypted. A `str` may hold bytes that are not UTF-8, as surrogate escapes."""
+
+DATA_KEY_SIZE = 32
+IV_SIZE = 32
+TAG_SIZE = 16
+
+_FORM = re.compile(r"ENC\[AES256_GCM,data:(.+),iv:(.+),tag:(.+),type:(.+)\]")
+_INT = re.compile(r"[+-]?[0-9]{1,40}")
+_FLOAT = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?(inf|infinity)|nan", re.IGNORECASE)
+_BOOLS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(
+    ("0", "f", "F", "FALSE", "false", "False"), False
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Encrypted:
+    """A value's parts, decoded. `data` ends with the tag."""
+
+    data: bytes
+    iv: bytes
+    type: str
+
+
+def parse(text: str) -> Encrypted | None:
+    """The parts of an encrypted value, or None for any other text. What follows the bracket is ignored, as by sops."""
+    found = _FORM.match(text)
+    if found is None:
+        return None
+    data, iv, tag, kind = found.groups()
+    try:
+        return Encrypted(_decode(data) + _decode(tag), _decode(iv), kind)
+    except ValueError:
+        return None
+
+
+def _decode(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
+
+
+def plain_bytes(value: Text) -> bytes:
+    """What is encrypted, and what the MAC covers. Confidential."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape")
+    if isinstance(value, bool):
+        return b"True" if value else b"False"
+    if isinstance(value, int):
+        return b"%d" % value
+    if isinstance(value, float):
+        return numbers.decimal_text(value).encode()
+    return value.text.encode("utf-8", "surrogateescape")
+
+
+def type_of(value: Text) -> str:
+    """`str`, `int`, `float`, `bool`, `time` or `comment`."""
+    if isinstance(value, Timestamp):
+        return "time"
+    if isinstance(value, Comment):
+        return "comment"
+    return type(value).__name__
+
+
+class Cipher:
+    """Opens and makes values with one data key."""
+
+    def __init__(self, data_key: Secret) -> None:
+        """Raises DataKeyError for what is not 32 bytes."""
+        key = reveal(data_key)
+        if not isinstance(key, bytes) or len(key) != DATA_KEY_SIZE:
+            raise DataKeyError("a data key is 32 bytes", key=data_key.label)
+        self._gcm = AESGCM(key)
+
+    def open(self, value: Encrypted, aad: str) -> Text:
+        """The value, whose `aad` must be what it was made with. Raises SopsDecryptError, SopsFormatError."""
+        try:
+            raw = self._gcm.decrypt(value.iv, value.data, aad.encode("utf-8", "surrogateescape"))
+        except InvalidTag:
+            raise SopsDecryptError(
+                "value does not open with the file's data key", hint="it was altered, moved, or belongs to another file"
+            ) from None
+        except ValueError:
+            raise SopsFormatError("value has an iv of a size that cannot be used") from None
+        return _typed(raw.decode("utf-8", "surrogateescape"), value.type)
+
+    def seal(self, value: Text, aad: str, iv: bytes) -> str:
+        """The encrypted form; empty text stays empty."""
+        if value == "" or (isinstance(value, Comment) and not value.text):
+            return ""
+        out = self._gcm.encrypt(iv, plain_bytes(value), aad.encode("utf-8", "surrogateescape"))
+        data, tag = _encode(out[:-TAG_SIZE]), _encode(out[-TAG_SIZE:])
+        return f"ENC[AES256_GCM,data:{data},iv:{_encode(iv)},tag:{tag},type:{type_of(value)}]"
+
+
+def _encode(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _typed(text: str, kind: str) -> Text:
+    match kind:
+        case "str" | "bytes":
+            return text
+        case "comment":
+            return Comment(text)
+        case "bool" if text in _BOOLS:
+            return _BOOLS[text]
+        case "int" if _INT.fullmatch(text) and -(1 << 63) <= int(text) < 1 << 63:
+            return int(text)
+        case "float" if _FLOAT.fullmatch(text):
+            return float(text)
+        case "time" if (time := timestamps.parse_rfc3339(text)) is not None:
+            return time
+        case _:
+            raise SopsDecryptError("value is not of the type that it is labelled with")

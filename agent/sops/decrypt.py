@@ -1,0 +1,128 @@
+"""A whole file opened at once, comments and all: what the command line shows and edits.
+
+The agent does not come here: it keeps files sealed (`agent.sops.sealed`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from agent.sops import cipher, mac, stores
+from agent.sops.cipher import Cipher
+from agent.sops.selection import Selected
+from agent.sops.walk import rewrite
+from agent.values.errors import SopsDecryptError, SopsError, SopsFormatError
+from agent.yaml.nodes import Comment
+
+if TYPE_CHECKING:
+    from agent.sops.metadata import Metadata
+    from agent.sops.stores import Store
+    from agent.sops.walk import Place, Scalar
+    from agent.values.secret import Secret
+    from agent.yaml.nodes import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class EncryptedFile:
+    """A file as read: its documents without their `sops` entries. Clear text and ciphertext only."""
+
+    file: str
+    documents: tuple[Mapping, ...]
+    metadata: Metadata
+
+
+@dataclass(slots=True)
+class Ivs:
+    """The iv of every value that was opened: the same value in the same place is encrypted to the same text again.
+
+    Reusing one is safe for an equal value alone, which is what the key holds; so it never leaves the process.
+    """
+
+    known: dict[tuple[str, bytes, str], bytes] = field(default_factory=dict[tuple[str, bytes, str], bytes], repr=False)
+
+    def keep(self, value: cipher.Text, aad: str, iv: bytes) -> None:
+        if len(iv) == cipher.IV_SIZE:
+            self.known[cipher.type_of(value), cipher.plain_bytes(value), aad] = iv
+
+    def find(self, value: cipher.Text, aad: str) -> bytes | None:
+        return self.known.get((cipher.type_of(value), cipher.plain_bytes(value), aad))
+
+
+@dataclass(frozen=True, slots=True)
+class PlainFile:
+    """A file in the clear. `documents` are confidential."""
+
+    file: str
+    documents: tuple[Mapping, ...] = field(repr=False)
+    metadata: Metadata
+    ivs: Ivs
+
+
+def read(data: bytes, *, file: str, store: Store) -> EncryptedFile:
+    """Parse an encrypted file. Raises YamlError, LimitError, SopsFormatError."""
+    documents, metadata = stores.split(store.parse(data, file=file), file=file)
+    if metadata is None:
+        raise SopsFormatError("the file has no sops metadata", hint="it is not encrypted", file=file)
+    return EncryptedFile(file, tuple(documents), metadata)
+
+
+def decrypt(encrypted: EncryptedFile, data_key: Secret, *, ignore_mac: bool = False) -> PlainFile:
+    """Open every value, then verify the MAC. Raises SopsDecryptError, SopsFormatError, MacMismatchError."""
+    opener = Cipher(data_key)
+    metadata = encrypted.metadata
+    computed = mac.Mac(only_encrypted=metadata.selection.mac_only_encrypted)
+    visitor = _Opener(opener, computed, Ivs(), encrypted.file)
+    selected = Selected(metadata.selection)
+    documents = tuple(rewrite(each, selected, visitor, file=encrypted.file) for each in encrypted.documents)
+    if not ignore_mac:
+        mac.verify(computed.text(), metadata, opener, file=encrypted.file)
+    return PlainFile(encrypted.file, documents, metadata, visitor.ivs)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opener:
+    cipher: Cipher
+    mac: mac.Mac
+    ivs: Ivs
+    file: str
+
+    def value(self, value: Scalar, place: Place) -> Scalar | Comment:
+        opened: cipher.Text = value
+        if place.encrypted and value != "":
+            parts = encrypted_value(value, place, file=self.file)
+            try:
+                opened = self.cipher.open(parts, place.aad)
+            except SopsError as error:
+                raise error.with_facts(file=self.file, field=place.field) from None
+            self.ivs.keep(opened, place.aad, parts.iv)
+        if not isinstance(opened, Comment):
+            self.mac.add(cipher.plain_bytes(opened), encrypted=place.encrypted)
+        return opened
+
+    def comment(self, comment: Comment, place: Place) -> Comment | str:
+        parts = cipher.parse(comment.text) if place.encrypted else None
+        if parts is None:
+            return comment
+        try:
+            opened = self.cipher.open(parts, place.aad)
+        except SopsError:
+            # Somebody may have written a comment into an encrypted file by hand, even one that looks like this.
+            return comment
+        if not isinstance(opened, Comment):
+            return comment
+        self.ivs.keep(opened, place.aad, parts.iv)
+        return Comment(opened.text, comment.inline)
+
+
+def encrypted_value(value: object, place: Place, *, file: str) -> cipher.Encrypted:
+    """The parts of what must be an encrypted value. Raises SopsDecryptError."""
+    parts = cipher.parse(value) if isinstance(value, str) else None
+    if parts is None:
+        raise SopsDecryptError(
+            "value is not encrypted, though the file's rule says so",
+            hint="it was written by hand; decrypt, edit and encrypt through sops",
+            file=file,
+            field=place.field,
+        )
+    return parts

@@ -1,0 +1,62 @@
+"""The MAC of a file: SHA-512 over every value in file order, encrypted with the data key and bound to `lastmodified`.
+
+It is what makes a file one piece: without it, values could be removed, reordered or swapped between files of one data key, and clear
+values edited. It is verified before anything of a file is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import TYPE_CHECKING
+
+from agent.sops import cipher
+from agent.values.errors import MacMismatchError, SopsError
+
+if TYPE_CHECKING:
+    from agent.sops.cipher import Cipher
+    from agent.sops.metadata import Metadata
+
+_ONLY_ENCRYPTED = hashlib.sha256(b"sops").digest()
+"""Seeds the hash where clear values are left out, so that the two ways never give the same MAC."""
+
+
+class Mac:
+    """The running hash over the values of all documents."""
+
+    def __init__(self, *, only_encrypted: bool) -> None:
+        self._only_encrypted = only_encrypted
+        self._hash = hashlib.sha512(_ONLY_ENCRYPTED if only_encrypted else b"")
+
+    def add(self, value: bytes, *, encrypted: bool) -> None:
+        """The next value's bytes (`cipher.plain_bytes`). Comments and nulls are not fed."""
+        if encrypted or not self._only_encrypted:
+            self._hash.update(value)
+
+    def text(self) -> str:
+        """Uppercase hex."""
+        return self._hash.hexdigest().upper()
+
+
+def verify(computed: str, metadata: Metadata, opener: Cipher, *, file: str) -> None:
+    """Raises MacMismatchError where the file's MAC is missing, does not open, or is not the one computed."""
+    stored = cipher.parse(metadata.mac)
+    if not metadata.mac:
+        raise MacMismatchError("the file has no MAC", hint="restore it from the commit that sops wrote", file=file)
+    try:
+        opened = None if stored is None else opener.open(stored, metadata.lastmodified)
+    except SopsError:
+        opened = None
+    if not isinstance(opened, str):
+        raise MacMismatchError(
+            "the file's MAC does not open", hint="mac, lastmodified or the keys were edited by hand", file=file
+        )
+    if not hmac.compare_digest(opened.encode("utf-8", "surrogateescape"), computed.encode()):
+        raise MacMismatchError(
+            "the file was altered after it was encrypted", hint="restore it, or edit it through sops", file=file
+        )
+
+
+def seal(computed: str, opener: Cipher, *, lastmodified: str, iv: bytes) -> str:
+    """The MAC as the metadata holds it."""
+    return opener.seal(computed, lastmodified, iv)

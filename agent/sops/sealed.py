@@ -1,0 +1,218 @@
+"""A SOPS file as the agent takes it: manifests whose encrypted leaves stay sealed, and the one step that opens them all.
+
+Merging layers needs no plaintext, so `open_file` needs no key. `unseal` verifies the MAC over the file as committed before it gives
+out anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+from agent.sops import cipher, mac, meaning, stores
+from agent.sops.cipher import Cipher
+from agent.sops.decrypt import encrypted_value
+from agent.sops.selection import Selected
+from agent.sops.walk import rewrite
+from agent.values.errors import SopsError, SopsFormatError, YamlError
+from agent.values.secret import Plain, Sealed, Secret
+from agent.yaml.nodes import Comment, Mapping, Sequence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agent.sops.keys import WrappedKey
+    from agent.sops.metadata import Metadata
+    from agent.sops.walk import Place, Scalar
+    from agent.values.tree import Object, Path
+    from agent.yaml.limits import Limits
+    from agent.yaml.nodes import Value
+
+_MARKER = b"ENC[AES256_GCM,"
+_ENTRY = re.compile(rb"""sops["']?[ \t]*:""")
+_SURE = re.compile(rb"""^["']?sops["']?[ \t]*:|\A\s*\{""", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """The bytes that a clear value adds to the MAC."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """An encrypted value, and the leaf that it opens as. An encrypted comment among a list's items has no leaf."""
+
+    value: cipher.Encrypted
+    aad: str
+    field: str
+    leaf: Sealed | None
+
+
+Leaf: TypeAlias = Clear | Opaque
+
+
+@dataclass(frozen=True, slots=True)
+class SealedFile:
+    """A parsed SOPS file.
+
+    `documents` are manifests (documents with nothing in them are left out) and `lines` where each starts, 1-based. Encrypted leaves are
+    Sealed, whose `id` is unique to file, document, path and ciphertext.
+    """
+
+    file: str
+    documents: tuple[Object, ...]
+    lines: tuple[int, ...]
+    metadata: Metadata
+    leaves: tuple[Leaf, ...] = field(repr=False)
+
+    @property
+    def wrapped_keys(self) -> tuple[WrappedKey, ...]:
+        """The data key, wrapped for each recipient: any of them is enough."""
+        return self.metadata.keys
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of all Sealed leaves, in file order."""
+        return tuple(leaf.leaf.id for leaf in self.leaves if isinstance(leaf, Opaque) and leaf.leaf is not None)
+
+
+def is_encrypted_text(text: str) -> bool:
+    """Whether a text is an encrypted value."""
+    return text.startswith("ENC[AES256_GCM,") and cipher.parse(text) is not None
+
+
+def open_file(data: bytes, *, file: str, limits: Limits | None = None) -> SealedFile | None:
+    """The file sealed, or None where it is no SOPS file.
+
+    Raises YamlError, LimitError, SopsFormatError, SopsKeyTypeError, SopsDecryptError. A file with encrypted values and no metadata is an
+    error, not a plain file: somebody cut the metadata out.
+    """
+    if _MARKER not in data and _ENTRY.search(data) is None:
+        return None
+    store = stores.Store.JSON if file.endswith(".json") else stores.Store.YAML
+    try:
+        documents = store.parse(data, file=file, limits=limits)
+    except YamlError:
+        if _SURE.search(data) is None:
+            # Only the words of one; plain manifests follow another dialect, which is asked next.
+            return None
+        raise
+    bare, metadata = stores.split(documents, file=file)
+    if metadata is None:
+        for document in documents:
+            _refuse_stripped(document, file)
+        return None
+    selected = Selected(metadata.selection)
+    found: list[Object] = []
+    lines: list[int] = []
+    leaves: list[Leaf] = []
+    for index, document in enumerate(bare):
+        visitor = _Sealer(file, index, metadata.selection.mac_only_encrypted, leaves)
+        left = rewrite(document, selected, visitor, file=file)
+        tree = meaning.tree(left, visitor.sealed, file=file)
+        if tree:
+            found.append(tree)
+            lines.append(next((entry.line for entry in left.entries()), 0))
+    return SealedFile(file, tuple(found), tuple(lines), metadata, tuple(leaves))
+
+
+def unseal(sealed: SealedFile, data_key: Secret) -> dict[str, Secret]:
+    """Every Sealed leaf's id with its Secret, labelled as the leaf is.
+
+    Raises MacMismatchError, SopsDecryptError, SopsFormatError or DataKeyError, and then gives out nothing. Times are their text, and
+    text that is not UTF-8 is bytes.
+    """
+    opener = Cipher(data_key)
+    computed = mac.Mac(only_encrypted=sealed.metadata.selection.mac_only_encrypted)
+    opened: dict[str, Secret] = {}
+    for leaf in sealed.leaves:
+        if isinstance(leaf, Clear):
+            computed.add(leaf.data, encrypted=False)
+            continue
+        try:
+            value = opener.open(leaf.value, leaf.aad)
+        except SopsError as error:
+            raise error.with_facts(file=sealed.file, field=leaf.field) from None
+        if isinstance(value, Comment):
+            continue
+        computed.add(cipher.plain_bytes(value), encrypted=True)
+        if leaf.leaf is not None:
+            opened[leaf.leaf.id] = Secret(_plain(value, sealed.file, leaf.field), leaf.leaf.label)
+    mac.verify(computed.text(), sealed.metadata, opener, file=sealed.file)
+    return opened
+
+
+def _plain(value: Scalar, file: str, place: str) -> Plain:
+    found = meaning.scalar(value)
+    if found is None:
+        raise SopsFormatError("value is a number that JSON does not have", file=file, field=place)
+    if isinstance(found, str) and not found.isascii():
+        raw = found.encode("utf-8", "surrogateescape")
+        try:
+            raw.decode()
+        except UnicodeDecodeError:
+            return raw
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Sealer:
+    file: str
+    index: int
+    only_encrypted: bool
+    leaves: list[Leaf]
+    sealed: dict[Path, Sealed] = field(default_factory=dict["Path", Sealed])
+
+    def value(self, value: Scalar, place: Place) -> Scalar | Comment:
+        if not place.encrypted:
+            if not self.only_encrypted:
+                self.leaves.append(Clear(cipher.plain_bytes(value)))
+            return value
+        if value == "":
+            return value
+        parts = encrypted_value(value, place, file=self.file)
+        in_list = isinstance(place.path[-1], int)
+        if parts.type == "comment":
+            if not in_list:
+                raise SopsFormatError("a comment stands where a value belongs", file=self.file, field=place.field)
+            self.leaves.append(Opaque(parts, place.aad, place.field, None))
+            return Comment("")
+        leaf = Sealed(self._id(place, str(value)), f"sops:{self.file}#{place.field}", parts.type)
+        self.leaves.append(Opaque(parts, place.aad, place.field, leaf))
+        self.sealed[place.path] = leaf
+        return value
+
+    def comment(self, comment: Comment, place: Place) -> Comment | str:
+        del place
+        return comment
+
+    def _id(self, place: Place, text: str) -> str:
+        parts = [part.encode("utf-8", "surrogateescape") for part in (self.file, str(self.index), place.field, text)]
+        return hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).hexdigest()[:32]
+
+
+def _refuse_stripped(document: Mapping, file: str) -> None:
+    for line, value in _texts(document, 0):
+        if is_encrypted_text(value):
+            raise SopsFormatError(
+                "an encrypted value in a file without sops metadata",
+                hint="restore the sops entry of the file",
+                file=file,
+                line=line,
+            )
+
+
+def _texts(node: Value, line: int) -> Iterator[tuple[int, str]]:
+    if isinstance(node, Mapping):
+        for entry in node.entries():
+            yield from _texts(entry.value, entry.line)
+    elif isinstance(node, Sequence):
+        for item in node.items:
+            if not isinstance(item, Comment):
+                yield from _texts(item, line)
+    elif isinstance(node, str):
+        yield line, node

@@ -1,0 +1,126 @@
+"""What we know of the built-in kinds without a schema: their groups, where their pods stand, which lists merge by key.
+
+The keys are the `patchMergeKey` and `listMapKey` markers of k8s.io/api. A custom resource has none of these: its lists are values.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agent.values.tree import Object, Path, Tree
+
+GROUPS = frozenset(
+    {
+        "",
+        "admissionregistration.k8s.io",
+        "apiextensions.k8s.io",
+        "apiregistration.k8s.io",
+        "apps",
+        "authentication.k8s.io",
+        "authorization.k8s.io",
+        "autoscaling",
+        "batch",
+        "certificates.k8s.io",
+        "coordination.k8s.io",
+        "discovery.k8s.io",
+        "events.k8s.io",
+        "extensions",
+        "flowcontrol.apiserver.k8s.io",
+        "internal.apiserver.k8s.io",
+        "networking.k8s.io",
+        "node.k8s.io",
+        "policy",
+        "rbac.authorization.k8s.io",
+        "resource.k8s.io",
+        "scheduling.k8s.io",
+        "storage.k8s.io",
+        "storagemigration.k8s.io",
+    }
+)
+
+_POD_TEMPLATES: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("", "Pod"): (),
+    ("", "PodTemplate"): ("template",),
+    ("", "ReplicationController"): ("spec", "template"),
+    ("apps", "DaemonSet"): ("spec", "template"),
+    ("apps", "Deployment"): ("spec", "template"),
+    ("apps", "ReplicaSet"): ("spec", "template"),
+    ("apps", "StatefulSet"): ("spec", "template"),
+    ("batch", "CronJob"): ("spec", "jobTemplate", "spec", "template"),
+    ("batch", "Job"): ("spec", "template"),
+}
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+"""The annotation in which client-side kubectl keeps a copy of what it applied, secrets included."""
+
+CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
+
+_CONTAINER_LISTS: Mapping[str, tuple[str, ...]] = {
+    "env": ("name",),
+    "ports": ("containerPort", "protocol"),
+    "volumeDevices": ("devicePath",),
+    "volumeMounts": ("mountPath",),
+}
+
+_POD_LISTS: Mapping[tuple[str, ...], tuple[str, ...]] = {
+    ("volumes",): ("name",),
+    ("imagePullSecrets",): ("name",),
+    ("hostAliases",): ("ip",),
+    ("topologySpreadConstraints",): ("topologyKey", "whenUnsatisfiable"),
+    ("resourceClaims",): ("name",),
+    ("schedulingGates",): ("name",),
+    **{(containers,): ("name",) for containers in CONTAINERS},
+    **{(containers, "*", field): keys for containers in CONTAINERS for field, keys in _CONTAINER_LISTS.items()},
+}
+
+_KIND_LISTS: Mapping[tuple[str, str], Mapping[tuple[str, ...], tuple[str, ...]]] = {
+    ("", "Service"): {("spec", "ports"): ("port", "protocol")},
+    ("", "ServiceAccount"): {("secrets",): ("name",), ("imagePullSecrets",): ("name",)},
+    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): {("webhooks",): ("name",)},
+    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): {("webhooks",): ("name",)},
+}
+
+_ANY_LISTS: Mapping[tuple[str, ...], tuple[str, ...]] = {
+    ("metadata", "ownerReferences"): ("uid",),
+    ("status", "conditions"): ("type",),
+}
+
+_KEY_DEFAULTS: Mapping[str, str] = {"protocol": "TCP"}
+
+
+def group_of(api_version: str) -> str:
+    """`apps` of `apps/v1`, empty for the core group."""
+    return api_version.rpartition("/")[0]
+
+
+def is_core_secret(tree: Object) -> bool:
+    """Whether an object is a `v1/Secret`."""
+    return tree.get("apiVersion") == "v1" and tree.get("kind") == "Secret"
+
+
+def pod_template(group: str, kind: str) -> tuple[str, ...] | None:
+    """The path of the pod template (`metadata` and `spec` stand below it), or None. For a Pod it is the object itself."""
+    return _POD_TEMPLATES.get((group, kind))
+
+
+def list_keys(group: str, kind: str, path: Path) -> tuple[str, ...] | None:
+    """The fields that identify an item of the list at `path`, or None where a list is one value."""
+    if group not in GROUPS:
+        return None
+    shape = tuple("*" if isinstance(step, int) else step for step in path)
+    if shape in _ANY_LISTS:
+        return _ANY_LISTS[shape]
+    template = pod_template(group, kind)
+    if template is not None:
+        spec = (*template, "spec")
+        if shape[: len(spec)] == spec:
+            return _POD_LISTS.get(shape[len(spec) :])
+    return _KIND_LISTS.get((group, kind), {}).get(shape)
+
+
+def item_key(item: Object, keys: tuple[str, ...]) -> tuple[Tree, ...]:
+    """The values of an item's key fields, defaults filled in; None where one is missing."""
+    return tuple(item.get(key, _KEY_DEFAULTS.get(key)) for key in keys)

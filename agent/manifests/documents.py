@@ -1,0 +1,271 @@
+"""Files of a commit → documents: what is declared where, each with its line, before anything is merged or opened.
+
+A file that does not parse is a FileFailure. A document that parses but cannot be applied keeps its place, with its error: whoever
+merges holds that object and no other. `parse_file` depends on nothing but the file, so callers may keep its result by blob.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from agent.manifests.builtin import group_of
+from agent.sops import sealed as sops
+from agent.values.errors import AgentError, LimitError, ManifestError, UnsupportedManifestError
+from agent.values.secret import Sealed
+from agent.values.tree import format_path, get, walk
+from agent.yaml import manifests as yaml
+from agent.yaml.limits import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from agent.values.tree import Object, Tree
+
+Claim: TypeAlias = tuple[str, str, str, str]
+"""Group, kind, namespace as written (empty where it is left to a default) and name."""
+
+MAX_DEPTH = 200
+"""Levels of nesting that an object may have; the deepest schemas in use need about forty."""
+
+_LIMITS = Limits()
+
+CIPHERTEXT = "ENC[AES256_GCM,"
+
+# Without such a key no value opens: what is left of a ciphertext holds its own object, not the file.
+_SOPS_KEY = re.compile(rb"""(?:^|[{,])\s*["']?sops["']?\s*:""", re.MULTILINE)
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.:@-]{0,251}[A-Za-z0-9])?")
+_NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_KIND = re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}")
+_API_VERSION = re.compile(r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+
+_RENDERER_FILES = frozenset({"kustomization.yaml", "kustomization.yml", "Kustomization", "Chart.yaml"})
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A blob of a commit below a layer. `path` is relative to the repository, `layer` counts from 0."""
+
+    path: str
+    blob: str
+    data: bytes
+    layer: int
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One object as one file declares it. `sealed`: it comes from a SOPS file. `error`: why it cannot be applied."""
+
+    file: str
+    line: int
+    layer: int
+    tree: Object
+    sealed: bool
+    error: AgentError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileFailure:
+    """A file that gives no documents, and the identities that its clear text names nevertheless."""
+
+    file: str
+    layer: int
+    error: AgentError
+    claims: frozenset[Claim] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedFile:
+    """What one file gives. `failure` set: no documents."""
+
+    documents: tuple[Document, ...] = ()
+    sealed: sops.SealedFile | None = None
+    failure: FileFailure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a commit's files give; `sealed` by path."""
+
+    documents: tuple[Document, ...]
+    sealed: Mapping[str, sops.SealedFile]
+    failures: tuple[FileFailure, ...]
+
+
+def parse(files: Iterable[File], *, limits: Limits = _LIMITS) -> Parsed:
+    """All documents of `files`, in order."""
+    return collect((file.path, parse_file(file, limits=limits)) for file in files)
+
+
+def collect(parsed: Iterable[tuple[str, ParsedFile]]) -> Parsed:
+    """The same from files parsed before: pairs of path and result."""
+    documents: list[Document] = []
+    sealed: dict[str, sops.SealedFile] = {}
+    failures: list[FileFailure] = []
+    for path, file in parsed:
+        documents.extend(file.documents)
+        if file.sealed is not None:
+            sealed[path] = file.sealed
+        if file.failure is not None:
+            failures.append(file.failure)
+    return Parsed(tuple(documents), sealed, tuple(failures))
+
+
+def parse_file(file: File, *, limits: Limits = _LIMITS) -> ParsedFile:
+    """The documents of one file; never raises an AgentError."""
+    try:
+        if file.path.rpartition("/")[2] in _RENDERER_FILES:
+            raise UnsupportedManifestError(
+                "kustomize and helm are not rendered",
+                hint="commit the rendered manifests, or leave the file out with spec.source.exclude",
+                file=file.path,
+            )
+        sealed = sops.open_file(file.data, file=file.path, limits=limits) if _SOPS_KEY.search(file.data) else None
+        trees = (
+            list(zip(sealed.lines, sealed.documents, strict=True))
+            if sealed is not None
+            else [(document.line, document.tree) for document in yaml.parse(file.data, file=file.path, limits=limits)]
+        )
+    except AgentError as error:
+        return ParsedFile(failure=FileFailure(file.path, file.layer, error, _claims_in_clear(file, limits)))
+    documents = tuple(
+        document for line, tree in trees for document in _documents(file, line, tree, sealed=sealed is not None)
+    )
+    return ParsedFile(documents, sealed)
+
+
+def claim(tree: Tree) -> Claim | None:
+    """The identity that a document names, or None where it names none that is well-formed."""
+    api_version, kind = get(tree, "apiVersion"), get(tree, "kind")
+    namespace, name = get(tree, "metadata", "namespace"), get(tree, "metadata", "name")
+    if namespace is None:
+        namespace = ""
+    if not (isinstance(api_version, str) and isinstance(kind, str)):
+        return None
+    if not (isinstance(namespace, str) and isinstance(name, str)):
+        return None
+    if not (_API_VERSION.fullmatch(api_version) and _KIND.fullmatch(kind) and _NAME.fullmatch(name)):
+        return None
+    if namespace and not _NAMESPACE.fullmatch(namespace):
+        return None
+    return group_of(api_version), kind, namespace, name
+
+
+def _claims_in_clear(file: File, limits: Limits) -> frozenset[Claim]:
+    try:
+        trees = [document.tree for document in yaml.parse(file.data, file=file.path, limits=limits)]
+    except AgentError:
+        return frozenset()
+    named = (claim(document.tree) for tree in trees for document in _documents(file, 1, tree, sealed=True))
+    return frozenset(found for found in named if found is not None)
+
+
+def _documents(file: File, line: int, tree: Tree, *, sealed: bool) -> Iterator[Document]:
+    if tree is None:
+        return
+    if _too_deep(tree):
+        error = LimitError("document is nested too deep", file=file.path, line=line, limit=MAX_DEPTH)
+        yield Document(file.path, line, file.layer, {}, sealed, error)
+        return
+    for item in _expand(tree):
+        if isinstance(item, dict):
+            item_tree, error = item, _fault(item, sealed=sealed)
+        else:
+            item_tree, error = (
+                {},
+                ManifestError("document is no map", hint="a manifest has apiVersion, kind and metadata"),
+            )
+        if error is not None:
+            error = error.with_facts(file=file.path, line=line)
+        yield Document(file.path, line, file.layer, item_tree, sealed, error)
+
+
+def _expand(tree: Tree) -> Iterator[Tree]:
+    kind = get(tree, "kind")
+    items = get(tree, "items")
+    if isinstance(kind, str) and kind.endswith("List") and isinstance(items, list):
+        for item in items:
+            if item is not None:
+                yield from _expand(item)
+    else:
+        yield tree
+
+
+def _too_deep(tree: Tree) -> bool:
+    level: list[Tree] = [tree]
+    for _ in range(MAX_DEPTH):
+        children: list[Tree] = []
+        for node in level:
+            if isinstance(node, dict):
+                children.extend(value for value in node.values() if isinstance(value, dict | list))
+            elif isinstance(node, list):
+                children.extend(value for value in node if isinstance(value, dict | list))
+        if not children:
+            return False
+        level = children
+    return True
+
+
+def _fault(tree: Object, *, sealed: bool) -> AgentError | None:
+    return _fault_of_secrecy(tree, sealed=sealed) or _fault_of_identity(tree) or _fault_of_renderer(tree)
+
+
+def _fault_of_secrecy(tree: Object, *, sealed: bool) -> AgentError | None:
+    if not sealed and "sops" in tree:
+        return ManifestError(
+            "document has SOPS metadata that is not complete", hint="encrypt the file again", field="sops"
+        )
+    for path, leaf in walk(tree):
+        if isinstance(leaf, Sealed) and path[0] in {"apiVersion", "kind", "metadata"}:
+            return ManifestError(
+                "apiVersion, kind and metadata stand in clear text",
+                hint="encrypt with encrypted_regex: ^(data|stringData)$",
+                field=format_path(path),
+            )
+        if isinstance(leaf, str) and CIPHERTEXT in leaf:
+            return ManifestError(
+                "ciphertext is left that nothing opens",
+                hint="encrypt the whole file with SOPS; a value cannot be copied from another file",
+                field=format_path(path),
+            )
+    return None
+
+
+def _fault_of_identity(tree: Object) -> AgentError | None:
+    metadata = tree.get("metadata")
+    if metadata is not None and not isinstance(metadata, dict):
+        return ManifestError("metadata is no map", field="metadata")
+    if get(metadata, "generateName") is not None and get(metadata, "name") is None:
+        return UnsupportedManifestError(
+            "generateName gives a new object at every apply", hint="write metadata.name", field="metadata.generateName"
+        )
+    for path, pattern in (
+        (("apiVersion",), _API_VERSION),
+        (("kind",), _KIND),
+        (("metadata", "name"), _NAME),
+        (("metadata", "namespace"), _NAMESPACE),
+    ):
+        value = get(tree, *path)
+        if value is None and path[-1] == "namespace":
+            continue
+        if value is None:
+            return ManifestError(
+                "manifest lacks a field",
+                hint="a manifest has apiVersion, kind and metadata.name",
+                field=format_path(path),
+            )
+        if not isinstance(value, str):
+            return ManifestError("field takes a string", hint="quote the value", field=format_path(path))
+        if not pattern.fullmatch(value):
+            return ManifestError("field is not well-formed", field=format_path(path))
+    return None
+
+
+def _fault_of_renderer(tree: Object) -> AgentError | None:
+    if tree.get("kind") == "Kustomization" and group_of(str(tree.get("apiVersion"))) == "kustomize.config.k8s.io":
+        return UnsupportedManifestError(
+            "kustomize is not rendered",
+            hint="commit the rendered manifests, or leave the file out with spec.source.exclude",
+        )
+    return None

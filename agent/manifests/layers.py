@@ -1,0 +1,230 @@
+"""Documents of all layers → the objects that a commit wants: identities, scopes and the sealed merge.
+
+Fails per object: an identity with any fault, in any layer, is left out of `objects` and named in `failures`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agent.manifests import documents as docs
+from agent.manifests import strategic
+from agent.manifests.builtin import GROUPS, LAST_APPLIED, group_of
+from agent.values.errors import (
+    AgentError,
+    DuplicateObjectError,
+    ForeignNamespaceError,
+    ManifestError,
+    UnknownKindError,
+)
+from agent.values.ids import ObjectId
+from agent.values.tree import get, get_text
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    from agent.manifests.documents import Document
+    from agent.manifests.kinds import Kinds
+    from agent.values.tree import Object
+
+
+_SERVER_FIELDS = frozenset(
+    {"managedFields", "resourceVersion", "uid", "selfLink", "creationTimestamp", "generation", "deletionTimestamp"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """One object as the layers want it, still sealed. `files` are all that had a say, in layer order."""
+
+    id: ObjectId
+    api_version: str
+    tree: Object
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectFailure:
+    """Why an object is not applied; `id` is None where the document does not tell whose it is."""
+
+    id: ObjectId | None
+    file: str
+    error: AgentError
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """`deleted`: identities that a layer declares and a later one deletes, with the files that had a say."""
+
+    objects: Mapping[ObjectId, Desired]
+    failures: tuple[ObjectFailure, ...]
+    deleted: Mapping[ObjectId, tuple[str, ...]]
+
+
+def merge(
+    documents: Iterable[Document], *, kinds: Kinds, namespace: str, allowed_namespaces: Collection[str]
+) -> Merged:
+    """Merge by identity, in the order of layers.
+
+    `namespace` is where objects go that name none; it and `allowed_namespaces` are where they may go. Failures carry ManifestError
+    and its kinds: DuplicateObjectError, ForeignNamespaceError, UnknownKindError.
+    """
+    given = list(documents)
+    scopes = dict(_declared_scopes(given))
+    allowed = {namespace, *allowed_namespaces}
+    failures: list[ObjectFailure] = []
+    by_identity: dict[ObjectId, list[Document]] = {}
+    for document in given:
+        object_id, error = _identify(document, kinds, scopes, namespace, allowed)
+        if object_id is None or error is not None:
+            error = error or ManifestError("document is no manifest", file=document.file, line=document.line)
+            failures.append(ObjectFailure(object_id, document.file, error))
+        else:
+            by_identity.setdefault(object_id, []).append(document)
+    held = {failure.id for failure in failures}
+    objects: dict[ObjectId, Desired] = {}
+    deleted: dict[ObjectId, tuple[str, ...]] = {}
+    for object_id, declared in by_identity.items():
+        folded = _fold(object_id, declared)
+        if isinstance(folded, ObjectFailure):
+            failures.append(folded)
+        elif object_id in held:
+            continue
+        elif folded is None:
+            deleted[object_id] = _files(declared)
+        else:
+            objects[object_id] = Desired(object_id, get_text(folded, "apiVersion"), folded, _files(declared))
+    return Merged(objects, tuple(failures), deleted)
+
+
+def _files(declared: Iterable[Document]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(document.file for document in declared))
+
+
+def _fold(object_id: ObjectId, declared: list[Document]) -> Object | ObjectFailure | None:
+    """The layers' declarations of one object as one tree; None where the last word is to delete it."""
+    twice = _first_twice(declared)
+    if twice is not None:
+        return ObjectFailure(object_id, twice[1].file, _duplicate(object_id, *twice))
+    tree: Object | None = None
+    at = declared[0]
+    try:
+        for at in sorted(declared, key=lambda one: one.layer):
+            tree = strategic.merge(tree or {}, at.tree, group=object_id.group, kind=object_id.kind)
+    except ManifestError as error:
+        return ObjectFailure(object_id, at.file, error.with_facts(file=at.file, line=at.line, object=object_id))
+    return None if tree is None else _normalised(tree, object_id)
+
+
+def _identify(
+    document: Document,
+    kinds: Kinds,
+    scopes: Mapping[tuple[str, str], bool],
+    default: str,
+    allowed: Collection[str],
+) -> tuple[ObjectId | None, AgentError | None]:
+    named = docs.claim(document.tree)
+    if named is None:
+        return None, document.error
+    group, kind, namespace, name = named
+    api_version = get_text(document.tree, "apiVersion")
+    served = kinds.served(api_version, kind)
+    namespaced = served.namespaced if served is not None else scopes.get((api_version, kind))
+    if namespaced is False:
+        return ObjectId(group, kind, "", name), document.error
+    object_id = ObjectId(group, kind, namespace or default, name)
+    if document.error is not None:
+        return object_id, document.error
+    if namespaced is None:
+        return object_id, _unknown(document, object_id, kinds, api_version)
+    if object_id.namespace not in allowed:
+        return object_id, ForeignNamespaceError(
+            "object goes to a namespace that is not the application's destination",
+            hint="change metadata.namespace or spec.destination; other namespaces are the operator's to grant",
+            file=document.file,
+            line=document.line,
+            object=object_id,
+        )
+    return object_id, None
+
+
+def _unknown(document: Document, object_id: ObjectId, kinds: Kinds, api_version: str) -> UnknownKindError:
+    place = {"file": document.file, "line": document.line}
+    if group_of(api_version) in kinds.unavailable:
+        return UnknownKindError(
+            "the cluster's discovery of this group fails",
+            hint="look at the APIService of this group",
+            **place,
+            object=object_id,
+            version=api_version,
+        )
+    other = kinds.of(object_id)
+    if other is not None:
+        return UnknownKindError(
+            "the cluster does not serve this version of the kind",
+            hint="write a version that is served",
+            **place,
+            object=object_id,
+            version=api_version,
+            served=other.api_version,
+        )
+    return UnknownKindError(
+        "the cluster does not serve this kind",
+        hint="is its CRD applied? it may be in the same application",
+        **place,
+        object=object_id,
+        version=api_version,
+    )
+
+
+def _declared_scopes(documents: Iterable[Document]) -> Iterator[tuple[tuple[str, str], bool]]:
+    for document in documents:
+        tree = document.tree
+        if document.error is not None or tree.get("kind") != "CustomResourceDefinition":
+            continue
+        group, kind = get_text(tree, "spec", "group"), get_text(tree, "spec", "names", "kind")
+        versions = get(tree, "spec", "versions")
+        if group in GROUPS or not isinstance(versions, list):
+            continue
+        for version in versions:
+            if name := get_text(version, "name"):
+                yield (f"{group}/{name}", kind), get(tree, "spec", "scope") != "Cluster"
+
+
+def _first_twice(declared: Iterable[Document]) -> tuple[Document, Document] | None:
+    first: dict[int, Document] = {}
+    for document in declared:
+        if document.layer in first:
+            return first[document.layer], document
+        first[document.layer] = document
+    return None
+
+
+def _duplicate(object_id: ObjectId, first: Document, second: Document) -> DuplicateObjectError:
+    return DuplicateObjectError(
+        "object is declared twice in one layer",
+        hint="remove one, or move one to a later layer, where it merges",
+        file=second.file,
+        line=second.line,
+        object=object_id,
+        first=f"{first.file}:{first.line}",
+    )
+
+
+def _normalised(tree: Object, object_id: ObjectId) -> Object:
+    """Without what only a server writes, as exported manifests have it, and with the namespace written out."""
+    metadata = tree.get("metadata")
+    clean: Object = {}
+    if isinstance(metadata, dict):
+        clean = {key: value for key, value in metadata.items() if key not in _SERVER_FIELDS and key != "namespace"}
+    annotations = clean.get("annotations")
+    if isinstance(annotations, dict) and LAST_APPLIED in annotations:
+        clean["annotations"] = {key: value for key, value in annotations.items() if key != LAST_APPLIED}
+    if object_id.namespace:
+        clean["namespace"] = object_id.namespace
+    return {
+        key: clean if key == "metadata" else value
+        for key, value in tree.items()
+        if key != "status" or object_id.group not in GROUPS
+    }

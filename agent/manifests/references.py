@@ -1,0 +1,333 @@
+"""References to a store's values: `vault://<store>/<mount>/<path>[?version=N&decode=base64&optional=true]#<key>`.
+
+A reference is a whole scalar, or stands inline as `${vault://…}`; `$${vault://…}` is the text `${vault://…}`. References are found in
+clear strings and inside opened SOPS values, where only the reference itself comes into the clear: what is malformed there is named by
+its field and never quoted. What a store answers is never searched again. Forms of other tools are recognised and refused.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agent.values import derive
+from agent.values.errors import HeldError, ReferenceSyntaxError, SecretValueError, SinkError
+from agent.values.secret import Sealed, Secret
+from agent.values.tree import format_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from agent.values.errors import AgentError
+    from agent.values.tree import Leaf, Object, Path, Tree
+
+_STORE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+_BODY = r"vault://[^\s{}#\"`<>]+#[^\s{}\"`<>]+"
+
+PATTERN = re.compile(
+    rf"\A{_BODY}\Z"
+    rf"|\$?\$\{{{_BODY}\}}"
+    r"|\A(?:vault|lease)://|\$\{(?:vault|lease)://"
+    r"|\A<path:(?=[^>]+>\Z)|\A>>vault:|\Avault:(?=[^/\s#][^\s#]*#\S+\Z)|\Aref\+(?:vault|openbao)://"
+)
+"""What may come into the clear of an opened value: a well-formed reference, or no more than the first characters of a malformed one."""
+
+_WELL_FORMED = re.compile(rf"{_BODY}|\$\{{{_BODY}\}}")
+_CLEAR = re.compile(r"\A(?:vault|lease)://.*\Z|\$?\$\{(?:vault|lease)://[^}]*\}?", re.DOTALL)
+_FOREIGN = re.compile(
+    r"(?P<avp><path:[^>]+>)|(?P<bank>(?:>>vault:|vault:(?!//))[^\s#]+#\S+)|(?P<vals>ref\+(?:vault|openbao)://\S+)"
+)
+
+_CLEAR_TEXT = frozenset({"apiVersion", "kind", "metadata"})
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One value of a store. `path` starts with the mount. `key` is a literal key or, with a leading slash, an RFC 6901 pointer.
+
+    `version` None is the latest. `decode`: the stored text is base64 of the value. `optional`: where there is none, the field is left out.
+    """
+
+    store: str
+    path: str
+    key: str
+    version: int | None = None
+    decode: bool = False
+    optional: bool = False
+
+    def __str__(self) -> str:
+        """The canonical text: what `parse` reads back."""
+        options = [
+            text
+            for text, given in (
+                (f"version={self.version}", self.version is not None),
+                ("decode=base64", self.decode),
+                ("optional=true", self.optional),
+            )
+            if given
+        ]
+        query = "?" + "&".join(options) if options else ""
+        return f"vault://{self.store}/{self.path}{query}#{self.key}"
+
+
+def parse(text: str) -> Reference:
+    """The reference that `text` is, without `${}`. Raises ReferenceSyntaxError."""
+    if text.startswith("lease://"):
+        raise ReferenceSyntaxError(
+            "leases of dynamic secrets are not supported yet", hint="use a vault:// reference to a KV secret"
+        )
+    scheme, found, rest = text.partition("://")
+    if scheme != "vault" or not found:
+        raise ReferenceSyntaxError("reference does not start with vault://")
+    if re.search(r"[\s{}\"`<>]", rest):
+        raise ReferenceSyntaxError(
+            "reference has a space, quote, brace or angle bracket", hint="references do not nest; write one per ${}"
+        )
+    address, found, key = rest.partition("#")
+    if not found or not key:
+        raise ReferenceSyntaxError(
+            "reference lacks #key", hint="name the key of the secret: vault://store/mount/path#key"
+        )
+    place, _, query = address.partition("?")
+    store, _, path = place.partition("/")
+    if not _STORE.fullmatch(store):
+        raise ReferenceSyntaxError(
+            "reference lacks a store's name",
+            hint="vault://<store>/<mount>/<path>#<key>; stores are the operator's to configure",
+        )
+    segments = path.split("/")
+    if len(segments) < 2:
+        raise ReferenceSyntaxError(
+            "reference lacks a path below the mount", hint="vault://<store>/<mount>/<path>#<key>"
+        )
+    if any(segment in {"", ".", ".."} for segment in segments) or "%" in path or "\\" in path:
+        raise ReferenceSyntaxError(
+            "path of a reference has an empty, dot or percent-encoded segment", hint="write it plainly"
+        )
+    if not path.isprintable():
+        raise ReferenceSyntaxError("path of a reference has an unprintable character")
+    version, decode, optional = _options(query)
+    return Reference(store, path, key, version, decode, optional)
+
+
+def _options(query: str) -> tuple[int | None, bool, bool]:
+    version: int | None = None
+    decode = optional = False
+    pairs = [option.partition("=") for option in query.split("&")] if query else []
+    if len({name for name, _, _ in pairs}) != len(pairs):
+        raise ReferenceSyntaxError("reference names an option twice")
+    for name, _, value in pairs:
+        if name == "version" and re.fullmatch(r"[1-9][0-9]{0,8}", value):
+            version = int(value)
+        elif name == "decode" and value == "base64":
+            decode = True
+        elif name == "optional" and value in {"true", "false"}:
+            optional = value == "true"
+        else:
+            raise ReferenceSyntaxError(
+                "reference has an option that is not known", hint="version=<number>, decode=base64, optional=true"
+            )
+    return version, decode, optional
+
+
+def find(tree: Tree) -> dict[Reference, list[Path]]:
+    """Every reference of an object with the paths where it stands, in document order.
+
+    Raises ReferenceSyntaxError with the field, and SinkError for one in `apiVersion`, `kind` or `metadata`.
+    """
+    found: dict[Reference, list[Path]] = {}
+    for path, leaf in _walk(tree, ()):
+        for part in _parts(leaf, path):
+            if isinstance(part, Reference):
+                if path and path[0] in _CLEAR_TEXT:
+                    raise SinkError(
+                        "references do not stand in apiVersion, kind or metadata",
+                        hint="these are shown to everybody; use data of a Secret",
+                        field=format_path(path),
+                    )
+                paths = found.setdefault(part, [])
+                if path not in paths:
+                    paths.append(path)
+    return found
+
+
+def has_reference(leaf: Leaf) -> bool:
+    """Whether a clear string or opened value holds a reference or an escaped one: then it is a template, not a value."""
+    if isinstance(leaf, str):
+        return _CLEAR.search(leaf) is not None
+    if isinstance(leaf, Secret):
+        return any(isinstance(part, str) for part in derive.split(leaf, PATTERN))
+    return False
+
+
+class _Gone:
+    """An optional value that the store does not have."""
+
+
+_GONE = _Gone()
+
+
+def substitute(tree: Tree, values: Mapping[Reference, Secret]) -> Tree:
+    """`tree` with every reference replaced by its Secret.
+
+    A whole scalar takes the value's type; inline parts become one string. An optional value that is missing takes its field (or list
+    item) away, inline it is empty. Raises HeldError where a value is missing, ReferenceSyntaxError and SecretValueError.
+    """
+    result = _substitute(tree, values, ())
+    return None if isinstance(result, _Gone) else result
+
+
+def _substitute(tree: Tree, values: Mapping[Reference, Secret], at: Path) -> Tree | _Gone:
+    if isinstance(tree, dict):
+        changed = {key: _substitute(value, values, (*at, key)) for key, value in tree.items()}
+        return {key: value for key, value in changed.items() if not isinstance(value, _Gone)}
+    if isinstance(tree, list):
+        items = [_substitute(item, values, (*at, index)) for index, item in enumerate(tree)]
+        return [item for item in items if not isinstance(item, _Gone)]
+    return _fill(tree, values, at)
+
+
+def _fill(leaf: Leaf, values: Mapping[Reference, Secret], at: Path) -> Leaf | _Gone:
+    parts = _parts(leaf, at)
+    if len(parts) == 1 and isinstance(parts[0], Reference):
+        secret = _value(parts[0], values, at)
+        return _GONE if secret is None else secret
+    if not parts or (len(parts) == 1 and isinstance(parts[0], Secret)):
+        return leaf
+    filled: list[str | Secret] = []
+    for part in parts:
+        value = _value(part, values, at) if isinstance(part, Reference) else part
+        if value is not None:
+            filled.append(value)
+    if not any(isinstance(part, Secret) for part in filled):
+        text = "".join(part for part in filled if isinstance(part, str))
+        return Secret(text, *leaf.labels) if isinstance(leaf, Secret) else text
+    try:
+        return derive.concat(filled)
+    except SecretValueError as error:
+        raise error.with_facts(field=format_path(at)) from None
+
+
+def _value(reference: Reference, values: Mapping[Reference, Secret], at: Path) -> Secret | None:
+    secret = values.get(reference)
+    if secret is None and not reference.optional:
+        raise HeldError("reference is not resolved", field=format_path(at), reference=str(reference))
+    return secret
+
+
+def _walk(tree: Tree, at: Path) -> Iterator[tuple[Path, Leaf]]:
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            if "${vault://" in key or key.startswith("vault://"):
+                raise ReferenceSyntaxError("a key cannot be a reference", field=format_path(at))
+            yield from _walk(value, (*at, key))
+    elif isinstance(tree, list):
+        for index, item in enumerate(tree):
+            yield from _walk(item, (*at, index))
+    else:
+        yield at, tree
+
+
+def _parts(leaf: Leaf, at: Path) -> list[str | Secret | Reference]:
+    """A leaf cut into text, secret text and references; a leaf that is no text has none."""
+    if isinstance(leaf, str):
+        return _parts_in_clear(leaf, at)
+    if not isinstance(leaf, Secret):
+        return []
+    parts: list[str | Secret | Reference] = []
+    for part in derive.split(leaf, PATTERN):
+        if isinstance(part, Secret):
+            parts.append(part)
+        elif part.startswith("$${"):
+            parts.append(part[1:])
+        else:
+            parts.append(_read(part, at, shown=False))
+    return parts
+
+
+def _parts_in_clear(text: str, at: Path) -> list[str | Secret | Reference]:
+    foreign = _FOREIGN.fullmatch(text)
+    if foreign is not None:
+        raise _refused(foreign).with_facts(field=format_path(at))
+    parts: list[str | Secret | Reference] = []
+    end = 0
+    for match in _CLEAR.finditer(text):
+        if match.start() > end:
+            parts.append(text[end : match.start()])
+        token = match.group()
+        parts.append(token[1:] if token.startswith("$${") else _read(token, at, shown=True))
+        end = match.end()
+    if end < len(text):
+        parts.append(text[end:])
+    return parts
+
+
+def _read(token: str, at: Path, *, shown: bool) -> Reference:
+    field = format_path(at)
+    if shown:
+        try:
+            return parse(_bare(token))
+        except ReferenceSyntaxError as error:
+            raise error.with_facts(field=field, reference=token) from None
+    if not (_WELL_FORMED.fullmatch(token) or token.endswith("lease://")):
+        raise ReferenceSyntaxError(
+            "a decrypted value has a reference that is malformed or of another tool",
+            hint="write vault://<store>/<mount>/<path>#<key>, or ${vault://…} inside a text",
+            field=field,
+        )
+    try:
+        return parse(_bare(token))
+    except ReferenceSyntaxError as error:
+        raise error.with_facts(field=field) from None
+
+
+def _bare(token: str) -> str:
+    if not token.startswith("${"):
+        return token
+    if not token.endswith("}") and "lease://" not in token:
+        raise ReferenceSyntaxError("reference is not closed", hint="write ${vault://<store>/<mount>/<path>#<key>}")
+    return token.removeprefix("${").removesuffix("}")
+
+
+def _refused(foreign: re.Match[str]) -> AgentError:
+    text = foreign.group()
+    if foreign["avp"] is not None:
+        path, _, key = text[len("<path:") : -1].partition("#")
+        key = key.partition("|")[0].partition("#")[0].strip()
+        return ReferenceSyntaxError(
+            "reference is of argocd-vault-plugin", hint="write it as below", write=_rewritten(path.strip(), key)
+        )
+    if foreign["bank"] is not None:
+        path, _, key = text.removeprefix(">>").removeprefix("vault:").partition("#")
+        return ReferenceSyntaxError(
+            "reference is of bank-vaults", hint="write it as below", write=_rewritten(path, key.partition("#")[0])
+        )
+    path, _, key = text.partition("://")[2].partition("#")
+    return ReferenceSyntaxError(
+        "reference is of vals", hint="write it as below", write=_rewritten(path, key.removeprefix("/"))
+    )
+
+
+def _rewritten(path: str, key: str) -> str:
+    mount, _, below = path.partition("/")
+    return f"vault://<store>/{mount}/{below.removeprefix('data/')}#{key or '<key>'}"
+
+
+def unseal(tree: Object, opened: Mapping[str, Secret]) -> Object:
+    """`tree` with every Sealed leaf replaced by its opened Secret. Raises HeldError where one was not opened."""
+    result = _unseal(tree, opened, ())
+    assert isinstance(result, dict)
+    return result
+
+
+def _unseal(tree: Tree, opened: Mapping[str, Secret], at: Path) -> Tree:
+    if isinstance(tree, dict):
+        return {key: _unseal(value, opened, (*at, key)) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_unseal(item, opened, (*at, index)) for index, item in enumerate(tree)]
+    if isinstance(tree, Sealed):
+        if tree.id not in opened:
+            raise HeldError("value is not decrypted", field=format_path(at))
+        return opened[tree.id]
+    return tree

@@ -1,0 +1,126 @@
+"""Later layer onto earlier, by Kubernetes' rules: a strategic merge without a schema of its own.
+
+Maps merge by key, the lists that `builtin` knows merge by their key fields, other lists are replaced, `null` deletes a field.
+`$patch: delete` deletes the object, map or list item that it stands in, `$patch: replace` replaces it. Leaves are never looked at,
+so ciphertexts merge as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agent.manifests.builtin import item_key, list_keys
+from agent.values.errors import ManifestError
+from agent.values.secret import Sealed, Secret
+from agent.values.tree import format_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agent.values.tree import Object, Path, Tree
+
+DIRECTIVE = "$patch"
+_UNSUPPORTED = ("$retainKeys", "$setElementOrder/", "$deleteFromPrimitiveList/")
+
+
+def merge(base: Object, overlay: Object, *, group: str, kind: str) -> Object | None:
+    """`overlay` onto `base`, which stays as it is; None where the overlay deletes the object.
+
+    Raises ManifestError for a directive that is not known and for items of a keyed list without their key.
+    """
+    if (group, kind) == ("", "Secret"):
+        base = _one_home(base, overlay)
+    return _Merge(group, kind).map(base, overlay, ())
+
+
+def _one_home(base: Object, overlay: Object) -> Object:
+    """A key of a Secret stands in `data` or in `stringData`: what the overlay sets in one leaves the other."""
+    for here, there in (("data", "stringData"), ("stringData", "data")):
+        incoming, outgoing = overlay.get(here), base.get(there)
+        if isinstance(incoming, dict) and isinstance(outgoing, dict):
+            stays = {} if DIRECTIVE in incoming else {key: outgoing[key] for key in outgoing if key not in incoming}
+            base = {**base, there: stays}
+    return base
+
+
+@dataclass(frozen=True, slots=True)
+class _Merge:
+    group: str
+    kind: str
+
+    def map(self, base: Object, overlay: Object, at: Path) -> Object | None:
+        directive = _directive(overlay, at)
+        if directive == "delete":
+            return None
+        merged = {} if directive == "replace" else dict(base)
+        for key, value in overlay.items():
+            if key == DIRECTIVE:
+                continue
+            if key.startswith(_UNSUPPORTED):
+                raise ManifestError(
+                    "directive is not supported",
+                    hint="use $patch: delete or $patch: replace",
+                    field=format_path((*at, key)),
+                )
+            child = None if value is None else self._value(merged.get(key), value, (*at, key))
+            if child is None:
+                merged.pop(key, None)
+            else:
+                merged[key] = child
+        return merged
+
+    def _value(self, base: Tree, overlay: Tree, at: Path) -> Tree:
+        if isinstance(overlay, dict):
+            return self.map(base if isinstance(base, dict) else {}, overlay, at)
+        if isinstance(overlay, list):
+            keys = list_keys(self.group, self.kind, at)
+            if keys is not None:
+                return self._list(base if isinstance(base, list) else [], overlay, keys, at)
+            for index, item in enumerate(overlay):
+                if isinstance(item, dict) and DIRECTIVE in item:
+                    raise ManifestError(
+                        "items of this list have no merge key",
+                        hint="write the whole list: it replaces the one of the layer below",
+                        field=format_path((*at, index)),
+                    )
+        return overlay
+
+    def _list(self, base: list[Tree], overlay: list[Tree], keys: tuple[str, ...], at: Path) -> Tree:
+        replaces: Object = {DIRECTIVE: "replace"}
+        if replaces in overlay:
+            base, overlay = [], [item for item in overlay if item != replaces]
+        merged = dict(_keyed(base, keys, at))
+        for index, (key, item) in enumerate(_keyed(overlay, keys, at)):
+            child = self.map(merged.get(key, {}), item, (*at, index))
+            if child is None:
+                merged.pop(key, None)
+            else:
+                merged[key] = child
+        return list(merged.values())
+
+
+def _keyed(items: list[Tree], keys: tuple[str, ...], at: Path) -> Iterator[tuple[tuple[object, ...], Object]]:
+    seen: set[tuple[object, ...]] = set()
+    for index, item in enumerate(items):
+        field = format_path((*at, index))
+        if not isinstance(item, dict):
+            raise ManifestError("list item is no map", field=field)
+        key = item_key(item, keys)
+        if any(isinstance(part, Secret | Sealed) for part in key):
+            raise ManifestError("merge keys stand in clear text", field=field, keys=", ".join(keys))
+        if not all(isinstance(part, str | int) and not isinstance(part, bool) for part in key):
+            raise ManifestError("list item lacks its merge key", field=field, keys=", ".join(keys))
+        if key in seen:
+            raise ManifestError("list names one merge key twice", field=field, keys=", ".join(keys))
+        seen.add(key)
+        yield key, item
+
+
+def _directive(overlay: Object, at: Path) -> str:
+    directive = overlay.get(DIRECTIVE, "merge")
+    if isinstance(directive, str) and directive in {"merge", "replace", "delete"}:
+        return directive
+    raise ManifestError(
+        "directive is not known", hint="$patch takes merge, replace or delete", field=format_path((*at, DIRECTIVE))
+    )

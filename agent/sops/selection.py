@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
-import re2  # pyright: ignore[reportMissingTypeStubs]
+import re2
 
 from agent.values.errors import SopsFormatError
 
@@ -48,8 +48,8 @@ def matcher(pattern: str) -> Callable[[str], bool]:
     options = re2.Options()
     options.log_errors = False
     try:
-        search: Callable[[str], object] = re2.compile(pattern, options).search  # pyright: ignore[reportUnknownMemberType]
-    except re2.error:  # pyright: ignore[reportUnknownMemberType]
+        search = re2.compile(pattern, options).search
+    except re2.error:
         raise SopsFormatError(
             "not a regular expression that RE2 takes", hint="see the RE2 syntax page", pattern=pattern
         ) from None

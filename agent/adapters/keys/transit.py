@@ -1,0 +1,145 @@
+"""Data keys through the transit engine of Vault or OpenBao, for the command line.
+
+An address in a file is followed only where the user named it (VAULT_ADDR, SOPS_VAULT_URIS, a flag): otherwise an edited file would
+have the user's token sent to whoever edited it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import queue
+import re
+import threading
+from typing import TYPE_CHECKING, LiteralString
+
+from agent.adapters.keys.credential import data_key_bytes, key_text
+from agent.sops.keys import TransitKey, TransitRecipient
+from agent.values.errors import DataKeyError
+from agent.values.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from agent.sops.keys import Recipient, WrappedKey
+
+_SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+_DEADLINE_SECONDS = 30.0
+
+
+class TransitKeys:
+    """Transit on the servers of `addresses` alone, with one token. `ca_file` is the PEM file of a private CA."""
+
+    def __init__(
+        self,
+        addresses: Collection[str],
+        token: Secret | None,
+        *,
+        namespace: str = "",
+        ca_file: str = "",
+    ) -> None:
+        self._addresses = frozenset(address.rstrip("/") for address in addresses)
+        self._token = token
+        self._namespace = namespace
+        self._ca_file = ca_file
+
+    def unwrap(self, key: WrappedKey) -> Secret:
+        if not isinstance(key, TransitKey):
+            raise DataKeyError("not a transit key")
+        answer = self._post(key, "decrypt", {"ciphertext": key.enc})
+        try:
+            data = base64.b64decode(_field(answer, "plaintext"), validate=True)
+        except (binascii.Error, ValueError):
+            raise DataKeyError("the server's answer holds no data key") from None
+        return Secret(data, f"data key by transit {key.engine_path}/{key.key_name}")
+
+    def wrap(self, recipient: Recipient, data_key: Secret, *, created_at: str) -> TransitKey:
+        if not isinstance(recipient, TransitRecipient):
+            raise DataKeyError("not a transit recipient")
+        plaintext = base64.b64encode(data_key_bytes(data_key)).decode()
+        answer = self._post(recipient, "encrypt", {"plaintext": plaintext})
+        address, engine, name = recipient.vault_address, recipient.engine_path, recipient.key_name
+        return TransitKey(address, engine, name, created_at, _field(answer, "ciphertext"))
+
+    def _post(self, key: TransitKey | TransitRecipient, action: str, body: Mapping[str, str]) -> object:
+        address = key.vault_address.rstrip("/")
+        if address not in self._addresses:
+            raise DataKeyError(
+                "the file names a server that you did not",
+                hint="if you trust it, set VAULT_ADDR or --vault-address to it",
+                address=address,
+            )
+        segments = [*key.engine_path.strip("/").split("/"), key.key_name]
+        if not all(_SEGMENT.fullmatch(segment) for segment in segments):
+            raise DataKeyError("not the path of a transit key", engine=key.engine_path, key=key.key_name)
+        if self._token is None:
+            raise DataKeyError("no token for the server", hint="set VAULT_TOKEN, or log in", address=address)
+        token = key_text(self._token).strip()
+        path = f"/v1/{'/'.join(segments[:-1])}/{action}/{segments[-1]}"
+        return _within_deadline(lambda: self._request(address, token, path, body))
+
+    def _request(self, address: str, token: str, path: str, body: Mapping[str, str]) -> object:
+        # Late, because it costs more to load than everything else together.
+        import hvac  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]
+        import requests  # noqa: PLC0415
+        from hvac import exceptions  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]
+
+        with requests.Session() as session:
+            # No proxy or netrc of the environment; no redirect, which would carry the token along.
+            session.trust_env = False
+            session.verify = self._ca_file or True
+            client = hvac.Client(
+                address,
+                token=token,
+                namespace=self._namespace or None,
+                session=session,
+                timeout=10,
+                allow_redirects=False,
+            )
+            try:
+                answer: object = client.adapter.post(path, json=dict(body))
+            except exceptions.Forbidden:
+                reason: LiteralString = "the server denies the use of this transit key"
+            except exceptions.InvalidPath:
+                reason = "the server has no such transit engine"
+            except exceptions.InvalidRequest:
+                reason = "the server has no such transit key, or it did not make this wrapped key"
+            except exceptions.VaultDown:
+                reason = "the server is sealed"
+            except exceptions.VaultError:
+                reason = "the server refuses"
+            except requests.exceptions.SSLError:
+                reason = "the server's certificate is not trusted"
+            except (requests.exceptions.RequestException, ValueError):
+                reason = "the server does not answer"
+            else:
+                return answer
+        raise DataKeyError(reason, address=address)
+
+
+def _within_deadline(request: Callable[[], object]) -> object:
+    """A body that drips in byte by byte would outlast any timeout of the sockets."""
+    answers: queue.Queue[object] = queue.Queue()
+
+    def run() -> None:
+        try:
+            answers.put(request())
+        except DataKeyError as error:
+            answers.put(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        answer = answers.get(timeout=_DEADLINE_SECONDS)
+    except queue.Empty:
+        raise DataKeyError("the server does not answer in time") from None
+    if isinstance(answer, DataKeyError):
+        raise answer
+    return answer
+
+
+def _field(answer: object, name: str) -> str:
+    match answer:
+        case {"data": {**fields}} if isinstance(found := fields.get(name), str):  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+            return found
+        case _:
+            raise DataKeyError("the server's answer is not transit's")

@@ -1,0 +1,11 @@
+# ruff: noqa: N801, N818, A001
+# What is used of google-re2 1.1, which ships no types.
+class error(Exception): ...
+
+class Options:
+    log_errors: bool
+
+class Pattern:
+    def search(self, text: str) -> object | None: ...
+
+def compile(pattern: str, options: Options | None = None) -> Pattern: ...

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.manifests.builtin import LAST_APPLIED, is_core_secret
-
 from agent.values.tree import format_path, get, get_text, seal
 
 if TYPE_CHECKING:

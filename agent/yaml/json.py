@@ -1,0 +1,148 @@
+"""JSON as sops's JSON store loads and writes it (encoding/json): ordered, duplicate keys kept, integers exact."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any, NoReturn, cast
+
+from agent.values.errors import LimitError, YamlError
+from agent.yaml import numbers
+from agent.yaml.limits import Limits, check_size
+from agent.yaml.nodes import Comment, Entry, Mapping, Sequence, Timestamp, Value
+
+_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+_ESCAPED = re.compile('[\0-\x1f"\\\\<>&\u2028\u2029\ud800-\udfff]')
+_SHORT = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class _NumberError(ValueError):
+    pass
+
+
+def parse(data: bytes, *, file: str, limits: Limits | None = None) -> Mapping:
+    """The object that a file holds: integers that fit 64 bits are int, all other numbers float, bad UTF-8 becomes U+FFFD.
+
+    Raises YamlError with file, line and column (also where the top level is no object, or more text follows it), LimitError.
+    """
+    limits = limits or Limits()
+    check_size(data, file=file, limits=limits)
+    text = _SURROGATE.sub("\ufffd", data.decode("utf-8", "surrogateescape"))
+    _check_depth(text, file=file, limits=limits)
+    try:
+        value: object = json.loads(
+            text, object_pairs_hook=_pairs, parse_int=_integer, parse_float=_real, parse_constant=_constant
+        )
+    except json.JSONDecodeError as error:
+        raise YamlError("this is not JSON", file=file, line=error.lineno, column=error.colno) from None
+    except _NumberError:
+        raise YamlError("a number is larger than a 64-bit float, or is not JSON", file=file) from None
+    except RecursionError:
+        raise LimitError("maps and lists are nested too deeply", file=file, limit=limits.depth) from None
+    if not isinstance(value, Mapping):
+        raise YamlError("the top level of a SOPS file is an object", file=file, line=1)
+    return value
+
+
+def _check_depth(text: str, *, file: str, limits: Limits) -> None:
+    depth = 0
+    for match in _TOKENS.finditer(text):
+        token = match.group()
+        if token in "[{":
+            depth += 1
+            if depth > limits.depth:
+                line = text.count("\n", 0, match.start()) + 1
+                raise LimitError("maps and lists are nested too deeply", file=file, line=line, limit=limits.depth)
+        elif token in "]}":
+            depth -= 1
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> Mapping:
+    return Mapping(tuple(Entry(_clean(key), _value(value)) for key, value in pairs))
+
+
+def _value(value: object) -> Value:
+    if isinstance(value, list):
+        return Sequence(tuple(_value(item) for item in cast("list[object]", value)))
+    return _clean(value) if isinstance(value, str) else cast("Value", value)
+
+
+def _clean(text: str) -> str:
+    return _SURROGATE.sub("\ufffd", text)
+
+
+def _integer(text: str) -> int | float:
+    value = numbers.parse_int(text, 10)
+    return value if value is not None and value <= numbers.INT64_MAX else _real(text)
+
+
+def _real(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise _NumberError
+    return value
+
+
+def _constant(_: str) -> NoReturn:
+    raise _NumberError
+
+
+def emit(document: Mapping, *, indent: str = "\t") -> bytes:
+    """A file of this object, with a final newline. Comments are left out. Raises YamlError for what JSON has no form for."""
+    return emit_value(document, indent=indent) + b"\n"
+
+
+def emit_value(value: Value, *, indent: str = "\t") -> bytes:
+    """One value, without a final newline. Raises YamlError for a key that is no string, infinity and NaN."""
+    parts: list[str] = []
+    _write(value, "\n", indent, parts)
+    return "".join(parts).encode()
+
+
+def _write(value: Value, line: str, indent: str, parts: list[str]) -> None:
+    deeper = line + indent
+    if isinstance(value, Mapping):
+        entries = [item for item in value.items if not isinstance(item, Comment)]
+        for number, entry in enumerate(entries):
+            if not isinstance(entry.key, str):
+                raise YamlError("a key that is no string has no form in JSON")
+            parts.append(f"{',' if number else '{'}{deeper}{_quote(entry.key)}: ")
+            _write(entry.value, deeper, indent, parts)
+        parts.append(f"{line}}}" if entries else "{}")
+    elif isinstance(value, Sequence):
+        items = [item for item in value.items if not isinstance(item, Comment)]
+        for number, item in enumerate(items):
+            parts.append(f"{',' if number else '['}{deeper}")
+            _write(item, deeper, indent, parts)
+        parts.append(f"{line}]" if items else "[]")
+    else:
+        parts.append(_scalar(value))
+
+
+def _scalar(value: str | float | bool | Timestamp | None) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return _quote(value)
+    if isinstance(value, Timestamp):
+        return _quote(value.text)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise YamlError("infinity and NaN have no form in JSON")
+        return numbers.json_text(value)
+    return str(value)
+
+
+def _quote(text: str) -> str:
+    return f'"{_ESCAPED.sub(_escape, text)}"'
+
+
+def _escape(match: re.Match[str]) -> str:
+    char = match.group()
+    if char in _SHORT:
+        return _SHORT[char]
+    return f"\\u{0xFFFD if _SURROGATE.match(char) else ord(char):04x}"

@@ -1,0 +1,42 @@
+"""How large a file may be before it is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agent.values.errors import LimitError
+
+_RATIO_LOW = 400_000
+_RATIO_HIGH = 4_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`size` of one file in bytes, `depth` of nested maps and lists.
+
+    go-yaml takes 10,000 levels; trees are walked by recursion all over the house, and no real manifest comes near 150.
+    """
+
+    size: int = 5 * 1024 * 1024
+    depth: int = 150
+
+
+def check_size(data: bytes, *, file: str, limits: Limits) -> None:
+    """Raises LimitError for a file above `limits.size`."""
+    if len(data) > limits.size:
+        raise LimitError(
+            "file is larger than the limit", file=file, bytes=len(data), limit=limits.size, hint="split the file"
+        )
+
+
+def excessive_aliasing(nodes: int, aliased: int) -> bool:
+    """go-yaml's rule: how large a part of all `nodes` may have come out of aliases (decode.go, allowedAliasRatio)."""
+    if aliased <= 100 or nodes <= 1000:
+        return False
+    if nodes <= _RATIO_LOW:
+        allowed = 0.99
+    elif nodes >= _RATIO_HIGH:
+        allowed = 0.10
+    else:
+        allowed = 0.99 - 0.89 * ((nodes - _RATIO_LOW) / (_RATIO_HIGH - _RATIO_LOW))
+    return aliased / nodes > allowed

@@ -1,0 +1,246 @@
+"""Manifests as kubectl reads them: documents split as apimachinery's YAMLReader does, each one go-yaml v2 behind sigs.k8s.io/yaml.
+
+JSON files are read by the same function. Numbers come out as the apiserver would see them after that conversion: `1.0` and `1e3`
+are integers, as encoding/json prints them without a fraction.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+from yaml.events import (
+    CollectionEndEvent,
+    DocumentEndEvent,
+    DocumentStartEvent,
+    Event,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceStartEvent,
+)
+
+from agent.yaml import numbers, scalars
+from agent.yaml.events import Source, Stream
+from agent.yaml.limits import Limits, check_size
+from agent.yaml.scalars import Dialect, ScalarError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agent.values.tree import Tree
+
+_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestDocument:
+    """One document that is not null: its tree, the line (1-based) at which its content begins, its place in the file (0-based)."""
+
+    tree: Tree
+    line: int
+    index: int
+
+
+def parse(data: bytes, *, file: str, limits: Limits | None = None, strict: bool = True) -> list[ManifestDocument]:
+    """The documents of a file. `strict` refuses duplicate keys; else the last one stands, as in kubectl.
+
+    Raises YamlError with file, line and column, and LimitError.
+    """
+    limits = limits or Limits()
+    check_size(data, file=file, limits=limits)
+    documents: list[ManifestDocument] = []
+    for index, (text, first_line) in enumerate(_split(data, file)):
+        tree, line = _document(text, Source(file, first_line), limits, strict=strict)
+        if tree is not None:
+            documents.append(ManifestDocument(tree, line, index))
+    return documents
+
+
+def _split(data: bytes, file: str) -> Iterator[tuple[bytes, int]]:
+    buffer: list[bytes] = []
+    first_line = 1
+    lines = data.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    for number, raw in enumerate(lines, start=1):
+        line = raw.removesuffix(b"\r")
+        if line.startswith(b"---"):
+            rest = line[3:].decode("utf-8", "replace").strip(_SPACE)
+            if rest and not rest.startswith("#"):
+                Source(file, number).fail(
+                    "a document cannot begin on its `---` line", None, hint="put `---` on a line of its own"
+                )
+            if buffer:
+                yield b"\n".join([*buffer, b""]), first_line
+                buffer, first_line = [], number + 1
+                continue
+        buffer.append(line)
+    if buffer:
+        yield b"\n".join([*buffer, b""]), first_line
+
+
+_Typed: TypeAlias = "str | tuple[str, int | float | bool | None]"
+_MERGE: _Typed = ("merge", None)
+
+
+class _Map:
+    """A map under construction. Keys that are no strings are told apart by type until it is complete, as in Go."""
+
+    __slots__ = ("explicit", "key", "typed", "values")
+
+    def __init__(self) -> None:
+        self.values: dict[_Typed, Tree] = {}
+        self.key: _Typed | None = None
+        self.explicit: set[_Typed] = set()
+        self.typed = False
+
+
+_Frame: TypeAlias = "_Map | list[Tree]"
+
+
+def _document(text: bytes, source: Source, limits: Limits, *, strict: bool) -> tuple[Tree, int]:
+    builder = _Builder(text, source, strict=strict)
+    stream = Stream(text, source, limits)
+    started = False
+    for event in stream:
+        if isinstance(event, DocumentStartEvent):
+            if started:
+                break
+            started = True
+        elif isinstance(event, DocumentEndEvent):
+            # Go reads the first document only; what follows it need not even parse.
+            break
+        elif started:
+            builder.take(event, aliased=stream.aliased)
+    return builder.result, builder.line
+
+
+class _Builder:
+    def __init__(self, text: bytes, source: Source, *, strict: bool) -> None:
+        self.result: Tree = None
+        self.line = source.first_line
+        self._source = source
+        self._strict = strict
+        self._text = text.decode("utf-8-sig", "replace") if b"\\/" in text else None
+        self._stack: list[_Frame] = []
+        self._root = True
+
+    def take(self, event: Event, *, aliased: bool) -> None:
+        """The next event of the document."""
+        if self._root:
+            self._root = False
+            self.line = event.start_mark.line + self._source.first_line
+        if isinstance(event, ScalarEvent):
+            self._scalar(event)
+        elif isinstance(event, MappingStartEvent | SequenceStartEvent):
+            frame = self._stack[-1] if self._stack else None
+            if isinstance(frame, _Map):
+                if frame.key is None:
+                    self._source.fail("a map or list cannot be a key", event.start_mark)
+                if frame.key == _MERGE and isinstance(event, SequenceStartEvent) and aliased:
+                    self._fail_merge(event)
+            elif frame is not None and isinstance(event, SequenceStartEvent) and self._merging(2):
+                self._fail_merge(event)
+            self._stack.append([] if isinstance(event, SequenceStartEvent) else _Map())
+        elif isinstance(event, CollectionEndEvent):
+            frame = self._stack.pop()
+            self._put(frame if isinstance(frame, list) else self._finish(frame, event))
+
+    def _merging(self, level: int) -> bool:
+        frame = self._stack[-level] if len(self._stack) >= level else None
+        return isinstance(frame, _Map) and frame.key == _MERGE
+
+    def _fail_merge(self, event: Event) -> None:
+        self._source.fail("`<<` takes a map or a list of maps", event.start_mark)
+
+    def _scalar(self, event: ScalarEvent) -> None:
+        if self._text is not None and event.style == '"':
+            self._refuse_escaped_slash(event)
+        frame = self._stack[-1] if self._stack else None
+        if isinstance(frame, _Map) and frame.key is None:
+            frame.key = self._key(event, frame)
+            return
+        if self._merging(1) or (isinstance(frame, list) and self._merging(2)):
+            self._fail_merge(event)
+        value = self._resolve(event)
+        if isinstance(value, float):
+            if not math.isfinite(value):
+                self._source.fail("infinity and NaN have no form in JSON; quote the value", event.start_mark)
+            if value.is_integer() and numbers.INT64_MIN <= value <= numbers.INT64_MAX:
+                value = int(value)
+        elif isinstance(value, str) and event.tag is not None:
+            value = _SURROGATE.sub("\ufffd", value)
+        self._put(value)
+
+    def _resolve(self, event: ScalarEvent) -> str | int | float | bool | None:
+        text, tag = cast("str", event.value), event.tag
+        if tag is None:
+            value = scalars.plain(text, Dialect.V2) if event.implicit[0] else text
+        else:
+            try:
+                value = scalars.tagged(tag, text, Dialect.V2)
+            except ScalarError:
+                self._source.fail("this value does not fit its tag", event.start_mark)
+        return cast("str | int | float | bool | None", value)
+
+    def _key(self, event: ScalarEvent, frame: _Map) -> _Typed:
+        if event.value == "<<" and (event.implicit[0] or event.tag == "tag:yaml.org,2002:merge"):
+            return _MERGE
+        value = self._resolve(event)
+        typed: _Typed
+        if isinstance(value, str):
+            typed = value
+        elif value is None or (isinstance(value, int) and value > numbers.INT64_MAX):
+            self._source.fail("this key has no form as text; quote it", event.start_mark)
+        else:
+            frame.typed = True
+            typed = (type(value).__name__, value)
+        if self._strict:
+            if typed in frame.explicit:
+                self._source.fail("this key stands twice in its map", event.start_mark, hint="remove one of the two")
+            frame.explicit.add(typed)
+        return typed
+
+    def _put(self, value: Tree) -> None:
+        if not self._stack:
+            self.result = value
+            return
+        frame = self._stack[-1]
+        if isinstance(frame, list):
+            frame.append(value)
+            return
+        key, frame.key = frame.key, None
+        if key == _MERGE:
+            # Earlier maps of a list win over later ones; a merge wins over keys before it and loses to keys after it.
+            for part in reversed(value) if isinstance(value, list) else [value]:
+                frame.values.update(cast("dict[_Typed, Tree]", part))
+        elif key is not None:
+            frame.values[key] = value
+
+    def _finish(self, frame: _Map, event: Event) -> Tree:
+        if not frame.typed:
+            return cast("Tree", frame.values)
+        values: dict[str, Tree] = {}
+        for typed, value in frame.values.items():
+            key = typed if isinstance(typed, str) else _key_text(typed[1])
+            if self._strict and key in values:
+                self._source.fail(
+                    "two keys of this map are the same text", event.start_mark, hint="remove one of the two"
+                )
+            values[key] = value
+        return values
+
+    def _refuse_escaped_slash(self, event: ScalarEvent) -> None:
+        source = cast("str", self._text)[event.start_mark.index : event.end_mark.index]
+        if "/" in _ESCAPE.findall(source):
+            self._source.fail(r"the escape `\/` is not understood; write `/`", event.start_mark)
+
+
+def _key_text(value: float | bool | None) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return numbers.float32_text(value) if isinstance(value, float) else str(value)

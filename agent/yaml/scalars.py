@@ -1,0 +1,131 @@
+"""What a scalar means: go-yaml's resolve.go in its two versions.
+
+Version 2 is what Kubernetes reads manifests with, version 3 what sops reads its files with. They differ in the words that are
+booleans and in times; underscores, bases and floats are the same. Base 60 and the words of YAML 1.2 alone are text in both.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from enum import Enum
+from functools import lru_cache
+from typing import TypeAlias
+
+from agent.yaml import numbers, timestamps
+from agent.yaml.nodes import Timestamp
+
+Resolved: TypeAlias = str | int | float | bool | Timestamp | None
+
+
+class Dialect(Enum):
+    """Which go-yaml."""
+
+    V2 = 2
+    V3 = 3
+
+
+class ScalarError(Exception):
+    """A scalar that its tag does not fit; the caller knows where it stands."""
+
+
+_PREFIX = "tag:yaml.org,2002:"
+_WORDS: dict[str, bool | float | None] = {
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
+    **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), float("inf")),
+    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), float("-inf")),
+}
+_V2_WORDS: dict[str, bool | float | None] = {
+    **_WORDS,
+    **dict.fromkeys(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON"), True),
+    **dict.fromkeys(("n", "N", "no", "No", "NO", "off", "Off", "OFF"), False),
+}
+OLD_BOOLS = frozenset(_V2_WORDS) - frozenset(_WORDS)
+"""Words that were booleans in YAML 1.1 and are text to go-yaml v3."""
+
+
+@lru_cache(maxsize=4096)
+def plain(text: str, dialect: Dialect) -> Resolved:
+    """The value of an untagged, unquoted scalar."""
+    words = _V2_WORDS if dialect is Dialect.V2 else _WORDS
+    if text in words:
+        return words[text]
+    first = text[0]
+    if first == ".":
+        value = numbers.parse_dot_float(text)
+        return text if value is None else value
+    if first not in "0123456789+-":
+        return text
+    time = timestamps.parse(text)
+    if time is not None:
+        return text if dialect is Dialect.V2 else time
+    number = _number(text.replace("_", ""), dialect)
+    return text if number is None else number
+
+
+def _number(text: str, dialect: Dialect) -> int | float | None:
+    integer = numbers.parse_int(text)
+    if integer is not None:
+        return integer
+    real = numbers.parse_float(text)
+    if real is not None:
+        return real
+    for base, mark in ((2, "0b"), (8, "0o")):
+        if base == 8 and dialect is Dialect.V2:
+            break
+        if text.startswith(mark):
+            return numbers.parse_int(text[2:], base)
+        if text.startswith("-" + mark):
+            return numbers.parse_int("-" + text[3:], base)
+    return None
+
+
+def tagged(tag: str, text: str, dialect: Dialect) -> Resolved:
+    """The value of a scalar under a tag (in its long form). Raises ScalarError where Go refuses to decode it."""
+    if not tag.startswith(_PREFIX):
+        return text
+    kind = tag.removeprefix(_PREFIX)
+    if kind == "binary":
+        return _binary(text)
+    if kind not in _FITS:
+        return text
+    if kind == "timestamp":
+        time = timestamps.parse(text)
+        if time is None:
+            raise ScalarError
+        return text if dialect is Dialect.V2 else time
+    value = _untimed(text, dialect)
+    if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
+        if value > numbers.INT64_MAX:
+            raise ScalarError
+        return float(value)
+    if not isinstance(value, _FITS[kind]) or (kind == "int" and isinstance(value, bool)):
+        raise ScalarError
+    return value
+
+
+_FITS: dict[str, type | tuple[type, ...]] = {
+    "bool": bool,
+    "int": int,
+    "float": float,
+    "null": type(None),
+    "timestamp": Timestamp,
+}
+
+
+def _untimed(text: str, dialect: Dialect) -> Resolved:
+    # Under a tag other than !!timestamp, Go does not try times; what looks like one is never a number either.
+    value = plain(text, dialect)
+    return text if isinstance(value, Timestamp) else value
+
+
+def _binary(text: str) -> str:
+    packed = text.replace("\r", "").replace("\n", "")
+    try:
+        raw = base64.b64decode(packed, validate=True)
+    except (binascii.Error, ValueError):
+        raise ScalarError from None
+    return raw.decode("utf-8", "surrogateescape")

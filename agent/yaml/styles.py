@@ -1,0 +1,118 @@
+"""Which style a scalar is written in: go-yaml v3's stringv (encode.go) and yaml_emitter_analyze_scalar (emitterc.go)."""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from agent.yaml import numbers, scalars
+from agent.yaml.nodes import Scalar, Timestamp
+from agent.yaml.scalars import Dialect
+
+_SAFE = re.compile(r"[A-Za-z_/][A-Za-z0-9_./+=@-]*", re.ASCII)
+_BASE60 = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?", re.ASCII)
+_BREAK = "\n\r\x85\u2028\u2029"
+_PRINTABLE = re.compile("[\n\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd]")
+_INVALID = re.compile("[\ud800-\udfff]")
+_FIRST = frozenset("#,[]{}&*!|>'\"%@`")
+_ESCAPES = {
+    "\0": "0", "\a": "a", "\b": "b", "\t": "t", "\n": "n", "\v": "v", "\f": "f", "\r": "r", "\x1b": "e", '"': '"',
+    "\\": "\\", "\x85": "N", "\xa0": "_", "\u2028": "L", "\u2029": "P",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A scalar ready to be written: its text, its tag (`!!binary`, `!!merge`) and the style asked for (`plain`, `"` or `|`)."""
+
+    text: str
+    style: str = "plain"
+    tag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """Which styles a text allows."""
+
+    multiline: bool
+    plain: bool
+    single: bool
+    block: bool
+
+
+def form(value: Scalar) -> Form:
+    """What go-yaml v3 makes of a value."""
+    if isinstance(value, str):
+        return _text_form(value)
+    if value is None:
+        return Form("null")
+    if isinstance(value, bool):
+        return Form("true" if value else "false")
+    if isinstance(value, Timestamp):
+        return Form(value.text)
+    return Form(numbers.float_text(value) if isinstance(value, float) else str(value))
+
+
+def _text_form(text: str) -> Form:
+    if _INVALID.search(text):
+        packed = base64.b64encode(text.encode("utf-8", "surrogateescape")).decode()
+        if len(packed) < 70:
+            return Form(packed, tag="!!binary")
+        return Form("".join(f"{packed[at : at + 70]}\n" for at in range(0, len(packed), 70)), "|", "!!binary")
+    if text == "<<":
+        return Form(text, tag="!!merge")
+    if "\n" in text:
+        return Form(text, "|")
+    return Form(text, "plain" if is_text(text, Dialect.V3) else '"')
+
+
+def is_text(text: str, dialect: Dialect) -> bool:
+    """Whether an unquoted scalar would be read as this text, by the dialect and by readers of YAML 1.1."""
+    if text in scalars.OLD_BOOLS or _BASE60.fullmatch(text):
+        return False
+    return text != "" and isinstance(scalars.plain(text, dialect), str)
+
+
+@lru_cache(maxsize=4096)
+def analyze(text: str) -> Analysis:
+    """yaml_emitter_analyze_scalar, for block context."""
+    if _SAFE.fullmatch(text):
+        return Analysis(multiline=False, plain=True, single=True, block=True)
+    if not text:
+        return Analysis(multiline=False, plain=True, single=True, block=False)
+    indicators = text.startswith(("---", "...")) or _has_indicators(text)
+    special = len(_PRINTABLE.findall(text)) != len(text.replace("\t", ""))
+    breaks = any(mark in text for mark in _BREAK)
+    leading = text[0] == " " or text[0] in _BREAK
+    trailing = text[-1] == " " or text[-1] in _BREAK
+    break_space = bool(re.search(f"[{_BREAK}] ", text))
+    space_break = bool(re.search(f" [{_BREAK}]", text))
+    plain = not (leading or trailing or break_space or space_break or "\t" in text or special or breaks or indicators)
+    single = not (break_space or space_break or "\t" in text or special)
+    return Analysis(multiline=breaks, plain=plain, single=single, block=not (text[-1] == " " or space_break or special))
+
+
+def _has_indicators(text: str) -> bool:
+    first, second = text[0], text[1:2]
+    blank = second in {"", " ", "\t"}
+    if first in _FIRST or (first in "?:-" and blank):
+        return True
+    if re.search(r"[^\n]:(?:[ \t]|\Z)|\n:(?:[ \t]|\Z)", text):
+        return True
+    return bool(re.search(f"[ \t\0{_BREAK}]#", text))
+
+
+def double_quoted(text: str) -> str:
+    """Inside and with double quotes."""
+    return '"' + "".join(_escape(char) for char in text) + '"'
+
+
+def _escape(char: str) -> str:
+    if char not in '"\\' and char not in _BREAK and _PRINTABLE.match(char):
+        return char
+    if char in _ESCAPES:
+        return "\\" + _ESCAPES[char]
+    code = ord(char)
+    return f"\\x{code:02X}" if code <= 0xFF else f"\\u{code:04X}" if code <= 0xFFFF else f"\\U{code:08X}"

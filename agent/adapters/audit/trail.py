@@ -1,0 +1,203 @@
+"""The engine's AuditPort: entries in, durable chained records out, a signed checkpoint per run.
+
+Writes that arrive while another is under way go to the disk together, so that a wave of a hundred objects costs a few
+synchronisations, not a hundred. A record that cannot be written raises AuditError in whoever asked for it, and leaves the chain as it
+was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeAlias
+
+from agent.adapters.audit import anchor as anchors
+from agent.adapters.audit import record
+from agent.adapters.audit.anchor import Anchor
+from agent.adapters.audit.journal import Journal
+from agent.adapters.audit.record import Content, Head
+from agent.values.errors import AuditError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from pathlib import Path
+
+    from agent.adapters.audit.credential import Signer
+    from agent.reconcile.ports import AuditEntry
+
+    Keep: TypeAlias = Callable[[Anchor], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    contents: list[Content]
+    done: asyncio.Future[Head]
+
+
+class AuditTrail:
+    """One agent's chain. Made by `open_trail`."""
+
+    def __init__(
+        self,
+        *,
+        agent: str,
+        signer: Signer,
+        clock: Callable[[], float],
+        keep: Keep,
+        journal: Journal | None,
+        stream: int | None,
+        head: Head,
+    ) -> None:
+        self._agent: str = agent
+        self._signer: Signer = signer
+        self._clock: Callable[[], float] = clock
+        self._keep: Keep = keep
+        self._journal: Journal | None = journal
+        self._stream: int | None = stream
+        self._head: Head = head
+        self._pending: list[_Pending] = []
+        self._flusher: asyncio.Task[None] | None = None
+
+    @property
+    def head(self) -> Head:
+        """The newest record that is written."""
+        return self._head
+
+    async def write(self, entries: Sequence[AuditEntry]) -> None:
+        """Durable when it returns. Raises AuditError."""
+        if entries:
+            now = self._now()
+            await self._append([record.content(entry, agent=self._agent, time=now) for entry in entries])
+
+    async def checkpoint(self, run: str) -> None:
+        """Sign the chain's head and keep it as the anchor. Raises AuditError, and what keeping it raises."""
+        head = await self._append(
+            [
+                {
+                    "agent": self._agent,
+                    "time": self._now(),
+                    "phase": record.CHECKPOINT,
+                    "run": run,
+                    "action": "checkpoint",
+                    "key": self._signer.key_id,
+                }
+            ]
+        )
+        await self._keep(
+            Anchor(
+                agent=self._agent,
+                seq=head.seq,
+                hash=head.hash,
+                key=self._signer.key_id,
+                public_key=self._signer.public_pem,
+                signature=self._signer.sign(anchors.signed(self._agent, head.seq, head.hash)),
+            )
+        )
+
+    async def note(self, action: str, **facts: str | int) -> None:
+        """A record of the agent itself, of no Application."""
+        await self._append(
+            [{"agent": self._agent, "time": self._now(), "phase": "event", "action": action, "facts": dict(facts)}]
+        )
+
+    async def close(self) -> None:
+        """Finish what is under way and release the file."""
+        if self._flusher is not None:
+            await asyncio.wait([self._flusher])
+        if self._journal is not None:
+            self._journal.close()
+
+    def _now(self) -> str:
+        return datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    async def _append(self, contents: list[Content]) -> Head:
+        pending = _Pending(contents, asyncio.get_running_loop().create_future())
+        self._pending.append(pending)
+        if self._flusher is None or self._flusher.done():
+            self._flusher = asyncio.create_task(self._flush(), name="audit")
+        return await pending.done
+
+    async def _flush(self) -> None:
+        """The one writer: a caller that is cancelled leaves what it asked for to be written all the same."""
+        while self._pending:
+            batch, self._pending = self._pending, []
+            try:
+                heads = await asyncio.to_thread(self._write_batch, [pending.contents for pending in batch])
+            except Exception as error:  # noqa: BLE001  # whoever waits is told, whatever happened
+                for pending in batch:
+                    if not pending.done.done():
+                        pending.done.set_exception(_failure(error))
+                continue
+            for pending, head in zip(batch, heads, strict=True):
+                if not pending.done.done():
+                    pending.done.set_result(head)
+
+    def _write_batch(self, batch: list[list[Content]]) -> list[Head]:
+        lines: list[bytes] = []
+        heads: list[Head] = []
+        head = self._head
+        for contents in batch:
+            for fields in contents:
+                sign = self._signer.sign if fields["phase"] == record.CHECKPOINT else None
+                line, head = record.link(fields, head, sign)
+                lines.append(line)
+            heads.append(head)
+        if self._journal is not None:
+            self._journal.append(lines, head)
+            self._head = head
+        self._write_stream(lines)
+        self._head = head
+        return heads
+
+    def _write_stream(self, lines: list[bytes]) -> None:
+        if self._stream is None:
+            return
+        data = memoryview(b"".join(line + b"\n" for line in lines))
+        try:
+            while data:
+                data = data[os.write(self._stream, data) :]
+        except OSError as error:
+            raise AuditError("the audit trail cannot be written to standard output", errno=error.errno or 0) from None
+
+
+def _failure(error: Exception) -> AuditError:
+    """An error of its own for each that waits: a traceback belongs to one raise."""
+    failure = AuditError("the audit trail cannot be written")
+    if isinstance(error, AuditError):
+        failure.args, failure.message, failure.hint = error.args, error.message, error.hint
+        failure.facts = dict(error.facts)
+    return failure
+
+
+async def open_trail(
+    *,
+    agent: str,
+    signer: Signer,
+    clock: Callable[[], float],
+    keep: Keep,
+    file: Path | None,
+    stream: int | None,
+    anchor: Anchor | None,
+) -> AuditTrail:
+    """Go on with the chain of `file`, or begin one.
+
+    `clock` gives Unix seconds, `stream` is a file descriptor (1 is standard output), `anchor` the one that is kept for this agent, if
+    any, and `keep` stores the next. A torn line, and records that the anchor knows and the file does not, are recorded. Raises
+    AuditError.
+    """
+    journal = await asyncio.to_thread(Journal, file) if file is not None else None
+    end = journal.head if journal is not None else Head()
+    head = Head(anchor.seq, anchor.hash) if anchor is not None and anchor.seq > end.seq else end
+    trail = AuditTrail(agent=agent, signer=signer, clock=clock, keep=keep, journal=journal, stream=stream, head=head)
+    try:
+        if journal is not None and journal.torn:
+            await trail.note("torn-line-cut", bytes=journal.torn)
+        if journal is not None and head.seq > end.seq:
+            await trail.note("records-lost", first=end.seq + 1, last=head.seq)
+        await trail.note("opened", key=signer.key_id)
+    except BaseException:
+        await trail.close()
+        raise
+    return trail

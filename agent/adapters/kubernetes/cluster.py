@@ -1,0 +1,69 @@
+"""`ClusterPort` by a real apiserver: the parts of this package behind one face."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from agent.adapters.kubernetes.discovery import Discovery
+from agent.adapters.kubernetes.objects import Objects
+from agent.adapters.kubernetes.status import Statuses
+from agent.adapters.kubernetes.watch import Pace, Watch
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from agent.adapters.kubernetes.session import Session
+    from agent.adapters.kubernetes.wire import Seals
+    from agent.manifests.kinds import Kinds, Resource
+    from agent.reconcile.ports import WatchEvent
+    from agent.values.errors import AgentError
+    from agent.values.ids import ApplicationId
+    from agent.values.tree import Object
+
+
+class Cluster(Objects):
+    """A cluster as the engine sees it.
+
+    `seals` says which live objects hold secrets, `instance` names the agent in events, `now` gives Unix seconds, `report` is
+    told of every failure of a watch.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        seals: Seals,
+        instance: str,
+        now: Callable[[], float],
+        pace: Pace = Pace(),  # noqa: B008  # frozen
+        report: Callable[[Resource, AgentError], None] | None = None,
+    ) -> None:
+        super().__init__(session, seals)
+        self._discovery: Discovery = Discovery(session)
+        self._statuses: Statuses = Statuses(session, instance=instance, now=now)
+        self._pace: Pace = pace
+        self._report: Callable[[Resource, AgentError], None] | None = report
+
+    async def kinds(self) -> Kinds:
+        return await self._discovery.kinds()
+
+    def watch(self, resource: Resource, *, namespace: str = "", selector: str = "") -> AsyncGenerator[WatchEvent]:
+        """Close the generator (`contextlib.aclosing`) to end the watch at once."""
+        watch = Watch(
+            self._session,
+            resource,
+            self._seals,
+            namespace=namespace,
+            selector=selector,
+            pace=self._pace,
+            report=self._report,
+        )
+        return watch.events()
+
+    async def update_status(self, application: ApplicationId, status: Object) -> None:
+        await self._statuses.update(application, status)
+
+    async def event(
+        self, application: ApplicationId, *, kind: Literal["Normal", "Warning"], reason: str, message: str
+    ) -> None:
+        await self._statuses.event(application, kind=kind, reason=reason, message=message)

@@ -1,0 +1,213 @@
+"""Which apiserver, and as whom: in a cluster, given in full, or by a kubeconfig.
+
+The `kubernetes` package reads kubeconfigs, runs exec plugins and logs in by OIDC. It costs a second and 50 MiB to import, so it
+is imported only where a kubeconfig is used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import ssl
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from agent.adapters.kubernetes.credential import Authorization, FixedToken, NoToken, TokenFile
+from agent.values.errors import ConfigError
+from agent.values.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+_ACCOUNT_FOLDER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_LOADERS = ("kube_config", "exec_provider")
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterConfig:
+    """`server` is a URL without a trailing slash; `ssl` None only for plain HTTP on the loopback interface.
+
+    `namespace` is the one of the agent's Pod or of the kubeconfig's context; `server_name` what the certificate must name, where
+    that is not the host of the URL.
+    """
+
+    server: str
+    ssl: ssl.SSLContext | None
+    authorization: Authorization = field(repr=False)
+    namespace: str = "default"
+    server_name: str = ""
+
+
+def explicit(
+    server: str, *, token: Secret | None = None, ca_pem: str = "", namespace: str = "default"
+) -> ClusterConfig:
+    """An address, a token and the CA's certificates in PEM; the system's CAs where there are none. Raises ConfigError."""
+    return ClusterConfig(
+        _address(server),
+        _context(server, ca_pem=ca_pem),
+        FixedToken(token) if token is not None else NoToken(),
+        namespace,
+    )
+
+
+def in_cluster(folder: Path = _ACCOUNT_FOLDER) -> ClusterConfig:
+    """From the ServiceAccount that is mounted into the Pod. Raises ConfigError outside of one."""
+    host, port = os.environ.get("KUBERNETES_SERVICE_HOST", ""), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    if not host:
+        raise ConfigError("not in a cluster: KUBERNETES_SERVICE_HOST is not set", hint="give --kubeconfig")
+    server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+    ca_file, namespace_file = folder / "ca.crt", folder / "namespace"
+    try:
+        ca_pem = ca_file.read_text("ascii")
+        namespace = namespace_file.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError("the ServiceAccount's files cannot be read", file=str(folder)) from None
+    return ClusterConfig(server, _context(server, ca_pem=ca_pem), TokenFile(folder / "token"), namespace)
+
+
+def kubeconfig(path: Path | None = None, context: str | None = None) -> ClusterConfig:
+    """A context of a kubeconfig (default: $KUBECONFIG, ~/.kube/config). Blocks: exec plugins may ask the user to log in.
+
+    Raises ConfigError, never with the file's content or a plugin's words.
+    """
+    where = str(path) if path else os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+    with _certificate_folder() as folder:
+        settings, namespace = _load(where, context, folder)
+        if not settings.verify_ssl:
+            raise ConfigError(
+                "kubeconfig turns off the verification of the apiserver's certificate",
+                file=where,
+                hint="give certificate-authority-data instead of insecure-skip-tls-verify: secrets travel here",
+            )
+        if settings.proxy:
+            raise ConfigError("kubeconfig names a proxy, which is not supported", file=where)
+        tls = _context(settings.host, ca_file=settings.ssl_ca_cert, cert=settings.cert_file, key=settings.key_file)
+    authorization = _KubeconfigToken(settings, where, context) if _token(settings) else NoToken()
+    if isinstance(authorization, NoToken) and not settings.cert_file and tls is not None:
+        raise ConfigError(
+            "kubeconfig gives no credential", file=where, hint="log in: the exec plugin or token of its user gave none"
+        )
+    return ClusterConfig(_address(settings.host), tls, authorization, namespace, settings.tls_server_name or "")
+
+
+def _load(where: str, context: str | None, folder: Path) -> tuple[Any, str]:
+    """The package's Configuration, and the context's namespace. Certificates that the file holds inline are put into `folder`."""
+    from kubernetes.client import Configuration  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]
+    from kubernetes.config import kube_config  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]
+
+    library: Any = kube_config
+    settings: Any = Configuration()
+    settings.proxy = None  # taken from the environment by the package; only the file may name one
+    problem = ""
+    with _silenced():
+        try:
+            library.load_kube_config(
+                config_file=where, context=context, client_configuration=settings, temp_file_path=str(folder)
+            )
+            contexts, current = library.list_kube_config_contexts(where)
+            chosen = next(found for found in contexts if found["name"] == context) if context else current
+            return settings, chosen["context"].get("namespace") or "default"
+        except Exception as error:  # noqa: BLE001  # the package raises whatever a plugin or parser raised
+            problem = type(error).__name__
+    raise ConfigError(
+        "kubeconfig cannot be used", file=where, cause=problem, hint="try `kubectl version` with the same file"
+    )
+
+
+def _token(settings: Any) -> str:
+    return settings.api_key.get("BearerToken") or ""
+
+
+class _KubeconfigToken:
+    """The header of a kubeconfig's user. The package asks the plugin or issuer again when the token expires; a 401 reads all anew."""
+
+    def __init__(self, settings: Any, file: str, context: str | None) -> None:
+        self._settings: Any = settings
+        self._file: str = file
+        self._context: str | None = context
+        self._lock: asyncio.Lock = asyncio.Lock()
+
+    async def __call__(self, *, refresh: bool) -> Secret | None:
+        async with self._lock:
+            await asyncio.to_thread(self._reload if refresh else self._renew)
+            if not (token := _token(self._settings)):
+                raise ConfigError("the kubeconfig's login gave no token", file=self._file)
+            return Secret(token, f"kubeconfig:{self._file}")
+
+    def _reload(self) -> None:
+        with _certificate_folder() as folder:
+            self._settings, _ = _load(self._file, self._context, folder)
+
+    def _renew(self) -> None:
+        failed = False
+        with _silenced():
+            try:
+                self._settings.refresh_api_key_hook(self._settings)
+            except Exception:  # noqa: BLE001  # as above
+                failed = True
+        if failed:
+            raise ConfigError("the kubeconfig's login failed", file=self._file)
+
+
+def _address(server: str) -> str:
+    parts = urlsplit(server)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise ConfigError("not the address of an apiserver", hint="such as https://127.0.0.1:6443")
+    if parts.scheme == "http" and not _loopback(parts.hostname):
+        raise ConfigError("the apiserver's address is not https", hint="secrets travel here")
+    return server.rstrip("/")
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _context(
+    server: str, *, ca_pem: str = "", ca_file: str | None = None, cert: str | None = None, key: str | None = None
+) -> ssl.SSLContext | None:
+    if urlsplit(server).scheme != "https":
+        return None
+    try:
+        context = ssl.create_default_context(cafile=ca_file, cadata=ca_pem or None)
+        if cert:
+            context.load_cert_chain(cert, key)
+    except (OSError, ValueError):
+        raise ConfigError("the apiserver's CA or the client certificate cannot be read") from None
+    return context
+
+
+@contextmanager
+def _certificate_folder() -> Generator[Path]:
+    """A 0700 folder, in memory where there is one: the ssl module reads certificates and keys from files only."""
+    memory = Path("/dev/shm")  # noqa: S108  # a folder of our own is made in it
+    base = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
+    folder = Path(tempfile.mkdtemp(prefix="signet-", dir=base))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _silenced() -> Generator[None]:
+    """The package logs what an exec plugin printed, through the root logger."""
+    root = logging.getLogger()
+
+    def from_elsewhere(record: logging.LogRecord) -> bool:
+        return record.module not in _LOADERS
+
+    root.addFilter(from_elsewhere)
+    try:
+        yield
+    finally:
+        root.removeFilter(from_elsewhere)

@@ -1,0 +1,186 @@
+"""Reading and writing objects of any kind: GET, LIST by pages, server-side apply, JSON patch, DELETE with preconditions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.adapters.kubernetes import errors, paths, wire
+from agent.adapters.kubernetes.errors import Call
+from agent.adapters.kubernetes.session import JSON, Request, username
+from agent.values import tree
+from agent.values.errors import ExpiredError
+from agent.values.ids import ObjectId
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from agent.adapters.kubernetes.session import Session
+    from agent.adapters.kubernetes.wire import Page, Seals
+    from agent.manifests.kinds import Resource
+    from agent.reconcile.ports import Identity
+    from agent.values.tree import Object
+
+APPLY = "application/apply-patch+yaml"
+_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_PAGE = 250
+_METADATA_PAGE = 1000
+
+
+def call(  # noqa: PLR0917  # in the order of a request line
+    method: str, verb: str, resource: Resource, namespace: str, name: str, identity: Identity | None = None
+) -> Call:
+    """The facts of a request about one object."""
+    target = ObjectId(resource.group, resource.kind, namespace if resource.namespaced else "", name)
+    return Call(method, verb, target, identity=username(identity) if identity is not None else "")
+
+
+class Objects:
+    """What `ClusterPort` says about single objects and lists. Writes are guarded by the agent's Lease."""
+
+    def __init__(self, session: Session, seals: Seals) -> None:
+        self._session: Session = session
+        self._seals: Seals = seals
+
+    async def get(
+        self, resource: Resource, namespace: str, name: str, *, identity: Identity | None = None
+    ) -> Object | None:
+        """None where there is no such object; NotFoundError where the kind itself is not served."""
+        asked = call("GET", "get", resource, namespace, name, identity)
+        request = Request(asked, paths.item(resource, namespace, name), identity=identity, allow=(404,))
+        answer = await self._session.request(request)
+        if answer.code != 404:
+            return wire.live_object(answer.body, resource, self._seals)
+        if not errors.is_status(answer.body):
+            raise errors.translate(answer.code, answer.body, asked)
+        return None
+
+    async def list(self, resource: Resource, *, namespace: str = "", selector: str = "") -> Sequence[Object]:
+        return await self._all(resource, namespace, selector, JSON, _PAGE)
+
+    async def list_metadata(self, resource: Resource, *, namespace: str = "", selector: str = "") -> Sequence[Object]:
+        return await self._all(resource, namespace, selector, _METADATA, _METADATA_PAGE)
+
+    async def _all(self, resource: Resource, namespace: str, selector: str, accept: str, limit: int) -> list[Object]:
+        async def collect(limit: int) -> list[Object]:
+            found = pages(
+                self._session,
+                resource,
+                self._seals,
+                namespace=namespace,
+                selector=selector,
+                limit=limit,
+                accept=accept,
+            )
+            return [item async for page in found for item in page.items]
+
+        try:
+            return await collect(limit)
+        except ExpiredError:
+            # the list was compacted away between two pages: once more, in one answer
+            return await collect(0)
+
+    async def apply(
+        self,
+        resource: Resource,
+        desired: Object,
+        *,
+        identity: Identity | None = None,
+        force: bool = True,
+        manager: str = "signet",
+        dry_run: bool = False,
+    ) -> Object:
+        """As `ClusterPort.apply`; `dry_run` changes nothing.
+
+        A `uid` in `metadata` binds the apply to that very object. A `resourceVersion` alone does not: the server creates an
+        object that was deleted in between.
+        """
+        namespace, name = tree.get_text(desired, "metadata", "namespace"), tree.get_text(desired, "metadata", "name")
+        query = {"fieldManager": manager, "force": "true" if force else "false", "fieldValidation": "Strict"}
+        if dry_run:
+            query["dryRun"] = "All"
+        request = Request(
+            call("PATCH", "apply", resource, namespace, name, identity),
+            paths.item(resource, namespace, name),
+            query,
+            wire.encode(desired),
+            APPLY,
+            identity=identity,
+            guarded=not dry_run,
+        )
+        return wire.live_object((await self._session.request(request)).body, resource, self._seals)
+
+    async def json_patch(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        patch: Sequence[Object],
+        *,
+        identity: Identity | None = None,
+    ) -> Object:
+        """StaleObjectError where a `test` fails or a path is missing, which the server does not tell apart."""
+        request = Request(
+            call("PATCH", "patch", resource, namespace, name, identity),
+            paths.item(resource, namespace, name),
+            {"fieldManager": "signet"},
+            wire.encode(patch),
+            "application/json-patch+json",
+            identity=identity,
+            guarded=True,
+        )
+        return wire.live_object((await self._session.request(request)).body, resource, self._seals)
+
+    async def delete(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        *,
+        uid: str,
+        resource_version: str,
+        identity: Identity | None,
+    ) -> None:
+        """An empty `uid` or `resource_version` is no precondition."""
+        asked = call("DELETE", "delete", resource, namespace, name, identity)
+        given = {"uid": uid, "resourceVersion": resource_version}
+        options: Object = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Background",
+            "preconditions": {key: value for key, value in given.items() if value},
+        }
+        request = Request(
+            asked,
+            paths.item(resource, namespace, name),
+            body=wire.encode(options),
+            identity=identity,
+            allow=(404,),
+            guarded=True,
+        )
+        answer = await self._session.request(request)
+        if answer.code == 404 and not errors.is_status(answer.body):
+            raise errors.translate(answer.code, answer.body, asked)
+
+
+async def pages(
+    session: Session,
+    resource: Resource,
+    seals: Seals,
+    *,
+    namespace: str,
+    selector: str,
+    limit: int,
+    accept: str = JSON,
+) -> AsyncGenerator[Page]:
+    """A consistent LIST; `limit` 0 asks for one page of everything. Raises ExpiredError when it took longer than the server keeps."""
+    query = {"labelSelector": selector} if selector else {}
+    if limit:
+        query["limit"] = str(limit)
+    asked = Call("GET", "list", kind=resource.plural, namespace=namespace)
+    while True:
+        answer = await session.request(Request(asked, paths.collection(resource, namespace), query, accept=accept))
+        page = wire.page(answer.body, resource, seals)
+        yield page
+        if not page.next:
+            return
+        query = {**query, "continue": page.next}

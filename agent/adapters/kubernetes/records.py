@@ -1,0 +1,121 @@
+"""`RecordPort`: a record's shards as ConfigMaps `signet-record-<application uid>-<shard>` in the agent's namespace.
+
+What was read or written last is a precondition of the next write, so that an agent that lost an Application without noticing
+cannot write over the record of the one that has it now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING
+
+from agent.adapters.kubernetes.objects import Objects
+from agent.adapters.kubernetes.resources import CONFIG_MAP
+from agent.values import tree
+from agent.values.errors import AgentError, LimitError, StaleObjectError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agent.adapters.kubernetes.session import Session
+    from agent.values.ids import ApplicationId
+    from agent.values.tree import Object
+
+LABEL_RECORD = "signet-gitops.dev/record-of"
+LABEL_SHARD = "signet-gitops.dev/record-shard"
+ANNOTATION_APPLICATION = "signet-gitops.dev/record-application"
+SHARD_BYTES = 900 * 1024
+"""An apiserver refuses a ConfigMap of 1 MiB."""
+
+_KEY = "record"
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
+
+
+class Records:
+    """`namespace` is the agent's own."""
+
+    def __init__(self, session: Session, namespace: str) -> None:
+        self._objects: Objects = Objects(session, lambda _: False)
+        self._namespace: str = namespace
+        self._versions: dict[str, tuple[str, str]] = {}
+        """ConfigMap → uid and resourceVersion as last seen."""
+
+    async def load(self, application: ApplicationId) -> Mapping[str, str]:
+        found = await self._objects.list(CONFIG_MAP, namespace=self._namespace, selector=_selector(application))
+        shards: dict[str, str] = {}
+        for item in found:
+            shard = tree.get_text(item, "metadata", "labels", LABEL_SHARD)
+            if tree.get_text(item, "metadata", "name") == _name(application, shard):
+                self._remember(item)
+                shards[shard] = tree.get_text(item, "data", _KEY)
+        return shards
+
+    async def store(self, application: ApplicationId, shards: Mapping[str, str]) -> None:
+        """Raises StaleObjectError where somebody else wrote: load again before the next attempt. LimitError above 900 KiB."""
+        for shard, text in shards.items():
+            if len(text.encode("utf-8", "replace")) > SHARD_BYTES:
+                raise LimitError("a shard of the record is too large to store", shard=shard, limit=SHARD_BYTES)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._store(application, shard, text)) for shard, text in shards.items()]
+        for task in tasks:
+            failure = task.result()
+            if failure is not None:
+                raise failure
+
+    async def _store(self, application: ApplicationId, shard: str, text: str) -> AgentError | None:
+        name = _name(application, shard)
+        try:
+            if text:
+                self._remember(await self._objects.apply(CONFIG_MAP, self._body(application, name, shard, text)))
+            else:
+                uid, version = self._versions.get(name, ("", ""))
+                await self._objects.delete(
+                    CONFIG_MAP, self._namespace, name, uid=uid, resource_version=version, identity=None
+                )
+                self._versions.pop(name, None)
+        except AgentError as error:
+            if isinstance(error, StaleObjectError):
+                self._versions.pop(name, None)
+            return error
+        return None
+
+    def _body(self, application: ApplicationId, name: str, shard: str, text: str) -> Object:
+        metadata: Object = {
+            "name": name,
+            "namespace": self._namespace,
+            "labels": {LABEL_RECORD: application.uid, LABEL_SHARD: shard},
+            "annotations": {ANNOTATION_APPLICATION: str(application)},
+        }
+        if name in self._versions:
+            metadata["uid"], metadata["resourceVersion"] = self._versions[name]
+        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {_KEY: text}}
+
+    async def forget(self, application: ApplicationId) -> None:
+        found = await self._objects.list_metadata(
+            CONFIG_MAP, namespace=self._namespace, selector=_selector(application)
+        )
+        for item in found:
+            name = tree.get_text(item, "metadata", "name")
+            uid = tree.get_text(item, "metadata", "uid")
+            await self._objects.delete(CONFIG_MAP, self._namespace, name, uid=uid, resource_version="", identity=None)
+            self._versions.pop(name, None)
+
+    def _remember(self, item: Object) -> None:
+        metadata = tree.get_object(item, "metadata")
+        version = (tree.get_text(metadata, "uid"), tree.get_text(metadata, "resourceVersion"))
+        self._versions[tree.get_text(metadata, "name")] = version
+
+
+def _selector(application: ApplicationId) -> str:
+    return f"{LABEL_RECORD}={_part(application.uid)}"
+
+
+def _name(application: ApplicationId, shard: str) -> str:
+    return f"signet-record-{_part(application.uid)}-{_part(shard)}"
+
+
+def _part(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise ValueError("a uid or shard is no part of a name")
+    return text

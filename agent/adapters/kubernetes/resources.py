@@ -1,0 +1,12 @@
+"""The resources that the agent itself keeps, which need no discovery."""
+
+from __future__ import annotations
+
+from agent.api import names
+from agent.manifests.kinds import Resource
+
+APPLICATION = Resource(names.GROUP, names.VERSION, names.KIND, names.PLURAL, True)
+CONFIG_MAP = Resource("", "v1", "ConfigMap", "configmaps", True)
+EVENT = Resource("events.k8s.io", "v1", "Event", "events", True)
+LEASE = Resource("coordination.k8s.io", "v1", "Lease", "leases", True)
+SECRET = Resource("", "v1", "Secret", "secrets", True)

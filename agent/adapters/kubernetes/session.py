@@ -1,0 +1,282 @@
+"""One HTTP session for every request to the apiserver: credentials, impersonation, limits, deadlines and retries.
+
+What is repeated: reads, server-side applies, JSON patches and deletes, because the server decides by their preconditions whether a
+repetition still counts. A 429 is repeated when the server asks for it, until the deadline; a broken connection and a 5xx a few
+times. What comes out is an `Answer` or an AgentError; no text of the server's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import re
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import aiohttp
+import yarl
+
+from agent.adapters.kubernetes import credential, errors
+from agent.values.errors import AgentError, ClusterUnavailableError, ObjectInvalidError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+    from types import TracebackType
+    from typing import Self
+
+    from agent.adapters.kubernetes.config import ClusterConfig
+    from agent.adapters.kubernetes.errors import Call
+    from agent.reconcile.ports import Identity
+
+JSON = "application/json"
+_ACCOUNT = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+_ERROR_BYTES = 4 * 1024 * 1024
+
+# what these write at debug level holds headers and addresses
+logging.getLogger("aiohttp").setLevel(logging.WARNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer that was asked for: below 300, or one of the codes that the caller allowed."""
+
+    code: int
+    body: bytes = field(repr=False)
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much and how long, in seconds.
+
+    `concurrency` requests at once (watches do not count), `deadline` for a request with its repetitions, `attempt` for one of
+    them; after `attempts` broken ones it is given up; `patience` is the longest pause between two.
+    """
+
+    concurrency: int = 32
+    deadline: float = 60.0
+    attempt: float = 30.0
+    attempts: int = 5
+    patience: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`guarded` requests are writes that need this agent's Lease; `urgent` ones do not queue behind others."""
+
+    call: Call
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict[str, str])
+    body: bytes | None = field(default=None, repr=False)
+    content_type: str = JSON
+    accept: str = JSON
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    identity: Identity | None = None
+    allow: Collection[int] = ()
+    guarded: bool = False
+    urgent: bool = False
+
+
+def username(identity: Identity) -> str:
+    """`system:serviceaccount:<namespace>:<name>`. Raises ObjectInvalidError for what is no name."""
+    if not _ACCOUNT.fullmatch(identity.namespace) or not _ACCOUNT.fullmatch(identity.service_account):
+        raise ObjectInvalidError(
+            "not the name of a ServiceAccount", namespace=identity.namespace, name=identity.service_account
+        )
+    return f"system:serviceaccount:{identity.namespace}:{identity.service_account}"
+
+
+class Session:
+    """Use as an async context manager. `guard` is called before each guarded request is sent, and raises LeaseLostError.
+
+    `observe(verb, code, seconds)` is called after each attempt; code 0 is a broken connection.
+    """
+
+    def __init__(
+        self,
+        config: ClusterConfig,
+        *,
+        agent: str = "signet",
+        limits: Limits = Limits(),
+        guard: Callable[[], None] | None = None,
+        observe: Callable[[str, int, float], None] | None = None,
+    ) -> None:
+        self.guard: Callable[[], None] = guard or _allow
+        self.limits: Limits = limits
+        self._config: ClusterConfig = config
+        self._agent: str = agent
+        self._observe: Callable[[str, int, float], None] = observe or _ignore
+        self._slots: asyncio.Semaphore = asyncio.Semaphore(limits.concurrency)
+        self._http: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        if self._http is not None:
+            await self._http.close()
+            self._http = None
+
+    def _client(self) -> aiohttp.ClientSession:
+        if self._http is None:
+            self._http = aiohttp.ClientSession(
+                # the semaphore limits requests; watches each keep a connection of their own
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60, ssl=self._config.ssl or True),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False,
+                auto_decompress=False,
+                headers={"User-Agent": self._agent, "Accept-Encoding": "identity"},
+            )
+        return self._http
+
+    async def request(self, request: Request) -> Answer:
+        """Send, and repeat where that may help. Raises AgentError: ClusterUnavailableError when nothing helped."""
+        limits = self.limits
+        if request.urgent:
+            return await self._in_time(request, limits)
+        async with self._slots:
+            return await self._in_time(request, limits)
+
+    async def _in_time(self, request: Request, limits: Limits) -> Answer:
+        try:
+            async with asyncio.timeout(limits.deadline):
+                return await self._repeat(request, limits)
+        except TimeoutError:
+            pass
+        raise ClusterUnavailableError("the apiserver did not answer in time").with_facts(**request.call.facts())
+
+    async def _repeat(self, request: Request, limits: Limits) -> Answer:
+        refresh, failures = False, 0
+        while True:
+            answer, retry_after = await self._attempt(request, refresh=refresh)
+            if answer is not None and (answer.code < 300 or answer.code in request.allow):
+                return answer
+            if answer is not None and answer.code == 401 and not refresh:
+                refresh = True
+                continue
+            if answer is not None and not _repeatable(answer):
+                raise errors.translate(answer.code, answer.body, request.call)
+            if answer is None or answer.code != 429:
+                failures += 1
+            if failures >= limits.attempts:
+                raise _given_up(answer, request.call)
+            pause = min(limits.patience, 0.2 * 2**failures) * (0.5 + random.random() / 2)  # noqa: S311
+            await asyncio.sleep(max(pause, min(retry_after, limits.patience)))
+
+    async def _attempt(self, request: Request, *, refresh: bool) -> tuple[Answer | None, float]:
+        """One exchange: the answer, or None where there was none, and how long the server asks to wait."""
+        headers = await self._headers(request, refresh=refresh)
+        if request.guarded:
+            self.guard()
+        started, code = time.monotonic(), 0
+        failure: AgentError | None = None
+        try:
+            async with self._client().request(
+                request.call.method,
+                self._url(request),
+                data=request.body,
+                headers=headers,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=self.limits.attempt),
+                server_hostname=self._config.server_name or None,
+            ) as response:
+                body = await response.read()
+                code = response.status
+                answer = Answer(code, body, response.headers.get("ETag", ""))
+                return answer, _seconds(response.headers.get("Retry-After", ""))
+        except aiohttp.ClientConnectorCertificateError:
+            failure = _untrusted(request.call)
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return None, 0.0
+        finally:
+            self._observe(request.call.verb, code, time.monotonic() - started)
+        raise failure
+
+    @asynccontextmanager
+    async def stream(self, request: Request, *, silence: float) -> AsyncGenerator[aiohttp.StreamReader]:
+        """An answer that is read as it comes; `silence` seconds without a byte end it. Raises AgentError, also while it is read."""
+        failure: AgentError | None = None
+        started, code = time.monotonic(), 0
+        try:
+            async with self._client().request(
+                request.call.method,
+                self._url(request),
+                headers=await self._headers(request, refresh=False),
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=silence),
+                server_hostname=self._config.server_name or None,
+                read_bufsize=256 * 1024,
+            ) as response:
+                code = response.status
+                self._observe(request.call.verb, code, time.monotonic() - started)
+                if code >= 300:
+                    body = await response.content.read(_ERROR_BYTES)
+                    failure = errors.translate(code, body, request.call)
+                else:
+                    yield response.content
+        except aiohttp.ClientConnectorCertificateError:
+            failure = _untrusted(request.call)
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            failure = ClusterUnavailableError("the connection to the apiserver broke").with_facts(
+                **request.call.facts()
+            )
+            if not code:
+                self._observe(request.call.verb, 0, time.monotonic() - started)
+        if code == 401:
+            await self._config.authorization(refresh=True)
+        if failure is not None:
+            raise failure
+
+    async def _headers(self, request: Request, *, refresh: bool) -> list[tuple[str, str]]:
+        headers = [("Accept", request.accept), *request.headers.items()]
+        if request.body is not None:
+            headers.append(("Content-Type", request.content_type))
+        authorization = await self._config.authorization(refresh=refresh)
+        if authorization is not None:
+            headers.append(("Authorization", credential.header(authorization)))
+        if request.identity is not None:
+            headers.append(("Impersonate-User", username(request.identity)))
+            groups = ("serviceaccounts", f"serviceaccounts:{request.identity.namespace}", "authenticated")
+            headers += [("Impersonate-Group", f"system:{group}") for group in groups]
+        return headers
+
+    def _url(self, request: Request) -> yarl.URL:
+        query = str(yarl.URL.build(query=request.query)) if request.query else ""
+        return yarl.URL(f"{self._config.server}{request.path}{query}", encoded=True)
+
+
+def _repeatable(answer: Answer) -> bool:
+    if answer.code == 500:
+        return not errors.is_schema_error(answer.body)
+    return answer.code == 429 or (answer.code > 500 and answer.code != 501)
+
+
+def _given_up(answer: Answer | None, call: Call) -> AgentError:
+    if answer is None:
+        return ClusterUnavailableError("the apiserver does not answer").with_facts(**call.facts())
+    return errors.translate(answer.code, answer.body, call)
+
+
+def _untrusted(call: Call) -> AgentError:
+    failure = ClusterUnavailableError("the apiserver's certificate is not trusted", hint="name the CA that signed it")
+    return failure.with_facts(**call.facts())
+
+
+def _seconds(retry_after: str) -> float:
+    return float(retry_after) if retry_after.isdecimal() and len(retry_after) < 6 else 0.0
+
+
+def _allow() -> None:
+    pass
+
+
+def _ignore(verb: str, code: int, seconds: float) -> None:
+    pass

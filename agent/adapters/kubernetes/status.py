@@ -1,0 +1,119 @@
+"""What an Application shows: its status subresource, and events about it."""
+
+from __future__ import annotations
+
+import itertools
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+from agent.adapters.kubernetes import paths, wire
+from agent.adapters.kubernetes.objects import APPLY, call
+from agent.adapters.kubernetes.resources import APPLICATION, EVENT
+from agent.adapters.kubernetes.session import Request
+from agent.values.errors import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent.adapters.kubernetes.session import Session
+    from agent.values.ids import ApplicationId
+    from agent.values.tree import Object
+
+    EventType = Literal["Normal", "Warning"]
+
+_SERIES_SECONDS = 600.0
+_REMEMBERED = 4096
+_NOTE_CHARACTERS = 1024
+_CONTROLLER = "signet-gitops.dev/agent"
+
+
+def micro_time(seconds: float) -> str:
+    """RFC 3339 with microseconds, as `MicroTime` of apimachinery wants it."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+@dataclass(slots=True)
+class _Series:
+    name: str
+    first: float
+    last: float
+    count: int
+
+
+class Statuses:
+    """`instance` is the agent's identity; `now` gives Unix seconds."""
+
+    def __init__(self, session: Session, *, instance: str, now: Callable[[], float]) -> None:
+        self._session: Session = session
+        self._instance: str = instance
+        self._now: Callable[[], float] = now
+        self._series: OrderedDict[tuple[str, str, str, str], _Series] = OrderedDict()
+        self._numbers: itertools.count[int] = itertools.count()
+
+    async def update(self, application: ApplicationId, status: Object) -> None:
+        """Raises StaleObjectError where the Application was deleted and made anew, NotFoundError where it is gone."""
+        namespace, name = application.namespace, application.name
+        body: Object = {
+            "apiVersion": APPLICATION.api_version,
+            "kind": APPLICATION.kind,
+            "metadata": {"name": name, "namespace": namespace, "uid": application.uid},
+            "status": status,
+        }
+        request = Request(
+            call("PATCH", "apply", APPLICATION, namespace, name),
+            paths.item(APPLICATION, namespace, name, "status"),
+            {"fieldManager": "signet", "force": "true"},
+            wire.encode(body),
+            APPLY,
+            guarded=True,
+        )
+        await self._session.request(request)
+
+    async def event(self, application: ApplicationId, *, kind: EventType, reason: str, message: str) -> None:
+        """Repeats of the same event count up one series for as long as they come within ten minutes of one another."""
+        now = self._now()
+        key = (application.uid, kind, reason, message)
+        series = self._series.pop(key, None)
+        if series is None or now - series.last > _SERIES_SECONDS:
+            unique = f"{int(now * 1e6):x}{next(self._numbers) & 0xFFFF:04x}"
+            series = _Series(f"{application.name[:220]}.{unique}", now, now, 0)
+        series.last, series.count = now, series.count + 1
+        self._series[key] = series
+        while len(self._series) > _REMEMBERED:
+            self._series.popitem(last=False)
+        request = Request(
+            call("PATCH", "apply", EVENT, application.namespace, series.name),
+            paths.item(EVENT, application.namespace, series.name),
+            {"fieldManager": "signet", "force": "true"},
+            wire.encode(self._body(application, kind, reason, message, series)),
+            APPLY,
+            guarded=True,
+        )
+        await self._session.request(request)
+
+    def _body(self, application: ApplicationId, kind: EventType, reason: str, message: str, series: _Series) -> Object:
+        note = escape(message)
+        body: Object = {
+            "apiVersion": EVENT.api_version,
+            "kind": EVENT.kind,
+            "metadata": {"name": series.name, "namespace": application.namespace},
+            "eventTime": micro_time(series.first),
+            "reportingController": _CONTROLLER,
+            "reportingInstance": self._instance[:128],
+            "action": "Reconcile",
+            "reason": reason[:128],
+            "type": kind,
+            "note": note if len(note) <= _NOTE_CHARACTERS else note[: _NOTE_CHARACTERS - 1] + "…",
+            "regarding": {
+                "apiVersion": APPLICATION.api_version,
+                "kind": APPLICATION.kind,
+                "namespace": application.namespace,
+                "name": application.name,
+                "uid": application.uid,
+            },
+        }
+        if series.count > 1:
+            body["series"] = {"count": series.count, "lastObservedTime": micro_time(series.last)}
+        return body

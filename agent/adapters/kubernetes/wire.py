@@ -1,0 +1,148 @@
+"""The bytes of API requests and answers: the only place where an object stands in the clear.
+
+On the way out, Secret leaves become their plaintext inside the encoded body and nowhere else. On the way in, an answer is wrapped
+before it leaves this module: a Secret's data always, and the whole object where `Seals` says that it holds a secret.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import gc
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+import orjson
+
+from agent.manifests import live
+from agent.values import tree
+from agent.values.errors import ClusterUnavailableError, ObjectInvalidError
+from agent.values.ids import ObjectId
+from agent.values.reveal import reveal
+from agent.values.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+    from agent.manifests.kinds import Resource
+    from agent.values.tree import Object, Tree
+
+    Seals: TypeAlias = Callable[[ObjectId], bool]
+    """Whether a live object is to be wrapped whole, because the record says that one of its fields holds a secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a LIST; `next` is empty on the last one."""
+
+    items: Sequence[Object]
+    resource_version: str
+    next: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a watch. `status_code` is that of an ERROR event; `status` its `v1/Status` as sent."""
+
+    type: str
+    object: Object
+    resource_version: str = ""
+    status_code: int = 0
+    status: bytes = field(default=b"", repr=False)
+
+
+def encode(body: Object | Sequence[Object]) -> bytes:
+    """The JSON of a request's body. Raises ObjectInvalidError for what JSON cannot say."""
+    try:
+        return orjson.dumps(body, default=_plain)
+    except TypeError:  # orjson.JSONEncodeError is one; raised again below, where nothing of it is attached
+        failed = True
+    if failed:
+        raise ObjectInvalidError(
+            "object holds something that JSON cannot express",
+            hint="bytes belong into data of a Secret, integers have at most 64 bits, text is valid Unicode",
+        )
+    return b""
+
+
+def _plain(leaf: object) -> str | int | float | bool:
+    value = reveal(leaf) if isinstance(leaf, Secret) else None
+    if isinstance(value, str | int | float):
+        return value
+    raise TypeError
+
+
+def decode(body: bytes) -> Object:
+    """A JSON object, not wrapped: for answers that hold nothing secret. Raises ClusterUnavailableError."""
+    try:
+        found: object = orjson.loads(body)
+    except orjson.JSONDecodeError:  # holds the text; raised below instead, where nothing of it is attached
+        found = None
+    if isinstance(found, dict):
+        return cast("Object", found)
+    raise ClusterUnavailableError("the answer is not JSON", hint="does something else than an apiserver listen there?")
+
+
+def maps(at: Tree, *path: str) -> list[Object]:
+    """The maps in the list at `path`; none where there is no list, which some answers say by null."""
+    found = tree.get(at, *path)
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+
+def live_object(body: bytes, resource: Resource, seals: Seals) -> Object:
+    """The object of an answer to GET, PATCH or POST."""
+    return _wrap(decode(body), resource, seals)
+
+
+def page(body: bytes, resource: Resource, seals: Seals) -> Page:
+    """The objects of one page of a LIST. Their `apiVersion` and `kind`, which lists leave out, are filled in."""
+    with _collector_off():
+        answer = decode(body)
+        items = [_wrap(item, resource, seals) for item in maps(answer, "items")]
+    metadata = tree.get_object(answer, "metadata")
+    return Page(items, tree.get_text(metadata, "resourceVersion"), tree.get_text(metadata, "continue"))
+
+
+def line(text: bytes, resource: Resource, seals: Seals) -> Line:
+    """One event of a watch."""
+    event = decode(text)
+    found = tree.get_object(event, "object")
+    if event.get("type") == "ERROR":
+        code = found.get("code")
+        return Line("ERROR", {}, status_code=code if isinstance(code, int) else 500, status=orjson.dumps(found))
+    version = tree.get_text(found, "metadata", "resourceVersion")
+    return Line(tree.get_text(event, "type"), _wrap(found, resource, seals), version)
+
+
+def secret_data(body: bytes, label: str) -> dict[str, Secret]:
+    """The decoded `data` of an answered `v1/Secret`: bytes, labelled `<label>#data.<key>`."""
+    found = tree.get_object(decode(body), "data")
+    return {key: Secret(_base64(text), f"{label}#data.{key}") for key, text in found.items() if isinstance(text, str)}
+
+
+def _base64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        pass
+    raise ClusterUnavailableError("the apiserver answered a Secret whose data is not base64")
+
+
+def _wrap(found: Object, resource: Resource, seals: Seals) -> Object:
+    metadata = tree.get_object(found, "metadata")
+    name, namespace = tree.get_text(metadata, "name"), tree.get_text(metadata, "namespace")
+    whole = seals(ObjectId(resource.group, resource.kind, namespace, name))
+    return live.wrap({**found, "apiVersion": resource.api_version, "kind": resource.kind}, whole=whole)
+
+
+@contextmanager
+def _collector_off() -> Generator[None]:
+    """Parsing a page allocates much and frees nothing: the garbage collector would cost a third of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

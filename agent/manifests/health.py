@@ -247,12 +247,8 @@ def _custom(live: Object) -> Health:
         return Health("Progressing", f"condition Reconciling: {reason}".rstrip(": "))
     for type_ in ("Ready", "Available", "Healthy", "Succeeded"):
         status, reason = _condition(live, type_)
-        if status == "True":
-            return _HEALTHY
-        if status == "False":
-            return Health("Progressing", f"condition {type_} is False" + (f": {reason}" if reason else ""))
         if status:
-            return Health("Progressing", f"condition {type_} is not known yet")
+            return _HEALTHY if status == "True" else Health("Progressing", f"condition {type_}: {reason}".rstrip(": "))
     return Health("Unknown", "it has no standard conditions")
 
 

@@ -4,20 +4,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.manifests.builtin import LAST_APPLIED, is_core_secret
-from agent.values.tree import format_path, get, get_text, seal
+from agent.manifests.builtin import GROUPS, LAST_APPLIED, group_of, is_core_secret
+from agent.values.secret import Sealed, Secret
+from agent.values.tree import format_path, get, get_text, map_leaves
 
 if TYPE_CHECKING:
-    from agent.values.tree import Object, Path
+    from collections.abc import Callable
+
+    from agent.values.tree import Leaf, Object, Path, Tree
 
 _CLEAR = frozenset({"apiVersion", "kind", "metadata"})
+
+_CLEAR_TEXTS = frozenset(
+    {
+        ("spec", "type"),
+        ("spec", "updateStrategy", "type"),
+        ("status", "phase"),
+        ("status", "currentRevision"),
+        ("status", "updateRevision"),
+    }
+)
+"""Fixed words and generated names of built-in kinds, by which health is judged."""
 
 
 def wrap(object_: Object, *, whole: bool = False) -> Object:
     """The object with its secrets sealed: all data of a `v1/Secret`, the annotation in which kubectl keeps a copy of the object.
 
-    `whole`: the record says that some path of it holds a secret, so everything but `apiVersion`, `kind` and `metadata` is sealed. The
-    items of a list answer lack `apiVersion` and `kind`: set them first. Wrapping twice is the same as once.
+    `whole`: the record says that some path of it holds a secret, so everything but `apiVersion`, `kind` and `metadata` is sealed; what
+    health is judged by and cannot be a secret (condition types, counts of built-in kinds) stays clear. The items of a list answer lack
+    `apiVersion` and `kind`: set them first. Wrapping twice is the same as once.
     """
     fields = [field for field in object_ if field not in _CLEAR] if whole else []
     if not whole and is_core_secret(object_):
@@ -33,14 +48,35 @@ def wrap(object_: Object, *, whole: bool = False) -> Object:
     def label(path: Path) -> str:
         return f"live:{name}/{place}#{format_path(path)}"
 
+    built_in = group_of(get_text(object_, "apiVersion")) in GROUPS and not is_core_secret(object_)
     wrapped = dict(object_)
     for field in fields:
-        wrapped[field] = seal(object_[field], lambda path, field=field: label((field, *path)))
+        wrapped[field] = _seal(object_[field], (field,), label, built_in=built_in)
     if annotated:
         metadata = object_["metadata"]
         assert isinstance(metadata, dict)
         annotations = metadata["annotations"]
         assert isinstance(annotations, dict)
-        copy = seal(annotations[LAST_APPLIED], lambda path: label(("metadata", "annotations", LAST_APPLIED, *path)))
+        copy = _seal(annotations[LAST_APPLIED], ("metadata", "annotations", LAST_APPLIED), label, built_in=False)
         wrapped["metadata"] = {**metadata, "annotations": {**annotations, LAST_APPLIED: copy}}
     return wrapped
+
+
+def _seal(tree: Tree, at: Path, label: Callable[[Path], str], *, built_in: bool) -> Tree:
+    def leaf(path: Path, value: Leaf) -> Leaf:
+        if value is None or isinstance(value, Secret | Sealed) or _stays_clear(path, value, built_in=built_in):
+            return value
+        return Secret(value, label(path))
+
+    return map_leaves(tree, leaf, at)
+
+
+def _stays_clear(path: Path, value: str | float | bool, *, built_in: bool) -> bool:
+    if path == ("status", "observedGeneration"):
+        return isinstance(value, int)
+    if path[:2] == ("status", "conditions") and len(path) == 4 and path[3] in {"type", "status"}:
+        return True
+    if not built_in:
+        return False
+    # The sinks of built-in kinds take strings only.
+    return not isinstance(value, str) or path in _CLEAR_TEXTS or (path[0] == "status" and path[-1] == "reason")

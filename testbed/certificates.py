@@ -91,6 +91,12 @@ class Authority:
         _ = key_file.write_text(private_key_pem(key))
         return certificate_file, key_file
 
+    def server_context(self, folder: Path, name: str, *hosts: str) -> ssl.SSLContext:
+        """TLS for a server of this process; its certificate and key are left in `folder`."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self.issue(folder, name, *hosts))
+        return context
+
     def client_context(self) -> ssl.SSLContext:
         """TLS that trusts this authority alone."""
         return ssl.create_default_context(cadata=self.pem)

@@ -48,6 +48,7 @@ class Cluster:
         *,
         token: str | None = None,
         content_type: str = "application/json",
+        timeout: float = 30.0,
     ) -> tuple[int, Answer]:
         """Status and answer. `path` begins with a slash and may hold a query. Raises OSError where nobody answers."""
         headers = {
@@ -55,7 +56,7 @@ class Cluster:
             "Content-Type": content_type,
             "Accept": "application/json",
         }
-        return request(method, self.url + path, body, headers=headers, tls=self._tls)
+        return request(method, self.url + path, body, headers=headers, tls=self._tls, timeout=timeout)
 
     def checked(self, method: str, path: str, body: object = None, *, content_type: str = "application/json") -> Answer:
         """The answer. Raises RequestError for a status of 400 or above."""

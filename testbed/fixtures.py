@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from testbed.controlplane import ControlPlane
+from testbed.gitserver import GitServer
+from testbed.openbao import OpenBao
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+    from testbed.repository import Repository
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +31,23 @@ def namespace(controlplane: ControlPlane) -> Generator[str]:
     controlplane.create_namespace(name)
     yield name
     _ = controlplane.delete(f"/api/v1/namespaces/{name}")
+
+
+@pytest.fixture(scope="session")
+def openbao() -> Generator[OpenBao]:
+    """One OpenBao for the session, without mounts."""
+    with OpenBao() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def gitserver() -> Generator[GitServer]:
+    """One Git server over HTTPS for the session."""
+    with GitServer() as running:
+        yield running
+
+
+@pytest.fixture
+def repository(gitserver: GitServer) -> Repository:
+    """A fresh repository without a commit."""
+    return gitserver.create(f"test-{secrets.token_hex(4)}")

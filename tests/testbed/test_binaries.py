@@ -1,0 +1,128 @@
+"""Where programs are found, and how they are built."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from testbed import binaries
+from testbed.processes import wait_until
+
+STUB = """#!/bin/sh
+[ "$1" = env ] && { echo go1.26.0; exit; }
+echo "$@" >> "$STUB_LOG"
+echo example.com/one >&2
+[ -n "$STUB_FAILS" ] && { echo "boom: undefined: x" >&2; exit 1; }
+[ -n "$STUB_WAITS" ] && { echo $$ > "$STUB_WAITS"; exec sleep 600; }
+out="$GOBIN/age"
+while [ $# -gt 0 ]; do [ "$1" = -o ] && out="$2"; shift; done
+mkdir -p "$(dirname "$out")"; echo '#!/bin/sh' > "$out"; chmod +x "$out"
+"""
+
+
+@pytest.fixture(autouse=True)
+def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stand-in for the go command, an empty cache, and a log of what was built."""
+    go = tmp_path / "path" / "go"
+    go.parent.mkdir()
+    go.write_text(STUB)
+    go.chmod(0o755)
+    log = tmp_path / "log"
+    monkeypatch.setenv("PATH", f"{go.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("STUB_LOG", str(log))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("SIGNET_TESTBED_BIN", raising=False)
+    monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
+    return log
+
+
+def ready(folder: Path, name: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    program = folder / name
+    program.touch(mode=0o755)
+    return program
+
+
+@pytest.mark.parametrize("name", ["age", "etcd"])
+def test_a_program_is_built_once(name: str, stub: Path, tmp_path: Path) -> None:
+    reports: list[binaries.Progress] = []
+    first = binaries.path(name, reports.append)
+    assert os.access(first, os.X_OK)
+    assert first.parent == tmp_path / "cache" / "signet" / "testbed"
+    assert first.name.startswith(f"{name}-{binaries.PROGRAMS[name].version}-")
+    assert binaries.path(name, reports.append) == first
+    assert len(stub.read_text().splitlines()) == 1
+    assert [each.done for each in reports if each.done] == [True]
+    assert reports[-1].packages == 1
+
+
+def test_only_what_is_missing_is_named() -> None:
+    assert "age" in binaries.missing()
+    binaries.path("age", lambda _: None)
+    assert "age" not in binaries.missing()
+    assert "sops" in binaries.missing()
+
+
+def test_a_failed_build_shows_the_compilers_words_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("STUB_FAILS", "1")
+    with pytest.raises(binaries.BuildError, match=r"(?s)age v.* does not build.*boom: undefined: x"):
+        binaries.path("age", lambda _: None)
+    left = {each.name for each in (tmp_path / "cache" / "signet" / "testbed").iterdir()}
+    assert all(name.endswith(".lock") for name in left)
+
+
+def test_an_interrupted_build_ends_the_compiler_and_can_be_repeated(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    started = tmp_path / "started"
+    env = {**os.environ, "STUB_WAITS": str(started)}
+    with subprocess.Popen([sys.executable, "-m", "testbed", "build", "age"], env=env) as build:
+        wait_until(lambda: started.exists() and started.read_text().strip(), 20, "compiler started")
+        compiler = int(started.read_text())
+        build.terminate()
+        assert build.wait(20) == 130
+    wait_until(lambda: not Path(f"/proc/{compiler}").exists(), 10, "compiler gone")
+    assert binaries.path("age", lambda _: None).exists()
+
+
+def test_two_processes_do_not_build_the_same_program_twice(stub: Path) -> None:
+    command = [sys.executable, "-m", "testbed", "build", "age"]
+    builds = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) for _ in range(2)]
+    outputs = {build.communicate(timeout=60)[0] for build in builds}
+    assert [build.returncode for build in builds] == [0, 0]
+    assert len(outputs) == 1
+    assert len(stub.read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("variable", "name", "found"),
+    [
+        ("SIGNET_TESTBED_BIN", "sops", True),
+        ("KUBEBUILDER_ASSETS", "kube-apiserver", True),
+        ("KUBEBUILDER_ASSETS", "sops", False),
+    ],
+)
+def test_ready_programs_are_used(
+    variable: str, name: str, found: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = ready(tmp_path / "ready", name)
+    monkeypatch.setenv(variable, str(program.parent))
+    assert (name not in binaries.missing()) is found
+    if found:
+        assert binaries.path(name) == program
+
+
+@pytest.mark.parametrize("version", ["go1.25.9", "go1.9"])
+def test_an_old_go_is_refused(version: str, tmp_path: Path) -> None:
+    go = tmp_path / "path" / "go"
+    go.write_text(STUB.replace("go1.26.0", version))
+    with pytest.raises(binaries.BuildError, match=rf"{version} is too old"):
+        binaries.path("age")
+
+
+def test_bao_comes_from_the_environment() -> None:
+    assert binaries.path("bao").exists()

@@ -1,12 +1,14 @@
 """A chain that is written, continued, broken and judged."""
 
+# ruff: noqa: ASYNC240  # what is read here is small and local
+
 from __future__ import annotations
 
 import asyncio
 import json
 import os
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -14,11 +16,15 @@ from hypothesis import strategies as st
 
 from agent.adapters.audit import anchor as anchors
 from agent.adapters.audit import credential, record, trail, verify
-from agent.adapters.audit.anchor import Anchor
 from agent.reconcile.ports import AuditEntry
 from agent.values.errors import AuditError
 from agent.values.ids import ApplicationId, ObjectId, Revision
 from agent.values.secret import Secret
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agent.adapters.audit.anchor import Anchor
 
 SIGNER = credential.Signer(Secret(b"k" * 32, "test:audit"))
 KEYS = credential.public_keys(SIGNER.public_pem)
@@ -370,10 +376,10 @@ async def test_broken_stream_is_an_error(kept: Kept):
 @pytest.mark.parametrize(
     "entry",
     [
-        replace(ENTRY, facts={"password": Secret("hunter2", "test:x")}),  # pyright: ignore
-        replace(ENTRY, action=Secret("hunter2", "test:x")),  # pyright: ignore
-        replace(ENTRY, fields=(b"x",)),  # pyright: ignore
-        replace(ENTRY, facts={"ratio": 0.5}),  # pyright: ignore
+        replace(ENTRY, facts={"password": Secret("hunter2", "test:x")}),
+        replace(ENTRY, action=Secret("hunter2", "test:x")),
+        replace(ENTRY, fields=(b"x",)),
+        replace(ENTRY, facts={"ratio": 0.5}),
     ],
 )
 async def test_what_is_no_fact_is_refused(tmp_path: Path, kept: Kept, entry: AuditEntry):

@@ -32,8 +32,6 @@ class Journal:
                 "the audit file cannot be opened", file=str(path), hint=_hint(error.errno or 0), errno=error.errno or 0
             ) from None
         try:
-            if not stat.S_ISREG(os.fstat(self._file).st_mode):
-                raise AuditError("the audit file is no regular file", file=str(path))
             self._lock()
             self._size, self.torn, self.head = self._recover()
             self._sync_folder()
@@ -66,6 +64,8 @@ class Journal:
         os.close(self._file)
 
     def _lock(self) -> None:
+        if not stat.S_ISREG(os.fstat(self._file).st_mode):
+            raise AuditError("the audit file is no regular file", file=str(self._path))
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

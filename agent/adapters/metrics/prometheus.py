@@ -1,0 +1,104 @@
+"""The engine's MetricsPort and the counters of the other adapters.
+
+Label values come from closed sets (causes, results, verbs, error classes) or are names of Applications and stores; a metric that is
+labelled by Application is removed when the Application is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest  # pyright: ignore[reportUnknownVariableType]
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agent.values.ids import ApplicationId
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+_SYNC_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+_HEAL_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 30)
+_APPLICATION: Final = ("namespace", "application")
+
+
+class Metrics:
+    """All counters of one agent."""
+
+    def __init__(self, *, version: str) -> None:
+        self.registry: CollectorRegistry = CollectorRegistry()
+        Info("signet_agent", "The agent", registry=self.registry).info({"version": version})
+        self._reconciliations: Counter = self._counter(
+            "reconciliations", "Reconciliations that ended", "cause", "result"
+        )
+        self._duration: Histogram = Histogram(
+            "signet_reconciliation_seconds",
+            "Duration of a reconciliation",
+            buckets=_SYNC_SECONDS,
+            registry=self.registry,
+        )
+        self._objects: Gauge = self._gauge("objects", "Objects of an Application by state", *_APPLICATION, "state")
+        self._last_sync: Gauge = self._gauge(
+            "last_sync_timestamp_seconds", "When an Application last synced in full", *_APPLICATION
+        )
+        self._drift: Counter = self._counter("drift", "Live objects found to differ from their revision", "cause")
+        self._heal: Histogram = Histogram(
+            "signet_heal_seconds",
+            "From seeing a live edit to its correction",
+            buckets=_HEAL_SECONDS,
+            registry=self.registry,
+        )
+        self._api: Counter = self._counter("api_requests", "Requests to the API server", "verb", "code")
+        self._store: Counter = self._counter("store_requests", "Requests to stores", "store", "result")
+        self._states: dict[tuple[str, str], frozenset[str]] = {}
+
+    def reconciled(self, cause: str, result: str, seconds: float) -> None:
+        """One reconciliation ended."""
+        self._reconciliations.labels(cause, result).inc()
+        self._duration.observe(seconds)
+
+    def drifted(self, cause: str) -> None:
+        """One live object was found to differ."""
+        self._drift.labels(cause).inc()
+
+    def healed(self, seconds: float) -> None:
+        """One live edit was corrected, `seconds` after it was seen."""
+        self._heal.observe(seconds)
+
+    def objects(self, application: ApplicationId, states: Mapping[str, int]) -> None:
+        """How many objects of an Application are in each state (`applied`, `held`, `failed`, …); states not given are none."""
+        key = (application.namespace, application.name)
+        for state in self._states.get(key, frozenset()) - states.keys():
+            self._objects.remove(*key, state)
+        for state, count in states.items():
+            self._objects.labels(*key, state).set(count)
+        self._states[key] = frozenset(states)
+
+    def synced(self, application: ApplicationId, unix_seconds: float) -> None:
+        """An Application is applied in full."""
+        self._last_sync.labels(application.namespace, application.name).set(unix_seconds)
+
+    def forget(self, application: ApplicationId) -> None:
+        """An Application is gone."""
+        self.objects(application, {})
+        key = (application.namespace, application.name)
+        self._states.pop(key, None)
+        self._last_sync.remove(*key)
+
+    def api_request(self, verb: str, code: int) -> None:
+        """One answer of the API server; code 0 is none."""
+        self._api.labels(verb, str(code)).inc()
+
+    def store_request(self, store: str, result: str) -> None:
+        """One answer of a store, by `ok` or an error's reason."""
+        self._store.labels(store, result).inc()
+
+    def exposition(self) -> bytes:
+        """OpenMetrics text, of CONTENT_TYPE."""
+        return bytes(generate_latest(self.registry))  # pyright: ignore[reportUnknownArgumentType]
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"signet_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"signet_{name}", text, labels, registry=self.registry)

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+from agent.adapters.metrics import prometheus
+from agent.values.ids import ApplicationId
+
+if TYPE_CHECKING:
+    from agent.reconcile.ports import MetricsPort
+
+SHOP = ApplicationId("shop", "web", "uid-1")
+
+
+def samples(metrics: prometheus.Metrics) -> dict[tuple[str, ...], float]:
+    return {
+        (sample.name, *(sample.labels[name] for name in sorted(sample.labels))): sample.value
+        for family in text_string_to_metric_families(metrics.exposition().decode())
+        for sample in family.samples
+    }
+
+
+def test_what_happens_is_counted():
+    metrics = prometheus.Metrics(version="0.1.0")
+    port: MetricsPort = metrics
+    port.reconciled("git", "succeeded", 0.3)
+    port.drifted("live")
+    port.healed(0.02)
+    port.objects(SHOP, {"applied": 7, "held": 1})
+    metrics.synced(SHOP, 1_800_000_000)
+    metrics.api_request("PATCH", 200)
+    metrics.store_request("main", "StoreDenied")
+    found = samples(metrics)
+    assert found["signet_reconciliations_total", "git", "succeeded"] == 1
+    assert found["signet_reconciliation_seconds_count",] == 1
+    assert found["signet_drift_total", "live"] == 1
+    assert found["signet_heal_seconds_bucket", "0.025"] == 1
+    assert found["signet_objects", "web", "shop", "applied"] == 7
+    assert found["signet_objects", "web", "shop", "held"] == 1
+    assert found["signet_last_sync_timestamp_seconds", "web", "shop"] == 1_800_000_000
+    assert found["signet_api_requests_total", "PATCH", "200"] == 1
+    assert found["signet_store_requests_total", "main", "StoreDenied"] == 1
+    assert found["signet_agent_info", "0.1.0"] == 1
+
+
+def test_state_that_nothing_is_in_any_more_disappears():
+    metrics = prometheus.Metrics(version="0")
+    metrics.objects(SHOP, {"applied": 7, "held": 1})
+    metrics.objects(SHOP, {"applied": 8})
+    assert ("signet_objects", "web", "shop", "held") not in samples(metrics)
+    assert samples(metrics)["signet_objects", "web", "shop", "applied"] == 8
+
+
+def test_application_that_is_gone_leaves_no_series():
+    metrics = prometheus.Metrics(version="0")
+    metrics.objects(SHOP, {"applied": 7})
+    metrics.synced(SHOP, 1)
+    metrics.forget(SHOP)
+    metrics.forget(SHOP)
+    assert not [key for key in samples(metrics) if "web" in key]
+
+
+def test_two_agents_in_one_process_share_nothing():
+    one, other = prometheus.Metrics(version="0"), prometheus.Metrics(version="0")
+    one.drifted("live")
+    assert ("signet_drift_total", "live") not in samples(other)

@@ -1,0 +1,50 @@
+# Everything happens in .venv, which uv fills from requirements.lock. uv is used where it is found and otherwise installed into
+# .uv; no interpreter is ever downloaded. The testbed's servers are built into the user's cache folder by the Go that is there.
+
+.PHONY: help demo test check bench soak build clean
+.DELETE_ON_ERROR:
+
+PYTHON := .venv/bin/python
+ENVIRONMENT := .venv/stamp
+UV := $(or $(shell uv --version > /dev/null 2>&1 && command -v uv),.uv/bin/uv)
+export UV_PYTHON_DOWNLOADS := never
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: $(ENVIRONMENT) ## the agent's whole job against real servers; KEEP=1 leaves them up, CONTEXT=name uses your cluster
+	$(PYTHON) -m testbed.demo $(if $(KEEP),--keep) $(if $(CONTEXT),--context '$(CONTEXT)')
+
+test: build ## every test, against real servers
+	$(PYTHON) -m pytest $(PYTEST_ARGS)
+
+check: $(ENVIRONMENT) ## lint, format, types, import contracts, generated files
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/basedpyright
+	.venv/bin/lint-imports
+	$(PYTHON) -m agent.api.generate --check
+
+bench: build ## the benchmark: a table and JSON
+	$(PYTHON) -m bench
+
+soak: build ## what is too long for CI
+	$(PYTHON) -m bench.soak
+
+build: $(ENVIRONMENT) ## the testbed's programs, into the user's cache folder
+	@$(PYTHON) -m testbed build > /dev/null
+
+clean: ## the environment; programs that were built stay in the cache
+	rm -rf .venv .uv
+
+$(ENVIRONMENT): requirements.lock pyproject.toml | $(UV)
+	$(UV) venv --quiet --allow-existing --python '>=3.11' .venv
+	$(UV) pip sync --quiet --python $(PYTHON) --require-hashes requirements.lock
+	$(UV) pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# A venv where Python has one to give; --target works where pip refuses to touch the system and ensurepip is not packaged.
+.uv/bin/uv: .ci/uv.lock
+	python3 -m venv .uv && .uv/bin/python -m pip install --quiet --require-hashes --requirement .ci/uv.lock \
+		|| { rm -rf .uv; python3 -m pip install --quiet --target .uv --require-hashes --requirement .ci/uv.lock; }
+	@touch $@

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, PlainSerializer, ValidationInfo, WithJsonSchema
 
 from agent.api.model import invalid
 
@@ -36,13 +36,14 @@ def timestamp(unix_seconds: float) -> str:
     return datetime.fromtimestamp(int(unix_seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _read(value: object) -> object:
+def _read(value: object, info: ValidationInfo) -> object:
+    """Text where a user wrote it; our own code gives seconds."""
     if isinstance(value, str):
         try:
             return parse(value)
         except ValueError:
             raise invalid("must be a duration such as 90s, 5m or 1h30m") from None
-    if isinstance(value, int) and not isinstance(value, bool):
+    if info.mode == "python" and isinstance(value, int) and not isinstance(value, bool):
         return value
     raise invalid("must be a duration such as 90s, 5m or 1h30m")
 

@@ -39,8 +39,8 @@ def test_what_happens_is_counted():
     assert found["signet_objects", "web", "shop", "applied"] == 7
     assert found["signet_objects", "web", "shop", "held"] == 1
     assert found["signet_last_sync_timestamp_seconds", "web", "shop"] == 1_800_000_000
-    assert found["signet_api_requests_total", "PATCH", "200"] == 1
-    assert found["signet_store_requests_total", "main", "StoreDenied"] == 1
+    assert found["signet_api_requests_total", "200", "PATCH"] == 1
+    assert found["signet_store_requests_total", "StoreDenied", "main"] == 1
     assert found["signet_agent_info", "0.1.0"] == 1
 
 

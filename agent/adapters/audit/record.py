@@ -101,9 +101,11 @@ def read(line: bytes) -> Content | None:
     if not isinstance(fields, dict):
         return None
     record = cast("Content", fields)
-    if not (
-        _is_count(record.get("seq")) and _is_digest(record.get("prev")) and _is_digest(record.get("hash"))
-    ) or line != canonical(record):
+    if (
+        not all(_is_value(value) for value in record.values())
+        or not (_is_count(record.get("seq")) and _is_digest(record.get("prev")) and _is_digest(record.get("hash")))
+        or line != canonical(record)
+    ):
         return None
     body: Content = {name: value for name, value in record.items() if name != "hash"}
     return record if hashlib.sha256(canonical(body)).hexdigest() == record["hash"] else None
@@ -112,6 +114,14 @@ def read(line: bytes) -> Content | None:
 def head(record: Content) -> Head:
     """The place of a record that `read` gave."""
     return Head(int(cast("int", record["seq"])), str(record["hash"]))
+
+
+def _is_value(value: object) -> bool:
+    if isinstance(value, list):
+        return all(isinstance(item, str) for item in cast("list[object]", value))
+    if isinstance(value, dict):
+        return all(isinstance(item, str | int) for item in cast("dict[str, object]", value).values())
+    return isinstance(value, str | int)
 
 
 def _is_count(value: object) -> bool:

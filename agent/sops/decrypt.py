@@ -112,7 +112,8 @@ class _Opener:
         if not isinstance(opened, Comment):
             return comment
         self.ivs.keep(opened, place.aad, parts.iv)
-        return Comment(opened.text, comment.inline)
+        # No longer inline, as sops leaves it.
+        return opened
 
 
 def encrypted_value(value: object, place: Place, *, file: str) -> cipher.Encrypted:

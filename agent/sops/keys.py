@@ -185,7 +185,7 @@ def unwrap_data_key(
         except AgentError as error:
             if error.transient:
                 transient = error
-            reasons[f"{kind_of(key)} {name_of(key)}"] = error.message
+            reasons[f"{kind_of(key)} {name_of(key)}:"] = error.message
     if transient is not None:
         raise transient.with_facts(file=file) from None
     raise DataKeyError(

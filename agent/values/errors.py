@@ -46,6 +46,14 @@
     ├── LeaseLostError            another agent took over
     ├── ConfigError               the agent's own settings, operator file or kubeconfig
     └── UsageError                the command line
+        ├── ReadError                 an input cannot be read                            2
+        ├── WriteError                an output cannot be written                        3
+        ├── ConflictingFlagsError     flags that exclude one another                     8
+        ├── ExtractPathError          no such place in a document, or not a path        91
+        ├── FileMissingError          no file, or none named                           100
+        ├── DecryptionOrderError      a kind of key twice                              112
+        ├── UnchangedError            an edit that changed nothing                     200
+        └── EditorError               no editor, or it failed                          201
 
 Messages are literals and facts are known to be safe: no text of an exception, an answer or a value enters an error. Text that
 comes from Git or a command line (paths, names) is a fact, and its control characters are escaped.
@@ -277,3 +285,35 @@ class ConfigError(AgentError):
 
 class UsageError(AgentError):
     exit_code = 2
+
+
+class ReadError(UsageError):
+    exit_code = 2
+
+
+class WriteError(UsageError):
+    exit_code = 3
+
+
+class ConflictingFlagsError(UsageError):
+    exit_code = 8
+
+
+class ExtractPathError(UsageError):
+    exit_code = 91
+
+
+class FileMissingError(UsageError):
+    exit_code = 100
+
+
+class DecryptionOrderError(UsageError):
+    exit_code = 112
+
+
+class UnchangedError(UsageError):
+    exit_code = 200
+
+
+class EditorError(UsageError):
+    exit_code = 201

@@ -1,0 +1,102 @@
+"""`agent decrypt`: a file that sops or the agent encrypted → plaintext, of all of it or of one value."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from agent.cli import creation, files, key_sources, results
+from agent.sops import decrypt, stores
+from agent.sops.keys import unwrap_data_key
+from agent.values.errors import ExtractPathError
+from agent.yaml.nodes import Mapping, Sequence
+
+if TYPE_CHECKING:
+    import argparse
+
+    from agent.values.tree import Path
+    from agent.yaml.nodes import Value
+
+_EXAMPLES = """\
+examples:
+  agent decrypt secret.yaml                             to the terminal
+  agent decrypt --extract '["stringData"]["password"]' secret.yaml
+  SOPS_AGE_KEY_FILE=key.txt agent decrypt --output plain.yaml secret.yaml
+  git show HEAD~1:secret.yaml | agent decrypt --filename-override secret.yaml
+
+Private keys are found as sops finds them: SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, SOPS_AGE_KEY_CMD or ~/.config/sops/age/keys.txt; gpg's
+own home; VAULT_ADDR and VAULT_TOKEN or ~/.vault-token.
+"""
+_STEP = re.compile(r"""\[(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<index>-?[0-9]{1,9}))\]""")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Decrypt a YAML or JSON file. Its MAC is verified first: a file that was altered gives nothing."
+    )
+    parser.epilog = _EXAMPLES
+    results.add_options(parser)
+    parser.add_argument("--extract", metavar="PATH", default="", help="""one value, such as '["data"]["list"][0]'""")
+    parser.add_argument("--ignore-mac", action="store_true", help="give out values of a file that was altered")
+    parser.add_argument("--decryption-order", metavar="KINDS", default="", help="age,pgp (SOPS_DECRYPTION_ORDER)")
+    creation.add_config_option(parser)
+    key_sources.add_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    results.check(args)
+    order = key_sources.order(args.decryption_order)
+    path = _path(args.extract)
+    data = files.read(args.file) if args.file is not None else files.read_stdin()
+    file: str = args.filename_override or args.file or "standard input"
+    # Without a name there is no suffix to go by, and JSON reads as YAML too.
+    store = stores.of(file, args.input_type or ("" if args.filename_override or args.file else "yaml"))
+    target = stores.of(file, args.output_type) if args.output_type else store
+    indent = creation.indent(creation.load_rules(args), target)
+    encrypted = decrypt.read(data, file=file, store=store)
+    data_key = unwrap_data_key(encrypted.metadata.keys, key_sources.master_keys(args), file=file, order=order)
+    plain = decrypt.decrypt(encrypted, data_key, ignore_mac=args.ignore_mac)
+    if not path:
+        results.deliver(args, target.emit(plain.documents, indent=indent))
+        return 0
+    found = _extract(plain.documents[0], path)
+    if isinstance(found, str):
+        results.deliver(args, found.encode("utf-8", "surrogateescape"))
+    elif isinstance(found, Mapping):
+        results.deliver(args, target.emit([found, *plain.documents[1:]], indent=indent))
+    else:
+        results.deliver(args, target.emit_value(found, indent=indent))
+    return 0
+
+
+def _path(text: str) -> Path:
+    """Raises ExtractPathError."""
+    steps: list[str | int] = []
+    end = 0
+    for found in _STEP.finditer(text):
+        if found.start() != end:
+            break
+        end = found.end()
+        index = found["index"]
+        steps.append(int(index) if index else found["double"] if found["double"] is not None else found["single"])
+    if end != len(text):
+        raise ExtractPathError("not a path", hint="""write it as '["key"][0]'""", path=text)
+    return tuple(steps)
+
+
+def _extract(document: Mapping, path: Path) -> Value:
+    at: Value = document
+    for step in path:
+        if isinstance(at, Mapping) and isinstance(step, str):
+            entry = next((entry for entry in at.entries() if entry.key == step), None)
+            if entry is None:
+                raise ExtractPathError("the document has no such key", key=step)
+            at = entry.value
+        elif isinstance(at, Sequence) and isinstance(step, int):
+            items = list(at.values())
+            if not 0 <= step < len(items):
+                raise ExtractPathError("the list has no such item", index=step)
+            at = items[step]
+        else:
+            raise ExtractPathError("the document has no such place", step=step)
+    return at

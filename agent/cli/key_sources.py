@@ -1,0 +1,164 @@
+"""The private keys of the user, found where sops finds them, and only once a data key has to be opened.
+
+Environment: SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, SOPS_AGE_KEY_CMD, else ~/.config/sops/age/keys.txt; SOPS_GPG_EXEC and GNUPGHOME;
+VAULT_ADDR, SOPS_VAULT_URIS, VAULT_TOKEN or ~/.vault-token, VAULT_CACERT, VAULT_NAMESPACE; SOPS_DECRYPTION_ORDER.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess  # the user's own SOPS_AGE_KEY_CMD
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.sops.keys import DEFAULT_ORDER, ByKind, kind_of, name_of, transit_recipient
+from agent.values.errors import AgentError, ConfigError, DataKeyError, DecryptionOrderError
+from agent.values.secret import Secret
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Iterator
+
+    from agent.adapters.keys.age import AgeKeys
+    from agent.adapters.keys.pgp import PgpKeys
+    from agent.adapters.keys.transit import TransitKeys
+    from agent.sops.keys import MasterKeys, Recipient, WrappedKey
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What every command that opens or wraps data keys takes."""
+    parser.add_argument(
+        "--vault-address",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="a Vault or OpenBao that may be sent your token; so may VAULT_ADDR and SOPS_VAULT_URIS, but no other",
+    )
+
+
+def order(text: str) -> tuple[str, ...]:
+    """`--decryption-order`, or SOPS_DECRYPTION_ORDER, or sops' own. Raises DecryptionOrderError."""
+    text = text or os.environ.get("SOPS_DECRYPTION_ORDER", "")
+    kinds = tuple(text.split(",")) if text else DEFAULT_ORDER
+    if len(set(kinds)) != len(kinds):
+        raise DecryptionOrderError("a kind of key stands twice in the decryption order", order=text)
+    return kinds
+
+
+def master_keys(args: argparse.Namespace) -> MasterKeys:
+    """All kinds, each loaded when first needed."""
+    addresses = [*args.vault_address, os.environ.get("VAULT_ADDR", "")]
+    for uri in [
+        *os.environ.get("SOPS_VAULT_URIS", "").split(","),
+        *(getattr(args, "hc_vault_transit", "") or "").split(","),
+    ]:
+        recipient = transit_recipient(uri)
+        if recipient is not None:
+            addresses.append(recipient.vault_address)
+    return ByKind({"age": _Age(), "pgp": _Pgp(), "hc_vault": _Transit([each for each in addresses if each])})
+
+
+class _Age:
+    def unwrap(self, key: WrappedKey) -> Secret:
+        from agent.adapters.keys.age import AgeKeys
+
+        found: list[AgeKeys] = []
+        problems: list[AgentError] = []
+        for source, text in _age_sources(name_of(key), problems):
+            try:
+                found.append(AgeKeys.parse(text, source=source))
+            except ConfigError as error:
+                problems.append(error)
+        merged = AgeKeys().merge(*found)
+        if not merged.identities and problems:
+            raise DataKeyError(problems[0].message, source=problems[0].facts.get("source", ""))  # pyright: ignore[reportArgumentType]  # a literal already
+        return merged.unwrap(key)
+
+    def wrap(self, recipient: Recipient, data_key: Secret, *, created_at: str) -> WrappedKey:
+        from agent.adapters.keys.age import AgeKeys
+
+        return AgeKeys().wrap(recipient, data_key, created_at=created_at)
+
+
+def _age_sources(recipient: str, problems: list[AgentError]) -> Iterator[tuple[str, Secret]]:
+    environment = os.environ
+    if "SOPS_AGE_KEY" in environment:
+        yield "SOPS_AGE_KEY", Secret(environment["SOPS_AGE_KEY"], "SOPS_AGE_KEY")
+    paths: list[str] = []
+    if "SOPS_AGE_KEY_FILE" in environment:
+        paths.append(environment["SOPS_AGE_KEY_FILE"])
+    default = _config_folder() / "sops/age/keys.txt"
+    if default.exists():
+        paths.append(str(default))
+    for path in paths:
+        try:
+            yield path, Secret(Path(path).read_bytes(), path)
+        except OSError:
+            problems.append(ConfigError("the age identity file cannot be read", source=path))
+    command = environment.get("SOPS_AGE_KEY_CMD")
+    if command:
+        try:
+            output = subprocess.run(  # noqa: S603
+                shlex.split(command),
+                check=True,
+                stdout=subprocess.PIPE,
+                env={**environment, "SOPS_AGE_RECIPIENT": recipient},
+            ).stdout
+        except (OSError, ValueError, subprocess.CalledProcessError):
+            problems.append(ConfigError("SOPS_AGE_KEY_CMD failed", source="SOPS_AGE_KEY_CMD"))
+        else:
+            yield "SOPS_AGE_KEY_CMD", Secret(output, "SOPS_AGE_KEY_CMD")
+
+
+def _config_folder() -> Path:
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+
+
+class _Pgp:
+    def _keys(self) -> PgpKeys:
+        from agent.adapters.keys.pgp import PgpKeys
+
+        return PgpKeys(None, binary=os.environ.get("SOPS_GPG_EXEC") or "gpg")
+
+    def unwrap(self, key: WrappedKey) -> Secret:
+        return self._keys().unwrap(key)
+
+    def wrap(self, recipient: Recipient, data_key: Secret, *, created_at: str) -> WrappedKey:
+        return self._keys().wrap(recipient, data_key, created_at=created_at)
+
+
+class _Transit:
+    def __init__(self, addresses: Iterable[str]) -> None:
+        self._addresses = tuple(addresses)
+
+    def _keys(self) -> TransitKeys:
+        from agent.adapters.keys.transit import TransitKeys
+
+        return TransitKeys(
+            self._addresses,
+            _vault_token(),
+            namespace=os.environ.get("VAULT_NAMESPACE", ""),
+            ca_file=os.environ.get("VAULT_CACERT", ""),
+        )
+
+    def unwrap(self, key: WrappedKey) -> Secret:
+        return self._keys().unwrap(key)
+
+    def wrap(self, recipient: Recipient, data_key: Secret, *, created_at: str) -> WrappedKey:
+        return self._keys().wrap(recipient, data_key, created_at=created_at)
+
+
+def _vault_token() -> Secret | None:
+    if os.environ.get("VAULT_TOKEN"):
+        return Secret(os.environ["VAULT_TOKEN"], "VAULT_TOKEN")
+    path = Path.home() / ".vault-token"
+    try:
+        return Secret(path.read_bytes(), str(path))
+    except OSError:
+        return None
+
+
+def describe(recipients: Iterable[Recipient]) -> str:
+    """Whom a file is encrypted for, in one line."""
+    return ", ".join(f"{kind_of(each)} {name_of(each)}" for each in recipients)

@@ -1,0 +1,30 @@
+"""The one module of the command line that reveals secrets: where a person asked to see them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.values.reveal import reveal
+from agent.values.secret import Secret
+from agent.values.tree import map_leaves
+
+if TYPE_CHECKING:
+    from agent.values.tree import Leaf, Path, Tree
+
+
+def text(secret: Secret) -> str:
+    """A secret's text; bytes that are not UTF-8 as surrogate escapes."""
+    value = reveal(secret)
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
+
+
+def tree(sealed: Tree) -> Tree:
+    """A tree with every Secret in the clear."""
+
+    def open_leaf(_: Path, leaf: Leaf) -> Leaf:
+        if not isinstance(leaf, Secret):
+            return leaf
+        value = reveal(leaf)
+        return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
+
+    return map_leaves(sealed, open_leaf)

@@ -1,0 +1,37 @@
+"""The commands by name. A command's module is imported when it is called, so that the others cost it nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """`module` has `configure(parser)` and `run(args) -> int`; `usage_exit` is the exit code for flags that do not parse."""
+
+    module: str
+    help: str
+    usage_exit: int = 2
+
+
+SECRETS = {
+    "encrypt": Command("agent.cli.encrypt", "encrypt a file of secrets, as sops does", 1),
+    "decrypt": Command("agent.cli.decrypt", "decrypt a file, or one value of it", 1),
+    "edit": Command("agent.cli.edit", "decrypt into an editor and encrypt what changed", 1),
+    "keygen": Command("agent.cli.keygen", "make an age key", 1),
+}
+APPLICATIONS = {
+    "render": Command("agent.cli.render", "show what a folder of manifests merges to, secrets as labels"),
+    "diff": Command("agent.cli.diff", "compare it with the cluster"),
+    "sync": Command("agent.cli.sync", "ask the agent to reconcile an Application now"),
+    "status": Command("agent.cli.status", "show Applications, what failed and why"),
+    "audit": Command("agent.cli.audit", "verify and show the audit trail"),
+}
+INSTALLATION = {
+    "run": Command("agent.cli.run", "run the agent"),
+    "crds": Command("agent.cli.crds", "print the CustomResourceDefinitions"),
+    "version": Command("agent.cli.version", "print the version"),
+}
+
+GROUPS = (("Secrets in files", SECRETS), ("Applications", APPLICATIONS), ("Installation", INSTALLATION))
+COMMANDS = SECRETS | APPLICATIONS | INSTALLATION

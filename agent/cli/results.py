@@ -1,0 +1,38 @@
+"""Where a file's new bytes go: standard output, another file, or back into it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.cli import files, terminal
+from agent.values.errors import ConflictingFlagsError
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The file, what type it is, and where the result goes: `file` is None for standard input."""
+    parser.add_argument("file", nargs="?", help="the file; standard input where there is none")
+    parser.add_argument("-i", "--in-place", action="store_true", help="write back to the file")
+    parser.add_argument("--output", metavar="FILE", help="write to this file")
+    parser.add_argument("--input-type", metavar="TYPE", help="yaml or json; by default as the file's name says")
+    parser.add_argument("--output-type", metavar="TYPE", help="yaml or json; by default the input's")
+    parser.add_argument("--filename-override", metavar="NAME", help="the name that rules and types go by")
+
+
+def check(args: argparse.Namespace) -> None:
+    """Raises ConflictingFlagsError where the result would have to go to two places, or back into standard input."""
+    if args.in_place and args.output:
+        raise ConflictingFlagsError("--in-place and --output exclude one another")
+    if args.in_place and args.file is None:
+        raise ConflictingFlagsError("--in-place needs a file")
+
+
+def deliver(args: argparse.Namespace, data: bytes) -> None:
+    """The result to where the flags say."""
+    target = args.file if args.in_place else args.output
+    if target:
+        files.write(target, data)
+    else:
+        terminal.write_bytes(data)

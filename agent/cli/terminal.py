@@ -1,0 +1,105 @@
+"""The one module that prints. Results go to stdout, everything about them to stderr.
+
+Text that may come from outside has its control characters escaped here, so that no file name or author can move the cursor.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Literal
+
+from agent.values.errors import escape
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Sequence
+
+    from agent.values.errors import AgentError
+
+Format = Literal["table", "json"]
+
+
+def is_tty(stream: Literal["stdin", "stdout", "stderr"] = "stdout") -> bool:
+    """Whether a person is at the other end."""
+    return getattr(sys, stream).isatty()
+
+
+def output_option(parser: argparse.ArgumentParser) -> None:
+    """`-o json`, for programs: sets `args.output` to "table" or "json"."""
+    parser.add_argument(
+        "-o", "--output", choices=("table", "json"), default="table", help="a table for people, JSON for programs"
+    )
+
+
+def write_bytes(data: bytes) -> None:
+    """A result as it is."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def write_text(text: str) -> None:
+    """A result of several lines that this program made; a final newline is not added."""
+    write_bytes(text.encode("utf-8", "surrogateescape"))
+
+
+def write_json(value: object) -> None:
+    """A result for programs, indented, with a final newline."""
+    import json
+
+    write_text(json.dumps(value, indent=2, ensure_ascii=True) + "\n")
+
+
+def line(text: str) -> None:
+    """One line of result, escaped."""
+    write_text(escape(text) + "\n")
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Columns as wide as their widest cell; cells are escaped. No rows: nothing is printed."""
+    cells = [[escape(str(cell)) for cell in row] for row in rows]
+    if not cells:
+        return
+    widths = [max(len(row[column]) for row in [headers, *cells]) for column in range(len(headers))]
+    for row in [headers, *cells]:
+        write_text("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
+
+
+def note(message: str) -> None:
+    """Something worth knowing that is no result."""
+    sys.stderr.write(escape(message) + "\n")
+    sys.stderr.flush()
+
+
+def warn(message: str) -> None:
+    note(f"agent: warning: {message}")
+
+
+def progress(message: str) -> None:
+    """What is being done, for a person who waits."""
+    if is_tty("stderr"):
+        note(message)
+
+
+def error(failure: AgentError) -> None:
+    """An error on one line, and what to do about it on the next."""
+    note(f"agent: {failure}")
+    if failure.hint:
+        note(f"hint: {failure.hint}")
+
+
+def usage_error(program: str, message: str) -> None:
+    note(f"{program}: {message}")
+    note(f"hint: {program} --help")
+
+
+def unforeseen(kind: str, places: Sequence[str]) -> None:
+    """A defect: where it happened, without the text of the exception."""
+    note(f"agent: internal error: {kind}")
+    for place in places:
+        note(f"  at {place}")
+    note("hint: please report this; it holds no text of your files")
+
+
+def flush() -> None:
+    sys.stdout.flush()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from agent.values.errors import ConfigError
 from agent.values.reveal import reveal
-
-if TYPE_CHECKING:
-    from agent.values.secret import Secret
+from agent.values.secret import Secret
 
 
 def key_text(secret: Secret) -> str:
@@ -30,3 +28,18 @@ def data_key_bytes(secret: Secret) -> bytes:
     if not isinstance(value, bytes):
         raise TypeError("a data key is bytes")
     return value
+
+
+def is_pgp(secret: Secret) -> bool:
+    """Whether a text is an armored PGP private key; else it is taken for age identities."""
+    return "-----BEGIN PGP PRIVATE KEY BLOCK-----" in key_text(secret)
+
+
+def read_files(path: str) -> list[Secret]:
+    """The key texts of a file, or of the files of a folder, sorted by name; dot-files are left out. Raises ConfigError."""
+    where = Path(path)
+    try:
+        files = sorted(each for each in where.iterdir() if not each.name.startswith(".")) if where.is_dir() else [where]
+        return [Secret(each.read_text("utf-8"), f"file:{each}") for each in files if each.is_file()]
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError("the key files that the operator grants cannot be read", path=path) from None

@@ -1,0 +1,1 @@
+"""The composition root of `agent run`: settings → wired agent → running process."""

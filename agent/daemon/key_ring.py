@@ -1,0 +1,138 @@
+"""Which keys open an Application's files: its own Secrets, what the operator grants it, and the transit engine of its stores.
+
+Each Application has a GnuPG home of its own on memory-backed storage, so that no tenant's key opens another's file. Opened data keys
+are kept in memory, per Application generation and wrapped key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from agent.adapters.git import credential as git_credential
+from agent.adapters.keys import credential as key_credential
+from agent.adapters.keys.age import AgeKeys
+from agent.adapters.keys.pgp import PgpKeys
+from agent.sops.keys import ByKind, unwrap_data_key
+from agent.values.errors import ConfigError, SourceError
+from agent.values.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from agent.adapters.kubernetes.secrets import Secrets
+    from agent.api.application import Application
+    from agent.api.operator import OperatorSettings
+    from agent.reconcile.ports import GitCredential
+    from agent.sops.keys import MasterKeys, WrappedKey
+
+
+@dataclass(slots=True)
+class _Ring:
+    """The keys of one Application as they were read last."""
+
+    secrets: tuple[Secret, ...]
+    keys: Mapping[str, MasterKeys]
+    generation: int
+    opened: dict[WrappedKey, Secret] = field(default_factory=dict["WrappedKey", Secret])
+
+
+class KeyRing:
+    """DataKeyPort and CredentialPort. `memory` is a folder on memory-backed storage; `transit` gives an Application's transit."""
+
+    def __init__(
+        self,
+        secrets: Secrets,
+        settings: OperatorSettings,
+        memory: Path,
+        transit: Callable[[Application], MasterKeys],
+    ) -> None:
+        self._secrets = secrets
+        self._settings = settings
+        self._memory = memory
+        self._transit = transit
+        self._rings: dict[str, _Ring] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def git(self, application: Application) -> GitCredential | None:
+        """The Secret that `spec.source.credentials` names. Raises SourceError where it is missing."""
+        reference = application.spec.source.credentials
+        if reference is None:
+            return None
+        data = await self._secrets.read(application.id.namespace, reference.secret_name)
+        if data is None:
+            raise SourceError(
+                "the Secret with the credentials for Git does not exist",
+                hint="create it, with keys username and password",
+                object=f"Secret {application.id.namespace}/{reference.secret_name}",
+            )
+        return git_credential.of_secret(data)
+
+    async def unwrap(self, application: Application, wrapped: Sequence[WrappedKey], file: str) -> Secret:
+        """The data key of a file. Raises DataKeyError with a reason per key, or what keeps a key from being asked."""
+        async with self._locks.setdefault(application.id.uid, asyncio.Lock()):
+            ring = self._rings.get(application.id.uid)
+            if ring is not None and ring.generation == application.generation:
+                known = next((ring.opened[key] for key in wrapped if key in ring.opened), None)
+                if known is not None:
+                    return known
+            ring = await self._ring(application)
+            data_key = await asyncio.to_thread(unwrap_data_key, wrapped, ByKind(ring.keys), file=file)
+            ring.opened.update(dict.fromkeys(wrapped, data_key))
+            return data_key
+
+    async def _ring(self, application: Application) -> _Ring:
+        secrets = await self._key_texts(application)
+        ring = self._rings.get(application.id.uid)
+        if ring is not None and ring.secrets == secrets and ring.generation == application.generation:
+            return ring
+        keys = await asyncio.to_thread(self._build, application, secrets)
+        ring = self._rings[application.id.uid] = _Ring(secrets, keys, application.generation)
+        return ring
+
+    async def _key_texts(self, application: Application) -> tuple[Secret, ...]:
+        found: list[Secret] = []
+        for reference in application.spec.decryption.keys:
+            data = await self._secrets.read(application.id.namespace, reference.secret_name)
+            if data is None:
+                raise ConfigError(
+                    "the Secret with decryption keys does not exist",
+                    hint="create it, or take it out of spec.decryption.keys",
+                    object=f"Secret {application.id.namespace}/{reference.secret_name}",
+                )
+            found.extend(data[name] for name in sorted(data))
+        for grant in self._settings.keys:
+            if grant.serves(application.id.namespace, application.spec.source.url):
+                found.extend(await asyncio.to_thread(key_credential.read_files, grant.path))
+        return tuple(found)
+
+    def _build(self, application: Application, secrets: tuple[Secret, ...]) -> dict[str, MasterKeys]:
+        pgp = [secret for secret in secrets if key_credential.is_pgp(secret)]
+        age = [AgeKeys.parse(secret, source=secret.label) for secret in secrets if not key_credential.is_pgp(secret)]
+        keys: dict[str, MasterKeys] = {"age": AgeKeys().merge(*age), "hc_vault": self._transit(application)}
+        home = self._home(application.id.uid)
+        self._drop_home(home)
+        if pgp:
+            home.mkdir(mode=0o700, parents=True)
+            keyring = PgpKeys(home)
+            for secret in pgp:
+                keyring.import_key(secret)
+            keys["pgp"] = keyring
+        return keys
+
+    def _home(self, uid: str) -> Path:
+        # GnuPG's sockets are at most 107 characters long
+        return self._memory / f"gpg-{uid[:13]}"
+
+    def _drop_home(self, home: Path) -> None:
+        if home.exists():
+            PgpKeys(home).close()
+            shutil.rmtree(home)
+
+    async def close(self) -> None:
+        """End every gpg-agent and remove the homes."""
+        for uid in self._rings:
+            await asyncio.to_thread(self._drop_home, self._home(uid))

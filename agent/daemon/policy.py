@@ -1,0 +1,39 @@
+"""What the operator lets an Application do, out of the operator's file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.manifests.sinks import AllowedSinks
+from agent.reconcile.context import Grants
+from agent.reconcile.ports import Identity
+from agent.values.errors import ForeignNamespaceError
+
+if TYPE_CHECKING:
+    from agent.api.application import Application
+    from agent.api.operator import OperatorSettings
+
+
+def grants(settings: OperatorSettings, application: Application) -> Grants:
+    """Who an Application acts as and where its secrets may stand. Raises ForeignNamespaceError for a destination not granted."""
+    identity = settings.destination_identity(application.id.namespace, application.id.name, application.namespace)
+    if identity is None:
+        raise ForeignNamespaceError(
+            "the Application may not deploy into this namespace",
+            hint="the operator grants it by `destinations` in the operator's file",
+            field="spec.destination.namespace",
+            namespace=application.namespace,
+        )
+    asked = application.spec.secrets.allow
+    sinks = settings.sinks
+    return Grants(
+        None
+        if identity == "agent"
+        else Identity(application.id.namespace, application.spec.destination.service_account),
+        AllowedSinks(
+            config_maps=sinks.config_maps and "ConfigMap" in asked,
+            env=sinks.env and "Env" in asked,
+            args=sinks.args and "Args" in asked,
+            custom_fields=frozenset((item.group, item.kind, item.path) for item in sinks.custom_resources),
+        ),
+    )

@@ -1,0 +1,205 @@
+"""The running process: signals, the Lease, probes, and a fresh engine whenever the operator's file changes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import resource as limits
+import shutil
+import signal
+import time
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from watchfiles import awatch
+
+from agent.adapters.http import server
+from agent.adapters.kubernetes import config
+from agent.adapters.kubernetes.lease import Membership
+from agent.adapters.kubernetes.secrets import Secrets
+from agent.adapters.kubernetes.session import Session
+from agent.adapters.metrics import prometheus as counters
+from agent.daemon import logs, wiring
+from agent.daemon.settings import read_operator_file
+from agent.values.errors import AgentError, ConfigError, LeaseLostError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agent.adapters.kubernetes.config import ClusterConfig
+    from agent.api.operator import OperatorSettings
+    from agent.daemon.settings import Settings
+    from agent.manifests.kinds import Resource
+    from agent.reconcile.driver import Driver
+
+LOG = logging.getLogger("signet")
+VERSION = metadata.version("signet")
+_GRACE_SECONDS = 25.0
+_REBALANCE_SECONDS = 1.0
+
+
+class Process:
+    """One agent, from start to SIGTERM."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stop = asyncio.Event()
+        self._reload = asyncio.Event()
+        self._driver: Driver | None = None
+        self._metrics = counters.Metrics(version=VERSION)
+        self._failure: AgentError | None = None
+        self._operator = read_operator_file(settings.operator_file)
+
+    async def run(self) -> None:
+        """Run until a signal says to stop. Raises the AgentError that ended it otherwise."""
+        _harden()
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_on_loop_error)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        cluster = self._cluster_config()
+        namespace = self._settings.namespace or cluster.namespace
+        _fresh_folder(self._settings.memory)
+        probes = await server.serve(
+            host=self._settings.host,
+            port=self._settings.port,
+            live=lambda: True,
+            ready=lambda: self._driver is not None and self._driver.synced,
+            metrics=self._metrics.exposition,
+            content_type=counters.CONTENT_TYPE,
+        )
+        try:
+            async with Session(
+                cluster,
+                agent=f"signet/{VERSION}",
+                observe=lambda verb, code, _: self._metrics.api_request(verb, code),
+            ) as session:
+                await self._serve(session, namespace)
+        finally:
+            await probes.close()
+        if self._failure is not None:
+            raise self._failure
+
+    def _cluster_config(self) -> ClusterConfig:
+        settings = self._settings
+        if settings.kubeconfig is None and settings.context is None and os.environ.get("KUBERNETES_SERVICE_HOST"):
+            return config.in_cluster()
+        return config.kubeconfig(settings.kubeconfig, settings.context)
+
+    async def _serve(self, session: Session, namespace: str) -> None:
+        membership = Membership(session, namespace, self._settings.identity, token=os.urandom(8).hex(), now=time.time)
+        await membership.acquire()
+        session.guard = membership.check
+        made = await wiring.installation(Secrets(session), namespace)
+        LOG.info("started", extra={"identity": self._settings.identity, "namespace": namespace, "version": VERSION})
+        renewing = asyncio.create_task(self._renew(membership), name="lease")
+        watching = asyncio.create_task(self._watch_operator_file(), name="operator file")
+        try:
+            while not self._stop.is_set():
+                self._reload.clear()
+                await self._one_engine(session, namespace, made, membership)
+        finally:
+            for task in (renewing, watching):
+                task.cancel()
+            await asyncio.gather(renewing, watching, return_exceptions=True)
+            with contextlib.suppress(AgentError):  # the Lease then runs out by itself
+                await membership.release()
+            LOG.info("stopped", extra={"identity": self._settings.identity})
+
+    async def _one_engine(
+        self,
+        session: Session,
+        namespace: str,
+        made: wiring.Installation,
+        membership: Membership,
+    ) -> None:
+        async with wiring.engine(
+            self._settings,
+            self._operator,
+            session=session,
+            namespace=namespace,
+            made=made,
+            membership=membership,
+            metrics=self._metrics,
+            report=_report_watch,
+        ) as driver:
+            self._driver = driver
+            running = asyncio.create_task(driver.run(), name="driver")
+            ends = [asyncio.create_task(event.wait()) for event in (self._stop, self._reload)]
+            members = membership.members
+            try:
+                while not running.done() and not any(end.done() for end in ends):
+                    await asyncio.wait(
+                        [running, *ends], timeout=_REBALANCE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                    )
+                    if membership.members != members:
+                        members = membership.members
+                        driver.rebalance()
+                driver.stop()
+                done, _ = await asyncio.wait([running], timeout=_GRACE_SECONDS)
+                if done:
+                    await running
+            finally:
+                self._driver = None
+                for task in (running, *ends):
+                    task.cancel()
+                await asyncio.gather(running, *ends, return_exceptions=True)
+
+    async def _renew(self, membership: Membership) -> None:
+        try:
+            await membership.run()
+        except LeaseLostError as error:
+            self._failure = error
+            self._stop.set()
+
+    async def _watch_operator_file(self) -> None:
+        path = self._settings.operator_file
+        if path is None:
+            return
+        # a mounted Secret is replaced by renaming a folder beside the file
+        async for _ in awatch(path.parent, stop_event=self._stop, recursive=True, ignore_permission_denied=True):
+            settings = self._reread()
+            if settings != self._operator:
+                self._operator = settings
+                self._reload.set()
+
+    def _reread(self) -> OperatorSettings:
+        try:
+            return read_operator_file(self._settings.operator_file)
+        except ConfigError as error:
+            LOG.error(  # noqa: TRY400  # the traceback adds nothing
+                "the operator's file is not valid; the one before stays in force",
+                extra={"cause": error.message, "facts": {name: str(fact) for name, fact in error.facts.items()}},
+            )
+            return self._operator
+
+
+def _report_watch(resource: Resource, error: AgentError) -> None:
+    LOG.warning("a watch was interrupted", extra={"resource": resource.plural, "reason": error.reason})
+
+
+def _on_loop_error(_: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    """What no task awaited: its type and place, and no text of its own."""
+    error = context.get("exception")
+    extra = {"exception": logs.trace(error)} if isinstance(error, BaseException) else {}
+    LOG.error("unexpected error in the event loop", extra=extra)
+
+
+def _harden() -> None:
+    """No core dumps, and no file that others may read."""
+    limits.setrlimit(limits.RLIMIT_CORE, (0, 0))
+    os.umask(0o077)
+
+
+def _fresh_folder(path: Path) -> None:
+    """The folder for keys begins empty, whatever an earlier process left."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for left in path.glob("gpg-*"):
+            shutil.rmtree(left)
+    except OSError:
+        raise ConfigError(
+            "the folder for keys cannot be used", file=str(path), hint="mount a memory-backed volume there"
+        ) from None

@@ -1,0 +1,49 @@
+"""What one process of the agent is started with. Everything else is the operator's file or an Application."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agent.api import operator
+from agent.values.errors import AgentError, ConfigError
+from agent.yaml import manifests
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agent.api.operator import OperatorSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`identity` is unique among running agents (the Pod's name); `memory` a folder on memory-backed storage for keys; `mirrors` one
+    for Git mirrors; `namespace` empty for the Pod's own. `host` and `port` serve probes and metrics.
+    """
+
+    identity: str
+    namespace: str
+    operator_file: Path | None
+    mirrors: Path
+    memory: Path
+    host: str
+    port: int
+    kubeconfig: Path | None
+    context: str | None
+
+
+def read_operator_file(path: Path | None) -> OperatorSettings:
+    """The operator's settings; the defaults, which reach nothing, where there is no file. Raises ConfigError."""
+    if path is None or not path.exists():
+        return operator.parse(None)
+    try:
+        data = path.read_bytes()
+    except OSError:
+        raise ConfigError("the operator's file cannot be read", file=str(path)) from None
+    try:
+        documents = manifests.parse(data, file=str(path))
+    except AgentError as error:
+        raise ConfigError("the operator's file is not YAML", file=str(path), cause=error.message) from None
+    if len(documents) > 1:
+        raise ConfigError("the operator's file holds more than one document", file=str(path))
+    return operator.parse(documents[0].tree if documents else None, file=str(path))

@@ -1,0 +1,107 @@
+"""From a commit to the desired state: fetch, parse, verify, merge. Nothing is opened that was verified before."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from agent.manifests import documents
+from agent.reconcile import desired, sealing
+from agent.reconcile.desired import DesiredState, Problem
+from agent.reconcile.ports import AuditEntry
+from agent.values.errors import AgentError
+
+if TYPE_CHECKING:
+    from agent.manifests.documents import Parsed
+    from agent.manifests.kinds import Kinds
+    from agent.reconcile.context import Memory, Run
+    from agent.reconcile.ports import GitCredential, Snapshot
+    from agent.values.ids import Revision
+
+
+async def read(run: Run, memory: Memory, kinds: Kinds) -> DesiredState:
+    """The desired state of the newest commit, or the one in memory where a run does not ask Git or nothing is new.
+
+    Raises SourceError, UnknownChangeError or what the cluster raises.
+    """
+    known = memory.desired if memory.desired_for[0] == run.application.generation else None
+    if known is not None and not run.checks_source:
+        return known
+    source = run.application.spec.source
+    credential = await run.ports.credentials.git(run.application)
+    commit = await run.ports.git.head(source, credential)
+    if known is not None and known.revision.commit == commit and not known.incomplete:
+        return known
+    revision = await run.ports.git.fetch(source, credential)
+    await _note_rewrite(run, memory, credential, revision)
+    return await _merge(run, memory, kinds, credential, revision)
+
+
+async def last_good(run: Run, memory: Memory, kinds: Kinds, problems: tuple[Problem, ...]) -> DesiredState | None:
+    """The desired state that was applied last, from memory or from the mirror, marked incomplete; None where there is none."""
+    state = memory.desired
+    recorded = memory.record.revision
+    if state is None and recorded is not None and memory.record.generation == run.application.generation:
+        try:
+            credential = await run.ports.credentials.git(run.application)
+            state = await _merge(run, memory, kinds, credential, recorded)
+        except AgentError as error:
+            problems = (*problems, Problem(error))
+            state = None
+    return None if state is None else replace(state, problems=(*state.problems, *problems))
+
+
+async def _merge(
+    run: Run, memory: Memory, kinds: Kinds, credential: GitCredential | None, revision: Revision
+) -> DesiredState:
+    spec = run.application.spec
+    snapshot = await run.ports.git.files(spec.source, credential, revision.commit)
+    content = run.fingerprints.recipes.text(*(f"{file.layer}:{file.path}:{file.blob}" for file in snapshot.files))
+    memory.checked = revision
+    known = memory.desired
+    if known is not None and memory.desired_for == (run.application.generation, content) and not known.incomplete:
+        return known
+    parsed = _parse(memory, snapshot)
+    state = desired.compute(
+        revision,
+        parsed,
+        untrusted=await sealing.verify(run, memory, parsed, {file.path: file.blob for file in snapshot.files}),
+        refused=snapshot.refused,
+        layered=len(spec.source.layers) > 1,
+        kinds=kinds,
+        namespace=run.application.namespace,
+        allowed_namespaces=frozenset({run.application.namespace}),
+        record=memory.record,
+    )
+    memory.desired = state
+    memory.desired_for = (run.application.generation, content)
+    return state
+
+
+def _parse(memory: Memory, snapshot: Snapshot) -> Parsed:
+    """Parse what is new; what stood at the same path with the same blob before is taken from memory."""
+    known = memory.parsed
+    memory.parsed = {
+        (file.path, file.blob, file.layer): known.get((file.path, file.blob, file.layer)) or documents.parse_file(file)
+        for file in snapshot.files
+    }
+    return documents.collect((path, parsed) for (path, _, _), parsed in memory.parsed.items())
+
+
+async def _note_rewrite(run: Run, memory: Memory, credential: GitCredential | None, new: Revision) -> None:
+    """A branch that was rewritten is followed, and told."""
+    old = memory.record.revision
+    if old is None or old.commit == new.commit or old.ref != new.ref:
+        return
+    source = run.application.spec.source
+    if await run.ports.git.is_ancestor(source, credential, old.commit, new.commit):
+        return
+    await run.ports.audit.write(
+        [AuditEntry("event", run.id, "git", run.application_id, new, "forced-push", facts={"before": old.commit})]
+    )
+    await run.ports.cluster.event(
+        run.application_id,
+        kind="Warning",
+        reason="ForcedPush",
+        message=f"the branch was rewritten: {new.commit[:12]} does not descend from {old.commit[:12]}",
+    )

@@ -1,0 +1,113 @@
+"""What one run knows (Run, immutable) and what is remembered between the runs of one Application (Memory)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from agent.manifests.ownership import Owner
+from agent.reconcile.record import ApplicationRecord, Codec
+from agent.values.fingerprint import Fingerprinter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agent.api.application import Application
+    from agent.manifests.documents import ParsedFile
+    from agent.manifests.sinks import AllowedSinks
+    from agent.reconcile.desired import DesiredState
+    from agent.reconcile.live import LiveFact, Observer
+    from agent.reconcile.ports import Identity, Ports
+    from agent.values.ids import ApplicationId, ObjectId, Revision, RunId
+    from agent.values.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprints:
+    """One fingerprinter per purpose, all under one installation key."""
+
+    owners: Fingerprinter
+    projections: Fingerprinter
+    recipes: Fingerprinter
+    applied: Fingerprinter
+    leaves: Fingerprinter
+    records: Fingerprinter
+
+    @classmethod
+    def derive(cls, installation_key: Secret) -> Fingerprints:
+        """From the installation key, 32 bytes or more."""
+        purposes = ("owner", "projection", "recipe", "applied", "leaf", "record")
+        return cls(*(Fingerprinter.derive(installation_key, purpose) for purpose in purposes))
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """What the operator lets an Application do. `identity` None acts as the agent itself."""
+
+    identity: Identity | None
+    sinks: AllowedSinks
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of one Application.
+
+    `causes` say what started it. `rotated` are objects whose store references have a new version. `known_applications` maps the uid
+    of every Application of the installation to its name. `revision` is set once the commit is known.
+    """
+
+    id: RunId
+    application: Application
+    causes: frozenset[str]
+    ports: Ports
+    observer: Observer
+    fingerprints: Fingerprints
+    grants: Grants
+    known_applications: Mapping[str, str]
+    rotated: frozenset[ObjectId] = frozenset()
+    revision: Revision | None = None
+
+    @property
+    def application_id(self) -> ApplicationId:
+        return self.application.id
+
+    @property
+    def owner(self) -> Owner:
+        return Owner(self.observer.installation, self.application.id)
+
+    @property
+    def checks_source(self) -> bool:
+        """Whether this run asks Git for a new commit: healing and rotation alone do not."""
+        return not self.causes <= {"live", "secret"}
+
+
+@dataclass(slots=True)
+class Memory:
+    """Between runs: the record and how it is stored, the last desired state, live facts, parsed files by (path, blob, layer)."""
+
+    record: ApplicationRecord = field(default_factory=ApplicationRecord)
+    stored: dict[str, str] = field(default_factory=dict[str, str])
+    desired: DesiredState | None = None
+    desired_for: tuple[int, str] = (0, "")
+    live: dict[ObjectId, LiveFact] = field(default_factory=dict["ObjectId", "LiveFact"])
+    parsed: dict[tuple[str, str, int], ParsedFile] = field(default_factory=dict[tuple[str, str, int], "ParsedFile"])
+    verified: dict[str, str] = field(default_factory=dict[str, str])
+    checked: Revision | None = None
+
+    async def load(self, run: Run) -> None:
+        """Read the stored record. Raises RecordDamagedError where it does not verify; the memory then stays empty."""
+        self.stored = dict(await run.ports.records.load(run.application_id))
+        self.record = self._codec(run).decode(self.stored)
+        self.verified = dict(self.record.verified) if self.record.generation == run.application.generation else {}
+
+    async def save(self, run: Run, record: ApplicationRecord) -> None:
+        """Remember a record, and store what changed of it."""
+        self.record = record
+        changed = self._codec(run).encode(record, self.stored)
+        if changed:
+            await run.ports.records.store(run.application_id, changed)
+            self.stored = {name: text for name, text in {**self.stored, **changed}.items() if text}
+
+    @staticmethod
+    def _codec(run: Run) -> Codec:
+        return Codec(run.fingerprints.records, run.application_id.uid)

@@ -1,0 +1,70 @@
+"""What is known of the objects in the cluster: facts that watches and answers bring, kept without any full object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agent.manifests import fields, health, ownership
+from agent.values.ids import ObjectId
+from agent.values.tree import get, get_text
+
+if TYPE_CHECKING:
+    from agent.manifests.health import Health
+    from agent.values.fingerprint import Fingerprinter
+    from agent.values.tree import Object
+
+
+@dataclass(frozen=True, slots=True)
+class LiveFact:
+    """One live object at one version. `owner` is the uid of the Application that the owner annotation proves, or None.
+
+    `object` is the wrapped live object, kept only while a drift waits to be healed. `keep` tells that it asks not to be pruned.
+    """
+
+    uid: str
+    resource_version: str
+    owner: str | None
+    projection: str
+    health: Health
+    object: Object | None = None
+    terminating: bool = False
+    keep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Observer:
+    """Turns live objects into facts, for one installation. `projector` fingerprints for the purpose `projection`."""
+
+    installation: str
+    owners: Fingerprinter
+    projector: Fingerprinter
+
+    def identify(self, live: Object) -> ObjectId:
+        """The identity of a live object."""
+        group = get_text(live, "apiVersion").rpartition("/")[0]
+        return ObjectId(
+            group, get_text(live, "kind"), get_text(live, "metadata", "namespace"), get_text(live, "metadata", "name")
+        )
+
+    def observe(self, live: Object, *, manager: str = ownership.FIELD_MANAGER) -> LiveFact:
+        """The facts of a live object, the object itself included."""
+        key = self.identify(live)
+        owner = ownership.prove(live, key, self.installation, self.owners)
+        return LiveFact(
+            uid=get_text(live, "metadata", "uid"),
+            resource_version=get_text(live, "metadata", "resourceVersion"),
+            owner=owner,
+            projection=self.projector.tree(owner or "", key.key, fields.project(live, manager)),
+            health=health.compute(live),
+            object=live,
+            terminating=get(live, "metadata", "deletionTimestamp") is not None,
+            keep=ownership.is_prune_disabled(live) or ownership.is_reconcile_disabled(live),
+        )
+
+
+def is_newer(version: str, than: str) -> bool:
+    """Whether a resourceVersion is newer: they compare as decimal numbers (KEP-5504); unknown forms count as newer."""
+    if version.isdecimal() and than.isdecimal():
+        return int(version) > int(than)
+    return version != than

@@ -1,0 +1,137 @@
+"""The walk: from a commit to the cluster, a line a step. Read this file and you know what the agent does.
+
+commit ─▶ documents ─▶ sealed merge ─▶ stale objects ─▶ opened, resolved, finished ─▶ plan ─▶ API calls ─▶ record
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from agent.reconcile import commits, execution, judge, plan, prune, sealing
+from agent.reconcile.desired import Problem, UnknownChangeError
+from agent.reconcile.record import ObjectRecord
+from agent.values.errors import AgentError, SourceError
+
+if TYPE_CHECKING:
+    from agent.manifests.kinds import Kinds, Resource
+    from agent.reconcile.context import Memory, Run
+    from agent.reconcile.desired import DesiredState
+    from agent.reconcile.execution import Result
+    from agent.reconcile.plan import Plan
+    from agent.values.ids import ObjectId, Revision
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to. `pending` are the objects that detection would have applied or pruned."""
+
+    desired: DesiredState | None
+    problems: tuple[Problem, ...] = ()
+    results: tuple[Result, ...] = ()
+    pending: frozenset[ObjectId] = frozenset()
+
+    @property
+    def revision(self) -> Revision | None:
+        return self.desired.revision if self.desired else None
+
+    @property
+    def transient(self) -> bool:
+        """Whether trying again soon may help without anybody's doing."""
+        return any(problem.error.transient for problem in self.problems)
+
+
+async def reconcile(run: Run, memory: Memory) -> Outcome:
+    """One run. Raises what stops a whole run: the cluster away, the audit trail not writable, the lease lost."""
+    kinds = await run.ports.cluster.kinds()
+    desired, current = await _desired_state(run, memory, kinds)
+    if desired is None:
+        return Outcome(None, current)
+    run = replace(run, revision=desired.revision)
+    await run.ports.live.follow(_resources(kinds, desired, memory))
+
+    recipe_of = judge.recipes(run.fingerprints.recipes, run.application_id.uid, desired.objects)
+    stale = judge.stale(
+        desired.objects, record=memory.record, live=memory.live, recipe_of=recipe_of, rotated=run.rotated
+    )
+    desired, finished, causes = await sealing.finish(run, memory, desired, stale, recipe_of)
+    steps = plan.compute(
+        desired,
+        finished,
+        causes,
+        record=memory.record,
+        live=memory.live,
+        application=run.application_id.uid,
+        policy=prune.Policy(run.application.spec.prune, run.application.annotations.get(prune.CONFIRM, "")),
+    )
+    if run.application.spec.sync.mode == "detect":
+        pending = frozenset(step.finished.id for step in steps.steps) | frozenset(steps.pruned)
+        return Outcome(desired, desired.problems, pending=pending)
+
+    await _announce(run, memory, steps)
+    applied = await execution.apply(run, steps, memory.live)
+    pruned = await execution.prune(run, steps, memory.live)
+    await _remember(run, memory, desired, steps, [*applied, *pruned])
+    if not steps.empty:
+        await run.ports.audit.checkpoint(run.id)
+    failures = [Problem(result.error, result.id) for result in [*applied, *pruned] if result.error]
+    kept = [Problem(error, key) for key, error in steps.kept.items()]
+    return Outcome(desired, (*desired.problems, *failures, *kept), (*applied, *pruned))
+
+
+async def _desired_state(run: Run, memory: Memory, kinds: Kinds) -> tuple[DesiredState | None, tuple[Problem, ...]]:
+    """What the newest commit asks for; where that cannot be known, what the last good one asked for."""
+    try:
+        return await commits.read(run, memory, kinds), ()
+    except UnknownChangeError as error:
+        problems = error.problems
+    except SourceError as error:
+        problems = (Problem(error),)
+    return await commits.last_good(run, memory, kinds, problems), problems
+
+
+def _resources(kinds: Kinds, desired: DesiredState, memory: Memory) -> frozenset[Resource]:
+    wanted = (kinds.served(item.api_version, key.kind) for key, item in desired.objects.items())
+    recorded = (kinds.of(key) for key in memory.record.objects)
+    return frozenset(resource for resource in (*wanted, *recorded) if resource is not None)
+
+
+async def _announce(run: Run, memory: Memory, steps: Plan) -> None:
+    """Record new objects before they are applied: whatever happens in between, they are known to be ours."""
+    new = {
+        step.finished.id: ObjectRecord(step.finished.record.api_version, files=step.finished.record.files)
+        for step in steps.steps
+        if step.finished.id not in memory.record.objects
+    }
+    if new:
+        await memory.save(run, memory.record.with_objects(new))
+
+
+async def _remember(run: Run, memory: Memory, desired: DesiredState, steps: Plan, results: list[Result]) -> None:
+    done = {result.id: result for result in results if result.error is None}
+    recorded: dict[ObjectId, ObjectRecord] = dict(steps.confirmed)
+    recorded.update({key: result.record for key, result in done.items() if result.record is not None})
+    gone = frozenset(key for key, result in done.items() if result.action == "prune")
+    for key, result in done.items():
+        if result.fact is not None:
+            memory.live[key] = replace(result.fact, object=None)
+    for key in gone:
+        memory.live.pop(key, None)
+    record = replace(
+        memory.record.with_objects(recorded, gone),
+        revision=desired.revision,
+        generation=run.application.generation,
+        verified=dict(memory.verified),
+    )
+    await memory.save(run, record)
+
+
+async def retire(run: Run, memory: Memory) -> tuple[AgentError, ...]:
+    """Delete everything of an Application that goes away with `deletionPolicy: prune`; gives what could not be deleted."""
+    known = {key for key, fact in memory.live.items() if fact.owner == run.application_id.uid} | set(
+        memory.record.objects
+    )
+    steps = plan.Plan((), {}, tuple(sorted(known)), {})
+    results = await execution.prune(run, steps, memory.live)
+    await run.ports.audit.checkpoint(run.id)
+    return tuple(result.error for result in results if result.error)

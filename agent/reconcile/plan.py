@@ -1,0 +1,82 @@
+"""The plan: what a run will do, as a value. Applying, the audit trail, detection and status consume the same one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from agent.manifests import order
+from agent.reconcile import prune
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agent.reconcile.desired import DesiredState
+    from agent.reconcile.finish import Finished
+    from agent.reconcile.judge import Cause
+    from agent.reconcile.live import LiveFact
+    from agent.reconcile.record import ApplicationRecord, ObjectRecord
+    from agent.values.errors import AgentError
+    from agent.values.ids import ObjectId
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One apply, and why."""
+
+    finished: Finished
+    cause: Cause
+
+    @property
+    def action(self) -> str:
+        """What the audit trail calls it."""
+        return {"new": "create", "git": "update", "secret": "rotate", "live": "heal"}[self.cause]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`confirmed` are objects whose record changes though nothing has to be sent: the same object came of another recipe."""
+
+    waves: tuple[tuple[Step, ...], ...]
+    confirmed: Mapping[ObjectId, ObjectRecord]
+    pruned: tuple[ObjectId, ...]
+    kept: Mapping[ObjectId, AgentError]
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return tuple(step for wave in self.waves for step in wave)
+
+    @property
+    def empty(self) -> bool:
+        return not self.waves and not self.pruned
+
+
+def compute(
+    desired: DesiredState,
+    finished: Mapping[ObjectId, Finished],
+    causes: Mapping[ObjectId, Cause],
+    *,
+    record: ApplicationRecord,
+    live: Mapping[ObjectId, LiveFact],
+    application: str,
+    policy: prune.Policy,
+) -> Plan:
+    """The plan for finished objects. An object that finished to what was applied, and still stands so, needs no request."""
+    confirmed: dict[ObjectId, ObjectRecord] = {}
+    steps: dict[ObjectId, Step] = {}
+    for key, item in finished.items():
+        known, fact = record.objects.get(key), live.get(key)
+        if known and fact and known.applied == item.record.applied and known.projection == fact.projection:
+            confirmed[key] = replace(item.record, uid=known.uid, projection=known.projection)
+        else:
+            cause: Cause = (
+                "live"
+                if known and fact and known.recipe == item.record.recipe and causes[key] == "git"
+                else causes[key]
+            )
+            steps[key] = Step(item, cause)
+    waves = order.waves({key: step.finished.tree for key, step in steps.items()})
+    decision = prune.decide(desired, record=record, live=live, application=application, policy=policy)
+    return Plan(
+        tuple(tuple(steps[key] for key in wave) for wave in waves), confirmed, decision.allowed, decision.refused
+    )

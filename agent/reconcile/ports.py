@@ -1,0 +1,289 @@
+"""What the engine asks of the world. Adapters implement these; the engine imports nothing else of them.
+
+Every port translates what its library raises into AgentError where it is met. Live objects come wrapped: see `manifests.live`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Collection, Iterable, Mapping, Sequence
+
+    from agent.api.application import Application, Source
+    from agent.manifests.documents import File
+    from agent.manifests.kinds import Kinds, Resource
+    from agent.manifests.references import Reference
+    from agent.sops.keys import WrappedKey
+    from agent.values.errors import AgentError, Fact
+    from agent.values.ids import ApplicationId, ObjectId, Revision
+    from agent.values.secret import Secret
+    from agent.values.tree import Object
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class GitCredential:
+    """What a Git server over HTTPS asks for, and the PEM of the CA that signed it where the system's do not."""
+
+    username: str
+    password: Secret | None
+    ca_pem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The manifest files of a commit, and those that were refused (symlink, submodule, over a limit) by path."""
+
+    files: tuple[File, ...]
+    refused: tuple[tuple[str, AgentError], ...] = ()
+
+
+class GitPort(Protocol):
+    """Commits of remote repositories, through mirrors that are kept per (URL, credential)."""
+
+    async def head(self, source: Source, credential: GitCredential | None) -> str:
+        """The full commit hash that the source's revision names now, by `ls-remote`; nothing is fetched."""
+        ...
+
+    async def fetch(self, source: Source, credential: GitCredential | None) -> Revision:
+        """Bring the commit into the mirror."""
+        ...
+
+    async def files(self, source: Source, credential: GitCredential | None, commit: str) -> Snapshot:
+        """Every manifest file of the source's layers at a commit that was fetched, in layer order, then by path."""
+        ...
+
+    async def is_ancestor(self, source: Source, credential: GitCredential | None, old: str, new: str) -> bool:
+        """Whether `new` descends from `old`: False after a forced push."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A store's answer to a reference. `version` is 0 where the engine has none (KV v1)."""
+
+    secret: Secret
+    version: int
+
+
+class StorePort(Protocol):
+    """Vault and OpenBao, as configured by the operator."""
+
+    async def resolve(
+        self, application: ApplicationId, references: Collection[Reference]
+    ) -> Mapping[Reference, Resolved | AgentError]:
+        """One read per store, path and version, whatever the number of references. Never raises for one reference."""
+        ...
+
+    async def probe(
+        self, application: ApplicationId, references: Collection[Reference]
+    ) -> Mapping[Reference, int | AgentError]:
+        """The current version of each, without reading values where the engine can tell; 0 where it has none."""
+        ...
+
+
+class DataKeyPort(Protocol):
+    """Opens the data keys of SOPS files with the Application's own keys and those that the operator grants it."""
+
+    async def unwrap(self, application: Application, wrapped: Sequence[WrappedKey], file: str) -> Secret:
+        """The 32-byte data key, by the first of `wrapped` that opens. Raises DataKeyError, with a reason per key."""
+        ...
+
+
+class CredentialPort(Protocol):
+    """What the Application's own namespace holds for it."""
+
+    async def git(self, application: Application) -> GitCredential | None:
+        """The Secret that `spec.source.credentials` names; None where it names none. Raises SourceError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a request is made as: a ServiceAccount that the agent impersonates."""
+
+    namespace: str
+    service_account: str
+
+
+@dataclass(frozen=True, slots=True)
+class WatchEvent:
+    """`synced` ends the initial list; `gone` is a DELETED, which a changed label causes too; `object` is a wrapped live object."""
+
+    type: Literal["present", "gone", "synced"]
+    object: Object
+    resource: Resource
+
+
+class ClusterPort(Protocol):
+    """A Kubernetes apiserver. `identity` None is the agent's own."""
+
+    async def kinds(self) -> Kinds:
+        """Discovery, cached by ETag."""
+        ...
+
+    async def get(
+        self, resource: Resource, namespace: str, name: str, *, identity: Identity | None = None
+    ) -> Object | None:
+        """The live object, or None where there is none."""
+        ...
+
+    async def list(self, resource: Resource, *, namespace: str = "", selector: str = "") -> Sequence[Object]:
+        """Full objects, by pages."""
+        ...
+
+    async def list_metadata(self, resource: Resource, *, namespace: str = "", selector: str = "") -> Sequence[Object]:
+        """PartialObjectMetadata: `metadata` only."""
+        ...
+
+    async def apply(
+        self,
+        resource: Resource,
+        desired: Object,
+        *,
+        identity: Identity | None = None,
+        force: bool = True,
+        manager: str = "signet",
+        dry_run: bool = False,
+    ) -> Object:
+        """Server-side apply; `metadata.resourceVersion` and `uid` in `desired`, where present, are preconditions."""
+        ...
+
+    async def json_patch(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        patch: Sequence[Object],
+        *,
+        identity: Identity | None = None,
+    ) -> Object:
+        """RFC 6902."""
+        ...
+
+    async def delete(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        *,
+        uid: str,
+        resource_version: str,
+        identity: Identity | None,
+    ) -> None:
+        """Background propagation, with preconditions. An object that is gone already is no error; StaleObjectError where it changed."""
+        ...
+
+    def watch(self, resource: Resource, *, namespace: str = "", selector: str = "") -> AsyncIterator[WatchEvent]:
+        """List, then watch, for ever: reconnects, re-lists on 410 (and ends each list with `synced`), backs off on refusal."""
+        ...
+
+    async def update_status(self, application: ApplicationId, status: Object) -> None:
+        """Server-side apply of the status subresource of an Application."""
+        ...
+
+    async def event(
+        self, application: ApplicationId, *, kind: Literal["Normal", "Warning"], reason: str, message: str
+    ) -> None:
+        """An events.k8s.io/v1 Event about the Application; repeats within ten minutes become one series."""
+        ...
+
+
+class RecordPort(Protocol):
+    """Where records live: sharded ConfigMaps in the agent's namespace. Bytes in, bytes out; `reconcile.record` gives them meaning."""
+
+    async def load(self, application: ApplicationId) -> Mapping[str, str]:
+        """Shard name → text; empty where nothing was stored."""
+        ...
+
+    async def store(self, application: ApplicationId, shards: Mapping[str, str]) -> None:
+        """Replace the given shards (only those that changed are passed) and remove those whose text is empty."""
+        ...
+
+    async def forget(self, application: ApplicationId) -> None:
+        """Remove all shards of an Application that is gone."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One fact for the audit trail. Every text is safe to show."""
+
+    phase: Literal["intent", "outcome", "event"]
+    run: str
+    cause: str
+    application: ApplicationId
+    revision: Revision | None
+    action: str
+    object: ObjectId | None = None
+    fields: tuple[str, ...] = ()
+    fingerprints: Mapping[str, str] | None = None
+    secrets: tuple[str, ...] = ()
+    result: str = ""
+    facts: Mapping[str, Fact] | None = None
+
+
+class AuditPort(Protocol):
+    """The tamper-evident trail."""
+
+    async def write(self, entries: Sequence[AuditEntry]) -> None:
+        """Durable when it returns. Raises AuditError."""
+        ...
+
+    async def checkpoint(self, run: str) -> None:
+        """Sign the chain's head and anchor it in the agent's namespace."""
+        ...
+
+
+class MetricsPort(Protocol):
+    """What is counted."""
+
+    def reconciled(self, cause: str, result: str, seconds: float) -> None: ...
+    def drifted(self, cause: str) -> None: ...
+    def healed(self, seconds: float) -> None: ...
+    def objects(self, application: ApplicationId, states: Mapping[str, int]) -> None: ...
+
+
+class ClockPort(Protocol):
+    """Time as arguments: `now` in Unix seconds, `monotonic` in seconds of boot time."""
+
+    def now(self) -> float: ...
+    def monotonic(self) -> float: ...
+
+
+class LivePort(Protocol):
+    """The watches of the installation, one per kind."""
+
+    async def follow(self, resources: Collection[Resource]) -> frozenset[Resource]:
+        """Watch these kinds too, and wait until the first list of each is observed. Gives those that are; a refused one is missing."""
+        ...
+
+
+class TasksPort(Protocol):
+    """Concurrency and waiting, so that the engine owns neither tasks nor timers."""
+
+    async def all(self, work: Iterable[Awaitable[T]]) -> list[T]:
+        """Results in order. When one raises, the others end first, then it is raised."""
+        ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything that a reconciliation may reach."""
+
+    git: GitPort
+    credentials: CredentialPort
+    data_keys: DataKeyPort
+    stores: StorePort
+    cluster: ClusterPort
+    live: LivePort
+    records: RecordPort
+    audit: AuditPort
+    metrics: MetricsPort
+    clock: ClockPort
+    tasks: TasksPort

@@ -1,0 +1,85 @@
+"""What may be deleted: objects proven ours that no layer has any more, and never many of them without a person's word."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from agent.values.errors import AgentError, PruneRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agent.reconcile.desired import DesiredState
+    from agent.reconcile.live import LiveFact
+    from agent.reconcile.record import ApplicationRecord
+    from agent.values.ids import ObjectId
+
+CONFIRM: Final = "signet-gitops.dev/confirm-prune"
+"""Annotation of an Application: the commit (7 characters or more) whose deletions a person confirms."""
+
+_CONFIRMED_ONLY: Final = frozenset(
+    {
+        ("apiextensions.k8s.io", "CustomResourceDefinition"),
+        ("", "Namespace"),
+        ("", "PersistentVolume"),
+        ("", "PersistentVolumeClaim"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """`confirmed` is the text of the CONFIRM annotation."""
+
+    enabled: bool = True
+    confirmed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Objects to delete, and objects that are left where they are with the reason."""
+
+    allowed: tuple[ObjectId, ...]
+    refused: Mapping[ObjectId, AgentError]
+
+
+def decide(
+    desired: DesiredState,
+    *,
+    record: ApplicationRecord,
+    live: Mapping[ObjectId, LiveFact],
+    application: str,
+    policy: Policy,
+) -> Decision:
+    """Recorded or proven objects that are not desired any more. `application` is the uid that proves them ours."""
+    ours = {key for key, fact in live.items() if fact.owner == application}
+    known = ours | record.objects.keys()
+    candidates = sorted(key for key in known if key not in desired.objects and key not in desired.held)
+    if not candidates or not policy.enabled:
+        return Decision((), {})
+    if desired.incomplete:
+        reason = PruneRefusedError(
+            "not pruned while anything is held", hint="mend what is held; pruning goes on by itself"
+        )
+        return Decision((), dict.fromkeys(candidates, reason))
+    commit = desired.revision.commit
+    confirmed = len(policy.confirmed) >= 7 and commit.startswith(policy.confirmed)
+    present = [key for key in candidates if key in ours]
+    many = (len(present) >= 3 and 2 * len(present) > len(known)) or (bool(present) and len(candidates) == len(known))
+    refused: dict[ObjectId, AgentError] = {}
+    allowed: list[ObjectId] = []
+    for key in candidates:
+        fact = live.get(key)
+        if fact is not None and fact.keep:
+            refused[key] = PruneRefusedError("kept by its own annotation signet-gitops.dev/prune", object=key)
+        elif not confirmed and (many or (key.group, key.kind) in _CONFIRMED_ONLY):
+            refused[key] = PruneRefusedError(
+                "needs a person's word to be deleted",
+                hint="annotate the Application with signet-gitops.dev/confirm-prune: <commit>",
+                object=key,
+                commit=commit[:12],
+            )
+        else:
+            allowed.append(key)
+    return Decision(tuple(allowed), refused)

@@ -1,0 +1,220 @@
+"""The record: what was last applied, by which a no-op, drift and pruning are judged without any plaintext.
+
+An ApplicationRecord is kept in memory and stored as text shards, each under a MAC with the Application's uid, the shard's name and a
+counter, so that a shard of another Application, an edited one and an older one are all refused. Losing one costs re-applies, never a
+wrong prune: an object that is not recorded is only ever pruned when its owner annotation proves it ours. No values are in it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import zlib
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from agent.values.errors import AuditError
+from agent.values.ids import ObjectId, Revision
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agent.values.fingerprint import Fingerprinter
+
+HEAD: Final = "head"
+_OBJECTS_PER_SHARD = 2500
+_MOST_BYTES = 64 * 1024 * 1024
+
+
+class RecordDamagedError(AuditError):
+    """A stored record that does not verify: its objects are applied anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRecord:
+    """What is known of one object since its last apply.
+
+    `recipe` is the fingerprint of the sealed merge; `applied` that of the finished object; `projection` that of the live values at the
+    fields that we own. `secrets` tells at which paths secrets stand and from where; `stores` the version of each store reference.
+    `uid` is empty while the first apply is under way. `refused` marks a prune that still needs doing.
+    """
+
+    api_version: str
+    uid: str = ""
+    recipe: str = ""
+    applied: str = ""
+    projection: str = ""
+    roll: str = ""
+    secrets: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    stores: Mapping[str, int] = field(default_factory=dict[str, int])
+    files: tuple[str, ...] = ()
+
+    @property
+    def holds_secret(self) -> bool:
+        """Whether any of its paths holds a secret: then the whole live object is wrapped when it is read."""
+        return bool(self.secrets)
+
+
+@dataclass(frozen=True, slots=True)
+class ApplicationRecord:
+    """The inventory of an Application. `verified` maps a SOPS file to the blob whose MAC was verified under `generation`."""
+
+    revision: Revision | None = None
+    generation: int = 0
+    objects: Mapping[ObjectId, ObjectRecord] = field(default_factory=dict[ObjectId, ObjectRecord])
+    verified: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def with_objects(
+        self, changed: Mapping[ObjectId, ObjectRecord], gone: frozenset[ObjectId] = frozenset()
+    ) -> ApplicationRecord:
+        """A copy with some objects recorded anew and others forgotten."""
+        merged = {**self.objects, **changed}
+        return replace(self, objects={key: value for key, value in merged.items() if key not in gone})
+
+    def of_file(self, path: str) -> frozenset[ObjectId]:
+        """The identities that this file contributed to, as far as recorded."""
+        return frozenset(key for key, value in self.objects.items() if path in value.files)
+
+
+def _object_to_json(record: ObjectRecord) -> dict[str, object]:
+    full: dict[str, object] = {
+        "v": record.api_version,
+        "u": record.uid,
+        "r": record.recipe,
+        "a": record.applied,
+        "p": record.projection,
+        "t": record.roll,
+        "s": {path: list(labels) for path, labels in record.secrets.items()},
+        "w": dict(record.stores),
+        "f": list(record.files),
+    }
+    return {key: value for key, value in full.items() if value}
+
+
+def _object_from_json(data: dict[str, object]) -> ObjectRecord:
+    def text(key: str) -> str:
+        return str(data.get(key, ""))
+
+    secrets: dict[str, list[str]] = data.get("s", {})  # pyright: ignore[reportAssignmentType]
+    stores: dict[str, int] = data.get("w", {})  # pyright: ignore[reportAssignmentType]
+    files: list[str] = data.get("f", [])  # pyright: ignore[reportAssignmentType]
+    return ObjectRecord(
+        text("v"),
+        text("u"),
+        text("r"),
+        text("a"),
+        text("p"),
+        text("t"),
+        {path: tuple(labels) for path, labels in secrets.items()},
+        stores,
+        tuple(files),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """Writes and reads shards for one Application uid. `mac` fingerprints for the purpose `record`."""
+
+    mac: Fingerprinter
+    application: str
+
+    def encode(self, record: ApplicationRecord, stored: Mapping[str, str]) -> dict[str, str]:
+        """The shards that differ from `stored` (what `load` gave or the last `encode` made); an empty text means: remove."""
+        bodies = _bodies(record)
+        counters = _counters(stored.get(HEAD, ""))
+        counter = counters.get(HEAD, 0) + 1
+        changed: dict[str, str] = {}
+        known: dict[str, int] = {}
+        for name, body in bodies.items():
+            old = stored.get(name, "")
+            if old and name in counters and self._seal(name, counters[name], body) == old:
+                known[name] = counters[name]
+            else:
+                known[name] = counter
+                changed[name] = self._seal(name, counter, body)
+        changed.update(dict.fromkeys(set(stored) - set(bodies) - {HEAD}, ""))
+        revision = record.revision
+        meta = {
+            "counter": counter,
+            "shards": known,
+            "generation": record.generation,
+            "verified": dict(record.verified),
+            "revision": [revision.commit, revision.ref, revision.author, revision.authored_at] if revision else None,
+        }
+        head_now = _pack(meta)
+        before = _unpack(stored[HEAD].split(".", 3)[3]) if stored.get(HEAD) else {}
+        if changed or {**before, "counter": 0} != {**_unpack(head_now), "counter": 0}:
+            changed[HEAD] = self._seal(HEAD, counter, head_now)
+        return changed
+
+    def decode(self, shards: Mapping[str, str]) -> ApplicationRecord:
+        """The record of stored shards; an empty one where there are none. Raises RecordDamagedError."""
+        if not shards:
+            return ApplicationRecord()
+        counter, body = self._open(HEAD, shards.get(HEAD, ""))
+        meta = _unpack(body)
+        if meta.get("counter") != counter:
+            raise RecordDamagedError("a stored record does not verify", shard=HEAD)
+        objects: dict[ObjectId, ObjectRecord] = {}
+        for name, expected in _counters(shards[HEAD]).items():
+            if name == HEAD:
+                continue
+            found, part = self._open(name, shards.get(name, ""))
+            if found != expected:
+                raise RecordDamagedError("a stored record is older than its head", shard=name)
+            for key, value in _unpack(part).items():
+                objects[ObjectId.from_key(key)] = _object_from_json(value)  # pyright: ignore[reportArgumentType]
+        raw: list[str] | None = meta.get("revision")  # pyright: ignore[reportAssignmentType]
+        verified: dict[str, str] = meta.get("verified", {})  # pyright: ignore[reportAssignmentType]
+        return ApplicationRecord(
+            Revision(raw[0], raw[1], raw[2], int(raw[3])) if raw else None,
+            int(str(meta.get("generation", 0))),
+            objects,
+            verified,
+        )
+
+    def _seal(self, name: str, counter: int, body: str) -> str:
+        mac = self.mac.text(self.application, name, str(counter), body)
+        return f"1.{counter}.{mac}.{body}"
+
+    def _open(self, name: str, text: str) -> tuple[int, str]:
+        version, _, rest = text.partition(".")
+        parts = rest.split(".", 2)
+        if version != "1" or len(parts) != 3 or not parts[0].isdecimal():
+            raise RecordDamagedError("a stored record is not readable", shard=name)
+        counter, mac, body = int(parts[0]), parts[1], parts[2]
+        if not hmac.compare_digest(mac, self.mac.text(self.application, name, str(counter), body)):
+            raise RecordDamagedError("a stored record does not verify", shard=name)
+        return counter, body
+
+
+def _bodies(record: ApplicationRecord) -> dict[str, str]:
+    count = max(1, -(-len(record.objects) // _OBJECTS_PER_SHARD))
+    split: list[dict[str, object]] = [{} for _ in range(count)]
+    for key in sorted(record.objects):
+        split[zlib.crc32(key.key.encode()) % count][key.key] = _object_to_json(record.objects[key])
+    return {f"objects-{index}": _pack(part) for index, part in enumerate(split)}
+
+
+def _counters(head: str) -> dict[str, int]:
+    if not head:
+        return {}
+    meta = _unpack(head.split(".", 3)[3])
+    shards: dict[str, int] = meta.get("shards", {})  # pyright: ignore[reportAssignmentType]
+    return {**shards, HEAD: int(str(meta["counter"]))}
+
+
+def _pack(value: Mapping[str, object]) -> str:
+    return base64.b64encode(
+        zlib.compress(json.dumps(value, separators=(",", ":"), sort_keys=True).encode(), 6)
+    ).decode()
+
+
+def _unpack(body: str) -> dict[str, object]:
+    decoder = zlib.decompressobj()
+    text = decoder.decompress(base64.b64decode(body), _MOST_BYTES)
+    if decoder.unconsumed_tail:
+        raise RecordDamagedError("a stored record is larger than any that is written")
+    value: dict[str, object] = json.loads(text)
+    return value

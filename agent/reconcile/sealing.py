@@ -1,0 +1,124 @@
+"""Opening: the one place where the engine turns sealed leaves and references into Secrets, for exactly the objects that need it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.manifests import order, references, resolve
+from agent.reconcile.finish import Finished, Finisher, rolls
+from agent.sops import sealed
+from agent.values.errors import AgentError
+from agent.values.secret import Sealed
+from agent.values.tree import walk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from agent.manifests.documents import Parsed
+    from agent.manifests.layers import Desired
+    from agent.manifests.references import Reference
+    from agent.reconcile.context import Memory, Run
+    from agent.reconcile.desired import DesiredState
+    from agent.reconcile.judge import Cause
+    from agent.reconcile.ports import Resolved
+    from agent.sops.sealed import SealedFile
+    from agent.values.ids import ObjectId
+    from agent.values.secret import Secret
+    from agent.values.tree import Object
+
+
+async def verify(run: Run, memory: Memory, parsed: Parsed, blobs: Mapping[str, str]) -> dict[str, AgentError]:
+    """The encrypted files that cannot be trusted, by path. A blob whose MAC was verified before is not opened again."""
+    untrusted: dict[str, AgentError] = {}
+    if memory.record.generation != run.application.generation:
+        memory.verified = {}
+    memory.verified = {path: blob for path, blob in memory.verified.items() if blobs.get(path) == blob}
+    for path, file in parsed.sealed.items():
+        if path not in memory.verified:
+            try:
+                await _unseal(run, file)
+            except AgentError as error:
+                untrusted[path] = error.with_facts(file=path)
+            else:
+                memory.verified[path] = blobs[path]
+    return untrusted
+
+
+async def _unseal(run: Run, file: SealedFile) -> Mapping[str, Secret]:
+    data_key = await run.ports.data_keys.unwrap(run.application, file.wrapped_keys, file.file)
+    return sealed.unseal(file, data_key)
+
+
+async def finish(
+    run: Run, memory: Memory, desired: DesiredState, stale: Mapping[ObjectId, Cause], recipe_of: Mapping[ObjectId, str]
+) -> tuple[DesiredState, dict[ObjectId, Finished], dict[ObjectId, Cause]]:
+    """Finish the stale objects and the workloads that a changed secret rolls out.
+
+    Gives the desired state with what could not be finished held, the finished objects, and why each of them is touched.
+    """
+    causes: dict[ObjectId, Cause] = {
+        key: cause for key, cause in _with_rollouts(desired, stale).items() if key not in desired.held
+    }
+    failed: dict[ObjectId, AgentError] = {}
+    opened = await _open(run, [desired.objects[key] for key in causes], desired.sealed, failed)
+    wanted: dict[Reference, None] = {}
+    for key, tree in list(opened.items()):
+        try:
+            wanted.update(dict.fromkeys(references.find(tree)))
+        except AgentError as error:
+            failed[key] = error.with_facts(object=key)
+    answers: Mapping[Reference, Resolved | AgentError] = (
+        await run.ports.stores.resolve(run.application_id, list(wanted)) if wanted else {}
+    )
+
+    finisher = Finisher(run.owner, run.grants.sinks, run.fingerprints.owners, run.fingerprints.applied)
+    finished: dict[ObjectId, Finished] = {}
+    contents = {key: item.applied for key, item in memory.record.objects.items() if key.kind == "Secret"}
+    for key in sorted(opened, key=rolls):
+        if key in failed:
+            continue
+        item = desired.objects[key]
+        try:
+            roll = finisher.roll_token(item, contents)
+            finished[key] = finisher.finish(item, opened[key], answers, recipe=recipe_of[key], roll=roll)
+        except AgentError as error:
+            failed[key] = error.with_facts(object=key)
+        else:
+            if key.kind == "Secret":
+                contents[key] = finished[key].record.applied
+    desired = desired.holding(failed)
+    return desired, {key: item for key, item in finished.items() if key not in desired.held}, causes
+
+
+async def _open(
+    run: Run, wanted: Iterable[Desired], files: Mapping[str, SealedFile], failed: dict[ObjectId, AgentError]
+) -> dict[ObjectId, Object]:
+    """The trees with their sealed leaves opened; each file is unsealed once."""
+    needs = {item.id: {leaf.id for _, leaf in walk(item.tree) if isinstance(leaf, Sealed)} for item in wanted}
+    ids = frozenset[str]().union(*needs.values())
+    secrets: dict[str, Secret] = {}
+    errors: dict[str, AgentError] = {}
+    for file in files.values():
+        if not ids.isdisjoint(file.ids):
+            try:
+                secrets.update(await _unseal(run, file))
+            except AgentError as error:
+                errors.update(dict.fromkeys(file.ids, error.with_facts(file=file.file)))
+    opened: dict[ObjectId, Object] = {}
+    for item in wanted:
+        refused = next((errors[need] for need in needs[item.id] if need in errors), None)
+        if refused is not None:
+            failed[item.id] = refused
+        else:
+            opened[item.id] = resolve.unseal(item.tree, secrets)
+    return opened
+
+
+def _with_rollouts(desired: DesiredState, stale: Mapping[ObjectId, Cause]) -> dict[ObjectId, Cause]:
+    """The stale objects, and the workloads that name a stale Secret: whether its content changed shows when it is finished."""
+    causes: dict[ObjectId, Cause] = dict(stale)
+    for key, item in desired.objects.items():
+        if key not in causes and rolls(key):
+            secrets = (need for need in sorted(order.depends_on(item.tree)) if need in stale and need.kind == "Secret")
+            causes.update({key: stale[need] for need in list(secrets)[:1]})
+    return causes

@@ -1,0 +1,226 @@
+"""What an Application's status says after a run. A function of the run; the status before serves only to keep times and history."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final, Literal
+
+from agent.api import durations
+from agent.api.status import ApplicationStatus, Condition, Counts, Failure, SyncRecord
+from agent.reconcile import judge
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agent.api.application import Application
+    from agent.api.status import ConditionType
+    from agent.reconcile.context import Memory
+    from agent.reconcile.pipeline import Outcome
+    from agent.values.ids import ObjectId
+    from agent.values.tree import Object
+
+_LARGEST: Final = 32 * 1024
+_HISTORY: Final = 10
+_FAILURES: Final = 50
+
+
+def compute(
+    application: Application,
+    memory: Memory,
+    outcome: Outcome,
+    before: ApplicationStatus,
+    *,
+    causes: frozenset[str],
+    started: float,
+    now: float,
+) -> ApplicationStatus:
+    """The status after a run. `started` and `now` are Unix seconds."""
+    failures = tuple(
+        Failure.of(problem.error, object=str(problem.object or ""), file=problem.file) for problem in outcome.problems
+    )
+    counts = _counts(memory, outcome)
+    status = ApplicationStatus(
+        observed_generation=application.generation,
+        revision=str(memory.record.revision) if memory.record.revision else None,
+        checked_revision=str(memory.checked) if memory.checked and memory.checked != memory.record.revision else None,
+        conditions=_conditions(application, memory, outcome, failures, counts),
+        counts=counts,
+        failures=failures[:_FAILURES],
+        history=before.history,
+        last_handled_requested_at=application.requested_at or None,
+    )
+    if outcome.results or _essence(status) != _essence(before):
+        entry = SyncRecord(
+            revision=str(outcome.revision or memory.checked or ""),
+            started_at=durations.timestamp(started),
+            finished_at=durations.timestamp(now),
+            result="succeeded" if not failures else "partial" if outcome.desired else "failed",
+            cause="+".join(sorted(causes)),
+        )
+        status = status.model_copy(update={"history": (entry, *before.history)[:_HISTORY]})
+    return fit(with_times(status, before, now))
+
+
+def refresh(
+    application: Application, memory: Memory, outcome: Outcome, before: ApplicationStatus, now: float
+) -> ApplicationStatus:
+    """The last status with the health and drift of this moment."""
+    judged = {
+        item.type: item for item in _conditions(application, memory, outcome, before.failures, _counts(memory, outcome))
+    }
+    conditions = tuple(judged[item.type] if item.type in {"Healthy", "Drifted"} else item for item in before.conditions)
+    return with_times(before.model_copy(update={"conditions": conditions}), before, now)
+
+
+def suspended(application: Application, before: ApplicationStatus, now: float) -> ApplicationStatus:
+    """The status of an Application that its user stopped."""
+    conditions = (_condition("Ready", "Unknown", "Suspended", "spec.suspend is set", application.generation),)
+    status = before.model_copy(update={"conditions": conditions, "observed_generation": application.generation})
+    return with_times(status, before, now)
+
+
+def refused(generation: int, failure: Failure, before: ApplicationStatus, now: float) -> ApplicationStatus:
+    """The status of an Application whose run could not even begin."""
+    conditions = (
+        _condition("Ready", "False", failure.reason, failure.message, generation),
+        _condition("Stalled", "True", failure.reason, failure.message, generation),
+    )
+    status = before.model_copy(
+        update={"conditions": conditions, "failures": (failure,), "observed_generation": generation}
+    )
+    return with_times(status, before, now)
+
+
+def of_tree(tree: Object) -> ApplicationStatus:
+    """The status that an Application object carries; an empty one where it cannot be read."""
+    try:
+        return ApplicationStatus.model_validate_json(json.dumps(tree))
+    except ValueError:
+        return ApplicationStatus()
+
+
+def differs(status: ApplicationStatus, before: ApplicationStatus) -> bool:
+    """Whether a status is worth a write: anything but the times."""
+    return _essence(status) != _essence(before) or status.history != before.history
+
+
+def drifted(memory: Memory) -> frozenset[ObjectId]:
+    """Recorded objects that do not stand as they were applied."""
+    if memory.desired is None:
+        return frozenset()
+    return frozenset(
+        key
+        for key, record in memory.record.objects.items()
+        if key in memory.desired.objects and record.uid and judge.drifted(record, memory.live.get(key))
+    )
+
+
+def _counts(memory: Memory, outcome: Outcome) -> Counts:
+    done = [result for result in outcome.results if result.error is None]
+    held: frozenset[ObjectId] = frozenset(outcome.desired.held) if outcome.desired else frozenset()
+    total = len(outcome.desired.objects.keys() | held) if outcome.desired else len(memory.record.objects)
+    applied = sum(result.action != "prune" for result in done)
+    failed = sum(result.error is not None and result.id not in held for result in outcome.results)
+    return Counts(
+        total=total,
+        applied=applied,
+        unchanged=max(0, total - applied - failed - len(held)),
+        held=len(held),
+        failed=failed,
+        drifted=len(drifted(memory) | outcome.pending),
+        pruned=sum(result.action == "prune" for result in done),
+    )
+
+
+def _conditions(
+    application: Application, memory: Memory, outcome: Outcome, failures: Sequence[Failure], counts: Counts
+) -> tuple[Condition, ...]:
+    generation = application.generation
+    ready = not failures
+    first = failures[0] if failures else None
+    reason = first.reason if first else "Applied"
+    message = _summary(failures) if first else f"{counts.total} objects as in {memory.record.revision or 'Git'}"
+    retrying = not ready and outcome.transient
+    health_status, health_reason, health_message = _health(memory)
+    return (
+        _condition("Ready", "True" if ready else "False", reason, message, generation),
+        _condition("Reconciling", "True" if retrying else "False", reason, message if retrying else "", generation),
+        _condition(
+            "Stalled",
+            "True" if first and not outcome.transient else "False",
+            reason,
+            message if first else "",
+            generation,
+        ),
+        _condition("Healthy", health_status, health_reason, health_message, generation),
+        _condition(
+            "Drifted",
+            "True" if counts.drifted else "False",
+            "Drifted" if counts.drifted else "InSync",
+            f"{counts.drifted} objects differ from the revision" if counts.drifted else "",
+            generation,
+        ),
+    )
+
+
+def _summary(failures: Sequence[Failure]) -> str:
+    first = failures[0]
+    place = first.object or first.file
+    more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+    return (f"{place}: {first.message}" if place else first.message) + more
+
+
+def _health(memory: Memory) -> tuple[Literal["True", "False", "Unknown"], str, str]:
+    worst: dict[str, ObjectId] = {}
+    texts: dict[str, str] = {}
+    for key in sorted(memory.record.objects):
+        fact = memory.live.get(key)
+        if fact is not None and fact.health.status != "Healthy" and fact.health.status not in worst:
+            worst[fact.health.status], texts[fact.health.status] = key, fact.health.message
+    for status in ("Degraded", "Progressing", "Unknown"):
+        if status in worst:
+            return ("Unknown" if status == "Unknown" else "False", status, f"{worst[status]}: {texts[status]}")
+    return ("True", "Healthy", "")
+
+
+def _condition(
+    kind: ConditionType, status: Literal["True", "False", "Unknown"], reason: str, message: str, generation: int
+) -> Condition:
+    return Condition(
+        type=kind,
+        status=status,
+        reason=reason,
+        message=message,
+        last_transition_time="1970-01-01T00:00:00Z",
+        observed_generation=generation,
+    )
+
+
+def with_times(status: ApplicationStatus, before: ApplicationStatus, now: float) -> ApplicationStatus:
+    """Conditions keep the time of their last transition."""
+    known = {condition.type: condition for condition in before.conditions}
+    timed = tuple(
+        condition.model_copy(
+            update={
+                "last_transition_time": known[condition.type].last_transition_time
+                if condition.type in known and known[condition.type].status == condition.status
+                else durations.timestamp(now)
+            }
+        )
+        for condition in status.conditions
+    )
+    return status.model_copy(update={"conditions": timed})
+
+
+def fit(status: ApplicationStatus) -> ApplicationStatus:
+    """At most 32 KiB: failures go first, the counts stay."""
+    while status.failures and len(status.model_dump_json(by_alias=True)) > _LARGEST:
+        status = status.model_copy(update={"failures": status.failures[: len(status.failures) // 2]})
+    return status
+
+
+def _essence(status: ApplicationStatus) -> object:
+    """What a reader would call a change: no times, no history, and no counts of what the last run did."""
+    untimed = tuple(condition.model_copy(update={"last_transition_time": ""}) for condition in status.conditions)
+    counts = status.counts.model_copy(update={"applied": 0, "unchanged": 0, "pruned": 0})
+    return status.model_copy(update={"conditions": untimed, "history": (), "counts": counts}).model_dump()

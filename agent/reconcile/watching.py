@@ -1,0 +1,142 @@
+"""Live objects as watches bring them: one watch per kind for the whole installation, facts sorted by the Application they belong to."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from agent.manifests.ownership import LABEL_INSTALLATION
+from agent.reconcile import judge
+from agent.reconcile.live import is_newer
+from agent.values.errors import AgentError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from agent.manifests.kinds import Resource
+    from agent.reconcile.context import Memory
+    from agent.reconcile.live import LiveFact, Observer
+    from agent.reconcile.ports import ClusterPort, WatchEvent
+    from agent.values.ids import ObjectId
+
+_FIRST_LIST_SECONDS = 30.0
+
+
+class Watching:
+    """LivePort: owns one task per followed kind. `memories` maps Application uids to their memory.
+
+    `drifted` is called with an Application and an object of it that does not stand as applied, `changed` when an object's health does.
+    """
+
+    drifted: Callable[[str, ObjectId], None]
+    changed: Callable[[str], None]
+
+    def __init__(self, cluster: ClusterPort, observer: Observer, memories: dict[str, Memory]) -> None:
+        self._cluster = cluster
+        self._observer = observer
+        self._memories = memories
+        self._tasks: dict[Resource, asyncio.Task[None]] = {}
+        self._synced: dict[Resource, asyncio.Event] = {}
+        self._unclaimed: dict[ObjectId, LiveFact] = {}
+        self._running: set[str] = set()
+        self._touched: dict[str, set[ObjectId]] = {}
+
+    async def follow(self, resources: Collection[Resource]) -> frozenset[Resource]:
+        """Watch these kinds too, and wait until the first list of each is observed, or half a minute."""
+        for resource in resources:
+            if resource not in self._tasks:
+                self._synced[resource] = asyncio.Event()
+                self._tasks[resource] = asyncio.create_task(self._watch(resource), name=f"watch {resource.plural}")
+        waiting = [asyncio.create_task(self._synced[resource].wait()) for resource in resources]
+        if waiting:
+            _, late = await asyncio.wait(waiting, timeout=_FIRST_LIST_SECONDS)
+            for task in late:
+                task.cancel()
+        return frozenset(resource for resource in resources if self._synced[resource].is_set())
+
+    def adopt(self, uid: str, memory: Memory) -> None:
+        """Take in an Application's memory: facts that came before it was loaded are handed over."""
+        self._memories[uid] = memory
+        for key in [key for key, fact in self._unclaimed.items() if fact.owner == uid or key in memory.record.objects]:
+            memory.live[key] = self._unclaimed.pop(key)
+
+    def release(self, uid: str) -> None:
+        """Forget an Application that is gone or has moved to another agent."""
+        memory = self._memories.pop(uid, None)
+        if memory is not None:
+            self._unclaimed.update(memory.live)
+
+    def begin(self, uid: str) -> None:
+        """A run begins: what its own requests cause is not drift."""
+        self._running.add(uid)
+        self._touched[uid] = set()
+
+    def end(self, uid: str) -> None:
+        """A run ended: what changed meanwhile and does not stand as applied has drifted."""
+        self._running.discard(uid)
+        for key in self._touched.pop(uid, set()):
+            self._judge(uid, key)
+
+    async def close(self) -> None:
+        """End all watches."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _watch(self, resource: Resource) -> None:
+        selector = f"{LABEL_INSTALLATION}={self._observer.installation}"
+        async for event in self._cluster.watch(resource, selector=selector):
+            if event.type == "synced":
+                self._synced[resource].set()
+            else:
+                await self._take(event)
+
+    async def _take(self, event: WatchEvent) -> None:
+        key = self._observer.identify(event.object)
+        if event.type == "gone":
+            # a changed label looks like a deletion too
+            try:
+                found = await self._cluster.get(event.resource, key.namespace, key.name)
+            except AgentError:
+                found = None
+        else:
+            found = event.object
+        fact = self._observer.observe(found) if found is not None else None
+        uid = self._belongs_to(key, fact)
+        if uid is None:
+            if fact is not None:
+                self._unclaimed[key] = replace(fact, object=None)
+            else:
+                self._unclaimed.pop(key, None)
+            return
+        self._note(uid, key, fact)
+
+    def _belongs_to(self, key: ObjectId, fact: LiveFact | None) -> str | None:
+        if fact is not None and fact.owner in self._memories:
+            return fact.owner
+        return next((uid for uid, memory in self._memories.items() if key in memory.record.objects), None)
+
+    def _note(self, uid: str, key: ObjectId, fact: LiveFact | None) -> None:
+        memory = self._memories[uid]
+        known = memory.live.get(key)
+        if fact is None:
+            memory.live.pop(key, None)
+        elif known is None or is_newer(fact.resource_version, known.resource_version):
+            record = memory.record.objects.get(key)
+            keep = record is not None and judge.drifted(record, fact)
+            memory.live[key] = fact if keep else replace(fact, object=None)
+        else:
+            return
+        if uid in self._running:
+            self._touched[uid].add(key)
+        else:
+            self._judge(uid, key)
+            if known is not None and fact is not None and known.health != fact.health:
+                self.changed(uid)
+
+    def _judge(self, uid: str, key: ObjectId) -> None:
+        memory = self._memories.get(uid)
+        record = memory.record.objects.get(key) if memory else None
+        if memory and record and record.uid and judge.drifted(record, memory.live.get(key)):
+            self.drifted(uid, key)

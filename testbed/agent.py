@@ -1,0 +1,161 @@
+"""The agent as its own process against the testbed's servers, with exactly the RBAC of deploy/ through a ServiceAccount token."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from testbed.processes import free_port, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from testbed.controlplane import ControlPlane
+    from testbed.processes import Process, Supervisor
+
+ROOT = Path(__file__).resolve().parent.parent
+NAMESPACE = "signet-system"
+SERVICE_ACCOUNT = "signet-agent"
+
+
+def install(controlplane: ControlPlane) -> None:
+    """Apply deploy/: the CRDs, the agent's namespace and its RBAC."""
+    for name in ("namespace.yaml", "rbac.yaml", "crds/applications.yaml"):
+        _ = controlplane.kubectl("apply", "--server-side", "-f", str(ROOT / "deploy" / name))
+    _ = controlplane.kubectl(
+        "wait", "--for=condition=Established", "crd/applications.signet-gitops.dev", "--timeout=30s"
+    )
+
+
+def tenant(controlplane: ControlPlane, namespace: str) -> None:
+    """What deploy/tenant.yaml gives a namespace that may hold Applications; the namespace is made where it is missing."""
+    documents = (ROOT / "deploy" / "tenant.yaml").read_text("utf-8").replace("shop", namespace)
+    _ = controlplane.kubectl("apply", "--server-side", "-f", "-", input=documents)
+
+
+class Agent:
+    """One agent. `folder` holds its operator file, token, state, audit trail and logs."""
+
+    def __init__(
+        self, controlplane: ControlPlane, supervisor: Supervisor, *, name: str = "agent-0", namespace: str = NAMESPACE
+    ) -> None:
+        self.controlplane = controlplane
+        self.supervisor = supervisor
+        self.name = name
+        self.namespace = namespace
+        self.folder = supervisor.folder / name
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.memory = (
+            Path("/dev/shm" if os.access("/dev/shm", os.W_OK) else self.folder) / f"{supervisor.folder.name}-{name}"
+        )  # noqa: S108
+        self.operator_file = self.folder / "operator" / "operator.yaml"
+        self.operator_file.parent.mkdir(exist_ok=True)
+        self.audit_file = self.folder / "audit.jsonl"
+        self.port = free_port()
+        self.process: Process | None = None
+        self.starts = 0
+
+    def configure(self, settings: Mapping[str, object]) -> None:
+        """Write the operator's file; the audit trail goes to `audit_file`."""
+        full = {"audit": {"file": str(self.audit_file), "stdout": False}, **settings}
+        fresh = self.operator_file.with_suffix(".new")
+        _ = fresh.write_text(yaml.safe_dump(full), "utf-8")
+        _ = fresh.rename(self.operator_file)
+
+    def start(self, *, environment: Mapping[str, str] | None = None) -> Process:
+        """Start it and wait until it is ready."""
+        token = self.controlplane.service_account_token(self.namespace, SERVICE_ACCOUNT, seconds=7200)
+        kubeconfig = self.controlplane.kubeconfig(self.folder / "kubeconfig", token, namespace=self.namespace)
+        self.starts += 1
+        self.process = self.supervisor.start(
+            f"{self.name}-{self.starts}",
+            [
+                *(sys.executable, "-m", "agent.cli.main", "run", "--kubeconfig", str(kubeconfig)),
+                *("--namespace", self.namespace, "--name", self.name, "--operator-file", str(self.operator_file)),
+                *("--state-dir", str(self.folder / "state"), "--memory-dir", str(self.memory)),
+                *("--listen", f"127.0.0.1:{self.port}"),
+            ],
+            env={"PATH": os.environ["PATH"], "HOME": str(self.folder), **(environment or {})},
+            cwd=ROOT,
+        )
+        self.process.wait_ready(self.is_ready, 60.0)
+        return self.process
+
+    def is_ready(self) -> bool:
+        """Whether /readyz says so."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=2) as answer:  # noqa: S310
+                return answer.status == 200
+        except OSError:
+            return False
+
+    def metrics(self) -> str:
+        """The text of /metrics."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:  # noqa: S310
+            return answer.read().decode()
+
+    def stop(self) -> None:
+        """SIGTERM, and wait."""
+        if self.process is not None:
+            self.process.stop(grace=30.0)
+            self.process = None
+
+    def logs(self) -> str:
+        """Everything that every process of it printed."""
+        return "\n".join(
+            path.read_text("utf-8", "replace") for path in sorted(self.supervisor.folder.rglob(f"{self.name}-*.log"))
+        )
+
+    def audit(self) -> list[dict[str, object]]:
+        """The records of its audit trail."""
+        if not self.audit_file.exists():
+            return []
+        return [json.loads(line) for line in self.audit_file.read_text("utf-8").splitlines()]
+
+
+class Deployed:
+    """An Application object in the cluster, and what its status says."""
+
+    def __init__(self, controlplane: ControlPlane, namespace: str, name: str) -> None:
+        self.controlplane = controlplane
+        self.namespace = namespace
+        self.name = name
+        self.path = f"/apis/signet-gitops.dev/v1alpha1/namespaces/{namespace}/applications/{name}"
+
+    def apply(self, spec: Mapping[str, object], annotations: Mapping[str, str] | None = None) -> None:
+        """Create or change it."""
+        self.controlplane.apply(
+            {
+                "apiVersion": "signet-gitops.dev/v1alpha1",
+                "kind": "Application",
+                "metadata": {"name": self.name, "namespace": self.namespace, "annotations": dict(annotations or {})},
+                "spec": dict(spec),
+            }
+        )
+
+    def status(self) -> dict[str, object]:
+        """`.status`; empty while there is none."""
+        found: dict[str, object] = self.controlplane.get(self.path).get("status") or {}
+        return found
+
+    def condition(self, kind: str) -> dict[str, str]:
+        """One condition; empty while there is none."""
+        conditions: list[dict[str, str]] = self.status().get("conditions", [])  # pyright: ignore[reportAssignmentType]
+        return next((each for each in conditions if each["type"] == kind), {})
+
+    def wait(self, kind: str, status: str, *, revision: str = "", seconds: float = 60.0) -> dict[str, object]:
+        """Wait for a condition at a revision (a commit, or the beginning of one); the status."""
+
+        def reached() -> dict[str, object] | None:
+            now = self.status()
+            at = str(now.get("checkedRevision") or now.get("revision") or "")
+            good = self.condition(kind).get("status") == status and (not revision or f"@{revision[:12]}" in at)
+            return now if good else None
+
+        return wait_until(reached, seconds, f"{self.namespace}/{self.name} {kind}={status} {revision[:12]}")

@@ -1,0 +1,171 @@
+"""Which files of a commit count: layers, names, globs, and what is refused instead of read."""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from agent.adapters.git.globs import Globs
+from agent.values.errors import LimitError, ManifestError, SourceError, UnsupportedManifestError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from agent.api.application import Source
+    from agent.values.errors import AgentError
+
+_SUFFIXES: Final = (".yaml", ".yml", ".json")
+_NAMES: Final = frozenset({"Kustomization"})
+"""Counts without a suffix, so that a folder meant for another tool is an error rather than a silence."""
+
+SYMLINK: Final = "120000"
+SUBMODULE: Final = "160000"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file as `git ls-tree -r -z -l` lists it; `path` from the repository's root."""
+
+    mode: str
+    blob: str
+    size: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer of a source: its number and its normalised path, `.` for the root."""
+
+    number: int
+    path: str
+
+
+def layers(source: Source) -> list[Layer]:
+    """The source's layers, normalised. Raises SourceError for one that leaves the repository, or lies within another."""
+    found: list[Layer] = []
+    for number, text in enumerate(source.layers):
+        steps = [step for step in text.split("/") if step not in {"", "."}]
+        if text.startswith("/") or ".." in steps or not text.isprintable() or ".git" in steps:
+            raise SourceError("a layer must be a folder of the repository", layer=text, field="spec.source.layers")
+        found.append(Layer(number, "/".join(steps) or "."))
+    for one in found:
+        for other in found:
+            if one is not other and (other.path == "." or f"{one.path}/".startswith(f"{other.path}/")):
+                raise SourceError(
+                    "a layer lies within another, so its files would count twice",
+                    hint="put the layers side by side, such as base and envs/prod",
+                    layer=one.path,
+                    other=other.path,
+                    field="spec.source.layers",
+                )
+    return found
+
+
+def parse(listing: bytes, layer: Layer) -> Iterator[tuple[Entry, AgentError | None]]:
+    """Entries of `git ls-tree -r -z -l` of a layer's tree. One whose name is not UTF-8 comes with the error."""
+    prefix = "" if layer.path == "." else f"{layer.path}/"
+    for line in listing.split(b"\0"):
+        if not line:
+            continue
+        head, _, name = line.partition(b"\t")
+        mode, _, blob, size = head.decode("ascii").split()
+        error: AgentError | None = None
+        try:
+            path = prefix + name.decode()
+        except UnicodeDecodeError:
+            path = prefix + name.decode("utf-8", "backslashreplace")
+            error = ManifestError("the file's name is not UTF-8", hint="rename the file", file=path, layer=layer.path)
+        yield Entry(mode, blob, int(size) if size.isdecimal() else 0, path), error
+
+
+class Selection:
+    """What of a layer is read, and what is refused, by the source's globs and the limits."""
+
+    def __init__(self, source: Source, *, file_bytes: int, files: int) -> None:
+        self._include: Final = Globs(source.include)
+        self._exclude: Final = Globs(source.exclude)
+        self._all: Final = not source.include
+        self._file_bytes: Final = file_bytes
+        self._files: Final = files
+
+    def of(
+        self,
+        entries: Iterable[tuple[Entry, AgentError | None]],
+        layer: Layer,
+        is_folder: Callable[[Entry], bool],
+    ) -> tuple[list[Entry], list[tuple[str, AgentError]]]:
+        """Entries to read, sorted by path, and the refused. `is_folder` tells whether a symbolic link may lead to one."""
+        taken: list[Entry] = []
+        refused: list[tuple[str, AgentError]] = []
+        for entry, wrong in sorted(entries, key=lambda pair: pair[0].path):
+            below = entry.path if layer.path == "." else entry.path[len(layer.path) + 1 :]
+            if any(step.startswith(".") for step in below.split("/")):
+                continue
+            error = self._refuse(entry, layer, is_folder)
+            if error is None and not self._counts(entry.path):
+                continue
+            error = error or wrong
+            if error is not None:
+                refused.append((entry.path, error))
+            else:
+                taken.append(entry)
+            if len(taken) > self._files:
+                raise LimitError(
+                    "more files than the agent takes",
+                    hint="limits.objects in the operator's file is the limit; exclude what is no manifest",
+                    file=entry.path,
+                )
+        return taken, refused
+
+    def _counts(self, path: str) -> bool:
+        name = posixpath.basename(path)
+        if not name.endswith(_SUFFIXES) and name not in _NAMES:
+            return False
+        return self._wanted(path)
+
+    def _wanted(self, path: str) -> bool:
+        return (self._all or self._include.match(path)) and not self._exclude.match(path)
+
+    def _refuse(self, entry: Entry, layer: Layer, is_folder: Callable[[Entry], bool]) -> AgentError | None:
+        if entry.mode == SUBMODULE and not self._exclude.match(entry.path):
+            return UnsupportedManifestError(
+                "submodules are not followed",
+                hint="copy the manifests into the repository, or exclude the path",
+                file=entry.path,
+                layer=layer.path,
+            )
+        if entry.mode == SYMLINK and not self._exclude.match(entry.path):
+            return (
+                UnsupportedManifestError(
+                    "symbolic links are not followed",
+                    hint="copy what it points to, or exclude the path",
+                    file=entry.path,
+                    layer=layer.path,
+                )
+                if self._counts(entry.path) or is_folder(entry)
+                else None
+            )
+        if entry.size > self._file_bytes and self._counts(entry.path):
+            return LimitError(
+                "larger than the agent takes",
+                hint="limits.fileBytes in the operator's file is the limit; split the file, or exclude it",
+                file=entry.path,
+                bytes=entry.size,
+                limit=self._file_bytes,
+                layer=layer.path,
+            )
+        return None
+
+
+def link_target(path: str, target: bytes) -> str | None:
+    """Where a symbolic link at `path` leads within the repository; None for out of it."""
+    text = posixpath.normpath(posixpath.join(posixpath.dirname(path), target.decode("utf-8", "replace")))
+    if text.startswith(("/", "../")) or text in {"..", "."} or not text.isprintable():
+        return None
+    return text
+
+
+def total(entries: Sequence[Entry]) -> int:
+    """Bytes of all of them."""
+    return sum(entry.size for entry in entries)

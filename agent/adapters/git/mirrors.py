@@ -1,0 +1,288 @@
+"""The mirrors: one bare repository per (URL, credential), and the engine's GitPort on top of them.
+
+git blocks, so it runs in worker threads; a cancelled task ends its git. Only this process writes to `directory`. Losing it costs a
+fetch. Mirrors hold whole histories, so an old commit that is not there cannot be an ancestor of one that is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import shutil
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from agent.adapters.git import addresses, command, credential, failures, reading
+from agent.values.errors import LimitError, SourceError, SourceUnavailableError
+from agent.values.ids import Revision
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from agent.adapters.git.command import Outcome
+    from agent.api.application import Source
+    from agent.api.operator import GitSettings, Limits
+    from agent.reconcile.ports import GitCredential, Snapshot
+    from agent.values.fingerprint import Fingerprinter
+
+T = TypeVar("T")
+
+_LOCAL: Final = 120.0
+"""Seconds that a command without network may take."""
+
+
+class Mirrors:
+    """GitPort over `directory`, a folder of this process alone (an emptyDir)."""
+
+    def __init__(
+        self,
+        directory: Path,
+        settings: GitSettings,
+        limits: Limits,
+        fingerprinter: Fingerprinter,
+        *,
+        workers: int = 4,
+        packs: int = 40,
+    ) -> None:
+        """`fingerprinter` names the mirrors by credential without telling it; its purpose is this alone.
+
+        At most `workers` gits run at a time. Every fetch leaves a pack; a mirror of more than `packs` is repacked.
+        """
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.directory: Final = directory.resolve()
+        self._packs: Final = packs
+        self._settings: Final = settings
+        self._limits: Final = limits
+        self._fingerprinter: Final = fingerprinter
+        self._executor: Final = ThreadPoolExecutor(workers, thread_name_prefix="git")
+        self._locks: Final[dict[str, asyncio.Lock]] = {}
+        self._closing: Final = threading.Event()
+
+    async def head(self, source: Source, credential: GitCredential | None) -> str:
+        """The full commit hash that the source's revision names now. Raises SourceError, SourceUnavailableError."""
+        if source.revision.commit is not None:
+            addresses.check(source.url, self._settings)
+            return source.revision.commit
+        return await self._in_thread(lambda stop: self._head(source, credential, stop))
+
+    async def fetch(self, source: Source, credential: GitCredential | None) -> Revision:
+        """Bring the commit into the mirror. Raises SourceError, SourceUnavailableError, LimitError (the repository is too large)."""
+        async with self._locked(source, credential):
+            return await self._in_thread(lambda stop: self._fetch(source, credential, stop))
+
+    async def files(self, source: Source, credential: GitCredential | None, commit: str) -> Snapshot:
+        """The manifest files of a commit that was fetched. Raises SourceError (layer), LimitError, SourceUnavailableError."""
+        addresses.check(source.url, self._settings)
+        path = self._path(source, credential)
+        limits = self._limits
+        return await self._in_thread(
+            lambda stop: reading.read(
+                path,
+                source,
+                _hash(commit),
+                file_bytes=limits.file_bytes,
+                total_bytes=limits.repository_bytes,
+                files=limits.objects,
+                cancelled=stop,
+            )
+        )
+
+    async def is_ancestor(self, source: Source, credential: GitCredential | None, old: str, new: str) -> bool:
+        """Whether `new` descends from `old`. Raises SourceUnavailableError where `new` was not fetched."""
+        path = self._path(source, credential)
+        return await self._in_thread(lambda stop: reading.is_ancestor(path, _hash(old), _hash(new), cancelled=stop))
+
+    async def sweep(self, idle_seconds: float) -> int:
+        """Remove mirrors that nothing was fetched into for so long; how many went."""
+        removed = 0
+        for path in self.directory.iterdir():
+            async with self._locks.setdefault(path.name, asyncio.Lock()):
+                if path.is_dir() and time.time() - path.stat().st_mtime > idle_seconds:
+                    await self._in_thread(lambda _, path=path: shutil.rmtree(path, ignore_errors=True))
+                    removed += 1
+        return removed
+
+    async def close(self) -> None:
+        """End every git that runs."""
+        self._closing.set()
+        await asyncio.to_thread(self._executor.shutdown, wait=True, cancel_futures=True)
+
+    def _path(self, source: Source, login: GitCredential | None) -> Path:
+        return self.directory / credential.mirror_name(self._fingerprinter, source.url, login)
+
+    def _locked(self, source: Source, login: GitCredential | None) -> asyncio.Lock:
+        return self._locks.setdefault(self._path(source, login).name, asyncio.Lock())
+
+    async def _in_thread(self, work: Callable[[threading.Event], T]) -> T:
+        stop = self._closing if self._closing.is_set() else threading.Event()
+        future = asyncio.get_running_loop().run_in_executor(self._executor, work, stop)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            stop.set()
+            await asyncio.wait([future])
+            if not future.cancelled():
+                future.exception()
+            raise
+
+    def _head(self, source: Source, login: GitCredential | None, stop: threading.Event) -> str:
+        ref = source.revision.ref
+        outcome = self._network(
+            source, login, ["ls-remote", "--quiet", "--end-of-options", source.url, ref, f"{ref}^{{}}"], stop
+        )
+        if not outcome.ok:
+            raise failures.translate(outcome, repository=source.url)
+        lines = outcome.stdout.decode("utf-8", "replace").splitlines()
+        names = {name: commit for commit, _, name in (line.partition("\t") for line in lines)}
+        found = names.get(f"{ref}^{{}}") or names.get(ref)
+        if found is None:
+            raise SourceError(
+                "the repository has no such branch, tag or commit",
+                hint="check spec.source.revision",
+                repository=source.url,
+                revision=ref,
+            )
+        return _hash(found)
+
+    def _fetch(self, source: Source, login: GitCredential | None, stop: threading.Event) -> Revision:
+        path = self._path(source, login)
+        self._prepare(path)
+        ref = source.revision.ref
+        local = "refs/signet/" + hashlib.sha256(ref.encode()).hexdigest()
+        if source.revision.commit is None or reading.commit_of(path, ref, cancelled=stop) is None:
+            outcome = self._download(source, login, path, [f"+{ref}:{local}"], stop)
+            if not outcome.ok and source.revision.commit is not None and failures.refers_to_missing(outcome):
+                everything = ["+refs/heads/*:refs/signet-heads/*", "+refs/tags/*:refs/signet-tags/*"]
+                outcome = self._download(source, login, path, everything, stop)
+                local = ref
+            if not outcome.ok:
+                raise failures.translate(outcome, repository=source.url)
+        else:
+            local = ref
+        commit = reading.commit_of(path, local, cancelled=stop)
+        if commit is None:
+            raise SourceError(
+                "the repository has no such branch, tag or commit",
+                hint="check spec.source.revision",
+                repository=source.url,
+                revision=ref,
+            )
+        os.utime(path)
+        author, authored_at = reading.author_of(path, commit, cancelled=stop)
+        return Revision(commit, source.revision.branch or source.revision.tag or "commit", author, authored_at)
+
+    def _prepare(self, path: Path) -> None:
+        """An empty mirror where there is none, and no leftovers of a git that was killed in one that is there."""
+        if (path / "HEAD").is_file():
+            for leftover in (*path.glob("objects/pack/tmp_*"), *path.glob("**/*.lock")):
+                leftover.unlink(missing_ok=True)
+            if sum(1 for _ in path.glob("objects/pack/*.pack")) > self._packs:
+                self._local(path, ["repack", "-a", "-d", "-k", "--quiet"])
+            return
+        new = path.with_name(f"{path.name}.new")
+        for stale in (new, path):
+            shutil.rmtree(stale, ignore_errors=True)
+        self._local(self.directory, ["init", "--bare", "--quiet", "--template=", "--end-of-options", str(new)])
+        new.replace(path)
+
+    def _local(self, path: Path, arguments: Sequence[str]) -> None:
+        outcome = command.run(command.Confined(path), arguments, seconds=_LOCAL, cancelled=self._closing)
+        if not outcome.ok:
+            raise SourceUnavailableError("the folder of mirrors cannot be written", hint="is its volume full?")
+
+    def _download(
+        self, source: Source, login: GitCredential | None, path: Path, refspecs: Sequence[str], stop: threading.Event
+    ) -> Outcome:
+        outcome = self._network(
+            source,
+            login,
+            [
+                "fetch",
+                "--quiet",
+                "--no-tags",
+                "--no-write-fetch-head",
+                "--no-auto-maintenance",
+                "--prune",
+                "--end-of-options",
+                source.url,
+                *refspecs,
+            ],
+            stop,
+            path,
+        )
+        if outcome.stopped == "size" or (outcome.ok and self._too_large(path)):
+            shutil.rmtree(path, ignore_errors=True)
+            raise LimitError(
+                "the repository is larger than the agent takes",
+                hint="limits.repositoryBytes in the operator's file is the limit",
+                repository=source.url,
+                limit=self._limits.repository_bytes,
+            )
+        return outcome
+
+    def _network(
+        self,
+        source: Source,
+        login: GitCredential | None,
+        arguments: Sequence[str],
+        stop: threading.Event,
+        path: Path | None = None,
+    ) -> Outcome:
+        address = addresses.check(source.url, self._settings)
+        confined = command.Confined(path or self.directory)
+        confined.variables["GIT_ALLOW_PROTOCOL"] = address.scheme
+        if path is not None:
+            confined.variables["GIT_DIR"] = str(path)
+        else:
+            confined.variables["GIT_CEILING_DIRECTORIES"] = str(self.directory.parent)
+        authority = self._authority(source, login)
+        if authority is not None:
+            confined.configuration["http.sslCAInfo"] = str(authority)
+        seconds = float(self._settings.timeout_seconds)
+        confined.configuration |= {"http.lowSpeedLimit": "1", "http.lowSpeedTime": str(int(seconds))}
+        with credential.offered(login) as descriptor:
+            if descriptor is not None:
+                confined.configuration[f"credential.{address.origin}.helper"] = credential.helper(descriptor)
+            return command.run(
+                confined,
+                arguments,
+                seconds=seconds,
+                cancelled=stop,
+                too_large=None if path is None else lambda: self._too_large(path),
+                descriptor=descriptor,
+            )
+
+    def _authority(self, source: Source, login: GitCredential | None) -> Path | str | None:
+        """The PEM file to trust: it is no secret, and git takes nothing but a file."""
+        if login is None or not login.ca_pem:
+            return self._settings.ca_file
+        path = self._path(source, login).with_suffix(".pem")
+        if not path.is_file() or path.read_text() != login.ca_pem:
+            new = path.with_suffix(f".{threading.get_ident()}")
+            new.write_text(login.ca_pem)
+            new.replace(path)
+        return path
+
+    def _too_large(self, path: Path) -> bool:
+        size = 0
+        for folder, _, names in os.walk(path):
+            for name in names:
+                try:
+                    size += os.lstat(os.path.join(folder, name)).st_size  # noqa: PTH118
+                except FileNotFoundError:
+                    continue
+        return size > self._limits.repository_bytes
+
+
+def _hash(text: str) -> str:
+    """A commit hash, checked. Raises SourceError."""
+    if len(text) != 40 or not set(text) <= set("0123456789abcdef"):
+        raise SourceError(
+            "not a commit that the agent can read",
+            hint="a full SHA-1 hash is needed; SHA-256 repositories are not read yet",
+        )
+    return text

@@ -1,0 +1,172 @@
+"""What a mirror holds: commits, ancestry and blobs, straight from its object store."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from git.exc import GitError
+from gitdb.exc import ODBError  # pyright: ignore[reportMissingTypeStubs]
+
+from agent.adapters.git import command, listing
+from agent.manifests.documents import File
+from agent.reconcile.ports import Snapshot
+from agent.values.errors import LimitError, SourceError, SourceUnavailableError
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Generator
+    from pathlib import Path
+
+    import git
+
+    from agent.adapters.git.listing import Entry, Layer
+    from agent.api.application import Source
+    from agent.values.errors import AgentError
+
+_SECONDS: Final = 120.0
+"""For one command; none of these touches the network."""
+_LISTING: Final = 64 * 1024 * 1024
+"""Bytes of one layer's listing."""
+_LINK: Final = 4096
+"""Bytes of a symbolic link's target that are looked at."""
+
+
+def commit_of(path: Path, revision: str, *, cancelled: threading.Event) -> str | None:
+    """The hash of the commit that a ref, a tag or a hash of the mirror leads to; None where there is none."""
+    arguments = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"]
+    outcome = command.run(_confined(path), arguments, seconds=_SECONDS, cancelled=cancelled)
+    return outcome.stdout.decode("ascii", "replace").strip() if outcome.ok else None
+
+
+def author_of(path: Path, commit: str, *, cancelled: threading.Event) -> tuple[str, int]:
+    """`Name <address>` and Unix seconds, as the commit says: nobody has checked either."""
+    arguments = ["show", "--no-patch", "--format=%an <%ae>%x00%at", "--end-of-options", commit]
+    outcome = command.run(_confined(path), arguments, seconds=_SECONDS, cancelled=cancelled)
+    author, _, seconds = outcome.stdout.decode("utf-8", "replace").strip().partition("\0")
+    return author, int(seconds) if seconds.isdecimal() else 0
+
+
+def is_ancestor(path: Path, old: str, new: str, *, cancelled: threading.Event) -> bool:
+    """Whether `old` is `new` or comes before it. Raises SourceUnavailableError where `new` is not there."""
+    if commit_of(path, new, cancelled=cancelled) is None:
+        raise _lost(new)
+    if commit_of(path, old, cancelled=cancelled) is None:
+        return False
+    arguments = ["merge-base", "--is-ancestor", "--end-of-options", old, new]
+    outcome = command.run(_confined(path), arguments, seconds=_SECONDS, cancelled=cancelled)
+    if outcome.status not in {0, 1} or outcome.stopped:
+        raise _lost(new)
+    return outcome.status == 0
+
+
+def read(
+    path: Path,
+    source: Source,
+    commit: str,
+    *,
+    file_bytes: int,
+    total_bytes: int,
+    files: int,
+    cancelled: threading.Event,
+) -> Snapshot:
+    """The manifest files of the source's layers, in layer order, then by path. Raises SourceError, LimitError."""
+    layers = listing.layers(source)
+    if commit_of(path, commit, cancelled=cancelled) is None:
+        raise _lost(commit)
+    selection = listing.Selection(source, file_bytes=file_bytes, files=files)
+    found: list[File] = []
+    refused: list[tuple[str, AgentError]] = []
+    size = 0
+    with _objects(path, commit) as objects:
+        for layer in layers:
+            entries = listing.parse(_list(path, objects.tree(layer), cancelled), layer)
+            taken, not_taken = selection.of(entries, layer, objects.leads_to_folder)
+            refused += not_taken
+            size += listing.total(taken)
+            if size > total_bytes or len(found) + len(taken) > files:
+                raise LimitError(
+                    "the layers hold more than the agent takes",
+                    hint="limits.repositoryBytes and limits.objects in the operator's file are the limits",
+                    layer=layer.path,
+                )
+            for entry in taken:
+                if cancelled.is_set():
+                    raise _lost(commit)
+                found.append(File(path=entry.path, blob=entry.blob, data=objects.blob(entry.blob), layer=layer.number))
+    return Snapshot(tuple(found), tuple(refused))
+
+
+class _Objects:
+    """GitPython's object database of a mirror: two `git cat-file` processes, whatever the number of blobs."""
+
+    def __init__(self, repo: git.Repo, commit: str) -> None:
+        self._repo: Final = repo
+        self._commit: Final = commit
+
+    def tree(self, layer: Layer) -> str:
+        below = "" if layer.path == "." else layer.path
+        blob, kind = self._header(f"{self._commit}:{below}")
+        if kind != "tree":
+            raise SourceError(
+                "the repository has no such folder",
+                hint="check spec.source.layers against this commit",
+                layer=layer.path,
+                commit=self._commit,
+                field="spec.source.layers",
+            )
+        return blob
+
+    def blob(self, blob: str) -> bytes:
+        stream = cast("Any", self._repo.odb.stream(bytes.fromhex(blob)))  # pyright: ignore[reportUnknownMemberType]
+        return stream.read()
+
+    def leads_to_folder(self, entry: Entry) -> bool:
+        """Whether a symbolic link's target is a folder of this commit, or cannot be known."""
+        target = listing.link_target(entry.path, self.blob(entry.blob)) if entry.size <= _LINK else None
+        if target is None:
+            return True
+        return self._header(f"{self._commit}:{target}")[1] != "blob"
+
+    def _header(self, name: str) -> tuple[str, str]:
+        """Hash and type of an object; both empty where there is none. GitPython declares text and gives bytes."""
+        try:
+            blob, kind, _ = cast("tuple[str | bytes, str | bytes, int]", self._repo.git.get_object_header(name))
+        except ValueError:
+            return "", ""
+        return _text(blob), _text(kind)
+
+
+def _text(word: str | bytes) -> str:
+    return word if isinstance(word, str) else word.decode("ascii")
+
+
+@contextmanager
+def _objects(path: Path, commit: str) -> Generator[_Objects]:
+    try:
+        with command.ConfinedRepo(path, expand_vars=False) as repo:
+            yield _Objects(repo, commit)
+    except (GitError, ODBError, ValueError, OSError):
+        raise _lost(commit) from None
+
+
+def _list(path: Path, tree: str, cancelled: threading.Event) -> bytes:
+    arguments = ["ls-tree", "-r", "-z", "-l", "--end-of-options", tree]
+    outcome = command.run(_confined(path), arguments, seconds=_SECONDS, cancelled=cancelled, output=_LISTING)
+    if outcome.stopped == "output":
+        raise LimitError("a layer lists more files than the agent takes", hint="split the repository")
+    if not outcome.ok:
+        raise _lost(tree)
+    return outcome.stdout
+
+
+def _confined(path: Path) -> command.Confined:
+    confined = command.Confined(path)
+    confined.variables["GIT_DIR"] = str(path)
+    return confined
+
+
+def _lost(commit: str) -> SourceUnavailableError:
+    return SourceUnavailableError(
+        "the mirror does not hold this commit", hint="it is fetched again by the next poll", commit=commit
+    )

@@ -1,0 +1,111 @@
+import pytest
+from written import files, parsed
+
+from agent.manifests import documents
+from agent.values.errors import LimitError, ManifestError, SopsFormatError, UnsupportedManifestError, YamlError
+
+CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
+
+
+def test_documents_come_in_order_with_their_lines():
+    found = parsed({"a.yaml": CONFIG + "---\n# nothing\n---\n" + CONFIG.replace("name: a", "name: b")})
+    assert [(d.file, d.line, d.tree["metadata"]["name"]) for d in found.documents] == [
+        ("a.yaml", 1, "a"),
+        ("a.yaml", 7, "b"),
+    ]
+    assert all(document.error is None for document in found.documents)
+
+
+def test_empty_files_and_documents_are_nothing():
+    found = parsed({"empty.yaml": "", "comment.yaml": "# only this\n", "null.yaml": "---\nnull\n---\n"})
+    assert found == documents.Parsed((), {}, ())
+
+
+def test_lists_are_expanded_also_nested_ones():
+    found = parsed(
+        {
+            "a.yaml": """
+            apiVersion: v1
+            kind: List
+            items:
+            - {apiVersion: v1, kind: ConfigMap, metadata: {name: a}}
+            - apiVersion: v1
+              kind: ConfigMapList
+              items: [{apiVersion: v1, kind: ConfigMap, metadata: {name: b}}, null]
+            """
+        }
+    )
+    assert [d.tree["metadata"]["name"] for d in found.documents] == ["a", "b"]
+
+
+@pytest.mark.parametrize("path", ["base/kustomization.yaml", "kustomization.yml", "chart/Chart.yaml", "a/Kustomization"])
+def test_files_of_renderers_are_refused(path):
+    (failure,) = parsed({path: "resources: [a.yaml]\n"}).failures
+    assert isinstance(failure.error, UnsupportedManifestError)
+    assert failure.error.facts["file"] == path
+
+
+def test_a_file_that_does_not_parse_fails_alone():
+    found = parsed({"bad.yaml": "a: [", "good.yaml": CONFIG})
+    assert [(f.file, type(f.error)) for f in found.failures] == [("bad.yaml", YamlError)]
+    assert [d.file for d in found.documents] == ["good.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "field"),
+    [
+        ("[1, 2]", ManifestError, None),
+        ("just text", ManifestError, None),
+        ("kind: ConfigMap\nmetadata: {name: a}", ManifestError, "apiVersion"),
+        ("apiVersion: v1\nmetadata: {name: a}", ManifestError, "kind"),
+        ("apiVersion: v1\nkind: ConfigMap", ManifestError, "metadata.name"),
+        ("apiVersion: v1\nkind: ConfigMap\nmetadata: text", ManifestError, "metadata"),
+        ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: 12}", ManifestError, "metadata.name"),
+        ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ''}", ManifestError, "metadata.name"),
+        ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ../../secrets/x}", ManifestError, "metadata.name"),
+        ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: x/y}", ManifestError, "metadata.namespace"),
+        ("apiVersion: ../v1\nkind: ConfigMap\nmetadata: {name: a}", ManifestError, "apiVersion"),
+        ("apiVersion: v1\nkind: 'Config Map'\nmetadata: {name: a}", ManifestError, "kind"),
+        ("apiVersion: v1\nkind: Pod\nmetadata: {generateName: a-}", UnsupportedManifestError, "metadata.generateName"),
+        ("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nmetadata: {name: a}", UnsupportedManifestError, None),
+    ],
+)
+def test_a_bad_document_fails_alone_with_file_and_line(text, error, field):
+    found = parsed({"a.yaml": f"{CONFIG}---\n{text}\n"})
+    good, bad = found.documents
+    assert good.error is None
+    assert type(bad.error) is error
+    assert bad.error.facts["file"] == "a.yaml"
+    assert bad.error.facts["line"] == 5
+    assert bad.error.facts.get("field") == field
+
+
+def test_a_leftover_ciphertext_fails_its_document_only():
+    text = CONFIG + "---\n" + CONFIG + "data: {k: 'x ENC[AES256_GCM,data:aa,iv:aa,tag:aa,type:str]'}\n"
+    good, bad = parsed({"a.yaml": text}).documents
+    assert good.error is None
+    assert isinstance(bad.error, ManifestError)
+    assert bad.error.facts["field"] == "data.k"
+
+
+def test_sops_metadata_that_does_not_read_fails_the_file_and_names_its_objects():
+    found = parsed({"a.yaml": CONFIG + "data: {k: v}\nsops: {version: nonsense, mac: 1}\n"})
+    (failure,) = found.failures
+    assert isinstance(failure.error, SopsFormatError)
+    assert failure.claims == {("", "ConfigMap", "", "a")}
+
+
+def test_nesting_beyond_the_limit_is_an_error():
+    (failure,) = parsed({"a.yaml": CONFIG + "data: " + "[" * 5000 + "]" * 5000}).failures
+    assert isinstance(failure.error, LimitError | YamlError)
+
+
+def test_one_file_parsed_alone_gives_what_it_gives_among_others():
+    given = files({"a.yaml": CONFIG, "b.yaml": "a: ["}, {"c.yaml": CONFIG})
+    assert documents.collect((f.path, documents.parse_file(f)) for f in given).documents == documents.parse(given).documents
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe\x00", b"\x00", b"---\n" * 1000, b"&a [*a]", b"a: !!python/object:os.system x"])
+def test_hostile_bytes_end_in_an_error_or_nothing(data):
+    found = documents.parse([documents.File("a.yaml", "x", data, 0)])
+    assert all(d.error is not None for d in found.documents)

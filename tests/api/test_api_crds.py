@@ -288,3 +288,14 @@ def test_pod_is_as_confined_as_it_can_be(file: str):
     mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
     assert environment["HOME"] == environment["TMPDIR"] == mounts["memory"]
     assert volumes["vault-token"]["projected"]["sources"][0]["serviceAccountToken"]["audience"] == "vault"
+
+
+def test_agent_writes_as_the_applier_and_not_as_itself(installed: ControlPlane, tmp_path: Path):
+    token = installed.service_account_token("signet-system", "signet-agent")
+    config = installed.kubeconfig(tmp_path / "agent.kubeconfig", token=token)
+    configmap = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: applied, namespace: shop}\ndata: {key: value}\n"
+    arguments = (f"--kubeconfig={config}", "apply", "--server-side", "--field-manager=signet", "-f", "-")
+    acting_as = "--as=system:serviceaccount:{}:signet-applier"
+    for refused in ((), (acting_as.format("default"),), ("--as=system:serviceaccount:shop:default",), ("--as=admin",)):
+        assert "applied" not in installed.kubectl(*arguments, *refused, input=configmap, check=False)
+    assert "serverside-applied" in installed.kubectl(*arguments, acting_as.format("shop"), input=configmap)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import yaml
-
 from agent.api import names
 from agent.api.application import ApplicationSpec
 from agent.api.schema import inline
 from agent.api.status import ApplicationStatus
+from agent.yaml import render
 
 if TYPE_CHECKING:
     from agent.values.tree import Object, Tree
@@ -95,4 +94,4 @@ def definition() -> Object:
 
 def text() -> str:
     """The definition as YAML."""
-    return yaml.safe_dump(definition(), sort_keys=False, allow_unicode=True, width=120)
+    return render.manifest(definition())

@@ -9,11 +9,11 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
-
-import yaml
+from typing import TYPE_CHECKING, Final
 
 from agent.api import crd, reference, schema
+from agent.values.tree import get_object
+from agent.yaml import manifests, render
 
 if TYPE_CHECKING:
     from agent.values.tree import Object
@@ -48,15 +48,16 @@ def _json(value: Object) -> str:
 
 def _daemonset(deployment: str) -> str:
     """The Deployment with an agent on every node."""
-    manifest = cast("dict[str, Any]", yaml.safe_load(deployment))
-    spec = manifest["spec"]
+    (document,) = manifests.parse(deployment.encode(), file="deploy/deployment.yaml")
+    manifest = get_object(document.tree)
+    spec = get_object(manifest, "spec")
     manifest["kind"] = "DaemonSet"
     manifest["spec"] = {
         "selector": spec["selector"],
         "updateStrategy": {"type": "RollingUpdate"},
         "template": spec["template"],
     }
-    return yaml.safe_dump(manifest, sort_keys=False)
+    return render.manifest(manifest)
 
 
 def main() -> int:

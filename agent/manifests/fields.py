@@ -99,7 +99,7 @@ def last_writer(live: Object, paths: Iterable[Path], *, besides: str) -> Writer 
     at_paths: list[Writer] = []
     anywhere: list[Writer] = []
     for entry in entries(live):
-        if _is_apply_of(entry, besides) or get_text(entry, "subresource") == "status":
+        if _is_apply_of(entry, besides) or get_text(entry, "subresource") == "status" or not get_text(entry, "manager"):
             continue
         writer = Writer(
             get_text(entry, "manager"),

@@ -242,9 +242,17 @@ def test_what_only_a_server_writes_is_dropped():
 
 KEYS = st.sampled_from(["a", "b", "c"])
 CONTAINER_LISTS = st.lists(
-    st.fixed_dictionaries({"name": KEYS}, optional={"image": KEYS, "env": st.lists(
-        st.fixed_dictionaries({"name": KEYS}, optional={"value": KEYS}), max_size=3, unique_by=lambda e: e["name"]
-    )}),
+    st.fixed_dictionaries(
+        {"name": KEYS},
+        optional={
+            "image": KEYS,
+            "env": st.lists(
+                st.fixed_dictionaries({"name": KEYS}, optional={"value": KEYS}),
+                max_size=3,
+                unique_by=lambda e: e["name"],
+            ),
+        },
+    ),
     max_size=3,
     unique_by=lambda c: c["name"],
 )
@@ -252,7 +260,9 @@ OBJECTS = st.fixed_dictionaries(
     {},
     optional={
         "metadata": st.fixed_dictionaries({}, optional={"labels": st.dictionaries(KEYS, KEYS)}),
-        "spec": st.fixed_dictionaries({}, optional={"nodeSelector": st.dictionaries(KEYS, KEYS), "containers": CONTAINER_LISTS}),
+        "spec": st.fixed_dictionaries(
+            {}, optional={"nodeSelector": st.dictionaries(KEYS, KEYS), "containers": CONTAINER_LISTS}
+        ),
     },
 )
 

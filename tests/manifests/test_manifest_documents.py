@@ -38,7 +38,9 @@ def test_lists_are_expanded_also_nested_ones():
     assert [d.tree["metadata"]["name"] for d in found.documents] == ["a", "b"]
 
 
-@pytest.mark.parametrize("path", ["base/kustomization.yaml", "kustomization.yml", "chart/Chart.yaml", "a/Kustomization"])
+@pytest.mark.parametrize(
+    "path", ["base/kustomization.yaml", "kustomization.yml", "chart/Chart.yaml", "a/Kustomization"]
+)
 def test_files_of_renderers_are_refused(path):
     (failure,) = parsed({path: "resources: [a.yaml]\n"}).failures
     assert isinstance(failure.error, UnsupportedManifestError)
@@ -67,7 +69,11 @@ def test_a_file_that_does_not_parse_fails_alone():
         ("apiVersion: ../v1\nkind: ConfigMap\nmetadata: {name: a}", ManifestError, "apiVersion"),
         ("apiVersion: v1\nkind: 'Config Map'\nmetadata: {name: a}", ManifestError, "kind"),
         ("apiVersion: v1\nkind: Pod\nmetadata: {generateName: a-}", UnsupportedManifestError, "metadata.generateName"),
-        ("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nmetadata: {name: a}", UnsupportedManifestError, None),
+        (
+            "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nmetadata: {name: a}",
+            UnsupportedManifestError,
+            None,
+        ),
     ],
 )
 def test_a_bad_document_fails_alone_with_file_and_line(text, error, field):
@@ -102,10 +108,15 @@ def test_nesting_beyond_the_limit_is_an_error():
 
 def test_one_file_parsed_alone_gives_what_it_gives_among_others():
     given = files({"a.yaml": CONFIG, "b.yaml": "a: ["}, {"c.yaml": CONFIG})
-    assert documents.collect((f.path, documents.parse_file(f)) for f in given).documents == documents.parse(given).documents
+    assert (
+        documents.collect((f.path, documents.parse_file(f)) for f in given).documents
+        == documents.parse(given).documents
+    )
 
 
-@pytest.mark.parametrize("data", [b"\xff\xfe\x00", b"\x00", b"---\n" * 1000, b"&a [*a]", b"a: !!python/object:os.system x"])
+@pytest.mark.parametrize(
+    "data", [b"\xff\xfe\x00", b"\x00", b"---\n" * 1000, b"&a [*a]", b"a: !!python/object:os.system x"]
+)
 def test_hostile_bytes_end_in_an_error_or_nothing(data):
     found = documents.parse([documents.File("a.yaml", "x", data, 0)])
     assert all(d.error is not None for d in found.documents)

@@ -56,7 +56,15 @@ def test_no_made_up_annotation_proves_anything(text):
     assert ownership.prove(live, CONFIG, "prod-1", KEY) is None
 
 
-@pytest.mark.parametrize("live", [{}, {"metadata": None}, {"metadata": {"annotations": []}}, {"metadata": {"annotations": {ownership.ANNOTATION_OWNER: 5}}}])
+@pytest.mark.parametrize(
+    "live",
+    [
+        {},
+        {"metadata": None},
+        {"metadata": {"annotations": []}},
+        {"metadata": {"annotations": {ownership.ANNOTATION_OWNER: 5}}},
+    ],
+)
 def test_objects_without_annotations_prove_nothing(live):
     assert ownership.prove(live, CONFIG, "prod-1", KEY) is None
     assert ownership.key_version(live) is None

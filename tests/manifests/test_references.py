@@ -1,3 +1,5 @@
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -123,7 +125,10 @@ def test_a_value_that_is_missing_is_never_empty():
 
 
 def test_what_a_store_answers_is_not_searched_again():
-    values = {PASSWORD: Secret("${vault://main/secret/shop/db?version=3#port}", "vault:password"), **{PORT: VALUES[PORT]}}
+    values = {
+        PASSWORD: Secret("${vault://main/secret/shop/db?version=3#port}", "vault:password"),
+        PORT: VALUES[PORT],
+    }
     filled = references.substitute({"k": f"${{{PASSWORD}}}", "l": f"a ${{{PASSWORD}}}"}, values)
     assert shown(filled)["l"] == "a ${vault://main/secret/shop/db?version=3#port}"
 
@@ -160,7 +165,9 @@ def test_forms_of_other_tools_are_refused_with_their_rewrite(text, write):
     assert "shop" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["vault: yes", "a <path:x> b", "vault:", "vault:x", "<none>", "ref+file://x", "$vault"])
+@pytest.mark.parametrize(
+    "text", ["vault: yes", "a <path:x> b", "vault:", "vault:x", "<none>", "ref+file://x", "$vault"]
+)
 def test_other_text_is_left_alone(text):
     assert references.find({"k": text, "l": Secret(text, "s")}) == {}
 
@@ -187,14 +194,16 @@ def test_a_malformed_reference_in_an_opened_value_is_not_quoted(text):
 
 def test_sealed_leaves_open_by_their_ids():
     sealed = Sealed("id1", "sops:a#k", "str")
-    assert shown(references.unseal({"a": [{"k": sealed}, "x"]}, {"id1": Secret("v", "sops:a#k")})) == {"a": [{"k": "v"}, "x"]}
+    assert shown(references.unseal({"a": [{"k": sealed}, "x"]}, {"id1": Secret("v", "sops:a#k")})) == {
+        "a": [{"k": "v"}, "x"]
+    }
     with pytest.raises(HeldError):
         references.unseal({"k": sealed}, {})
 
 
-SEGMENT = st.text(st.characters(categories=["L", "Nd"], include_characters="._-~:@!,;=+"), min_size=1, max_size=8).filter(
-    lambda text: text not in {".", ".."}
-)
+SEGMENT = st.text(
+    st.characters(categories=["L", "Nd"], include_characters="._-~:@!,;=+"), min_size=1, max_size=8
+).filter(lambda text: text not in {".", ".."})
 REFERENCES = st.builds(
     Reference,
     store=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,5}[A-Za-z0-9]", fullmatch=True).filter(str.isascii),
@@ -211,7 +220,13 @@ def test_the_canonical_text_reads_back(reference):
     assert references.parse(str(reference)) == reference
 
 
-@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | REFERENCES.map(lambda r: f"${{{r}}}"), max_size=5), st.booleans())
+@given(
+    st.lists(
+        st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | REFERENCES.map(lambda r: f"${{{r}}}"),
+        max_size=5,
+    ),
+    st.booleans(),
+)
 def test_what_is_found_is_all_that_substitution_needs_and_nothing_is_left(parts, opened):
     text = "".join(parts)
     tree = {"k": Secret(text, "sops:k") if opened else text}
@@ -226,8 +241,14 @@ def test_what_is_found_is_all_that_substitution_needs_and_nothing_is_left(parts,
 
 @given(st.text())
 def test_any_text_gives_references_or_an_error_of_ours(text):
-    for leaf in (text, "vault://" + text, "${vault://" + text, Secret("vault://" + text, "s"), Secret("${vault://" + text, "s")):
-        try:
-            references.substitute({"k": leaf}, {reference: Secret("x", "v") for reference in references.find({"k": leaf})})
-        except AgentError:
-            pass
+    for leaf in (
+        text,
+        "vault://" + text,
+        "${vault://" + text,
+        Secret("vault://" + text, "s"),
+        Secret("${vault://" + text, "s"),
+    ):
+        with contextlib.suppress(AgentError):
+            references.substitute(
+                {"k": leaf}, {reference: Secret("x", "v") for reference in references.find({"k": leaf})}
+            )

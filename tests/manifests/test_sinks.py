@@ -73,4 +73,6 @@ def test_a_secret_stands_only_where_it_may(api_version, kind, text, with_opt_in,
 
 
 def test_objects_without_secrets_pass():
-    sinks.check(ObjectId("", "Pod", "a", "b"), tree("{metadata: {labels: {a: b}}, spec: {containers: [{image: x}]}}"), NONE)
+    sinks.check(
+        ObjectId("", "Pod", "a", "b"), tree("{metadata: {labels: {a: b}}, spec: {containers: [{image: x}]}}"), NONE
+    )

@@ -1,0 +1,264 @@
+"""What managedFields tell, as a real API server writes them."""
+
+import json
+from textwrap import dedent
+
+import pytest
+from written import shown, tree
+
+from agent.manifests import fields, live
+from agent.manifests.fields import Writer
+from testbed.processes import wait_until
+
+SSA = "application/apply-patch+yaml"
+DEPLOYMENT = dedent("""
+    apiVersion: apps/v1
+    kind: Deployment
+    metadata: {name: web, labels: {app: web, tier: front}, finalizers: [example.com/keep]}
+    spec:
+      replicas: 2
+      selector: {matchLabels: {app: web}}
+      template:
+        metadata: {labels: {app: web}}
+        spec:
+          securityContext: {}
+          containers:
+          - name: web
+            image: registry.example/web:1
+            ports: [{containerPort: 80}]
+            resources: {requests: {cpu: 0.1}}
+            env: [{name: A, value: '1'}, {name: B, value: '2'}]
+            args: [one, two]
+          - name: side
+            image: registry.example/side:1
+          volumes: [{name: scratch, emptyDir: {}}]
+""")
+
+
+class Cluster:
+    def __init__(self, controlplane, namespace):
+        self.plane, self.namespace = controlplane, namespace
+
+    def path(self, resource: str, name: str) -> str:
+        group = "apis/apps/v1" if resource == "deployments" else "api/v1"
+        return f"/{group}/namespaces/{self.namespace}/{resource}/{name}"
+
+    def _request(self, method, path, body, content_type):
+        status, answer = self.plane.request(method, path, body, content_type=content_type)
+        assert status < 300, answer
+        return live.wrap(answer)
+
+    def apply(self, text: str, resource="deployments", manager="signet"):
+        given = text if isinstance(text, dict) else tree(text)
+        path = self.path(resource, given["metadata"]["name"])
+        return self._request("PATCH", f"{path}?fieldManager={manager}&force=true", given, SSA)
+
+    def get(self, resource="deployments", name="web"):
+        return live.wrap(self.plane.get(self.path(resource, name)))
+
+    def edit(self, patch, manager="kubectl-edit", resource="deployments", name="web", subresource=""):
+        path = f"{self.path(resource, name)}{subresource}?fieldManager={manager}"
+        return self._request("PATCH", path, patch, "application/strategic-merge-patch+json")
+
+    def json_patch(self, patch, resource="deployments", name="web"):
+        path = f"{self.path(resource, name)}?fieldManager=signet"
+        return self._request("PATCH", path, patch, "application/json-patch+json")
+
+    def adopt(self):
+        """Controllers write the status meanwhile: then the object is read again."""
+
+        def adopted() -> bool:
+            patch = fields.adoption(self.get(), "signet")
+            assert patch is not None
+            path = f"{self.path('deployments', 'web')}?fieldManager=signet"
+            status, answer = self.plane.request("PATCH", path, patch, content_type="application/json-patch+json")
+            assert status in {200, 409}, answer
+            return status == 200
+
+        wait_until(adopted, 10, "the adoption")
+
+
+@pytest.fixture
+def cluster(controlplane, namespace):
+    return Cluster(controlplane, namespace)
+
+
+def projection(object_):
+    return shown(fields.project(object_, "signet"))
+
+
+def spec(container=None, **pod):
+    containers = {"containers": [{"name": "web", **container}]} if container else {}
+    return {"spec": {"template": {"spec": {**containers, **pod}}}}
+
+
+def test_the_projection_is_the_same_in_every_answer(cluster):
+    first = projection(cluster.apply(DEPLOYMENT))
+    assert projection(cluster.get()) == first
+    assert projection(cluster.apply(DEPLOYMENT)) == first
+    container = first["f:spec"]["f:template"]["f:spec"]["f:containers"]['k:{"name":"web"}']
+    assert container["f:image"] == "registry.example/web:1"
+    assert container["f:args"] == ["one", "two"]
+    assert container["f:resources"]["f:requests"]["f:cpu"] == "100m"
+
+
+IGNORED = {
+    "a foreign annotation": {"metadata": {"annotations": {"x": "y"}}},
+    "a foreign label": {"metadata": {"labels": {"x": "y"}}},
+    "a foreign finalizer": {"metadata": {"finalizers": ["example.com/keep", "example.com/other"]}},
+    "an added environment variable": spec({"env": [{"name": "C", "value": "3"}]}),
+    "an injected container": spec(containers=[{"name": "mesh", "image": "registry.example/mesh:1"}]),
+    "a field inside an empty map of ours": spec(securityContext={"runAsUser": 1000}),
+    "a field of an empty volume of ours": spec(volumes=[{"name": "scratch", "emptyDir": {"sizeLimit": "1Gi"}}]),
+    "the same value again": {"spec": {"replicas": 2}},
+}
+
+
+@pytest.mark.parametrize("patch", IGNORED.values(), ids=IGNORED)
+def test_what_others_add_is_no_drift(cluster, patch):
+    first = projection(cluster.apply(DEPLOYMENT))
+    assert projection(cluster.edit(patch)) == first
+    assert projection(cluster.apply(DEPLOYMENT)) == first
+
+
+SEEN = {
+    "a label changed": ({"metadata": {"labels": {"tier": "x"}}}, ("metadata", "labels", "tier")),
+    "a label removed": ({"metadata": {"labels": {"tier": None}}}, ("metadata", "labels", "tier")),
+    "replicas": ({"spec": {"replicas": 5}}, ("spec", "replicas")),
+    "an image": (spec({"image": "registry.example/web:2"}), ("spec", "template", "spec", "containers", 0, "image")),
+    "an atomic list": (spec({"args": ["one", "two", "three"]}), ("spec", "template", "spec", "containers", 0, "args")),
+    "an environment variable": (spec({"env": [{"name": "A", "value": "9"}]}), ("spec", "template", "spec")),
+    "a container removed": (
+        spec(containers=[{"name": "side", "$patch": "delete"}]),
+        ("spec", "template", "spec", "containers"),
+    ),
+    "an order of containers": (
+        {"spec": {"template": {"spec": {"$setElementOrder/containers": [{"name": "side"}, {"name": "web"}]}}}},
+        ("spec",),
+    ),
+    "our finalizer removed": (
+        {"metadata": {"$deleteFromPrimitiveList/finalizers": ["example.com/keep"]}},
+        ("metadata", "finalizers"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("patch", "path"), SEEN.values(), ids=SEEN)
+def test_what_others_change_is_seen_and_healed_by_an_apply(cluster, patch, path):
+    first = projection(cluster.apply(DEPLOYMENT))
+    edited = cluster.edit(patch)
+    assert projection(edited) != first
+    writer = fields.last_writer(edited, [path], besides="signet")
+    assert writer is None or (writer.manager, writer.operation) == ("kubectl-edit", "Update")
+    assert projection(cluster.apply(DEPLOYMENT)) == first
+
+
+def test_the_writer_of_a_field_is_told_from_writers_of_others(cluster):
+    cluster.apply(DEPLOYMENT)
+    cluster.edit({"spec": {"replicas": 5}}, manager="scaler")
+    edited = cluster.edit({"metadata": {"annotations": {"x": "y"}}}, manager="annotator")
+    writer = fields.last_writer(edited, [("spec", "replicas")], besides="signet")
+    assert writer is not None
+    assert (writer.manager, writer.operation, writer.subresource) == ("scaler", "Update", "")
+    assert writer.time.startswith("20")
+
+
+def test_the_scale_subresource_is_seen_with_its_writer(cluster):
+    first = projection(cluster.apply(DEPLOYMENT))
+    path = f"{cluster.path('deployments', 'web')}/scale?fieldManager=scaler"
+    cluster.plane.request("PATCH", path, {"spec": {"replicas": 7}}, content_type="application/merge-patch+json")
+    edited = cluster.get()
+    assert projection(edited) != first
+    writer = fields.last_writer(edited, [("spec", "replicas")], besides="signet")
+    assert writer is not None
+    assert (writer.manager, writer.subresource) == ("scaler", "scale")
+
+
+def test_wiped_managed_fields_are_seen_and_adopted(cluster):
+    first = projection(cluster.apply(DEPLOYMENT))
+    wiped = cluster.json_patch([{"op": "replace", "path": "/metadata/managedFields", "value": [{}]}])
+    assert projection(wiped) == {}
+    again = cluster.apply(DEPLOYMENT)
+    assert projection(again) == first
+    cluster.adopt()
+    adopted = cluster.apply(DEPLOYMENT)
+    assert projection(adopted) == first
+    assert {entry["manager"] for entry in fields.entries(adopted)} == {"signet"}
+    assert fields.adoption(adopted, "signet") is None
+
+
+@pytest.mark.parametrize("flags", [[], ["--server-side"]], ids=["client-side", "server-side"])
+def test_after_adoption_a_field_deleted_in_git_is_deleted_in_the_cluster(cluster, flags):
+    cluster.plane.kubectl("apply", "-n", cluster.namespace, *flags, "-f", "-", input=DEPLOYMENT)
+    cluster.adopt()
+    without = DEPLOYMENT.replace(", tier: front", "").replace(", {name: B, value: '2'}", "")
+    applied = cluster.apply(without)
+    assert applied["metadata"]["labels"] == {"app": "web"}
+    assert [env["name"] for env in applied["spec"]["template"]["spec"]["containers"][0]["env"]] == ["A"]
+    assert "annotations" not in applied["metadata"] or not any(
+        "kubectl" in a for a in applied["metadata"]["annotations"]
+    )
+    assert fields.adoption(applied, "signet") is None
+
+
+def test_adoption_onto_an_object_that_changed_is_a_conflict(cluster):
+    cluster.plane.kubectl("apply", "-n", cluster.namespace, "-f", "-", input=DEPLOYMENT)
+    patch = fields.adoption(cluster.get(), "signet")
+    cluster.edit({"spec": {"replicas": 4}})
+    path = f"{cluster.path('deployments', 'web')}?fieldManager=signet"
+    status, _ = cluster.plane.request("PATCH", path, patch, content_type="application/json-patch+json")
+    assert status == 409
+
+
+def test_an_object_of_nobody_else_needs_no_adoption(cluster):
+    assert fields.adoption(cluster.apply(DEPLOYMENT), "signet") is None
+
+
+def test_a_secret_is_projected_sealed_and_its_edits_are_seen(cluster):
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"}, "data": {"k": "Y2FuYXJ5", "l": "eA=="}}
+    applied = cluster.apply(secret, "secrets")
+    first = fields.project(applied, "signet")
+    assert "Y2FuYXJ5" not in repr(first)
+    edited = cluster.edit({"data": {"k": "b3RoZXI="}}, resource="secrets", name="db")
+    assert fields.project(edited, "signet") != first
+    assert fields.project(cluster.apply(secret, "secrets"), "signet") == first
+    dropped = cluster.apply({**secret, "data": {"l": "eA=="}}, "secrets")
+    assert list(dropped["data"]) == ["l"]
+
+
+def test_an_object_sealed_whole_projects_to_the_same(cluster):
+    applied = cluster.apply(DEPLOYMENT)
+    sealed = live.wrap(applied, whole=True)
+    assert projection(sealed) == projection(applied)
+    assert "registry.example" not in repr(fields.project(sealed, "signet"))
+    assert fields.owned_paths(sealed, "signet") == fields.owned_paths(applied, "signet")
+
+
+def test_owned_paths_name_live_fields(cluster):
+    owned = fields.owned_paths(cluster.apply(DEPLOYMENT), "signet")
+    assert ("spec", "replicas") in owned
+    assert ("spec", "template", "spec", "containers", 0, "env", 1, "value") in owned
+    assert not any("status" in path for path in owned)
+
+
+@pytest.mark.parametrize(
+    "managed",
+    [
+        None,
+        "text",
+        [None, 5, {}],
+        [
+            {
+                "manager": "signet",
+                "operation": "Apply",
+                "fieldsV1": {"f:spec": 5, "x": {}, "k:{": {}, "v:": {}, "i:9": {}},
+            }
+        ],
+        [{"manager": "kubectl", "operation": "Update", "fieldsV1": None, "time": 5}],
+    ],
+)
+def test_malformed_managed_fields_own_nothing(managed):
+    given = {"metadata": {"managedFields": managed}, "spec": [1]}
+    assert fields.project(given, "signet") == {}
+    assert fields.last_writer(given, [("spec",)], besides="signet") in (None, Writer("kubectl", "Update", "", ""))
+    assert json.dumps(fields.adoption(given, "signet"))

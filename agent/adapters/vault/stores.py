@@ -1,0 +1,217 @@
+"""The engine's StorePort: references to values, by as few requests as there are paths."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from agent.adapters.vault import client, kv
+from agent.adapters.vault.store import Store
+from agent.reconcile.ports import Resolved
+from agent.values import derive
+from agent.values.errors import AgentError, StoreDeniedError, StoreNotFoundError, UnknownStoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+    from agent.adapters.vault.kv import Values
+    from agent.api.operator import Store as StoreSettings
+    from agent.manifests.references import Reference
+    from agent.values.ids import ApplicationId
+    from agent.values.secret import Secret
+
+T = TypeVar("T")
+
+
+class Stores:
+    """The stores of the operator's file. Requests block, so each store has threads of its own: one that hangs delays no other."""
+
+    def __init__(
+        self,
+        settings: Mapping[str, StoreSettings],
+        *,
+        monotonic: Callable[[], float],
+        jitter: Callable[[], float],
+        seconds: float = 30.0,
+    ) -> None:
+        """`seconds` is the total time of one request, `jitter` gives numbers from 0 to 1 for the back-off after an outage."""
+        self._stores: Final = {
+            name: Store(name, store, seconds=seconds, monotonic=monotonic, jitter=jitter)
+            for name, store in settings.items()
+        }
+
+    async def resolve(
+        self, application: ApplicationId, references: Collection[Reference]
+    ) -> dict[Reference, Resolved | AgentError]:
+        """One read per store, path and version. A value that is not there is an error, for an optional reference too."""
+        answers: dict[Reference, Resolved | AgentError] = {}
+        reads: defaultdict[Store, defaultdict[tuple[str, int | None], list[Reference]]] = defaultdict(
+            lambda: defaultdict(list)
+        )
+        for reference in references:
+            store = self._permitted(application, reference)
+            if isinstance(store, AgentError):
+                answers[reference] = store
+            else:
+                reads[store][reference.path, reference.version].append(reference)
+
+        async def of(store: Store, path: str, version: int | None, wanted: list[Reference]) -> None:
+            found = await _attempt(store, lambda: kv.read(store, path, version))
+            for reference in wanted:
+                answers[reference] = found if isinstance(found, AgentError) else _pick(reference, found)
+
+        async def all_of(store: Store, wanted: Mapping[tuple[str, int | None], list[Reference]]) -> None:
+            unmounted = await _preflight(store, {path for path, _ in wanted})
+            for (path, _), some in wanted.items():
+                answers.update({reference: unmounted[path] for reference in some if path in unmounted})
+            await asyncio.gather(
+                *(of(store, path, version, some) for (path, version), some in wanted.items() if path not in unmounted)
+            )
+
+        await asyncio.gather(*(all_of(store, wanted) for store, wanted in reads.items()))
+        return {reference: _named(answer, reference) for reference, answer in answers.items()}
+
+    async def probe(
+        self, application: ApplicationId, references: Collection[Reference]
+    ) -> dict[Reference, int | AgentError]:
+        """The current version of each; a reference with a version of its own stays at that, 0 for an engine that keeps none."""
+        answers: dict[Reference, int | AgentError] = {}
+        wanted: defaultdict[Store, defaultdict[str, list[Reference]]] = defaultdict(lambda: defaultdict(list))
+        for reference in references:
+            store = self._permitted(application, reference)
+            if isinstance(store, AgentError):
+                answers[reference] = store
+            elif reference.version is not None:
+                answers[reference] = reference.version
+            else:
+                wanted[store][reference.path].append(reference)
+
+        async def folder(store: Store, paths: list[str]) -> None:
+            found = await _attempt(store, lambda: kv.versions(store, paths))
+            for path in paths:
+                answer = found if isinstance(found, AgentError) else found[path]
+                answers.update(dict.fromkeys(wanted[store][path], answer))
+
+        async def all_of(store: Store, paths: Collection[str]) -> None:
+            unmounted = await _preflight(store, paths)
+            folders: defaultdict[str, list[str]] = defaultdict(list)
+            for path in paths:
+                if path in unmounted:
+                    answers.update(dict.fromkeys(wanted[store][path], unmounted[path]))
+                else:
+                    folders[path.rpartition("/")[0]].append(path)
+            await asyncio.gather(*(folder(store, some) for some in folders.values()))
+
+        await asyncio.gather(*(all_of(store, list(paths)) for store, paths in wanted.items()))
+        return {reference: _named(answer, reference) for reference, answer in answers.items()}
+
+    def serving(self, application: ApplicationId, address: str) -> list[Store]:
+        """The stores with exactly this address that serve the Application's namespace."""
+        return [
+            store
+            for store in self._stores.values()
+            if store.settings.address == address and store.settings.serves(application.namespace)
+        ]
+
+    async def close(self) -> None:
+        """Let requests in flight finish, and revoke the tokens that logins made."""
+        await asyncio.gather(*(asyncio.to_thread(store.close) for store in self._stores.values()))
+
+    def _permitted(self, application: ApplicationId, reference: Reference) -> Store | AgentError:
+        store = self._stores.get(reference.store)
+        if store is None:
+            return UnknownStoreError(
+                "the operator has configured no store of this name",
+                hint="a reference names a store of the operator's file: vault://<store>/<mount>/<path>#<key>",
+                store=reference.store,
+            )
+        if not store.settings.serves(application.namespace):
+            return StoreDeniedError(
+                "this store does not serve the Application's namespace",
+                hint="allowedNamespaces of the store in the operator's file says whom it serves",
+                store=reference.store,
+                namespace=application.namespace,
+            )
+        if not store.settings.allows(reference.path):
+            return StoreDeniedError(
+                "the operator's file does not allow this path",
+                hint="allowedPaths of the store in the operator's file says what may be read",
+                store=reference.store,
+                path=reference.path,
+            )
+        return store
+
+
+async def _attempt(store: Store, work: Callable[[], T]) -> T | AgentError:
+    """The work's result from one of the store's threads, or its error as a value."""
+
+    def run() -> T | AgentError:
+        try:
+            return work()
+        except AgentError as error:
+            return error
+
+    return await asyncio.get_running_loop().run_in_executor(store.executor, run)
+
+
+async def _preflight(store: Store, paths: Collection[str]) -> dict[str, AgentError]:
+    """Learn the mounts of all paths; those that have none, with the error.
+
+    One path of each first segment goes first: nearly always the others lie in the same mount.
+    """
+    failed: dict[str, AgentError] = {}
+
+    async def ask(some: Iterable[str]) -> None:
+        waiting = list(some)
+        found = await asyncio.gather(
+            *(_attempt(store, lambda path=path: kv.preflight(store, path)) for path in waiting)
+        )
+        failed.update({path: each for path, each in zip(waiting, found, strict=True) if isinstance(each, AgentError)})
+
+    first: dict[str, str] = {}
+    for path in sorted(paths):
+        if store.mounts.find(path) is None:
+            first.setdefault(path.partition("/")[0], path)
+    await ask(first.values())
+    await ask(path for path in sorted(paths) if path not in failed and store.mounts.find(path) is None)
+    return failed
+
+
+def _pick(reference: Reference, found: Values) -> Resolved | AgentError:
+    try:
+        secret = _select(reference, found)
+        if reference.decode:
+            secret = derive.base64_decode(secret)
+    except AgentError as error:
+        return error
+    return Resolved(secret, found.version)
+
+
+def _select(reference: Reference, found: Values) -> Secret:
+    """The literal key; else the pointer's first step as a key, and the rest of it within that value's JSON."""
+    key, rest = reference.key, ""
+    if key not in found.values and key.startswith("/"):
+        step, slash, below = key[1:].partition("/")
+        key, rest = step.replace("~1", "/").replace("~0", "~"), slash + below
+    secret = found.values.get(key)
+    if secret is None:
+        raise StoreNotFoundError(
+            "the secret has no such key, or null stands there",
+            hint="check the part of the reference behind #",
+            store=reference.store,
+            path=reference.path,
+            key=reference.key,
+        )
+    if rest:
+        suffix = f"@{found.version}" if found.version else ""
+        label = f"vault:{reference.store}/{reference.path}#{reference.key}{suffix}"
+        secret = derive.relabel(derive.json_pointer(secret, rest), label)
+    return secret
+
+
+def _named(answer: T | AgentError, reference: Reference) -> T | AgentError:
+    """An error of its own for each reference, that names it."""
+    if not isinstance(answer, AgentError):
+        return answer
+    return client.copy(answer).with_facts(reference=str(reference))

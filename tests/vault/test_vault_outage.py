@@ -1,0 +1,131 @@
+"""Outages: nothing is taken for empty, the store is left alone for a while, and it comes back by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from vault_servers import SHOP
+
+from agent.adapters.vault.breaker import Breaker
+from agent.manifests import references
+from agent.reconcile.ports import Resolved
+from agent.values.errors import StoreUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vault_servers import Clock, Proxy
+
+    from agent.adapters.vault.stores import Stores
+    from testbed.openbao import OpenBao
+
+
+async def test_a_sealed_store_is_an_outage_until_it_is_unsealed(
+    make_stores: Callable[..., Stores], openbao: OpenBao, mount: str, proxy: Proxy, clock: Clock
+) -> None:
+    openbao.put("shop/db", {"p": "x"}, mount=mount)
+    reference = references.parse(f"vault://main/{mount}/shop/db#p")
+    stores = make_stores(address=proxy.url)
+    with openbao.sealed():
+        for call in (stores.resolve, stores.probe):
+            error = (await call(SHOP, [reference]))[reference]
+            assert isinstance(error, StoreUnavailableError)
+            assert error.transient
+        assert proxy.count() == 1
+        clock.now += 6
+        error = (await stores.resolve(SHOP, [reference]))[reference]
+        assert isinstance(error, StoreUnavailableError)
+        assert error.message == "the store is sealed"
+    assert isinstance((await stores.resolve(SHOP, [reference]))[reference], StoreUnavailableError)
+    clock.now += 12
+    assert isinstance((await stores.resolve(SHOP, [reference]))[reference], Resolved)
+
+
+async def test_a_store_that_is_away_comes_back(
+    make_stores: Callable[..., Stores], openbao: OpenBao, mount: str, clock: Clock
+) -> None:
+    openbao.put("shop/db", {"p": "x"}, mount=mount)
+    wanted = [references.parse(f"vault://main/{mount}/shop/{name}#p") for name in ("db", "db2", "db3")]
+    stores = make_stores()
+    assert isinstance((await stores.resolve(SHOP, wanted))[wanted[0]], Resolved)
+    with openbao.away():
+        answers = await stores.resolve(SHOP, wanted)
+        assert {type(answer) for answer in answers.values()} == {StoreUnavailableError}
+    clock.now += 6
+    assert isinstance((await stores.resolve(SHOP, wanted))[wanted[0]], Resolved)
+
+
+async def test_kept_connections_that_the_server_closed_are_opened_anew(
+    stores: Stores, openbao: OpenBao, mount: str
+) -> None:
+    openbao.put("shop/db", {"p": "x"}, mount=mount)
+    reference = references.parse(f"vault://main/{mount}/shop/db#p")
+    assert isinstance((await stores.resolve(SHOP, [reference]))[reference], Resolved)
+    with openbao.away():
+        pass
+    assert isinstance((await stores.resolve(SHOP, [reference]))[reference], Resolved)
+
+
+async def test_a_dead_store_delays_no_other(make_stores: Callable[..., Stores], openbao: OpenBao, mount: str) -> None:
+    import socket
+
+    from vault_servers import settings
+
+    from agent.adapters.vault.stores import Stores as Adapter
+
+    openbao.put("shop/db", {"p": "x"}, mount=mount)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        built = make_stores()
+        main = built.serving(SHOP, openbao.url)[0].settings
+        dead = settings(
+            f"http://127.0.0.1:{silent.getsockname()[1]}", auth=main.auth.model_dump(by_alias=True, mode="json")
+        )
+        stores = Adapter({"main": main, "dead": dead}, monotonic=lambda: 0.0, jitter=lambda: 0.0, seconds=2)
+        slow = asyncio.ensure_future(stores.resolve(SHOP, [references.parse("vault://dead/secret/shop#p")]))
+        reference = references.parse(f"vault://main/{mount}/shop/db#p")
+        assert isinstance((await stores.resolve(SHOP, [reference]))[reference], Resolved)
+        assert not slow.done()
+        assert {type(answer) for answer in (await slow).values()} == {StoreUnavailableError}
+        await stores.close()
+
+
+def opens_for(breaker: Breaker, clock: Clock) -> float:
+    """Seconds until the breaker lets through, to half a second."""
+    start = clock.now
+    while True:
+        try:
+            breaker.check()
+        except StoreUnavailableError:
+            clock.now += 0.5
+        else:
+            return clock.now - start
+
+
+def test_the_breaker_backs_off_from_five_to_sixty_seconds(clock: Clock) -> None:
+    breaker = Breaker("main", monotonic=clock, jitter=lambda: 0.5)
+    breaker.check()
+    waits: list[float] = []
+    for _ in range(6):
+        breaker.failed()
+        breaker.failed()
+        waits.append(opens_for(breaker, clock))
+    assert waits == [5, 10, 20, 40, 60, 60]
+    breaker.succeeded()
+    breaker.check()
+    breaker.failed()
+    assert opens_for(breaker, clock) == 5
+
+
+def test_the_breakers_jitter_is_a_fifth_either_way(clock: Clock) -> None:
+    for jitter, expected in ((0.0, 4.0), (1.0, 6.0)):
+        breaker = Breaker("main", monotonic=clock, jitter=lambda jitter=jitter: jitter)
+        breaker.failed()
+        assert opens_for(breaker, clock) == expected
+
+
+def test_an_answer_that_was_under_way_does_not_close_an_open_breaker(clock: Clock) -> None:
+    breaker = Breaker("main", monotonic=clock, jitter=lambda: 0.5)
+    breaker.failed()
+    breaker.succeeded()
+    assert opens_for(breaker, clock) == 5

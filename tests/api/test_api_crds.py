@@ -262,6 +262,14 @@ def test_agent_crds_prints_the_definition():
         assert load(result.stdout) == crd.definition()
 
 
+@pytest.mark.parametrize("name", ["application", "operator"])
+def test_agent_crds_prints_schemas_for_editors(name: str):
+    result = subprocess.run(
+        [sys.executable, "-m", "agent.cli.main", "crds", "--schema", name], capture_output=True, text=True, check=True
+    )
+    assert yaml.safe_load(result.stdout) == yaml.safe_load((ROOT / f"docs/reference/{name}.schema.json").read_text())
+
+
 def test_shipped_requirements_are_those_that_are_tested():
     pins = re.compile(r"^[a-z0-9][a-z0-9._-]*==\S+", re.MULTILINE)
     tested = set(pins.findall((ROOT / "requirements.lock").read_text()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from typing import TYPE_CHECKING
 
 from agent.values.errors import SecretValueError
@@ -13,10 +14,12 @@ from agent.values.secret import Plain, Sealed, Secret
 from agent.values.tree import Path, Tree, format_path, map_leaves
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Sequence
+    from typing import LiteralString
 
     from agent.values.tree import Leaf
+
+_INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
 def text(secret: Secret) -> Secret:
@@ -67,29 +70,25 @@ def base64_encode(secret: Secret) -> Secret:
 
 def base64_decode(secret: Secret) -> Secret:
     """The inverse: a string where the bytes are UTF-8, else bytes. Raises SecretValueError for what is not base64."""
+    text = "".join(_text(secret).split())
     try:
-        raw = base64.b64decode("".join(_text(secret).split()), validate=True)
+        raw = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise SecretValueError(
-            "value is not base64", label=secret.label, hint="remove decode=base64 or store base64"
-        ) from None
-    try:
-        return Secret(raw.decode(), *secret.labels)
-    except UnicodeDecodeError:
-        return Secret(raw, *secret.labels)
+        raw = None
+    if raw is None:
+        raise SecretValueError("value is not base64", label=secret.label, hint="remove decode=base64 or store base64")
+    decoded = _decoded(raw)
+    return Secret(raw if decoded is None else decoded, *secret.labels)
 
 
 def json_pointer(secret: Secret, pointer: str) -> Secret:
     """The value at an RFC 6901 pointer of a JSON text; a map or list comes back as JSON text. Raises SecretValueError."""
-    try:
-        at: object = json.loads(_text(secret))
-    except ValueError:
-        raise SecretValueError("value is not JSON", label=secret.label, hint="a pointer needs a JSON value") from None
+    at: object = _loaded(secret, hint="a pointer needs a JSON value")
     for raw in pointer.split("/")[1:]:
         step = raw.replace("~1", "/").replace("~0", "~")
         if isinstance(at, dict) and step in at:
             at = at[step]  # pyright: ignore[reportUnknownVariableType]
-        elif isinstance(at, list) and step.isdecimal() and int(step) < len(at):  # pyright: ignore[reportUnknownArgumentType]
+        elif isinstance(at, list) and _INDEX.fullmatch(step) and int(step) < len(at):  # pyright: ignore[reportUnknownArgumentType]
             at = at[int(step)]  # pyright: ignore[reportUnknownVariableType]
         else:
             raise SecretValueError("nothing stands at this pointer", label=secret.label, pointer=pointer)
@@ -117,10 +116,7 @@ def to_json(tree: Tree, *labels: str) -> Secret:
 
 def from_json(secret: Secret) -> Tree:
     """The tree of a JSON text with every scalar a Secret labelled `<label>#<path>`. Raises SecretValueError."""
-    try:
-        tree: Tree = json.loads(_text(secret))
-    except ValueError:
-        raise SecretValueError("value is not JSON", label=secret.label) from None
+    tree: Tree = _loaded(secret)
 
     def wrap(path: Path, leaf: Leaf) -> Leaf:
         return (
@@ -139,10 +135,29 @@ def _text(secret: Secret) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, bytes):
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
+        decoded = _decoded(value)
+        if decoded is None:
             raise SecretValueError(
                 "value is not text", label=secret.label, hint="use it in data of a Secret, which takes bytes"
-            ) from None
+            )
+        return decoded
     return json.dumps(value)
+
+
+# The decoders' own errors hold the whole input, and `from None` leaves them in `__context__`: ours are raised after they are gone.
+
+
+def _decoded(raw: bytes) -> str | None:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _loaded(secret: Secret, *, hint: LiteralString = "") -> Tree:
+    text = _text(secret)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    raise SecretValueError("value is not JSON", label=secret.label, hint=hint)

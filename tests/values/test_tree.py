@@ -1,0 +1,58 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.values import tree
+from agent.values.ids import ObjectId
+from agent.values.secret import Secret
+
+TREES = st.recursive(
+    st.none() | st.integers() | st.text(max_size=3),
+    lambda below: st.lists(below, max_size=3) | st.dictionaries(st.text(max_size=3), below, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(TREES)
+def test_every_leaf_is_where_its_path_says(given_tree):
+    for path, leaf in tree.walk(given_tree):
+        assert tree.get(given_tree, *path) == leaf
+
+
+@given(TREES)
+def test_changing_nothing_gives_an_equal_tree(given_tree):
+    assert tree.map_leaves(given_tree, lambda _, leaf: leaf) == given_tree
+
+
+@pytest.mark.parametrize("path", [("a", "x"), ("l", 5), ("l", "0"), ("a", 0), ("s", 0), ("a", "b", "c")])
+def test_a_step_that_leads_nowhere_gives_nothing(path):
+    assert tree.get({"a": {"b": 1}, "l": [1], "s": "text"}, *path) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        (("spec", "containers", 0, "image"), "spec.containers[0].image"),
+        (("data", "tls.crt"), 'data["tls.crt"]'),
+        (("data", ""), 'data[""]'),
+        ((0, "a"), "[0].a"),
+        ((), ""),
+    ],
+)
+def test_paths_are_readable(path, text):
+    assert tree.format_path(path) == text
+
+
+def test_sealing_wraps_what_is_clear_and_keeps_what_is_sealed():
+    inner = Secret("x", "first")
+    sealed = tree.seal({"a": inner, "b": 1, "c": None}, lambda path: f"live#{tree.format_path(path)}")
+    assert sealed["a"] is inner
+    assert sealed["b"] == Secret(1, "x")
+    assert sealed["b"].label == "live#b"
+    assert sealed["c"] is None
+    assert tree.freeze_labels(sealed) == {"a": ("first",), "b": ("live#b",)}
+
+
+@given(st.builds(ObjectId, *(st.text(st.characters(exclude_characters="/"), max_size=5) for _ in range(4))))
+def test_the_key_of_an_identity_reads_back(object_id):
+    assert ObjectId.from_key(object_id.key) == object_id

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from agent.api.operator import OperatorSettings
     from agent.daemon.settings import Settings
     from agent.manifests.kinds import Resource
-    from agent.reconcile.driver import Driver
+    from agent.reconcile.driver.loop import Driver
 
 LOG = logging.getLogger("signet")
 VERSION = metadata.version("signet")

@@ -24,11 +24,12 @@ from agent.adapters.vault.transit import TransitMasterKeys
 from agent.daemon import policy
 from agent.daemon.key_ring import KeyRing
 from agent.reconcile.context import Fingerprints
-from agent.reconcile.driver import AsyncTasks, Driver
-from agent.reconcile.driver import Settings as DriverSettings
+from agent.reconcile.driver.loop import Driver
+from agent.reconcile.driver.loop import Settings as DriverSettings
+from agent.reconcile.driver.tasks import AsyncTasks
+from agent.reconcile.driver.watching import Watching
 from agent.reconcile.live import Observer
 from agent.reconcile.ports import Ports
-from agent.reconcile.watching import Watching
 from agent.values.fingerprint import Fingerprinter
 from agent.values.secret import Secret
 

@@ -119,6 +119,7 @@ def _with_rollouts(desired: DesiredState, stale: Mapping[ObjectId, Cause]) -> di
     causes: dict[ObjectId, Cause] = dict(stale)
     for key, item in desired.objects.items():
         if key not in causes and rolls(key):
-            secrets = (need for need in sorted(order.depends_on(item.tree)) if need in stale and need.kind == "Secret")
-            causes.update({key: stale[need] for need in list(secrets)[:1]})
+            need = next((each for each in order.depends_on(item.tree) if each in stale and each.kind == "Secret"), None)
+            if need is not None:
+                causes[key] = stale[need]
     return causes

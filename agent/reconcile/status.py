@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from agent.api.status import ConditionType
     from agent.reconcile.context import Memory
     from agent.reconcile.pipeline import Outcome
+    from agent.values.errors import AgentError
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
 
@@ -38,13 +39,13 @@ def compute(
     failures = tuple(
         Failure.of(problem.error, object=str(problem.object or ""), file=problem.file) for problem in outcome.problems
     )
-    counts = _counts(memory, outcome)
+    counted = counts(memory, outcome)
     status = ApplicationStatus(
         observed_generation=application.generation,
         revision=str(memory.record.revision) if memory.record.revision else None,
         checked_revision=str(memory.checked) if memory.checked and memory.checked != memory.record.revision else None,
-        conditions=_conditions(application, memory, outcome, failures, counts),
-        counts=counts,
+        conditions=_conditions(application, memory, outcome, failures, counted),
+        counts=counted,
         failures=failures[:_FAILURES],
         history=before.history,
         last_handled_requested_at=application.requested_at or None,
@@ -66,7 +67,7 @@ def refresh(
 ) -> ApplicationStatus:
     """The last status with the health and drift of this moment."""
     judged = {
-        item.type: item for item in _conditions(application, memory, outcome, before.failures, _counts(memory, outcome))
+        item.type: item for item in _conditions(application, memory, outcome, before.failures, counts(memory, outcome))
     }
     conditions = tuple(judged[item.type] if item.type in {"Healthy", "Drifted"} else item for item in before.conditions)
     return with_times(before.model_copy(update={"conditions": conditions}), before, now)
@@ -79,8 +80,9 @@ def suspended(application: Application, before: ApplicationStatus, now: float) -
     return with_times(status, before, now)
 
 
-def refused(generation: int, failure: Failure, before: ApplicationStatus, now: float) -> ApplicationStatus:
+def refused(generation: int, error: AgentError, before: ApplicationStatus, now: float) -> ApplicationStatus:
     """The status of an Application whose run could not even begin."""
+    failure = Failure.of(error)
     conditions = (
         _condition("Ready", "False", failure.reason, failure.message, generation),
         _condition("Stalled", "True", failure.reason, failure.message, generation),
@@ -115,7 +117,8 @@ def drifted(memory: Memory) -> frozenset[ObjectId]:
     )
 
 
-def _counts(memory: Memory, outcome: Outcome) -> Counts:
+def counts(memory: Memory, outcome: Outcome) -> Counts:
+    """Objects by what became of them."""
     done = [result for result in outcome.results if result.error is None]
     held: frozenset[ObjectId] = frozenset(outcome.desired.held) if outcome.desired else frozenset()
     total = len(outcome.desired.objects.keys() | held) if outcome.desired else len(memory.record.objects)

@@ -1,0 +1,175 @@
+"""Telling people: status, events, metrics and log lines of a run. Nothing here decides anything, and no text is not ours."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from agent.reconcile import fights, status
+from agent.values.errors import AgentError
+
+if TYPE_CHECKING:
+    from agent.api.application import Application
+    from agent.api.status import ApplicationStatus
+    from agent.reconcile.driver.managed import Managed
+    from agent.reconcile.execution import Result
+    from agent.reconcile.pipeline import Outcome
+    from agent.reconcile.ports import Ports
+    from agent.values.ids import ApplicationId
+
+LOG = logging.getLogger("signet")
+_EVENTS_OF_FAILURES = 10
+
+
+class Reporter:
+    """Writes what is worth writing: a status only when it says something new, an event once."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+
+    async def run_ended(
+        self,
+        managed: Managed,
+        application: Application,
+        outcome: Outcome,
+        *,
+        causes: frozenset[str],
+        started: float,
+        seconds: float,
+    ) -> None:
+        """Tell of a run: `started` in Unix seconds, `seconds` its length."""
+        managed.outcome = outcome
+        self._count(managed, application, outcome, causes, seconds)
+        self._log(application, outcome)
+        reported = status.compute(
+            application,
+            managed.memory,
+            outcome,
+            managed.reported,
+            causes=causes,
+            started=started,
+            now=self._ports.clock.now(),
+        )
+        before = managed.reported
+        await self.write(managed, application.id, reported)
+        if status.differs(reported, before):
+            await self._events(managed, application, outcome, reported, before)
+
+    async def refreshed(self, managed: Managed, application: Application) -> None:
+        """Tell of health and drift as they are now, between runs."""
+        if managed.outcome is not None:
+            now = self._ports.clock.now()
+            reported = status.refresh(application, managed.memory, managed.outcome, managed.reported, now)
+            await self.write(managed, application.id, reported)
+
+    async def suspended(self, managed: Managed, application: Application) -> None:
+        """Tell that an Application is stopped by its user."""
+        await self.write(
+            managed, application.id, status.suspended(application, managed.reported, self._ports.clock.now())
+        )
+
+    async def refused(self, managed: Managed, application: ApplicationId, generation: int, error: AgentError) -> None:
+        """Tell that an Application's spec cannot be run at all."""
+        await self.write(
+            managed, application, status.refused(generation, error, managed.reported, self._ports.clock.now())
+        )
+
+    async def write(self, managed: Managed, application: ApplicationId, reported: ApplicationStatus) -> None:
+        """Write a status that says something new. A status that cannot be written is logged; the next one is tried again."""
+        if not status.differs(reported, managed.reported):
+            return
+        try:
+            await self._ports.cluster.update_status(application, reported.tree())
+        except AgentError as error:
+            log_error("the status could not be written", error, application)
+        else:
+            managed.reported = reported
+
+    def _count(
+        self, managed: Managed, application: Application, outcome: Outcome, causes: frozenset[str], seconds: float
+    ) -> None:
+        metrics = self._ports.metrics
+        result = "failed" if outcome.desired is None else "partial" if outcome.problems else "succeeded"
+        metrics.reconciled("+".join(sorted(causes)), result, seconds)
+        counts = status.counts(managed.memory, outcome)
+        metrics.objects(
+            application.id,
+            {"total": counts.total, "held": counts.held, "failed": counts.failed, "drifted": counts.drifted},
+        )
+        now = self._ports.clock.monotonic()
+        for done in outcome.results:
+            if done.error is not None:
+                continue
+            seen = managed.drift_seen.pop(done.id, None)
+            if done.action == "heal":
+                managed.fights[done.id] = fights.healed(managed.fights.get(done.id), now)
+                if seen is not None:
+                    metrics.healed(now - seen)
+
+    def _log(self, application: Application, outcome: Outcome) -> None:
+        for done in outcome.results:
+            result = done.error.reason if done.error else "ok"
+            about = {"application": str(application.id), "object": str(done.id), "result": result}
+            LOG.info(done.action, extra=about | ({"fields": list(done.fields)} if done.fields else {}))
+        for problem in outcome.problems:
+            log_error("problem", problem.error, application.id)
+
+    async def _events(
+        self,
+        managed: Managed,
+        application: Application,
+        outcome: Outcome,
+        reported: ApplicationStatus,
+        before: ApplicationStatus,
+    ) -> None:
+        told = [("Normal", *each) for each in _successes(outcome.results, reported.revision or "")]
+        told += [
+            ("Warning", "Fight", f"{done.id} is changed by {_writer(done)} again and again")
+            for done in outcome.results
+            if done.id in managed.fights and managed.fights[done.id].fought and done.action == "heal"
+        ]
+        old = {(failure.object, failure.reason, failure.message) for failure in before.failures}
+        for failure in reported.failures[:_EVENTS_OF_FAILURES]:
+            if (failure.object, failure.reason, failure.message) not in old:
+                place = failure.object or failure.file
+                told.append(("Warning", failure.reason, f"{place}: {failure.message}" if place else failure.message))
+        try:
+            for kind, reason, message in told:
+                await self._ports.cluster.event(
+                    application.id, kind="Normal" if kind == "Normal" else "Warning", reason=reason, message=message
+                )
+        except AgentError as error:
+            log_error("an event could not be written", error, application.id)
+
+
+def _successes(results: tuple[Result, ...], revision: str) -> list[tuple[str, str]]:
+    done = [each for each in results if each.error is None]
+    healed = [each for each in done if each.action == "heal"]
+    pruned = sum(each.action == "prune" for each in done)
+    applied = len(done) - len(healed) - pruned
+    told: list[tuple[str, str]] = []
+    if applied:
+        told.append(("Applied", f"{applied} objects applied, revision {revision}"))
+    for each in healed[:3]:
+        fields = f" ({', '.join(each.fields[:5])})" if each.fields else ""
+        told.append(("Healed", f"{each.id} healed{fields}, changed by {_writer(each)}"))
+    if len(healed) > 3:
+        told.append(("Healed", f"{len(healed) - 3} more objects healed"))
+    if pruned:
+        told.append(("Pruned", f"{pruned} objects deleted that are in no layer any more"))
+    return told
+
+
+def _writer(done: Result) -> str:
+    return done.writer.manager if done.writer else "somebody"
+
+
+def log_error(message: str, error: AgentError, application: ApplicationId) -> None:
+    """A warning with what an error tells. `message` is a literal."""
+    about = {
+        "application": str(application),
+        "reason": error.reason,
+        "cause": error.message,
+        "facts": {name: str(fact) for name, fact in error.facts.items()},
+    }
+    LOG.warning(message, extra=about | ({"hint": error.hint} if error.hint else {}))

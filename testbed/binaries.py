@@ -112,7 +112,7 @@ def path(name: str, report: Callable[[Progress], None] | None = None) -> Path:
         return ready
     target = _target(program)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(target.with_suffix(".lock")):
+    with _locked(target.with_name(f"{target.name}.lock")):
         if not target.exists():
             _build(program, target, report or ProgressPrinter())
     return target

@@ -1,0 +1,84 @@
+"""Walls that import contracts cannot see: the private slot of Secret, and the clock and files by builtin or method."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+AGENT = Path(__file__).parents[2] / "agent"
+PURE = ("values", "yaml", "sops", "api", "manifests", "reconcile")
+IMPURE = {AGENT / "api" / "generate.py", *(AGENT / "reconcile" / "driver").rglob("*.py")}
+SLOT = "_plaintext"
+BUILTINS = {"breakpoint", "compile", "eval", "exec", "input", "open", "print", "__import__"}
+CLOCK = {"now", "today", "utcnow"}
+
+
+def modules() -> list[Path]:
+    return sorted(AGENT.rglob("*.py"))
+
+
+def pure_modules() -> list[Path]:
+    return [path for path in modules() if path.relative_to(AGENT).parts[0] in PURE and path not in IMPURE]
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(AGENT.parent))
+
+
+def slot_uses(tree: ast.AST) -> Iterator[int]:
+    for node in ast.walk(tree):
+        if (isinstance(node, ast.Attribute) and node.attr == SLOT) or (
+            isinstance(node, ast.Constant) and node.value == SLOT
+        ):
+            yield node.lineno
+
+
+def impure_calls(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        match node.func:
+            case ast.Name(id=called) if called in BUILTINS:
+                yield node.lineno, called
+            case ast.Attribute(value=ast.Name(id="datetime" | "date" | "dt"), attr=called) if called in CLOCK:
+                yield node.lineno, called
+            case ast.Attribute(value=ast.Attribute(attr="datetime" | "date"), attr=called) if called in CLOCK:
+                yield node.lineno, called
+
+
+def test_the_slot_of_a_secret_is_named_by_secret_and_reveal_alone() -> None:
+    users = {name(path) for path in modules() if any(slot_uses(ast.parse(path.read_text())))}
+    assert users == {"agent/values/secret.py", "agent/values/reveal.py"}
+
+
+@pytest.mark.parametrize("path", pure_modules(), ids=name)
+def test_a_pure_room_calls_no_file_terminal_or_clock(path: Path) -> None:
+    assert list(impure_calls(ast.parse(path.read_text()))) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["open('x')", "print(1)", "datetime.now()", "datetime.datetime.now(tz)", "dt.datetime.utcnow()", "date.today()"],
+)
+def test_what_is_impure_is_recognised(code: str) -> None:
+    assert list(impure_calls(ast.parse(code)))
+
+
+@pytest.mark.parametrize("code", ["secret._plaintext", "getattr(secret, '_plaintext')"])
+def test_every_way_to_name_the_slot_is_recognised(code: str) -> None:
+    assert list(slot_uses(ast.parse(code)))
+
+
+@pytest.mark.parametrize("path", modules(), ids=name)
+def test_modules_stop_at_400_lines_and_functions_at_60(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= 400
+    long = {
+        node.name: node.end_lineno - node.lineno + 1
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.end_lineno is not None
+        and node.end_lineno - node.lineno >= 60
+    }
+    assert long == {}

@@ -184,6 +184,8 @@ def _documents(file: File, line: int, tree: Tree, *, sealed: bool) -> Iterator[D
 def _expand(tree: Tree) -> Iterator[Tree]:
     kind = get(tree, "kind")
     items = get(tree, "items")
+    if kind == "List" and items is None:
+        return
     if isinstance(kind, str) and kind.endswith("List") and isinstance(items, list):
         for item in items:
             if item is not None:

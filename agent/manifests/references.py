@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from agent.values import derive
 from agent.values.errors import HeldError, ReferenceSyntaxError, SecretValueError, SinkError
 from agent.values.secret import Sealed, Secret
-from agent.values.tree import format_path
+from agent.values.tree import format_path, get
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,15 +29,24 @@ PATTERN = re.compile(
     rf"\A{_BODY}\Z"
     rf"|\$?\$\{{{_BODY}\}}"
     r"|\A(?:vault|lease)://|\$\{(?:vault|lease)://"
-    r"|\A<path:(?=[^>]+>\Z)|\A>>vault:|\Avault:(?=[^/\s#][^\s#]*#\S+\Z)|\Aref\+(?:vault|openbao)://"
+    r"|<path:(?=[^>\s#]+#[^>]+>)|\A<path:(?=[^>]+>\Z)|\A>>vault:|\Avault:(?=[^/\s#][^\s#]*#\S+\Z)"
+    r"|\$\{(?:>>)?vault:(?=[^/\s#}][^\s#}]*#)|\Aref\+(?:vault|openbao)://"
 )
 """What may come into the clear of an opened value: a well-formed reference, or no more than the first characters of a malformed one."""
 
 _WELL_FORMED = re.compile(rf"{_BODY}|\$\{{{_BODY}\}}")
 _CLEAR = re.compile(r"\A(?:vault|lease)://.*\Z|\$?\$\{(?:vault|lease)://[^}]*\}?", re.DOTALL)
 _FOREIGN = re.compile(
-    r"(?P<avp><path:[^>]+>)|(?P<bank>(?:>>vault:|vault:(?!//))[^\s#]+#\S+)|(?P<vals>ref\+(?:vault|openbao)://\S+)"
+    r"(?P<avp>\A<path:[^>]+>\Z|<path:[^>\s#]+#[^>]+>)"
+    r"|\A(?P<bank>(?:>>vault:|vault:(?!//))[^\s#]+#\S+)\Z"
+    r"|\$\{(?P<bank_inline>(?:>>)?vault:(?!//)[^\s#}]+#[^\s}]+)\}"
+    r"|\A(?P<vals>ref\+(?:vault|openbao)://\S+)\Z"
 )
+_AVP_ANNOTATION = "avp.kubernetes.io/path"
+_AVP_PLACEHOLDER = re.compile(r"<[A-Za-z0-9_.-]+(?:\s*\|[^<>]*)?>")
+
+_SHOWN = 120
+"""Characters of a malformed reference that an error shows."""
 
 _CLEAR_TEXT = frozenset({"apiVersion", "kind", "metadata"})
 
@@ -137,7 +146,14 @@ def find(tree: Tree) -> dict[Reference, list[Path]]:
     Raises ReferenceSyntaxError with the field, and SinkError for one in `apiVersion`, `kind` or `metadata`.
     """
     found: dict[Reference, list[Path]] = {}
+    of_plugin = get(tree, "metadata", "annotations", _AVP_ANNOTATION) is not None
     for path, leaf in _walk(tree, ()):
+        if of_plugin and isinstance(leaf, str) and _AVP_PLACEHOLDER.search(leaf):
+            raise ReferenceSyntaxError(
+                "placeholder is of argocd-vault-plugin",
+                hint="write vault://<store>/<mount>/<path>#<key>, or remove the annotation avp.kubernetes.io/path",
+                field=format_path(path),
+            )
         for part in _parts(leaf, path):
             if isinstance(part, Reference):
                 if path and path[0] in _CLEAR_TEXT:
@@ -247,7 +263,7 @@ def _parts(leaf: Leaf, at: Path) -> list[str | Secret | Reference]:
 
 
 def _parts_in_clear(text: str, at: Path) -> list[str | Secret | Reference]:
-    foreign = _FOREIGN.fullmatch(text)
+    foreign = _FOREIGN.search(text)
     if foreign is not None:
         raise _refused(foreign).with_facts(field=format_path(at))
     parts: list[str | Secret | Reference] = []
@@ -269,7 +285,10 @@ def _read(token: str, at: Path, *, shown: bool) -> Reference:
         try:
             return parse(_bare(token))
         except ReferenceSyntaxError as error:
-            raise error.with_facts(field=field, reference=token) from None
+            # An unclosed one runs on to the end of the text, whatever that is.
+            is_whole = token.startswith("vault://") or token.endswith("}")
+            shown_text = {"reference": token.partition("\n")[0][:_SHOWN]} if is_whole else {}
+            raise error.with_facts(field=field, **shown_text) from None
     if not (_WELL_FORMED.fullmatch(token) or token.endswith("lease://")):
         raise ReferenceSyntaxError(
             "a decrypted value has a reference that is malformed or of another tool",
@@ -291,27 +310,27 @@ def _bare(token: str) -> str:
 
 
 def _refused(foreign: re.Match[str]) -> AgentError:
-    text = foreign.group()
-    if foreign["avp"] is not None:
-        path, _, key = text[len("<path:") : -1].partition("#")
-        key = key.partition("|")[0].partition("#")[0].strip()
+    """The rewrite leaves out what a foreign form says after its key: versions and modifiers are options here."""
+    if (text := foreign["avp"]) is not None:
+        path, _, key = text.removeprefix("<path:").removesuffix(">").partition("#")
+        write = _rewritten(path.strip(), re.split(r"[#|]", key)[0].strip())
         return ReferenceSyntaxError(
-            "reference is of argocd-vault-plugin", hint="write it as below", write=_rewritten(path.strip(), key)
+            "reference is of argocd-vault-plugin", hint="write it in the form that is shown", write=write
         )
-    if foreign["bank"] is not None:
+    if (text := foreign["bank"] or foreign["bank_inline"]) is not None:
         path, _, key = text.removeprefix(">>").removeprefix("vault:").partition("#")
+        write = _rewritten(path, key.partition("#")[0])
         return ReferenceSyntaxError(
-            "reference is of bank-vaults", hint="write it as below", write=_rewritten(path, key.partition("#")[0])
+            "reference is of bank-vaults", hint="write it in the form that is shown", write=write
         )
-    path, _, key = text.partition("://")[2].partition("#")
-    return ReferenceSyntaxError(
-        "reference is of vals", hint="write it as below", write=_rewritten(path, key.removeprefix("/"))
-    )
+    path, _, key = foreign["vals"].partition("://")[2].partition("#")
+    write = _rewritten(path, key.removeprefix("/"))
+    return ReferenceSyntaxError("reference is of vals", hint="write it in the form that is shown", write=write)
 
 
 def _rewritten(path: str, key: str) -> str:
     mount, _, below = path.partition("/")
-    return f"vault://<store>/{mount}/{below.removeprefix('data/')}#{key or '<key>'}"
+    return f"vault://<store>/{mount}/{below.removeprefix('data/')}#{key or '<key>'}"[:_SHOWN]
 
 
 def unseal(tree: Object, opened: Mapping[str, Secret]) -> Object:

@@ -152,6 +152,8 @@ def test_a_key_is_no_reference():
         ("vault:secret/data/shop#key", "vault://<store>/secret/shop#key"),
         ("vault:secret/data/shop#key#3", "vault://<store>/secret/shop#key"),
         (">>vault:secret/data/shop#key", "vault://<store>/secret/shop#key"),
+        ("postgres://<path:secret/data/shop#key>@db", "vault://<store>/secret/shop#key"),
+        ("postgres://${vault:secret/data/shop#key}@db", "vault://<store>/secret/shop#key"),
         ("ref+vault://secret/shop#/key", "vault://<store>/secret/shop#key"),
         ("ref+openbao://secret/shop#/key", "vault://<store>/secret/shop#key"),
     ],
@@ -170,6 +172,23 @@ def test_forms_of_other_tools_are_refused_with_their_rewrite(text, write):
 )
 def test_other_text_is_left_alone(text):
     assert references.find({"k": text, "l": Secret(text, "s")}) == {}
+
+
+def test_generic_placeholders_are_refused_where_the_plugin_would_fill_them():
+    annotated = {
+        "metadata": {"annotations": {"avp.kubernetes.io/path": "secret/data/shop"}},
+        "data": {"k": "a <key> b"},
+    }
+    with pytest.raises(ReferenceSyntaxError) as caught:
+        references.find(annotated)
+    assert caught.value.facts == {"field": "data.k"}
+    assert references.find({"data": {"k": "a <key> b"}}) == {}
+
+
+def test_an_unclosed_reference_does_not_quote_what_follows():
+    with pytest.raises(ReferenceSyntaxError) as caught:
+        references.find({"data": {"k": "${vault://main/secret/a#k\npassword: canary"}})
+    assert "canary" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

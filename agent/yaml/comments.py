@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from agent.yaml.nodes import Comment
 
+_BREAKS = "\n\r\x85\u2028\u2029"
 _COMMENT = re.compile("#([^\n\r\x85\u2028\u2029]*)")
 _TRAILING = re.compile("[ \t]*(?:,[ \t]*)?#([^\n\r\x85\u2028\u2029]*)")
 _HEADER = re.compile("[^#\n\r]*[|>][-+0-9]*[ \t]+#([^\n\r\x85\u2028\u2029]*)")
@@ -37,7 +38,7 @@ class Gaps:
 
     def __init__(self, data: bytes) -> None:
         self._text = data.decode("utf-8-sig", "replace") if b"#" in data else ""
-        self._at = 0
+        self._at = self._lower = 0
 
     def before(self, index: int) -> list[Found]:
         """The comments between the place reached and `index`."""
@@ -47,15 +48,17 @@ class Gaps:
         self._at = index
         if text.find("#", start, index) < 0:
             return []
-        found: list[Found] = []
         spans = [match.span() for match in _COMMENT.finditer(text, start, index)]
         dash = text.rfind("-", spans[-1][1], index)
+        found: list[Found] = []
         for number in range(len(spans) - 1, -1, -1):
             begin, end = spans[number]
-            line = max(text.rfind(mark, 0, begin) for mark in "\n\r\x85\u2028\u2029") + 1
+            # A comment ends its line, so this one's line begins behind the comment before it.
+            lower = spans[number - 1][1] if number else self._lower
+            line = max((text.rfind(mark, lower, begin) + 1 for mark in _BREAKS), default=0) or lower
             found.append(Found(text[begin + 1 : end], begin - line, not text[line:begin].strip(" \t"), dash >= 0))
-            before = spans[number - 1][1] if number else start
-            dash = max(dash, text.rfind("-", before, begin))
+            dash = max(dash, text.rfind("-", max(lower, start), begin))
+        self._lower = spans[-1][1]
         return found[::-1]
 
     def behind(self, end: int) -> str | None:

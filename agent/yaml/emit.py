@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.yaml import styles
-from agent.yaml.nodes import Comment, Entry, Mapping, Scalar, Sequence, Value
+from agent.yaml.nodes import Comment, Entry, Mapping, Sequence, Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,7 +68,6 @@ class _Writer:
         self._indent = -1
         self._column = 0
         self._whitespace = self._indention = True
-        self._open_ended = False
         self._foot_indent = -1
         self._head = self._line = self._foot = self._tail = self._key_line = ""
 
@@ -85,16 +84,13 @@ class _Writer:
             self._process_foot()
             self._collection(value, node, in_sequence=False)
         else:
-            self._scalar(styles.form(value), in_sequence=False, root=True)
+            self._scalar(styles.form(value), in_sequence=False)
         self._foot_indent = 0
         self._process_foot()
         self._foot_indent = -1
         self._write_indent()
 
     def finish(self) -> bytes:
-        if self._open_ended:
-            self._indicator("...", space=True)
-            self._write_indent()
         return "".join(self._out).encode()
 
     # Collections
@@ -205,25 +201,18 @@ class _Writer:
 
     # Scalars
 
-    def _scalar(self, form: Form, *, in_sequence: bool, simple_key: bool = False, root: bool = False) -> None:
-        analysis = styles.analyze(form.text)
-        style = form.style
-        if simple_key and analysis.multiline:
-            style = '"'
-        if style == "plain" and (not analysis.plain or (not form.text and simple_key)):
-            style = "'"
-        if style == "'" and not analysis.single:
-            style = '"'
-        if style == "|" and (not analysis.block or simple_key):
-            style = '"'
+    def _scalar(self, form: Form, *, in_sequence: bool, simple_key: bool = False) -> None:
         if form.tag:
             self._indicator(form.tag, space=True)
         before = self._deeper(in_sequence=in_sequence, flow=True)
+        style = _style(form, simple_key=simple_key)
+        if style == "|" and form.text[0] in f" {_BREAKS}" and self._indent - max(before, 0) != self._best:
+            # Inside a list sops writes an indentation indicator that does not fit, and nobody can read the file.
+            style = '"'
         if style == "plain":
             if form.text:
                 self._indicator(form.text, space=True)
             self._indention = False
-            self._open_ended = root
         elif style == "'":
             self._indicator("'", space=True)
             self._lines(form.text.replace("'", "''"))
@@ -242,7 +231,6 @@ class _Writer:
         elif len(text) == 1 or text[-2] in _BREAKS:
             chomp = "+"
         self._indicator(f"|{hint}{chomp}", space=True)
-        self._open_ended = chomp == "+"
         if self._line:
             self._process_line()
         else:
@@ -293,7 +281,6 @@ class _Writer:
         self._put(text)
         self._whitespace = whitespace
         self._indention = self._indention and indention
-        self._open_ended = False
 
     def _process_head(self) -> None:
         if self._tail:
@@ -327,3 +314,18 @@ class _Writer:
             self._put(line)
             self._break()
         self._whitespace = True
+
+
+def _style(form: Form, *, simple_key: bool) -> str:
+    """yaml_emitter_select_scalar_style, for block context."""
+    analysis = styles.analyze(form.text)
+    style = form.style
+    if simple_key and analysis.multiline:
+        style = '"'
+    if style == "plain" and (not analysis.plain or (not form.text and simple_key)):
+        style = "'"
+    if style == "'" and not analysis.single:
+        style = '"'
+    if style == "|" and (not analysis.block or simple_key):
+        style = '"'
+    return style

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, LiteralString, NoReturn, Protocol, TypeAlias, cast
 
 import yaml
-from yaml.cyaml import CParser
+from yaml._yaml import CParser
 from yaml.events import (
     AliasEvent,
     CollectionEndEvent,
@@ -19,7 +19,6 @@ from yaml.events import (
     Event,
     NodeEvent,
     ScalarEvent,
-    StreamEndEvent,
 )
 
 from agent.values.errors import LimitError, YamlError
@@ -96,98 +95,98 @@ class Stream:
         self.aliased = False
         self.alias: AliasEvent | None = None
         self._limits = limits
+        self._depth = self._nodes = self._aliased = 0
         self._cross = anchors_cross_documents
         self._data = data
-        self._last: Mark | None = None
+        self._last: Event | None = None
         self._log: list[Event | _Span] = []
         self._anchors: dict[str, _Span | None] = {}
         self._open: list[tuple[str, int, int]] = []
 
     def _raw(self) -> Iterator[Event]:
+        event: Event | None = None
+        parser: CParser | None = None
         try:
             parser = CParser(self._data)
-        except (yaml.YAMLError, ValueError) as error:
-            self._translate(error)
-        try:
-            while True:
-                try:
-                    event = cast("Event | None", parser.get_event())
-                except (yaml.YAMLError, ValueError, MemoryError) as error:
-                    self._translate(error)
-                if event is None:
-                    return
-                self._last = cast("Mark", event.end_mark)
+            while (event := parser.get_event()) is not None:
+                self._last = event
                 yield event
-                if isinstance(event, StreamEndEvent):
-                    return
+        except (yaml.YAMLError, ValueError, MemoryError) as error:
+            self._translate(error)
         finally:
-            parser.dispose()
+            if parser is not None:
+                parser.dispose()
 
     def _translate(self, error: Exception) -> NoReturn:
         if isinstance(error, yaml.MarkedYAMLError):
             problem = _PROBLEMS.get(error.problem or "", "this is not YAML")
             self.source.fail(problem, cast("Mark | None", error.problem_mark or error.context_mark))
+        last = cast("Mark", self._last.end_mark) if self._last is not None else None
         if isinstance(error, yaml.reader.ReaderError):
-            self.source.fail("a character that YAML does not allow, or bytes that are not UTF-8", self._last)
-        self.source.fail("this is not YAML", self._last)
+            self.source.fail("a character that YAML does not allow, or bytes that are not UTF-8", last)
+        self.source.fail("this is not YAML", last)
 
     def __iter__(self) -> Iterator[Event]:
         """Every event, an alias replaced by the events of what it names. Raises YamlError and LimitError."""
-        depth = nodes = aliased = 0
+        aliases = b"*" in self._data
         for event in self._raw():
-            if isinstance(event, AliasEvent):
-                nodes += 1
-                for inner in self._replay(event):
-                    if isinstance(inner, NodeEvent):
-                        nodes += 1
-                        aliased += 1
-                        if isinstance(inner, CollectionStartEvent):
-                            depth += 1
-                            self._check_depth(depth, event)
-                        if excessive_aliasing(nodes, aliased):
-                            self.source.fail("aliases expand to far more than the file holds", event.start_mark)
-                    elif isinstance(inner, CollectionEndEvent):
-                        depth -= 1
-                    yield inner
-                self.replayed = self.aliased = False
+            kind = type(event)
+            if kind is AliasEvent:
+                self._nodes += 1
+                yield from self._expanded(cast("AliasEvent", event))
                 continue
-            if isinstance(event, CollectionStartEvent):
-                depth += 1
-                nodes += 1
-                self._check_depth(depth, event)
-            elif isinstance(event, CollectionEndEvent):
-                depth -= 1
-            elif isinstance(event, ScalarEvent):
-                nodes += 1
-            elif isinstance(event, DocumentStartEvent):
-                self._start_document(event)
-                nodes, aliased = 1, 0
-            self._record(event, depth)
+            if kind is not ScalarEvent:
+                if kind is DocumentStartEvent:
+                    self._start_document(cast("DocumentStartEvent", event))
+                self._nest(event, event)
+            elif aliases:
+                self._nodes += 1
+            if aliases:
+                self._record(event)
             yield event
 
-    def _check_depth(self, depth: int, event: Event) -> None:
-        if depth > self._limits.depth:
-            self.source.exceed("maps and lists are nested too deeply", event.start_mark, limit=self._limits.depth)
+    def _expanded(self, alias: AliasEvent) -> Iterator[Event]:
+        for event in self._replay(alias):
+            if isinstance(event, NodeEvent):
+                self._aliased += 1
+            if isinstance(event, ScalarEvent):
+                self._nodes += 1
+            self._nest(event, alias)
+            if excessive_aliasing(self._nodes, self._aliased):
+                self.source.fail("aliases expand to far more than the file holds", alias.start_mark)
+            yield event
+        self.replayed = self.aliased = False
+
+    def _nest(self, event: Event, place: Event) -> None:
+        if isinstance(event, CollectionStartEvent):
+            self._nodes += 1
+            self._depth += 1
+            if self._depth > self._limits.depth:
+                limit = self._limits.depth
+                self.source.exceed("maps and lists are nested too deeply", place.start_mark, limit=limit)
+        elif isinstance(event, CollectionEndEvent):
+            self._depth -= 1
 
     def _start_document(self, event: DocumentStartEvent) -> None:
         if event.version is not None and event.version != (1, 1):
             self.source.fail("only %YAML 1.1 is understood", event.start_mark)
+        self._nodes, self._aliased = 1, 0
         if not self._cross:
             self._anchors.clear()
             self._log.clear()
 
-    def _record(self, event: Event, depth: int) -> None:
+    def _record(self, event: Event) -> None:
         if isinstance(event, ScalarEvent | CollectionStartEvent) and event.anchor is not None:
             start = len(self._log)
             if isinstance(event, ScalarEvent):
                 self._anchors[event.anchor] = (start, start + 1)
             else:
                 self._anchors[event.anchor] = None
-                self._open.append((event.anchor, start, depth))
+                self._open.append((event.anchor, start, self._depth))
             self._log.append(event)
         elif self._open:
             self._log.append(event)
-        if self._open and isinstance(event, CollectionEndEvent) and self._open[-1][2] == depth + 1:
+        if self._open and isinstance(event, CollectionEndEvent) and self._open[-1][2] == self._depth + 1:
             anchor, start, _ = self._open.pop()
             if self._anchors.get(anchor) is None:
                 self._anchors[anchor] = (start, len(self._log))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, NoReturn, TypeAlias, cast
 
 from yaml.events import (
     CollectionEndEvent,
@@ -99,23 +99,30 @@ class _Map:
         self.typed = False
 
 
-_Frame: TypeAlias = "_Map | list[Tree]"
+class _List:
+    """A list under construction; `merge` where it is the value of `<<` and takes maps only."""
+
+    __slots__ = ("merge", "values")
+
+    def __init__(self, *, merge: bool) -> None:
+        self.values: list[Tree] = []
+        self.merge = merge
 
 
 def _document(text: bytes, source: Source, limits: Limits, *, strict: bool) -> tuple[Tree, int]:
     builder = _Builder(text, source, strict=strict)
     stream = Stream(text, source, limits)
+    take = builder.take
     started = False
     for event in stream:
-        if isinstance(event, DocumentStartEvent):
-            if started:
-                break
+        kind = type(event)
+        if kind is DocumentStartEvent:
             started = True
-        elif isinstance(event, DocumentEndEvent):
+        elif kind is DocumentEndEvent:
             # Go reads the first document only; what follows it need not even parse.
             break
         elif started:
-            builder.take(event, aliased=stream.aliased)
+            take(event, aliased=stream.aliased)
     return builder.result, builder.line
 
 
@@ -126,45 +133,53 @@ class _Builder:
         self._source = source
         self._strict = strict
         self._text = text.decode("utf-8-sig", "replace") if b"\\/" in text else None
-        self._stack: list[_Frame] = []
-        self._root = True
+        self._stack: list[_Map | _List] = []
+        self._top: _Map | _List | None = None
+        self._begun = False
 
     def take(self, event: Event, *, aliased: bool) -> None:
         """The next event of the document."""
-        if self._root:
-            self._root = False
+        if not self._begun:
+            self._begun = True
             self.line = event.start_mark.line + self._source.first_line
         if isinstance(event, ScalarEvent):
             self._scalar(event)
-        elif isinstance(event, MappingStartEvent | SequenceStartEvent):
-            frame = self._stack[-1] if self._stack else None
-            if isinstance(frame, _Map):
-                if frame.key is None:
-                    self._source.fail("a map or list cannot be a key", event.start_mark)
-                if frame.key == _MERGE and isinstance(event, SequenceStartEvent) and aliased:
-                    self._fail_merge(event)
-            elif frame is not None and isinstance(event, SequenceStartEvent) and self._merging(2):
-                self._fail_merge(event)
-            self._stack.append([] if isinstance(event, SequenceStartEvent) else _Map())
         elif isinstance(event, CollectionEndEvent):
             frame = self._stack.pop()
-            self._put(frame if isinstance(frame, list) else self._finish(frame, event))
+            self._top = self._stack[-1] if self._stack else None
+            self._put(frame.values if isinstance(frame, _List) else self._finish(frame, event))
+        elif isinstance(event, MappingStartEvent | SequenceStartEvent):
+            self._start(event, aliased=aliased)
 
-    def _merging(self, level: int) -> bool:
-        frame = self._stack[-level] if len(self._stack) >= level else None
-        return isinstance(frame, _Map) and frame.key == _MERGE
+    def _start(self, event: MappingStartEvent | SequenceStartEvent, *, aliased: bool) -> None:
+        top = self._top
+        merge = False
+        if isinstance(top, _Map):
+            if top.key is None:
+                self._source.fail("a map or list cannot be a key", event.start_mark)
+            merge = top.key is _MERGE
+        if isinstance(event, MappingStartEvent):
+            self._top = _Map()
+        else:
+            if (merge and aliased) or (isinstance(top, _List) and top.merge):
+                self._fail_merge(event)
+            self._top = _List(merge=merge)
+        self._stack.append(self._top)
 
-    def _fail_merge(self, event: Event) -> None:
+    def _fail_merge(self, event: Event) -> NoReturn:
         self._source.fail("`<<` takes a map or a list of maps", event.start_mark)
 
     def _scalar(self, event: ScalarEvent) -> None:
         if self._text is not None and event.style == '"':
             self._refuse_escaped_slash(event)
-        frame = self._stack[-1] if self._stack else None
-        if isinstance(frame, _Map) and frame.key is None:
-            frame.key = self._key(event, frame)
-            return
-        if self._merging(1) or (isinstance(frame, list) and self._merging(2)):
+        top = self._top
+        if isinstance(top, _Map):
+            if top.key is None:
+                top.key = self._key(event, top)
+                return
+            if top.key is _MERGE:
+                self._fail_merge(event)
+        elif top is not None and top.merge:
             self._fail_merge(event)
         value = self._resolve(event)
         if isinstance(value, float):
@@ -172,20 +187,18 @@ class _Builder:
                 self._source.fail("infinity and NaN have no form in JSON; quote the value", event.start_mark)
             if value.is_integer() and numbers.INT64_MIN <= value <= numbers.INT64_MAX:
                 value = int(value)
-        elif isinstance(value, str) and event.tag is not None:
-            value = _SURROGATE.sub("\ufffd", value)
         self._put(value)
 
     def _resolve(self, event: ScalarEvent) -> str | int | float | bool | None:
-        text, tag = cast("str", event.value), event.tag
-        if tag is None:
-            value = scalars.plain(text, Dialect.V2) if event.implicit[0] else text
-        else:
-            try:
-                value = scalars.tagged(tag, text, Dialect.V2)
-            except ScalarError:
-                self._source.fail("this value does not fit its tag", event.start_mark)
-        return cast("str | int | float | bool | None", value)
+        text: str = event.value
+        if event.tag is None:
+            return scalars.plain_v2(text) if event.implicit[0] else text
+        try:
+            value = scalars.tagged(event.tag, text, Dialect.V2)
+        except ScalarError:
+            self._source.fail("this value does not fit its tag", event.start_mark)
+        # Bytes of !!binary that are no text become what encoding/json makes of them.
+        return _SURROGATE.sub("\ufffd", value) if isinstance(value, str) else cast("float | None", value)
 
     def _key(self, event: ScalarEvent, frame: _Map) -> _Typed:
         if event.value == "<<" and (event.implicit[0] or event.tag == "tag:yaml.org,2002:merge"):
@@ -206,15 +219,15 @@ class _Builder:
         return typed
 
     def _put(self, value: Tree) -> None:
-        if not self._stack:
+        frame = self._top
+        if frame is None:
             self.result = value
             return
-        frame = self._stack[-1]
-        if isinstance(frame, list):
-            frame.append(value)
+        if isinstance(frame, _List):
+            frame.values.append(value)
             return
         key, frame.key = frame.key, None
-        if key == _MERGE:
+        if key is _MERGE:
             # Earlier maps of a list win over later ones; a merge wins over keys before it and loses to keys after it.
             for part in reversed(value) if isinstance(value, list) else [value]:
                 frame.values.update(cast("dict[_Typed, Tree]", part))

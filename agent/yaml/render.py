@@ -92,4 +92,4 @@ def _quoted(text: str) -> str:
         return styles.double_quoted(text)
     if not styles.is_text(text, Dialect.V2) or not styles.is_text(text, Dialect.V3):
         return styles.double_quoted(text)
-    return text if analysis.plain and text != "=" and text != "<<" else f"'{text.replace(chr(39), chr(39) * 2)}'"
+    return text if analysis.plain and text not in {"=", "<<"} else f"'{text.replace(chr(39), chr(39) * 2)}'"

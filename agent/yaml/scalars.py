@@ -47,9 +47,25 @@ OLD_BOOLS = frozenset(_V2_WORDS) - frozenset(_WORDS)
 """Words that were booleans in YAML 1.1 and are text to go-yaml v3."""
 
 
-@lru_cache(maxsize=4096)
 def plain(text: str, dialect: Dialect) -> Resolved:
     """The value of an untagged, unquoted scalar."""
+    return plain_v2(text) if dialect is Dialect.V2 else plain_v3(text)
+
+
+@lru_cache(maxsize=4096)
+def plain_v2(text: str) -> str | int | float | bool | None:
+    """The value of an untagged, unquoted scalar to go-yaml v2; a time is text."""
+    value = _plain(text, Dialect.V2)
+    return text if isinstance(value, Timestamp) else value
+
+
+@lru_cache(maxsize=4096)
+def plain_v3(text: str) -> Resolved:
+    """The value of an untagged, unquoted scalar to go-yaml v3."""
+    return _plain(text, Dialect.V3)
+
+
+def _plain(text: str, dialect: Dialect) -> Resolved:
     words = _V2_WORDS if dialect is Dialect.V2 else _WORDS
     if text in words:
         return words[text]
@@ -61,7 +77,7 @@ def plain(text: str, dialect: Dialect) -> Resolved:
         return text
     time = timestamps.parse(text)
     if time is not None:
-        return text if dialect is Dialect.V2 else time
+        return time
     number = _number(text.replace("_", ""), dialect)
     return text if number is None else number
 

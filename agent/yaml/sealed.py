@@ -194,7 +194,7 @@ class _Builder:
         elif isinstance(event, CollectionEndEvent):
             self._close(found, event)
         elif isinstance(event, CollectionStartEvent):
-            self._open(found, event)
+            self._open(found)
         elif isinstance(event, ScalarEvent | AliasEvent) and self._stack:
             frame = self._stack[-1]
             frame.items += [each.comment for each in (*self._held, *found)]
@@ -202,7 +202,7 @@ class _Builder:
         else:
             self._held += found
 
-    def _open(self, found: list[Found], event: CollectionStartEvent) -> None:
+    def _open(self, found: list[Found]) -> None:
         frame = self._stack[-1] if self._stack else None
         if frame is not None and not frame.mapping:
             frame.items += [held.comment for held in self._held]
@@ -228,11 +228,18 @@ class _Builder:
         if not frame.block:
             frame.items += [each.comment for each in comments]
             return
-        homes = self._homes(dashed=self._gaps.dash_at(event.start_mark.index))
+        column, dashed = event.start_mark.column, self._gaps.dash_at(event.start_mark.index)
+        homes = self._homes(dashed=dashed)
         for each in comments:
             # As deep as it is indented, but never outside what goes on behind it.
-            reach = max(each.column, event.start_mark.column)
+            reach = max(each.column, column)
             home = next((home for home in reversed(homes) if home.column <= reach), homes[0])
+            at = self._stack.index(home)
+            goes_on = dashed and home.column == column
+            while not goes_on and not self._stack[at].mapping and self._stack[at] is not frame:
+                # A list's last comment belongs to its last item: sops writes it there, or it would come out further down.
+                at += 1
+            home = self._stack[at]
             (home.items if home is frame else home.after).append(each.comment)
 
     def _homes(self, *, dashed: bool) -> list[_Frame]:

@@ -64,7 +64,8 @@ def _text_form(text: str) -> Form:
     if text == "<<":
         return Form(text, tag="!!merge")
     if "\n" in text:
-        return Form(text, "|")
+        # Behind a tab a block scalar cannot tell its indentation; sops writes null there, and the value is lost.
+        return Form(text, '"' if text[0] == "\t" else "|")
     return Form(text, "plain" if is_text(text, Dialect.V3) else '"')
 
 
@@ -106,11 +107,13 @@ def _has_indicators(text: str) -> bool:
 
 def double_quoted(text: str) -> str:
     """Inside and with double quotes."""
-    return '"' + "".join(_escape(char) for char in text) + '"'
+    # go-yaml takes the whole text for a byte order mark where it begins with one, and escapes every character.
+    every = text.startswith("\ufeff")
+    return '"' + "".join(_escape(char, every=every) for char in text) + '"'
 
 
-def _escape(char: str) -> str:
-    if char not in '"\\' and char not in _BREAK and _PRINTABLE.match(char):
+def _escape(char: str, *, every: bool) -> str:
+    if not every and char not in '"\\' and char not in _BREAK and _PRINTABLE.match(char):
         return char
     if char in _ESCAPES:
         return "\\" + _ESCAPES[char]

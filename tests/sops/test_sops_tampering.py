@@ -1,0 +1,153 @@
+"""Whatever is changed in an encrypted file by hand is noticed before anything of it is used."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agent.sops import decrypt, sealed, stores
+from agent.sops.keys import unwrap_data_key
+from agent.values.errors import MacMismatchError, SopsDecryptError, SopsError, SopsFormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Sops
+
+PLAIN = b"""\
+apiVersion: v1
+kind: Secret
+metadata:
+  name: db
+stringData:
+  one: first-canary-value
+  two: second-canary-value
+  number: 5432
+  items: [third-canary-value, fourth-canary-value]
+"""
+FILE = "tampered.yaml"
+CANARIES = ("first-canary", "second-canary", "third-canary", "fourth-canary")
+
+
+@pytest.fixture(scope="module")
+def genuine(sops: Sops) -> str:
+    return sops.encrypt(PLAIN, FILE, encrypted_regex="^stringData$").decode()
+
+
+@pytest.fixture(scope="module")
+def other(sops: Sops) -> str:
+    """The same plaintext, encrypted apart: another data key."""
+    return sops.encrypt(PLAIN, FILE, encrypted_regex="^stringData$").decode()
+
+
+def value(text: str, key: str) -> str:
+    found = re.search(rf"{key}: (ENC\[.*?\])\n", text)
+    assert found
+    return found[1]
+
+
+def swap(text: str, one: str, two: str) -> str:
+    first, second = value(text, one), value(text, two)
+    return text.replace(first, "HOLD").replace(second, first).replace("HOLD", second)
+
+
+def items(text: str) -> list[str]:
+    return re.findall(r"        - ENC.*\n", text)
+
+
+CHANGES: dict[str, tuple[type[SopsError], Callable[[str, str], str]]] = {
+    "a clear value": (MacMismatchError, lambda text, _: text.replace("name: db", "name: other")),
+    "a clear value added": (MacMismatchError, lambda text, _: text.replace("name: db", "name: db\n    extra: x")),
+    "a value removed": (MacMismatchError, lambda text, _: re.sub(r"    two: .*\n", "", text)),
+    "an item removed": (MacMismatchError, lambda text, _: text.replace(items(text)[0], "")),
+    "items swapped": (MacMismatchError, lambda text, _: text.replace("".join(items(text)), "".join(reversed(items(text))))),
+    "an item doubled": (MacMismatchError, lambda text, _: text.replace(items(text)[0], items(text)[0] * 2)),
+    "keys reordered": (
+        MacMismatchError,
+        lambda text, _: re.sub(r"(    one: .*\n)(    two: .*\n)", r"\2\1", text),
+    ),
+    "values swapped": (SopsDecryptError, lambda text, _: swap(text, "one", "two")),
+    "a key renamed": (SopsDecryptError, lambda text, _: text.replace("    two:", "    three:")),
+    "another file's value": (SopsDecryptError, lambda text, other: text.replace(value(text, "one"), value(other, "one"))),
+    "a value written in the clear": (SopsDecryptError, lambda text, _: text.replace(value(text, "one"), "clear")),
+    "a type that does not fit": (
+        SopsDecryptError,
+        lambda text, _: text.replace(value(text, "one"), value(text, "one").replace("type:str", "type:int")),
+    ),
+    "a value made a comment": (
+        SopsFormatError,
+        lambda text, _: text.replace(value(text, "one"), value(text, "one").replace("type:str", "type:comment")),
+    ),
+    "an item made a comment": (
+        MacMismatchError,
+        lambda text, _: text.replace(items(text)[0], items(text)[0].replace("type:str", "type:comment")),
+    ),
+    "no mac": (MacMismatchError, lambda text, _: re.sub(r"    mac: .*\n", "", text)),
+    "an empty mac": (MacMismatchError, lambda text, _: re.sub(r"    mac: .*\n", '    mac: ""\n', text)),
+    "another file's mac": (MacMismatchError, lambda text, other: text.replace(value(text, "mac"), value(other, "mac"))),
+    "a mac that is a value": (MacMismatchError, lambda text, _: text.replace(value(text, "mac"), value(text, "one"))),
+    "lastmodified": (MacMismatchError, lambda text, _: re.sub(r"lastmodified: .*\n", 'lastmodified: "2020-01-01T00:00:00Z"\n', text)),
+    "the mac's coverage": (MacMismatchError, lambda text, _: text.replace("    version:", "    mac_only_encrypted: true\n    version:")),
+    "the selector": (SopsDecryptError, lambda text, _: text.replace("encrypted_regex: ^stringData$", "encrypted_regex: ^(stringData|name)$")),
+    "no selector hits": (MacMismatchError, lambda text, _: text.replace("encrypted_regex: ^stringData$", "encrypted_regex: ^x$")),
+    "the metadata cut out": (SopsFormatError, lambda text, _: text[: text.index("sops:")]),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_file_gives_nothing(sops: Sops, genuine: str, other: str, change: str) -> None:
+    error, edit = CHANGES[change]
+    changed = edit(genuine, other)
+    assert changed != genuine
+
+    def by_the_agent() -> object:
+        file = sealed.open_file(changed.encode(), file=FILE)
+        assert file is not None
+        return sealed.unseal(file, unwrap_data_key(file.wrapped_keys, sops.keys, file=FILE))
+
+    def by_the_command() -> object:
+        file = decrypt.read(changed.encode(), file=FILE, store=stores.Store.YAML)
+        return decrypt.decrypt(file, unwrap_data_key(file.metadata.keys, sops.keys, file=FILE))
+
+    with pytest.raises(error) as caught:
+        by_the_agent()
+    assert caught.value.facts["file"] == FILE
+    with pytest.raises(SopsError) as told:
+        by_the_command()
+    for shown in (caught.value, told.value):
+        assert not any(canary in f"{shown!r} {shown} {shown.facts}" for canary in CANARIES)
+        assert shown.__cause__ is None
+
+    theirs = sops.run("decrypt", name=FILE, data=changed.encode())
+    assert theirs.returncode != 0
+
+
+def test_the_mac_can_be_ignored_by_the_command_alone(sops: Sops, genuine: str) -> None:
+    changed = genuine.replace("name: db", "name: other")
+    file = decrypt.read(changed.encode(), file=FILE, store=stores.Store.YAML)
+    data_key = unwrap_data_key(file.metadata.keys, sops.keys, file=FILE)
+    plain = decrypt.decrypt(file, data_key, ignore_mac=True)
+    assert b"name: other" in stores.Store.YAML.emit(plain.documents)
+
+
+def test_what_the_mac_does_not_cover_may_change(sops: Sops) -> None:
+    text = sops.encrypt(PLAIN, FILE, encrypted_regex="^stringData$", mac_only_encrypted=True)
+    changed = text.replace(b"name: db", b"name: other")
+    file = sealed.open_file(changed, file=FILE)
+    assert file is not None
+    opened = sealed.unseal(file, unwrap_data_key(file.wrapped_keys, sops.keys, file=FILE))
+    assert len(opened) == 5
+
+
+def test_a_plain_file_is_none_of_ours() -> None:
+    assert sealed.open_file(PLAIN, file=FILE) is None
+    for text in (b"# sops: a comment\na: b\n", b"a: 'sops: text'\n", b"a: {sops: 1}\n", b"y: 1\ny: 2 # sops: twice\n", b'{"a": "sops"}'):
+        assert sealed.open_file(text, file=FILE) is None
+
+
+@pytest.mark.parametrize("entry", [b"sops: 1\n", b"sops: []\n", b"sops: {}\n", b"sops: {version: 3.9.0}\n", b"sops: {mac: x, version: '3.9.0', lastmodified: '2020-01-01T00:00:00Z'}\n"])
+def test_a_sops_entry_that_is_none_is_an_error(entry: bytes) -> None:
+    with pytest.raises(SopsFormatError):
+        sealed.open_file(b"a: 1\n" + entry, file=FILE)

@@ -137,7 +137,7 @@ def adoption(live: Object, manager: str) -> list[Object] | None:
             **{key: value for key, value in base.items() if key != "subresource"},
             "manager": manager,
             "operation": "Apply",
-            "fieldsV1": _without_last_applied(merged),
+            "fieldsV1": _as_applied(merged),
         }
         rest: list[Tree] = [entry for entry in listed if entry is not own and not _is_adopted(entry, manager)]
         patch.append({"op": "replace", "path": "/metadata/managedFields", "value": [ours, *rest]})
@@ -160,7 +160,13 @@ def _is_adopted(entry: Object, manager: str) -> bool:
     return entry.get("manager") in names
 
 
-def _without_last_applied(fields: Object) -> Object:
+def _as_applied(fields: Object) -> Object:
+    """The fields as we shall apply them: without kubectl's annotation, and a Secret's data where we write it."""
+    written = fields.get("f:stringData")
+    if isinstance(written, dict):
+        # Server-side apply of stringData owns only that: without this, keys dropped in Git would stay in data for ever.
+        fields = {key: value for key, value in fields.items() if key != "f:stringData"}
+        fields["f:data"] = _union(get_object(fields, "f:data"), written)
     metadata = fields.get("f:metadata")
     if not isinstance(metadata, dict):
         return fields

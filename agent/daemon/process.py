@@ -13,7 +13,7 @@ import time
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from watchfiles import awatch
+from watchfiles import awatch  # pyright: ignore[reportUnknownVariableType]
 
 from agent.adapters.http import server
 from agent.adapters.kubernetes import config

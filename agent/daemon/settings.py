@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`identity` is unique among running agents (the Pod's name); `memory` a folder on memory-backed storage for keys; `mirrors` one
-    for Git mirrors; `namespace` empty for the Pod's own. `host` and `port` serve probes and metrics.
+    """What the command line says.
+
+    `identity` is unique among running agents (the Pod's name); `memory` a folder on memory-backed storage for keys; `mirrors` one for
+    Git mirrors; `namespace` empty for the Pod's own. `host` and `port` serve probes and metrics.
     """
 
     identity: str

@@ -120,7 +120,7 @@ async def engine(
         stack.push_async_callback(ring.close)
         mirrors = Mirrors(settings.mirrors, operator.git, operator.limits, Fingerprinter.derive(made.key, "mirror"))
         stack.push_async_callback(mirrors.close)
-        trail = await _trail(settings, operator, cluster, namespace, made, clock)
+        trail = await _trail(settings, operator, cluster, namespace, made=made, clock=clock)
         stack.push_async_callback(trail.close)
         fingerprints = Fingerprints.derive(made.key)
         observer = Observer(made.id, fingerprints.owners, fingerprints.projections)
@@ -167,6 +167,7 @@ async def _trail(
     operator: OperatorSettings,
     cluster: Cluster,
     namespace: str,
+    *,
     made: Installation,
     clock: SystemClock,
 ) -> AuditTrail:

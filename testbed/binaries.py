@@ -194,8 +194,11 @@ def _go() -> str:
 
 def _build(program: Program, target: Path, report: Callable[[Progress], None]) -> None:
     go = _go()
+    prefix = f".{target.name}."
+    for left in target.parent.glob(f"{prefix}*"):
+        shutil.rmtree(left)  # of a build that was killed; the lock says that nobody builds there now
     with (
-        tempfile.TemporaryDirectory(prefix=f".{program.name}-", dir=target.parent) as made,
+        tempfile.TemporaryDirectory(prefix=prefix, dir=target.parent) as made,
         Supervisor(Path(made)) as supervisor,
     ):
         output = Path(made) / "bin"

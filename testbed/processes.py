@@ -1,7 +1,8 @@
 """Child processes that never outlive their parent, free ports, and waiting for readiness.
 
 Every process runs in a session of its own, so that Ctrl-C reaches the parent alone, which ends the children in order. A guard
-process holds the other end of a pipe: when the parent is gone without having done so (SIGKILL, SIGTERM), the guard ends them.
+process holds the other end of a pipe: when the parent is gone without having done so (SIGKILL, SIGTERM), the guard ends them
+and removes a temporary folder.
 A parent-death signal would do less: it fires when the *thread* that started a child ends.
 """
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _GUARD = """
-import os, signal, sys, time
+import os, shutil, signal, sys, time
 groups = set()
 for line in sys.stdin:
     sign, group = line[0], int(line[1:])
@@ -45,6 +46,8 @@ while groups and time.monotonic() < end:
     time.sleep(0.05)
     send(0)
 send(signal.SIGKILL)
+for folder in sys.argv[1:]:
+    shutil.rmtree(folder, ignore_errors=True)
 """
 
 
@@ -78,6 +81,16 @@ def wait_until(check: Callable[[], T], seconds: float, what: str, interval: floa
         if time.monotonic() > end:
             raise NotReadyError(f"{what}: not after {seconds:g} s")
         time.sleep(interval)
+
+
+def running(pid: int) -> bool:
+    """Whether a process lives; one that has ended and that nobody has waited for does not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{pid}/status")
+    return not (status.exists() and "\nState:\tZ" in status.read_text())
 
 
 class Process:
@@ -230,7 +243,9 @@ class Supervisor:
     def _tell_guard(self, line: str) -> None:
         if self._guard is None:
             self._guard = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _GUARD], stdin=subprocess.PIPE, start_new_session=True
+                [sys.executable, "-I", "-S", "-c", _GUARD, *([str(self.folder)] if self._own_folder else [])],
+                stdin=subprocess.PIPE,
+                start_new_session=True,
             )
         assert self._guard.stdin is not None
         _ = self._guard.stdin.write(f"{line}\n".encode())

@@ -1,6 +1,7 @@
 """Where programs are found, and how they are built."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from testbed import binaries
-from testbed.processes import wait_until
+from testbed.processes import running, wait_until
 
 STUB = """#!/bin/sh
 [ "$1" = env ] && { echo go1.26.0; exit; }
@@ -75,18 +76,18 @@ def test_a_failed_build_shows_the_compilers_words_and_leaves_nothing(
     assert all(name.endswith(".lock") for name in left)
 
 
-def test_an_interrupted_build_ends_the_compiler_and_can_be_repeated(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_build_ends_the_compiler_and_can_be_repeated(number: signal.Signals, tmp_path: Path) -> None:
     started = tmp_path / "started"
     env = {**os.environ, "STUB_WAITS": str(started)}
     with subprocess.Popen([sys.executable, "-m", "testbed", "build", "age"], env=env) as build:
         wait_until(lambda: started.exists() and started.read_text().strip(), 20, "compiler started")
         compiler = int(started.read_text())
-        build.terminate()
-        assert build.wait(20) == 130
-    wait_until(lambda: not Path(f"/proc/{compiler}").exists(), 10, "compiler gone")
-    assert binaries.path("age", lambda _: None).exists()
+        build.send_signal(number)
+        build.wait(20)
+    wait_until(lambda: not running(compiler), 15, "compiler gone")
+    made = binaries.path("age", lambda _: None)
+    assert {each.name for each in made.parent.iterdir()} == {made.name, f"{made.name}.lock"}
 
 
 def test_two_processes_do_not_build_the_same_program_twice(stub: Path) -> None:

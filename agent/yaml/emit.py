@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 from agent.yaml import styles
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence, Value
+from agent.yaml.styles import Form
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from agent.yaml.styles import Form
 
 _BREAKS = "\n\u2028\u2029"
 
@@ -166,6 +165,9 @@ class _Writer:
 
     def _key(self, entry: Entry) -> None:
         form = styles.form(entry.key)
+        if entry.key == "<<" and not _merges(entry.value):
+            # sops writes every `<<` as a merge key; above what cannot be merged, nobody can read the file.
+            form = Form("<<", '"')
         multiline = styles.analyze(form.text).multiline
         if not multiline and len(form.tag) + len(form.text.encode("utf-8", "surrogatepass")) <= 128:
             self._scalar(form, in_sequence=False, simple_key=True)
@@ -314,6 +316,11 @@ class _Writer:
             self._put(line)
             self._break()
         self._whitespace = True
+
+
+def _merges(value: Value) -> bool:
+    parts = value.values() if isinstance(value, Sequence) else [value]
+    return all(isinstance(part, Mapping) for part in parts)
 
 
 def _style(form: Form, *, simple_key: bool) -> str:

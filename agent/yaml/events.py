@@ -6,6 +6,7 @@ process on deep nesting. What libyaml says about an error may quote the input; o
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, LiteralString, NoReturn, Protocol, TypeAlias, cast
 
@@ -27,6 +28,7 @@ from agent.yaml.limits import Limits, check_size, excessive_aliasing
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _PROBLEMS: dict[str, LiteralString] = {
     "mapping values are not allowed in this context": "a `key: value` is not allowed here",
     "block sequence entries are not allowed in this context": "a list entry is not allowed here",
@@ -98,6 +100,7 @@ class Stream:
         self._depth = self._nodes = self._aliased = 0
         self._cross = anchors_cross_documents
         self._data = data
+        self._text = data.decode("utf-8-sig", "replace") if b"\\/" in data else ""
         self._last: Event | None = None
         self._log: list[Event | _Span] = []
         self._anchors: dict[str, _Span | None] = {}
@@ -139,8 +142,10 @@ class Stream:
                 if kind is DocumentStartEvent:
                     self._start_document(cast("DocumentStartEvent", event))
                 self._nest(event, event)
-            elif aliases:
+            else:
                 self._nodes += 1
+                if self._text:
+                    self._refuse_escaped_slash(cast("ScalarEvent", event))
             if aliases:
                 self._record(event)
             yield event
@@ -166,6 +171,12 @@ class Stream:
                 self.source.exceed("maps and lists are nested too deeply", place.start_mark, limit=limit)
         elif isinstance(event, CollectionEndEvent):
             self._depth -= 1
+
+    def _refuse_escaped_slash(self, event: ScalarEvent) -> None:
+        if event.style == '"':
+            written = self._text[event.start_mark.index : event.end_mark.index]
+            if "/" in _ESCAPE.findall(written):
+                self.source.fail(r"the escape `\/` is not understood; write `/`", event.start_mark)
 
     def _start_document(self, event: DocumentStartEvent) -> None:
         if event.version is not None and event.version != (1, 1):

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from agent.values.tree import Tree
 
 _SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -110,7 +109,7 @@ class _List:
 
 
 def _document(text: bytes, source: Source, limits: Limits, *, strict: bool) -> tuple[Tree, int]:
-    builder = _Builder(text, source, strict=strict)
+    builder = _Builder(source, strict=strict)
     stream = Stream(text, source, limits)
     take = builder.take
     started = False
@@ -127,12 +126,11 @@ def _document(text: bytes, source: Source, limits: Limits, *, strict: bool) -> t
 
 
 class _Builder:
-    def __init__(self, text: bytes, source: Source, *, strict: bool) -> None:
+    def __init__(self, source: Source, *, strict: bool) -> None:
         self.result: Tree = None
         self.line = source.first_line
         self._source = source
         self._strict = strict
-        self._text = text.decode("utf-8-sig", "replace") if b"\\/" in text else None
         self._stack: list[_Map | _List] = []
         self._top: _Map | _List | None = None
         self._begun = False
@@ -170,8 +168,6 @@ class _Builder:
         self._source.fail("`<<` takes a map or a list of maps", event.start_mark)
 
     def _scalar(self, event: ScalarEvent) -> None:
-        if self._text is not None and event.style == '"':
-            self._refuse_escaped_slash(event)
         top = self._top
         if isinstance(top, _Map):
             if top.key is None:
@@ -246,11 +242,6 @@ class _Builder:
                 )
             values[key] = value
         return values
-
-    def _refuse_escaped_slash(self, event: ScalarEvent) -> None:
-        source = cast("str", self._text)[event.start_mark.index : event.end_mark.index]
-        if "/" in _ESCAPE.findall(source):
-            self._source.fail(r"the escape `\/` is not understood; write `/`", event.start_mark)
 
 
 def _key_text(value: float | bool | None) -> str:

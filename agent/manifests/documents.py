@@ -34,7 +34,7 @@ _LIMITS = Limits()
 CIPHERTEXT = "ENC[AES256_GCM,"
 
 # Without such a key no value opens: what is left of a ciphertext holds its own object, not the file.
-_SOPS_KEY = re.compile(rb"""(?:^|[{,])\s*["']?sops["']?\s*:""", re.MULTILINE)
+_SOPS_KEY = re.compile(rb"""(?:^|[{,])[ \t]*["']?sops["']?[ \t]*:""", re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.:@-]{0,251}[A-Za-z0-9])?")
 _NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _KIND = re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}")

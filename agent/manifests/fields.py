@@ -243,7 +243,7 @@ def _at(value: Tree, element: str) -> tuple[str | int, Tree] | _Missing:
 def _parsed(text: str) -> Tree:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from agent.values.errors import AgentError
     from agent.values.tree import Leaf, Object, Path, Tree
 
+# Every pattern here is linear in a text of any length: a repeated class never runs over the beginning of another match.
 _STORE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _BODY = r"vault://[^\s{}#\"`<>]+#[^\s{}\"`<>]+"
 
@@ -29,17 +30,17 @@ PATTERN = re.compile(
     rf"\A{_BODY}\Z"
     rf"|\$?\$\{{{_BODY}\}}"
     r"|\A(?:vault|lease)://|\$\{(?:vault|lease)://"
-    r"|<path:(?=[^>\s#]+#[^>]+>)|\A<path:(?=[^>]+>\Z)|\A>>vault:|\Avault:(?=[^/\s#][^\s#]*#\S+\Z)"
-    r"|\$\{(?:>>)?vault:(?=[^/\s#}][^\s#}]*#)|\Aref\+(?:vault|openbao)://"
+    r"|<path:(?=[^<>\s#]+#[^<>]+>)|\A<path:(?=[^>]+>\Z)|\A>>vault:|\Avault:(?=[^/\s#][^\s#]*#\S+\Z)"
+    r"|\$\{(?:>>)?vault:(?=[^/\s#{}][^\s#{}]*#)|\Aref\+(?:vault|openbao)://"
 )
 """What may come into the clear of an opened value: a well-formed reference, or no more than the first characters of a malformed one."""
 
 _WELL_FORMED = re.compile(rf"{_BODY}|\$\{{{_BODY}\}}")
 _CLEAR = re.compile(r"\A(?:vault|lease)://.*\Z|\$?\$\{(?:vault|lease)://[^}]*\}?", re.DOTALL)
 _FOREIGN = re.compile(
-    r"(?P<avp>\A<path:[^>]+>\Z|<path:[^>\s#]+#[^>]+>)"
+    r"(?P<avp>\A<path:[^>]+>\Z|<path:[^<>\s#]+#[^<>]+>)"
     r"|\A(?P<bank>(?:>>vault:|vault:(?!//))[^\s#]+#\S+)\Z"
-    r"|\$\{(?P<bank_inline>(?:>>)?vault:(?!//)[^\s#}]+#[^\s}]+)\}"
+    r"|\$\{(?P<bank_inline>(?:>>)?vault:(?!//)[^\s#{}]+#[^\s{}]+)\}"
     r"|\A(?P<vals>ref\+(?:vault|openbao)://\S+)\Z"
 )
 _AVP_ANNOTATION = "avp.kubernetes.io/path"

@@ -39,7 +39,8 @@ def finish(tree: Object, values: Mapping[Reference, Secret]) -> Object:
             encoded = _encoded(tree, field, key, value, values)
             if encoded is not None:
                 data[key] = encoded
-    finished: Object = {key: value for key, value in tree.items() if key not in FIELDS}
+    finished = references.substitute({key: value for key, value in tree.items() if key not in FIELDS}, values)
+    assert isinstance(finished, dict)
     if any(field in tree for field in FIELDS):
         finished["data"] = data
     return finished

@@ -120,3 +120,10 @@ def test_one_file_parsed_alone_gives_what_it_gives_among_others():
 def test_hostile_bytes_end_in_an_error_or_nothing(data):
     found = documents.parse([documents.File("a.yaml", "x", data, 0)])
     assert all(d.error is not None for d in found.documents)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("part", [b"\n", b" ", b",", b"{", b"sops", b"sops:\n", b"- \n", b"---\n", b"#\n"])
+def test_large_files_of_nothing_end_in_time(part):
+    data = part * (500_000 // len(part))
+    documents.parse([documents.File("a.yaml", "x", data, 0), documents.File("a.json", "x", data, 0)])

@@ -220,6 +220,31 @@ def test_sealed_leaves_open_by_their_ids():
         references.unseal({"k": sealed}, {})
 
 
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(
+    "part",
+    [
+        "<path:a#",
+        "<path:",
+        "${vault:a",
+        "${vault:a#",
+        "${vault://",
+        "${vault://a#",
+        "$",
+        "${",
+        "vault://",
+        "<a ",
+        ">>vault:",
+        "\n",
+    ],
+)
+def test_long_texts_are_searched_in_time(part):
+    text = part * (1_000_000 // len(part))
+    for leaf in (text, f"x{text}", Secret(text, "s"), Secret(f"x{text}", "s")):
+        with contextlib.suppress(ReferenceSyntaxError):
+            references.find({"metadata": {"annotations": {"avp.kubernetes.io/path": "x"}}, "data": {"k": leaf}})
+
+
 SEGMENT = st.text(
     st.characters(categories=["L", "Nd"], include_characters="._-~:@!,;=+"), min_size=1, max_size=8
 ).filter(lambda text: text not in {".", ".."})

@@ -101,12 +101,6 @@ class Confined(git.Git):
         )
 
 
-class ConfinedRepo(git.Repo):
-    """A repository whose every git process is confined, those of its object database included."""
-
-    GitCommandWrapperType = Confined
-
-
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a command ended. `stderr` may hold anything that a server says: judge by it, never show it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from git.db import GitCmdObjectDB
 from git.exc import GitError
 from gitdb.exc import ODBError  # pyright: ignore[reportMissingTypeStubs]
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Generator
     from pathlib import Path
-
-    import git
 
     from agent.adapters.git.listing import Entry, Layer
     from agent.api.application import Source
@@ -98,10 +97,14 @@ def read(
 
 
 class _Objects:
-    """GitPython's object database of a mirror: two `git cat-file` processes, whatever the number of blobs."""
+    """GitPython's object database of a mirror: two `git cat-file` processes, whatever the number of blobs.
 
-    def __init__(self, repo: git.Repo, commit: str) -> None:
-        self._repo: Final = repo
+    Not its `Repo`, which takes folders from GIT_DIR and its like of this process's environment.
+    """
+
+    def __init__(self, confined: command.Confined, path: Path, commit: str) -> None:
+        self._git: Final = confined
+        self._database: Final = GitCmdObjectDB(str(path / "objects"), confined)
         self._commit: Final = commit
 
     def tree(self, layer: Layer) -> str:
@@ -118,7 +121,7 @@ class _Objects:
         return blob
 
     def blob(self, blob: str) -> bytes:
-        stream = cast("Any", self._repo.odb.stream(bytes.fromhex(blob)))  # pyright: ignore[reportUnknownMemberType]
+        stream = cast("Any", self._database.stream(bytes.fromhex(blob)))  # pyright: ignore[reportUnknownMemberType]
         return stream.read()
 
     def leads_to_folder(self, entry: Entry) -> bool:
@@ -131,7 +134,7 @@ class _Objects:
     def _header(self, name: str) -> tuple[str, str]:
         """Hash and type of an object; both empty where there is none. GitPython declares text and gives bytes."""
         try:
-            blob, kind, _ = cast("tuple[str | bytes, str | bytes, int]", self._repo.git.get_object_header(name))
+            blob, kind, _ = cast("tuple[str | bytes, str | bytes, int]", self._git.get_object_header(name))
         except ValueError:
             return "", ""
         return _text(blob), _text(kind)
@@ -143,11 +146,13 @@ def _text(word: str | bytes) -> str:
 
 @contextmanager
 def _objects(path: Path, commit: str) -> Generator[_Objects]:
+    confined = _confined(path)
     try:
-        with command.ConfinedRepo(path, expand_vars=False) as repo:
-            yield _Objects(repo, commit)
+        yield _Objects(confined, path, commit)
     except (GitError, ODBError, ValueError, OSError):
         raise _lost(commit) from None
+    finally:
+        confined.clear_cache()
 
 
 def _list(path: Path, tree: str, cancelled: threading.Event) -> bytes:

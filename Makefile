@@ -1,7 +1,7 @@
 # Everything happens in .venv, which uv fills from requirements.lock. uv is used where it is found and otherwise installed into
 # .uv; no interpreter is ever downloaded. The testbed's servers are built into the user's cache folder by the Go that is there.
 
-.PHONY: help demo test check bench soak build clean
+.PHONY: help demo test check lint format types contracts generated bench soak build clean
 .DELETE_ON_ERROR:
 
 PYTHON := .venv/bin/python
@@ -18,11 +18,21 @@ demo: $(ENVIRONMENT) ## the agent's whole job against real servers; KEEP=1 leave
 test: build ## every test, against real servers
 	$(PYTHON) -m pytest $(PYTEST_ARGS)
 
-check: $(ENVIRONMENT) ## lint, format, types, import contracts, generated files
+check: lint format types contracts generated ## lint, format, types, import contracts, generated files current
+
+lint: $(ENVIRONMENT)
 	.venv/bin/ruff check
+
+format: $(ENVIRONMENT)
 	.venv/bin/ruff format --check
+
+types: $(ENVIRONMENT)
 	.venv/bin/basedpyright
+
+contracts: $(ENVIRONMENT)
 	.venv/bin/lint-imports
+
+generated: $(ENVIRONMENT)
 	$(PYTHON) -m agent.api.generate --check
 
 bench: build ## the benchmark: a table and JSON

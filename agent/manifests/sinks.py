@@ -5,6 +5,7 @@ Everything else is shown to whoever may read the object, or acts on it (an image
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
@@ -18,12 +19,15 @@ if TYPE_CHECKING:
     from agent.values.ids import ObjectId
     from agent.values.tree import Leaf, Object, Path
 
+_STEP = re.compile(r'\["([^"]*)"\]|\[\*\]|[^.\[\]]+')
+
 
 @dataclass(frozen=True, slots=True)
 class AllowedSinks:
     """What the operator and the Application both allow. `custom_fields`: group, kind and path such as `spec.users[*].password`.
 
-    In a path `*` stands for one step, `**` for any number.
+    In a path `[*]` stands for any list item, `*` for any one step or part of a key, `**` for any number of steps; keys with dots are
+    quoted: `spec["tls.key"]`.
     """
 
     config_maps: bool = False
@@ -109,16 +113,18 @@ def _check_pod(object_id: ObjectId, path: Path, allowed: AllowedSinks) -> None:
 
 
 def _matches(path: Path, glob: str) -> bool:
-    steps = ["[]" if isinstance(step, int) else step for step in path]
-    return _match(steps, glob.replace("[*]", ".[]").replace("[]", ".[]").replace("..[]", ".[]").split("."))
+    return _match(path, tuple(match.group(1) or match.group() for match in _STEP.finditer(glob)))
 
 
-def _match(steps: list[str], pattern: list[str]) -> bool:
+def _match(path: Path, pattern: tuple[str, ...]) -> bool:
     if not pattern:
-        return not steps
+        return not path
     if pattern[0] == "**":
-        return any(_match(steps[at:], pattern[1:]) for at in range(len(steps) + 1))
-    if not steps:
+        return any(_match(path[at:], pattern[1:]) for at in range(len(path) + 1))
+    if not path:
         return False
-    same = pattern[0] == steps[0] if "[]" in {pattern[0], steps[0]} else fnmatchcase(steps[0], pattern[0])
-    return same and _match(steps[1:], pattern[1:])
+    step = path[0]
+    same = (
+        pattern[0] in {"*", "[*]"} if isinstance(step, int) else pattern[0] != "[*]" and fnmatchcase(step, pattern[0])
+    )
+    return same and _match(path[1:], pattern[1:])

@@ -76,3 +76,38 @@ def test_objects_without_secrets_pass():
     sinks.check(
         ObjectId("", "Pod", "a", "b"), tree("{metadata: {labels: {a: b}}, spec: {containers: [{image: x}]}}"), NONE
     )
+
+
+@pytest.mark.parametrize(
+    ("glob", "path", "matches"),
+    [
+        ("spec.a", ("spec", "a"), True),
+        ("spec.a", ("spec", "a", "b"), False),
+        ("spec.a", ("spec",), False),
+        ("spec.*", ("spec", "a"), True),
+        ("spec.*", ("spec", 0), True),
+        ("spec.pass*", ("spec", "password"), True),
+        ("spec.users[*].password", ("spec", "users", 3, "password"), True),
+        ("spec.users[*].password", ("spec", "users", "x", "password"), False),
+        ("spec.users.password", ("spec", "users", 0, "password"), False),
+        ('spec["tls.key"]', ("spec", "tls.key"), True),
+        ('data["tls.key"].x', ("data", "tls.key", "x"), True),
+        ("spec.tls.key", ("spec", "tls.key"), False),
+        ("spec.**", ("spec", "a", 0, "b"), True),
+        ("spec.**.b", ("spec", "a", 0, "b"), True),
+        ("spec.**.b", ("spec", "b"), True),
+        ("spec.**.b", ("spec", "b", "c"), False),
+    ],
+)
+def test_the_operators_paths_match_as_written(glob, path, matches):
+    given = "secret"
+    for step in reversed(path):
+        given = [None] * step + [given] if isinstance(step, int) else {step: given}
+    given = map_leaves(given, lambda _, leaf: Secret("x", "l") if leaf == "secret" else leaf)
+    allowed = AllowedSinks(custom_fields=frozenset({("example.com", "Database", glob)}))
+    object_id = ObjectId("example.com", "Database", "shop", "a")
+    if matches:
+        sinks.check(object_id, given, allowed)
+    else:
+        with pytest.raises(SinkError):
+            sinks.check(object_id, given, allowed)

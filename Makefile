@@ -30,7 +30,7 @@ types: $(ENVIRONMENT)
 	.venv/bin/basedpyright
 
 contracts: $(ENVIRONMENT)
-	.venv/bin/lint-imports
+	.venv/bin/lint-imports --no-logo
 
 generated: $(ENVIRONMENT)
 	$(PYTHON) -m agent.api.generate --check

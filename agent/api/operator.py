@@ -185,7 +185,7 @@ class Limits(Model):
     """One repository's mirror."""
     objects: Annotated[int, Field(ge=1, le=500_000)] = 50_000
     """Objects of one Application."""
-    yaml_depth: Annotated[int, Field(ge=8, le=10_000)] = 1_000
+    yaml_depth: Annotated[int, Field(ge=8, le=150)] = 150
     """Nesting of one document."""
     request_seconds: Seconds = 30
     """Total time of one request to the API server or a store, watches aside."""

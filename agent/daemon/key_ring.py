@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from agent.api.operator import OperatorSettings
     from agent.reconcile.ports import GitCredential
     from agent.sops.keys import MasterKeys, WrappedKey
+    from agent.values.ids import ApplicationId
 
 
 @dataclass(slots=True)
@@ -55,13 +56,17 @@ class KeyRing:
         self._memory = memory
         self._transit = transit
         self._rings: dict[str, _Ring] = {}
+        self._logins: dict[str, tuple[int, GitCredential]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def git(self, application: Application) -> GitCredential | None:
-        """The Secret that `spec.source.credentials` names. Raises SourceError where it is missing."""
+        """The Secret that `spec.source.credentials` names, as it was read last. Raises SourceError where it is missing."""
         reference = application.spec.source.credentials
         if reference is None:
             return None
+        known = self._logins.get(application.id.uid)
+        if known is not None and known[0] == application.generation:
+            return known[1]
         data = await self._secrets.read(application.id.namespace, reference.secret_name)
         if data is None:
             raise SourceError(
@@ -69,7 +74,13 @@ class KeyRing:
                 hint="create it, with keys username and password",
                 object=f"Secret {application.id.namespace}/{reference.secret_name}",
             )
-        return git_credential.of_secret(data)
+        login = git_credential.of_secret(data)
+        self._logins[application.id.uid] = application.generation, login
+        return login
+
+    def doubt(self, application: ApplicationId) -> None:
+        """The credential did not serve: it may have been changed."""
+        self._logins.pop(application.uid, None)
 
     async def unwrap(self, application: Application, wrapped: Sequence[WrappedKey], file: str) -> Secret:
         """The data key of a file. Raises DataKeyError with a reason per key, or what keeps a key from being asked."""
@@ -131,6 +142,12 @@ class KeyRing:
         if home.exists():
             PgpKeys(home).close()
             shutil.rmtree(home)
+
+    async def forget(self, application: ApplicationId) -> None:
+        """Drop the keys, the opened data keys and the GnuPG home of an Application."""
+        self.doubt(application)
+        if self._rings.pop(application.uid, None) is not None:
+            await asyncio.to_thread(self._drop_home, self._home(application.uid))
 
     async def close(self) -> None:
         """End every gpg-agent and remove the homes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import random
 import time
@@ -30,11 +31,12 @@ from agent.reconcile.driver.tasks import AsyncTasks
 from agent.reconcile.driver.watching import Watching
 from agent.reconcile.live import Observer
 from agent.reconcile.ports import Ports
+from agent.values.errors import AuditError
 from agent.values.fingerprint import Fingerprinter
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
     from agent.adapters.audit.anchor import Anchor
     from agent.adapters.audit.trail import AuditTrail
@@ -45,9 +47,11 @@ if TYPE_CHECKING:
     from agent.daemon.settings import Settings
     from agent.manifests.kinds import Resource
     from agent.reconcile.context import Memory
+    from agent.reconcile.ports import AuditEntry
     from agent.values.errors import AgentError
     from agent.values.ids import ObjectId
 
+LOG = logging.getLogger("signet")
 INSTALLATION_SECRET = "signet-installation"
 AUDIT_SECRET = "signet-audit-key"
 _STANDARD_OUTPUT = 1
@@ -63,6 +67,27 @@ class SystemClock:
     def monotonic(self) -> float:
         """Seconds that never go back."""
         return time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class Lenient:
+    """AuditPort for operators who would rather go on without a record than stop: what cannot be written is logged."""
+
+    trail: AuditTrail
+
+    async def write(self, entries: Sequence[AuditEntry]) -> None:
+        """Never raises AuditError."""
+        try:
+            await self.trail.write(entries)
+        except AuditError as error:
+            LOG.error("the audit trail cannot be written", extra={"cause": error.message})  # noqa: TRY400
+
+    async def checkpoint(self, run: str) -> None:
+        """Never raises AuditError."""
+        try:
+            await self.trail.checkpoint(run)
+        except AuditError as error:
+            LOG.error("the audit trail cannot be signed", extra={"cause": error.message})  # noqa: TRY400
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +159,7 @@ async def engine(
             cluster=cluster,
             live=watching,
             records=Records(session, namespace),
-            audit=trail,
+            audit=trail if operator.audit.required else Lenient(trail),
             metrics=metrics,
             clock=clock,
             tasks=AsyncTasks(),
@@ -146,6 +171,7 @@ async def engine(
                 fingerprints=fingerprints,
                 grants=lambda application: policy.grants(operator, application),
                 mine=lambda uid: is_mine(uid, settings.identity, membership.members),
+                limits=operator.limits,
                 random_bytes=os.urandom,
                 probe_interval=float(operator.probe_interval_seconds),
             ),

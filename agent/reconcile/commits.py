@@ -9,7 +9,8 @@ from agent.manifests import documents
 from agent.reconcile import desired, sealing
 from agent.reconcile.desired import DesiredState, Problem
 from agent.reconcile.ports import AuditEntry
-from agent.values.errors import AgentError
+from agent.values.errors import AgentError, LimitError, SourceError
+from agent.yaml.limits import Limits
 
 if TYPE_CHECKING:
     from agent.manifests.documents import Parsed
@@ -28,11 +29,15 @@ async def read(run: Run, memory: Memory, kinds: Kinds) -> DesiredState:
     if known is not None and not run.checks_source:
         return known
     source = run.application.spec.source
-    credential = await run.ports.credentials.git(run.application)
-    commit = await run.ports.git.head(source, credential)
-    if known is not None and known.revision.commit == commit and not known.incomplete:
-        return known
-    revision = await run.ports.git.fetch(source, credential)
+    try:
+        credential = await run.ports.credentials.git(run.application)
+        commit = await run.ports.git.head(source, credential)
+        if known is not None and known.revision.commit == commit and not known.incomplete:
+            return known
+        revision = await run.ports.git.fetch(source, credential)
+    except SourceError:
+        run.ports.credentials.doubt(run.application_id)
+        raise
     await _note_rewrite(run, memory, credential, revision)
     return await _merge(run, memory, kinds, credential, revision)
 
@@ -61,7 +66,14 @@ async def _merge(
     known = memory.desired
     if known is not None and memory.desired_for == (run.application.generation, content) and not known.incomplete:
         return known
-    parsed = _parse(memory, snapshot)
+    parsed = _parse(memory, snapshot, Limits(size=run.limits.file_bytes, depth=run.limits.yaml_depth))
+    if len(parsed.documents) > run.limits.objects:
+        raise LimitError(
+            "the commit holds more objects than the agent takes",
+            hint="split the Application, or raise limits.objects in the operator's file",
+            limit=run.limits.objects,
+            found=len(parsed.documents),
+        )
     state = desired.compute(
         revision,
         parsed,
@@ -78,11 +90,12 @@ async def _merge(
     return state
 
 
-def _parse(memory: Memory, snapshot: Snapshot) -> Parsed:
+def _parse(memory: Memory, snapshot: Snapshot, limits: Limits) -> Parsed:
     """Parse what is new; what stood at the same path with the same blob before is taken from memory."""
     known = memory.parsed
     memory.parsed = {
-        (file.path, file.blob, file.layer): known.get((file.path, file.blob, file.layer)) or documents.parse_file(file)
+        (file.path, file.blob, file.layer): known.get((file.path, file.blob, file.layer))
+        or documents.parse_file(file, limits=limits)
         for file in snapshot.files
     }
     return documents.collect((path, parsed) for (path, _, _), parsed in memory.parsed.items())

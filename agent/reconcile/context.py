@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agent.api.application import Application
+    from agent.api.operator import Limits
     from agent.manifests.documents import ParsedFile
     from agent.manifests.sinks import AllowedSinks
     from agent.reconcile.desired import DesiredState
@@ -63,6 +64,7 @@ class Run:
     observer: Observer
     fingerprints: Fingerprints
     grants: Grants
+    limits: Limits
     known_applications: Mapping[str, str]
     rotated: frozenset[ObjectId] = frozenset()
     revision: Revision | None = None
@@ -83,11 +85,12 @@ class Run:
 
 @dataclass(slots=True)
 class Memory:
-    """Between runs: the record and how it is stored, the last desired state, live facts, parsed files by (path, blob, layer)."""
+    """Between runs: the record and how it is stored, the last desired state and the one that was last applied, live facts, parsed files by (path, blob, layer)."""
 
     record: ApplicationRecord = field(default_factory=ApplicationRecord)
     stored: dict[str, str] = field(default_factory=dict[str, str])
     desired: DesiredState | None = None
+    applied: DesiredState | None = None
     desired_for: tuple[int, str] = (0, "")
     live: dict[ObjectId, LiveFact] = field(default_factory=dict["ObjectId", "LiveFact"])
     parsed: dict[tuple[str, str, int], ParsedFile] = field(default_factory=dict[tuple[str, str, int], "ParsedFile"])

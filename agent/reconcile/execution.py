@@ -54,8 +54,8 @@ class Result:
 async def apply(run: Run, plan: Plan, live: Mapping[ObjectId, LiveFact]) -> list[Result]:
     """Apply the waves of a plan. A failed step is a result; AuditError and LeaseLostError end the run."""
     results: dict[ObjectId, Result] = {}
+    kinds = await run.ports.cluster.kinds()
     for index, wave in enumerate(plan.waves):
-        kinds = await run.ports.cluster.kinds()
         existing = await _existing(run, wave, kinds)
         await run.ports.audit.write([_entry(run, step, "intent") for step in wave])
         outage = _Outage()
@@ -82,7 +82,9 @@ async def apply(run: Run, plan: Plan, live: Mapping[ObjectId, LiveFact]) -> list
             [_entry(run, step, "outcome", result) for step, result in zip(wave, done, strict=True)]
         )
         if index + 1 < len(plan.waves):
-            results.update(await _settle(run, wave, results))
+            results.update(await _settle(run, kinds, wave, results))
+        if any(step.finished.id.kind == "CustomResourceDefinition" for step in wave):
+            kinds = await run.ports.cluster.kinds(fresh=True)
     return list(results.values())
 
 
@@ -210,7 +212,9 @@ def _guarded(tree: Object, fact: LiveFact | None) -> Object:
     return {**tree, "metadata": metadata}
 
 
-async def _settle(run: Run, wave: Sequence[Step], results: Mapping[ObjectId, Result]) -> dict[ObjectId, Result]:
+async def _settle(
+    run: Run, kinds: Kinds, wave: Sequence[Step], results: Mapping[ObjectId, Result]
+) -> dict[ObjectId, Result]:
     """Wait for what the next wave needs: definitions established, namespaces active, and healthy objects where waves are explicit."""
     waiting: dict[ObjectId, float] = {}
     for step in wave:
@@ -224,7 +228,6 @@ async def _settle(run: Run, wave: Sequence[Step], results: Mapping[ObjectId, Res
     start = run.ports.clock.monotonic()
     pause = 0.1
     while waiting:
-        kinds = await run.ports.cluster.kinds()
         for key, limit in list(waiting.items()):
             resource = kinds.of(key)
             live = await run.ports.cluster.get(resource, key.namespace, key.name) if resource else None
@@ -270,6 +273,9 @@ async def _delete(run: Run, kinds: Kinds, key: ObjectId, fact: LiveFact | None) 
         raise UnknownKindError(
             "the cluster does not serve this kind now, which is not proof that the object is gone", object=key
         )
+    if fact is None:
+        found = await run.ports.cluster.get(resource, key.namespace, key.name)
+        fact = run.observer.observe(found) if found is not None else None
     for _ in range(_ATTEMPTS):
         if fact is None or fact.owner != run.application_id.uid:
             return
@@ -301,7 +307,7 @@ def _entry(run: Run, step: Step, phase: Literal["intent", "outcome"], result: Re
         revision=run.revision,
         action=step.action,
         object=finished.id,
-        fields=result.fields if result else (),
+        fields=(result.fields if result else ()) or step.fields,
         fingerprints={
             format_path(path): shown(run.fingerprints.leaves.leaf(uid, finished.id.key, path, secret))
             for path, secret in secrets(finished.tree)

@@ -42,8 +42,12 @@ def stale(
     live: Mapping[ObjectId, LiveFact],
     recipe_of: Mapping[ObjectId, str],
     rotated: Collection[ObjectId],
+    observed: Collection[tuple[str, str]],
 ) -> dict[ObjectId, Cause]:
-    """The objects that an apply may be needed for, with the first reason that holds."""
+    """The objects that an apply may be needed for, with the first reason that holds.
+
+    `observed` are the groups and kinds that are watched: of others, nothing live is known.
+    """
     result: dict[ObjectId, Cause] = {}
     for key, desired in objects.items():
         known = record.objects.get(key)
@@ -57,6 +61,6 @@ def stale(
             result[key] = "git"
         elif key in rotated:
             result[key] = "secret"
-        elif drifted(known, live.get(key)):
+        elif (key.group, key.kind) in observed and drifted(known, live.get(key)):
             result[key] = "live"
     return result

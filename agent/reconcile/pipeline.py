@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from agent.api import names
 from agent.reconcile import commits, execution, judge, plan, prune, sealing
 from agent.reconcile.desired import Problem, UnknownChangeError
+from agent.reconcile.live import is_newer
 from agent.reconcile.record import ObjectRecord
 from agent.values.errors import AgentError, SourceError
 
@@ -43,16 +45,22 @@ class Outcome:
 
 async def reconcile(run: Run, memory: Memory) -> Outcome:
     """One run. Raises what stops a whole run: the cluster away, the audit trail not writable, the lease lost."""
-    kinds = await run.ports.cluster.kinds()
+    kinds = await run.ports.cluster.kinds(fresh=not run.causes <= {"live", "secret", "interval"})
     desired, current = await _desired_state(run, memory, kinds)
     if desired is None:
         return Outcome(None, current)
     run = replace(run, revision=desired.revision)
-    await run.ports.live.follow(_resources(kinds, desired, memory))
+    followed = await run.ports.live.follow(_resources(kinds, desired, memory))
+    observed = {(resource.group, resource.kind) for resource in followed}
 
     recipe_of = judge.recipes(run.fingerprints.recipes, run.application_id.uid, desired.objects)
     stale = judge.stale(
-        desired.objects, record=memory.record, live=memory.live, recipe_of=recipe_of, rotated=run.rotated
+        desired.objects,
+        record=memory.record,
+        live=memory.live,
+        recipe_of=recipe_of,
+        rotated=run.rotated,
+        observed=observed,
     )
     desired, finished, causes = await sealing.finish(run, memory, desired, stale, recipe_of)
     steps = plan.compute(
@@ -62,7 +70,10 @@ async def reconcile(run: Run, memory: Memory) -> Outcome:
         record=memory.record,
         live=memory.live,
         application=run.application_id.uid,
-        policy=prune.Policy(run.application.spec.prune, run.application.annotations.get(prune.CONFIRM, "")),
+        policy=prune.Policy(
+            run.application.spec.prune, run.application.annotations.get(names.ANNOTATION_CONFIRM_PRUNE, "")
+        ),
+        before=memory.applied,
     )
     if run.application.spec.sync.mode == "detect":
         pending = frozenset(step.finished.id for step in steps.steps) | frozenset(steps.pruned)
@@ -71,6 +82,7 @@ async def reconcile(run: Run, memory: Memory) -> Outcome:
     await _announce(run, memory, steps)
     applied = await execution.apply(run, steps, memory.live)
     pruned = await execution.prune(run, steps, memory.live)
+    await run.ports.live.follow(_resources(await run.ports.cluster.kinds(), desired, memory))
     await _remember(run, memory, desired, steps, [*applied, *pruned])
     if not steps.empty:
         await run.ports.audit.checkpoint(run.id)
@@ -113,10 +125,14 @@ async def _remember(run: Run, memory: Memory, desired: DesiredState, steps: Plan
     recorded.update({key: result.record for key, result in done.items() if result.record is not None})
     gone = frozenset(key for key, result in done.items() if result.action == "prune")
     for key, result in done.items():
-        if result.fact is not None:
+        known = memory.live.get(key)
+        if result.fact is not None and (
+            known is None or is_newer(result.fact.resource_version, known.resource_version)
+        ):
             memory.live[key] = replace(result.fact, object=None)
     for key in gone:
         memory.live.pop(key, None)
+    memory.applied = desired
     record = replace(
         memory.record.with_objects(recorded, gone),
         revision=desired.revision,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from agent.manifests import order
+from agent.manifests import diff, order
 from agent.reconcile import prune
+from agent.values.tree import format_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One apply, and why."""
+    """One apply, and why. `fields` are the paths that a commit changed, where the one before is known."""
 
     finished: Finished
     cause: Cause
+    fields: tuple[str, ...] = ()
 
     @property
     def action(self) -> str:
@@ -60,8 +62,12 @@ def compute(
     live: Mapping[ObjectId, LiveFact],
     application: str,
     policy: prune.Policy,
+    before: DesiredState | None,
 ) -> Plan:
-    """The plan for finished objects. An object that finished to what was applied, and still stands so, needs no request."""
+    """The plan for finished objects. `before` is the state that was applied last.
+
+    An object that finished to what was applied, and still stands so, needs no request.
+    """
     confirmed: dict[ObjectId, ObjectRecord] = {}
     steps: dict[ObjectId, Step] = {}
     for key, item in finished.items():
@@ -74,9 +80,17 @@ def compute(
                 if known and fact and known.recipe == item.record.recipe and causes[key] == "git"
                 else causes[key]
             )
-            steps[key] = Step(item, cause)
+            steps[key] = Step(item, cause, _changed(key, desired, before) if cause == "git" else ())
     waves = order.waves({key: step.finished.tree for key, step in steps.items()})
     decision = prune.decide(desired, record=record, live=live, application=application, policy=policy)
     return Plan(
         tuple(tuple(steps[key] for key in wave) for wave in waves), confirmed, decision.allowed, decision.refused
     )
+
+
+def _changed(key: ObjectId, desired: DesiredState, before: DesiredState | None) -> tuple[str, ...]:
+    """Where the sealed merge of two commits differs for one object."""
+    if before is None or key not in before.objects:
+        return ()
+    changes = diff.compare(before.objects[key].tree, desired.objects[key].tree)
+    return tuple(format_path(change.path) for change in changes)

@@ -92,12 +92,20 @@ class DataKeyPort(Protocol):
         """The 32-byte data key, by the first of `wrapped` that opens. Raises DataKeyError, with a reason per key."""
         ...
 
+    async def forget(self, application: ApplicationId) -> None:
+        """Drop every key of an Application that is gone or runs elsewhere."""
+        ...
+
 
 class CredentialPort(Protocol):
     """What the Application's own namespace holds for it."""
 
     async def git(self, application: Application) -> GitCredential | None:
-        """The Secret that `spec.source.credentials` names; None where it names none. Raises SourceError."""
+        """The Secret that `spec.source.credentials` names, as it was read last; None where it names none. Raises SourceError."""
+        ...
+
+    def doubt(self, application: ApplicationId) -> None:
+        """The credential did not serve: read it again the next time."""
         ...
 
 
@@ -121,8 +129,8 @@ class WatchEvent:
 class ClusterPort(Protocol):
     """A Kubernetes apiserver. `identity` None is the agent's own."""
 
-    async def kinds(self) -> Kinds:
-        """Discovery, cached by ETag."""
+    async def kinds(self, *, fresh: bool = False) -> Kinds:
+        """Discovery as it was asked for last; `fresh` asks again."""
         ...
 
     async def get(
@@ -245,6 +253,8 @@ class MetricsPort(Protocol):
     def drifted(self, cause: str) -> None: ...
     def healed(self, seconds: float) -> None: ...
     def objects(self, application: ApplicationId, states: Mapping[str, int]) -> None: ...
+    def synced(self, application: ApplicationId, unix_seconds: float) -> None: ...
+    def forget(self, application: ApplicationId) -> None: ...
 
 
 class ClockPort(Protocol):

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from agent.reconcile.record import ApplicationRecord
     from agent.values.ids import ObjectId
 
-CONFIRM: Final = "signet-gitops.dev/confirm-prune"
-"""Annotation of an Application: the commit (7 characters or more) whose deletions a person confirms."""
-
 _CONFIRMED_ONLY: Final = frozenset(
     {
         ("apiextensions.k8s.io", "CustomResourceDefinition"),
@@ -30,7 +27,10 @@ _CONFIRMED_ONLY: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """`confirmed` is the text of the CONFIRM annotation."""
+    """`confirmed` is the text of the confirm-prune annotation.
+
+    It names the commit, by 7 characters or more, whose deletions a person confirms.
+    """
 
     enabled: bool = True
     confirmed: str = ""

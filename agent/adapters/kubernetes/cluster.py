@@ -44,8 +44,8 @@ class Cluster(Objects):
         self._pace: Pace = pace
         self._report: Callable[[Resource, AgentError], None] | None = report
 
-    async def kinds(self) -> Kinds:
-        return await self._discovery.kinds()
+    async def kinds(self, *, fresh: bool = False) -> Kinds:
+        return await self._discovery.kinds(fresh=fresh)
 
     def watch(self, resource: Resource, *, namespace: str = "", selector: str = "") -> AsyncGenerator[WatchEvent]:
         """Close the generator (`contextlib.aclosing`) to end the watch at once."""

@@ -34,7 +34,7 @@ class _Part:
 
 
 class Discovery:
-    """A snapshot that is asked for anew at each call and rebuilt only when the server says that it changed."""
+    """A snapshot that is rebuilt only when the server says that it changed."""
 
     def __init__(self, session: Session) -> None:
         self._session: Session = session
@@ -42,9 +42,14 @@ class Discovery:
         self._kinds: Kinds | None = None
         self._lock: asyncio.Lock = asyncio.Lock()
 
-    async def kinds(self) -> Kinds:
-        """Raises ClusterError where the server has no aggregated discovery, ClusterUnavailableError where it does not answer."""
+    async def kinds(self, *, fresh: bool = False) -> Kinds:
+        """The last snapshot; `fresh` asks the server whether it still holds.
+
+        Raises ClusterError where the server has no aggregated discovery, ClusterUnavailableError where it does not answer.
+        """
         async with self._lock:
+            if self._kinds is not None and not fresh:
+                return self._kinds
             changed = [await self._refresh(path) for path in ("/api", "/apis")]
             if self._kinds is None or any(changed):
                 parts = self._parts.values()

@@ -51,6 +51,7 @@ class Metrics:
         self._api: Counter = self._counter("api_requests", "Requests to the API server", "verb", "code")
         self._store: Counter = self._counter("store_requests", "Requests to stores", "store", "result")
         self._states: dict[tuple[str, str], frozenset[str]] = {}
+        self._synced: set[tuple[str, str]] = set()
 
     def reconciled(self, cause: str, result: str, seconds: float) -> None:
         """One reconciliation ended."""
@@ -77,13 +78,16 @@ class Metrics:
     def synced(self, application: ApplicationId, unix_seconds: float) -> None:
         """An Application is applied in full."""
         self._last_sync.labels(application.namespace, application.name).set(unix_seconds)
+        self._synced.add((application.namespace, application.name))
 
     def forget(self, application: ApplicationId) -> None:
         """An Application is gone."""
         self.objects(application, {})
         key = (application.namespace, application.name)
         self._states.pop(key, None)
-        self._last_sync.remove(*key)
+        if key in self._synced:
+            self._synced.discard(key)
+            self._last_sync.remove(*key)
 
     def api_request(self, verb: str, code: int) -> None:
         """One answer of the API server; code 0 is none."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from agent.api.application import Application
+    from agent.api.operator import Limits
     from agent.reconcile.context import Fingerprints, Grants
     from agent.reconcile.driver.watching import Watching
     from agent.reconcile.live import Observer
@@ -43,6 +44,7 @@ class Settings:
     fingerprints: Fingerprints
     grants: Callable[[Application], Grants]
     mine: Callable[[str], bool]
+    limits: Limits
     random_bytes: Callable[[int], bytes]
     probe_interval: float = 30.0
     parallel_runs: int = 8
@@ -101,15 +103,16 @@ class Driver:
             if mine and uid not in self._state and managed.application is not None:
                 self._seen(uid, managed.application, frozenset({"start"}))
             elif not mine and uid in self._state:
-                self._leave(uid)
+                self._leave(uid, managed)
 
-    def _leave(self, uid: str) -> None:
+    def _leave(self, uid: str, managed: Managed) -> None:
         self._event(schedule.Gone(uid))
         self._watching.release(uid)
-        managed = self._managed.get(uid)
-        if managed is not None:
-            managed.loaded = False
-            managed.memory = Memory()
+        managed.loaded = False
+        managed.memory = Memory()
+        if managed.application is not None:
+            self._ports.metrics.forget(managed.application.id)
+            self._spawn(self._ports.data_keys.forget(managed.application.id), f"forget {uid}")
 
     # what happens
 
@@ -188,9 +191,10 @@ class Driver:
 
     async def _forget(self, uid: str) -> None:
         managed = self._managed.pop(uid, None)
-        self._event(schedule.Gone(uid))
-        self._watching.release(uid)
-        if managed is not None and managed.application is not None and self._settings.mine(uid):
+        if managed is None:
+            return
+        self._leave(uid, managed)
+        if managed.application is not None and self._settings.mine(uid):
             try:
                 await self._ports.records.forget(managed.application.id)
             except AgentError as error:
@@ -253,6 +257,7 @@ class Driver:
             settings.observer,
             settings.fingerprints,
             settings.grants(application),
+            settings.limits,
             {uid: str(item.application.id) for uid, item in self._managed.items() if item.application},
             rotated,
         )

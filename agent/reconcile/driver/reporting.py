@@ -96,6 +96,8 @@ class Reporter:
             application.id,
             {"total": counts.total, "held": counts.held, "failed": counts.failed, "drifted": counts.drifted},
         )
+        if not outcome.problems:
+            metrics.synced(application.id, self._ports.clock.now())
         now = self._ports.clock.monotonic()
         for done in outcome.results:
             if done.error is not None:

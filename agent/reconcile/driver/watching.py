@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from agent.reconcile.ports import ClusterPort, WatchEvent
     from agent.values.ids import ObjectId
 
-_FIRST_LIST_SECONDS = 30.0
+_FIRST_LIST_SECONDS = 15.0
 
 
 class Watching:
@@ -38,21 +38,24 @@ class Watching:
         self._memories = memories
         self._tasks: dict[Resource, asyncio.Task[None]] = {}
         self._synced: dict[Resource, asyncio.Event] = {}
+        self._awaited: set[Resource] = set()
         self._unclaimed: dict[ObjectId, LiveFact] = {}
         self._running: set[str] = set()
         self._touched: dict[str, set[ObjectId]] = {}
 
     async def follow(self, resources: Collection[Resource]) -> frozenset[Resource]:
-        """Watch these kinds too, and wait until the first list of each is observed, or half a minute."""
+        """Watch these kinds too, and wait until the first list of each is observed; once, and not for long, where one is refused."""
         for resource in resources:
             if resource not in self._tasks:
                 self._synced[resource] = asyncio.Event()
                 self._tasks[resource] = asyncio.create_task(self._watch(resource), name=f"watch {resource.plural}")
-        waiting = [asyncio.create_task(self._synced[resource].wait()) for resource in resources]
+        waiting = [resource for resource in resources if resource not in self._awaited]
         if waiting:
-            _, late = await asyncio.wait(waiting, timeout=_FIRST_LIST_SECONDS)
+            tasks = [asyncio.create_task(self._synced[resource].wait()) for resource in waiting]
+            _, late = await asyncio.wait(tasks, timeout=_FIRST_LIST_SECONDS)
             for task in late:
                 task.cancel()
+            self._awaited.update(waiting)
         return frozenset(resource for resource in resources if self._synced[resource].is_set())
 
     def adopt(self, uid: str, memory: Memory) -> None:

@@ -7,43 +7,76 @@ import os
 import sys
 import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from testbed.processes import free_port, wait_until
+from testbed.requests import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from testbed.controlplane import ControlPlane
+    from testbed.cluster import Cluster
     from testbed.processes import Process, Supervisor
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMESPACE = "signet-system"
 SERVICE_ACCOUNT = "signet-agent"
+ROLES = "signet"
+API = "/apis/signet-gitops.dev/v1alpha1"
 
 
-def install(controlplane: ControlPlane) -> None:
-    """Apply deploy/: the CRDs, the agent's namespace and its RBAC."""
+def install(cluster: Cluster, *, namespace: str = NAMESPACE, roles: str = ROLES) -> None:
+    """Apply deploy/: the CRDs, the agent's namespace and its RBAC. ClusterRoles are called `<roles>-agent` and `<roles>-applier`."""
     for name in ("namespace.yaml", "rbac.yaml", "crds/applications.yaml"):
-        _ = controlplane.kubectl("apply", "--server-side", "-f", str(ROOT / "deploy" / name))
-    _ = controlplane.kubectl(
-        "wait", "--for=condition=Established", "crd/applications.signet-gitops.dev", "--timeout=30s"
-    )
+        for document in _documents(name, {NAMESPACE: namespace}, roles):
+            _ = cluster.apply(document)
+    _ = wait_until(lambda: cluster.request("GET", f"{API}/applications")[0] == 200, 30, "Application is served")
 
 
-def tenant(controlplane: ControlPlane, namespace: str) -> None:
+def tenant(cluster: Cluster, namespace: str, *, roles: str = ROLES) -> None:
     """What deploy/tenant.yaml gives a namespace that may hold Applications; the namespace is made where it is missing."""
-    documents = (ROOT / "deploy" / "tenant.yaml").read_text("utf-8").replace("shop", namespace)
-    _ = controlplane.kubectl("apply", "--server-side", "-f", "-", input=documents)
+    for document in _documents("tenant.yaml", {"shop": namespace}, roles):
+        _ = cluster.apply(document)
+
+
+def uninstall(cluster: Cluster, *, namespace: str = NAMESPACE, roles: str = ROLES) -> None:
+    """Delete what `install` made, the CRD and with it every Application included. Objects that are gone already are fine."""
+    for name in ("crds/applications.yaml", "rbac.yaml", "namespace.yaml"):
+        for document in _documents(name, {NAMESPACE: namespace}, roles):
+            status, answer = cluster.request("DELETE", cluster.path(document))
+            if status >= 400 and status != 404:
+                raise RequestError("DELETE", cluster.path(document), status, answer)
+
+
+def _documents(name: str, namespaces: Mapping[str, str], roles: str) -> list[dict[str, Any]]:
+    """A file of deploy/ with its namespaces and ClusterRoles renamed."""
+
+    def renamed(place: dict[str, Any], key: str) -> None:
+        if place.get(key) in namespaces:
+            place[key] = namespaces[place[key]]
+
+    documents: list[dict[str, Any]] = list(yaml.safe_load_all((ROOT / "deploy" / name).read_text("utf-8")))
+    for document in documents:
+        metadata, role = document["metadata"], document.get("roleRef", {})
+        renamed(metadata, "namespace")
+        for subject in document.get("subjects", []):
+            renamed(subject, "namespace")
+        if document["kind"] == "Namespace":
+            renamed(metadata, "name")
+        if document["kind"] in ("ClusterRole", "ClusterRoleBinding"):
+            metadata["name"] = metadata["name"].replace(ROLES, roles, 1)
+        if role.get("kind") == "ClusterRole":
+            role["name"] = role["name"].replace(ROLES, roles, 1)
+    return documents
 
 
 class Agent:
     """One agent. `folder` holds its operator file, token, state, audit trail and logs."""
 
     def __init__(
-        self, controlplane: ControlPlane, supervisor: Supervisor, *, name: str = "agent-0", namespace: str = NAMESPACE
+        self, controlplane: Cluster, supervisor: Supervisor, *, name: str = "agent-0", namespace: str = NAMESPACE
     ) -> None:
         self.controlplane = controlplane
         self.supervisor = supervisor
@@ -51,9 +84,9 @@ class Agent:
         self.namespace = namespace
         self.folder = supervisor.folder / name
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.memory = (
-            Path("/dev/shm" if os.access("/dev/shm", os.W_OK) else self.folder) / f"{supervisor.folder.name}-{name}"
-        )  # noqa: S108
+        in_memory = Path("/dev/shm")  # noqa: S108  # a folder of our own in it
+        base = in_memory if os.access(in_memory, os.W_OK) else self.folder
+        self.memory = base / f"{supervisor.folder.name}-{name}"
         self.operator_file = self.folder / "operator" / "operator.yaml"
         self.operator_file.parent.mkdir(exist_ok=True)
         self.audit_file = self.folder / "audit.jsonl"
@@ -90,14 +123,14 @@ class Agent:
     def is_ready(self) -> bool:
         """Whether /readyz says so."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=2) as answer:  # noqa: S310
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=2) as answer:
                 return answer.status == 200
         except OSError:
             return False
 
     def metrics(self) -> str:
         """The text of /metrics."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
             return answer.read().decode()
 
     def stop(self) -> None:
@@ -122,11 +155,11 @@ class Agent:
 class Deployed:
     """An Application object in the cluster, and what its status says."""
 
-    def __init__(self, controlplane: ControlPlane, namespace: str, name: str) -> None:
+    def __init__(self, controlplane: Cluster, namespace: str, name: str) -> None:
         self.controlplane = controlplane
         self.namespace = namespace
         self.name = name
-        self.path = f"/apis/signet-gitops.dev/v1alpha1/namespaces/{namespace}/applications/{name}"
+        self.path = f"{API}/namespaces/{namespace}/applications/{name}"
 
     def apply(self, spec: Mapping[str, object], annotations: Mapping[str, str] | None = None) -> None:
         """Create or change it."""

@@ -36,7 +36,7 @@ class Cluster:
         self.admin_token: str = admin_token
         self.folder: Path = folder
         self.ca_file: Path = folder / "ca.crt"
-        self._tls: ssl.SSLContext = ssl.create_default_context(cadata=ca_pem)
+        self._tls: ssl.SSLContext = ssl.create_default_context(cadata=ca_pem or None)
         self._resources: dict[tuple[str, str], tuple[str, bool]] = {}
         _ = self.ca_file.write_text(ca_pem)
 

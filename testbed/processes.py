@@ -72,7 +72,7 @@ def free_port() -> int:
     raise NotReadyError("no free port between 20000 and 32000")
 
 
-def wait_until(check: Callable[[], T], seconds: float, what: str, interval: float = 0.05) -> T:
+def wait_until(check: Callable[[], T | None], seconds: float, what: str, interval: float = 0.05) -> T:
     """The first truthy result of `check`. Raises NotReadyError after `seconds`."""
     end = time.monotonic() + seconds
     while True:

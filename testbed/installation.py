@@ -1,0 +1,267 @@
+"""One agent over real servers, with as many tenants as a test or the soak wants: each a namespace, a repository and a key of its own."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import secrets
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
+
+from testbed import agent as agents
+from testbed import binaries
+from testbed.agent import Agent, Deployed
+from testbed.processes import Supervisor, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from testbed.controlplane import ControlPlane
+    from testbed.gitserver import GitServer
+    from testbed.openbao import OpenBao
+    from testbed.repository import Content
+
+STORE = "main"
+"""Name of the one store in the operator's file."""
+
+_POLICY = 'path "{mount}/*" {{ capabilities = ["read", "list"] }}\npath "sys/internal/ui/mounts/*" {{ capabilities = ["read"] }}\n'
+_LABEL = "signet-gitops.dev/application"
+
+
+class Installation:
+    """A context manager. The servers are the caller's; the agent is started by `start`.
+
+    `mount` is a KV mount of its own; references may read `<mount>/apps/**`, and Vault itself refuses `<mount>/apps/forbidden`.
+    """
+
+    def __init__(self, controlplane: ControlPlane, gitserver: GitServer, openbao: OpenBao) -> None:
+        self.controlplane: ControlPlane = controlplane
+        self.gitserver: GitServer = gitserver
+        self.openbao: OpenBao = openbao
+        self.supervisor: Supervisor = Supervisor()
+        self.mount: str = f"kv-{secrets.token_hex(3)}"
+        self.canaries: dict[str, str] = {}
+        self.tenants: list[Tenant] = []
+        self.agent: Agent = Agent(controlplane, self.supervisor)
+        self._numbers = itertools.count(1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Install deploy/, configure the store and start the agent."""
+        agents.install(self.controlplane)
+        self.openbao.enable_kv(self.mount)
+        denied = f'path "{self.mount}/data/apps/forbidden" {{ capabilities = ["deny"] }}\n'
+        self.openbao.put_policy(self.mount, _POLICY.format(mount=self.mount) + denied)
+        token = self.agent.folder / "vault-token"
+        token.touch(mode=0o600)
+        _ = token.write_text(self.openbao.token(self.mount))
+        self.configure()
+        _ = self.agent.start()
+
+    def configure(self, **more: object) -> None:
+        """Write the operator's file, with further settings of it in `more`."""
+        store = {
+            "address": self.openbao.url,
+            "auth": {"tokenFile": str(self.agent.folder / "vault-token")},
+            "allowedPaths": [f"{self.mount}/apps/**"],
+            "allowedNamespaces": ["*"],
+        }
+        git = {"allowedHosts": [urlsplit(self.gitserver.url).netloc]}
+        self.agent.configure({"git": git, "probeIntervalSeconds": 5, "stores": {STORE: store}, **more})
+
+    def canary(self, name: str) -> str:
+        """A new secret value that stands nowhere else."""
+        value = f'canary/{name}+"{secrets.token_hex(12)}"'
+        self.canaries[f"{name}-{len(self.canaries)}"] = value
+        return value
+
+    def tenant(self, name: str = "team") -> Tenant:
+        """A namespace that may hold Applications, with a repository, an age key and the credentials for Git."""
+        made = Tenant(self, f"{name}-{next(self._numbers)}")
+        self.tenants.append(made)
+        return made
+
+    def close(self) -> None:
+        """End the agent. Harmless twice."""
+        self.agent.stop()
+        self.supervisor.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A status, as a test asks it."""
+
+    status: Mapping[str, Any]
+
+    @property
+    def failures(self) -> list[dict[str, str]]:
+        return list(self.status.get("failures", []))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return dict(self.status.get("counts", {}))
+
+    @property
+    def ready(self) -> bool:
+        return self.condition("Ready").get("status") == "True"
+
+    def condition(self, kind: str) -> dict[str, str]:
+        """One condition; empty where there is none."""
+        return next((each for each in self.status.get("conditions", []) if each["type"] == kind), {})
+
+    def failure(self, **wanted: str) -> dict[str, str]:
+        """The first failure whose fields are (object, file: begin with) these. Raises AssertionError, with the status."""
+        for each in self.failures:
+            if all(each.get(name, "").startswith(text) for name, text in wanted.items()):
+                return each
+        raise AssertionError(f"no failure like {wanted} in {self.failures}")
+
+
+class Tenant:
+    """A namespace of its own, and one Application in it."""
+
+    def __init__(self, installation: Installation, namespace: str) -> None:
+        self.installation: Installation = installation
+        self.controlplane: ControlPlane = installation.controlplane
+        self.namespace: str = namespace
+        self.application: Deployed = Deployed(self.controlplane, namespace, "app")
+        self.repository = installation.gitserver.create(f"{namespace}-{secrets.token_hex(3)}")
+        self.recipient: str = ""
+        self._requests = itertools.count(1)
+        agents.tenant(self.controlplane, namespace)
+        self.create_key()
+        git = installation.gitserver
+        self.put_secret("git", {"username": git.username, "password": git.password, "ca.crt": git.ca_pem})
+
+    def put_secret(self, name: str, data: Mapping[str, str]) -> None:
+        """A Secret of the tenant's, made by hand."""
+        metadata = {"name": name, "namespace": self.namespace}
+        _ = self.controlplane.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data})
+
+    def create_key(self) -> str:
+        """Make a new age key in the Secret `sops-age`; the identity."""
+        program = str(binaries.path("age-keygen"))
+        text = subprocess.run([program], capture_output=True, text=True, check=True).stdout
+        self.recipient = next(line.split(": ")[1] for line in text.splitlines() if "public key" in line)
+        identity = next(line for line in text.splitlines() if not line.startswith("#"))
+        self.installation.canaries[f"age-{self.namespace}-{self.recipient[-6:]}"] = identity
+        self.put_secret("sops-age", {"keys.txt": identity})
+        return identity
+
+    def seal(self, manifest: str, *arguments: str) -> str:
+        """A YAML manifest, encrypted by the real sops for this tenant's key."""
+        which = arguments or ("--encrypted-regex", "^(data|stringData)$")
+        program = str(binaries.path("sops"))
+        command = [program, "encrypt", "--age", self.recipient, *which, "--input-type", "yaml", "--output-type", "yaml"]
+        path = self.installation.supervisor.folder / f"{secrets.token_hex(4)}.plain.yaml"
+        _ = path.write_text(manifest)
+        try:
+            return subprocess.run([*command, str(path)], capture_output=True, text=True, check=True).stdout
+        finally:
+            path.unlink()
+
+    def spec(self, **more: object) -> dict[str, object]:
+        """The Application's spec; `more` replaces fields of it."""
+        return {
+            "source": self.source(),
+            "decryption": {"keys": [{"secretName": "sops-age"}]},
+            "interval": "1h",
+            **more,
+        }
+
+    def source(self, *layers: str) -> dict[str, object]:
+        """`spec.source` for the branch main of the tenant's repository."""
+        where: dict[str, object] = {
+            "url": self.repository.url,
+            "revision": {"branch": "main"},
+            "credentials": {"secretName": "git"},
+        }
+        return {**where, **({"layers": list(layers)} if layers else {})}
+
+    def commit(self, files: Mapping[str, Content], **more: Any) -> str:
+        """Commit without telling the agent; the hash."""
+        return self.repository.commit(files, **more)
+
+    def deploy(self, files: Mapping[str, Content], **spec: object) -> Report:
+        """Commit, create the Application, and wait until it is applied."""
+        sha = self.commit(files)
+        self.application.apply(self.spec(**spec))
+        return Report(self.application.wait("Ready", "True", revision=sha, seconds=60))
+
+    def configure(self, *, annotations: Mapping[str, str] | None = None, **spec: object) -> None:
+        """Write the Application's spec anew."""
+        self.application.apply(self.spec(**spec), annotations)
+
+    def request(self) -> str:
+        """Ask for a run by annotation; its value."""
+        value = f"{next(self._requests)}"
+        annotations = {"signet-gitops.dev/requested-at": value}
+        _ = self.controlplane.merge(self.application.path, {"metadata": {"annotations": annotations}})
+        return value
+
+    def sync(self, files: Mapping[str, Content] | None = None, *, seconds: float = 60.0) -> Report:
+        """Commit, ask for a run, and give what the status says after it."""
+        if files is not None:
+            _ = self.commit(files)
+        value = self.request()
+        return self.until(lambda report: report.status.get("lastHandledRequestedAt") == value, "run", seconds=seconds)
+
+    def until(self, check: Callable[[Report], bool], what: str, *, seconds: float = 60.0) -> Report:
+        """Wait for a status. Raises NotReadyError that tells the last one."""
+        last: list[Report] = []
+
+        def found() -> Report | None:
+            report = Report(self.application.status())
+            last[:] = [report]
+            return report if check(report) else None
+
+        try:
+            return wait_until(found, seconds, f"{self.namespace}: {what}")
+        except Exception as error:
+            error.add_note(f"last status: {dict(last[0].status) if last else None}")
+            raise
+
+    def until_ready(self, *, seconds: float = 60.0) -> Report:
+        """Wait until the newest commit is applied in full, without asking for a run."""
+        head = self.repository.head()[:12]
+        return self.until(
+            lambda report: report.ready and f"@{head}" in str(report.status.get("revision")),
+            f"ready at {head}",
+            seconds=seconds,
+        )
+
+    def get(self, resource: str, name: str) -> dict[str, Any] | None:
+        """A live object by plural (`configmaps`, `apps/deployments`); None where there is none."""
+        status, answer = self.controlplane.request("GET", self.path(resource, name))
+        return answer if status == 200 else None
+
+    def path(self, resource: str, name: str = "") -> str:
+        """The API path of an object or, without a name, of the collection."""
+        group, _, plural = resource.rpartition("/")
+        root = f"/apis/{group}/v1" if group else "/api/v1"
+        return f"{root}/namespaces/{self.namespace}/{plural}" + (f"/{name}" if name else "")
+
+    def data(self, name: str) -> dict[str, str]:
+        """The data of a live ConfigMap; empty where there is none."""
+        return (self.get("configmaps", name) or {}).get("data", {})
+
+    def secret(self, name: str) -> dict[str, str]:
+        """The decoded data of a live Secret; empty where there is none."""
+        found = (self.get("secrets", name) or {}).get("data", {})
+        return {key: base64.b64decode(value).decode() for key, value in found.items()}
+
+    def managed(self, *resources: str) -> set[str]:
+        """`<resource>/<name>` of live objects that carry this Application's label."""
+        uid = self.controlplane.get(self.application.path)["metadata"]["uid"]
+        found: set[str] = set()
+        for resource in resources:
+            items = self.controlplane.get(f"{self.path(resource)}?labelSelector={_LABEL}%3Dapp-{uid}")["items"]
+            found |= {f"{resource}/{item['metadata']['name']}" for item in items}
+        return found

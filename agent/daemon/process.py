@@ -9,6 +9,7 @@ import os
 import resource as limits
 import shutil
 import signal
+import sys
 import time
 from importlib import metadata
 from typing import TYPE_CHECKING
@@ -188,7 +189,8 @@ def _on_loop_error(_: asyncio.AbstractEventLoop, context: dict[str, object]) -> 
 
 
 def _harden() -> None:
-    """No core dumps, and no file that others may read."""
+    """No core dumps, no file that others may read, and live objects of any depth that the apiserver takes."""
+    sys.setrecursionlimit(10_000)
     limits.setrlimit(limits.RLIMIT_CORE, (0, 0))
     os.umask(0o077)
 

@@ -193,15 +193,29 @@ async def _adopt(run: Run, resource: Resource, key: ObjectId, existing: Object) 
     """Take over the fields of known tools, so that a field deleted in Git is deleted in the cluster."""
     owner = ownership.prove(existing, key, run.observer.installation, run.observer.owners)
     if owner in {None, run.application_id.uid}:
-        patch = fields.adoption(existing, ownership.FIELD_MANAGER)
-        if patch:
-            existing = await run.ports.cluster.json_patch(
-                resource, key.namespace, key.name, patch, identity=run.grants.identity
-            )
+        existing = await _take_fields(run, resource, key, existing)
     elif ownership.new_owner(existing) == (run.application_id.namespace, run.application_id.name):
         owner = None
     fact = run.observer.observe(existing)
     return LiveFact(fact.uid, fact.resource_version, owner, "", fact.health)
+
+
+async def _take_fields(run: Run, resource: Resource, key: ObjectId, existing: Object) -> Object:
+    """Controllers write status at any moment, so a patch that lost the race is made again from what stands there now."""
+    for _ in range(_ATTEMPTS):
+        patch = fields.adoption(existing, ownership.FIELD_MANAGER)
+        if not patch:
+            return existing
+        try:
+            return await run.ports.cluster.json_patch(
+                resource, key.namespace, key.name, patch, identity=run.grants.identity
+            )
+        except StaleObjectError:
+            newer = await run.ports.cluster.get(resource, key.namespace, key.name)
+            if newer is None:
+                return existing
+            existing = newer
+    raise StaleObjectError("the object keeps changing while it is adopted", hint="see who else writes it", object=key)
 
 
 def _guarded(tree: Object, fact: LiveFact | None) -> Object:

@@ -1,4 +1,4 @@
-"""From sealed to finished: open, substitute, check the sinks, stamp. The finished object is what the API request carries.
+"""From opened to finished: substitute, encode, stamp. The finished object is what the API request carries.
 
 Nothing here keeps a value: finished objects live from here to the request and its outcome.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from agent.manifests import order, ownership, references, resolve, sinks
+from agent.manifests import order, ownership, references, resolve
 from agent.reconcile.ports import Resolved
 from agent.reconcile.record import ObjectRecord
 from agent.values.tree import format_path, freeze_labels
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from agent.manifests.layers import Desired
     from agent.manifests.ownership import Owner
     from agent.manifests.references import Reference
-    from agent.manifests.sinks import AllowedSinks
     from agent.values.errors import AgentError
     from agent.values.fingerprint import Fingerprinter
     from agent.values.ids import ObjectId
@@ -41,7 +40,6 @@ class Finisher:
     """What finishing needs to know of the Application. `applied` fingerprints for the purpose `applied`."""
 
     owner: Owner
-    allowed: AllowedSinks
     owners: Fingerprinter
     applied: Fingerprinter
 
@@ -67,7 +65,6 @@ class Finisher:
             elif not reference.optional or answer.transient:
                 raise answer.with_facts(object=key, field=format_path(paths[0]))
         tree = resolve.finish(opened, values)
-        sinks.check(key, tree, self.allowed)
         order.wave_of(key, tree)
         if roll:
             tree = order.set_roll_token(tree, roll)

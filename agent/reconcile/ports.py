@@ -190,7 +190,7 @@ class ClusterPort(Protocol):
         ...
 
     async def update_status(self, application: ApplicationId, status: Object) -> None:
-        """Server-side apply of the status subresource of an Application."""
+        """Replace the status of an Application. StaleObjectError where another one of its name took its place."""
         ...
 
     async def event(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.manifests import order, references, resolve
+from agent.manifests import order, references, resolve, sinks
 from agent.reconcile.finish import Finished, Finisher, rolls
 from agent.sops import sealed
 from agent.values.errors import AgentError
@@ -64,6 +64,7 @@ async def finish(
     wanted: dict[Reference, None] = {}
     for key, tree in list(opened.items()):
         try:
+            sinks.check(key, tree, run.grants.sinks)
             wanted.update(dict.fromkeys(references.find(tree)))
         except AgentError as error:
             failed[key] = error.with_facts(object=key)
@@ -71,7 +72,7 @@ async def finish(
         await run.ports.stores.resolve(run.application_id, list(wanted)) if wanted else {}
     )
 
-    finisher = Finisher(run.owner, run.grants.sinks, run.fingerprints.owners, run.fingerprints.applied)
+    finisher = Finisher(run.owner, run.fingerprints.owners, run.fingerprints.applied)
     finished: dict[ObjectId, Finished] = {}
     contents = {key: item.applied for key, item in memory.record.objects.items() if key.kind == "Secret"}
     for key in sorted(opened, key=rolls):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from agent.api.application import Application
     from agent.api.status import ConditionType
     from agent.reconcile.context import Memory
+    from agent.reconcile.desired import Problem
     from agent.reconcile.pipeline import Outcome
     from agent.values.errors import AgentError
     from agent.values.ids import ObjectId
@@ -37,7 +38,8 @@ def compute(
 ) -> ApplicationStatus:
     """The status after a run. `started` and `now` are Unix seconds."""
     failures = tuple(
-        Failure.of(problem.error, object=str(problem.object or ""), file=problem.file) for problem in outcome.problems
+        Failure.of(problem.error, object=str(problem.object or ""), file=_file(problem, outcome))
+        for problem in outcome.problems
     )
     counted = counts(memory, outcome)
     status = ApplicationStatus(
@@ -164,6 +166,14 @@ def _conditions(
             generation,
         ),
     )
+
+
+def _file(problem: Problem, outcome: Outcome) -> str:
+    """Where to look in the repository: the file at fault, else all files that had a say in the object at fault."""
+    if problem.file or problem.object is None or outcome.desired is None:
+        return problem.file
+    desired = outcome.desired.objects.get(problem.object)
+    return ", ".join(desired.files) if desired else ""
 
 
 def _summary(failures: Sequence[Failure]) -> str:

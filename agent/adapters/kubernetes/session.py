@@ -8,6 +8,7 @@ times. What comes out is an `Answer` or an AgentError; no text of the server's.
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import random
 import re
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 JSON = "application/json"
 _ACCOUNT = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _ERROR_BYTES = 4 * 1024 * 1024
+_PIECES_ABOVE = 512 * 1024
 
 # what these write at debug level holds headers and addresses
 logging.getLogger("aiohttp").setLevel(logging.WARNING)
@@ -124,6 +126,8 @@ class Session:
         if self._http is not None:
             await self._http.close()
             self._http = None
+            # aborted transports close their sockets in the loop's next turn
+            await asyncio.sleep(0)
 
     def _client(self) -> aiohttp.ClientSession:
         if self._http is None:
@@ -182,7 +186,7 @@ class Session:
             async with self._client().request(
                 request.call.method,
                 self._url(request),
-                data=request.body,
+                data=_payload(request.body),
                 headers=headers,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=self.limits.attempt),
@@ -221,7 +225,10 @@ class Session:
                     body = await response.content.read(_ERROR_BYTES)
                     failure = errors.translate(code, body, request.call)
                 else:
-                    yield response.content
+                    try:
+                        yield response.content
+                    finally:
+                        _abandon(response)
         except aiohttp.ClientConnectorCertificateError:
             failure = _untrusted(request.call)
         except (aiohttp.ClientError, TimeoutError, OSError):
@@ -243,14 +250,24 @@ class Session:
         if authorization is not None:
             headers.append(("Authorization", credential.header(authorization)))
         if request.identity is not None:
+            # The apiserver adds a ServiceAccount's groups itself; naming them would need the right to impersonate groups.
             headers.append(("Impersonate-User", username(request.identity)))
-            groups = ("serviceaccounts", f"serviceaccounts:{request.identity.namespace}", "authenticated")
-            headers += [("Impersonate-Group", f"system:{group}") for group in groups]
         return headers
 
     def _url(self, request: Request) -> yarl.URL:
         query = str(yarl.URL.build(query=request.query)) if request.query else ""
         return yarl.URL(f"{self._config.server}{request.path}{query}", encoded=True)
+
+
+def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
+    # aiohttp writes a file-like body by pieces, so that a large one does not hold up the event loop
+    return io.BytesIO(body) if body is not None and len(body) > _PIECES_ABOVE else body
+
+
+def _abandon(response: aiohttp.ClientResponse) -> None:
+    # a TLS connection that is closed politely in the middle of an answer lingers until the server has sent its part
+    if response.connection is not None and response.connection.transport is not None:
+        response.connection.transport.abort()
 
 
 def _repeatable(answer: Answer) -> bool:

@@ -25,13 +25,18 @@ if TYPE_CHECKING:
 
 _SERIES_SECONDS = 600.0
 _REMEMBERED = 4096
-_NOTE_CHARACTERS = 1024
+_NOTE_BYTES = 1024
 _CONTROLLER = "signet-gitops.dev/agent"
 
 
 def micro_time(seconds: float) -> str:
     """RFC 3339 with microseconds, as `MicroTime` of apimachinery wants it."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _cut(text: str, limit: int) -> str:
+    raw = text.encode()
+    return text if len(raw) <= limit else raw[: limit - 3].decode(errors="ignore") + "…"
 
 
 @dataclass(slots=True)
@@ -53,20 +58,18 @@ class Statuses:
         self._numbers: itertools.count[int] = itertools.count()
 
     async def update(self, application: ApplicationId, status: Object) -> None:
-        """Raises StaleObjectError where the Application was deleted and made anew, NotFoundError where it is gone."""
-        namespace, name = application.namespace, application.name
-        body: Object = {
-            "apiVersion": APPLICATION.api_version,
-            "kind": APPLICATION.kind,
-            "metadata": {"name": name, "namespace": namespace, "uid": application.uid},
-            "status": status,
-        }
+        """Replace the status. StaleObjectError where the Application was deleted and made anew, NotFoundError where it is gone."""
+        # not by server-side apply: the status of a custom resource would be applied to an object of another uid too
+        patch: list[Object] = [
+            {"op": "test", "path": "/metadata/uid", "value": application.uid},
+            {"op": "add", "path": "/status", "value": status},
+        ]
         request = Request(
-            call("PATCH", "apply", APPLICATION, namespace, name),
-            paths.item(APPLICATION, namespace, name, "status"),
-            {"fieldManager": "signet", "force": "true"},
-            wire.encode(body),
-            APPLY,
+            call("PATCH", "patch", APPLICATION, application.namespace, application.name),
+            paths.item(APPLICATION, application.namespace, application.name, "status"),
+            {"fieldManager": "signet"},
+            wire.encode(patch),
+            "application/json-patch+json",
             guarded=True,
         )
         await self._session.request(request)
@@ -94,7 +97,6 @@ class Statuses:
         await self._session.request(request)
 
     def _body(self, application: ApplicationId, kind: EventType, reason: str, message: str, series: _Series) -> Object:
-        note = escape(message)
         body: Object = {
             "apiVersion": EVENT.api_version,
             "kind": EVENT.kind,
@@ -105,7 +107,7 @@ class Statuses:
             "action": "Reconcile",
             "reason": reason[:128],
             "type": kind,
-            "note": note if len(note) <= _NOTE_CHARACTERS else note[: _NOTE_CHARACTERS - 1] + "…",
+            "note": _cut(escape(message), _NOTE_BYTES),
             "regarding": {
                 "apiVersion": APPLICATION.api_version,
                 "kind": APPLICATION.kind,

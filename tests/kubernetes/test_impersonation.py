@@ -1,0 +1,88 @@
+"""Requests are made as the Application's ServiceAccount: what it may not do, the agent may not do for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.adapters.kubernetes.resources import CONFIG_MAP
+from agent.reconcile.ports import Identity
+from agent.values.errors import ForbiddenError, ObjectInvalidError
+
+
+def grant(controlplane, namespace: str, account: str, verbs: list[str], resources: list[str], *, names=None) -> None:
+    role = f"{account}-{'-'.join(resources)}"
+    rule = {"apiGroups": [""], "resources": resources, "verbs": verbs}
+    if names:
+        rule["resourceNames"] = names
+    metadata = {"name": role, "namespace": namespace}
+    api = "rbac.authorization.k8s.io"
+    controlplane.apply({"apiVersion": f"{api}/v1", "kind": "Role", "metadata": metadata, "rules": [rule]})
+    subject = {"kind": "ServiceAccount", "name": account, "namespace": namespace}
+    binding = {"apiGroup": api, "kind": "Role", "name": role}
+    controlplane.apply(
+        {
+            "apiVersion": f"{api}/v1",
+            "kind": "RoleBinding",
+            "metadata": metadata,
+            "roleRef": binding,
+            "subjects": [subject],
+        }
+    )
+
+
+def body(namespace: str) -> dict:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": namespace}}
+
+
+async def test_the_service_accounts_roles_decide(cluster, controlplane, namespace):
+    identity = Identity(namespace, "signet-applier")
+    controlplane.create_service_account(namespace, "signet-applier")
+    with pytest.raises(ForbiddenError) as caught:
+        await cluster.apply(CONFIG_MAP, body(namespace), identity=identity)
+    assert caught.value.facts["identity"] == f"system:serviceaccount:{namespace}:signet-applier"
+    assert "bind a role" in caught.value.hint
+    grant(controlplane, namespace, "signet-applier", ["create", "patch", "get"], ["configmaps"])
+    await cluster.apply(CONFIG_MAP, body(namespace), identity=identity)
+    assert await cluster.get(CONFIG_MAP, namespace, "a", identity=identity) is not None
+    with pytest.raises(ForbiddenError):
+        await cluster.delete(CONFIG_MAP, namespace, "a", uid="", resource_version="", identity=identity)
+    with pytest.raises(ForbiddenError):
+        await cluster.apply(CONFIG_MAP, body("default"), identity=identity)
+
+
+async def test_groups_of_service_accounts_are_impersonated_too(cluster, controlplane, namespace):
+    api = "rbac.authorization.k8s.io"
+    role = {"apiGroup": api, "kind": "ClusterRole", "name": "cluster-admin"}
+    controlplane.apply(
+        {
+            "apiVersion": f"{api}/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": "all-accounts", "namespace": namespace},
+            "roleRef": role,
+            "subjects": [{"apiGroup": api, "kind": "Group", "name": f"system:serviceaccounts:{namespace}"}],
+        }
+    )
+    await cluster.apply(CONFIG_MAP, body(namespace), identity=Identity(namespace, "any"))
+
+
+async def test_an_agent_that_may_not_impersonate_says_so(connect, controlplane, namespace):
+    controlplane.create_service_account(namespace, "agent")
+    token = controlplane.service_account_token(namespace, "agent")
+    async with connect(token=token) as cluster:
+        with pytest.raises(ForbiddenError) as caught:
+            await cluster.apply(CONFIG_MAP, body(namespace), identity=Identity(namespace, "other"))
+    assert caught.value.message == "the agent may not act as this ServiceAccount"
+
+
+@pytest.mark.parametrize(
+    "identity",
+    [
+        Identity("shop", "a\r\nImpersonate-Group: system:masters"),
+        Identity("a:b", "c"),
+        Identity("", "c"),
+        Identity("shop", ""),
+    ],
+)
+async def test_what_is_no_name_of_a_service_account_is_refused(identity, cluster):
+    with pytest.raises(ObjectInvalidError):
+        await cluster.apply(CONFIG_MAP, body("default"), identity=identity)

@@ -1,0 +1,100 @@
+"""Shards of a record in ConfigMaps: stored, replaced, removed, and never written over somebody else's."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from agent.adapters.kubernetes.records import SHARD_BYTES, Records
+from agent.values.errors import ForbiddenError, LimitError, StaleObjectError
+from agent.values.ids import ApplicationId
+
+SHOP = ApplicationId("shop", "web", "5f1d9c1e-7a57-4c2f-9f6a-2f1f6a1f0001")
+OTHER = ApplicationId("shop", "api", "5f1d9c1e-7a57-4c2f-9f6a-2f1f6a1f0002")
+
+
+@pytest.fixture
+def records(cluster, namespace):
+    return lambda: Records(cluster._session, namespace)
+
+
+async def test_what_was_stored_is_loaded(records):
+    shards = {"0": "first ä\n\t\"'{}", "1": "x" * 100_000, "head": "counter 7"}
+    await records().store(SHOP, shards)
+    await records().store(OTHER, {"0": "other"})
+    assert await records().load(SHOP) == shards
+    assert await records().load(OTHER) == {"0": "other"}
+
+
+async def test_nothing_stored_is_empty(records):
+    assert await records().load(SHOP) == {}
+
+
+async def test_only_the_shards_that_are_given_change_and_empty_ones_go(records):
+    mine = records()
+    await mine.store(SHOP, {"0": "a", "1": "b"})
+    await mine.store(SHOP, {"0": "c"})
+    assert await mine.load(SHOP) == {"0": "c", "1": "b"}
+    await mine.store(SHOP, {"1": "", "2": ""})
+    assert await mine.load(SHOP) == {"0": "c"}
+
+
+async def test_an_application_that_is_gone_is_forgotten(records):
+    mine = records()
+    await mine.store(SHOP, {"0": "a", "1": "b"})
+    await mine.store(OTHER, {"0": "other"})
+    await mine.forget(SHOP)
+    assert await mine.load(SHOP) == {}
+    assert await mine.load(OTHER) == {"0": "other"}
+    await mine.store(SHOP, {"0": "anew"})
+
+
+async def test_a_record_that_somebody_else_wrote_is_not_written_over(records):
+    mine, other = records(), records()
+    await mine.store(SHOP, {"0": "mine"})
+    await other.load(SHOP)
+    await other.store(SHOP, {"0": "other"})
+    with pytest.raises(StaleObjectError):
+        await mine.store(SHOP, {"0": "mine again", "1": "new"})
+    assert await mine.load(SHOP) == {"0": "other", "1": "new"}
+    await mine.store(SHOP, {"0": "mine again"})
+    with pytest.raises(StaleObjectError):
+        await other.store(SHOP, {"0": ""})
+
+
+async def test_a_record_that_somebody_deleted_is_stale_not_made_anew(records, controlplane, namespace):
+    mine = records()
+    await mine.store(SHOP, {"0": "mine"})
+    controlplane.delete(f"/api/v1/namespaces/{namespace}/configmaps/signet-record-{SHOP.uid}-0")
+    with pytest.raises(StaleObjectError):
+        await mine.store(SHOP, {"0": "changed"})
+    await mine.store(SHOP, {"0": "changed"})
+
+
+async def test_a_shard_too_large_is_refused_before_anything_is_sent(records):
+    mine = records()
+    with pytest.raises(LimitError):
+        await mine.store(SHOP, {"0": "small", "1": "x" * (SHARD_BYTES + 1)})
+    assert await mine.load(SHOP) == {}
+    await mine.store(SHOP, {"0": "x" * SHARD_BYTES})
+
+
+async def test_a_refusal_of_one_shard_comes_as_itself(connect, controlplane, namespace):
+    controlplane.create_service_account(namespace, "weak")
+    token = controlplane.service_account_token(namespace, "weak")
+    async with connect(token=token) as cluster:
+        with pytest.raises(ForbiddenError):
+            await Records(cluster._session, namespace).store(SHOP, {str(number): "x" for number in range(8)})
+
+
+async def test_a_uid_that_is_none_is_refused(records):
+    with pytest.raises(ValueError, match="part of a name"):
+        await records().load(ApplicationId("shop", "web", "a,b=c"))
+
+
+async def test_many_shards_at_once(records):
+    mine = records()
+    shards = {str(number): "x" * 1000 for number in range(100)}
+    await asyncio.gather(mine.store(SHOP, shards), mine.store(OTHER, shards))
+    assert len(await mine.load(SHOP)) == 100

@@ -21,6 +21,7 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
+from agent.values.errors import YamlError
 from agent.yaml import numbers, scalars
 from agent.yaml.events import Source, Stream
 from agent.yaml.limits import Limits, check_size
@@ -70,8 +71,11 @@ def _split(data: bytes, file: str) -> Iterator[tuple[bytes, int]]:
         if line.startswith(b"---"):
             rest = line[3:].decode("utf-8", "replace").strip(_SPACE)
             if rest and not rest.startswith("#"):
-                Source(file, number).fail(
-                    "a document cannot begin on its `---` line", None, hint="put `---` on a line of its own"
+                raise YamlError(
+                    "a document cannot begin on its `---` line",
+                    file=file,
+                    line=number,
+                    hint="put `---` on a line of its own",
                 )
             if buffer:
                 yield b"\n".join([*buffer, b""]), first_line

@@ -30,7 +30,13 @@ def manifest(tree: Tree) -> str:
 def _lines(tree: Tree) -> Iterator[str]:
     if isinstance(tree, dict) and tree:
         for key, value in tree.items():
-            yield from _attached(f"{_inline(key)}:" if len(key) <= 120 else f"? {_inline(key)}\n:", value, nested="  ")
+            written = _inline(key)
+            if len(written) <= 128:
+                yield from _attached(f"{written}:", value, nested="  ")
+            else:
+                # libyaml takes no key without `?` above 1024 characters, go-yaml writes none above 128.
+                yield f"? {written}"
+                yield from _attached(":", value, nested="  ")
     elif isinstance(tree, list) and tree:
         for item in tree:
             if isinstance(item, dict | list) and item:

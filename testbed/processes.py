@@ -206,8 +206,9 @@ class Supervisor:
         A process of the same name that has ended makes room; its log is continued.
         """
         log = self.folder / f"{name}.log"
-        with self._lock, log.open("ab") as output:
+        with _uninterrupted(), self._lock, log.open("ab") as output:
             self.processes = [each for each in self.processes if each.alive]
+            guard = self._start_guard()
             popen = subprocess.Popen(
                 [str(part) for part in argv],
                 stdin=subprocess.DEVNULL,
@@ -217,7 +218,7 @@ class Supervisor:
                 cwd=cwd,
                 start_new_session=True,
             )
-            self._tell_guard(f"+{popen.pid}")
+            _tell(guard, f"+{popen.pid}")
             process = Process(name, popen, log, self._forget)
             self.processes.append(process)
         return process
@@ -238,18 +239,41 @@ class Supervisor:
 
     def _forget(self, pid: int) -> None:
         with self._lock:
-            self._tell_guard(f"-{pid}")
+            if self._guard is not None:
+                _tell(self._guard, f"-{pid}")
 
-    def _tell_guard(self, line: str) -> None:
+    def _start_guard(self) -> subprocess.Popen[bytes]:
         if self._guard is None:
             self._guard = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", _GUARD, *([str(self.folder)] if self._own_folder else [])],
                 stdin=subprocess.PIPE,
                 start_new_session=True,
             )
-        assert self._guard.stdin is not None
-        _ = self._guard.stdin.write(f"{line}\n".encode())
-        self._guard.stdin.flush()
+        return self._guard
+
+
+def _tell(guard: subprocess.Popen[bytes], line: str) -> None:
+    assert guard.stdin is not None
+    _ = guard.stdin.write(f"{line}\n".encode())
+    guard.stdin.flush()
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Generator[None]:
+    """Put Ctrl-C and SIGTERM off until the end: a child that has started must be known before anything is unwound."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    numbers = [each for each in (signal.SIGINT, signal.SIGTERM) if callable(signal.getsignal(each))]
+    before = {number: signal.signal(number, lambda number, _frame: came.append(number)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            _ = signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 @contextlib.contextmanager

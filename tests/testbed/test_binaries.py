@@ -80,7 +80,10 @@ def test_a_failed_build_shows_the_compilers_words_and_leaves_nothing(
 def test_an_interrupted_build_ends_the_compiler_and_can_be_repeated(number: signal.Signals, tmp_path: Path) -> None:
     started = tmp_path / "started"
     env = {**os.environ, "STUB_WAITS": str(started)}
-    with subprocess.Popen([sys.executable, "-m", "testbed", "build", "age"], env=env) as build:
+    command = [sys.executable, "-m", "testbed", "build", "age"]
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE) as build:
+        assert build.stderr is not None
+        assert b": building 0:00" in build.stderr.readline()
         wait_until(lambda: started.exists() and started.read_text().strip(), 20, "compiler started")
         compiler = int(started.read_text())
         build.send_signal(number)

@@ -66,6 +66,11 @@ class Canaries:
             for name, pattern in forms(raw):
                 _ = self._patterns.setdefault(pattern, (name, label))
 
+    @property
+    def forms(self) -> int:
+        """How many texts each search looks for."""
+        return len(self._patterns)
+
     def __len__(self) -> int:
         return len(self.values)
 

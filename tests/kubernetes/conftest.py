@@ -1,4 +1,4 @@
-"""Sessions against the testbed's apiserver, a TCP relay that can be cut, and the shapes of objects that the tests apply."""
+"""Sessions against the testbed's apiserver, and a TCP relay to it that can be cut."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ async def relay(controlplane: ControlPlane) -> AsyncGenerator[Relay]:
 
 @pytest.fixture
 def connect(controlplane: ControlPlane):
-    """`async with connect(token=, port=, seals=, pace=, report=, **session) as cluster`; the session is `cluster.session`."""
+    """`async with connect(token=, port=, seals=, pace=, report=, **session) as cluster`."""
 
     @asynccontextmanager
     async def connected(

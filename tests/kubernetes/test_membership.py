@@ -137,6 +137,31 @@ async def test_a_deleted_or_edited_lease_is_taken_again(member, controlplane, na
         mine.check()
 
 
+async def test_a_right_that_is_taken_away_stops_writes_until_it_is_given_back(
+    connect, controlplane, member, namespace, eventually
+):
+    controlplane.create_service_account(namespace, "agent")
+    metadata = {"name": "agent", "namespace": namespace}
+    api = "rbac.authorization.k8s.io"
+    rule = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["*"]}
+    role = {"apiVersion": f"{api}/v1", "kind": "Role", "metadata": metadata, "rules": [rule]}
+    subject = {"kind": "ServiceAccount", "name": "agent", "namespace": namespace}
+    reference = {"apiGroup": api, "kind": "Role", "name": "agent"}
+    controlplane.apply(role)
+    binding = {"apiVersion": f"{api}/v1", "kind": "RoleBinding", "metadata": metadata}
+    controlplane.apply({**binding, "roleRef": reference, "subjects": [subject]})
+    token = controlplane.service_account_token(namespace, "agent")
+    async with connect(token=token) as cluster:
+        mine = member("a", session=cluster._session)
+        await mine.acquire()
+        async with running(mine) as (task,):
+            controlplane.apply({**role, "rules": []})
+            await eventually(lambda: not _may_write(mine))
+            controlplane.apply(role)
+            await eventually(lambda: _may_write(mine))
+            assert not task.done()
+
+
 async def test_a_release_leaves_no_lease_behind(member, controlplane, namespace):
     mine = member("a")
     await mine.acquire()

@@ -39,32 +39,124 @@ def cause(reason: str, field: str, message: str = "") -> dict:
 CASES = {
     "plain text": (429, f"Too many {CANARY}".encode(), ClusterUnavailableError, {}),
     "empty": (503, b"", ClusterUnavailableError, {}),
-    "typed": (500, body(f"{TYPED}.spec.x: expected numeric (int or float), got {CANARY}"), ObjectInvalidError, {"field": "spec.x", "expected": "numeric"}),
-    "typed, several": (500, body(f"{TYPED}errors:\n  .spec.x: expected string, got {CANARY}\n  .y: field not declared in schema"), ObjectInvalidError, {"field": "spec.x"}),
-    "typed, a set's item": (500, body(f'{TYPED}.spec.set[="{CANARY}"]: expected string, got 5'), ObjectInvalidError, {"field": "spec.set[]"}),
+    "typed": (
+        500,
+        body(f"{TYPED}.spec.x: expected numeric (int or float), got {CANARY}"),
+        ObjectInvalidError,
+        {"field": "spec.x", "expected": "numeric"},
+    ),
+    "typed, several": (
+        500,
+        body(f"{TYPED}errors:\n  .spec.x: expected string, got {CANARY}\n  .y: field not declared in schema"),
+        ObjectInvalidError,
+        {"field": "spec.x"},
+    ),
+    "typed, a set's item": (
+        500,
+        body(f'{TYPED}.spec.set[="{CANARY}"]: expected string, got 5'),
+        ObjectInvalidError,
+        {"field": "spec.set[]"},
+    ),
     "typed, unknown wording": (500, body(f"{TYPED}.spec {CANARY} is odd"), ObjectInvalidError, {}),
     "conversion": (500, body(f"failed to convert new object (shop/web): {CANARY}"), ObjectInvalidError, {}),
     "internal": (500, body(f"etcd says {CANARY}", "InternalError"), ClusterUnavailableError, {}),
-    "strict decoding": (400, body('Deployment in version "v1" cannot be handled: strict decoding error: unknown field "spec.foo"', "BadRequest"), ObjectInvalidError, {}),
-    "unknown field": (400, body('strict decoding error: unknown field "spec.foo"', "BadRequest"), ObjectInvalidError, {"field": "spec.foo"}),
-    "webhook": (403, body(f'admission webhook "check.example.com" denied the request: {CANARY}', "Forbidden"), ObjectInvalidError, {"webhook": "check.example.com"}),
-    "webhook, bad request": (400, body(f'admission webhook "check.example.com" denied the request: {CANARY}', "BadRequest"), ObjectInvalidError, {"webhook": "check.example.com"}),
-    "policy": (422, body(f"deployments.apps \"web\" is forbidden: ValidatingAdmissionPolicy 'no-root' with binding 'b' denied request: {CANARY}", "Invalid"), ObjectInvalidError, {"policy": "no-root"}),
+    "strict decoding": (
+        400,
+        body(
+            'Deployment in version "v1" cannot be handled as a Deployment: strict decoding error: unknown field "spec.foo"',
+            "BadRequest",
+        ),
+        ObjectInvalidError,
+        {"field": "spec.foo"},
+    ),
+    "unknown field": (
+        400,
+        body('strict decoding error: unknown field "spec.foo"', "BadRequest"),
+        ObjectInvalidError,
+        {"field": "spec.foo"},
+    ),
+    "webhook": (
+        403,
+        body(f'admission webhook "check.example.com" denied the request: {CANARY}', "Forbidden"),
+        ObjectInvalidError,
+        {"webhook": "check.example.com"},
+    ),
+    "webhook, bad request": (
+        400,
+        body(f'admission webhook "check.example.com" denied the request: {CANARY}', "BadRequest"),
+        ObjectInvalidError,
+        {"webhook": "check.example.com"},
+    ),
+    "policy": (
+        422,
+        body(
+            f"deployments.apps \"web\" is forbidden: ValidatingAdmissionPolicy 'no-root' with binding 'b' denied request: {CANARY}",
+            "Invalid",
+        ),
+        ObjectInvalidError,
+        {"policy": "no-root"},
+    ),
     "quota": (403, body(f"exceeded quota: {CANARY}", "Forbidden"), ForbiddenError, {}),
-    "terminating": (403, body(CANARY, "Forbidden", [cause("NamespaceTerminating", "metadata.namespace")]), ForbiddenError, {}),
+    "terminating": (
+        403,
+        body(CANARY, "Forbidden", [cause("NamespaceTerminating", "metadata.namespace")]),
+        ForbiddenError,
+        {},
+    ),
     "namespace": (404, body(f'namespaces "{CANARY}" not found', "NotFound", kind="namespaces"), NotFoundError, {}),
     "object": (404, body(CANARY, "NotFound"), NotFoundError, {}),
     "path": (404, b"404 page not found", NotFoundError, {}),
     "expired": (410, body(CANARY, "Expired"), ExpiredError, {}),
-    "stateful set": (422, body("", "Invalid", [cause("FieldValueForbidden", "spec", f"Forbidden: updates to statefulset spec for fields {CANARY}")]), ImmutableFieldError, {"field": "spec"}),
-    "required": (422, body("", "Invalid", [cause("FieldValueRequired", "spec.a", CANARY), cause("FieldValueInvalid", "spec.b", CANARY)]), ObjectInvalidError, {"field": "spec.a", "fields": "spec.a, spec.b"}),
-    "field of odd characters": (422, body("", "Invalid", [cause("FieldValueInvalid", "data[a\x1b[31m b]", CANARY)]), ObjectInvalidError, {"field": "data[a?[31m?b]"}),
-    "conflict": (409, body("", "Conflict", [cause("FieldManagerConflict", ".spec.replicas", 'conflict with "kube-controller-manager" with subresource "scale" using apps/v1')]), FieldConflictError, {"fields": "spec.replicas", "managers": "kube-controller-manager"}),
+    "stateful set": (
+        422,
+        body(
+            "",
+            "Invalid",
+            [cause("FieldValueForbidden", "spec", f"Forbidden: updates to statefulset spec for fields {CANARY}")],
+        ),
+        ImmutableFieldError,
+        {"field": "spec"},
+    ),
+    "required": (
+        422,
+        body(
+            "", "Invalid", [cause("FieldValueRequired", "spec.a", CANARY), cause("FieldValueInvalid", "spec.b", CANARY)]
+        ),
+        ObjectInvalidError,
+        {"field": "spec.a", "fields": "spec.a, spec.b"},
+    ),
+    "field of odd characters": (
+        422,
+        body("", "Invalid", [cause("FieldValueInvalid", "data[a\x1b[31m b]", CANARY)]),
+        ObjectInvalidError,
+        {"field": "data[a?[31m?b]"},
+    ),
+    "conflict": (
+        409,
+        body(
+            "",
+            "Conflict",
+            [
+                cause(
+                    "FieldManagerConflict",
+                    ".spec.replicas",
+                    'conflict with "kube-controller-manager" with subresource "scale" using apps/v1',
+                )
+            ],
+        ),
+        FieldConflictError,
+        {"fields": "spec.replicas", "managers": "kube-controller-manager"},
+    ),
     "changed": (409, body(CANARY, "Conflict"), StaleObjectError, {}),
-    "uid": (422, body("", "Invalid", [cause("FieldValueInvalid", "metadata.uid", "field is immutable")]), StaleObjectError, {}),
+    "uid": (
+        422,
+        body("", "Invalid", [cause("FieldValueInvalid", "metadata.uid", "field is immutable")]),
+        StaleObjectError,
+        {},
+    ),
     "not a map": (422, b"[1]", ObjectInvalidError, {}),
     "odd types": (422, b'{"kind":"Status","details":[],"message":5,"reason":null}', ObjectInvalidError, {}),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CASES)

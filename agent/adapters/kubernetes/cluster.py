@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Cluster(Objects):
     """A cluster as the engine sees it.
 
-    `seals` says which live objects hold secrets, `instance` names the agent in events, `now` gives Unix seconds, `report` is
-    told of every failure of a watch.
+    `seals` says which live objects hold secrets, `instance` names the agent in events, `now` gives Unix seconds,
+    `report` is told of every failure of a watch.
     """
 
     def __init__(

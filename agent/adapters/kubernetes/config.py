@@ -1,7 +1,7 @@
 """Which apiserver, and as whom: in a cluster, given in full, or by a kubeconfig.
 
-The `kubernetes` package reads kubeconfigs, runs exec plugins and logs in by OIDC. It costs a second and 50 MiB to import, so it
-is imported only where a kubeconfig is used.
+The `kubernetes` package reads kubeconfigs, runs exec plugins and logs in by OIDC. It costs a second and 50 MiB to
+import, so it is imported only where a kubeconfig is used.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import shutil
 import ssl
 import tempfile
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 _ACCOUNT_FOLDER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_LOOK_SECONDS = 5.0  # the package renews a token minutes before it expires
 _LOADERS = ("kube_config", "exec_provider")
 
 
@@ -34,8 +36,8 @@ _LOADERS = ("kube_config", "exec_provider")
 class ClusterConfig:
     """`server` is a URL without a trailing slash; `ssl` None only for plain HTTP on the loopback interface.
 
-    `namespace` is the one of the agent's Pod or of the kubeconfig's context; `server_name` what the certificate must name, where
-    that is not the host of the URL.
+    `namespace` is the one of the agent's Pod or of the kubeconfig's context; `server_name` what the certificate must
+    name, where that is not the host of the URL.
     """
 
     server: str
@@ -48,7 +50,7 @@ class ClusterConfig:
 def explicit(
     server: str, *, token: Secret | None = None, ca_pem: str = "", namespace: str = "default"
 ) -> ClusterConfig:
-    """An address, a token and the CA's certificates in PEM; the system's CAs where there are none. Raises ConfigError."""
+    """An address, a token, and the CA's certificates in PEM or else the system's. Raises ConfigError."""
     return ClusterConfig(
         _address(server),
         _context(server, ca_pem=ca_pem),
@@ -73,7 +75,7 @@ def in_cluster(folder: Path = _ACCOUNT_FOLDER) -> ClusterConfig:
 
 
 def kubeconfig(path: Path | None = None, context: str | None = None) -> ClusterConfig:
-    """A context of a kubeconfig (default: $KUBECONFIG, ~/.kube/config). Blocks: exec plugins may ask the user to log in.
+    """A context of a kubeconfig (default: $KUBECONFIG, ~/.kube/config). Blocks: exec plugins may ask for a login.
 
     Raises ConfigError, never with the file's content or a plugin's words.
     """
@@ -98,7 +100,7 @@ def kubeconfig(path: Path | None = None, context: str | None = None) -> ClusterC
 
 
 def _load(where: str, context: str | None, folder: Path) -> tuple[Any, str]:
-    """The package's Configuration, and the context's namespace. Certificates that the file holds inline are put into `folder`."""
+    """The package's Configuration, and the context's namespace. Inline certificates are put into `folder`."""
     from kubernetes.client import Configuration  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]
     from kubernetes.config import kube_config  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]
 
@@ -126,17 +128,23 @@ def _token(settings: Any) -> str:
 
 
 class _KubeconfigToken:
-    """The header of a kubeconfig's user. The package asks the plugin or issuer again when the token expires; a 401 reads all anew."""
+    """The header of a kubeconfig's user.
+
+    The package asks the plugin or the issuer again when the token expires; a 401 reads everything anew.
+    """
 
     def __init__(self, settings: Any, file: str, context: str | None) -> None:
         self._settings: Any = settings
         self._file: str = file
         self._context: str | None = context
         self._lock: asyncio.Lock = asyncio.Lock()
+        self._looked: float = float("-inf")
 
     async def __call__(self, *, refresh: bool) -> Secret | None:
         async with self._lock:
-            await asyncio.to_thread(self._reload if refresh else self._renew)
+            if refresh or time.monotonic() - self._looked > _LOOK_SECONDS:
+                await asyncio.to_thread(self._reload if refresh else self._renew)
+                self._looked = time.monotonic()
             if not (token := _token(self._settings)):
                 raise ConfigError("the kubeconfig's login gave no token", file=self._file)
             return Secret(token, f"kubeconfig:{self._file}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,6 +14,9 @@ from agent.values.secret import Secret
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+_LOOK_SECONDS = 5.0
 
 
 class Authorization(Protocol):
@@ -58,14 +62,18 @@ class FixedToken:
 
 @dataclass(slots=True)
 class TokenFile:
-    """A projected ServiceAccount token: the kubelet replaces the file before the token expires, so it is read when it changes."""
+    """A projected ServiceAccount token: the kubelet replaces the file, so it is read when it changes."""
 
     path: Path
     _stamp: tuple[int, int] = (0, 0)
     _header: Secret | None = field(default=None, repr=False)
+    _looked: float = float("-inf")
 
     async def __call__(self, *, refresh: bool) -> Secret | None:
-        return await asyncio.to_thread(self._read, refresh)
+        if refresh or self._header is None or time.monotonic() - self._looked > _LOOK_SECONDS:
+            self._header = await asyncio.to_thread(self._read, refresh)
+            self._looked = time.monotonic()
+        return self._header
 
     def _read(self, refresh: bool) -> Secret:
         try:
@@ -73,7 +81,8 @@ class TokenFile:
             stamp = (found.st_mtime_ns, found.st_ino)
             if self._header is None or refresh or stamp != self._stamp:
                 token = Secret(self.path.read_text("ascii").strip(), f"file:{self.path}")
-                self._header, self._stamp = bearer(token), stamp
+                self._stamp = stamp
+                return bearer(token)
         except (OSError, UnicodeDecodeError):
             raise ConfigError("the ServiceAccount token cannot be read", file=str(self.path)) from None
         return self._header

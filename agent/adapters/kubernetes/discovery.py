@@ -1,4 +1,4 @@
-"""Which kinds the cluster serves: aggregated discovery (KEP-3352), two requests, and two empty answers while nothing changed."""
+"""Which kinds the cluster serves, by aggregated discovery (KEP-3352): two requests, and 304 while nothing changed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ class Discovery:
     async def kinds(self, *, fresh: bool = False) -> Kinds:
         """The last snapshot; `fresh` asks the server whether it still holds.
 
-        Raises ClusterError where the server has no aggregated discovery, ClusterUnavailableError where it does not answer.
+        Raises ClusterError where the server has no aggregated discovery, ClusterUnavailableError where it does not
+        answer.
         """
         async with self._lock:
             if self._kinds is not None and not fresh:

@@ -1,7 +1,8 @@
-"""Refusals of an apiserver as AgentErrors: by code, reason, field and manager. The server's own words are never forwarded.
+"""Refusals of an apiserver as AgentErrors: by code, reason, field and manager, never in its own words.
 
-Schema errors of a server-side apply come as HTTP 500 without `reason` and quote values; validation messages quote them too. So a
-message is only ever *matched* against what is known, and what is taken out of it is a field path, a type name or an object name.
+Schema errors of a server-side apply come as HTTP 500 without `reason` and quote values; validation messages quote them
+too. So a message is only ever *matched* against what is known, and what is taken out of it is a field path, a type name
+or an object name.
 """
 
 from __future__ import annotations
@@ -37,9 +38,12 @@ _HIDDEN: LiteralString = "the apiserver's own words may quote values and are not
 _PATH = r'\.[\w.\[\]"=,/:-]+'
 _TYPED = re.compile(
     rf"failed to create typed (?:patch|live) object \([^()]*\): (?:errors:\n\s+)?(?P<field>{_PATH}): "
-    r"(?:expected (?P<expected>\w+)|(?P<undeclared>field not declared in schema)|(?P<duplicate>duplicate entries for key))"
+    r"(?:expected (?P<expected>\w+)|(?P<undeclared>field not declared in schema)|duplicate entries for key)"
 )
-_UNKNOWN_FIELD = re.compile(r'[^"]*strict decoding error: unknown field "(?P<field>[\w.\[\]/-]+)"')
+_UNKNOWN_FIELD = re.compile(
+    r'(?:\w+ in version "[\w./-]+" cannot be handled(?: as an? \w+)?: )?strict decoding error: '
+    r'unknown field "(?P<field>[\w.\[\]/-]+)"'
+)
 _MANAGER = re.compile(r'conflict with "(?P<manager>[\w.:/ -]{1,128})"')
 _WEBHOOK = re.compile(r'(?:[^"]{0,200}: )?admission webhook "(?P<webhook>[\w.-]+)" denied the request')
 _POLICY = re.compile(r"(?:[^']{0,400} is forbidden: )?ValidatingAdmissionPolicy '(?P<policy>[\w.-]+)'")

@@ -1,13 +1,14 @@
 """Membership: each agent holds a Lease of its own, and those that are renewed are the live agents.
 
-An agent may write only while its Lease is surely valid, by its own boot-time clock, which goes on while the process is paused.
-Others count it as live until they have seen no renewal for the whole duration, by their clock; the times inside the Leases are
-for people. What this does not promise: a request in flight when the process is paused may still land.
+An agent may write only while its Lease is surely valid, by its own boot-time clock, which goes on while the process is
+paused. Others count it as live until they have seen no renewal for the whole duration, by their clock; the times inside
+the Leases are for people. What this does not promise: a request in flight when the process is paused may still land.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from agent.adapters.kubernetes.resources import LEASE
 from agent.adapters.kubernetes.session import Request
 from agent.adapters.kubernetes.status import micro_time
 from agent.values import tree
-from agent.values.errors import ClusterError, ClusterUnavailableError, LeaseLostError
+from agent.values.errors import AgentError, ClusterError, LeaseLostError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from agent.adapters.kubernetes.session import Session
     from agent.values.tree import Object
 
+LOG = logging.getLogger(__name__)
 LABEL_MEMBER = "signet-gitops.dev/agent-lease"
 
 
@@ -37,7 +39,7 @@ def boot_time() -> float:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """In seconds: a Lease counts for `duration`, is renewed every `renew`, and allows writes for `safe` after a renewal was sent."""
+    """In seconds: a Lease counts for `duration`, is renewed every `renew`, allows writes for `safe` from a renewal."""
 
     duration: int = 15
     renew: float = 5.0
@@ -53,8 +55,8 @@ class _Seen:
 class Membership:
     """`identity` must be unique among running agents (the Pod's name); `token` unique to this process.
 
-    A later process of the same identity takes the Lease over at once: the platform ended the earlier one, and if it did not, the
-    earlier one finds out at its next renewal, at the latest when `safe` is over.
+    A later process of the same identity takes the Lease over at once: the platform ended the earlier one, and if it did
+    not, the earlier one finds out at its next renewal, at the latest when `safe` is over.
     """
 
     def __init__(
@@ -111,23 +113,24 @@ class Membership:
         await self._look()
 
     async def run(self) -> None:
-        """Renew for ever. Raises LeaseLostError when another process took this identity over; outages are outlasted."""
+        """Renew for ever. Raises LeaseLostError when another process took this identity over; all else is outlasted."""
         while True:
             await asyncio.sleep(self._terms.renew)
             try:
                 async with asyncio.timeout(self._terms.safe):
                     await self._renew()
                     await self._look()
-            except (ClusterUnavailableError, TimeoutError):
-                # `check` refuses writes once `safe` is over; the next renewal allows them again
-                self._drop_self()
             except LeaseLostError:
                 self._valid_until = float("-inf")
                 self._members = ()
                 raise
+            except TimeoutError:
+                self._missed("the apiserver did not answer in time")
+            except AgentError as error:
+                self._missed(error.message)
 
     async def release(self) -> None:
-        """Delete the Lease, so that others take over at once; nothing where it is another's by now. Raises ClusterError."""
+        """Delete the Lease, so that others take over at once, unless it is another's by now. Raises ClusterError."""
         self._valid_until = float("-inf")
         self._members = ()
         if not self._uid:
@@ -183,9 +186,11 @@ class Membership:
         self._seen = seen
         self._members = tuple(sorted(live | {self.identity}))
 
-    def _drop_self(self) -> None:
+    def _missed(self, cause: str) -> None:
+        """`check` refuses writes once `safe` is over; the next renewal allows them again."""
         if self._clock() >= self._valid_until:
             self._members = ()
+        LOG.warning("the Lease was not renewed", extra={"cause": cause})
 
     def _renewed(self, answer: dict[str, Any] | None, sent: float) -> None:
         if answer is None:

@@ -1,4 +1,4 @@
-"""Reading and writing objects of any kind: GET, LIST by pages, server-side apply, JSON patch, DELETE with preconditions."""
+"""Objects of any kind: GET, LIST by pages, server-side apply, JSON patch, DELETE with preconditions."""
 
 from __future__ import annotations
 
@@ -91,8 +91,8 @@ class Objects:
     ) -> Object:
         """As `ClusterPort.apply`; `dry_run` changes nothing.
 
-        A `uid` in `metadata` binds the apply to that very object. A `resourceVersion` alone does not: the server creates an
-        object that was deleted in between.
+        A `uid` in `metadata` binds the apply to that very object. A `resourceVersion` alone does not: the server
+        creates an object that was deleted in between.
         """
         namespace, name = tree.get_text(desired, "metadata", "namespace"), tree.get_text(desired, "metadata", "name")
         query = {"fieldManager": manager, "force": "true" if force else "false", "fieldValidation": "Strict"}
@@ -172,7 +172,7 @@ async def pages(
     limit: int,
     accept: str = JSON,
 ) -> AsyncGenerator[Page]:
-    """A consistent LIST; `limit` 0 asks for one page of everything. Raises ExpiredError when it took longer than the server keeps."""
+    """A consistent LIST; `limit` 0 asks for one page. ExpiredError when it took longer than the server keeps it."""
     query = {"labelSelector": selector} if selector else {}
     if limit:
         query["limit"] = str(limit)

@@ -1,7 +1,7 @@
 """`RecordPort`: a record's shards as ConfigMaps `signet-record-<application uid>-<shard>` in the agent's namespace.
 
-What was read or written last is a precondition of the next write, so that an agent that lost an Application without noticing
-cannot write over the record of the one that has it now.
+What was read or written last is a precondition of the next write, so that an agent that lost an Application without
+noticing cannot write over the record of the one that has it now.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Records:
         return shards
 
     async def store(self, application: ApplicationId, shards: Mapping[str, str]) -> None:
-        """Raises StaleObjectError where somebody else wrote: load again before the next attempt. LimitError above 900 KiB."""
+        """StaleObjectError where somebody else wrote: load again before the next attempt. LimitError above 900 KiB."""
         for shard, text in shards.items():
             if len(text.encode("utf-8", "replace")) > SHARD_BYTES:
                 raise LimitError("a shard of the record is too large to store", shard=shard, limit=SHARD_BYTES)

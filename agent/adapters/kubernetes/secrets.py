@@ -1,4 +1,4 @@
-"""Secrets that the agent reads for itself: an Application's credentials and keys, and those that it makes at first start."""
+"""Secrets that the agent reads for itself: credentials, keys, and those that it makes at first start."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Secrets:
         return wire.secret_data(answer.body, f"live:v1/Secret/{namespace}/{name}")
 
     async def ensure(self, namespace: str, name: str, make: Callable[[], Mapping[str, Secret]]) -> dict[str, Secret]:
-        """The Secret as it is; made from `make` where there is none. Of several agents that start at once, all get the same."""
+        """The Secret as it is, made where there is none. Agents that start at the same time all get the same."""
         for _ in range(3):
             found = await self.read(namespace, name)
             if found is not None:

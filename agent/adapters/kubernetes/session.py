@@ -1,8 +1,8 @@
 """One HTTP session for every request to the apiserver: credentials, impersonation, limits, deadlines and retries.
 
-What is repeated: reads, server-side applies, JSON patches and deletes, because the server decides by their preconditions whether a
-repetition still counts. A 429 is repeated when the server asks for it, until the deadline; a broken connection and a 5xx a few
-times. What comes out is an `Answer` or an AgentError; no text of the server's.
+What is repeated: reads, server-side applies, JSON patches and deletes, because the server decides by their
+preconditions whether a repetition still counts. A 429 is repeated when the server asks for it, until the deadline; a
+broken connection and a 5xx a few times. What comes out is an `Answer` or an AgentError; no text of the server's.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class Answer:
 class Limits:
     """How much and how long, in seconds.
 
-    `concurrency` requests at once (watches do not count), `deadline` for a request with its repetitions, `attempt` for one of
-    them; after `attempts` broken ones it is given up; `patience` is the longest pause between two.
+    `concurrency` requests at once (watches do not count), `deadline` for a request with its repetitions, `attempt` for
+    one of them; after `attempts` broken ones it is given up; `patience` is the longest pause between two.
     """
 
     concurrency: int = 32
@@ -92,7 +92,7 @@ def username(identity: Identity) -> str:
 
 
 class Session:
-    """Use as an async context manager. `guard` is called before each guarded request is sent, and raises LeaseLostError.
+    """An async context manager. `guard` is called before each guarded request is sent, and raises LeaseLostError.
 
     `observe(verb, code, seconds)` is called after each attempt; code 0 is a broken connection.
     """
@@ -206,7 +206,7 @@ class Session:
 
     @asynccontextmanager
     async def stream(self, request: Request, *, silence: float) -> AsyncGenerator[aiohttp.StreamReader]:
-        """An answer that is read as it comes; `silence` seconds without a byte end it. Raises AgentError, also while it is read."""
+        """An answer read as it comes; `silence` seconds without a byte end it. AgentError also while it is read."""
         failure: AgentError | None = None
         started, code = time.monotonic(), 0
         try:
@@ -250,7 +250,7 @@ class Session:
         if authorization is not None:
             headers.append(("Authorization", credential.header(authorization)))
         if request.identity is not None:
-            # The apiserver adds a ServiceAccount's groups itself; naming them would need the right to impersonate groups.
+            # the apiserver adds a ServiceAccount's groups; naming them would need the right to impersonate groups
             headers.append(("Impersonate-User", username(request.identity)))
         return headers
 

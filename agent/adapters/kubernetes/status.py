@@ -58,7 +58,7 @@ class Statuses:
         self._numbers: itertools.count[int] = itertools.count()
 
     async def update(self, application: ApplicationId, status: Object) -> None:
-        """Replace the status. StaleObjectError where the Application was deleted and made anew, NotFoundError where it is gone."""
+        """Replace the status. StaleObjectError where another one took the name, NotFoundError where there is none."""
         # not by server-side apply: the status of a custom resource would be applied to an object of another uid too
         patch: list[Object] = [
             {"op": "test", "path": "/metadata/uid", "value": application.uid},

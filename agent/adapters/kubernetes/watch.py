@@ -1,8 +1,8 @@
 """List, then watch, for ever: every object that matches is told of, and every one that no longer does.
 
-A broken connection goes on from the last resource version; one that is no longer kept (410) and one that stayed silent start anew
-with a list, after which objects that are not in it are told of as gone. Refusals and failures back off, with jitter, and are
-reported; they never end the watch.
+A broken connection goes on from the last resource version; one that is no longer kept (410) and one that stayed silent
+start anew with a list, after which objects that are not in it are told of as gone. Refusals and failures back off, with
+jitter, and are reported; they never end the watch.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ _LINE_BYTES = 64 * 1024 * 1024
 class Pace:
     """In seconds, but for the objects on a `page`.
 
-    A server sends a bookmark a minute, so two minutes of `silence` are a dead connection. A watch is renewed after `lifetime` to
-    twice that. Pauses after failures grow from `first` to `longest`, to `longest_unavailable` where the server is just away.
+    A server sends a bookmark a minute, so two minutes of `silence` are a dead connection. A watch is renewed after
+    `lifetime` to twice that. Pauses after failures grow from `first` to `longest`, to `longest_unavailable` where the
+    server is just away.
     """
 
     silence: float = 130.0
@@ -94,7 +95,8 @@ class Watch:
             except AgentError as error:
                 trouble = error
             lasted = time.monotonic() - started
-            failures = 0 if self._heard or (trouble is None and lasted > self._pace.longest) else failures + 1
+            well = lasted >= self._pace.first if self._heard else trouble is None and lasted > self._pace.longest
+            failures = 0 if well else failures + 1
             if trouble is not None:
                 self._learn(trouble, lasted)
             if failures and not (failures == 1 and isinstance(trouble, ExpiredError)):

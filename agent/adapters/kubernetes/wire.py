@@ -1,7 +1,8 @@
 """The bytes of API requests and answers: the only place where an object stands in the clear.
 
-On the way out, Secret leaves become their plaintext inside the encoded body and nowhere else. On the way in, an answer is wrapped
-before it leaves this module: a Secret's data always, and the whole object where `Seals` says that it holds a secret.
+On the way out, Secret leaves become their plaintext inside the encoded body and nowhere else. On the way in, an answer
+is wrapped before it leaves this module: a Secret's data always, and the whole object where `Seals` says that it holds a
+secret.
 """
 
 from __future__ import annotations

@@ -149,6 +149,8 @@ async def _apply_step(
         )
     if isinstance(existing, AgentError):
         raise existing
+    if fact is None and step.cause != "new":
+        existing = await run.ports.cluster.get(resource, key.namespace, key.name)
     if existing is not None:
         fact = await _adopt(run, resource, key, existing)
     for _ in range(_ATTEMPTS):

@@ -110,9 +110,8 @@ class Driver:
         self._watching.release(uid)
         managed.loaded = False
         managed.memory = Memory()
-        if managed.application is not None:
-            self._ports.metrics.forget(managed.application.id)
-            self._spawn(self._ports.data_keys.forget(managed.application.id), f"forget {uid}")
+        self._ports.metrics.forget(managed.id)
+        self._spawn(self._ports.data_keys.forget(managed.id), f"forget {uid}")
 
     # what happens
 
@@ -174,7 +173,7 @@ class Driver:
         causes = frozenset({"start"}) if managed is None else _changes(managed.application, application)
         if managed is None:
             reported = status.of_tree(get_object(event.object, "status"))
-            managed = self._managed[uid] = Managed(application, Memory(), reported)
+            managed = self._managed[uid] = Managed(applications.identify(event.object), application, Memory(), reported)
         managed.application = application
         if not self._settings.mine(uid):
             return
@@ -182,7 +181,7 @@ class Driver:
             self._event(schedule.Gone(uid))
             generation = get(event.object, "metadata", "generation")
             number = generation if isinstance(generation, int) else 0
-            await self._reporter.refused(managed, applications.identify(event.object), number, error)
+            await self._reporter.refused(managed, number, error)
         elif application is not None and causes:
             self._seen(uid, application, causes)
 
@@ -194,11 +193,11 @@ class Driver:
         if managed is None:
             return
         self._leave(uid, managed)
-        if managed.application is not None and self._settings.mine(uid):
+        if self._settings.mine(uid):
             try:
-                await self._ports.records.forget(managed.application.id)
+                await self._ports.records.forget(managed.id)
             except AgentError as error:
-                log_error("the record of a deleted application could not be removed", error, managed.application.id)
+                log_error("the record of a deleted application could not be removed", error, managed.id)
 
     # one run
 
@@ -258,7 +257,7 @@ class Driver:
             settings.fingerprints,
             settings.grants(application),
             settings.limits,
-            {uid: str(item.application.id) for uid, item in self._managed.items() if item.application},
+            {uid: str(managed.id) for uid, managed in self._managed.items()},
             rotated,
         )
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from agent.reconcile.context import Memory
     from agent.reconcile.fights import Fight
     from agent.reconcile.pipeline import Outcome
-    from agent.values.ids import ObjectId
+    from agent.values.ids import ApplicationId, ObjectId
 
 
 @dataclass(slots=True)
@@ -21,6 +21,7 @@ class Managed:
     `drift_seen` tells when each drift was seen, in seconds of the monotonic clock.
     """
 
+    id: ApplicationId
     application: Application | None
     memory: Memory
     reported: ApplicationStatus

@@ -51,7 +51,7 @@ class Reporter:
             now=self._ports.clock.now(),
         )
         before = managed.reported
-        await self.write(managed, application.id, reported)
+        await self.write(managed, reported)
         if status.differs(reported, before):
             await self._events(managed, application, outcome, reported, before)
 
@@ -60,28 +60,24 @@ class Reporter:
         if managed.outcome is not None:
             now = self._ports.clock.now()
             reported = status.refresh(application, managed.memory, managed.outcome, managed.reported, now)
-            await self.write(managed, application.id, reported)
+            await self.write(managed, reported)
 
     async def suspended(self, managed: Managed, application: Application) -> None:
         """Tell that an Application is stopped by its user."""
-        await self.write(
-            managed, application.id, status.suspended(application, managed.reported, self._ports.clock.now())
-        )
+        await self.write(managed, status.suspended(application, managed.reported, self._ports.clock.now()))
 
-    async def refused(self, managed: Managed, application: ApplicationId, generation: int, error: AgentError) -> None:
+    async def refused(self, managed: Managed, generation: int, error: AgentError) -> None:
         """Tell that an Application's spec cannot be run at all."""
-        await self.write(
-            managed, application, status.refused(generation, error, managed.reported, self._ports.clock.now())
-        )
+        await self.write(managed, status.refused(generation, error, managed.reported, self._ports.clock.now()))
 
-    async def write(self, managed: Managed, application: ApplicationId, reported: ApplicationStatus) -> None:
+    async def write(self, managed: Managed, reported: ApplicationStatus) -> None:
         """Write a status that says something new. A status that cannot be written is logged; the next one is tried again."""
         if not status.differs(reported, managed.reported):
             return
         try:
-            await self._ports.cluster.update_status(application, reported.tree())
+            await self._ports.cluster.update_status(managed.id, reported.tree())
         except AgentError as error:
-            log_error("the status could not be written", error, application)
+            log_error("the status could not be written", error, managed.id)
         else:
             managed.reported = reported
 

@@ -61,7 +61,7 @@ class Watching:
     def adopt(self, uid: str, memory: Memory) -> None:
         """Take in an Application's memory: facts that came before it was loaded are handed over."""
         self._memories[uid] = memory
-        for key in [key for key, fact in self._unclaimed.items() if fact.owner == uid or key in memory.record.objects]:
+        for key in [key for key, fact in self._unclaimed.items() if _belongs(fact, key, uid, memory)]:
             memory.live[key] = self._unclaimed.pop(key)
 
     def release(self, uid: str) -> None:
@@ -107,6 +107,7 @@ class Watching:
             found = event.object
         fact = self._observer.observe(found) if found is not None else None
         uid = self._belongs_to(key, fact)
+        self._lose(key, uid)
         if uid is None:
             if fact is not None:
                 self._unclaimed[key] = replace(fact, object=None)
@@ -115,9 +116,15 @@ class Watching:
             return
         self._note(uid, key, fact)
 
+    def _lose(self, key: ObjectId, uid: str | None) -> None:
+        """An object that turns out to be somebody else's is not there for those who had it."""
+        for other, memory in self._memories.items():
+            if other != uid and memory.live.pop(key, None) is not None:
+                self._judge(other, key)
+
     def _belongs_to(self, key: ObjectId, fact: LiveFact | None) -> str | None:
-        if fact is not None and fact.owner in self._memories:
-            return fact.owner
+        if fact is not None and fact.owner is not None:
+            return fact.owner if fact.owner in self._memories else None
         return next((uid for uid, memory in self._memories.items() if key in memory.record.objects), None)
 
     def _note(self, uid: str, key: ObjectId, fact: LiveFact | None) -> None:
@@ -143,3 +150,8 @@ class Watching:
         record = memory.record.objects.get(key) if memory else None
         if memory and record and record.uid and judge.drifted(record, memory.live.get(key)):
             self.drifted(uid, key)
+
+
+def _belongs(fact: LiveFact, key: ObjectId, uid: str, memory: Memory) -> bool:
+    """Whether an object is this Application's: proven, or recorded where nothing proves another's."""
+    return fact.owner == uid or (fact.owner is None and key in memory.record.objects)

@@ -283,6 +283,50 @@ async def test_a_mirror_survives_a_restart_and_stale_locks(
     assert not list(mirror.glob("objects/pack/tmp_*"))
 
 
+async def test_a_damaged_mirror_is_fetched_anew(
+    mirrors: Mirrors, repository: Repository, source: Callable[..., Source], credential: GitCredential
+) -> None:
+    commit = repository.commit({f"{number}.yaml": f"a: {number}\n" for number in range(300)})
+    damages: list[Callable[[Path], object]] = [
+        lambda mirror: [pack.write_bytes(pack.read_bytes()[:500]) for pack in mirror.glob("objects/pack/*.pack")],
+        lambda mirror: [pack.unlink() for pack in mirror.glob("objects/pack/*")],
+        lambda mirror: [ref.write_bytes(b"") for ref in mirror.glob("refs/signet/*")],
+        lambda mirror: (mirror / "config").write_bytes(b"\0\0"),
+        lambda mirror: (mirror / "objects").rename(mirror / "lost"),
+    ]
+    for damage in damages:
+        await mirrors.fetch(source(), credential)
+        (mirror,) = (path for path in mirrors.directory.iterdir() if path.is_dir())
+        for pack in mirror.glob("objects/pack/*"):
+            pack.chmod(0o600)
+        damage(mirror)
+        for attempt in range(3):
+            try:
+                await mirrors.fetch(source(), credential)
+                snapshot = await mirrors.files(source(), credential, commit)
+            except SourceUnavailableError:
+                assert attempt < 2
+            else:
+                assert len(snapshot.files) == 300
+                break
+
+
+async def test_a_tree_of_endless_paths_is_an_error(
+    mirrors: Mirrors, repository: Repository, source: Callable[..., Source], credential: GitCredential
+) -> None:
+    repository.commit({"a.yaml": "a: 1\n"})
+    tree = repository.git("rev-parse", "main^{tree}")
+    for _ in range(8):
+        entries = "".join(f"040000 tree {tree}\tfolder-with-a-long-name-{number}\n" for number in range(12))
+        tree = repository.git("mktree", stdin=entries.encode())
+    who = ("-c", "user.name=x", "-c", "user.email=x@example.com")
+    commit = repository.git(*who, "commit-tree", tree, "-m", "bomb")
+    repository.reset(commit)
+    await mirrors.fetch(source(), credential)
+    with pytest.raises(LimitError, match="lists more files"):
+        await mirrors.files(source(), credential, commit)
+
+
 async def test_many_fetches_leave_few_packs(
     make_mirrors: Callable[..., Mirrors],
     repository: Repository,

@@ -106,7 +106,7 @@ async def test_many_denied_paths_are_confirmed_without_a_lookup_for_each(
 class Account:
     """A ServiceAccount of the control plane, a role that takes it, and the file its tokens are projected into."""
 
-    auth: dict[str, object]
+    auth: dict[str, dict[str, str]]
     token_file: Path
     mint: Callable[..., str]
 
@@ -174,7 +174,12 @@ async def test_each_login_reads_the_projected_token_anew(
     error = await read(stores, policy)
     assert isinstance(error, StoreDeniedError)
     assert error.message == "the store refuses the agent's login"
+    logins = proxy.count(part="/login")
+    wanted = [references.parse(f"vault://main/{policy}/shop/{number}#p") for number in range(30)]
+    assert {type(answer) for answer in (await stores.resolve(SHOP, wanted)).values()} == {StoreDeniedError}
+    assert proxy.count(part="/login") == logins
     account.project()
+    clock.now += 6
     assert isinstance(await read(stores, policy), Resolved)
 
 
@@ -206,3 +211,16 @@ async def test_a_token_of_a_login_is_revoked_at_close_and_one_of_a_file_is_not(
     await by_file.close()
     assert openbao.request("GET", "auth/token/lookup-self", token=minted)[0] == 403
     assert openbao.request("GET", "auth/token/lookup-self", token=given)[0] == 200
+
+
+async def test_a_login_whose_token_may_not_look_itself_up_is_not_repeated_for_every_denied_path(
+    make_stores: Callable[..., Stores], account: Account, openbao: OpenBao, policy: str, proxy: Proxy, clock: Clock
+) -> None:
+    method = account.auth["kubernetes"]["mount"]
+    openbao.checked("POST", f"auth/{method}/role/signet", {"token_no_default_policy": True})
+    stores = make_stores(address=proxy.url, auth=account.auth)
+    for _ in range(5):
+        assert isinstance(await read(stores, policy), Resolved)
+        assert isinstance(await read(stores, policy, "other/db"), StoreDeniedError)
+        clock.now += 30
+    assert proxy.count(part="/login") == 2

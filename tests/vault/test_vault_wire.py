@@ -164,6 +164,8 @@ async def test_a_certificate_that_nobody_signed_is_refused_and_the_stores_ca_fil
         monkeypatch.setenv("CURL_CA_BUNDLE", str(secure.ca_file))
         error = await ask(make_stores(address=secure.url, auth={"tokenFile": str(token)}))
         assert error.message == "the store's certificate is not trusted"
+        error = await ask(make_stores(address=secure.url, auth={"tokenFile": str(token)}, caFile="/nonexistent"))
+        assert error.message == "the store's caFile cannot be read"
         stores = make_stores(address=secure.url, auth={"tokenFile": str(token)}, caFile=str(secure.ca_file))
         assert not isinstance((await stores.resolve(SHOP, [reference]))[reference], AgentError)
 

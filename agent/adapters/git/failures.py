@@ -63,12 +63,27 @@ _RULES: Final = (
     ),
     _rule(r"returned error: (429|5\d\d)", SourceUnavailableError, "the Git server is overloaded or failing"),
     _rule(r"could not resolve host", SourceUnavailableError, "the Git server's name does not resolve"),
+    _rule(
+        r"unable to access|rpc failed|hung up|unexpected disconnect|early eof|connection (refused|reset|timed out)",
+        SourceUnavailableError,
+        "the Git server cannot be reached",
+    ),
 )
 
 
 def refers_to_missing(outcome: Outcome) -> bool:
     """Whether the server refused to give a commit by its hash."""
     return re.search(r"not our ref|unadvertised object|couldn't find remote ref", _own_words(outcome)) is not None
+
+
+def is_unknown(outcome: Outcome) -> bool:
+    """Whether git failed for none of the reasons that lie with the server: then most likely with what the mirror holds."""
+    return not outcome.stopped and _rule_for(outcome) is None
+
+
+def damaged(*, repository: str) -> SourceUnavailableError:
+    """For a mirror that was thrown away."""
+    return SourceUnavailableError("the mirror was damaged and is fetched anew", repository=repository)
 
 
 def translate(outcome: Outcome, *, repository: str) -> AgentError:
@@ -81,11 +96,15 @@ def translate(outcome: Outcome, *, repository: str) -> AgentError:
         )
     if outcome.stopped == "output":
         return SourceError("the Git server's answer is too long", repository=repository)
+    rule = _rule_for(outcome)
+    if rule is None:
+        return SourceUnavailableError("git failed", repository=repository)
+    return rule.error(rule.message, hint=rule.hint, repository=repository)
+
+
+def _rule_for(outcome: Outcome) -> _Rule | None:
     text = _own_words(outcome)
-    for rule in _RULES:
-        if rule.pattern.search(text):
-            return rule.error(rule.message, hint=rule.hint, repository=repository)
-    return SourceUnavailableError("the Git server cannot be reached, or git failed", repository=repository)
+    return next((rule for rule in _RULES if rule.pattern.search(text)), None)
 
 
 def _own_words(outcome: Outcome) -> str:

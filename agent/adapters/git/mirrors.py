@@ -7,6 +7,7 @@ fetch. Mirrors hold whole histories, so an old commit that is not there cannot b
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import shutil
@@ -61,6 +62,7 @@ class Mirrors:
         self._executor: Final = ThreadPoolExecutor(workers, thread_name_prefix="git")
         self._locks: Final[dict[str, asyncio.Lock]] = {}
         self._closing: Final = threading.Event()
+        self._running: Final[set[threading.Event]] = set()
 
     async def head(self, source: Source, credential: GitCredential | None) -> str:
         """The full commit hash that the source's revision names now. Raises SourceError, SourceUnavailableError."""
@@ -79,17 +81,22 @@ class Mirrors:
         addresses.check(source.url, self._settings)
         path = self._path(source, credential)
         limits = self._limits
-        return await self._in_thread(
-            lambda stop: reading.read(
-                path,
-                source,
-                _hash(commit),
-                file_bytes=limits.file_bytes,
-                total_bytes=limits.repository_bytes,
-                files=limits.objects,
-                cancelled=stop,
+        try:
+            return await self._in_thread(
+                lambda stop: reading.read(
+                    path,
+                    source,
+                    _hash(commit),
+                    file_bytes=limits.file_bytes,
+                    total_bytes=limits.repository_bytes,
+                    files=limits.objects,
+                    cancelled=stop,
+                )
             )
-        )
+        except reading.DamagedError:
+            async with self._locked(source, credential):
+                await self._in_thread(lambda _: shutil.rmtree(path, ignore_errors=True))
+            raise failures.damaged(repository=source.url) from None
 
     async def is_ancestor(self, source: Source, credential: GitCredential | None, old: str, new: str) -> bool:
         """Whether `new` descends from `old`. Raises SourceUnavailableError where `new` was not fetched."""
@@ -97,18 +104,21 @@ class Mirrors:
         return await self._in_thread(lambda stop: reading.is_ancestor(path, _hash(old), _hash(new), cancelled=stop))
 
     async def sweep(self, idle_seconds: float) -> int:
-        """Remove mirrors that nothing was fetched into for so long; how many went."""
+        """Remove mirrors whose server was not asked through them for so long; how many went."""
         removed = 0
         for path in self.directory.iterdir():
             async with self._locks.setdefault(path.name, asyncio.Lock()):
                 if path.is_dir() and time.time() - path.stat().st_mtime > idle_seconds:
                     await self._in_thread(lambda _, path=path: shutil.rmtree(path, ignore_errors=True))
+                    path.with_suffix(".pem").unlink(missing_ok=True)
                     removed += 1
         return removed
 
     async def close(self) -> None:
         """End every git that runs."""
         self._closing.set()
+        for stop in self._running:
+            stop.set()
         await asyncio.to_thread(self._executor.shutdown, wait=True, cancel_futures=True)
 
     def _path(self, source: Source, login: GitCredential | None) -> Path:
@@ -118,7 +128,8 @@ class Mirrors:
         return self._locks.setdefault(self._path(source, login).name, asyncio.Lock())
 
     async def _in_thread(self, work: Callable[[threading.Event], T]) -> T:
-        stop = self._closing if self._closing.is_set() else threading.Event()
+        stop = threading.Event()
+        self._running.add(stop)
         future = asyncio.get_running_loop().run_in_executor(self._executor, work, stop)
         try:
             return await asyncio.shield(future)
@@ -128,9 +139,13 @@ class Mirrors:
             if not future.cancelled():
                 future.exception()
             raise
+        finally:
+            self._running.discard(stop)
 
     def _head(self, source: Source, login: GitCredential | None, stop: threading.Event) -> str:
         ref = source.revision.ref
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(self._path(source, login))
         outcome = self._network(
             source, login, ["ls-remote", "--quiet", "--end-of-options", source.url, ref, f"{ref}^{{}}"], stop
         )
@@ -214,6 +229,9 @@ class Mirrors:
             stop,
             path,
         )
+        if not outcome.ok and failures.is_unknown(outcome):
+            shutil.rmtree(path, ignore_errors=True)
+            raise failures.damaged(repository=source.url)
         if outcome.stopped == "size" or (outcome.ok and self._too_large(path)):
             shutil.rmtree(path, ignore_errors=True)
             raise LimitError(

@@ -40,7 +40,7 @@ def commit_of(path: Path, revision: str, *, cancelled: threading.Event) -> str |
 
 def author_of(path: Path, commit: str, *, cancelled: threading.Event) -> tuple[str, int]:
     """`Name <address>` and Unix seconds, as the commit says: nobody has checked either."""
-    arguments = ["show", "--no-patch", "--format=%an <%ae>%x00%at", "--end-of-options", commit]
+    arguments = ["log", "--max-count=1", "--no-show-signature", "--format=%an <%ae>%x00%at", "--end-of-options", commit]
     outcome = command.run(_confined(path), arguments, seconds=_SECONDS, cancelled=cancelled)
     author, _, seconds = outcome.stdout.decode("utf-8", "replace").strip().partition("\0")
     return author, int(seconds) if seconds.isdecimal() else 0
@@ -69,7 +69,7 @@ def read(
     files: int,
     cancelled: threading.Event,
 ) -> Snapshot:
-    """The manifest files of the source's layers, in layer order, then by path. Raises SourceError, LimitError."""
+    """The manifest files of the source's layers, in layer order, then by path. Raises SourceError, LimitError, DamagedError."""
     layers = listing.layers(source)
     if commit_of(path, commit, cancelled=cancelled) is None:
         raise _lost(commit)
@@ -144,13 +144,17 @@ def _text(word: str | bytes) -> str:
     return word if isinstance(word, str) else word.decode("ascii")
 
 
+class DamagedError(Exception):
+    """The mirror has the commit and cannot read what it needs."""
+
+
 @contextmanager
 def _objects(path: Path, commit: str) -> Generator[_Objects]:
     confined = _confined(path)
     try:
         yield _Objects(confined, path, commit)
     except (GitError, ODBError, ValueError, OSError):
-        raise _lost(commit) from None
+        raise DamagedError from None
     finally:
         confined.clear_cache()
 
@@ -160,8 +164,10 @@ def _list(path: Path, tree: str, cancelled: threading.Event) -> bytes:
     outcome = command.run(_confined(path), arguments, seconds=_SECONDS, cancelled=cancelled, output=_LISTING)
     if outcome.stopped == "output":
         raise LimitError("a layer lists more files than the agent takes", hint="split the repository")
-    if not outcome.ok:
+    if outcome.stopped:
         raise _lost(tree)
+    if not outcome.ok:
+        raise DamagedError
     return outcome.stdout
 
 

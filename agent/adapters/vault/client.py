@@ -80,6 +80,10 @@ class StoreClient:
                 raise self._unreachable(again) from None
         except RequestException as error:
             raise self._unreachable(error) from None
+        except OSError:
+            raise StoreUnavailableError(
+                "the store's caFile cannot be read", hint="the operator's file names it", store=self.name
+            ) from None
         return self._judge(response)
 
     def _send(

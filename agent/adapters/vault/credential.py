@@ -11,6 +11,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from agent.adapters.vault.client import copy
 from agent.values.errors import StoreDeniedError, StoreError, StoreUnavailableError
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from agent.adapters.vault.client import Answer, StoreClient
     from agent.api.operator import KubernetesLogin as KubernetesSettings
     from agent.api.operator import StoreAuth
+
+
+_REFUSAL_SECONDS: Final = 5.0
+_BLIND_SECONDS: Final = 300.0
+"""How young a token that may not look itself up is believed to be alive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +112,8 @@ class Credential:
         self._taken_at: float = 0.0
         self._looked_up_at: float = float("-inf")
         self._generation: int = 0
+        self._blind: bool = False
+        self._refusal: tuple[float, StoreDeniedError] | None = None
 
     def ready(self) -> int:
         """See to it that the client has a token that should be good; its generation. Raises StoreError."""
@@ -113,7 +121,7 @@ class Credential:
         if token is None or self._login.changed(token) or self._age() >= token.seconds > 0:
             with self._lock:
                 if self._token is token:
-                    self._take(self._login.obtain(self._anonymous))
+                    self._take(self._obtain())
         elif self._age() >= token.seconds * 2 / 3 > 0 and self._lock.acquire(blocking=False):
             try:
                 if self._token is token:
@@ -133,18 +141,21 @@ class Credential:
             if self._looked_up_at >= asked_at:
                 return False
             looked_up_at = self._monotonic()
-            if self._client.call("get", "auth/token/lookup-self").status == 200:
+            if self._alive():
                 self._looked_up_at = looked_up_at
                 return False
             token = self._token
+            if self._login.owned and self._blind and self._age() < _BLIND_SECONDS:
+                return False
             if not self._login.owned and token is not None and not self._login.changed(token):
                 raise StoreUnavailableError(
                     "the store does not know the agent's token any more",
                     hint="write a new token into the store's tokenFile; it may need lookup-self in its policy",
                     store=self._client.name,
                 )
-            self._take(self._login.obtain(self._anonymous))
+            self._take(self._obtain())
             self._looked_up_at = self._monotonic()
+            self._blind = self._login.owned and not self._alive()
             return True
 
     def close(self) -> bool:
@@ -160,6 +171,9 @@ class Credential:
             finally:
                 self._client.adapter.token = ""
 
+    def _alive(self) -> bool:
+        return self._client.call("get", "auth/token/lookup-self").status == 200
+
     def _age(self) -> float:
         return self._monotonic() - self._taken_at
 
@@ -169,6 +183,16 @@ class Credential:
         self._generation += 1
         self._client.adapter.token = str(reveal(token.secret))
 
+    def _obtain(self) -> Token:
+        """A login that was refused is not tried again at once by everyone who waits for it."""
+        if self._refusal is not None and self._monotonic() - self._refusal[0] < _REFUSAL_SECONDS:
+            raise copy(self._refusal[1])
+        try:
+            return self._login.obtain(self._anonymous)
+        except StoreDeniedError as error:
+            self._refusal = (self._monotonic(), error)
+            raise
+
     def _renewed(self, token: Token) -> Token:
         if token.renewable:
             answer = self._client.call("post", "auth/token/renew-self")
@@ -176,7 +200,7 @@ class Credential:
                 renewed = _granted(answer, self._client.name)
                 if renewed.seconds > token.seconds / 2:
                     return renewed
-        return self._login.obtain(self._anonymous)
+        return self._obtain()
 
 
 def _granted(answer: Answer, store: str) -> Token:

@@ -72,7 +72,7 @@ class _Age:
                 problems.append(error)
         merged = AgeKeys().merge(*found)
         if not merged.identities and problems:
-            raise DataKeyError(problems[0].message, source=problems[0].facts.get("source", ""))  # pyright: ignore[reportArgumentType]  # a literal already
+            raise DataKeyError(problems[0].message, source=problems[0].facts.get("file", ""))  # pyright: ignore[reportArgumentType]  # a literal already
         return merged.unwrap(key)
 
     def wrap(self, recipient: Recipient, data_key: Secret, *, created_at: str) -> WrappedKey:
@@ -95,7 +95,7 @@ def _age_sources(recipient: str, problems: list[AgentError]) -> Iterator[tuple[s
         try:
             yield path, Secret(Path(path).read_bytes(), path)
         except OSError:
-            problems.append(ConfigError("the age identity file cannot be read", source=path))
+            problems.append(ConfigError("the age identity file cannot be read", file=path))
     command = environment.get("SOPS_AGE_KEY_CMD")
     if command:
         try:
@@ -106,7 +106,7 @@ def _age_sources(recipient: str, problems: list[AgentError]) -> Iterator[tuple[s
                 env={**environment, "SOPS_AGE_RECIPIENT": recipient},
             ).stdout
         except (OSError, ValueError, subprocess.CalledProcessError):
-            problems.append(ConfigError("SOPS_AGE_KEY_CMD failed", source="SOPS_AGE_KEY_CMD"))
+            problems.append(ConfigError("SOPS_AGE_KEY_CMD failed", file="SOPS_AGE_KEY_CMD"))
         else:
             yield "SOPS_AGE_KEY_CMD", Secret(output, "SOPS_AGE_KEY_CMD")
 

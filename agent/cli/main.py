@@ -53,19 +53,21 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    name, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
+    try:
+        return _dispatch(*arguments)
+    except BaseException as error:  # noqa: BLE001  # each is answered by its exit code
+        return _answer(error)
+
+
+def _dispatch(name: str = "", *arguments: str) -> int:
     if name in {"-h", "--help", "help", ""}:
         terminal.write_text(_help())
         return 0 if name else 2
     name = "version" if name == "--version" else name
-    command = COMMANDS.get(name)
-    if command is None:
+    if name not in COMMANDS:
         terminal.usage_error("agent", f"there is no command {name!r}; agent --help lists them")
         return 1
-    try:
-        return _run(name, rest)
-    except BaseException as error:  # noqa: BLE001  # each is answered by its exit code
-        return _answer(error)
+    return _run(name, arguments)
 
 
 def _answer(error: BaseException) -> int:

@@ -6,15 +6,18 @@ import json
 import os
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from agent.adapters.keys import age
 from agent.adapters.keys.age import AgeKeys
 from agent.values.reveal import reveal
-from agent.values.secret import Secret
 from testbed import binaries
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agent.values.secret import Secret
+    from pathlib import Path
 
 
 @dataclass(frozen=True)

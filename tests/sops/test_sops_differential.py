@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import math
 import re
-import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,187 +13,13 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sops_documents import DOCUMENTS, KEYS, SELECTIONS, TREES, opened, ours
 
-from agent.sops import decrypt, encrypt, stores
-from agent.sops.keys import AgeRecipient, unwrap_data_key, wrap_data_key
-from agent.sops.metadata import Metadata
 from agent.sops.selection import Selection
-from agent.values.secret import Secret
+from agent.values.errors import AgentError
 
 if TYPE_CHECKING:
     from conftest import Sops
-
-NOW = "2026-11-23T06:00:00Z"
-
-DOCUMENTS = {
-    "scalars.yaml": b"""\
-s: text
-empty: ""
-i: 5
-neg: -17
-hex: 0xff
-oct: 0o17
-old: 017
-under: 1_000
-f: 1.50
-big: 1e21
-small: 1e-7
-inf: .inf
-ninf: -.inf
-t: true
-n: null
-tilde: ~
-d: 2024-01-02
-dt: 2024-01-02T03:04:05.100Z
-zone: 2024-01-02T03:04:05+02:00
-yes: yes
-quoted: "0123"
-bin: !!binary aGVsbG8=
-raw: !!binary /////w==
-uni: "\\U0001F600 \\u00e9"
-""",
-    "texts.yaml": b"""\
-block: |
-  line one
-    indented
-  last
-strip: |-
-  a
-  b
-keep: |+
-  a
-
-folded: >
-  some
-  folded
-
-trailing: "ends in space \\n next"
-cr: "a\\r\\nb"
-tab: "a\\tb"
-lead: "  leading"
-hash: "# no comment"
-colon: "a: b"
-ctrl: "\\u0001"
-""",
-    "nesting.yaml": b"""\
-a:
-  b: [1, {c: d}, [x, y]]
-  e: {}
-  l: []
-list:
-- one
-- k: v
-  w: 2
--
-  - deep
-""",
-    "comments.yaml": b"""\
-# head one
-# head two
-
-a: 1 # inline
-# before b
-b:
-  # in b
-  c: 2
-  # foot of b
-# between
-l: # on the key
-  # first
-  - x # inline in list
-  # second
-  - y
-  # last
-# end
-""",
-    "multi.yaml": b"a: 1\n---\n# doc two\nb: secret\n---\nc:\n  - 3\n",
-    "anchors.yaml": b"base: &b {x: 1, y: two}\nuse:\n  <<: *b\n  z: 3\nalias: *b\n",
-    "manifest.yaml": b"""\
-apiVersion: v1
-kind: Secret
-metadata:
-  name: db
-  annotations:
-    data: also matches
-stringData:
-  password: hunter2
-  port: "5432"
-data:
-  k: aGk=
-""",
-    "suffixes.yaml": b"a_unencrypted: x\nb: {c_unencrypted: {d: 1}, e: 2}\nf_secret: y\ng_secret: {h: [1, z]}\n",
-    "marked.yaml": b"""\
-# plain: first
-a: 1
-# mark
-b: 2
-c:
-  # mark
-  d: 3
-  # other
-  # mark
-  # more
-  e: 4
-  f: 5
-l:
-  - 1
-  # mark
-  - 2
-  - 3
-""",
-    "values.json": json.dumps(
-        {
-            "s": "text",
-            "html": "<a&b>",
-            "uni": "\u00e9\U0001f600\u2028",
-            "i": 5,
-            "big": 9007199254740993,
-            "f": 1.5,
-            "whole": 2.0,
-            "exp": 1e300,
-            "t": True,
-            "n": None,
-            "e": "",
-            "l": [1, {"x": [None, "y"]}, []],
-            "o": {},
-            "a_unencrypted": "clear",
-        }
-    ).encode(),
-}
-SELECTIONS = [
-    Selection(),
-    Selection("encrypted_regex", "^(data|stringData|b|l)$"),
-    Selection("unencrypted_regex", "^(kind|apiVersion|a)$"),
-    Selection("encrypted_suffix", "_secret"),
-    Selection("unencrypted_suffix", "_secret"),
-    Selection("encrypted_comment_regex", "mark"),
-    Selection("unencrypted_comment_regex", "^ mark$"),
-]
-
-
-def ours(sops: Sops, data: bytes, name: str, selection: Selection) -> bytes:
-    """What we make of a plain file."""
-    store = stores.of(name)
-    data_key = Secret(secrets.token_bytes(32), "data key")
-    keys = wrap_data_key([AgeRecipient(sops.recipient)], data_key, sops.keys, created_at=NOW)
-    documents = encrypt.encrypt(
-        store.parse(data, file=name),
-        Metadata(keys, selection),
-        data_key,
-        file=name,
-        random_bytes=secrets.token_bytes,
-        lastmodified=NOW,
-    )
-    return store.emit(documents)
-
-
-def opened(sops: Sops, data: bytes, name: str) -> bytes:
-    """The plaintext that we print of an encrypted file."""
-    store = stores.of(name)
-    file = decrypt.read(data, file=name, store=store)
-    data_key = unwrap_data_key(file.metadata.keys, sops.keys, file=name)
-    return store.emit(decrypt.decrypt(file, data_key).documents)
-
 
 CASES = [
     *((name, SELECTIONS[0]) for name in DOCUMENTS),
@@ -212,7 +37,9 @@ CASES = [
 )
 def test_both_directions_give_what_sops_gives(sops: Sops, name: str, selection: Selection) -> None:
     data = DOCUMENTS[name]
-    theirs = sops.encrypt(data, name, **{selection.selector: selection.pattern}, mac_only_encrypted=selection.mac_only_encrypted)
+    theirs = sops.encrypt(
+        data, name, **{selection.selector: selection.pattern}, mac_only_encrypted=selection.mac_only_encrypted
+    )
     text = sops.decrypt(theirs, name)
     assert opened(sops, theirs, name) == text
 
@@ -232,21 +59,10 @@ def test_the_layout_is_that_of_sops(sops: Sops, name: str) -> None:
     assert layout(ours(sops, DOCUMENTS[name], name, Selection())) == layout(sops.encrypt(DOCUMENTS[name], name))
 
 
-TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\x00\x7f\ufeff\ufffe\uffff", exclude_categories=("Cc", "Cs")), max_size=12)
-SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**63), 2**63 - 1)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | TEXTS
-    | st.sampled_from(["", "~", "yes", "0x1", "1e3", "2024-01-02", "<<", "=", "a\nb", "a\n", " x ", "#", "- a", "ENC[", "12:30"])
-)
-KEYS = st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=1, max_size=6).filter(lambda key: key != "sops")
-TREES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=12)
-
-
 @pytest.mark.parametrize("name", ["any.yaml", "any.json"])
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(tree=st.dictionaries(KEYS, TREES, min_size=1, max_size=4))
 def test_any_document_survives_both_ways(sops: Sops, name: str, tree: dict[str, Any]) -> None:
     data = json.dumps(tree, ensure_ascii=False).encode()
@@ -284,8 +100,6 @@ def same(one: Any, other: Any) -> bool:
     ],
 )
 def test_what_sops_refuses_is_refused_with_its_exit_code(sops: Sops, data: bytes, exit_code: int) -> None:
-    from agent.values.errors import AgentError
-
     done = sops.run("encrypt", "--age", sops.recipient, name="bad.yaml", data=data)
     assert done.returncode == exit_code
     with pytest.raises(AgentError) as caught:
@@ -298,4 +112,4 @@ def test_the_text_that_sops_prints_means_the_same_to_other_parsers(sops: Sops) -
     tree = yaml.safe_load(text)
     assert tree["quoted"] == "0123"
     assert tree["hex"] == 255
-    assert tree["d"] == datetime.datetime(2024, 1, 2, tzinfo=datetime.UTC)
+    assert tree["d"] == dt.datetime(2024, 1, 2, tzinfo=dt.UTC)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from test_sops_differential import DOCUMENTS, KEYS, NOW, SELECTIONS, TREES, ours
+from sops_documents import DOCUMENTS, NOW, SELECTIONS, TREES, ours
 
 from agent.sops import sealed
 from agent.sops.keys import unwrap_data_key
@@ -45,7 +45,9 @@ def test_a_file_means_what_kubectl_reads_of_what_sops_prints(sops: Sops, name: s
     assert opened(sops, file) == [document.tree for document in printed]
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(tree=TREES.filter(lambda tree: isinstance(tree, dict) and bool(tree)))
 def test_any_file_means_what_kubectl_reads_of_what_sops_prints(sops: Sops, tree: dict[str, Any]) -> None:
     data = ours(sops, json.dumps(tree, ensure_ascii=False).encode(), "any.yaml", Selection())
@@ -79,7 +81,9 @@ def test_ids_name_one_ciphertext_in_one_place(sops: Sops) -> None:
     data = ours(sops, b"a: x\nl: [x, x]\n---\na: x\n", "ids.yaml", Selection())
     one, again = sealed.open_file(data, file="ids.yaml"), sealed.open_file(data, file="ids.yaml")
     moved = sealed.open_file(data, file="other.yaml")
-    assert one and again and moved
+    assert one
+    assert again
+    assert moved
     assert one.ids == again.ids
     assert len(set(one.ids)) == 4
     assert not set(one.ids) & set(moved.ids)

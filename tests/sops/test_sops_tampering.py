@@ -62,7 +62,10 @@ CHANGES: dict[str, tuple[type[SopsError], Callable[[str, str], str]]] = {
     "a clear value added": (MacMismatchError, lambda text, _: text.replace("name: db", "name: db\n    extra: x")),
     "a value removed": (MacMismatchError, lambda text, _: re.sub(r"    two: .*\n", "", text)),
     "an item removed": (MacMismatchError, lambda text, _: text.replace(items(text)[0], "")),
-    "items swapped": (MacMismatchError, lambda text, _: text.replace("".join(items(text)), "".join(reversed(items(text))))),
+    "items swapped": (
+        MacMismatchError,
+        lambda text, _: text.replace("".join(items(text)), "".join(reversed(items(text)))),
+    ),
     "an item doubled": (MacMismatchError, lambda text, _: text.replace(items(text)[0], items(text)[0] * 2)),
     "keys reordered": (
         MacMismatchError,
@@ -70,7 +73,10 @@ CHANGES: dict[str, tuple[type[SopsError], Callable[[str, str], str]]] = {
     ),
     "values swapped": (SopsDecryptError, lambda text, _: swap(text, "one", "two")),
     "a key renamed": (SopsDecryptError, lambda text, _: text.replace("    two:", "    three:")),
-    "another file's value": (SopsDecryptError, lambda text, other: text.replace(value(text, "one"), value(other, "one"))),
+    "another file's value": (
+        SopsDecryptError,
+        lambda text, other: text.replace(value(text, "one"), value(other, "one")),
+    ),
     "a value written in the clear": (SopsDecryptError, lambda text, _: text.replace(value(text, "one"), "clear")),
     "a type that does not fit": (
         SopsDecryptError,
@@ -88,10 +94,22 @@ CHANGES: dict[str, tuple[type[SopsError], Callable[[str, str], str]]] = {
     "an empty mac": (MacMismatchError, lambda text, _: re.sub(r"    mac: .*\n", '    mac: ""\n', text)),
     "another file's mac": (MacMismatchError, lambda text, other: text.replace(value(text, "mac"), value(other, "mac"))),
     "a mac that is a value": (MacMismatchError, lambda text, _: text.replace(value(text, "mac"), value(text, "one"))),
-    "lastmodified": (MacMismatchError, lambda text, _: re.sub(r"lastmodified: .*\n", 'lastmodified: "2020-01-01T00:00:00Z"\n', text)),
-    "the mac's coverage": (MacMismatchError, lambda text, _: text.replace("    version:", "    mac_only_encrypted: true\n    version:")),
-    "the selector": (SopsDecryptError, lambda text, _: text.replace("encrypted_regex: ^stringData$", "encrypted_regex: ^(stringData|name)$")),
-    "no selector hits": (MacMismatchError, lambda text, _: text.replace("encrypted_regex: ^stringData$", "encrypted_regex: ^x$")),
+    "lastmodified": (
+        MacMismatchError,
+        lambda text, _: re.sub(r"lastmodified: .*\n", 'lastmodified: "2020-01-01T00:00:00Z"\n', text),
+    ),
+    "the mac's coverage": (
+        MacMismatchError,
+        lambda text, _: text.replace("    version:", "    mac_only_encrypted: true\n    version:"),
+    ),
+    "the selector": (
+        SopsDecryptError,
+        lambda text, _: text.replace("encrypted_regex: ^stringData$", "encrypted_regex: ^(stringData|name)$"),
+    ),
+    "no selector hits": (
+        MacMismatchError,
+        lambda text, _: text.replace("encrypted_regex: ^stringData$", "encrypted_regex: ^x$"),
+    ),
     "the metadata cut out": (SopsFormatError, lambda text, _: text[: text.index("sops:")]),
 }
 
@@ -143,11 +161,26 @@ def test_what_the_mac_does_not_cover_may_change(sops: Sops) -> None:
 
 def test_a_plain_file_is_none_of_ours() -> None:
     assert sealed.open_file(PLAIN, file=FILE) is None
-    for text in (b"# sops: a comment\na: b\n", b"a: 'sops: text'\n", b"a: {sops: 1}\n", b"y: 1\ny: 2 # sops: twice\n", b'{"a": "sops"}'):
+    for text in (
+        b"# sops: a comment\na: b\n",
+        b"a: 'sops: text'\n",
+        b"a: {sops: 1}\n",
+        b"y: 1\ny: 2 # sops: twice\n",
+        b'{"a": "sops"}',
+    ):
         assert sealed.open_file(text, file=FILE) is None
 
 
-@pytest.mark.parametrize("entry", [b"sops: 1\n", b"sops: []\n", b"sops: {}\n", b"sops: {version: 3.9.0}\n", b"sops: {mac: x, version: '3.9.0', lastmodified: '2020-01-01T00:00:00Z'}\n"])
+@pytest.mark.parametrize(
+    "entry",
+    [
+        b"sops: 1\n",
+        b"sops: []\n",
+        b"sops: {}\n",
+        b"sops: {version: 3.9.0}\n",
+        b"sops: {mac: x, version: '3.9.0', lastmodified: '2020-01-01T00:00:00Z'}\n",
+    ],
+)
 def test_a_sops_entry_that_is_none_is_an_error(entry: bytes) -> None:
     with pytest.raises(SopsFormatError):
         sealed.open_file(b"a: 1\n" + entry, file=FILE)

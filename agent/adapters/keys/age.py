@@ -39,7 +39,7 @@ class AgeKeys:
             raise ConfigError(
                 "the identity file is under a passphrase, which is not supported",
                 hint="decrypt it to a file on tmpfs and name that",
-                source=source,
+                file=source,
             )
         found: list[pyrage.x25519.Identity] = []
         passed_over = 0
@@ -52,7 +52,7 @@ class AgeKeys:
                     found.append(pyrage.x25519.Identity.from_str(word))
                 except pyrage.IdentityError:
                     raise ConfigError(
-                        "not an age identity", hint="one AGE-SECRET-KEY-1… a line", source=source, line=number
+                        "not an age identity", hint="one AGE-SECRET-KEY-1… a line", file=source, line=number
                     ) from None
         return cls(tuple(str(each.to_public()) for each in found), passed_over, tuple(found))
 

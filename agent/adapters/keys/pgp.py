@@ -71,7 +71,8 @@ class PgpKeys:
             result = self._gpg.decrypt(key.enc.encode(), extra_args=_SAFE)
         except (OSError, ValueError):
             raise DataKeyError("gpg does not run") from None
-        if not result.ok:
+        # "ok" alone may have been said before the output limit was met.
+        if not result.ok or result.returncode != 0:
             if result.status == "no secret key":
                 raise DataKeyError("gpg has no secret key for it")
             raise DataKeyError("gpg does not decrypt it")
@@ -90,7 +91,7 @@ class PgpKeys:
             )
         except (OSError, ValueError):
             raise DataKeyError("gpg does not run") from None
-        if not result.ok:
+        if not result.ok or result.returncode != 0:
             raise DataKeyError(
                 "gpg does not encrypt for this key",
                 hint="is its public key imported, and neither expired nor revoked?",

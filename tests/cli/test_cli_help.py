@@ -1,0 +1,109 @@
+"""Help is fast, teaches, and loads nothing that it does not need."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agent.cli.registry import COMMANDS, SECRETS
+
+if TYPE_CHECKING:
+    from conftest import Shell
+
+HEAVY = ("pydantic", "kubernetes", "aiohttp", "hvac", "requests", "git", "agent.daemon", "agent.api", "agent.reconcile")
+CLEAN = [
+    ["--help"],
+    ["version"],
+    *([name, "--help"] for name in SECRETS),
+    ["keygen"],
+    ["decrypt", "missing.yaml"],
+    ["encrypt", "--age", "RECIPIENT", "plain.yaml"],
+    ["decrypt", "secret.yaml"],
+]
+
+
+@pytest.mark.parametrize("arguments", CLEAN, ids=" ".join)
+def test_the_sops_family_and_help_load_nothing_heavy(shell: Shell, arguments: list[str]) -> None:
+    shell.write("plain.yaml", "a: 1\n")
+    shell.write("secret.yaml", shell.agent("encrypt", "--age", shell.recipient, "plain.yaml").out)
+    arguments = [shell.recipient if each == "RECIPIENT" else each for each in arguments]
+    script = (
+        "import json, sys; from agent.cli.main import main; main(sys.argv[1:]); "
+        "sys.stderr.write('\\n' + json.dumps(sorted(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, check=True)
+    loaded = json.loads(done.stderr.decode().splitlines()[-1])
+    assert not [name for name in loaded if name.startswith(HEAVY)]
+    if arguments == ["--help"]:
+        assert not [
+            name for name in loaded if name.startswith(("yaml", "cryptography", "pyrage", "re2", "gnupg", "agent.sops"))
+        ]
+
+
+def test_help_takes_less_than_150_milliseconds() -> None:
+    def seconds() -> float:
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "agent.cli.main", "--help"], capture_output=True, check=True)
+        return time.perf_counter() - started
+
+    assert min(seconds() for _ in range(10)) < 0.15
+
+
+def test_help_names_every_command(shell: Shell) -> None:
+    text = shell.agent("--help").out.decode()
+    for name, command in COMMANDS.items():
+        assert f"  {name} " in text
+        assert command.help in text
+    assert shell.agent("help").out.decode() == text
+    assert shell.agent().code == 2
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_command_s_help_has_examples(shell: Shell, name: str) -> None:
+    result = shell.agent(name, "--help")
+    assert result.code == 0
+    assert f"agent {name}" in result.out.decode().split("examples:")[1]
+
+
+def test_what_is_no_command_or_flag(shell: Shell) -> None:
+    result = shell.agent("encryt\x1b[2J")
+    assert result.code == 1
+    assert "\x1b" not in result.err
+    result = shell.agent("encrypt", "--nonsense")
+    assert result.code == 1
+    assert "hint: agent encrypt --help" in result.err
+    assert shell.agent("version", "--nonsense").code == 2
+
+
+def test_the_version(shell: Shell) -> None:
+    assert json.loads(shell.agent("version", "-o", "json").out)["sops"] == "3.13.3"
+    assert shell.agent("--version").out.startswith(b"signet ")
+
+
+def test_an_unforeseen_error_shows_its_place_and_no_text(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    from agent.cli import keygen
+
+    def fail(args: object) -> int:
+        raise RuntimeError("canary")
+
+    monkeypatch.setattr(keygen, "run", fail)
+    result = shell.agent("keygen")
+    assert result.code == 1
+    assert "internal error: RuntimeError" in result.err
+    assert "test_cli_help.py" in result.err
+    assert "canary" not in result.err
+
+
+def test_a_reader_that_stops_reading_is_no_error() -> None:
+    command = [sys.executable, "-m", "agent.cli.main", "--help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as writer:
+        assert writer.stdout
+        assert writer.stderr
+        writer.stdout.close()
+        assert writer.wait(30) in {0, 141}
+        assert writer.stderr.read() == b""

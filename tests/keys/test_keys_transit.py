@@ -1,0 +1,189 @@
+"""Data keys through a real transit engine, and through nobody else's."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agent.adapters.keys import transit
+from agent.adapters.keys.transit import TransitKeys
+from agent.sops.keys import AgeRecipient, TransitKey, TransitRecipient
+from agent.values.errors import DataKeyError
+from agent.values.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from testbed.openbao import OpenBao
+
+DATA_KEY = Secret(b"canary-data-key-of-32-bytes-long", "data key")
+WHEN = "2026-01-01T00:00:00Z"
+
+
+@pytest.fixture(scope="module")
+def recipient(openbao: OpenBao) -> TransitRecipient:
+    openbao.enable_transit(mount="team/sops")
+    openbao.create_transit_key("app", mount="team/sops")
+    return TransitRecipient(openbao.url, "team/sops", "app")
+
+
+@pytest.fixture
+def keys(openbao: OpenBao) -> TransitKeys:
+    return TransitKeys(
+        [openbao.url + "/"], Secret(openbao.root_token, "token"), ca_file=str(openbao.ca_file) if openbao.ca_pem else ""
+    )
+
+
+def test_what_is_wrapped_is_unwrapped(keys: TransitKeys, recipient: TransitRecipient) -> None:
+    wrapped = keys.wrap(recipient, DATA_KEY, created_at=WHEN)
+    assert wrapped.enc.startswith("vault:v1:")
+    assert keys.unwrap(wrapped) == DATA_KEY
+
+
+def key(recipient: TransitRecipient, **changes: str) -> TransitKey:
+    fields = {
+        "vault_address": recipient.vault_address,
+        "engine_path": recipient.engine_path,
+        "key_name": recipient.key_name,
+        "enc": "vault:v1:Y2FuYXJ5",
+    }
+    return TransitKey(created_at=WHEN, **{**fields, **changes})
+
+
+def test_each_refusal_has_its_reason(openbao: OpenBao, keys: TransitKeys, recipient: TransitRecipient) -> None:
+    denied = TransitKeys([openbao.url], Secret(openbao.token("default"), "token"))
+    wrapped = keys.wrap(recipient, DATA_KEY, created_at=WHEN)
+    cases = [
+        (keys, key(recipient), "the server has no such transit key, or it did not make this wrapped key"),
+        (
+            keys,
+            key(recipient, key_name="none"),
+            "the server has no such transit key, or it did not make this wrapped key",
+        ),
+        (keys, key(recipient, engine_path="none"), "the server has no such transit engine"),
+        (keys, key(recipient, engine_path="../sys"), "not the path of a transit key"),
+        (keys, key(recipient, key_name="a?b"), "not the path of a transit key"),
+        (denied, wrapped, "the server denies the use of this transit key"),
+        (TransitKeys([openbao.url], None), wrapped, "no token for the server"),
+        (
+            TransitKeys(["https://127.0.0.1:1"], Secret("t", "t")),
+            key(recipient, vault_address="https://127.0.0.1:1"),
+            "the server does not answer",
+        ),
+    ]
+    for at_hand, wrong, reason in cases:
+        with pytest.raises(DataKeyError) as caught:
+            at_hand.unwrap(wrong)
+        assert caught.value.message == reason
+        assert "canary" not in str(caught.value)
+        assert caught.value.__cause__ is None
+    with pytest.raises(DataKeyError):
+        keys.wrap(AgeRecipient("age1"), DATA_KEY, created_at=WHEN)
+
+
+def test_a_sealed_server_says_so(openbao: OpenBao, keys: TransitKeys, recipient: TransitRecipient) -> None:
+    openbao.seal()
+    try:
+        with pytest.raises(DataKeyError, match="sealed"):
+            keys.unwrap(key(recipient))
+    finally:
+        openbao.unseal()
+
+
+class _Listener:
+    """A server that notes whether anybody sent it anything, and answers as told."""
+
+    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        seen: list[str] = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                seen.append(f"{self.path} {self.headers.get('X-Vault-Token')}")
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None: ...  # noqa: A002
+
+        self.seen = seen
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def thief() -> Iterator[_Listener]:
+    listener = _Listener(200, {}, b"{}")
+    yield listener
+    listener.stop()
+
+
+def test_an_address_that_the_user_did_not_name_is_not_dialled(
+    thief: _Listener, keys: TransitKeys, recipient: TransitRecipient
+) -> None:
+    with pytest.raises(DataKeyError, match="names a server that you did not"):
+        keys.unwrap(key(recipient, vault_address=thief.url))
+    with pytest.raises(DataKeyError, match="names a server that you did not"):
+        keys.wrap(TransitRecipient(thief.url, "transit", "app"), DATA_KEY, created_at=WHEN)
+    assert not thief.seen
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_does_not_carry_the_token_along(thief: _Listener, recipient: TransitRecipient, status: int) -> None:
+    front = _Listener(status, {"Location": f"{thief.url}/v1/transit/decrypt/app"}, b"")
+    try:
+        with pytest.raises(DataKeyError):
+            TransitKeys([front.url], Secret("token-canary", "t")).unwrap(key(recipient, vault_address=front.url))
+    finally:
+        front.stop()
+    assert len(front.seen) == 1
+    assert not thief.seen
+
+
+def test_a_proxy_of_the_environment_is_not_used(
+    thief: _Listener, keys: TransitKeys, recipient: TransitRecipient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.setenv(variable, thief.url)
+    assert keys.unwrap(keys.wrap(recipient, DATA_KEY, created_at=WHEN)) == DATA_KEY
+    assert not thief.seen
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>canary</html>",
+        b"{}",
+        b'{"data": null}',
+        b'{"data": {"plaintext": 5}}',
+        b'{"data": {"plaintext": "canary!"}}',
+    ],
+)
+def test_an_answer_that_is_none_of_transit_s(recipient: TransitRecipient, body: bytes) -> None:
+    server = _Listener(200, {"Content-Type": "application/json"}, body)
+    try:
+        with pytest.raises(DataKeyError) as caught:
+            TransitKeys([server.url], Secret("t", "t")).unwrap(key(recipient, vault_address=server.url))
+    finally:
+        server.stop()
+    assert "canary" not in str(caught.value)
+
+
+def test_an_answer_that_drips_in_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transit, "_DEADLINE_SECONDS", 0.05)
+    release = threading.Event()
+    with pytest.raises(DataKeyError, match="in time"):
+        transit._within_deadline(lambda: release.wait(10))
+    release.set()

@@ -1,0 +1,211 @@
+"""Documents of every kind that SOPS takes, generated ones too, and both directions of ours."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import TYPE_CHECKING
+
+from hypothesis import strategies as st
+
+from agent.sops import decrypt, encrypt, stores
+from agent.sops.keys import AgeRecipient, unwrap_data_key, wrap_data_key
+from agent.sops.metadata import Metadata
+from agent.sops.selection import Selection
+from agent.values.secret import Secret
+
+if TYPE_CHECKING:
+    from conftest import Sops
+
+NOW = "2026-11-23T06:00:00Z"
+
+DOCUMENTS = {
+    "scalars.yaml": b"""\
+s: text
+empty: ""
+i: 5
+neg: -17
+hex: 0xff
+oct: 0o17
+old: 017
+under: 1_000
+f: 1.50
+big: 1e21
+small: 1e-7
+inf: .inf
+ninf: -.inf
+t: true
+n: null
+tilde: ~
+d: 2024-01-02
+dt: 2024-01-02T03:04:05.100Z
+zone: 2024-01-02T03:04:05+02:00
+yes: yes
+quoted: "0123"
+bin: !!binary aGVsbG8=
+raw: !!binary /////w==
+uni: "\\U0001F600 \\u00e9"
+""",
+    "texts.yaml": b"""\
+block: |
+  line one
+    indented
+  last
+strip: |-
+  a
+  b
+keep: |+
+  a
+
+folded: >
+  some
+  folded
+
+trailing: "ends in space \\n next"
+cr: "a\\r\\nb"
+tab: "a\\tb"
+lead: "  leading"
+hash: "# no comment"
+colon: "a: b"
+ctrl: "\\u0001"
+""",
+    "nesting.yaml": b"""\
+a:
+  b: [1, {c: d}, [x, y]]
+  e: {}
+  l: []
+list:
+- one
+- k: v
+  w: 2
+-
+  - deep
+""",
+    "comments.yaml": b"""\
+# head one
+# head two
+
+a: 1 # inline
+# before b
+b:
+  # in b
+  c: 2
+  # foot of b
+# between
+l: # on the key
+  # first
+  - x # inline in list
+  # second
+  - y
+  # last
+# end
+""",
+    "multi.yaml": b"a: 1\n---\n# doc two\nb: secret\n---\nc:\n  - 3\n",
+    "anchors.yaml": b"base: &b {x: 1, y: two}\nuse:\n  <<: *b\n  z: 3\nalias: *b\n",
+    "manifest.yaml": b"""\
+apiVersion: v1
+kind: Secret
+metadata:
+  name: db
+  annotations:
+    data: also matches
+stringData:
+  password: hunter2
+  port: "5432"
+data:
+  k: aGk=
+""",
+    "suffixes.yaml": b"a_unencrypted: x\nb: {c_unencrypted: {d: 1}, e: 2}\nf_secret: y\ng_secret: {h: [1, z]}\n",
+    "marked.yaml": b"""\
+# plain: first
+a: 1
+# mark
+b: 2
+c:
+  # mark
+  d: 3
+  # other
+  # mark
+  # more
+  e: 4
+  f: 5
+l:
+  - 1
+  # mark
+  - 2
+  - 3
+""",
+    "values.json": json.dumps(
+        {
+            "s": "text",
+            "html": "<a&b>",
+            "uni": "\u00e9\U0001f600\u2028",
+            "i": 5,
+            "big": 9007199254740993,
+            "f": 1.5,
+            "whole": 2.0,
+            "exp": 1e300,
+            "t": True,
+            "n": None,
+            "e": "",
+            "l": [1, {"x": [None, "y"]}, []],
+            "o": {},
+            "a_unencrypted": "clear",
+        }
+    ).encode(),
+}
+SELECTIONS = [
+    Selection(),
+    Selection("encrypted_regex", "^(data|stringData|b|l)$"),
+    Selection("unencrypted_regex", "^(kind|apiVersion|a)$"),
+    Selection("encrypted_suffix", "_secret"),
+    Selection("unencrypted_suffix", "_secret"),
+    Selection("encrypted_comment_regex", "mark"),
+    Selection("unencrypted_comment_regex", "^ mark$"),
+]
+
+
+def ours(sops: Sops, data: bytes, name: str, selection: Selection) -> bytes:
+    """What we make of a plain file."""
+    store = stores.of(name)
+    data_key = Secret(secrets.token_bytes(32), "data key")
+    keys = wrap_data_key([AgeRecipient(sops.recipient)], data_key, sops.keys, created_at=NOW)
+    documents = encrypt.encrypt(
+        store.parse(data, file=name),
+        Metadata(keys, selection),
+        data_key,
+        file=name,
+        random_bytes=secrets.token_bytes,
+        lastmodified=NOW,
+    )
+    return store.emit(documents)
+
+
+def opened(sops: Sops, data: bytes, name: str) -> bytes:
+    """The plaintext that we print of an encrypted file."""
+    store = stores.of(name)
+    file = decrypt.read(data, file=name, store=store)
+    data_key = unwrap_data_key(file.metadata.keys, sops.keys, file=name)
+    return store.emit(decrypt.decrypt(file, data_key).documents)
+
+
+TEXTS = st.text(
+    st.characters(codec="utf-8", exclude_characters="\x00\x7f\ufeff\ufffe\uffff", exclude_categories=("Cc", "Cs")),
+    max_size=12,
+)
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXTS
+    | st.sampled_from(
+        ["", "~", "yes", "0x1", "1e3", "2024-01-02", "<<", "=", "a\nb", "a\n", " x ", "#", "- a", "ENC[", "12:30"]
+    )
+)
+KEYS = st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=1, max_size=6).filter(
+    lambda key: key != "sops"
+)
+TREES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=12
+)

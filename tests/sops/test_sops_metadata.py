@@ -1,0 +1,138 @@
+"""The `sops` entry: what is read, kept, written and refused."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.sops import metadata, stores
+from agent.sops.keys import AgeKey, OtherKey, PgpKey, TransitKey
+from agent.sops.metadata import Metadata
+from agent.sops.selection import SELECTORS, Selection
+from agent.values.errors import SopsFormatError
+
+BEFORE_3_13 = b"""\
+a: 1
+sops:
+    kms:
+    -   arn: arn:aws:kms:eu-west-1:1:key/x
+        context:
+            team: shop
+        created_at: '2020-01-01T00:00:00Z'
+        enc: AQIC
+        aws_profile: ""
+    gcp_kms: []
+    azure_kv:
+    -   vault_url: https://v.vault.azure.net
+        name: key
+        version: v1
+        created_at: '2020-01-01T00:00:00Z'
+        enc: az
+    hc_vault:
+    -   vault_address: https://vault:8200
+        engine_path: transit
+        key_name: app
+        created_at: '2020-01-01T00:00:00Z'
+        enc: vault:v1:x
+    age:
+    -   recipient: age1x
+        enc: |
+            -----BEGIN AGE ENCRYPTED FILE-----
+    lastmodified: '2020-01-01T10:00:00.5+02:00'
+    mac: ENC[AES256_GCM,data:x,iv:y,tag:z,type:str]
+    pgp:
+    -   created_at: '2020-01-01T00:00:00Z'
+        enc: PGP
+        fp: ABCD
+    encrypted_regex: ^data$
+    mac_only_encrypted: true
+    version: 3.7.3
+"""
+KEYS = (
+    OtherKey(
+        "kms",
+        "arn:aws:kms:eu-west-1:1:key/x",
+        '{"arn": "arn:aws:kms:eu-west-1:1:key/x", "aws_profile": "", "context": {"team": "shop"}, '
+        '"created_at": "2020-01-01T00:00:00Z", "enc": "AQIC"}',
+    ),
+    OtherKey(
+        "azure_kv",
+        "https://v.vault.azure.net/key",
+        '{"created_at": "2020-01-01T00:00:00Z", "enc": "az", "name": "key", "vault_url": "https://v.vault.azure.net", "version": "v1"}',
+    ),
+    TransitKey("https://vault:8200", "transit", "app", "2020-01-01T00:00:00Z", "vault:v1:x"),
+    PgpKey("ABCD", "2020-01-01T00:00:00Z", "PGP"),
+    AgeKey("age1x", "-----BEGIN AGE ENCRYPTED FILE-----\n"),
+)
+
+
+def read(text: bytes) -> Metadata:
+    _, found = stores.split(stores.Store.YAML.parse(text, file="f.yaml"), file="f.yaml")
+    assert found is not None
+    return found
+
+
+def test_the_order_before_3_13_is_read_and_the_one_since_is_written() -> None:
+    found = read(BEFORE_3_13)
+    assert found == Metadata(
+        KEYS,
+        Selection("encrypted_regex", "^data$", mac_only_encrypted=True),
+        "2020-01-01T10:00:00+02:00",
+        "ENC[AES256_GCM,data:x,iv:y,tag:z,type:str]",
+        "3.7.3",
+    )
+    written = metadata.emit(found)
+    names = [entry.key for entry in written.entries()]
+    assert names == sorted(names, key=str)
+    assert metadata.parse(written, file="f.yaml") == found
+    assert b"context:\n" in stores.Store.YAML.emit([written])
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"version: 3.7.3", b"version: ''"),
+        (b"version: 3.7.3", b"version: latest"),
+        (b"version: 3.7.3\n", b""),
+        (b"lastmodified: '2020-01-01T10:00:00.5+02:00'", b"lastmodified: yesterday"),
+        (b"lastmodified: '2020-01-01T10:00:00.5+02:00'\n", b""),
+        (b"encrypted_regex: ^data$", b"encrypted_regex: ^data$\n    encrypted_suffix: x"),
+        (b"created_at: '2020-01-01T00:00:00Z'\n        enc: PGP", b"created_at: soon\n        enc: PGP"),
+        (b"mac_only_encrypted: true", b"mac_only_encrypted: perhaps"),
+        (b"gcp_kms: []", b"gcp_kms: x"),
+        (b"gcp_kms: []", b"gcp_kms: [x]"),
+        (b"gcp_kms: []", b"1: x"),
+        (b"mac: ENC", b"mac: [x]\n    y: ENC"),
+    ],
+)
+def test_what_is_malformed_is_refused(old: bytes, new: bytes) -> None:
+    assert old in BEFORE_3_13
+    with pytest.raises(SopsFormatError) as caught:
+        read(BEFORE_3_13.replace(old, new))
+    assert caught.value.facts["file"] == "f.yaml"
+
+
+def test_key_groups_are_refused_by_name() -> None:
+    group = "{age: [{recipient: age1x, enc: y}], hc_vault: []}"
+    text = f"a: 1\nsops: {{lastmodified: '2020-01-01T00:00:00Z', mac: x, version: 3.9.0, shamir_threshold: 2, key_groups: [{group}, {group}]}}\n"
+    with pytest.raises(SopsFormatError, match="key groups"):
+        read(text.encode())
+    assert read(text.replace(f", {group}]", "]").encode()).keys == (AgeKey("age1x", "y"),)
+
+
+TEXT = st.text(st.characters(codec="ascii", categories=("L", "N", "P")), min_size=1, max_size=20)
+
+
+@given(
+    st.builds(
+        Metadata,
+        st.lists(st.builds(AgeKey, TEXT, TEXT), min_size=1, max_size=3).map(tuple),
+        st.builds(Selection, st.sampled_from(SELECTORS), TEXT, st.booleans()),
+        st.just("2020-01-01T10:00:00Z"),
+        TEXT,
+        st.just("3.13.3"),
+    )
+)
+def test_what_is_written_is_read_back(one: Metadata) -> None:
+    assert metadata.parse(metadata.emit(one), file="f") == one

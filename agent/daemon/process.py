@@ -93,14 +93,22 @@ class Process:
         membership = Membership(session, namespace, self._settings.identity, token=os.urandom(8).hex(), now=time.time)
         await membership.acquire()
         session.guard = membership.check
-        made = await wiring.installation(Secrets(session), namespace)
+        base = wiring.Foundation(
+            self._settings,
+            namespace,
+            session,
+            await wiring.installation(Secrets(session), namespace),
+            membership,
+            self._metrics,
+            _report_watch,
+        )
         LOG.info("started", extra={"identity": self._settings.identity, "namespace": namespace, "version": VERSION})
         renewing = asyncio.create_task(self._renew(membership), name="lease")
         watching = asyncio.create_task(self._watch_operator_file(), name="operator file")
         try:
             while not self._stop.is_set():
                 self._reload.clear()
-                await self._one_engine(session, namespace, made, membership)
+                await self._one_engine(base)
         finally:
             for task in (renewing, watching):
                 task.cancel()
@@ -109,34 +117,20 @@ class Process:
                 await membership.release()
             LOG.info("stopped", extra={"identity": self._settings.identity})
 
-    async def _one_engine(
-        self,
-        session: Session,
-        namespace: str,
-        made: wiring.Installation,
-        membership: Membership,
-    ) -> None:
-        async with wiring.engine(
-            self._settings,
-            self._operator,
-            session=session,
-            namespace=namespace,
-            made=made,
-            membership=membership,
-            metrics=self._metrics,
-            report=_report_watch,
-        ) as driver:
+    async def _one_engine(self, base: wiring.Foundation) -> None:
+        """Run one engine until the process stops or the operator's file changes."""
+        async with wiring.engine(base, self._operator) as driver:
             self._driver = driver
             running = asyncio.create_task(driver.run(), name="driver")
             ends = [asyncio.create_task(event.wait()) for event in (self._stop, self._reload)]
-            members = membership.members
+            members = base.membership.members
             try:
                 while not running.done() and not any(end.done() for end in ends):
                     await asyncio.wait(
                         [running, *ends], timeout=_REBALANCE_SECONDS, return_when=asyncio.FIRST_COMPLETED
                     )
-                    if membership.members != members:
-                        members = membership.members
+                    if base.membership.members != members:
+                        members = base.membership.members
                         driver.rebalance()
                 driver.stop()
                 done, _ = await asyncio.wait([running], timeout=_GRACE_SECONDS)

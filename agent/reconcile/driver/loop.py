@@ -18,7 +18,7 @@ from agent.reconcile.driver.managed import Managed
 from agent.reconcile.driver.reporting import Reporter, log_error
 from agent.reconcile.pipeline import Outcome
 from agent.reconcile.record import RecordDamagedError
-from agent.values.errors import AgentError, LeaseLostError
+from agent.values.errors import AgentError, LeaseLostError, StaleObjectError
 from agent.values.ids import ObjectId, RunId
 from agent.values.tree import get, get_object, get_text
 
@@ -240,6 +240,8 @@ class Driver:
             raise
         except AgentError as error:
             managed.rotated |= rotated
+            # a record that somebody else wrote meanwhile is read again before the next write
+            managed.loaded = managed.loaded and not isinstance(error, StaleObjectError)
             outcome = Outcome(None, (Problem(error),))
         await self._reporter.run_ended(
             managed, application, outcome, causes=causes, started=started, seconds=clock.monotonic() - began

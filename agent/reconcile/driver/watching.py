@@ -10,6 +10,8 @@ from agent.manifests.ownership import LABEL_INSTALLATION
 from agent.reconcile import judge
 from agent.reconcile.live import is_newer
 from agent.values.errors import AgentError
+from agent.values.ids import ObjectId
+from agent.values.tree import get_object, get_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
     from agent.manifests.kinds import Resource
     from agent.reconcile.context import Memory
     from agent.reconcile.live import LiveFact, Observer
-    from agent.reconcile.ports import ClusterPort, WatchEvent
-    from agent.values.ids import ObjectId
+    from agent.reconcile.ports import ClusterPort
+    from agent.values.tree import Object
 
 _FIRST_LIST_SECONDS = 15.0
 
@@ -89,22 +91,34 @@ class Watching:
 
     async def _watch(self, resource: Resource) -> None:
         selector = f"{LABEL_INSTALLATION}={self._observer.installation}"
+        told: set[ObjectId] = set()
         async for event in self._cluster.watch(resource, selector=selector):
             if event.type == "synced":
+                await self._miss(resource, told)
+                told.clear()
                 self._synced[resource].set()
             else:
-                await self._take(event)
+                metadata = get_object(event.object, "metadata")
+        key = ObjectId(
+            event.resource.group, event.resource.kind, get_text(metadata, "namespace"), get_text(metadata, "name")
+        )
+                told.add(key)
+                await self._take(resource, key, None if event.type == "gone" else event.object)
 
-    async def _take(self, event: WatchEvent) -> None:
-        key = self._observer.identify(event.object)
-        if event.type == "gone":
+    async def _miss(self, resource: Resource, told: Collection[ObjectId]) -> None:
+        """Look for what is believed to be there and no list or watch has told of: it was applied while the watch was broken."""
+        kind = (resource.group, resource.kind)
+        for key in {key for memory in self._memories.values() for key in memory.live} - set(told):
+            if (key.group, key.kind) == kind:
+                await self._take(resource, key, None)
+
+    async def _take(self, resource: Resource, key: ObjectId, found: Object | None) -> None:
+        if found is None:
             # a changed label looks like a deletion too
             try:
-                found = await self._cluster.get(event.resource, key.namespace, key.name)
+                found = await self._cluster.get(resource, key.namespace, key.name)
             except AgentError:
                 found = None
-        else:
-            found = event.object
         fact = self._observer.observe(found) if found is not None else None
         uid = self._belongs_to(key, fact)
         self._lose(key, uid)

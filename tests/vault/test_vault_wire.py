@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from vault_servers import SHOP, listener, message, say, settings
 
 from agent.adapters.vault import client, transport
@@ -183,3 +186,15 @@ def test_a_path_cannot_reach_elsewhere() -> None:
     for path in ("a/../b", "a/./b", "a//b", "", "/a", "a/", "a%2e", "a\n", "a\x00", "a\u202e"):
         with pytest.raises(AgentError):
             client.address(path)
+
+
+@given(st.text(max_size=40))
+def test_any_path_is_quoted_so_that_it_means_itself_or_is_refused(path: str) -> None:
+    try:
+        quoted = client.address(path)
+    except AgentError:
+        return
+    segments = quoted.split("/")
+    assert [unquote(segment) for segment in segments] == path.split("/")
+    assert not {"", ".", ".."} & set(segments)
+    assert not set(quoted) & set("?#\\ \n")

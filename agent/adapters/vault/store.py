@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
@@ -45,7 +44,6 @@ class Store:
         )
         self._breaker: Final = Breaker(name, monotonic=monotonic, jitter=jitter)
         self._monotonic: Final = monotonic
-        self._count_lock: Final = threading.Lock()
         self.mounts: Final = Mounts(name, monotonic)
 
     def call(

@@ -80,10 +80,11 @@ class Watch:
 
     async def events(self) -> AsyncGenerator[WatchEvent]:
         failures = 0
+        trouble: AgentError | None = None
         while True:
             started = time.monotonic()
             self._heard = False
-            trouble: AgentError | None = None
+            before, trouble = trouble, None
             try:
                 if not self._version:
                     async with aclosing(self._list()) as listed:
@@ -96,6 +97,9 @@ class Watch:
                 trouble = error
             lasted = time.monotonic() - started
             well = lasted >= self._pace.first if self._heard else trouble is None and lasted > self._pace.longest
+            if type(trouble) is not type(before):
+                # a server that is back, and refuses while it starts, is asked again as soon as one that never was away
+                failures = 0
             failures = 0 if well else failures + 1
             if trouble is not None:
                 self._learn(trouble, lasted)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from agent.manifests.kinds import Resource
     from agent.reconcile.context import Memory
     from agent.reconcile.live import LiveFact, Observer
-    from agent.reconcile.ports import ClusterPort
+    from agent.reconcile.ports import ClusterPort, WatchEvent
     from agent.values.tree import Object
 
 _FIRST_LIST_SECONDS = 15.0
@@ -98,10 +98,7 @@ class Watching:
                 told.clear()
                 self._synced[resource].set()
             else:
-                metadata = get_object(event.object, "metadata")
-        key = ObjectId(
-            event.resource.group, event.resource.kind, get_text(metadata, "namespace"), get_text(metadata, "name")
-        )
+                key = _identify(event)
                 told.add(key)
                 await self._take(resource, key, None if event.type == "gone" else event.object)
 
@@ -164,6 +161,13 @@ class Watching:
         record = memory.record.objects.get(key) if memory else None
         if memory and record and record.uid and judge.drifted(record, memory.live.get(key)):
             self.drifted(uid, key)
+
+
+def _identify(event: WatchEvent) -> ObjectId:
+    """By the watch's own kind: items of a list carry none."""
+    metadata = get_object(event.object, "metadata")
+    namespace, name = get_text(metadata, "namespace"), get_text(metadata, "name")
+    return ObjectId(event.resource.group, event.resource.kind, namespace, name)
 
 
 def _belongs(fact: LiveFact, key: ObjectId, uid: str, memory: Memory) -> bool:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from agent.adapters.vault.client import Answer, Method
+    from agent.adapters.vault.credential import Login
     from agent.api.operator import Store as StoreSettings
 
 WORKERS: Final = 12
@@ -32,7 +33,9 @@ class Store:
         seconds: float,
         monotonic: Callable[[], float],
         jitter: Callable[[], float],
+        login: Login | None = None,
     ) -> None:
+        """`login` replaces the one of the settings: a user's own token."""
         self.name: Final = name
         self.settings: Final = settings
         self.executor: Final = ThreadPoolExecutor(WORKERS, thread_name_prefix=f"vault-{name}")
@@ -40,7 +43,7 @@ class Store:
         self._client: Final = StoreClient(name, settings, self._session, seconds=seconds)
         anonymous = StoreClient(name, settings, self._session, seconds=seconds)
         self._credential: Final = credential.Credential(
-            self._client, anonymous, credential.login(settings.auth), monotonic
+            self._client, anonymous, login or credential.login(settings.auth), monotonic
         )
         self._breaker: Final = Breaker(name, monotonic=monotonic, jitter=jitter)
         self._monotonic: Final = monotonic

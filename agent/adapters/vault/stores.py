@@ -15,6 +15,7 @@ from agent.values.errors import AgentError, StoreDeniedError, StoreNotFoundError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
+    from agent.adapters.vault.credential import Login
     from agent.adapters.vault.kv import Values
     from agent.api.operator import Store as StoreSettings
     from agent.manifests.references import Reference
@@ -34,10 +35,15 @@ class Stores:
         monotonic: Callable[[], float],
         jitter: Callable[[], float],
         seconds: float = 30.0,
+        logins: Mapping[str, Login] | None = None,
     ) -> None:
-        """`seconds` is the total time of one request, `jitter` gives numbers from 0 to 1 for the back-off after an outage."""
+        """`seconds` is the total time of one request, `jitter` gives numbers from 0 to 1 for the back-off after an outage.
+
+        `logins` replace those of the settings, by the store's name.
+        """
+        given = logins or {}
         self._stores: Final = {
-            name: Store(name, store, seconds=seconds, monotonic=monotonic, jitter=jitter)
+            name: Store(name, store, seconds=seconds, monotonic=monotonic, jitter=jitter, login=given.get(name))
             for name, store in settings.items()
         }
 

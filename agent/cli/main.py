@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import resource
 import sys
 from typing import TYPE_CHECKING, NoReturn, Protocol, cast
 
@@ -89,6 +90,8 @@ def _answer(error: BaseException) -> int:
 
 
 def _run(name: str, arguments: Sequence[str]) -> int:
+    # A core dump would be plaintext on the disk; an editor inherits this.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     command = COMMANDS[name]
     module = cast("_CommandModule", importlib.import_module(command.module))
     parser = _Parser(f"agent {name}", command.usage_exit)

@@ -35,7 +35,10 @@ def scalar(value: str | float | bool | Timestamp) -> str | int | float | bool | 
 
 
 def tree(document: Mapping, sealed: Lookup[Path, Sealed], *, file: str) -> Object:
-    """A document with what stands in `sealed` in its places. Raises SopsFormatError for infinities and `<<` of what is no map."""
+    """A document with what stands in `sealed` in its places.
+
+    Raises SopsFormatError for infinities, for `<<` of what is no map, and for a key that stands twice, which JSON's parser keeps.
+    """
     return _Meaning(sealed, file).mapping(document, ())
 
 
@@ -46,8 +49,14 @@ class _Meaning:
 
     def mapping(self, node: Mapping, path: Path) -> Object:
         fields: Object = {}
+        written: set[str] = set()
         for entry in node.entries():
             key = str(entry.key)
+            if key in written:
+                raise SopsFormatError(
+                    "a key stands twice", file=self._file, line=entry.line, field=format_path((*path, key))
+                )
+            written.add(key)
             value = self._value(entry.value, (*path, key))
             if key == _MERGE:
                 self._merge(fields, value, entry.line)

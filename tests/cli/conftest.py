@@ -17,8 +17,8 @@ from agent.values.reveal import reveal
 from testbed import binaries
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @dataclass(frozen=True)

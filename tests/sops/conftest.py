@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,11 +14,11 @@ from agent.adapters.keys import age
 from agent.adapters.keys.age import AgeKeys
 from agent.values.reveal import reveal
 from testbed import binaries
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agent.values.secret import Secret
     from pathlib import Path
+
+    from agent.values.secret import Secret
 
 
 @dataclass(frozen=True)

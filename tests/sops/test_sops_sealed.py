@@ -128,3 +128,10 @@ def test_a_number_that_json_does_not_have_is_refused(sops: Sops, number: bytes) 
         sealed.unseal(file, data_key)
     with pytest.raises(SopsFormatError):
         sealed.open_file(ours(sops, b"a: " + number, "n.yaml", Selection("encrypted_regex", "^b$")), file="n.yaml")
+
+
+def test_a_key_that_stands_twice_is_refused(sops: Sops) -> None:
+    data = ours(sops, b'{"a": "x", "b": {"c": 1, "c": 2}}', "twice.json", Selection())
+    with pytest.raises(SopsFormatError) as caught:
+        sealed.open_file(data, file="twice.json")
+    assert caught.value.facts["field"] == "b.c"

@@ -1,0 +1,86 @@
+"""The command and sops on the same PGP key and the same transit key."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conftest import Shell
+
+    from testbed.openbao import OpenBao
+
+PLAIN = b"a: hunter2\n"
+
+
+@pytest.fixture(scope="module")
+def gnupg_home() -> Iterator[Path]:
+    """With a short path: gpg's sockets have to fit into 108 bytes."""
+    folder = Path(tempfile.mkdtemp(prefix="gpg-", dir="/tmp"))
+    yield folder
+    subprocess.run(["gpgconf", "--homedir", folder, "--kill", "all"], check=True, capture_output=True)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def fingerprint(gnupg_home: Path) -> str:
+    gpg = ["gpg", "--homedir", gnupg_home, "--batch", "--passphrase", "", "--pinentry-mode", "loopback"]
+    subprocess.run(
+        [*gpg, "--quick-gen-key", "a@example.com", "rsa2048", "encr", "never"], check=True, capture_output=True
+    )
+    listed = subprocess.run([*gpg, "--with-colons", "-k"], check=True, capture_output=True).stdout.decode()
+    return next(line.split(":")[9] for line in listed.splitlines() if line.startswith("fpr"))
+
+
+def test_a_pgp_key_of_the_user_s_home(shell: Shell, gnupg_home: Path, fingerprint: str) -> None:
+    shell.env("SOPS_AGE_KEY", None)
+    shell.env("GNUPGHOME", str(gnupg_home))
+    made = shell.agent("encrypt", "--pgp", fingerprint, "--filename-override", "s.yaml", stdin=PLAIN)
+    shell.write("s.yaml", made.out)
+    assert shell.sops("decrypt", "s.yaml").out == PLAIN
+    assert shell.agent("decrypt", "s.yaml").out == PLAIN
+    shell.write("t.yaml", PLAIN)
+    shell.env("SOPS_PGP_FP", fingerprint)
+    assert shell.sops("encrypt", "-i", "t.yaml").code == 0
+    assert shell.agent("decrypt", "t.yaml").out == PLAIN
+    assert shell.agent("encrypt", "--pgp", "0" * 40, "--filename-override", "s.yaml", stdin=PLAIN).code == 128
+
+
+def test_a_transit_key_of_the_server_that_the_user_named(shell: Shell, openbao: OpenBao) -> None:
+    openbao.enable_transit(mount="cli")
+    openbao.create_transit_key("app", mount="cli")
+    uri = f"{openbao.url}/v1/cli/keys/app"
+    shell.env("SOPS_AGE_KEY", None)
+    shell.env("VAULT_TOKEN", openbao.root_token)
+    made = shell.agent("encrypt", "--hc-vault-transit", uri, "--filename-override", "s.yaml", stdin=PLAIN)
+    assert made.code == 0, made.err
+    shell.write("s.yaml", made.out)
+    assert shell.sops("decrypt", "s.yaml").out == PLAIN
+
+    refused = shell.agent("decrypt", "s.yaml")
+    assert refused.code == 128
+    assert "names a server that you did not" in refused.err
+    assert shell.agent("decrypt", "--vault-address", openbao.url, "s.yaml").out == PLAIN
+    shell.env("VAULT_ADDR", openbao.url)
+    assert shell.agent("decrypt", "s.yaml").out == PLAIN
+    shell.env("VAULT_TOKEN", None)
+    shell.write(str(shell.folder.parent / "home/.vault-token"), openbao.root_token)
+    assert shell.agent("decrypt", "s.yaml").out == PLAIN
+    shell.write("t.yaml", PLAIN)
+    assert shell.sops("encrypt", "-i", "--hc-vault-transit", uri, "t.yaml").code == 0
+    assert shell.agent("decrypt", "t.yaml").out == PLAIN
+
+
+def test_rules_name_no_server_that_is_sent_the_token(shell: Shell, openbao: OpenBao) -> None:
+    shell.env("VAULT_TOKEN", openbao.root_token)
+    shell.write(".sops.yaml", f"creation_rules:\n  - hc_vault_transit_uri: {openbao.url}/v1/cli/keys/app\n")
+    result = shell.agent("encrypt", "--filename-override", "s.yaml", stdin=PLAIN)
+    assert result.code == 128
+    assert "names a server that you did not" in result.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import random
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 INSTALLATION_SECRET = "signet-installation"
 AUDIT_SECRET = "signet-audit-key"
+_DAY_SECONDS = 86_400.0
 
 
 class SystemClock:
@@ -144,6 +146,8 @@ async def _ports(
     mirror_names = Fingerprinter.derive(base.installation.key, "mirror")
     mirrors = Mirrors(base.settings.mirrors, operator.git, operator.limits, mirror_names)
     stack.push_async_callback(mirrors.close)
+    sweeping = asyncio.create_task(_sweep(mirrors), name="sweep mirrors")
+    stack.callback(sweeping.cancel)
     trail = await audit.trail(
         operator.audit,
         cluster,
@@ -166,6 +170,13 @@ async def _ports(
         clock=base.clock,
         tasks=AsyncTasks(),
     )
+
+
+async def _sweep(mirrors: Mirrors) -> None:
+    """Mirrors of credentials and repositories that nobody uses any more go after a day."""
+    while True:
+        await asyncio.sleep(_DAY_SECONDS / 4)
+        await mirrors.sweep(_DAY_SECONDS)
 
 
 def is_mine(uid: str, identity: str, members: tuple[str, ...]) -> bool:

@@ -127,18 +127,22 @@ class Report:
 class Tenant:
     """A namespace of its own, and one Application in it."""
 
-    def __init__(self, installation: Installation, namespace: str) -> None:
+    def __init__(self, installation: Installation, namespace: str, name: str = "app") -> None:
         self.installation: Installation = installation
         self.controlplane: ControlPlane = installation.controlplane
         self.namespace: str = namespace
-        self.application: Deployed = Deployed(self.controlplane, namespace, "app")
+        self.application: Deployed = Deployed(self.controlplane, namespace, name)
         self.repository = installation.gitserver.create(f"{namespace}-{secrets.token_hex(3)}")
         self.recipient: str = ""
         self._requests = itertools.count(1)
         agents.tenant(self.controlplane, namespace)
-        self.create_key()
+        _ = self.create_key()
         git = installation.gitserver
         self.put_secret("git", {"username": git.username, "password": git.password, "ca.crt": git.ca_pem})
+
+    def second(self, name: str) -> Tenant:
+        """Another Application in the same namespace, with a repository of its own."""
+        return Tenant(self.installation, self.namespace, name)
 
     def put_secret(self, name: str, data: Mapping[str, str]) -> None:
         """A Secret of the tenant's, made by hand."""
@@ -226,6 +230,8 @@ class Tenant:
             return wait_until(found, seconds, f"{self.namespace}: {what}")
         except Exception as error:
             error.add_note(f"last status: {dict(last[0].status) if last else None}")
+            process = self.installation.agent.process
+            error.add_note(f"the agent's log: {process.tail() if process else 'it does not run'}")
             raise
 
     def until_ready(self, *, seconds: float = 60.0) -> Report:
@@ -257,11 +263,18 @@ class Tenant:
         found = (self.get("secrets", name) or {}).get("data", {})
         return {key: base64.b64decode(value).decode() for key, value in found.items()}
 
+    def events(self) -> set[tuple[str, str]]:
+        """Reason and note of every event about the tenant's Applications."""
+        found = self.controlplane.get(f"/apis/events.k8s.io/v1/namespaces/{self.namespace}/events")["items"]
+        return {(item["reason"], item["note"]) for item in found if item["regarding"]["kind"] == "Application"}
+
     def managed(self, *resources: str) -> set[str]:
         """`<resource>/<name>` of live objects that carry this Application's label."""
         uid = self.controlplane.get(self.application.path)["metadata"]["uid"]
         found: set[str] = set()
         for resource in resources:
-            items = self.controlplane.get(f"{self.path(resource)}?labelSelector={_LABEL}%3Dapp-{uid}")["items"]
+            items = self.controlplane.get(
+                f"{self.path(resource)}?labelSelector={_LABEL}%3D{self.application.name}-{uid}"
+            )["items"]
             found |= {f"{resource}/{item['metadata']['name']}" for item in items}
         return found

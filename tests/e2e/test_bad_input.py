@@ -48,7 +48,7 @@ def _reference(path: str, key: str = "password", store: str = "main") -> str:
 VICTIM = config_map("victim", value="2")
 FAULTS = [
     Fault("a file that is no YAML", {"victim.yaml": "a: [1\nb: 2\n"}, "Yaml", file="victim.yaml:"),
-    Fault("an alias bomb", {"victim.yaml": BOMB}, "Limit", file="victim.yaml"),
+    Fault("an alias bomb", {"victim.yaml": BOMB}, "Yaml", file="victim.yaml"),
     Fault("a file of 6 MiB", {"victim.yaml": "#" * (6 << 20)}, "Limit", file="victim.yaml", hint="limits.fileBytes"),
     Fault(
         "a symbolic link out of the tree",
@@ -147,7 +147,7 @@ FAULTS = [
         "Sink",
         object=CONFIG_MAP + "victim",
         field="metadata.annotations.note",
-        hint="metadata is shown to everybody",
+        hint="shown to everybody",
     ),
     Fault(
         "a store that the operator did not configure",
@@ -221,6 +221,7 @@ def test_the_rest_is_applied_and_the_fault_is_told(installation: Installation, t
     assert failure["field"].startswith(fault.field)
     assert failure["message"].startswith(fault.message)
     assert fault.hint in failure["hint"]
+    assert failure["file"].startswith(fault.file or next(iter(fault.files)))
     assert not report.ready
     assert report.condition("Stalled")["status"] == "True"
     assert tenant.data("other") == {"value": "2"}, "the rest of the commit is applied"

@@ -1,0 +1,85 @@
+"""Whatever happens to a file's bytes, what comes out is one of our errors, or the values that went in."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+from sops_documents import DOCUMENTS, ours
+
+from agent.sops import decrypt, rules, sealed, stores
+from agent.sops.keys import unwrap_data_key
+from agent.sops.selection import Selection
+from agent.values.errors import AgentError
+
+if TYPE_CHECKING:
+    from conftest import Sops
+
+TOKENS = [
+    *(
+        b"sops:",
+        b": ",
+        b"- ",
+        b"\n",
+        b"ENC[",
+        b"type:time]",
+        b"type:comment]",
+        b"<<: ",
+        b"&a ",
+        b"*a ",
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+    ),
+    *(
+        b'"',
+        b"!!binary ",
+        b"~",
+        b"#",
+        b"\xff",
+        b"\x00",
+        b"---\n",
+        b"|",
+        b"    encrypted_comment_regex: x\n",
+        b"key_groups: []",
+    ),
+]
+
+
+def damage(data: bytes, chance: random.Random) -> bytes:
+    text = bytearray(data)
+    for _ in range(chance.randint(1, 4)):
+        at = chance.randrange(len(text))
+        match chance.randrange(4):
+            case 0:
+                text[at:at] = chance.choice(TOKENS)
+            case 1:
+                del text[at : at + chance.randint(1, 30)]
+            case 2:
+                text[at] = chance.randrange(256)
+            case _:
+                start = chance.randrange(len(text))
+                text[at:at] = text[start : start + chance.randint(1, 80)]
+    return bytes(text)
+
+
+@pytest.mark.parametrize("name", ["comments.yaml", "manifest.yaml", "values.json"])
+def test_damaged_files_end_in_our_errors(sops: Sops, name: str) -> None:
+    data = ours(sops, DOCUMENTS[name], name, Selection("unencrypted_regex", "^(kind|a)$"))
+    genuine = sealed.open_file(data, file=name)
+    assert genuine is not None
+    data_key = unwrap_data_key(genuine.wrapped_keys, sops.keys, file=name)
+    values = list(sealed.unseal(genuine, data_key).values())
+    chance = random.Random(20260101)
+    for damaged in [damage(data, chance) for _ in range(250)]:
+        with contextlib.suppress(AgentError):
+            file = sealed.open_file(damaged, file=name)
+            opened = sealed.unseal(file, data_key) if file is not None else {}
+            assert all(secret in values for secret in opened.values())
+        with contextlib.suppress(AgentError):
+            decrypt.decrypt(decrypt.read(damaged, file=name, store=stores.of(name)), data_key)
+        with contextlib.suppress(AgentError):
+            rules.parse(damaged, file=name).match("a")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import urllib.request
 from pathlib import Path
@@ -138,6 +139,11 @@ class Agent:
         if self.process is not None:
             self.process.stop(grace=30.0)
             self.process = None
+
+    def close(self) -> None:
+        """Stop, and forget what it left in memory-backed folders. Harmless twice."""
+        self.stop()
+        shutil.rmtree(self.memory, ignore_errors=True)
 
     def logs(self) -> str:
         """Everything that every process of it printed."""

@@ -7,9 +7,6 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kubernetes.client import Configuration  # pyright: ignore[reportMissingTypeStubs]
-from kubernetes.config import kube_config  # pyright: ignore[reportMissingTypeStubs]
-
 from testbed.cluster import Cluster
 from testbed.requests import Answer, request
 
@@ -25,6 +22,9 @@ class ExistingCluster(Cluster):
     """The cluster of `context` in $KUBECONFIG or ~/.kube/config, as the user that the context names. Raises ContextError."""
 
     def __init__(self, context: str, supervisor: Supervisor) -> None:
+        from kubernetes.client import Configuration  # noqa: PLC0415  # a second to import  # pyright: ignore[reportMissingTypeStubs]
+        from kubernetes.config import kube_config  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]
+
         folder = supervisor.folder / "context"
         folder.mkdir(mode=0o700)
         settings: Any = Configuration()

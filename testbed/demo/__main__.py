@@ -79,8 +79,12 @@ def _steps(show: Show, stage: Stage, *, keep: bool) -> None:
         commit = repository.commit(files, "Deploy the shop", author="Dana", email="dana@example.com")
         expect(repository.read("base/web.yaml").startswith("apiVersion"), "the files in the repository", "others")
         step.saw(f"{repository.url}  {commit[:12]}: {len(files)} files, secrets encrypted")
-    title = f"the cluster of context {stage.context} answers" if stage.context else "a control plane runs"
-    with show.step(f"{title}: kube-apiserver and no Signet yet") as step:
+    title = (
+        f"the cluster of context {stage.context} answers"
+        if stage.context
+        else "etcd, kube-apiserver and controllers run"
+    )
+    with show.step(f"{title}; no Signet in it yet") as step:
         version = stage.cluster.get("/version")["gitVersion"]
         stage.refuse_foreign()
         step.saw(f"{stage.cluster.url}  Kubernetes {version}")

@@ -34,6 +34,8 @@ def play(show: Show, developer: Developer) -> None:
             _exchange(developer, sops, step)
     with show.step("a file that was altered after it was encrypted is refused") as step:
         _refuse_altered(developer, step)
+    with show.step("what an environment's layers merge to is shown; secrets as labels") as step:
+        _render(developer, step)
 
 
 def altered(text: str) -> str:
@@ -123,6 +125,23 @@ def _refuse_altered(developer: Developer, step: Step) -> None:
     step.saw("$ agent decrypt altered.yaml    of which one line was deleted:")
     for line in refused.err.replace(f"{developer.folder}/", "").splitlines():
         step.saw(line)
+
+
+def _render(developer: Developer, step: Step) -> None:
+    arguments = ("render", "--layers", "base,envs/dev", "--namespace", "shop-dev")
+    done = developer.agent(*arguments)
+    expect(done.code == 0, f"{done.line} succeeds", done.err)
+    objects = {(each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(done.out)}
+    settings = objects["ConfigMap", "settings"]["data"]
+    expect(settings == {"LOG_LEVEL": "debug", "MESSAGE": "Welcome to the shop"}, "both layers' settings", settings)
+    token = objects["Secret", "credentials"]["stringData"]["token"]
+    expect("sops:envs/dev/credentials.yaml" in token, "a label for a secret", token)
+    findings = Canaries(developer.values).search_text(done.out + done.err, "the output of agent render")
+    expect(not findings, "no secret in the output", "; ".join(map(str, findings)))
+    step.saw(f"{done.line}    {len(objects)} objects")
+    step.saw(f"Secret credentials    token: {token}")
+    password = objects["Secret", "database"]["stringData"]["password"]
+    step.saw(f"Secret database       password: {password}")
 
 
 def _expect_values(developer: Developer, path: str, text: str) -> None:

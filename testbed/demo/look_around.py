@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed import binaries
-from testbed.agent import ROOT
 
 if TYPE_CHECKING:
     from testbed.demo.show import Show
@@ -18,14 +17,11 @@ if TYPE_CHECKING:
 def look_around(show: Show, stage: Stage) -> None:
     """Print commands that work as they stand, in another terminal."""
     agent, names, developer = stage.running(), stage.names, stage.developer
-    if stage.context:
-        kubectl = f"{shutil.which('kubectl') or 'kubectl'} --context {shlex.quote(stage.context)}"
-        options = f" --context {shlex.quote(stage.context)}"
-        first = []
-    else:
-        kubectl, options = str(binaries.path("kubectl")), ""
-        first = [f"export KUBECONFIG={stage.cluster.kubeconfig(stage.supervisor.folder / 'admin.kubeconfig')}"]
-    command = _agent_command()
+    options = f" --context {shlex.quote(stage.context)}" if stage.context else ""
+    kubectl, command = f"kubectl{options}", "agent"
+    first = [f"export PATH={_programs(stage)}:$PATH"]
+    if not stage.context:
+        first.append(f"export KUBECONFIG={stage.cluster.kubeconfig(stage.supervisor.folder / 'admin.kubeconfig')}")
     prod = names.tenants["prod"]
     show.heading("Everything is up until Ctrl-C. In another terminal:")
     for title, lines in (
@@ -66,7 +62,7 @@ def look_around(show: Show, stage: Stage) -> None:
             "Vault",
             [
                 f"export VAULT_ADDR={stage.bao.url} VAULT_TOKEN={stage.bao.root_token}",
-                f"{binaries.path('bao')} kv put secret/shop/prod/database password=another      # and watch the pods roll",
+                "bao kv put secret/shop/prod/database password=another      # and watch the pods roll",
             ],
         ),
     ):
@@ -76,6 +72,13 @@ def look_around(show: Show, stage: Stage) -> None:
     show.line("\nCtrl-C ends it all")
 
 
-def _agent_command() -> str:
-    script = ROOT / ".venv" / "bin" / "agent"
-    return str(script) if script.exists() else f"{sys.executable} -m agent.cli.main"
+def _programs(stage: Stage) -> Path:
+    """A folder with the programs by their plain names."""
+    folder = stage.supervisor.folder / "bin"
+    folder.mkdir()
+    wanted = {"agent": Path(sys.executable).with_name("agent"), "bao": binaries.path("bao")}
+    if not stage.context:
+        wanted["kubectl"] = binaries.path("kubectl")
+    for name, path in wanted.items():
+        (folder / name).symlink_to(path)
+    return folder

@@ -76,7 +76,11 @@ class Stage:
         self.vault_token: str = ""
         self._show: Show = show
         self._controlplane: ControlPlane | None = None
-        self._existing: ExistingCluster | None = ExistingCluster(context, self.supervisor) if context else None
+        try:
+            self._existing: ExistingCluster | None = ExistingCluster(context, self.supervisor) if context else None
+        except ContextError:
+            self.supervisor.stop()
+            raise
         self._installed: bool = False
         self._bao: OpenBao = OpenBao(self.supervisor.folder / "openbao")
         self._git: GitServer = GitServer(self.supervisor.folder / "git")
@@ -94,7 +98,7 @@ class Stage:
             closing.callback(self._close_controlplane)
             closing.callback(self.developer.close)
             closing.callback(self.clean)
-            closing.callback(self.stop_agent)
+            closing.callback(self._close_agent)
 
     @property
     def git(self) -> GitServer:
@@ -227,6 +231,11 @@ class Stage:
             self.watch = None
         if self.agent is not None:
             self.agent.stop()
+
+    def _close_agent(self) -> None:
+        self.stop_agent()
+        if self.agent is not None:
+            self.agent.close()
 
     def clean(self) -> None:
         """Delete from the user's cluster what the demo made there. The agent is stopped. Harmless twice; nothing for our own cluster."""

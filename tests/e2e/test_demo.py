@@ -1,0 +1,109 @@
+"""`make demo` as a user runs it: every step is verified, on servers of its own and on a cluster that is there already."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from testbed.controlplane import ControlPlane
+from testbed.demo.show import Show, StepFailedError, expect
+
+STEPS = (
+    "keys are made",
+    "encrypted for whom .sops.yaml names",
+    "decrypt to what they were",
+    "altered after it was encrypted is refused",
+    "secrets as labels",
+    "pushed to Git over HTTPS",
+    "no Signet in it yet",
+    "runs as its ServiceAccount",
+    "layers merged, age, PGP and Vault secrets in place",
+    "a developer runs agent encrypt and commits",
+    "each is healed",
+    "rotated in Vault",
+    "both refused",
+    "the rest of that commit is applied",
+    "all is well again",
+    "pruned",
+    "agent audit verify proves",
+    "one line cut out",
+    "none found",
+    "gives its Lease back",
+)
+_STEP = re.compile(r"^ +(?P<number>[0-9]+)  (?P<mark>ok|FAILED)  (?P<title>.*?) +[0-9.]+ m?s$", re.MULTILINE)
+
+
+def run_demo(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "testbed.demo", *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+
+
+def assert_verified(done: subprocess.CompletedProcess[str], steps: tuple[str, ...]) -> None:
+    assert done.returncode == 0, done.stdout + done.stderr
+    shown = [match["title"] for match in _STEP.finditer(done.stdout) if match["mark"] == "ok"]
+    for step in steps:
+        assert any(step in title for title in shown), f"{step}\n{done.stdout}"
+    assert done.stdout.splitlines()[-1] == f"{len(shown)} steps, {len(shown)} verified"
+    assert "\x1b" not in done.stdout, "plain where nobody watches"
+
+
+def test_every_step_is_verified_on_servers_of_its_own():
+    assert_verified(run_demo(), STEPS)
+
+
+@pytest.fixture
+def existing_cluster():
+    """A control plane on which no other test has installed anything."""
+    with ControlPlane() as running:
+        yield running
+
+
+def test_a_cluster_that_is_there_is_used_without_building_and_left_as_it_was(existing_cluster, tmp_path):
+    def everything() -> set[str]:
+        kinds = "namespaces,clusterroles,clusterrolebindings,customresourcedefinitions"
+        return set(existing_cluster.kubectl("get", kinds, "-o", "name").split())
+
+    kubeconfig = existing_cluster.kubeconfig(tmp_path / "config")
+    before = everything()
+    nothing_built = {"XDG_CACHE_HOME": str(tmp_path), "SIGNET_TESTBED_BIN": "", "KUBEBUILDER_ASSETS": ""}
+    done = run_demo("--context", "testbed", KUBECONFIG=str(kubeconfig), **nothing_built)
+    assert_verified(done, (*STEPS, "deleted from testbed"))
+    assert everything() == before
+    assert not (tmp_path / "signet").exists()
+
+    # Beside an installed Signet a second agent would handle the same Applications.
+    existing_cluster.kubectl("apply", "--server-side", "-f", "deploy/crds/applications.yaml")
+    refused = run_demo("--context", "testbed", KUBECONFIG=str(kubeconfig), **nothing_built)
+    assert refused.returncode == 1
+    assert "Signet is installed" in refused.stderr
+    assert everything() == before | {"customresourcedefinition.apiextensions.k8s.io/applications.signet-gitops.dev"}
+
+
+def test_an_unknown_context_is_an_error(tmp_path):
+    (tmp_path / "config").write_text("apiVersion: v1\nkind: Config\nclusters: []\nusers: []\ncontexts: []\n")
+    done = run_demo("--context", "nowhere", KUBECONFIG=str(tmp_path / "config"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the kubeconfig has no usable context nowhere")
+
+
+def test_a_step_that_fails_says_what_was_expected_and_shows_the_log(capsys):
+    show = Show()
+    show.tail = lambda: "last line of the log"
+    with show.step("a good one"):
+        pass
+    with pytest.raises(StepFailedError), show.step("a bad one"):
+        expect(condition=False, expected="a Secret", seen="none")
+    assert show.summary() == "2 steps, 1 verified"
+    shown = capsys.readouterr().out
+    for text in ("FAILED  a bad one", "expected: a Secret", "seen: none", "last line of the log"):
+        assert text in shown

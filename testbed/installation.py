@@ -88,6 +88,15 @@ class Installation:
         self.tenants.append(made)
         return made
 
+    def wait_forgotten(self, uid: str) -> None:
+        """Wait until the agent keeps no record of an Application any more."""
+
+        def forgotten() -> bool:
+            names = self.controlplane.get(f"/api/v1/namespaces/{self.agent.namespace}/configmaps")["items"]
+            return not any(uid in item["metadata"]["name"] for item in names)
+
+        _ = wait_until(forgotten, 30, f"no record of {uid}")
+
     def close(self) -> None:
         """End the agent. Harmless twice."""
         self.agent.stop()
@@ -218,11 +227,12 @@ class Tenant:
         return self.until(lambda report: report.status.get("lastHandledRequestedAt") == value, "run", seconds=seconds)
 
     def until(self, check: Callable[[Report], bool], what: str, *, seconds: float = 60.0) -> Report:
-        """Wait for a status. Raises NotReadyError that tells the last one."""
+        """Wait for a status, an empty one where there is no Application. Raises NotReadyError that tells the last one."""
         last: list[Report] = []
 
         def found() -> Report | None:
-            report = Report(self.application.status())
+            code, answer = self.controlplane.request("GET", self.application.path)
+            report = Report((answer.get("status") or {}) if code == 200 else {})
             last[:] = [report]
             return report if check(report) else None
 

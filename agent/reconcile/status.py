@@ -78,7 +78,13 @@ def refresh(
 def suspended(application: Application, before: ApplicationStatus, now: float) -> ApplicationStatus:
     """The status of an Application that its user stopped."""
     conditions = (_condition("Ready", "Unknown", "Suspended", "spec.suspend is set", application.generation),)
-    status = before.model_copy(update={"conditions": conditions, "observed_generation": application.generation})
+    status = before.model_copy(
+        update={
+            "conditions": conditions,
+            "observed_generation": application.generation,
+            "last_handled_requested_at": application.requested_at or None,
+        }
+    )
     return with_times(status, before, now)
 
 
@@ -141,11 +147,15 @@ def _conditions(
     application: Application, memory: Memory, outcome: Outcome, failures: Sequence[Failure], counts: Counts
 ) -> tuple[Condition, ...]:
     generation = application.generation
-    ready = not failures
+    ready = not failures and not outcome.pending
     first = failures[0] if failures else None
-    reason = first.reason if first else "Applied"
-    message = _summary(failures) if first else f"{counts.total} objects as in {memory.record.revision or 'Git'}"
-    retrying = not ready and outcome.transient
+    if first:
+        reason, message = first.reason, _summary(failures)
+    elif outcome.pending:
+        reason, message = "Detected", f"{len(outcome.pending)} objects differ, and spec.sync.mode is detect"
+    else:
+        reason, message = "Applied", f"{counts.total} objects as in {memory.record.revision or 'Git'}"
+    retrying = bool(failures) and outcome.transient
     health_status, health_reason, health_message = _health(memory)
     return (
         _condition("Ready", "True" if ready else "False", reason, message, generation),

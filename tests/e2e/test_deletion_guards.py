@@ -1,0 +1,75 @@
+"""What may be deleted, by whose word."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from manifests_written import config_map
+
+if TYPE_CHECKING:
+    from testbed.installation import Tenant
+
+FOUR = {f"{name}.yaml": config_map(name, value="1") for name in "abcd"}
+GONE = {"a.yaml": None, "b.yaml": None, "c.yaml": None}
+
+
+def test_most_of_an_application_goes_only_by_a_persons_word(tenant: Tenant):
+    tenant.deploy(FOUR)
+
+    report = tenant.sync({**GONE, "d.yaml": config_map("d", value="2")})
+
+    refused = {failure["object"]: failure for failure in report.failures}
+    assert set(refused) == {f"ConfigMap {tenant.namespace}/{name}" for name in "abc"}
+    head = tenant.repository.head()
+    for failure in refused.values():
+        assert failure["reason"] == "PruneRefused"
+        assert "signet-gitops.dev/confirm-prune" in failure["hint"]
+        assert head[:12] in failure["message"]
+    assert tenant.managed("configmaps") == {f"configmaps/{name}" for name in "abcd"}
+    assert tenant.data("d") == {"value": "2"}
+
+    tenant.configure(annotations={"signet-gitops.dev/confirm-prune": head})
+    tenant.until_ready()
+    assert tenant.managed("configmaps") == {"configmaps/d"}
+
+
+def test_a_word_given_for_one_commit_does_not_hold_for_the_next(tenant: Tenant):
+    tenant.deploy(FOUR)
+    head = tenant.repository.head()
+    tenant.configure(annotations={"signet-gitops.dev/confirm-prune": head})
+
+    report = tenant.sync(GONE)
+
+    assert {failure["reason"] for failure in report.failures} == {"PruneRefused"}
+    assert len(tenant.managed("configmaps")) == 4
+
+
+def test_without_prune_what_leaves_git_stays(tenant: Tenant):
+    tenant.deploy(FOUR, prune=False)
+
+    assert tenant.sync({"a.yaml": None}).ready
+
+    assert tenant.data("a") == {"value": "1"}
+    tenant.configure(prune=True)
+    tenant.until(lambda _: tenant.get("configmaps", "a") is None, "pruned once that is wanted")
+
+
+def test_an_application_that_goes_takes_its_objects_along_where_it_says_so(tenant: Tenant):
+    tenant.deploy(FOUR, deletionPolicy="prune")
+
+    tenant.controlplane.delete(tenant.application.path)
+
+    gone = tenant.application.path
+    tenant.until(lambda _: tenant.controlplane.request("GET", gone)[0] == 404, "the finalizer is let go")
+    assert all(tenant.get("configmaps", name) is None for name in "abcd")
+
+
+def test_an_application_that_goes_leaves_its_objects_otherwise(tenant: Tenant):
+    tenant.deploy(FOUR)
+    uid = tenant.controlplane.get(tenant.application.path)["metadata"]["uid"]
+
+    tenant.controlplane.delete(tenant.application.path)
+
+    assert tenant.controlplane.request("GET", tenant.application.path)[0] == 404
+    tenant.installation.wait_forgotten(uid)
+    assert all(tenant.data(name) == {"value": "1"} for name in "abcd")

@@ -137,7 +137,7 @@ class _Transit:
 
         return TransitKeys(
             self._addresses,
-            _vault_token(),
+            vault_token(),
             namespace=os.environ.get("VAULT_NAMESPACE", ""),
             ca_file=os.environ.get("VAULT_CACERT", ""),
         )
@@ -149,7 +149,8 @@ class _Transit:
         return self._keys().wrap(recipient, data_key, created_at=created_at)
 
 
-def _vault_token() -> Secret | None:
+def vault_token() -> Secret | None:
+    """VAULT_TOKEN, or what `vault login` left."""
     if os.environ.get("VAULT_TOKEN"):
         return Secret(os.environ["VAULT_TOKEN"], "VAULT_TOKEN")
     path = Path.home() / ".vault-token"

@@ -9,7 +9,7 @@ from agent.values.secret import Secret
 from agent.values.tree import map_leaves
 
 if TYPE_CHECKING:
-    from agent.values.tree import Leaf, Path, Tree
+    from agent.values.tree import Leaf, Object, Path, Tree
 
 
 def text(secret: Secret) -> str:
@@ -28,3 +28,17 @@ def tree(sealed: Tree) -> Tree:
         return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
 
     return map_leaves(sealed, open_leaf)
+
+
+def manifest(opened: Object) -> Object:
+    """The same of an object, where bytes that are not text, which no manifest can hold, stay a label."""
+
+    def open_leaf(_: Path, leaf: Leaf) -> Leaf:
+        if not isinstance(leaf, Secret):
+            return leaf
+        value = reveal(leaf)
+        return f"<secret {leaf.label}, not text>" if isinstance(value, bytes) else value
+
+    result = map_leaves(opened, open_leaf)
+    assert isinstance(result, dict)
+    return result

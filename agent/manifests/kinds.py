@@ -51,6 +51,10 @@ class Kinds:
         """The resource at exactly this version."""
         return self._by_version.get((api_version, kind))
 
+    def preferred(self) -> Iterable[Resource]:
+        """Every kind once, at its group's preferred version."""
+        return self._by_group_kind.values()
+
     def of(self, object_id: ObjectId) -> Resource | None:
         """The resource of an object's group and kind at the preferred version."""
         return self._by_group_kind.get((object_id.group, object_id.kind))

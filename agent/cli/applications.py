@@ -1,0 +1,167 @@
+"""What Application objects say about themselves, for people and for programs. Every text of a status is untrusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agent.api import names
+from agent.cli import terminal
+from agent.manifests.kinds import Resource
+from agent.values.errors import NotFoundError, UsageError
+from agent.values.tree import get, get_object, get_text
+
+if TYPE_CHECKING:
+    from agent.adapters.kubernetes.cluster import Cluster
+    from agent.values.tree import Object, Tree
+
+RESOURCE = Resource(names.GROUP, names.VERSION, names.KIND, names.PLURAL, namespaced=True)
+_HEADERS = ("NAMESPACE", "NAME", "READY", "HEALTHY", "DRIFTED", "REVISION", "OBJECTS", "MESSAGE")
+_LONGEST = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One Application as the cluster has it."""
+
+    tree: Object
+
+    @property
+    def namespace(self) -> str:
+        return get_text(self.tree, "metadata", "namespace")
+
+    @property
+    def name(self) -> str:
+        return get_text(self.tree, "metadata", "name")
+
+    @property
+    def status(self) -> Object:
+        return get_object(self.tree, "status")
+
+    @property
+    def suspended(self) -> bool:
+        return get(self.tree, "spec", "suspend") is True
+
+    @property
+    def ready(self) -> bool:
+        return self.condition("Ready") == "True"
+
+    def condition(self, kind: str) -> str:
+        """`True`, `False` or `Unknown`, which it is too where nobody has said yet."""
+        return next(
+            (get_text(each, "status") for each in self.items("conditions") if each.get("type") == kind), "Unknown"
+        )
+
+    def items(self, field: str) -> list[Object]:
+        """The maps of a list of the status."""
+        found = self.status.get(field)
+        return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+    @property
+    def message(self) -> str:
+        """The first thing that a person should know."""
+        for kind, good in (("Ready", "True"), ("Healthy", "True"), ("Drifted", "False")):
+            for each in self.items("conditions"):
+                if each.get("type") == kind and each.get("status") != good:
+                    return get_text(each, "message") or get_text(each, "reason")
+        return "" if self.status else "no agent has looked at it yet"
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "namespace": self.namespace,
+            "name": self.name,
+            "ready": self.ready,
+            "suspended": self.suspended,
+            **self.status,
+        }
+
+
+async def get_one(cluster: Cluster, namespace: str, name: str) -> Report:
+    """Raises NotFoundError."""
+    found = await cluster.get(RESOURCE, namespace, name)
+    if found is None:
+        raise NotFoundError(
+            "no such Application", hint="agent status -A lists them all", application=f"{namespace}/{name}"
+        )
+    return Report(found)
+
+
+def place(given: str, namespace: str, default: str) -> tuple[str, str]:
+    """Namespace and name of `NAME` or `NAMESPACE/NAME`. Raises UsageError."""
+    before, found, name = given.rpartition("/")
+    if found and namespace and before != namespace:
+        raise UsageError("two namespaces are named", hint="leave out -n", application=given, namespace=namespace)
+    return before or namespace or default, name
+
+
+def table(reports: list[Report]) -> None:
+    """A line for each."""
+    rows = [
+        (
+            each.namespace,
+            each.name,
+            each.condition("Ready"),
+            each.condition("Healthy"),
+            each.condition("Drifted"),
+            _text(each.status.get("revision")),
+            _objects(each),
+            _cut(each.message),
+        )
+        for each in reports
+    ]
+    terminal.table(_HEADERS, rows)
+
+
+def details(report: Report) -> None:
+    """Everything that the agent reported of one: conditions, what failed and what to do, the last syncs."""
+    table([report])
+    checked = get_text(report.status, "checkedRevision")
+    if checked:
+        terminal.line(f"newest commit that was looked at: {checked}")
+    conditions = [
+        _fields(each, "type", "status", "reason", "lastTransitionTime", "message")
+        for each in report.items("conditions")
+    ]
+    _section(("CONDITION", "STATUS", "REASON", "SINCE", "MESSAGE"), conditions)
+    failures(report)
+    history = [
+        _fields(each, "revision", "startedAt", "finishedAt", "result", "cause") for each in report.items("history")
+    ]
+    _section(("REVISION", "STARTED", "FINISHED", "RESULT", "CAUSE"), history)
+
+
+def failures(report: Report) -> None:
+    """What is wrong now: a block for each, since causes and hints are sentences."""
+    for each in report.items("failures"):
+        where = ": ".join(part for part in _fields(each, "file", "object", "field") if part)
+        terminal.line("")
+        terminal.line(f"{get_text(each, 'reason')}  {where}")
+        terminal.line(f"  {get_text(each, 'message')}")
+        if get_text(each, "hint"):
+            terminal.line(f"  hint: {get_text(each, 'hint')}")
+
+
+def _section(headers: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    if rows:
+        terminal.line("")
+        terminal.table(headers, rows)
+
+
+def _fields(tree: Object, *names: str) -> tuple[str, ...]:
+    return tuple(_cut(get_text(tree, name)) for name in names)
+
+
+def _objects(report: Report) -> str:
+    counts = get_object(report.status, "counts")
+    if not counts:
+        return ""
+    bad = [f"{count} {name}" for name in ("held", "failed") if isinstance(count := counts.get(name), int) and count]
+    return ", ".join([_text(counts.get("total")), *bad])
+
+
+def _text(value: Tree) -> str:
+    return "" if value is None else str(value)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

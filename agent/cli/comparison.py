@@ -1,0 +1,186 @@
+"""One object of a work tree against the cluster: what would the apiserver make of it, and what of that is not so now?
+
+The apiserver answers by a server-side dry run as the agent's field manager, so defaults and admission are in it. What the agent stamps
+on its objects is taken over from the live object: it is no difference. A field whose reference was not resolved is not compared.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+from agent.manifests import builtin, diff, fields, order, ownership, references, resolve
+from agent.reconcile.ports import Resolved
+from agent.values import derive
+from agent.values.errors import NotFoundError
+from agent.values.secret import Secret
+from agent.values.tree import format_path, get_object, get_text, map_leaves
+from agent.values.tree import secrets as secrets_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from agent.adapters.kubernetes.cluster import Cluster
+    from agent.manifests.diff import Change, Line
+    from agent.manifests.kinds import Kinds, Resource
+    from agent.manifests.layers import Desired
+    from agent.manifests.references import Reference
+    from agent.manifests.sinks import AllowedSinks
+    from agent.values.errors import AgentError
+    from agent.values.fingerprint import Fingerprinter
+    from agent.values.ids import ObjectId
+    from agent.values.tree import Leaf, Object, Path, Tree
+
+Action = Literal["create", "change", "prune", "same", "left"]
+_UNKNOWN = "(not resolved)"
+_STAMPED = {
+    "labels": (ownership.LABEL_INSTALLATION, ownership.LABEL_APPLICATION),
+    "annotations": (ownership.ANNOTATION_OWNER,),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """`left`: the object asks to be left alone. `unknown`: fields that were not compared, with the references that stand there.
+
+    `adopted`: another tool's fields go over to the agent, and those that are not in the tree go away.
+    """
+
+    id: ObjectId
+    action: Action
+    lines: tuple[Line, ...] = ()
+    unknown: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    adopted: bool = False
+
+
+class Comparison:
+    """`answers` are those of the stores; a reference that is not among them was not asked for. `namespaces` are those of the tree.
+
+    `sealed` is the set that the cluster's `seals` asks: objects that hold secrets are added to it before they are read.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        kinds: Kinds,
+        *,
+        answers: Mapping[Reference, Resolved | AgentError],
+        fingerprints: Fingerprinter,
+        sinks: AllowedSinks,
+        namespaces: Collection[str],
+        sealed: set[ObjectId],
+    ) -> None:
+        self._cluster = cluster
+        self._kinds = kinds
+        self._answers = answers
+        self._fingerprints = fingerprints
+        self._sinks = sinks
+        self._namespaces = namespaces
+        self._sealed = sealed
+        # Stands where a value is not known. It is base64 as it is written, so that data of a Secret takes it.
+        self._mark = Secret(base64.b64encode(secrets.token_bytes(24)).decode(), "not resolved")
+        self._marks = (self._mark, derive.base64_encode(self._mark))
+
+    async def of(self, item: Desired, opened: Object) -> Difference:
+        """Raises the AgentError that keeps this object from being compared."""
+        key = item.id
+        unknown = {
+            path: [str(each) for each, paths in references.find(opened).items() if path in paths]
+            for reference, where in references.find(opened).items()
+            if reference not in self._answers
+            for path in where
+        }
+        named = {format_path(path): tuple(found) for path, found in unknown.items()}
+        tree = self._finished(opened, unknown.keys())
+        if ownership.is_reconcile_disabled(tree):
+            return Difference(key, "left")
+        if self._may_hold_secrets(key, tree):
+            self._sealed.add(key)
+        resource = self._kinds.served(item.api_version, key.kind)
+        # A kind that is not served and came so far is defined by the tree itself.
+        live = await self._cluster.get(resource, key.namespace, key.name) if resource is not None else None
+        if live is None:
+            if resource is not None and not unknown:
+                await self._check_creation(resource, key, tree)
+            return Difference(key, "create", unknown=named)
+        if ownership.is_apply_if_absent(tree):
+            return Difference(key, "left")
+        assert resource is not None
+        tree = _with_live_values(_stamped(tree, live, key), live, unknown.keys())
+        answer = await self._cluster.apply(resource, tree, dry_run=True)
+        changes = [
+            self._without_marks(change) for change in diff.compare(live, answer) if not self._is_mark(change.after)
+        ]
+        lines = tuple(diff.describe(changes, self._fingerprints, "", key))
+        adopted = bool(fields.adoption(live, ownership.FIELD_MANAGER))
+        return Difference(key, "change" if lines else "same", lines, named, adopted)
+
+    async def _check_creation(self, resource: Resource, key: ObjectId, tree: Object) -> None:
+        try:
+            await self._cluster.apply(resource, tree, dry_run=True)
+        except NotFoundError:
+            if key.namespace not in self._namespaces:
+                raise
+
+    def _finished(self, opened: Object, unknown: Collection[Path]) -> Object:
+        values: dict[Reference, Secret] = {}
+        for reference, paths in references.find(opened).items():
+            answer = self._answers.get(reference)
+            if isinstance(answer, Resolved):
+                values[reference] = answer.secret
+            elif answer is not None and (not reference.optional or answer.transient):
+                raise answer.with_facts(field=format_path(paths[0]))
+
+        def fill(path: Path, leaf: Leaf) -> Leaf:
+            return self._mark if path in unknown else leaf
+
+        filled = map_leaves(opened, fill)
+        assert isinstance(filled, dict)
+        return resolve.finish(filled, values)
+
+    def _may_hold_secrets(self, key: ObjectId, tree: Object) -> bool:
+        """Whether the live object is shown by fingerprints only: it holds a secret, or may have held one until now."""
+        sinks = self._sinks
+        return (
+            any(True for _ in secrets_of(tree))
+            or ((key.group, key.kind) == ("", "ConfigMap") and sinks.config_maps)
+            or (builtin.pod_template(key.group, key.kind) is not None and (sinks.env or sinks.args))
+            or any((group, kind) == (key.group, key.kind) for group, kind, _ in sinks.custom_fields)
+        )
+
+    def _is_mark(self, tree: Tree) -> bool:
+        if isinstance(tree, str):
+            tree = Secret(tree, "answered")
+        return isinstance(tree, Secret) and tree in self._marks
+
+    def _without_marks(self, change: Change) -> Change:
+        def show(_: Path, leaf: Leaf) -> Leaf:
+            return _UNKNOWN if self._is_mark(leaf) else leaf
+
+        return replace(change, after=map_leaves(change.after, show))
+
+
+def _stamped(tree: Object, live: Object, key: ObjectId) -> Object:
+    """`tree` with what the agent has written on the live object."""
+    metadata: Object = get_object(tree, "metadata")
+    for place, marks in _STAMPED.items():
+        there = get_object(live, "metadata", place)
+        stamps = {name: there[name] for name in marks if name in there}
+        if stamps:
+            both: Object = {**get_object(metadata, place), **stamps}
+            metadata = {**metadata, place: both}
+    tree = {**tree, "metadata": metadata}
+    template = order.pod_template_path(key.group, key.kind)
+    token = get_text(live, *template, "metadata", "annotations", ownership.ANNOTATION_ROLL) if template else ""
+    return order.set_roll_token(tree, token) if token else tree
+
+
+def _with_live_values(tree: Object, live: Object, unknown: Collection[Path]) -> Object:
+    """Where data of a Secret or ConfigMap is not known, it stays as it is: admission may judge what stands there."""
+    if not unknown or get_text(tree, "kind") not in {"Secret", "ConfigMap"} or get_text(tree, "apiVersion") != "v1":
+        return tree
+    there = get_object(live, "data")
+    kept = {str(path[-1]): there[str(path[-1])] for path in unknown if str(path[-1]) in there}
+    return {**tree, "data": {**get_object(tree, "data"), **kept}}

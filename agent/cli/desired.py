@@ -1,0 +1,199 @@
+"""What a work tree asks for: the agent's own steps from files to objects, with the user's keys where a command opens secrets.
+
+Which command opens what is the command's to say: by default nothing is decrypted, and no key is looked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agent.cli import key_sources, terminal, worktree
+from agent.manifests import builtin, documents, known_kinds, order, references, resolve, sinks
+from agent.reconcile import desired
+from agent.reconcile.desired import DesiredState, Problem, UnknownChangeError
+from agent.reconcile.record import ApplicationRecord
+from agent.sops import sealed
+from agent.sops.keys import unwrap_data_key
+from agent.values.errors import AgentError, HeldError, LimitError, UnknownKindError
+from agent.values.ids import Revision
+from agent.values.secret import Sealed, Secret
+from agent.values.tree import map_leaves, walk
+from agent.yaml.limits import Limits
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import TypeAlias
+
+    from agent.cli.worktree import Target
+    from agent.manifests.documents import Parsed
+    from agent.manifests.kinds import Kinds
+    from agent.sops.keys import MasterKeys
+    from agent.values.ids import ObjectId
+    from agent.values.tree import Leaf, Object, Path
+
+    _Merge: TypeAlias = Callable[[Kinds], DesiredState]
+
+_NO_COMMIT = Revision("", "work tree", "", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The objects of a work tree. `opened` are those that nothing holds, by identity; where nothing was decrypted, still sealed."""
+
+    state: DesiredState
+    opened: Mapping[ObjectId, Object]
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong, and what waits for it."""
+        told = {problem.object for problem in self.state.problems}
+        waiting = [
+            Problem(error, key)
+            for key, error in self.state.held.items()
+            if isinstance(error, HeldError) and key not in told
+        ]
+        return (*self.state.problems, *waiting)
+
+
+def user_keys(args: argparse.Namespace) -> MasterKeys:
+    """The private keys of the user, as `agent decrypt` finds them."""
+    return key_sources.master_keys(args)
+
+
+def compute(target: Target, kinds: Kinds | None, keys: MasterKeys | None) -> Wanted:
+    """The desired state of a work tree, every object checked as far as it is open.
+
+    `kinds` None: no cluster is asked, and kinds that nobody knows are taken for namespaced. `keys` None: nothing is decrypted.
+    Raises UnknownChangeError where nothing can be said, LimitError, SourceError.
+    """
+    snapshot = worktree.read(target)
+    limits = Limits(size=target.limits.file_bytes, depth=target.limits.yaml_depth)
+    parsed = documents.parse(snapshot.files, limits=limits)
+    if len(parsed.documents) > target.limits.objects:
+        raise LimitError(
+            "the work tree holds more objects than the agent takes",
+            limit=target.limits.objects,
+            found=len(parsed.documents),
+        )
+    secrets, untrusted = _open(parsed, keys) if keys is not None else ({}, {})
+
+    def merged(kinds: Kinds) -> DesiredState:
+        return desired.compute(
+            _NO_COMMIT,
+            parsed,
+            untrusted=untrusted,
+            refused=snapshot.refused,
+            layered=len(target.source.layers) > 1,
+            kinds=kinds,
+            namespace=target.namespace or "default",
+            allowed_namespaces=frozenset() if target.namespace else _named(parsed),
+            record=ApplicationRecord(),
+        )
+
+    state = merged(kinds) if kinds is not None else _without_cluster(merged)
+    return _checked(state, secrets if keys is not None else None, target.sinks)
+
+
+def _named(parsed: Parsed) -> frozenset[str]:
+    claims = (documents.claim(document.tree) for document in parsed.documents)
+    return frozenset(claim[2] for claim in claims if claim is not None and claim[2])
+
+
+def _open(parsed: Parsed, keys: MasterKeys) -> tuple[dict[str, Secret], dict[str, AgentError]]:
+    """Every value of every encrypted file whose MAC verifies, by id; and the files that cannot be trusted."""
+    secrets: dict[str, Secret] = {}
+    untrusted: dict[str, AgentError] = {}
+    order_of_kinds = key_sources.order("")
+    for path, file in parsed.sealed.items():
+        terminal.progress(f"opening {path}")
+        try:
+            data_key = unwrap_data_key(file.wrapped_keys, keys, file=path, order=order_of_kinds)
+            secrets.update(sealed.unseal(file, data_key))
+        except AgentError as error:
+            untrusted[path] = error.with_facts(file=path)
+    return secrets, untrusted
+
+
+def _without_cluster(merged: _Merge) -> DesiredState:
+    state = merged(known_kinds.offline())
+    unknown = {
+        (str(problem.error.facts["version"]), problem.object.kind)
+        for problem in state.problems
+        if isinstance(problem.error, UnknownKindError) and problem.object is not None
+    }
+    for api_version, kind in sorted(unknown):
+        terminal.warn(f"{kind} of {api_version} is neither built in nor defined here: its scope is a guess")
+    return merged(known_kinds.offline(unknown)) if unknown else state
+
+
+def _checked(state: DesiredState, secrets: Mapping[str, Secret] | None, allowed: sinks.AllowedSinks) -> Wanted:
+    failed: dict[ObjectId, AgentError] = {}
+    opened: dict[ObjectId, Object] = {}
+    for key, item in state.objects.items():
+        if key in state.held:
+            continue
+        try:
+            opened[key] = item.tree if secrets is None else resolve.unseal(item.tree, secrets)
+            check(key, opened[key], allowed)
+        except AgentError as error:
+            failed[key] = error.with_facts(object=key, file=", ".join(item.files))
+    state = state.holding(failed)
+    return Wanted(state, {key: tree for key, tree in opened.items() if key not in state.held})
+
+
+def check(key: ObjectId, tree: Object, allowed: sinks.AllowedSinks) -> None:
+    """Everything that can be wrong with an object before a store or the cluster is asked. Raises the AgentError that holds it."""
+    sinks.check(key, tree, allowed)
+    order.wave_of(key, tree)
+    values = {reference: Secret("", str(reference)) for reference in references.find(tree)}
+    if not any(isinstance(leaf, Sealed) for _, leaf in walk(tree)):
+        resolve.finish(tree, values)
+
+
+def in_order(trees: Mapping[ObjectId, Object]) -> list[ObjectId]:
+    """As they are applied: by wave, then by name."""
+    return [key for wave in order.waves(trees) for key in wave]
+
+
+def labelled(key: ObjectId, tree: Object) -> Object:
+    """The object as it may be shown: each secret as its label, and so whatever a `v1/Secret` holds. References stay to be read."""
+
+    def show(path: Path, leaf: Leaf) -> Leaf:
+        if isinstance(leaf, Sealed | Secret):
+            return f"<secret {leaf.label}>"
+        if builtin.is_core_secret(tree) and path[0] in {"data", "stringData"} and leaf is not None:
+            return _template(key, path, leaf)
+        return leaf
+
+    result = map_leaves(tree, show)
+    assert isinstance(result, dict)
+    return result
+
+
+def _template(key: ObjectId, path: Path, leaf: str | float | bool) -> str:
+    found = [str(reference) for reference in references.find({"value": leaf})]
+    if found and isinstance(leaf, str) and leaf.startswith("vault://"):
+        return leaf
+    label = f"git:{key}#{'.'.join(str(step) for step in path)}"
+    return f"<secret {label} with {' and '.join(found)}>" if found else f"<secret {label}>"
+
+
+def report(problems: Iterable[Problem]) -> int:
+    """Tell each on standard error; how many."""
+    count = 0
+    for problem in problems:
+        error = problem.error
+        if problem.object is not None:
+            error = error.with_facts(object=problem.object)
+        if problem.file:
+            error = error.with_facts(file=problem.file)
+        terminal.error(error)
+        count += 1
+    return count
+
+
+def problems_of(error: UnknownChangeError) -> tuple[Problem, ...]:
+    """The files that cannot be read, and that nothing else can be said for it."""
+    return (*error.problems, Problem(error))

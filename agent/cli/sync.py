@@ -1,0 +1,148 @@
+"""`agent sync`: ask the agent to reconcile an Application now, and wait for the outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from typing import TYPE_CHECKING
+
+from agent.cli import terminal
+from agent.values.errors import AgentError, ClusterError, HeldError, UsageError
+from agent.values.tree import get, get_text
+
+if TYPE_CHECKING:
+    import argparse
+
+    from agent.adapters.kubernetes.cluster import Cluster
+    from agent.cli.applications import Report
+    from agent.values.tree import Object
+
+_DESCRIPTION = """\
+Ask the agent to fetch, compare and apply an Application now instead of at its next interval, and wait until it has. The request is an
+annotation of the Application (signet-gitops.dev/requested-at), so you need `get` and `patch` on Applications and nothing else.
+
+--confirm-prune gives a person's word for deletions that the agent holds back: of a Namespace, a CRD, a volume, or of most of what the
+Application owns. It names the commit that lacks these objects, as `agent status NAME` tells it, and counts for that commit alone.
+
+exit codes: 0 ready, 1 something failed or is held, 2 nobody answered in time, or the cluster could not be asked
+"""
+_EXAMPLES = """\
+examples:
+  agent sync web -n shop
+  agent sync shop/web --timeout 90s
+  agent sync web -n shop --no-wait
+  agent sync web -n shop --confirm-prune 1f0c3b2a9d4e
+"""
+_MANAGER = "signet-sync"
+_PAUSE_SECONDS = 0.3
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    import argparse
+
+    from agent.cli import cluster
+
+    parser.description = _DESCRIPTION
+    parser.epilog = _EXAMPLES
+    parser.add_argument("name", metavar="NAME", help="an Application, or NAMESPACE/NAME")
+    parser.add_argument("-n", "--namespace", default="", help="default: the context's")
+    parser.add_argument(
+        "--wait", action=argparse.BooleanOptionalAction, default=True, help="wait until it was done (default)"
+    )
+    parser.add_argument("--timeout", metavar="TIME", default="5m", help="how long, such as 90s (default: %(default)s)")
+    parser.add_argument("--confirm-prune", metavar="COMMIT", default="", help="agree to this commit's deletions")
+    cluster.add_options(parser)
+    terminal.output_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    try:
+        return asyncio.run(_sync(args))
+    except AgentError as error:
+        terminal.error(error)
+        return 1 if isinstance(error, HeldError) else 2
+
+
+async def _sync(args: argparse.Namespace) -> int:
+    from agent.api import application
+    from agent.cli import applications, cluster
+
+    seconds = _seconds(args.timeout)
+    if args.confirm_prune and not re.fullmatch(r"[0-9a-f]{7,64}", args.confirm_prune):
+        raise UsageError("--confirm-prune takes a commit's hash, 7 digits of it or more", commit=args.confirm_prune)
+    settings = cluster.config(args)
+    async with cluster.connect(settings) as connected:
+        namespace, name = applications.place(args.name, args.namespace, settings.namespace)
+        before = await applications.get_one(connected, namespace, name)
+        if before.suspended:
+            raise HeldError(
+                "the Application is suspended", hint="set spec.suspend: false first", application=f"{namespace}/{name}"
+            )
+        application.parse(before.tree)
+        await _request(connected, before, args.confirm_prune)
+        if not args.wait:
+            terminal.note(f"asked for a sync of {namespace}/{name}")
+            return 0
+        after = await _wait(connected, before, seconds)
+    if args.output == "json":
+        terminal.write_json(after.as_json())
+    else:
+        applications.table([after])
+        applications.failures(after)
+    return 0 if after.ready else 1
+
+
+def _seconds(text: str) -> int:
+    from agent.api import durations
+
+    try:
+        return durations.parse(text)
+    except ValueError:
+        raise UsageError("--timeout takes a duration", hint="such as 90s, 5m or 1h", timeout=text) from None
+
+
+async def _request(connected: Cluster, report: Report, confirmed: str) -> None:
+    """Write the annotation on this very object."""
+    from datetime import UTC, datetime
+
+    from agent.api import names
+    from agent.cli import applications
+
+    requested = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    annotations: Object = {names.ANNOTATION_REQUESTED_AT: requested}
+    if confirmed:
+        annotations[names.ANNOTATION_CONFIRM_PRUNE] = confirmed
+    asked: Object = {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "metadata": {
+            "namespace": report.namespace,
+            "name": report.name,
+            "uid": get(report.tree, "metadata", "uid"),
+            "annotations": annotations,
+        },
+    }
+    await connected.apply(applications.RESOURCE, asked, manager=_MANAGER)
+
+
+async def _wait(connected: Cluster, before: Report, seconds: int) -> Report:
+    """The Application once our request, or a later one that took its place, was handled. Raises ClusterError."""
+    from agent.api import names
+    from agent.cli import applications
+
+    terminal.progress(f"waiting for the agent to sync {before.namespace}/{before.name}")
+    started = time.monotonic()
+    while True:
+        report = await applications.get_one(connected, before.namespace, before.name)
+        requested = get_text(report.tree, "metadata", "annotations", names.ANNOTATION_REQUESTED_AT)
+        if get_text(report.status, "lastHandledRequestedAt") == requested:
+            return report
+        if time.monotonic() - started > seconds:
+            raise ClusterError(
+                "the agent did not handle the request in time",
+                hint="is it running? kubectl get pods -n signet-system; a long sync may still be under way",
+                application=f"{before.namespace}/{before.name}",
+                seconds=seconds,
+            )
+        await asyncio.sleep(_PAUSE_SECONDS)

@@ -40,9 +40,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _play(options.context, keep=options.keep)
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except (binaries.BuildError, ContextError, ProcessError) as error:
+    except binaries.BuildError as error:
+        print(
+            f"error: {error}\nhint: with CONTEXT=name a cluster that you have is used, and nothing is built",
+            file=sys.stderr,
+        )
+    except (ContextError, ProcessError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+    return 1
 
 
 def _play(context: str, *, keep: bool) -> int:

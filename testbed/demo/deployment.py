@@ -169,17 +169,21 @@ class _Player:
         commit = self._commit("Edit a secret by hand, and borrow another", *files, "base/settings.yaml")
         self._request(*ENVIRONMENTS)
         application = self._stage.application("staging")
-        status: dict[str, Any] = application.wait("Ready", "False", revision=commit, seconds=30)
+        status: dict[str, Any] = application.wait("Ready", "False", revision=commit, seconds=60)
         listed: list[dict[str, str]] = status["failures"]
         failures = {failure["file"]: failure for failure in listed}
         expect(failures.keys() == set(files), f"a failure for each of {', '.join(files)}", sorted(failures))
         reasons = {file: failure["reason"] for file, failure in failures.items()}
         expect(reasons[files[0]] == "MacMismatch", "MacMismatch for the altered file", reasons[files[0]])
         expect(reasons[files[1]] == "DataKey", "DataKey for the borrowed file", reasons[files[1]])
-        for failure in failures.values():
-            step.saw(f"{failure['file']}: {failure['message']}")
-            if failure.get("hint"):
-                step.saw(f"  hint: {failure['hint']}")
+        told = self._stage.ask("status", "shop", "-n", self._stage.names.tenants["staging"])
+        expect(told.code == 1, f"exit code 1 of {told.line}", f"{told.code}: {told.err}")
+        step.saw(told.line)
+        for file, failure in failures.items():
+            for text in (file, failure["message"], failure["hint"]):
+                expect(text in told.out, f"{text!r} in what agent status tells", told.out)
+            step.saw(f"{file}: {failure['message']}")
+            step.saw(f"  hint: {failure['hint']}")
 
     def expect_the_rest(self, step: Step) -> None:
         commit = self._stage.repositories["shop"].head()
@@ -205,7 +209,9 @@ class _Player:
         _ = (tree / "envs/staging/credentials.yaml").write_text(self._before, "utf-8")
         (tree / "envs/staging/invoices.yaml").unlink()
         commit = self._commit("Take them back", "envs/staging/credentials.yaml", "envs/staging/invoices.yaml")
-        self._request("staging")
+        done = self._stage.ask("sync", "shop", "-n", self._stage.names.tenants["staging"], "--timeout", "45s")
+        expect(done.code == 0, f"{done.line} succeeds", done.out + done.err)
+        step.saw(done.line)
         self._wait_ready("staging", commit)
         self._expect_environment("staging")
         step.saw(self._stage.application("staging").condition("Ready").get("message", ""))

@@ -69,7 +69,7 @@ def look_around(show: Show, stage: Stage) -> None:
         show.line(f"\n  # {title}")
         for line in lines:
             show.line(f"  {line}")
-    show.line("\nCtrl-C ends it all")
+    show.line("\nCtrl-C ends it all" + (f"; {stage.context} is then left as it was" if stage.context else ""))
 
 
 def _programs(stage: Stage) -> Path:

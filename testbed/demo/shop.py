@@ -12,7 +12,7 @@ from testbed.agent import ROOT
 from testbed.demo.show import expect
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 ENVIRONMENTS = ("dev", "staging", "prod")
@@ -46,16 +46,21 @@ class Developer:
         for made in (folder, self.tree, self.keys, self.gnupg):
             made.mkdir(mode=0o700)
 
-    def agent(self, *arguments: str, keys: Sequence[Path] = (), input: str = "") -> Command:  # noqa: A002
-        """Run `agent` in the work tree, with these private keys and those of gpg at hand."""
-        keyring = "".join(path.read_text() for path in keys)
-        environment = {
+    def agent(
+        self,
+        *arguments: str,
+        keys: Sequence[Path] = (),
+        input: str = "",  # noqa: A002
+        environment: Mapping[str, str] | None = None,
+    ) -> Command:
+        """Run `agent` in the work tree, with these private keys and those of gpg at hand, or in an `environment`."""
+        own = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
             "GNUPGHOME": str(self.gnupg),
-            "SOPS_AGE_KEY": keyring,
+            "SOPS_AGE_KEY": "".join(path.read_text() for path in keys),
         }
-        return self._run("agent", [sys.executable, "-m", "agent.cli.main"], arguments, environment, input)
+        return self._run("agent", [sys.executable, "-m", "agent.cli.main"], arguments, environment or own, input)
 
     def program(self, path: Path, *arguments: str, keys: Sequence[Path] = ()) -> Command:
         """Run another program in the same place."""
@@ -130,7 +135,7 @@ class Developer:
         _ = target.write_text("\n".join(lines) + "\n", "utf-8")
 
     def _run(
-        self, name: str, program: Sequence[str], arguments: Sequence[str], environment: dict[str, str], given: str
+        self, name: str, program: Sequence[str], arguments: Sequence[str], environment: Mapping[str, str], given: str
     ) -> Command:
         done = subprocess.run(
             [*program, *arguments],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import sys
 import threading
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from testbed.cluster import Cluster
+    from testbed.demo.shop import Command
     from testbed.demo.show import Show
     from testbed.repository import Repository
 
@@ -223,6 +225,14 @@ class Stage:
             }
         )
         return deployed
+
+    def ask(self, *arguments: str) -> Command:
+        """Run `agent` as the cluster's user."""
+        options = ("--context", self.context) if self.context else ()
+        environment = dict(os.environ)
+        if not self.context:
+            environment["KUBECONFIG"] = str(self.cluster.kubeconfig(self.supervisor.folder / "admin.kubeconfig"))
+        return self.developer.agent(*arguments, *options, environment=environment)
 
     def stop_agent(self) -> None:
         """SIGTERM, and wait. Harmless twice."""

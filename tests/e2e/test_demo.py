@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 
 import pytest
 
+from testbed.agent import ROOT
 from testbed.controlplane import ControlPlane
 from testbed.demo.show import Show, StepFailedError, expect
 
@@ -87,6 +89,28 @@ def test_a_cluster_that_is_there_is_used_without_building_and_left_as_it_was(exi
     assert refused.returncode == 1
     assert "Signet is installed" in refused.stderr
     assert everything() == before | {"customresourcedefinition.apiextensions.k8s.io/applications.signet-gitops.dev"}
+
+
+def test_without_go_the_first_steps_are_shown_and_the_error_says_what_to_do(tmp_path):
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("git", "gpg", "gpgconf", "gpg-agent"):
+        (programs / name).symlink_to(shutil.which(name))
+    done = run_demo(XDG_CACHE_HOME=str(tmp_path), SIGNET_TESTBED_BIN="", KUBEBUILDER_ASSETS="", PATH=str(programs))
+    assert done.returncode == 1
+    assert "go is missing" in done.stderr
+    assert "CONTEXT=name" in done.stderr
+    for step in STEPS[:6]:
+        assert step in done.stdout
+
+
+@pytest.mark.parametrize("example", ["smallest", "shop"])
+def test_an_example_is_what_the_agent_would_apply(example):
+    folder = ROOT / "examples" / example
+    command = [sys.executable, "-m", "agent.cli.main", "render", "-f", folder / "application.yaml", folder]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "kind: ConfigMap" in done.stdout
 
 
 def test_an_unknown_context_is_an_error(tmp_path):

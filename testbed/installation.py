@@ -123,7 +123,8 @@ class Report:
 
     def condition(self, kind: str) -> dict[str, str]:
         """One condition; empty where there is none."""
-        return next((each for each in self.status.get("conditions", []) if each["type"] == kind), {})
+        conditions: list[dict[str, str]] = self.status.get("conditions", [])
+        return next((each for each in conditions if each["type"] == kind), dict[str, str]())
 
     def failure(self, **wanted: str) -> dict[str, str]:
         """The first failure whose fields are (object, file: begin with) these. Raises AssertionError, with the status."""
@@ -147,7 +148,7 @@ class Tenant:
         agents.tenant(self.controlplane, namespace)
         _ = self.create_key()
         git = installation.gitserver
-        self.put_secret("git", {"username": git.username, "password": git.password, "ca.crt": git.ca_pem})
+        self.put_secret("git", {"username": git.username, "password": git.password, "ca.crt": git.ca_pem or ""})
 
     def second(self, name: str) -> Tenant:
         """Another Application in the same namespace, with a repository of its own."""

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from testbed.installation import Installation, Tenant
     from testbed.repository import Content
 
-BOMB = (
-    "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: victim}\nx0: &x0 [a, a, a, a, a, a, a, a, a, a]\n"
-    + "".join(f"x{i}: &x{i} [{', '.join([f'*x{i - 1}'] * 10)}]\n" for i in range(1, 8))
+BOMB = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: victim}\nx0: &x0 [a, a, a, a, a, a, a, a, a, a]\n" + "".join(
+    f"x{i}: &x{i} [{', '.join([f'*x{i - 1}'] * 10)}]\n" for i in range(1, 8)
 )
 CONFIG_MAP, SECRET = "ConfigMap {ns}/", "Secret {ns}/"
 
@@ -84,7 +83,9 @@ FAULTS = [
     ),
     Fault(
         "an object of another namespace",
-        {"far.yaml": '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "far", "namespace": "kube-system"}}'},
+        {
+            "far.yaml": '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "far", "namespace": "kube-system"}}'
+        },
         "ForeignNamespace",
         file="far.yaml:1",
         object="ConfigMap kube-system/far",
@@ -92,7 +93,9 @@ FAULTS = [
     ),
     Fault(
         "a number in the data of a Secret",
-        {"pin.yaml": '{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "pin"}, "data": {"pin": 60417385219}}'},
+        {
+            "pin.yaml": '{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "pin"}, "data": {"pin": 60417385219}}'
+        },
         "Manifest",
         object=SECRET + "pin",
         field="data.pin",

@@ -126,8 +126,9 @@ class Session:
         if self._http is not None:
             await self._http.close()
             self._http = None
-            # aborted transports close their sockets in the loop's next turn
-            await asyncio.sleep(0)
+            # aborted transports close their sockets in the loop's next turns; a cancelled TLS handshake takes several
+            for _ in range(5):
+                await asyncio.sleep(0)
 
     def _client(self) -> aiohttp.ClientSession:
         if self._http is None:

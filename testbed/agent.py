@@ -186,7 +186,7 @@ class Deployed:
     def condition(self, kind: str) -> dict[str, str]:
         """One condition; empty while there is none."""
         conditions: list[dict[str, str]] = self.status().get("conditions", [])  # pyright: ignore[reportAssignmentType]
-        return next((each for each in conditions if each["type"] == kind), {})
+        return next((each for each in conditions if each["type"] == kind), dict[str, str]())
 
     def wait(self, kind: str, status: str, *, revision: str = "", seconds: float = 60.0) -> dict[str, object]:
         """Wait for a condition at a revision (a commit, or the beginning of one); the status."""

@@ -11,6 +11,7 @@ from testbed.demo.show import expect
 from testbed.processes import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from testbed.canary import Finding
@@ -91,6 +92,8 @@ def _search(stage: Stage, step: Step) -> None:
     ]
     assert agent.process is not None
     findings += canaries.search_process(agent.process.pid)
+    for name, value in _secret_data(stage, stage.names.system):
+        findings += canaries.search_text(value, f"data of Secret {name} of the agent's own namespace")
     expect(not findings, "no secret anywhere", "; ".join(map(str, findings)))
     searched = canaries.searched
     step.saw(
@@ -106,11 +109,16 @@ def _expect_found_where_they_belong(stage: Stage, canaries: Canaries) -> None:
     """A search that finds nothing anywhere would prove nothing: in the data of the live Secrets it finds what was applied."""
     found: set[str] = set()
     for namespace in stage.names.tenants.values():
-        for secret in stage.cluster.get(f"/api/v1/namespaces/{namespace}/secrets")["items"]:
-            data: dict[str, str] = secret.get("data") or {}
-            for value in data.values():
-                found |= {finding.label for finding in canaries.search_text(base64.b64decode(value), "data")}
+        for _, value in _secret_data(stage, namespace):
+            found |= {finding.label for finding in canaries.search_text(value, "data")}
     applied = {label for label in canaries.values if "#" in label and "sops#" not in label}
     rotated = {"vault shop/prod#password"}
     missing = applied - found - rotated
     expect(not missing, "every applied secret in the live Secrets, by the same search", f"none of {sorted(missing)}")
+
+
+def _secret_data(stage: Stage, namespace: str) -> Iterator[tuple[str, bytes]]:
+    for secret in stage.cluster.get(f"/api/v1/namespaces/{namespace}/secrets")["items"]:
+        data: dict[str, str] = secret.get("data") or {}
+        for value in data.values():
+            yield secret["metadata"]["name"], base64.b64decode(value)

@@ -33,6 +33,8 @@ _LABEL = "signet-gitops.dev/application"
 class Installation:
     """A context manager. The servers are the caller's; the agent is started by `start`.
 
+    `tenants` are those that were made, `statuses` what the Applications said that were taken away since.
+
     `mount` is a KV mount of its own; references may read `<mount>/apps/**`, and Vault itself refuses `<mount>/apps/forbidden`.
     """
 
@@ -44,6 +46,7 @@ class Installation:
         self.mount: str = f"kv-{secrets.token_hex(3)}"
         self.canaries: dict[str, str] = {}
         self.tenants: list[Tenant] = []
+        self.statuses: list[object] = []
         self.agent: Agent = Agent(controlplane, self.supervisor)
         self._numbers = itertools.count(1)
 
@@ -84,9 +87,7 @@ class Installation:
 
     def tenant(self, name: str = "team") -> Tenant:
         """A namespace that may hold Applications, with a repository, an age key and the credentials for Git."""
-        made = Tenant(self, f"{name}-{next(self._numbers)}")
-        self.tenants.append(made)
-        return made
+        return Tenant(self, f"{name}-{next(self._numbers)}")
 
     def wait_forgotten(self, uid: str) -> None:
         """Wait until the agent keeps no record of an Application any more."""
@@ -145,6 +146,7 @@ class Tenant:
         self.repository = installation.gitserver.create(f"{namespace}-{secrets.token_hex(3)}")
         self.recipient: str = ""
         self._requests = itertools.count(1)
+        installation.tenants.append(self)
         agents.tenant(self.controlplane, namespace)
         _ = self.create_key()
         git = installation.gitserver
@@ -153,6 +155,14 @@ class Tenant:
     def second(self, name: str) -> Tenant:
         """Another Application in the same namespace, with a repository of its own."""
         return Tenant(self.installation, self.namespace, name)
+
+    def retire(self) -> None:
+        """Take the Application away, and let its objects be."""
+        code, answer = self.controlplane.request("GET", self.application.path)
+        if code == 200:
+            self.installation.statuses.append(answer.get("status"))
+            _ = self.controlplane.merge(self.application.path, {"spec": {"deletionPolicy": "orphan"}})
+            _ = self.controlplane.request("DELETE", self.application.path)
 
     def put_secret(self, name: str, data: Mapping[str, str]) -> None:
         """A Secret of the tenant's, made by hand."""

@@ -29,8 +29,12 @@ def installation(gitserver: GitServer, openbao: OpenBao) -> Generator[Installati
 
 
 @pytest.fixture
-def tenant(installation: Installation) -> Tenant:
-    return installation.tenant()
+def tenant(installation: Installation) -> Generator[Tenant]:
+    """Its Applications, and those of other tenants that the test makes, are taken away at the end: each costs at every start."""
+    yield installation.tenant()
+    for each in installation.tenants:
+        each.retire()
+    installation.tenants.clear()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

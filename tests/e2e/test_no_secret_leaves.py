@@ -85,6 +85,7 @@ def test_secrets_stand_in_secrets_and_nowhere_else(installation: Installation, t
     found = watch.search(canaries) + canaries.search_process(agent.process.pid)
     found += canaries.search_text(agent.metrics(), "metrics")
     found += canaries.search_cluster(installation.controlplane)
+    found += canaries.search_tree(installation.statuses, "statuses of Applications that are gone")
     agent.stop()
     found += canaries.search_text(agent.logs(), "logs")
     found += canaries.search_files(agent.folder, agent.memory, ignore=HOLD_SECRETS)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from agent.reconcile.record import ApplicationRecord
     from agent.values.ids import ObjectId
 
-_CONFIRMED_ONLY: Final = frozenset(
+CONFIRMED_ONLY: Final = frozenset(
     {
         ("apiextensions.k8s.io", "CustomResourceDefinition"),
         ("", "Namespace"),
@@ -23,6 +23,7 @@ _CONFIRMED_ONLY: Final = frozenset(
         ("", "PersistentVolumeClaim"),
     }
 )
+"""Group and kind of what holds other things: it goes only by a person's word, and is never replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def decide(
         fact = live.get(key)
         if fact is not None and fact.keep:
             refused[key] = PruneRefusedError("kept by its own annotation signet-gitops.dev/prune", object=key)
-        elif not confirmed and (many or (key.group, key.kind) in _CONFIRMED_ONLY):
+        elif not confirmed and (many or (key.group, key.kind) in CONFIRMED_ONLY):
             refused[key] = PruneRefusedError(
                 "needs a person's word to be deleted",
                 hint="annotate the Application with signet-gitops.dev/confirm-prune: <commit>",

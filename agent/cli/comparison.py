@@ -20,7 +20,7 @@ from agent.values.tree import format_path, get_object, get_text, map_leaves
 from agent.values.tree import secrets as secrets_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from agent.adapters.kubernetes.cluster import Cluster
     from agent.manifests.diff import Change, Line
@@ -45,7 +45,8 @@ _STAMPED = {
 class Difference:
     """`left`: the object asks to be left alone. `unknown`: fields that were not compared, with the references that stand there.
 
-    `adopted`: another tool's fields go over to the agent, and those that are not in the tree go away.
+    `adopted`: another tool's fields go over to the agent, and those that are not in the tree go away. `rolls`: a workload that the
+    agent rolls out because a Secret that it names changes.
     """
 
     id: ObjectId
@@ -53,6 +54,7 @@ class Difference:
     lines: tuple[Line, ...] = ()
     unknown: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     adopted: bool = False
+    rolls: bool = False
 
 
 class Comparison:
@@ -160,6 +162,17 @@ class Comparison:
             return _UNKNOWN if self._is_mark(leaf) else leaf
 
         return replace(change, after=map_leaves(change.after, show))
+
+
+def with_rollouts(found: Sequence[Difference], opened: Mapping[ObjectId, Object]) -> list[Difference]:
+    """The same, telling which workloads roll out because of changed Secrets."""
+    changed = {each.id for each in found if each.id.kind == "Secret" and each.action == "change"}
+    rolled = {
+        key
+        for key, tree in opened.items()
+        if order.pod_template_path(key.group, key.kind) and not changed.isdisjoint(order.depends_on(tree))
+    }
+    return [replace(each, rolls=each.id in rolled and each.action in {"same", "change"}) for each in found]
 
 
 def _stamped(tree: Object, live: Object, key: ObjectId) -> Object:

@@ -31,7 +31,10 @@ Encrypted files are opened with your keys, found as `agent decrypt` finds them, 
 the agent's field manager: you need `get` and `patch` on the objects, and `create` for new ones. Nothing is written. Secrets show as
 fingerprints (fp:…) under a key of this run: equal ones are equal values. A field that refers to Vault is compared where --vault-store
 says which server that is; else it is named and left out. What another tool applied is shown as it stands: the agent takes its fields
-over, and removes those that are not in the tree.
+over, and removes those that are not in the tree. Only data of Secrets is secret by its place: give -f, and --operator-file where custom
+resources hold secrets, and every object of a kind that may hold one is compared by fingerprints.
+
+actions: create, change, prune; roll is a workload that is rolled out because a Secret changes, unknown a field that was not compared
 
 exit codes: 0 the same, 1 something differs, 2 it could not be told of everything
 """
@@ -98,7 +101,7 @@ async def _compare(
     args: argparse.Namespace, connected: Cluster, target: Target, wanted: Wanted, sealed: set[ObjectId]
 ) -> tuple[list[Difference], list[Problem]]:
     from agent.cli import desired
-    from agent.cli.comparison import Comparison
+    from agent.cli.comparison import Comparison, with_rollouts
     from agent.reconcile.desired import Problem
     from agent.reconcile.driver.tasks import AsyncTasks
     from agent.values.fingerprint import Fingerprinter
@@ -134,7 +137,8 @@ async def _compare(
     if outage:
         raise outage[0]
     problems = [result for result in results if isinstance(result, Problem)]
-    return [result for result in results if result is not None and not isinstance(result, Problem)], problems
+    found = [result for result in results if result is not None and not isinstance(result, Problem)]
+    return with_rollouts(found, wanted.opened), problems
 
 
 async def _resolve(
@@ -201,6 +205,8 @@ def _rows(each: Difference) -> list[tuple[object, ...]]:
     if each.action in {"create", "prune"}:
         rows.append((each.action, each.id, "", "", ""))
     rows += [(each.action, each.id, line["path"], _value(line["before"]), _value(line["after"])) for line in each.lines]
+    if each.rolls:
+        rows.append(("roll", each.id, "", "", ""))
     rows += [("unknown", each.id, path, "", " ".join(references)) for path, references in each.unknown.items()]
     return rows
 
@@ -225,6 +231,7 @@ def _as_json(found: list[Difference], problems: tuple[Problem, ...]) -> dict[str
                 "fields": list(each.lines),
                 "unknown": [{"path": path, "references": list(found)} for path, found in each.unknown.items()],
                 "adopted": each.adopted,
+                "rolls": each.rolls,
             }
             for each in found
         ],

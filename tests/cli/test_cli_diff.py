@@ -35,12 +35,17 @@ def secret(name: str = "db", **data: str) -> dict:
 
 def deployment(**template: object) -> dict:
     labels = {"app": "web"}
-    spec = {"containers": [{"name": "main", "image": "registry.example/app:1", "envFrom": [{"secretRef": {"name": "db"}}]}]}
+    spec = {
+        "containers": [{"name": "main", "image": "registry.example/app:1", "envFrom": [{"secretRef": {"name": "db"}}]}]
+    }
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {"name": "web"},
-        "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels, **template}, "spec": spec}},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels, **template}, "spec": spec},
+        },
     }
 
 
@@ -76,7 +81,9 @@ class Diff:
 
     def seal(self, name: str, manifest: dict) -> None:
         text = json.dumps(manifest).encode()
-        made = self.shell.agent("encrypt", "--age", self.shell.recipient, *REGEX, "--filename-override", "s.yaml", stdin=text)
+        made = self.shell.agent(
+            "encrypt", "--age", self.shell.recipient, *REGEX, "--filename-override", "s.yaml", stdin=text
+        )
         assert made.code == 0
         self.shell.write(f"{name}.yaml", made.out)
 
@@ -128,7 +135,10 @@ def test_nothing_is_written(diff: Diff) -> None:
     diff.tree("cfg", config_map(mode="b"))
     diff.tree("new", config_map("new", mode="b"))
     found = diff.objects(code=1)
-    assert {name: each["action"] for name, each in found.items()} == {"ConfigMap/cfg": "change", "ConfigMap/new": "create"}
+    assert {name: each["action"] for name, each in found.items()} == {
+        "ConfigMap/cfg": "change",
+        "ConfigMap/new": "create",
+    }
     path = f"/api/v1/namespaces/{diff.namespace}/configmaps"
     assert diff.controlplane.get(f"{path}/cfg")["data"] == {"mode": "a"}
     assert diff.controlplane.request("GET", f"{path}/new")[0] == 404
@@ -146,7 +156,10 @@ def test_a_live_edit_is_seen_and_who_else_added_what_is_not(diff: Diff) -> None:
 
 
 def test_a_user_needs_get_and_patch_in_the_namespace_and_create_for_what_is_new(diff: Diff) -> None:
-    rbac, account = "rbac.authorization.k8s.io/v1", {"kind": "ServiceAccount", "name": "dev", "namespace": diff.namespace}
+    rbac, account = (
+        "rbac.authorization.k8s.io/v1",
+        {"kind": "ServiceAccount", "name": "dev", "namespace": diff.namespace},
+    )
     diff.controlplane.create_service_account(diff.namespace, "dev")
     role = {"metadata": {"name": "dev", "namespace": diff.namespace}, "apiVersion": rbac}
     rules = [{"apiGroups": [""], "resources": ["configmaps", "secrets"], "verbs": ["get", "patch"]}]
@@ -182,7 +195,11 @@ def test_references_that_are_not_resolved_are_named_and_not_compared(diff: Diff)
     diff.live({**secret(), "stringData": None, "data": {"password": encoded(OLD), "user": encoded("u")}})
     diff.live({**secret("tls"), "type": "kubernetes.io/dockerconfigjson", "stringData": {".dockerconfigjson": "{}"}})
     diff.tree("db", secret(password="vault://main/kv/db#password", user="u", more="x-${vault://main/kv/db#more}"))
-    docker = {**secret("tls"), "type": "kubernetes.io/dockerconfigjson", "stringData": {".dockerconfigjson": "vault://main/kv/d#c"}}
+    docker = {
+        **secret("tls"),
+        "type": "kubernetes.io/dockerconfigjson",
+        "stringData": {".dockerconfigjson": "vault://main/kv/d#c"},
+    }
     diff.tree("tls", docker)
     found = diff.objects(code=0)
     assert found["Secret/db"]["action"] == "same"
@@ -290,11 +307,17 @@ def test_no_cluster(diff: Diff) -> None:
 def test_the_kinds_known_offline_are_those_that_a_cluster_serves(controlplane: ControlPlane) -> None:
     served = set()
     roots = ["/api/v1"]
-    roots += [f"/apis/{version['groupVersion']}" for group in controlplane.get("/apis")["groups"] for version in group["versions"]]
+    roots += [
+        f"/apis/{version['groupVersion']}"
+        for group in controlplane.get("/apis")["groups"]
+        for version in group["versions"]
+    ]
     for root in roots:
         version = root.removeprefix("/apis/").removeprefix("/api/")
         for resource in controlplane.get(root)["resources"]:
             if "/" not in resource["name"]:
                 served.add((version, resource["kind"], resource["namespaced"]))
     known = {(resource.api_version, resource.kind, resource.namespaced) for resource in known_kinds.BUILT_IN}
-    assert known == {each for each in served if each[0].partition("/")[0] in {name.partition("/")[0] for name, _, _ in known}}
+    assert known == {
+        each for each in served if each[0].partition("/")[0] in {name.partition("/")[0] for name, _, _ in known}
+    }

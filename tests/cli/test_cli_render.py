@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,7 +30,9 @@ spec:
 
 
 def seal(shell: Shell, text: str) -> str:
-    made = shell.agent("encrypt", "--age", shell.recipient, *REGEX, "--filename-override", "s.yaml", stdin=text.encode())
+    made = shell.agent(
+        "encrypt", "--age", shell.recipient, *REGEX, "--filename-override", "s.yaml", stdin=text.encode()
+    )
     assert made.code == 0
     return made.out.decode()
 
@@ -76,7 +79,11 @@ def test_an_application_says_layers_globs_and_namespace(tree: Shell) -> None:
 
 
 def test_objects_come_in_the_order_in_which_they_are_applied(shell: Shell) -> None:
-    kinds = {"v1": ["Service", "Secret", "Namespace"], "rbac.authorization.k8s.io/v1": ["ClusterRole"], "apps/v1": ["Deployment"]}
+    kinds = {
+        "v1": ["Service", "Secret", "Namespace"],
+        "rbac.authorization.k8s.io/v1": ["ClusterRole"],
+        "apps/v1": ["Deployment"],
+    }
     for version, names in kinds.items():
         for kind in names:
             shell.write(f"{kind}.yaml", json.dumps({"apiVersion": version, "kind": kind, "metadata": {"name": "x"}}))
@@ -105,8 +112,14 @@ def test_kinds_that_nobody_knows_are_taken_for_namespaced_and_said_so(shell: She
 
 
 def test_clear_secrets_are_labels_and_references_stay_as_they_are_written(shell: Shell) -> None:
-    data = {"clear": CANARY, "whole": "vault://main/kv/db#password", "part": f"{CANARY}:${{vault://main/kv/db#user}}@host"}
-    shell.write("s.yaml", json.dumps({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": data}))
+    data = {
+        "clear": CANARY,
+        "whole": "vault://main/kv/db#password",
+        "part": f"{CANARY}:${{vault://main/kv/db#user}}@host",
+    }
+    shell.write(
+        "s.yaml", json.dumps({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": data})
+    )
     result = shell.agent("render", "-n", "shop", "-o", "json")
     shown = json.loads(result.out)["items"][0]["stringData"]
     assert shown["clear"] == "<secret git:Secret shop/s#stringData.clear>"
@@ -150,11 +163,23 @@ def test_a_missing_key_is_told_with_the_file(tree: Shell) -> None:
 
 FAULTS = {
     "unparsable": ("bad.yaml", "a: [\n"),
-    "a number in data": ("bad.yaml", f"apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\ndata: {{port: 5432, x: {CANARY}}}\n"),
+    "a number in data": (
+        "bad.yaml",
+        f"apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\ndata: {{port: 5432, x: {CANARY}}}\n",
+    ),
     "no base64": ("bad.yaml", f"apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\ndata: {{x: '{CANARY}!'}}\n"),
-    "a forbidden sink": ("bad.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: s}\ndata: {x: 'vault://main/kv/a#b'}\n"),
-    "a foreign reference": ("bad.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {x: '<path:kv/data/a#b>'}\n"),
-    "a foreign namespace": ("bad.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: s, namespace: kube-system}\n"),
+    "a forbidden sink": (
+        "bad.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: s}\ndata: {x: 'vault://main/kv/a#b'}\n",
+    ),
+    "a foreign reference": (
+        "bad.yaml",
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {x: '<path:kv/data/a#b>'}\n",
+    ),
+    "a foreign namespace": (
+        "bad.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: s, namespace: kube-system}\n",
+    ),
     "a second of its name": ("bad.yaml", CONFIG),
     "kustomize": ("kustomization.yaml", "resources: []\n"),
 }
@@ -182,7 +207,7 @@ def test_a_broken_file_of_a_layer_leaves_nothing_to_say(tree: Shell) -> None:
     assert "the last good revision stays" in result.err
 
 
-def test_links_and_what_git_ignores(shell: Shell) -> None:
+def test_links_and_what_git_ignores(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     subprocess.run(["git", "init", "-q"], cwd=shell.folder, check=True)
     shell.write(".gitignore", "scratch.yaml\n")
     shell.write("scratch.yaml", "no: manifest\n")
@@ -193,11 +218,22 @@ def test_links_and_what_git_ignores(shell: Shell) -> None:
     result = shell.agent("render")
     assert result.code == 1
     assert "agent: link.yaml: symbolic links are not followed" in result.err
+    (shell.folder / "link.yaml").unlink()
+    monkeypatch.setenv("GIT_DIR", "/nowhere")
+    monkeypatch.setenv("GIT_INDEX_FILE", "/nowhere/index")
+    assert set(rendered(shell)) == {"ConfigMap/cfg"}, "what a hook's environment says is not asked"
     (shell.folder / "elsewhere").symlink_to("/etc")
     assert shell.agent("render", "--layers", "elsewhere").code == 2
 
 
-USAGE = [["no-such-folder"], ["--layers", "../x"], ["--layers", "none"], ["--layers", "a,a/b"], ["-f", "missing.yaml"], ["--nonsense"]]
+USAGE = [
+    ["no-such-folder"],
+    ["--layers", "../x"],
+    ["--layers", "none"],
+    ["--layers", "a,a/b"],
+    ["-f", "missing.yaml"],
+    ["--nonsense"],
+]
 
 
 @pytest.mark.parametrize("arguments", USAGE, ids=" ".join)
@@ -218,12 +254,46 @@ def test_names_from_git_move_no_cursor(shell: Shell, monkeypatch: pytest.MonkeyP
 
 
 def test_the_operator_s_file_allows_sinks(shell: Shell) -> None:
-    shell.write("cr.yaml", "apiVersion: example.com/v1\nkind: Database\nmetadata: {name: d}\nspec: {password: 'vault://main/kv/a#b'}\n")
+    shell.write(
+        "cr.yaml",
+        "apiVersion: example.com/v1\nkind: Database\nmetadata: {name: d}\nspec: {password: 'vault://main/kv/a#b'}\n",
+    )
     assert shell.agent("render", "-n", "shop").code == 1
     field = {"group": "example.com", "kind": "Database", "path": "spec.password"}
     operator = shell.folder.parent / "operator.yaml"
     operator.write_text(json.dumps({"sinks": {"customResources": [field]}}))
-    assert rendered(shell, "-n", "shop", "--operator-file", str(operator))["Database/d"]["spec"] == {"password": "vault://main/kv/a#b"}
+    assert rendered(shell, "-n", "shop", "--operator-file", str(operator))["Database/d"]["spec"] == {
+        "password": "vault://main/kv/a#b"
+    }
+
+
+def test_submodules_are_refused_as_the_agent_does(shell: Shell) -> None:
+    def git(*arguments: str) -> None:
+        subprocess.run(
+            ["git", "-c", "user.name=d", "-c", "user.email=d@example.com", *arguments], cwd=shell.folder, check=True
+        )
+
+    git("init", "-q")
+    git("init", "-q", "sub")
+    shell.write("sub/other.yaml", CONFIG)
+    shell.write("cfg.yaml", CONFIG.replace("cfg", "mine"))
+    git("-C", "sub", "add", "other.yaml")
+    git("-C", "sub", "commit", "-q", "-m", "x")
+    git("-c", "advice.addEmbeddedRepo=false", "add", "sub")
+    result = shell.agent("render", "-o", "json")
+    assert result.code == 1
+    assert "agent: sub: submodules are not followed" in result.err
+    assert [item["metadata"]["name"] for item in json.loads(result.out)["items"]] == ["mine"]
+
+
+def test_no_client_library_is_loaded(tree: Shell) -> None:
+    script = (
+        "import sys; from agent.cli.main import main; code = main(sys.argv[1:]); "
+        "sys.exit(code or ' '.join(n for n in sys.modules if n in {'kubernetes', 'aiohttp', 'hvac', 'git', 'prometheus_client'}))"
+    )
+    command = [sys.executable, "-c", script, "render", "--layers", "base,envs/prod"]
+    done = subprocess.run(command, cwd=tree.folder, capture_output=True, check=False)
+    assert (done.returncode, done.stderr.strip()) in {(0, b""), (1, b"")}
 
 
 def test_help_has_examples(shell: Shell) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agent.api import names
-from agent.reconcile import commits, execution, judge, plan, prune, sealing
+from agent.reconcile import applying, commits, deleting, judge, plan, prune, sealing
 from agent.reconcile.desired import Problem, UnknownChangeError
 from agent.reconcile.live import is_newer
 from agent.reconcile.record import ObjectRecord
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from agent.manifests.kinds import Kinds, Resource
     from agent.reconcile.context import Memory, Run
     from agent.reconcile.desired import DesiredState
-    from agent.reconcile.execution import Result
     from agent.reconcile.plan import Plan
+    from agent.reconcile.results import Result
     from agent.values.ids import ObjectId, Revision
 
 
@@ -80,8 +80,8 @@ async def reconcile(run: Run, memory: Memory) -> Outcome:
         return Outcome(desired, desired.problems, pending=pending)
 
     await _announce(run, memory, steps)
-    applied = await execution.apply(run, steps, memory.live)
-    pruned = await execution.prune(run, steps, memory.live)
+    applied = await applying.apply(run, steps, memory.live)
+    pruned = await deleting.prune(run, steps, memory.live)
     await run.ports.live.follow(_resources(await run.ports.cluster.kinds(), desired, memory))
     await _remember(run, memory, desired, steps, [*applied, *pruned])
     if not steps.empty:
@@ -148,6 +148,6 @@ async def retire(run: Run, memory: Memory) -> tuple[AgentError, ...]:
         memory.record.objects
     )
     steps = plan.Plan((), {}, tuple(sorted(known)), {})
-    results = await execution.prune(run, steps, memory.live)
+    results = await deleting.prune(run, steps, memory.live)
     await run.ports.audit.checkpoint(run.id)
     return tuple(result.error for result in results if result.error)

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from agent.api.application import Application
     from agent.api.status import ApplicationStatus
     from agent.reconcile.driver.managed import Managed
-    from agent.reconcile.execution import Result
     from agent.reconcile.pipeline import Outcome
     from agent.reconcile.ports import Ports
+    from agent.reconcile.results import Result
     from agent.values.ids import ApplicationId
 
 LOG = logging.getLogger("signet")

@@ -1,0 +1,73 @@
+"""Deleting what a plan lets go: with preconditions, and only what is proven ours to the last."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.manifests import order
+from agent.reconcile import audit_entries
+from agent.reconcile.results import Result
+from agent.values.errors import AgentError, LeaseLostError, StaleObjectError, UnknownKindError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agent.manifests.kinds import Kinds
+    from agent.reconcile.context import Run
+    from agent.reconcile.live import LiveFact
+    from agent.reconcile.plan import Plan
+    from agent.values.ids import ObjectId
+
+_ATTEMPTS = 4
+
+
+async def prune(run: Run, plan: Plan, live: Mapping[ObjectId, LiveFact]) -> list[Result]:
+    """Delete what the plan lets go. What is gone already, or proven not ours any more, is forgotten."""
+    if not plan.pruned:
+        return []
+    kinds = await run.ports.cluster.kinds()
+    await run.ports.audit.write([audit_entries.of_prune(run, key, "intent") for key in plan.pruned])
+
+    async def one(key: ObjectId) -> Result:
+        try:
+            await _delete(run, kinds, key, live.get(key))
+        except LeaseLostError:
+            raise
+        except AgentError as error:
+            return Result(key, "prune", error.with_facts(object=key))
+        return Result(key, "prune")
+
+    results: list[Result] = []
+    for wave in reversed(order.waves({key: {} for key in plan.pruned})):
+        results += await run.ports.tasks.all([one(key) for key in wave])
+    await run.ports.audit.write([audit_entries.of_prune(run, result.id, "outcome", result) for result in results])
+    return results
+
+
+async def _delete(run: Run, kinds: Kinds, key: ObjectId, fact: LiveFact | None) -> None:
+    resource = kinds.of(key)
+    if resource is None:
+        raise UnknownKindError(
+            "the cluster does not serve this kind now, which is not proof that the object is gone", object=key
+        )
+    if fact is None:
+        found = await run.ports.cluster.get(resource, key.namespace, key.name)
+        fact = run.observer.observe(found) if found is not None else None
+    for _ in range(_ATTEMPTS):
+        if fact is None or fact.owner != run.application_id.uid:
+            return
+        try:
+            await run.ports.cluster.delete(
+                resource,
+                key.namespace,
+                key.name,
+                uid=fact.uid,
+                resource_version=fact.resource_version,
+                identity=run.grants.identity,
+            )
+        except StaleObjectError:
+            newer = await run.ports.cluster.get(resource, key.namespace, key.name)
+            fact = run.observer.observe(newer) if newer is not None else None
+        else:
+            return
+    raise StaleObjectError("the object keeps changing while it is deleted", object=key)

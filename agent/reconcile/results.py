@@ -1,0 +1,26 @@
+"""What became of each step of a plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agent.manifests.fields import Writer
+    from agent.reconcile.live import LiveFact
+    from agent.reconcile.record import ObjectRecord
+    from agent.values.errors import AgentError
+    from agent.values.ids import ObjectId
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one step or prune: an error, or the fact and record of the object as it stands now."""
+
+    id: ObjectId
+    action: str
+    error: AgentError | None = None
+    fact: LiveFact | None = None
+    record: ObjectRecord | None = None
+    fields: tuple[str, ...] = ()
+    writer: Writer | None = None

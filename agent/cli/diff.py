@@ -29,7 +29,7 @@ Compare the objects that a folder of manifests merges to with those in the clust
 
 Encrypted files are opened with your keys, found as `agent decrypt` finds them, and the apiserver is asked by server-side dry run as
 the agent's field manager: you need `get` and `patch` on the objects, and `create` for new ones. Nothing is written. Secrets show as
-fingerprints (fp:…) under a key of this run: equal ones are equal values. A field that refers to Vault is compared where --vault-store
+fingerprints (fp:…) under a key of this run: one field has two of them where its value changes. A field that refers to Vault is compared where --vault-store
 says which server that is; else it is named and left out. What another tool applied is shown as it stands: the agent takes its fields
 over, and removes those that are not in the tree. Only data of Secrets is secret by its place: give -f, and --operator-file where custom
 resources hold secrets, and every object of a kind that may hold one is compared by fingerprints.
@@ -130,7 +130,8 @@ async def _compare(
             return None
         except AgentError as error:
             return Problem(error, key, ", ".join(item.files))
-        terminal.progress(f"compared {number} of {len(in_order)}: {key}")
+        if not number % 25:
+            terminal.progress(f"compared {number} of {len(in_order)}")
         return found
 
     results = await AsyncTasks().all([one(number, key) for number, key in enumerate(in_order, 1)])

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from agent.values.errors import AgentError
 
-Format = Literal["table", "json"]
-
 
 def is_tty(stream: Literal["stdin", "stdout", "stderr"] = "stdout") -> bool:
     """Whether a person is at the other end."""

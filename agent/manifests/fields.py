@@ -80,16 +80,6 @@ def entries(live: Object) -> list[Object]:
     return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
 
 
-def owned_paths(live: Object, manager: str) -> frozenset[Path]:
-    """The live paths, list items by index, that `manager` owns by Apply."""
-    return frozenset(
-        path
-        for entry in entries(live)
-        if _is_apply_of(entry, manager)
-        for path in _paths(live, get_object(entry, "fieldsV1"), ())
-    )
-
-
 def last_writer(live: Object, paths: Iterable[Path], *, besides: str) -> Writer | None:
     """Who wrote last at or below any of `paths`, other than `besides` by Apply.
 
@@ -209,6 +199,7 @@ def _project(value: Tree, node: Object, others: list[Object], field: str) -> Tre
 
 
 def _paths(value: Tree, node: Object, at: Path) -> Iterator[Path]:
+    """The live paths, list items by index, that a FieldsV1 node owns."""
     children = [key for key in node if key != _SELF]
     if not children:
         yield at

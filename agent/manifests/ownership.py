@@ -30,7 +30,6 @@ ANNOTATION_REPLACE = PREFIX + "replace"
 ANNOTATION_WAVE = PREFIX + "wave"
 ANNOTATION_ROLL = PREFIX + "secrets-version"
 FIELD_MANAGER = "signet"
-RELEASED_MANAGER = "signet-released"
 
 _OWNER = re.compile(r"v1\.([A-Za-z0-9-]{1,32})\.([A-Za-z0-9-]{1,64})\.([0-9a-f]{32})")
 _LABEL_LIMIT = 63
@@ -78,12 +77,6 @@ def prove(live: Object, object_id: ObjectId, installation: str, fingerprinter: F
         return None
     mac = fingerprinter.text(installation, found[2], object_id.key)
     return found[2] if hmac.compare_digest(mac, found[3]) else None
-
-
-def key_version(live: Object) -> str | None:
-    """Which version of the installation key a live object's proof was made with, unproven."""
-    found = _OWNER.fullmatch(_annotation(live, ANNOTATION_OWNER))
-    return None if found is None else found[1]
 
 
 def new_owner(live: Object) -> tuple[str, str] | None:

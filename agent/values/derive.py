@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 from agent.values.errors import SecretValueError
 from agent.values.reveal import reveal
-from agent.values.secret import Plain, Sealed, Secret
-from agent.values.tree import Path, Tree, format_path, map_leaves
+from agent.values.secret import Plain, Secret
+from agent.values.tree import Path, Tree, map_leaves
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import LiteralString
 
     from agent.values.tree import Leaf
 
@@ -83,7 +82,7 @@ def base64_decode(secret: Secret) -> Secret:
 
 def json_pointer(secret: Secret, pointer: str) -> Secret:
     """The value at an RFC 6901 pointer of a JSON text; a map or list comes back as JSON text. Raises SecretValueError."""
-    at: object = _loaded(secret, hint="a pointer needs a JSON value")
+    at: object = _loaded(secret)
     for raw in pointer.split("/")[1:]:
         step = raw.replace("~1", "/").replace("~0", "~")
         if isinstance(at, dict) and step in at:
@@ -114,20 +113,6 @@ def to_json(tree: Tree, *labels: str) -> Secret:
     return Secret(json.dumps(map_leaves(tree, plain), ensure_ascii=False), *labels)
 
 
-def from_json(secret: Secret) -> Tree:
-    """The tree of a JSON text with every scalar a Secret labelled `<label>#<path>`. Raises SecretValueError."""
-    tree: Tree = _loaded(secret)
-
-    def wrap(path: Path, leaf: Leaf) -> Leaf:
-        return (
-            None
-            if leaf is None or isinstance(leaf, Secret | Sealed)
-            else Secret(leaf, f"{secret.label}#{format_path(path)}")
-        )
-
-    return map_leaves(tree, wrap)
-
-
 def _text(secret: Secret) -> str:
     value: Plain = reveal(secret)
     if isinstance(value, str):
@@ -154,10 +139,10 @@ def _decoded(raw: bytes) -> str | None:
         return None
 
 
-def _loaded(secret: Secret, *, hint: LiteralString = "") -> Tree:
+def _loaded(secret: Secret) -> Tree:
     text = _text(secret)
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        pass
-    raise SecretValueError("value is not JSON", label=secret.label, hint=hint)
+        failure = SecretValueError("value is not JSON", label=secret.label, hint="a pointer needs a JSON value")
+    raise failure

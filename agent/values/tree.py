@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from agent.values.secret import Plain, Sealed, Secret
+from agent.values.secret import Sealed, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -89,11 +89,6 @@ def seal(tree: Tree, label: Callable[[Path], str]) -> Tree:
         return leaf if leaf is None or isinstance(leaf, Secret | Sealed) else Secret(leaf, label(path))
 
     return map_leaves(tree, wrap)
-
-
-def is_plain(leaf: object) -> bool:
-    """Whether a value is a clear scalar."""
-    return isinstance(leaf, Plain)
 
 
 def freeze_labels(tree: Tree) -> Mapping[str, tuple[str, ...]]:

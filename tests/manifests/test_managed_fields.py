@@ -240,14 +240,18 @@ def test_an_object_sealed_whole_projects_to_the_same(cluster):
     sealed = live.wrap(applied, whole=True)
     assert projection(sealed) == projection(applied)
     assert "registry.example" not in repr(fields.project(sealed, "signet"))
-    assert fields.owned_paths(sealed, "signet") == fields.owned_paths(applied, "signet")
 
 
-def test_owned_paths_name_live_fields(cluster):
-    owned = fields.owned_paths(cluster.apply(DEPLOYMENT), "signet")
-    assert ("spec", "replicas") in owned
-    assert ("spec", "template", "spec", "containers", 0, "env", 1, "value") in owned
-    assert not any("status" in path for path in owned)
+def test_the_writer_of_a_list_item_is_found_by_its_index_sealed_or_not(cluster):
+    cluster.apply(DEPLOYMENT)
+    cluster.edit(spec({"env": [{"name": "B", "value": "9"}]}), manager="editor")
+    edited = cluster.edit({"metadata": {"annotations": {"x": "y"}}}, manager="annotator")
+    for shape in (edited, live.wrap(edited, whole=True)):
+        writer = fields.last_writer(
+            shape, [("spec", "template", "spec", "containers", 0, "env", 1, "value")], besides="signet"
+        )
+        assert writer is not None
+        assert writer.manager == "editor"
 
 
 @pytest.mark.parametrize(

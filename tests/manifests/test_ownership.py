@@ -67,7 +67,6 @@ def test_no_made_up_annotation_proves_anything(text):
 )
 def test_objects_without_annotations_prove_nothing(live):
     assert ownership.prove(live, CONFIG, "prod-1", KEY) is None
-    assert ownership.key_version(live) is None
     assert ownership.new_owner(live) is None
 
 
@@ -76,10 +75,6 @@ def test_labels_are_valid_and_unique_to_the_application(name):
     value = ownership.application_label(ApplicationId("shop", name, UID))
     assert re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", value)
     assert value.endswith(UID)
-
-
-def test_the_key_version_is_readable_before_the_proof():
-    assert ownership.key_version(STAMPED) == "1"
 
 
 def test_words_of_users_are_read():

@@ -10,7 +10,6 @@ from agent.values import derive
 from agent.values.errors import SecretValueError
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
-from agent.values.tree import secrets
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 PARTS = re.compile(r"\[[a-z]+\]")
@@ -108,15 +107,10 @@ def test_lines_are_indented_but_the_first():
     assert reveal(derive.indent(s("a\nb\nc"), 2)) == "a\n  b\n  c"
 
 
-def test_a_tree_goes_to_json_and_back_with_every_scalar_sealed():
+def test_a_tree_goes_to_json_with_its_secrets():
     secret = derive.to_json({"a": [s("x"), 1], "b": {"c": s(True)}}, "rendered")
+    assert secret.label == "rendered"
     assert json.loads(str(reveal(secret))) == {"a": ["x", 1], "b": {"c": True}}
-    back = derive.from_json(secret)
-    assert {one.label: reveal(one) for _, one in secrets(back)} == {
-        "rendered#a[0]": "x",
-        "rendered#a[1]": 1,
-        "rendered#b.c": True,
-    }
 
 
 def test_a_relabelled_secret_is_the_same_scalar():

@@ -122,7 +122,7 @@ def encrypted_value(value: object, place: Place, *, file: str) -> cipher.Encrypt
     if parts is None:
         raise SopsDecryptError(
             "value is not encrypted, though the file's rule says so",
-            hint="it was written by hand; decrypt, edit and encrypt through sops",
+            hint="it was written by hand: take it out, and add it with `agent edit` or sops",
             file=file,
             field=place.field,
         )

@@ -15,7 +15,6 @@ from agent.values.errors import AgentError, DataKeyError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from agent.values.errors import Fact
     from agent.values.secret import Secret
 
 DEFAULT_ORDER = ("age", "pgp")
@@ -175,9 +174,9 @@ def unwrap_data_key(
 ) -> Secret:
     """The data key, by the first key that opens.
 
-    Raises DataKeyError with a fact for every key and why it did not open; where one failed only for now, its transient error.
+    Raises DataKeyError, whose fact `keys` has every key and why it did not open; where one failed only for now, its transient error.
     """
-    reasons: dict[str, Fact] = {}
+    reasons: list[str] = []
     transient: AgentError | None = None
     for key in in_order(keys, order):
         try:
@@ -185,13 +184,14 @@ def unwrap_data_key(
         except AgentError as error:
             if error.transient:
                 transient = error
-            reasons[f"{kind_of(key)} {name_of(key)}:"] = error.message
+            reasons.append(f"{kind_of(key)} {name_of(key)}: {error.message}")
     if transient is not None:
         raise transient.with_facts(file=file) from None
     raise DataKeyError(
         "no key opens the data key",
         hint="one recipient's private key must be at hand; behind each key stands why it did not open",
-        **{**reasons, "file": file},
+        file=file,
+        keys="; ".join(reasons),
     )
 
 

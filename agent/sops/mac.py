@@ -42,7 +42,7 @@ def verify(computed: str, metadata: Metadata, opener: Cipher, *, file: str) -> N
     """Raises MacMismatchError where the file's MAC is missing, does not open, or is not the one computed."""
     stored = cipher.parse(metadata.mac)
     if not metadata.mac:
-        raise MacMismatchError("the file has no MAC", hint="restore it from the commit that sops wrote", file=file)
+        raise MacMismatchError("the file has no MAC", hint="restore it from the commit that encrypted it", file=file)
     try:
         opened = None if stored is None else opener.open(stored, metadata.lastmodified)
     except SopsError:
@@ -53,7 +53,9 @@ def verify(computed: str, metadata: Metadata, opener: Cipher, *, file: str) -> N
         )
     if not hmac.compare_digest(opened.encode("utf-8", "surrogateescape"), computed.encode()):
         raise MacMismatchError(
-            "the file was altered after it was encrypted", hint="restore it, or edit it through sops", file=file
+            "the file was altered after it was encrypted",
+            hint="restore it, and change it with `agent edit` or sops",
+            file=file,
         )
 
 

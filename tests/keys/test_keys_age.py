@@ -122,9 +122,10 @@ def test_the_error_of_all_keys_tells_about_each() -> None:
     with pytest.raises(DataKeyError) as caught:
         unwrap_data_key(wrapped, ByKind({"age": stranger}), file="f.yaml")
     text = str(caught.value)
-    assert text.startswith("f.yaml: no key opens the data key")
+    assert text.startswith("f.yaml: no key opens the data key (keys age ")
     assert f"age {recipient}: none of the age identities at hand is this recipient's" in text
-    assert "kms arn:aws: no key of this kind can be used here" in text
+    assert "; kms arn:aws: no key of this kind can be used here)" in text
+    assert caught.value.facts.keys() == {"file", "keys"}
     assert caught.value.exit_code == 128
 
 

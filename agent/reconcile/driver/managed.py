@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 class Managed:
     """`application` None: its spec is not valid. `reported` is the status as written, `rotated` what the next run refreshes.
 
-    `drift_seen` tells when each drift was seen, in seconds of the monotonic clock.
+    `drift_seen` tells when each drift was seen, in seconds of the monotonic clock. Whoever computes a status from `reported` and writes
+    it holds `reporting`: of two writes that overtake one another the older would stay.
     """
 
     id: ApplicationId
@@ -31,3 +33,4 @@ class Managed:
     fights: dict[ObjectId, Fight] = field(default_factory=dict["ObjectId", "Fight"])
     drift_seen: dict[ObjectId, float] = field(default_factory=dict["ObjectId", float])
     report_due: bool = False
+    reporting: asyncio.Lock = field(default_factory=asyncio.Lock)

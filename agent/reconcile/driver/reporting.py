@@ -41,36 +41,40 @@ class Reporter:
         managed.outcome = outcome
         self._count(managed, application, outcome, causes, seconds)
         self._log(application, outcome)
-        reported = status.compute(
-            application,
-            managed.memory,
-            outcome,
-            managed.reported,
-            causes=causes,
-            started=started,
-            now=self._ports.clock.now(),
-        )
-        before = managed.reported
-        await self.write(managed, reported)
+        async with managed.reporting:
+            before = managed.reported
+            reported = status.compute(
+                application,
+                managed.memory,
+                outcome,
+                before,
+                causes=causes,
+                started=started,
+                now=self._ports.clock.now(),
+            )
+            await self._write(managed, reported)
         if status.differs(reported, before):
             await self._events(managed, application, outcome, reported, before)
 
     async def refreshed(self, managed: Managed, application: Application) -> None:
         """Tell of health and drift as they are now, between runs."""
-        if managed.outcome is not None:
-            now = self._ports.clock.now()
-            reported = status.refresh(application, managed.memory, managed.outcome, managed.reported, now)
-            await self.write(managed, reported)
+        async with managed.reporting:
+            if managed.outcome is not None:
+                now = self._ports.clock.now()
+                reported = status.refresh(application, managed.memory, managed.outcome, managed.reported, now)
+                await self._write(managed, reported)
 
     async def suspended(self, managed: Managed, application: Application) -> None:
         """Tell that an Application is stopped by its user."""
-        await self.write(managed, status.suspended(application, managed.reported, self._ports.clock.now()))
+        async with managed.reporting:
+            await self._write(managed, status.suspended(application, managed.reported, self._ports.clock.now()))
 
     async def refused(self, managed: Managed, generation: int, error: AgentError) -> None:
         """Tell that an Application's spec cannot be run at all."""
-        await self.write(managed, status.refused(generation, error, managed.reported, self._ports.clock.now()))
+        async with managed.reporting:
+            await self._write(managed, status.refused(generation, error, managed.reported, self._ports.clock.now()))
 
-    async def write(self, managed: Managed, reported: ApplicationStatus) -> None:
+    async def _write(self, managed: Managed, reported: ApplicationStatus) -> None:
         """Write a status that says something new. A status that cannot be written is logged; the next one is tried again."""
         if not status.differs(reported, managed.reported):
             return

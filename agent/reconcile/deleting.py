@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from agent.manifests import order
 from agent.reconcile import audit_entries
 from agent.reconcile.results import Result
-from agent.values.errors import AgentError, LeaseLostError, StaleObjectError, UnknownKindError
+from agent.values.errors import AgentError, LeaseLostError, PruneRefusedError, StaleObjectError, UnknownKindError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,6 +56,8 @@ async def _delete(run: Run, kinds: Kinds, key: ObjectId, fact: LiveFact | None) 
     for _ in range(_ATTEMPTS):
         if fact is None or fact.owner != run.application_id.uid:
             return
+        if fact.keep:
+            raise PruneRefusedError("kept by its own annotation signet-gitops.dev/prune", object=key)
         try:
             await run.ports.cluster.delete(
                 resource,

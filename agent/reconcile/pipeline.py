@@ -73,6 +73,7 @@ async def reconcile(run: Run, memory: Memory) -> Outcome:
         policy=prune.Policy(
             run.application.spec.prune, run.application.annotations.get(names.ANNOTATION_CONFIRM_PRUNE, "")
         ),
+        observed=observed,
         before=memory.applied,
     )
     if run.application.spec.sync.mode == "detect":
@@ -143,11 +144,19 @@ async def _remember(run: Run, memory: Memory, desired: DesiredState, steps: Plan
 
 
 async def retire(run: Run, memory: Memory) -> tuple[AgentError, ...]:
-    """Delete everything of an Application that goes away with `deletionPolicy: prune`; gives what could not be deleted."""
+    """Delete everything of an Application that goes away with `deletionPolicy: prune`; gives what could not be deleted.
+
+    What is only ever deleted by a person's word stays behind without it: the word names the commit that was applied.
+    """
     known = {key for key, fact in memory.live.items() if fact.owner == run.application_id.uid} | set(
         memory.record.objects
     )
-    steps = plan.Plan((), {}, tuple(sorted(known)), {})
+    applied = memory.record.revision
+    word = run.application.annotations.get(names.ANNOTATION_CONFIRM_PRUNE, "")
+    refused: dict[ObjectId, AgentError] = {}
+    if applied is None or not prune.confirms(word, applied):
+        refused = prune.refuse_precious(known, applied.commit if applied else "")
+    steps = plan.Plan((), {}, tuple(sorted(known - refused.keys())), refused)
     results = await deleting.prune(run, steps, memory.live)
     await run.ports.audit.checkpoint(run.id)
-    return tuple(result.error for result in results if result.error)
+    return (*(result.error for result in results if result.error), *refused.values())

@@ -10,7 +10,7 @@ from agent.reconcile import prune
 from agent.values.tree import format_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from agent.reconcile.desired import DesiredState
     from agent.reconcile.finish import Finished
@@ -62,6 +62,7 @@ def compute(
     live: Mapping[ObjectId, LiveFact],
     application: str,
     policy: prune.Policy,
+    observed: Collection[tuple[str, str]],
     before: DesiredState | None,
 ) -> Plan:
     """The plan for finished objects. `before` is the state that was applied last.
@@ -82,7 +83,9 @@ def compute(
             )
             steps[key] = Step(item, cause, _changed(key, desired, before) if cause == "git" else ())
     waves = order.waves({key: step.finished.tree for key, step in steps.items()})
-    decision = prune.decide(desired, record=record, live=live, application=application, policy=policy)
+    decision = prune.decide(
+        desired, record=record, live=live, application=application, policy=policy, observed=observed
+    )
     return Plan(
         tuple(tuple(steps[key] for key in wave) for wave in waves), confirmed, decision.allowed, decision.refused
     )

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 from agent.values.errors import AgentError, PruneRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from agent.reconcile.desired import DesiredState
     from agent.reconcile.live import LiveFact
     from agent.reconcile.record import ApplicationRecord
-    from agent.values.ids import ObjectId
+    from agent.values.ids import ObjectId, Revision
 
 CONFIRMED_ONLY: Final = frozenset(
     {
@@ -52,8 +52,13 @@ def decide(
     live: Mapping[ObjectId, LiveFact],
     application: str,
     policy: Policy,
+    observed: Collection[tuple[str, str]],
 ) -> Decision:
-    """Recorded or proven objects that are not desired any more. `application` is the uid that proves them ours."""
+    """Recorded or proven objects that are not desired any more.
+
+    `application` is the uid that proves them ours; `observed` are the groups and kinds that are watched: an object of another kind that
+    was applied counts as being there.
+    """
     ours = {key for key, fact in live.items() if fact.owner == application}
     known = ours | record.objects.keys()
     candidates = sorted(key for key in known if key not in desired.objects and key not in desired.held)
@@ -64,9 +69,10 @@ def decide(
             "not pruned while anything is held", hint="mend what is held; pruning goes on by itself"
         )
         return Decision((), dict.fromkeys(candidates, reason))
-    commit = desired.revision.commit
-    confirmed = len(policy.confirmed) >= 7 and commit.startswith(policy.confirmed)
-    present = [key for key in candidates if key in ours]
+    confirmed = confirms(policy.confirmed, desired.revision)
+    present = [
+        key for key in candidates if key in ours or ((key.group, key.kind) not in observed and record.objects[key].uid)
+    ]
     many = (len(present) >= 3 and 2 * len(present) > len(known)) or (bool(present) and len(candidates) == len(known))
     refused: dict[ObjectId, AgentError] = {}
     allowed: list[ObjectId] = []
@@ -75,12 +81,26 @@ def decide(
         if fact is not None and fact.keep:
             refused[key] = PruneRefusedError("kept by its own annotation signet-gitops.dev/prune", object=key)
         elif not confirmed and (many or (key.group, key.kind) in CONFIRMED_ONLY):
-            refused[key] = PruneRefusedError(
-                "needs a person's word to be deleted",
-                hint="annotate the Application with signet-gitops.dev/confirm-prune: <commit>",
-                object=key,
-                commit=commit[:12],
-            )
+            refused[key] = _unconfirmed(key, desired.revision.commit)
         else:
             allowed.append(key)
     return Decision(tuple(allowed), refused)
+
+
+def confirms(word: str, revision: Revision) -> bool:
+    """Whether the text of the confirm-prune annotation names this commit, by 7 characters or more."""
+    return len(word) >= 7 and revision.commit.startswith(word)
+
+
+def refuse_precious(keys: Collection[ObjectId], commit: str) -> dict[ObjectId, AgentError]:
+    """Those that go with what is in them, such as a Namespace or a volume claim, and why they stay."""
+    return {key: _unconfirmed(key, commit) for key in sorted(keys) if (key.group, key.kind) in CONFIRMED_ONLY}
+
+
+def _unconfirmed(key: ObjectId, commit: str) -> PruneRefusedError:
+    return PruneRefusedError(
+        "needs a person's word to be deleted",
+        hint="annotate the Application with signet-gitops.dev/confirm-prune: <commit>",
+        object=key,
+        commit=commit[:12],
+    )

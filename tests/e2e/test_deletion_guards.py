@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from manifests_written import config_map
@@ -72,4 +73,65 @@ def test_an_application_that_goes_leaves_its_objects_otherwise(tenant: Tenant):
 
     assert tenant.controlplane.request("GET", tenant.application.path)[0] == 404
     tenant.installation.wait_forgotten(uid)
+    assert all(tenant.data(name) == {"value": "1"} for name in "abcd")
+
+
+def test_what_asks_to_be_kept_and_volume_claims_outlive_an_application_that_takes_its_objects_along(tenant: Tenant):
+    kept = json.loads(config_map("kept", value="1"))
+    kept["metadata"]["annotations"] = {"signet-gitops.dev/prune": "disabled"}
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"}, "spec": spec}
+    files = {"kept.yaml": json.dumps(kept), "claim.yaml": json.dumps(claim), "a.yaml": config_map("a", value="1")}
+    tenant.deploy(files, deletionPolicy="prune")
+
+    tenant.controlplane.delete(tenant.application.path)
+
+    gone = tenant.application.path
+    tenant.until(lambda _: tenant.controlplane.request("GET", gone)[0] == 404, "the finalizer is let go")
+    assert tenant.get("configmaps", "a") is None
+    assert tenant.data("kept") == {"value": "1"}
+    live = tenant.get("persistentvolumeclaims", "data") or {}
+    assert "deletionTimestamp" not in live["metadata"]
+    assert "Orphaned" in {reason for reason, _ in tenant.events()}
+
+
+def test_an_application_that_goes_with_its_namespace_deletes_nothing_elsewhere(tenant: Tenant):
+    elsewhere = tenant.installation.tenant("elsewhere")
+    grant = {
+        "applicationNamespace": tenant.namespace,
+        "namespaces": [elsewhere.namespace],
+        "identity": "serviceAccount",
+    }
+    subject = {"kind": "ServiceAccount", "name": "signet-applier", "namespace": tenant.namespace}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "signet-applier"}
+    metadata = {"name": "foreign-applier", "namespace": elsewhere.namespace}
+    _ = tenant.controlplane.apply(
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "RoleBinding",
+            "metadata": metadata,
+            "roleRef": role,
+            "subjects": [subject],
+        }
+    )
+    tenant.installation.configure(destinations=[grant])
+    tenant.deploy(FOUR, deletionPolicy="prune", destination={"namespace": elsewhere.namespace})
+
+    tenant.controlplane.delete(f"/api/v1/namespaces/{tenant.namespace}")
+
+    gone = tenant.application.path
+    tenant.until(lambda _: tenant.controlplane.request("GET", gone)[0] == 404, "the finalizer is let go")
+    tenant.installation.configure()
+    assert all(elsewhere.data(name) == {"value": "1"} for name in "abcd")
+
+
+def test_an_application_whose_destination_was_revoked_can_go(tenant: Tenant):
+    tenant.deploy(FOUR, deletionPolicy="prune")
+    tenant.configure(deletionPolicy="prune", destination={"namespace": "kube-system"})
+    tenant.until(lambda report: bool(report.failures), "refused")
+
+    tenant.controlplane.delete(tenant.application.path)
+
+    gone = tenant.application.path
+    tenant.until(lambda _: tenant.controlplane.request("GET", gone)[0] == 404, "the finalizer is let go")
     assert all(tenant.data(name) == {"value": "1"} for name in "abcd")

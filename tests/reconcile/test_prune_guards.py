@@ -17,6 +17,7 @@ from agent.values.ids import ObjectId, Revision
 
 COMMIT = "1f0c3b2a9d4e5f60718293a4b5c6d7e8f9012345"
 REVISION = Revision(COMMIT, "main", "dev", 0)
+OBSERVED = {("", "ConfigMap"), ("", "PersistentVolumeClaim")}
 
 
 def config(name: str) -> ObjectId:
@@ -80,6 +81,7 @@ def test_what_is_deleted(case: Case) -> None:
         live={**{key: fact("uid") for key in recorded}, **case.extra},
         application="uid",
         policy=prune.Policy(case.enabled, case.confirmed),
+        observed=OBSERVED,
     )
     assert "".join(sorted(key.name for key in decision.allowed)) == case.allowed
 
@@ -92,6 +94,7 @@ def test_a_held_object_is_never_a_candidate() -> None:
         live={held: fact("uid")},
         application="uid",
         policy=prune.Policy(confirmed=COMMIT),
+        observed=OBSERVED,
     )
     assert decision.allowed == ()
     assert decision.refused == {}
@@ -105,6 +108,20 @@ def test_every_refusal_says_what_to_do() -> None:
         live={key: fact("uid") for key in recorded},
         application="uid",
         policy=prune.Policy(),
+        observed=OBSERVED,
     )
     assert set(decision.refused) == set(recorded)
     assert all("confirm-prune" in error.hint for error in decision.refused.values())
+
+
+def test_objects_of_a_kind_that_cannot_be_watched_count_among_the_many() -> None:
+    recorded = [config(name) for name in "abcde"]
+    decision = prune.decide(
+        DesiredState(REVISION, {config("a"): Desired(config("a"), "v1", {}, ())}),
+        record=ApplicationRecord(objects={key: ObjectRecord("v1", uid="u") for key in recorded}),
+        live={},
+        application="uid",
+        policy=prune.Policy(),
+        observed=(),
+    )
+    assert decision.allowed == ()

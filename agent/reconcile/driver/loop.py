@@ -18,7 +18,7 @@ from agent.reconcile.driver.managed import Managed
 from agent.reconcile.driver.reporting import Reporter, log_error
 from agent.reconcile.pipeline import Outcome
 from agent.reconcile.record import RecordDamagedError
-from agent.values.errors import AgentError, LeaseLostError, StaleObjectError
+from agent.values.errors import AgentError, ForeignNamespaceError, LeaseLostError, StaleObjectError
 from agent.values.ids import ObjectId, RunId
 from agent.values.tree import get, get_object, get_text
 
@@ -182,6 +182,7 @@ class Driver:
             generation = get(event.object, "metadata", "generation")
             number = generation if isinstance(generation, int) else 0
             await self._reporter.refused(managed, number, error)
+            self._spawn(self._orphan(managed), f"orphan {uid}")
         elif application is not None and causes:
             self._seen(uid, application, causes)
 
@@ -222,7 +223,11 @@ class Driver:
         started, began = clock.now(), clock.monotonic()
         rotated, managed.rotated = managed.rotated, frozenset()
         try:
-            run = self._make_run(application, causes, rotated)
+            try:
+                run = self._make_run(application, causes, rotated)
+            except ForeignNamespaceError:
+                await self._orphan(managed)
+                raise
             if not managed.loaded:
                 await self._load(uid, managed, run)
             if application.deleting:
@@ -247,6 +252,15 @@ class Driver:
             managed, application, outcome, causes=causes, started=started, seconds=clock.monotonic() - began
         )
         return "ok" if not outcome.problems else "transient" if outcome.transient else "failed"
+
+    async def _orphan(self, managed: Managed) -> None:
+        """Keep no Application from going that can no longer be run."""
+        try:
+            found = await self._ports.cluster.get(deletion.APPLICATIONS, managed.id.namespace, managed.id.name)
+            if found is not None and get_text(found, "metadata", "uid") == managed.id.uid:
+                await deletion.orphan(self._ports.cluster, found)
+        except AgentError as error:
+            log_error("an application that goes could not be let go", error, managed.id)
 
     def _make_run(self, application: Application, causes: frozenset[str], rotated: frozenset[ObjectId]) -> Run:
         settings = self._settings

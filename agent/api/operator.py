@@ -240,9 +240,9 @@ def parse(tree: Tree, *, file: str = "") -> OperatorSettings:
     except Problem as problem:
         error = ConfigError(problem.cause, hint=problem.hint, field=problem.field)
         if file:
-            error.with_facts(file=file)
+            error = error.with_facts(file=file)
         if problem.also:
-            error.with_facts(also=", ".join(problem.also))
+            error = error.with_facts(also=", ".join(problem.also))
     raise error
 
 

@@ -61,7 +61,7 @@ comes from Git or a command line (paths, names) is a fact, and its control chara
 
 from __future__ import annotations
 
-from typing import ClassVar, LiteralString, TypeAlias
+from typing import ClassVar, LiteralString, Self, TypeAlias
 
 from agent.values.ids import ObjectId
 
@@ -101,10 +101,18 @@ class AgentError(Exception):
         rest = ", ".join(f"{name} {fact}" for name, fact in facts.items())
         return ": ".join([*lead, self.message]) + (f" ({rest})" if rest else "")
 
-    def with_facts(self, **facts: Fact) -> AgentError:
-        """The same error, knowing more: facts already there win."""
-        self.facts = {**facts, **self.facts}
-        return self
+    def copy(self) -> Self:
+        """An error of its own that says the same: a traceback belongs to one raise."""
+        copied = type(self).__new__(type(self), *self.args)
+        vars(copied).update(vars(self))
+        copied.facts = dict(self.facts)
+        return copied
+
+    def with_facts(self, **facts: Fact) -> Self:
+        """A copy that knows more: facts already there win. Errors are shared, by all objects of a file or users of a reference."""
+        knowing = self.copy()
+        knowing.facts = {**facts, **self.facts}
+        return knowing
 
 
 class InputError(AgentError):

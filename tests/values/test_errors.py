@@ -44,6 +44,14 @@ def test_control_and_bidirectional_characters_are_escaped(text, expected):
     assert escape(text) == expected
 
 
+def test_more_facts_for_one_place_are_none_for_another():
+    shared = LimitError("too large", hint="split it", file="a.yaml")
+    one, other = shared.with_facts(object="one"), shared.with_facts(object="other")
+    assert (one.facts["object"], other.facts["object"]) == ("one", "other")
+    assert shared.facts == {"file": "a.yaml"}
+    assert (type(one), one.message, one.hint, one.args) == (LimitError, "too large", "split it", shared.args)
+
+
 def test_facts_that_are_there_win():
     error = LimitError("too large", file="a.yaml").with_facts(file="b.yaml", line=1)
     assert error.facts == {"file": "a.yaml", "line": 1}

@@ -164,11 +164,7 @@ class AuditTrail:
 
 def _failure(error: Exception) -> AuditError:
     """An error of its own for each that waits: a traceback belongs to one raise."""
-    failure = AuditError("the audit trail cannot be written")
-    if isinstance(error, AuditError):
-        failure.args, failure.message, failure.hint = error.args, error.message, error.hint
-        failure.facts = dict(error.facts)
-    return failure
+    return error.copy() if isinstance(error, AuditError) else AuditError("the audit trail cannot be written")
 
 
 async def open_trail(

@@ -15,7 +15,7 @@ from hvac.adapters import RawAdapter  # pyright: ignore[reportMissingTypeStubs]
 from requests.exceptions import ConnectionError as UnreachableError
 from requests.exceptions import RequestException, SSLError, Timeout
 
-from agent.values.errors import AgentError, StoreDeniedError, StoreNotFoundError, StoreUnavailableError
+from agent.values.errors import StoreDeniedError, StoreNotFoundError, StoreUnavailableError
 from agent.values.tree import Object, Tree, get_object
 
 if TYPE_CHECKING:
@@ -156,11 +156,6 @@ def refused(answer: Answer, *, store: str, path: str) -> StoreDeniedError | Stor
             path=path,
         )
     return StoreDeniedError("the store refuses the request", store=store, path=path, status=answer.status)
-
-
-def copy(error: AgentError) -> AgentError:
-    """The same error once more, so that what one place adds to it does not show at another."""
-    return type(error)(error.message, hint=error.hint, **error.facts)  # pyright: ignore[reportArgumentType]
 
 
 def address(*parts: str) -> str:

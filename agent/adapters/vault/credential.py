@@ -11,7 +11,6 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from agent.adapters.vault.client import copy
 from agent.values.errors import StoreDeniedError, StoreError, StoreUnavailableError
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
@@ -186,7 +185,7 @@ class Credential:
     def _obtain(self) -> Token:
         """A login that was refused is not tried again at once by everyone who waits for it."""
         if self._refusal is not None and self._monotonic() - self._refusal[0] < _REFUSAL_SECONDS:
-            raise copy(self._refusal[1])
+            raise self._refusal[1].copy()
         try:
             return self._login.obtain(self._anonymous)
         except StoreDeniedError as error:

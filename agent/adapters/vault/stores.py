@@ -6,7 +6,7 @@ import asyncio
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from agent.adapters.vault import client, kv
+from agent.adapters.vault import kv
 from agent.adapters.vault.store import Store
 from agent.reconcile.ports import Resolved
 from agent.values import derive
@@ -218,6 +218,4 @@ def _select(reference: Reference, found: Values) -> Secret:
 
 def _named(answer: T | AgentError, reference: Reference) -> T | AgentError:
     """An error of its own for each reference, that names it."""
-    if not isinstance(answer, AgentError):
-        return answer
-    return client.copy(answer).with_facts(reference=str(reference))
+    return answer.with_facts(reference=str(reference)) if isinstance(answer, AgentError) else answer

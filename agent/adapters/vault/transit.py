@@ -109,7 +109,7 @@ def _open(store: Store, keys: Sequence[TransitKey]) -> dict[TransitKey, Secret |
     except AgentError as error:
         if isinstance(error, StoreError) and not error.transient:
             error = DataKeyError("the store refuses this transit key", store=store.name, path=path)
-        return {key: client.copy(error) for key in keys}
+        return {key: error.copy() for key in keys}
     results = answer.data.get("batch_results")
     if answer.status != 200 or not isinstance(results, list) or len(results) != len(keys):
         if answer.status == 403:
@@ -121,7 +121,7 @@ def _open(store: Store, keys: Sequence[TransitKey]) -> dict[TransitKey, Secret |
             )
         else:
             denied = DataKeyError("the store has no such transit key", store=store.name, path=path)
-        return {key: client.copy(denied) for key in keys}
+        return {key: denied.copy() for key in keys}
     return {key: _data_key(result, store.name, path) for key, result in zip(keys, results, strict=True)}
 
 

@@ -114,7 +114,7 @@ class _Comparison:
             if key not in news:
                 self.values(item, None, (*at, index))
         if [key for key in olds if key in news] != [key for key in news if key in olds]:
-            self.found.append(Change(at, _texts(olds), _texts(news)))
+            self.found.append(Change(at, [*olds], [*news]))
 
 
 def _keyed(items: list[Tree], keys: tuple[str, ...]) -> dict[str, tuple[int, Tree]]:
@@ -124,10 +124,6 @@ def _keyed(items: list[Tree], keys: tuple[str, ...]) -> dict[str, tuple[int, Tre
         # A key that stands twice, or is sealed and so shows its label, stays an item of its own.
         keyed[key if key not in keyed else f"{key}#{index}"] = index, item
     return keyed
-
-
-def _texts(keyed: dict[str, tuple[int, Tree]]) -> list[Tree]:
-    return list(keyed)
 
 
 def _same(before: Tree, after: Tree) -> bool:

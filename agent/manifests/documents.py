@@ -10,7 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from agent.manifests.builtin import group_of
+from agent.manifests.builtin import CLEAR_FIELDS, group_of
+from agent.sops import cipher
 from agent.sops import sealed as sops
 from agent.values.errors import AgentError, LimitError, ManifestError, UnsupportedManifestError
 from agent.values.secret import Sealed
@@ -30,8 +31,6 @@ MAX_DEPTH = 200
 """Levels of nesting that an object may have; the deepest schemas in use need about forty."""
 
 _LIMITS = Limits()
-
-CIPHERTEXT = "ENC[AES256_GCM,"
 
 # Without such a key no value opens: what is left of a ciphertext holds its own object, not the file.
 _SOPS_KEY = re.compile(rb"""(?:^|[{,])[ \t]*["']?sops["']?[ \t]*:""", re.MULTILINE)
@@ -219,13 +218,13 @@ def _fault_of_secrecy(tree: Object, *, sealed: bool) -> AgentError | None:
             "document has SOPS metadata that is not complete", hint="encrypt the file again", field="sops"
         )
     for path, leaf in walk(tree):
-        if isinstance(leaf, Sealed) and path[0] in {"apiVersion", "kind", "metadata"}:
+        if isinstance(leaf, Sealed) and path[0] in CLEAR_FIELDS:
             return ManifestError(
                 "apiVersion, kind and metadata stand in clear text",
                 hint="encrypt with encrypted_regex: ^(data|stringData)$",
                 field=format_path(path),
             )
-        if isinstance(leaf, str) and CIPHERTEXT in leaf:
+        if isinstance(leaf, str) and cipher.PREFIX in leaf:
             return ManifestError(
                 "ciphertext is left that nothing opens",
                 hint="encrypt the whole file with SOPS; a value cannot be copied from another file",

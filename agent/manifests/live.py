@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.manifests.builtin import GROUPS, LAST_APPLIED, group_of, is_core_secret
+from agent.manifests.builtin import CLEAR_FIELDS, GROUPS, LAST_APPLIED, group_of, is_core_secret
 from agent.values.secret import Sealed, Secret
 from agent.values.tree import format_path, get, get_text, map_leaves
 
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent.values.tree import Leaf, Object, Path, Tree
-
-_CLEAR = frozenset({"apiVersion", "kind", "metadata"})
 
 _CLEAR_TEXTS = frozenset(
     {
@@ -34,7 +32,7 @@ def wrap(object_: Object, *, whole: bool = False) -> Object:
     health is judged by and cannot be a secret (condition types, counts of built-in kinds) stays clear. The items of a list answer lack
     `apiVersion` and `kind`: set them first. Wrapping twice is the same as once.
     """
-    fields = [field for field in object_ if field not in _CLEAR] if whole else []
+    fields = [field for field in object_ if field not in CLEAR_FIELDS] if whole else []
     if not whole and is_core_secret(object_):
         fields = [field for field in ("data", "stringData") if field in object_]
     annotated = get(object_, "metadata", "annotations", LAST_APPLIED) is not None

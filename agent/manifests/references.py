@@ -11,16 +11,17 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agent.manifests.builtin import CLEAR_FIELDS
 from agent.values import derive
 from agent.values.errors import HeldError, ReferenceSyntaxError, SecretValueError, SinkError
-from agent.values.secret import Sealed, Secret
+from agent.values.secret import Secret
 from agent.values.tree import format_path, get
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from agent.values.errors import AgentError
-    from agent.values.tree import Leaf, Object, Path, Tree
+    from agent.values.tree import Leaf, Path, Tree
 
 # Every pattern here is linear in a text of any length: a repeated class never runs over the beginning of another match.
 _STORE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
@@ -48,8 +49,6 @@ _AVP_PLACEHOLDER = re.compile(r"<[A-Za-z0-9_.-]+(?:\s*\|[^<>]*)?>")
 
 _SHOWN = 120
 """Characters of a malformed reference that an error shows."""
-
-_CLEAR_TEXT = frozenset({"apiVersion", "kind", "metadata"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +156,7 @@ def find(tree: Tree) -> dict[Reference, list[Path]]:
             )
         for part in _parts(leaf, path):
             if isinstance(part, Reference):
-                if path and path[0] in _CLEAR_TEXT:
+                if path and path[0] in CLEAR_FIELDS:
                     raise SinkError(
                         "references do not stand in apiVersion, kind or metadata",
                         hint="these are shown to everybody; use data of a Secret",
@@ -332,22 +331,3 @@ def _refused(foreign: re.Match[str]) -> AgentError:
 def _rewritten(path: str, key: str) -> str:
     mount, _, below = path.partition("/")
     return f"vault://<store>/{mount}/{below.removeprefix('data/')}#{key or '<key>'}"[:_SHOWN]
-
-
-def unseal(tree: Object, opened: Mapping[str, Secret]) -> Object:
-    """`tree` with every Sealed leaf replaced by its opened Secret. Raises HeldError where one was not opened."""
-    result = _unseal(tree, opened, ())
-    assert isinstance(result, dict)
-    return result
-
-
-def _unseal(tree: Tree, opened: Mapping[str, Secret], at: Path) -> Tree:
-    if isinstance(tree, dict):
-        return {key: _unseal(value, opened, (*at, key)) for key, value in tree.items()}
-    if isinstance(tree, list):
-        return [_unseal(item, opened, (*at, index)) for index, item in enumerate(tree)]
-    if isinstance(tree, Sealed):
-        if tree.id not in opened:
-            raise HeldError("value is not decrypted", field=format_path(at))
-        return opened[tree.id]
-    return tree

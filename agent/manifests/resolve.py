@@ -1,4 +1,4 @@
-"""The last step before the API call: a desired object and the stores' answers → what is applied."""
+"""The last steps before the API call: a desired object with what its files and the stores gave → what is applied."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from agent.manifests import builtin, references, secret_data
 from agent.values import derive
-from agent.values.errors import SecretValueError
-from agent.values.secret import Secret
+from agent.values.errors import HeldError, SecretValueError
+from agent.values.secret import Sealed, Secret
 from agent.values.tree import format_path, map_leaves
 
 if TYPE_CHECKING:
@@ -16,7 +16,20 @@ if TYPE_CHECKING:
     from agent.manifests.references import Reference
     from agent.values.tree import Leaf, Object, Path
 
-unseal = references.unseal
+
+def unseal(tree: Object, opened: Mapping[str, Secret]) -> Object:
+    """`tree` with every Sealed leaf replaced by its opened Secret. Raises HeldError where one was not opened."""
+
+    def leaf(path: Path, value: Leaf) -> Leaf:
+        if not isinstance(value, Sealed):
+            return value
+        if value.id not in opened:
+            raise HeldError("value is not decrypted", field=format_path(path))
+        return opened[value.id]
+
+    result = map_leaves(tree, leaf)
+    assert isinstance(result, dict)
+    return result
 
 
 def finish(tree: Object, values: Mapping[Reference, Secret]) -> Object:

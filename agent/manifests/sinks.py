@@ -53,7 +53,7 @@ def _is_secret(leaf: Leaf) -> bool:
 def _check(object_id: ObjectId, path: Path, allowed: AllowedSinks) -> None:
     facts = {"object": object_id, "field": format_path(path)}
     group, kind = object_id.group, object_id.kind
-    if path[0] in {"apiVersion", "kind", "metadata"}:
+    if path[0] in builtin.CLEAR_FIELDS:
         raise SinkError(
             "a secret stands in metadata", hint="metadata is shown to everybody; use data of a Secret", **facts
         )

@@ -29,6 +29,9 @@ DATA_KEY_SIZE = 32
 IV_SIZE = 32
 TAG_SIZE = 16
 
+PREFIX = "ENC[AES256_GCM,"
+"""How every encrypted value begins."""
+
 _FORM = re.compile(r"ENC\[AES256_GCM,data:(.+),iv:(.+),tag:(.+),type:(.+)\]")
 _INT = re.compile(r"[+-]?[0-9]{1,40}")
 _FLOAT = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?(inf|infinity)|nan", re.IGNORECASE)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from agent.yaml.limits import Limits
     from agent.yaml.nodes import Value
 
-_MARKER = b"ENC[AES256_GCM,"
+_MARKER = cipher.PREFIX.encode()
 _ENTRY = re.compile(rb"""sops["']?[ \t]*:""")
 _SURE = re.compile(rb"""^["']?sops["']?[ \t]*:|\A\s*\{""", re.MULTILINE)
 
@@ -78,11 +78,6 @@ class SealedFile:
     def ids(self) -> tuple[str, ...]:
         """The ids of all Sealed leaves, in file order."""
         return tuple(leaf.leaf.id for leaf in self.leaves if isinstance(leaf, Opaque) and leaf.leaf is not None)
-
-
-def is_encrypted_text(text: str) -> bool:
-    """Whether a text is an encrypted value."""
-    return text.startswith("ENC[AES256_GCM,") and cipher.parse(text) is not None
 
 
 def open_file(data: bytes, *, file: str, limits: Limits | None = None) -> SealedFile | None:
@@ -197,7 +192,7 @@ class _Sealer:
 
 def _refuse_stripped(document: Mapping, file: str) -> None:
     for line, value in _texts(document, 0):
-        if is_encrypted_text(value):
+        if cipher.parse(value) is not None:
             raise SopsFormatError(
                 "an encrypted value in a file without sops metadata",
                 hint="restore the sops entry of the file",

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from written import shown
 
-from agent.manifests import references
+from agent.manifests import references, resolve
 from agent.manifests.references import Reference
 from agent.values.errors import AgentError, HeldError, ReferenceSyntaxError, SinkError
 from agent.values.secret import Sealed, Secret
@@ -213,11 +213,11 @@ def test_a_malformed_reference_in_an_opened_value_is_not_quoted(text):
 
 def test_sealed_leaves_open_by_their_ids():
     sealed = Sealed("id1", "sops:a#k", "str")
-    assert shown(references.unseal({"a": [{"k": sealed}, "x"]}, {"id1": Secret("v", "sops:a#k")})) == {
+    assert shown(resolve.unseal({"a": [{"k": sealed}, "x"]}, {"id1": Secret("v", "sops:a#k")})) == {
         "a": [{"k": "v"}, "x"]
     }
     with pytest.raises(HeldError):
-        references.unseal({"k": sealed}, {})
+        resolve.unseal({"k": sealed}, {})
 
 
 @pytest.mark.timeout(30)

@@ -9,6 +9,7 @@ from agent.manifests import diff, fields, health, order, ownership
 from agent.reconcile import adopting, audit_entries
 from agent.reconcile.finish import applied_as
 from agent.reconcile.prune import CONFIRMED_ONLY
+from agent.reconcile.record import ObjectRecord
 from agent.reconcile.results import Result
 from agent.values.errors import (
     AgentError,
@@ -20,7 +21,7 @@ from agent.values.errors import (
     StaleObjectError,
     UnknownKindError,
 )
-from agent.values.tree import format_path, get_object
+from agent.values.tree import format_path, get_object, get_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -109,6 +110,11 @@ async def _apply_step(
         raise existing
     if fact is None and step.cause != "new":
         existing = await run.ports.cluster.get(resource, key.namespace, key.name)
+    if existing is not None and ownership.is_apply_if_absent(step.finished.tree):
+        left = ObjectRecord(
+            step.finished.record.api_version, get_text(existing, "metadata", "uid"), files=step.finished.record.files
+        )
+        return Result(key, "leave", None, None, left)
     if existing is not None:
         fact = await adopting.adopt(run, resource, key, existing)
     action = step.action

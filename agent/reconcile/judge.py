@@ -31,7 +31,12 @@ def recipes(fingerprinter: Fingerprinter, application: str, objects: Mapping[Obj
 
 
 def drifted(record: ObjectRecord, fact: LiveFact | None) -> bool:
-    """Whether the live object is not what was last applied. `fact` None: it is not there."""
+    """Whether the live object is not what was last applied. `fact` None: it is not there.
+
+    A record without a projection is of an object that was left to others.
+    """
+    if not record.projection:
+        return False
     return fact is None or (fact.projection != record.projection and not fact.terminating)
 
 
@@ -51,8 +56,10 @@ def stale(
     result: dict[ObjectId, Cause] = {}
     for key, desired in objects.items():
         known = record.objects.get(key)
-        if ownership.is_reconcile_disabled(desired.tree) or (
-            ownership.is_apply_if_absent(desired.tree) and key in live
+        if ownership.is_reconcile_disabled(desired.tree):
+            continue
+        if ownership.is_apply_if_absent(desired.tree) and (
+            key in live or (known and known.uid and not known.projection)
         ):
             continue
         if known is None or not known.uid:

@@ -79,8 +79,8 @@ def decide(
     for key in candidates:
         fact = live.get(key)
         if fact is not None and fact.keep:
-            refused[key] = PruneRefusedError("kept by its own annotation signet-gitops.dev/prune", object=key)
-        elif not confirmed and (many or (key.group, key.kind) in CONFIRMED_ONLY):
+            continue  # its author's wish, and nobody's failure
+        if not confirmed and (many or (key.group, key.kind) in CONFIRMED_ONLY):
             refused[key] = _unconfirmed(key, desired.revision.commit)
         else:
             allowed.append(key)

@@ -130,7 +130,7 @@ def counts(memory: Memory, outcome: Outcome) -> Counts:
     done = [result for result in outcome.results if result.error is None]
     held: frozenset[ObjectId] = frozenset(outcome.desired.held) if outcome.desired else frozenset()
     total = len(outcome.desired.objects.keys() | held) if outcome.desired else len(memory.record.objects)
-    applied = sum(result.action != "prune" for result in done)
+    applied = sum(result.action not in {"prune", "leave"} for result in done)
     failed = sum(result.error is not None and result.id not in held for result in outcome.results)
     return Counts(
         total=total,

@@ -36,8 +36,8 @@ class Reporter:
         causes: frozenset[str],
         started: float,
         seconds: float,
-    ) -> None:
-        """Tell of a run: `started` in Unix seconds, `seconds` its length."""
+    ) -> bool:
+        """Tell of a run, and whether the status says so: `started` in Unix seconds, `seconds` its length."""
         managed.outcome = outcome
         self._count(managed, application, outcome, causes, seconds)
         self._log(application, outcome)
@@ -52,9 +52,10 @@ class Reporter:
                 started=started,
                 now=self._ports.clock.now(),
             )
-            await self._write(managed, reported)
+            told = await self._write(managed, reported)
         if status.differs(reported, before):
             await self._events(managed, application, outcome, reported, before)
+        return told
 
     async def refreshed(self, managed: Managed, application: Application) -> None:
         """Tell of health and drift as they are now, between runs."""
@@ -74,16 +75,16 @@ class Reporter:
         async with managed.reporting:
             await self._write(managed, status.refused(generation, error, managed.reported, self._ports.clock.now()))
 
-    async def _write(self, managed: Managed, reported: ApplicationStatus) -> None:
-        """Write a status that says something new. A status that cannot be written is logged; the next one is tried again."""
-        if not status.differs(reported, managed.reported):
-            return
-        try:
-            await self._ports.cluster.update_status(managed.id, reported.tree())
-        except AgentError as error:
-            log_error("the status could not be written", error, managed.id)
-        else:
+    async def _write(self, managed: Managed, reported: ApplicationStatus) -> bool:
+        """Write a status that says something new, and whether it stands: one that cannot be written is logged."""
+        if status.differs(reported, managed.reported):
+            try:
+                await self._ports.cluster.update_status(managed.id, reported.tree())
+            except AgentError as error:
+                log_error("the status could not be written", error, managed.id)
+                return False
             managed.reported = reported
+        return True
 
     def _count(
         self, managed: Managed, application: Application, outcome: Outcome, causes: frozenset[str], seconds: float
@@ -148,7 +149,7 @@ def _successes(results: tuple[Result, ...], revision: str) -> list[tuple[str, st
     done = [each for each in results if each.error is None]
     healed = [each for each in done if each.action == "heal"]
     pruned = sum(each.action == "prune" for each in done)
-    applied = len(done) - len(healed) - pruned
+    applied = sum(each.action not in {"heal", "prune", "leave"} for each in done)
     told: list[tuple[str, str]] = []
     if applied:
         told.append(("Applied", f"{applied} objects applied, revision {revision}"))

@@ -119,18 +119,7 @@ async def _apply_step(
         fact = await adopting.adopt(run, resource, key, existing)
     action = step.action
     for _ in range(_ATTEMPTS):
-        if (
-            fact is not None
-            and fact.owner
-            and fact.owner != run.application_id.uid
-            and fact.owner in run.known_applications
-        ):
-            raise OwnershipConflictError(
-                "another Application owns this object",
-                hint="remove it from one of them, or annotate the live object with signet-gitops.dev/new-owner",
-                object=key,
-                owner=run.known_applications[fact.owner],
-            )
+        _check_owner(run, key, fact)
         try:
             answer = await run.ports.cluster.apply(
                 resource,
@@ -160,6 +149,18 @@ async def _apply_step(
         done = Result(key, action, None, now, record)
         return _explain(done, fact.object, answer) if fact is not None and step.cause == "live" else done
     raise StaleObjectError("the object keeps changing while it is applied", hint="see who else writes it", object=key)
+
+
+def _check_owner(run: Run, key: ObjectId, fact: LiveFact | None) -> None:
+    if fact is None or not fact.owner or fact.owner == run.application_id.uid:
+        return
+    if fact.owner in run.known_applications:
+        raise OwnershipConflictError(
+            "another Application owns this object",
+            hint="remove it from one of them, or annotate the live object with signet-gitops.dev/new-owner",
+            object=key,
+            owner=run.known_applications[fact.owner],
+        )
 
 
 def _may_replace(run: Run, step: Step, fact: LiveFact) -> bool:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from agent.api.application import Application
     from agent.api.operator import Limits
     from agent.manifests.documents import ParsedFile
+    from agent.manifests.layers import Desired
     from agent.manifests.sinks import AllowedSinks
     from agent.reconcile.desired import DesiredState
     from agent.reconcile.live import LiveFact, Observer
@@ -85,13 +86,20 @@ class Run:
 
 @dataclass(slots=True)
 class Memory:
-    """Between runs: the record and how it is stored, the last desired state and the one that was last applied, live facts, parsed files by (path, blob, layer)."""
+    """What is kept between runs.
+
+    `saved` is the record that was stored last, `stored` its shards. `desired` is the last desired state, `desired_for` the generation and
+    content it was made of, `recipes` its objects with their fingerprints, `applied` the state that was last applied. `parsed` holds files
+    by path, blob and layer.
+    """
 
     record: ApplicationRecord = field(default_factory=ApplicationRecord)
+    saved: ApplicationRecord | None = None
     stored: dict[str, str] = field(default_factory=dict[str, str])
     desired: DesiredState | None = None
     applied: DesiredState | None = None
     desired_for: tuple[int, str] = (0, "")
+    recipes: tuple[Mapping[ObjectId, Desired], dict[ObjectId, str]] | None = None
     live: dict[ObjectId, LiveFact] = field(default_factory=dict["ObjectId", "LiveFact"])
     parsed: dict[tuple[str, str, int], ParsedFile] = field(default_factory=dict[tuple[str, str, int], "ParsedFile"])
     verified: dict[str, str] = field(default_factory=dict[str, str])
@@ -106,10 +114,13 @@ class Memory:
     async def save(self, run: Run, record: ApplicationRecord) -> None:
         """Remember a record, and store what changed of it."""
         self.record = record
+        if record == self.saved:
+            return
         changed = self._codec(run).encode(record, self.stored)
         if changed:
             await run.ports.records.store(run.application_id, changed)
             self.stored = {name: text for name, text in {**self.stored, **changed}.items() if text}
+        self.saved = record
 
     @staticmethod
     def _codec(run: Run) -> Codec:

@@ -56,18 +56,22 @@ def stale(
     result: dict[ObjectId, Cause] = {}
     for key, desired in objects.items():
         known = record.objects.get(key)
+        cause: Cause
+        if known is None or not known.uid:
+            cause = "new"
+        elif known.recipe != recipe_of[key]:
+            cause = "git"
+        elif key in rotated:
+            cause = "secret"
+        elif (key.group, key.kind) in observed and drifted(known, live.get(key)):
+            cause = "live"
+        else:
+            continue
         if ownership.is_reconcile_disabled(desired.tree):
             continue
         if ownership.is_apply_if_absent(desired.tree) and (
             key in live or (known and known.uid and not known.projection)
         ):
             continue
-        if known is None or not known.uid:
-            result[key] = "new"
-        elif known.recipe != recipe_of[key]:
-            result[key] = "git"
-        elif key in rotated:
-            result[key] = "secret"
-        elif (key.group, key.kind) in observed and drifted(known, live.get(key)):
-            result[key] = "live"
+        result[key] = cause
     return result

@@ -215,9 +215,9 @@ class Tenant:
 
     def deploy(self, files: Mapping[str, Content], **spec: object) -> Report:
         """Commit, create the Application, and wait until it is applied."""
-        sha = self.commit(files)
+        _ = self.commit(files)
         self.application.apply(self.spec(**spec))
-        return Report(self.application.wait("Ready", "True", revision=sha, seconds=60))
+        return self.until_ready()
 
     def configure(self, *, annotations: Mapping[str, str] | None = None, **spec: object) -> None:
         """Write the Application's spec anew."""

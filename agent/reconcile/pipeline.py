@@ -16,7 +16,10 @@ from agent.reconcile.record import ObjectRecord
 from agent.values.errors import AgentError, SourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agent.manifests.kinds import Kinds, Resource
+    from agent.manifests.layers import Desired
     from agent.reconcile.context import Memory, Run
     from agent.reconcile.desired import DesiredState
     from agent.reconcile.plan import Plan
@@ -53,7 +56,7 @@ async def reconcile(run: Run, memory: Memory) -> Outcome:
     followed = await run.ports.live.follow(_resources(kinds, desired, memory))
     observed = {(resource.group, resource.kind) for resource in followed}
 
-    recipe_of = judge.recipes(run.fingerprints.recipes, run.application_id.uid, desired.objects)
+    recipe_of = await _recipes(run, memory, desired.objects)
     stale = judge.stale(
         desired.objects,
         record=memory.record,
@@ -101,6 +104,14 @@ async def _desired_state(run: Run, memory: Memory, kinds: Kinds) -> tuple[Desire
     except SourceError as error:
         problems = (Problem(error),)
     return await commits.last_good(run, memory, kinds, problems), problems
+
+
+async def _recipes(run: Run, memory: Memory, objects: Mapping[ObjectId, Desired]) -> Mapping[ObjectId, str]:
+    """Fingerprinted once per desired state: most runs heal, and find the one that they know."""
+    if memory.recipes is None or memory.recipes[0] is not objects:
+        found = judge.recipes(run.fingerprints.recipes, run.application_id.uid, objects)
+        memory.recipes = (objects, found)
+    return memory.recipes[1]
 
 
 def _resources(kinds: Kinds, desired: DesiredState, memory: Memory) -> frozenset[Resource]:

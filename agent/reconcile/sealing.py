@@ -118,9 +118,10 @@ async def _open(
 def _with_rollouts(desired: DesiredState, stale: Mapping[ObjectId, Cause]) -> dict[ObjectId, Cause]:
     """The stale objects, and the workloads that name a stale Secret: whether its content changed shows when it is finished."""
     causes: dict[ObjectId, Cause] = dict(stale)
-    for key, item in desired.objects.items():
+    secrets = {key for key in stale if key.kind == "Secret"}
+    for key, item in desired.objects.items() if secrets else ():
         if key not in causes and rolls(key):
-            need = next((each for each in order.depends_on(item.tree) if each in stale and each.kind == "Secret"), None)
+            need = next((each for each in order.depends_on(item.tree) if each in secrets), None)
             if need is not None:
                 causes[key] = stale[need]
     return causes

@@ -6,7 +6,7 @@ commit ─▶ documents ─▶ sealed merge ─▶ stale objects ─▶ opened, 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent.api import names
 from agent.reconcile import applying, commits, deleting, judge, plan, prune, sealing
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from agent.reconcile.plan import Plan
     from agent.reconcile.results import Result
     from agent.values.ids import ObjectId, Revision
+
+_QUICK: Final = 2000
+"""Objects that are fingerprinted at once; more take long enough to keep everything else waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,12 @@ async def _desired_state(run: Run, memory: Memory, kinds: Kinds) -> tuple[Desire
 async def _recipes(run: Run, memory: Memory, objects: Mapping[ObjectId, Desired]) -> Mapping[ObjectId, str]:
     """Fingerprinted once per desired state: most runs heal, and find the one that they know."""
     if memory.recipes is None or memory.recipes[0] is not objects:
-        found = judge.recipes(run.fingerprints.recipes, run.application_id.uid, objects)
+        fingerprinter, application = run.fingerprints.recipes, run.application_id.uid
+
+        def fingerprint() -> dict[ObjectId, str]:
+            return judge.recipes(fingerprinter, application, objects)
+
+        found = fingerprint() if len(objects) <= _QUICK else await run.ports.tasks.apart(fingerprint)
         memory.recipes = (objects, found)
     return memory.recipes[1]
 

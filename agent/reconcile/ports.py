@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
     from agent.api.application import Application, Source
     from agent.manifests.documents import File
@@ -277,6 +277,10 @@ class TasksPort(Protocol):
 
     async def all(self, work: Iterable[Awaitable[T]]) -> list[T]:
         """Results in order. When one raises, the others end first, then it is raised."""
+        ...
+
+    async def apart(self, work: Callable[[], T]) -> T:
+        """The result of work that may take seconds, such as parsing what a tenant wrote: everything else goes on meanwhile."""
         ...
 
     async def sleep(self, seconds: float) -> None: ...

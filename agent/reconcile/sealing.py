@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent.manifests import order, references, resolve, sinks
 from agent.reconcile.finish import Finished, Finisher, rolls
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from agent.values.secret import Secret
     from agent.values.tree import Object
 
+_QUICK: Final = 200
+"""Values or objects that are done at once; more may take long enough to keep everything else waiting."""
+
 
 async def verify(run: Run, memory: Memory, parsed: Parsed, blobs: Mapping[str, str]) -> dict[str, AgentError]:
     """The encrypted files that cannot be trusted, by path. A blob whose MAC was verified before is not opened again."""
@@ -46,7 +49,9 @@ async def verify(run: Run, memory: Memory, parsed: Parsed, blobs: Mapping[str, s
 
 async def _unseal(run: Run, file: SealedFile) -> Mapping[str, Secret]:
     data_key = await run.ports.data_keys.unwrap(run.application, file.wrapped_keys, file.file)
-    return sealed.unseal(file, data_key)
+    if len(file.leaves) <= _QUICK:
+        return sealed.unseal(file, data_key)
+    return await run.ports.tasks.apart(lambda: sealed.unseal(file, data_key))
 
 
 async def finish(
@@ -62,7 +67,8 @@ async def finish(
     failed: dict[ObjectId, AgentError] = {}
     opened = await _open(run, [desired.objects[key] for key in causes], desired.sealed, failed)
     wanted: dict[Reference, None] = {}
-    for key, tree in list(opened.items()):
+    for number, (key, tree) in enumerate(opened.items(), 1):
+        await _let_others(run, number)
         try:
             sinks.check(key, tree, run.grants.sinks)
             wanted.update(dict.fromkeys(references.find(tree)))
@@ -75,7 +81,8 @@ async def finish(
     finisher = Finisher(run.owner, run.fingerprints.owners, run.fingerprints.applied)
     finished: dict[ObjectId, Finished] = {}
     contents = {key: item.applied for key, item in memory.record.objects.items() if key.kind == "Secret"}
-    for key in sorted(opened, key=rolls):
+    for number, key in enumerate(sorted(opened, key=rolls), 1):
+        await _let_others(run, number)
         if key in failed:
             continue
         item = desired.objects[key]
@@ -89,6 +96,12 @@ async def finish(
                 contents[key] = finished[key].record.applied
     desired = desired.holding(failed)
     return desired, {key: item for key, item in finished.items() if key not in desired.held}, causes
+
+
+async def _let_others(run: Run, number: int) -> None:
+    """Leave the loop to others now and then: an Application may have tens of thousands of objects."""
+    if number % _QUICK == 0:
+        await run.ports.tasks.sleep(0)
 
 
 async def _open(

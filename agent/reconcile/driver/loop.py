@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from agent.api import application as applications
@@ -16,6 +16,7 @@ from agent.reconcile.desired import Problem
 from agent.reconcile.driver import deletion, probing
 from agent.reconcile.driver.managed import Managed
 from agent.reconcile.driver.reporting import Reporter, log_error
+from agent.reconcile.driver.tasks import Sharing
 from agent.reconcile.pipeline import Outcome
 from agent.reconcile.record import RecordDamagedError
 from agent.values.errors import AgentError, ForeignNamespaceError, LeaseLostError, StaleObjectError
@@ -56,7 +57,6 @@ class Driver:
     def __init__(self, ports: Ports, settings: Settings, watching: Watching) -> None:
         """`ports.live` is `watching` as well."""
         self._settings = settings
-        self._ports = ports
         self._watching = watching
         watching.drifted, watching.changed = self._drifted, self._health_changed
         self._managed: dict[str, Managed] = {}
@@ -64,6 +64,7 @@ class Driver:
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(settings.parallel_runs)
+        self._ports = replace(ports, tasks=Sharing(ports.tasks, self._slots))
         self._reporter = Reporter(ports)
         self._stopping = False
         self.synced = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
+from bench.counters import WATCHED
 from bench.edits import percentile
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from bench.writers import Written
 
 _READS = ("GET", "LIST")
-_OBJECTS = ("deployments", "services", "configmaps", "secrets", "serviceaccounts")
+_LISTED = tuple(f"LIST {resource}" for resource in ("applications", *WATCHED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,8 @@ class Findings:
                 Expectation(
                     "restart",
                     "one LIST per kind, no write",
-                    f"{_calls(lists)}; {writes} writes",
-                    all(lists.get(f"LIST {kind}", 0) == 1 for kind in ("deployments", "services", "serviceaccounts"))
-                    and writes == 0,
+                    f"{_calls(lists)} (one holds the record); {writes} writes",
+                    lists == {**dict.fromkeys(_LISTED, 1), "LIST configmaps": 2} and writes == 0,
                 )
             )
         if self.heals:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.api import names
+from agent.adapters.kubernetes.resources import APPLICATION
 from agent.cli import terminal
-from agent.manifests.kinds import Resource
 from agent.values.errors import NotFoundError, UsageError
 from agent.values.tree import get, get_object, get_text
 
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from agent.adapters.kubernetes.cluster import Cluster
     from agent.values.tree import Object, Tree
 
-RESOURCE = Resource(names.GROUP, names.VERSION, names.KIND, names.PLURAL, namespaced=True)
 _HEADERS = ("NAMESPACE", "NAME", "READY", "HEALTHY", "DRIFTED", "REVISION", "OBJECTS", "MESSAGE")
 _LONGEST = 100
 
@@ -78,7 +76,7 @@ class Report:
 
 async def get_one(cluster: Cluster, namespace: str, name: str) -> Report:
     """Raises NotFoundError."""
-    found = await cluster.get(RESOURCE, namespace, name)
+    found = await cluster.get(APPLICATION, namespace, name)
     if found is None:
         raise NotFoundError(
             "no such Application", hint="agent status -A lists them all", application=f"{namespace}/{name}"
@@ -105,7 +103,7 @@ def table(reports: list[Report]) -> None:
             each.condition("Drifted"),
             _text(each.status.get("revision")),
             _objects(each),
-            _cut(each.message),
+            terminal.cut(each.message, _LONGEST),
         )
         for each in reports
     ]
@@ -148,7 +146,7 @@ def _section(headers: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
 
 
 def _fields(tree: Object, *names: str) -> tuple[str, ...]:
-    return tuple(_cut(get_text(tree, name)) for name in names)
+    return tuple(terminal.cut(get_text(tree, name), _LONGEST) for name in names)
 
 
 def _objects(report: Report) -> str:
@@ -161,7 +159,3 @@ def _objects(report: Report) -> str:
 
 def _text(value: Tree) -> str:
     return "" if value is None else str(value)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

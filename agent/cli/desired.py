@@ -22,7 +22,6 @@ from agent.values.tree import map_leaves, walk
 from agent.yaml.limits import Limits
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable, Iterable, Mapping
     from typing import TypeAlias
 
@@ -55,11 +54,6 @@ class Wanted:
             if isinstance(error, HeldError) and key not in told
         ]
         return (*self.state.problems, *waiting)
-
-
-def user_keys(args: argparse.Namespace) -> MasterKeys:
-    """The private keys of the user, as `agent decrypt` finds them."""
-    return key_sources.master_keys(args)
 
 
 def compute(target: Target, kinds: Kinds | None, keys: MasterKeys | None) -> Wanted:

@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
 async def _diff(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
-    from agent.cli import cluster, desired, worktree
+    from agent.cli import cluster, desired, key_sources, worktree
     from agent.reconcile.desired import UnknownChangeError
 
     target = worktree.target(args)
@@ -87,7 +87,7 @@ async def _diff(args: argparse.Namespace) -> int:
     async with cluster.connect(settings, seals=sealed.__contains__) as connected:
         try:
             kinds = await connected.kinds()
-            wanted = desired.compute(target, kinds, desired.user_keys(args))
+            wanted = desired.compute(target, kinds, key_sources.master_keys(args))
         except UnknownChangeError as error:
             desired.report(desired.problems_of(error))
             return 2
@@ -214,7 +214,7 @@ def _rows(each: Difference) -> list[tuple[object, ...]]:
 
 def _value(tree: Tree) -> str:
     text = "" if tree is None else json.dumps(tree, ensure_ascii=False)
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    return terminal.cut(text, _LONGEST)
 
 
 def _as_json(found: list[Difference], problems: tuple[Problem, ...]) -> dict[str, object]:

@@ -9,20 +9,19 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess  # the user's own SOPS_AGE_KEY_CMD
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.sops.keys import DEFAULT_ORDER, ByKind, kind_of, name_of, transit_recipient
+from agent.sops.keys import DEFAULT_ORDER, ByKind, name_of, transit_recipient
 from agent.values.errors import AgentError, ConfigError, DataKeyError, DecryptionOrderError
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from agent.adapters.keys.age import AgeKeys
-    from agent.adapters.keys.pgp import PgpKeys
-    from agent.adapters.keys.transit import TransitKeys
     from agent.sops.keys import MasterKeys, Recipient, WrappedKey
 
 
@@ -48,7 +47,7 @@ def order(text: str) -> tuple[str, ...]:
 
 def master_keys(args: argparse.Namespace) -> MasterKeys:
     """All kinds, each loaded when first needed."""
-    addresses = [*args.vault_address, os.environ.get("VAULT_ADDR", "")]
+    addresses: list[str] = [each for each in (*args.vault_address, os.environ.get("VAULT_ADDR")) if each]
     for uri in [
         *os.environ.get("SOPS_VAULT_URIS", "").split(","),
         *(getattr(args, "hc_vault_transit", "") or "").split(","),
@@ -56,7 +55,7 @@ def master_keys(args: argparse.Namespace) -> MasterKeys:
         recipient = transit_recipient(uri)
         if recipient is not None:
             addresses.append(recipient.vault_address)
-    return ByKind({"age": _Age(), "pgp": _Pgp(), "hc_vault": _Transit([each for each in addresses if each])})
+    return ByKind({"age": _Age(), "pgp": _Late(_pgp), "hc_vault": _Late(lambda: _transit(addresses))})
 
 
 class _Age:
@@ -115,38 +114,34 @@ def _config_folder() -> Path:
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
 
 
-class _Pgp:
-    def _keys(self) -> PgpKeys:
-        from agent.adapters.keys.pgp import PgpKeys
+@dataclass(frozen=True, slots=True)
+class _Late:
+    """Keys that are loaded when they are asked for."""
 
-        return PgpKeys(None, binary=os.environ.get("SOPS_GPG_EXEC") or "gpg")
-
-    def unwrap(self, key: WrappedKey) -> Secret:
-        return self._keys().unwrap(key)
-
-    def wrap(self, recipient: Recipient, data_key: Secret, *, created_at: str) -> WrappedKey:
-        return self._keys().wrap(recipient, data_key, created_at=created_at)
-
-
-class _Transit:
-    def __init__(self, addresses: Iterable[str]) -> None:
-        self._addresses = tuple(addresses)
-
-    def _keys(self) -> TransitKeys:
-        from agent.adapters.keys.transit import TransitKeys
-
-        return TransitKeys(
-            self._addresses,
-            vault_token(),
-            namespace=os.environ.get("VAULT_NAMESPACE", ""),
-            ca_file=os.environ.get("VAULT_CACERT", ""),
-        )
+    load: Callable[[], MasterKeys]
 
     def unwrap(self, key: WrappedKey) -> Secret:
-        return self._keys().unwrap(key)
+        return self.load().unwrap(key)
 
     def wrap(self, recipient: Recipient, data_key: Secret, *, created_at: str) -> WrappedKey:
-        return self._keys().wrap(recipient, data_key, created_at=created_at)
+        return self.load().wrap(recipient, data_key, created_at=created_at)
+
+
+def _pgp() -> MasterKeys:
+    from agent.adapters.keys.pgp import PgpKeys
+
+    return PgpKeys(None, binary=os.environ.get("SOPS_GPG_EXEC") or "gpg")
+
+
+def _transit(addresses: Collection[str]) -> MasterKeys:
+    from agent.adapters.keys.transit import TransitKeys
+
+    return TransitKeys(
+        addresses,
+        vault_token(),
+        namespace=os.environ.get("VAULT_NAMESPACE", ""),
+        ca_file=os.environ.get("VAULT_CACERT", ""),
+    )
 
 
 def vault_token() -> Secret | None:
@@ -158,8 +153,3 @@ def vault_token() -> Secret | None:
         return Secret(path.read_bytes(), str(path))
     except OSError:
         return None
-
-
-def describe(recipients: Iterable[Recipient]) -> str:
-    """Whom a file is encrypted for, in one line."""
-    return ", ".join(f"{kind_of(each)} {name_of(each)}" for each in recipients)

@@ -9,7 +9,7 @@ from agent.values.secret import Secret
 from agent.values.tree import map_leaves
 
 if TYPE_CHECKING:
-    from agent.values.tree import Leaf, Object, Path, Tree
+    from agent.values.tree import Leaf, Object, Path
 
 
 def text(secret: Secret) -> str:
@@ -18,20 +18,8 @@ def text(secret: Secret) -> str:
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
 
 
-def tree(sealed: Tree) -> Tree:
-    """A tree with every Secret in the clear."""
-
-    def open_leaf(_: Path, leaf: Leaf) -> Leaf:
-        if not isinstance(leaf, Secret):
-            return leaf
-        value = reveal(leaf)
-        return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
-
-    return map_leaves(sealed, open_leaf)
-
-
 def manifest(opened: Object) -> Object:
-    """The same of an object, where bytes that are not text, which no manifest can hold, stay a label."""
+    """An object with every Secret in the clear; bytes that are not text, which no manifest can hold, stay a label."""
 
     def open_leaf(_: Path, leaf: Leaf) -> Leaf:
         if not isinstance(leaf, Secret):

@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _render(args: argparse.Namespace) -> int:
-    from agent.cli import desired, worktree
+    from agent.cli import desired, key_sources, worktree
     from agent.reconcile.desired import UnknownChangeError
 
     if args.reveal and not (args.force or terminal.is_tty()):
@@ -66,7 +66,7 @@ def _render(args: argparse.Namespace) -> int:
             hint="add --force if whatever reads it may know them",
         )
     target = worktree.target(args)
-    keys = desired.user_keys(args) if args.verify or args.reveal else None
+    keys = key_sources.master_keys(args) if args.verify or args.reveal else None
     try:
         wanted = desired.compute(target, None, keys)
     except UnknownChangeError as error:

@@ -48,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _status(args: argparse.Namespace) -> int:
+    from agent.adapters.kubernetes.resources import APPLICATION
     from agent.cli import applications, cluster
 
     settings = cluster.config(args)
@@ -61,7 +62,7 @@ async def _status(args: argparse.Namespace) -> int:
                 applications.details(one)
             return 0 if one.ready else 1
         namespace = "" if args.all_namespaces else args.namespace or settings.namespace
-        found = await connected.list(applications.RESOURCE, namespace=namespace)
+        found = await connected.list(APPLICATION, namespace=namespace)
     reports = sorted((applications.Report(tree) for tree in found), key=lambda each: (each.namespace, each.name))
     if args.output == "json":
         terminal.write_json([each.as_json() for each in reports])

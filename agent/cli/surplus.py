@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.api import names
+from agent.adapters.kubernetes.resources import APPLICATION
 from agent.cli import terminal
 from agent.manifests import ownership
-from agent.manifests.kinds import Resource
 from agent.reconcile.driver.tasks import AsyncTasks
 from agent.values.errors import ClusterError, ForbiddenError, NotFoundError
 from agent.values.ids import ApplicationId, ObjectId
@@ -20,15 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from agent.adapters.kubernetes.cluster import Cluster
-
-_APPLICATION = Resource(names.GROUP, names.VERSION, names.KIND, names.PLURAL, namespaced=True)
+    from agent.manifests.kinds import Resource
 
 
 async def find(
     cluster: Cluster, application: ApplicationId, namespace: str, wanted: Collection[ObjectId]
 ) -> list[ObjectId]:
     """Raises ClusterError; NotFoundError where the cluster has no such Application."""
-    there = await cluster.get(_APPLICATION, application.namespace, application.name)
+    there = await cluster.get(APPLICATION, application.namespace, application.name)
     if there is None:
         raise NotFoundError("the cluster has no such Application", hint="apply it first", application=str(application))
     uid = get_text(there, "metadata", "uid")

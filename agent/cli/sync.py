@@ -106,8 +106,8 @@ async def _request(connected: Cluster, report: Report, confirmed: str) -> None:
     """Write the annotation on this very object."""
     from datetime import UTC, datetime
 
+    from agent.adapters.kubernetes.resources import APPLICATION
     from agent.api import names
-    from agent.cli import applications
 
     requested = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     annotations: Object = {names.ANNOTATION_REQUESTED_AT: requested}
@@ -123,7 +123,7 @@ async def _request(connected: Cluster, report: Report, confirmed: str) -> None:
             "annotations": annotations,
         },
     }
-    await connected.apply(applications.RESOURCE, asked, manager=_MANAGER)
+    await connected.apply(APPLICATION, asked, manager=_MANAGER)
 
 
 async def _wait(connected: Cluster, before: Report, seconds: int) -> Report:

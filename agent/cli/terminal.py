@@ -63,6 +63,11 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         write_text("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
 
 
+def cut(text: str, longest: int) -> str:
+    """`text`, at most `longest` characters of it."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
 def note(message: str) -> None:
     """Something worth knowing that is no result."""
     sys.stderr.write(escape(message) + "\n")

@@ -157,7 +157,7 @@ def _check_owner(run: Run, key: ObjectId, fact: LiveFact | None) -> None:
     if fact.owner in run.known_applications:
         raise OwnershipConflictError(
             "another Application owns this object",
-            hint="remove it from one of them, or annotate the live object with signet-gitops.dev/new-owner",
+            hint="remove it from one of them, or annotate the live object signet-gitops.dev/new-owner: <namespace>/<application>",
             object=key,
             owner=run.known_applications[fact.owner],
         )

@@ -146,8 +146,9 @@ class KeyRing:
     async def forget(self, application: ApplicationId) -> None:
         """Drop the keys, the opened data keys and the GnuPG home of an Application."""
         self.doubt(application)
-        if self._rings.pop(application.uid, None) is not None:
-            await asyncio.to_thread(self._drop_home, self._home(application.uid))
+        async with self._locks.setdefault(application.uid, asyncio.Lock()):
+            if self._rings.pop(application.uid, None) is not None:
+                await asyncio.to_thread(self._drop_home, self._home(application.uid))
 
     async def close(self) -> None:
         """End every gpg-agent and remove the homes."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from agent.manifests.documents import ParsedFile
     from agent.manifests.layers import Desired
     from agent.manifests.sinks import AllowedSinks
-    from agent.reconcile.desired import DesiredState
+    from agent.reconcile.desired import DesiredState, Problem
     from agent.reconcile.live import LiveFact, Observer
     from agent.reconcile.ports import Identity, Ports
     from agent.values.ids import ApplicationId, ObjectId, Revision, RunId
@@ -104,6 +104,7 @@ class Memory:
     parsed: dict[tuple[str, str, int], ParsedFile] = field(default_factory=dict[tuple[str, str, int], "ParsedFile"])
     verified: dict[str, str] = field(default_factory=dict[str, str])
     checked: Revision | None = None
+    unread: tuple[Problem, ...] = ()
 
     async def load(self, run: Run) -> None:
         """Read the stored record. Raises RecordDamagedError where it does not verify; the memory then stays empty."""

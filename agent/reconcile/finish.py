@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from agent.manifests import order, ownership, references, resolve
 from agent.reconcile.ports import Resolved
 from agent.reconcile.record import ObjectRecord
+from agent.values.errors import StoreNotFoundError
 from agent.values.tree import format_path, freeze_labels
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Finisher:
             if isinstance(answer, Resolved):
                 values[reference] = answer.secret
                 versions[str(reference)] = answer.version
-            elif not reference.optional or answer.transient:
+            elif not (reference.optional and isinstance(answer, StoreNotFoundError)):
                 raise answer.with_facts(object=key, field=format_path(paths[0]))
         tree = resolve.finish(opened, values)
         order.wave_of(key, tree)

@@ -100,13 +100,18 @@ async def reconcile(run: Run, memory: Memory) -> Outcome:
 
 async def _desired_state(run: Run, memory: Memory, kinds: Kinds) -> tuple[DesiredState | None, tuple[Problem, ...]]:
     """What the newest commit asks for; where that cannot be known, what the last good one asked for."""
+    if memory.unread and not run.checks_source:
+        return await commits.last_good(run, memory, kinds, memory.unread), memory.unread
     try:
-        return await commits.read(run, memory, kinds), ()
+        found = await commits.read(run, memory, kinds)
     except UnknownChangeError as error:
-        problems = error.problems
+        memory.unread = error.problems
     except SourceError as error:
-        problems = (Problem(error),)
-    return await commits.last_good(run, memory, kinds, problems), problems
+        memory.unread = (Problem(error),)
+    else:
+        memory.unread = ()
+        return found, ()
+    return await commits.last_good(run, memory, kinds, memory.unread), memory.unread
 
 
 async def _recipes(run: Run, memory: Memory, objects: Mapping[ObjectId, Desired]) -> Mapping[ObjectId, str]:
@@ -131,7 +136,11 @@ def _resources(kinds: Kinds, desired: DesiredState, memory: Memory) -> frozenset
 async def _announce(run: Run, memory: Memory, steps: Plan) -> None:
     """Record new objects before they are applied: whatever happens in between, they are known to be ours."""
     new = {
-        step.finished.id: ObjectRecord(step.finished.record.api_version, files=step.finished.record.files)
+        step.finished.id: ObjectRecord(
+            step.finished.record.api_version,
+            secrets=step.finished.record.secrets,
+            files=step.finished.record.files,
+        )
         for step in steps.steps
         if step.finished.id not in memory.record.objects
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from agent.manifests import order, references, resolve, sinks
+from agent.manifests.ownership import is_apply_if_absent, is_reconcile_disabled
 from agent.reconcile.finish import Finished, Finisher, rolls
 from agent.sops import sealed
 from agent.values.errors import AgentError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from agent.reconcile.desired import DesiredState
     from agent.reconcile.judge import Cause
     from agent.reconcile.ports import Resolved
+    from agent.reconcile.record import ObjectRecord
     from agent.sops.sealed import SealedFile
     from agent.values.ids import ObjectId
     from agent.values.secret import Secret
@@ -61,9 +63,9 @@ async def finish(
 
     Gives the desired state with what could not be finished held, the finished objects, and why each of them is touched.
     """
-    causes: dict[ObjectId, Cause] = {
-        key: cause for key, cause in _with_rollouts(desired, stale).items() if key not in desired.held
-    }
+    finisher = Finisher(run.owner, run.fingerprints.owners, run.fingerprints.applied)
+    touched = _with_rollouts(run, desired, stale, memory.record.objects, finisher)
+    causes: dict[ObjectId, Cause] = {key: cause for key, cause in touched.items() if key not in desired.held}
     failed: dict[ObjectId, AgentError] = {}
     opened = await _open(run, [desired.objects[key] for key in causes], desired.sealed, failed)
     wanted: dict[Reference, None] = {}
@@ -78,9 +80,8 @@ async def finish(
         await run.ports.stores.resolve(run.application_id, list(wanted)) if wanted else {}
     )
 
-    finisher = Finisher(run.owner, run.fingerprints.owners, run.fingerprints.applied)
     finished: dict[ObjectId, Finished] = {}
-    contents = {key: item.applied for key, item in memory.record.objects.items() if key.kind == "Secret"}
+    contents = _secret_contents(memory.record.objects)
     for number, key in enumerate(sorted(opened, key=rolls), 1):
         await _let_others(run, number)
         if key in failed:
@@ -128,13 +129,35 @@ async def _open(
     return opened
 
 
-def _with_rollouts(desired: DesiredState, stale: Mapping[ObjectId, Cause]) -> dict[ObjectId, Cause]:
-    """The stale objects, and the workloads that name a stale Secret: whether its content changed shows when it is finished."""
+def _with_rollouts(
+    run: Run,
+    desired: DesiredState,
+    stale: Mapping[ObjectId, Cause],
+    recorded: Mapping[ObjectId, ObjectRecord],
+    finisher: Finisher,
+) -> dict[ObjectId, Cause]:
+    """The stale objects, and the workloads that a Secret rolls out: whether its content changed shows when it is finished.
+
+    A workload whose rollout failed or was held when its Secret was applied is still to be rolled, though nothing else of it is stale.
+    """
     causes: dict[ObjectId, Cause] = dict(stale)
     secrets = {key for key in stale if key.kind == "Secret"}
-    for key, item in desired.objects.items() if secrets else ():
-        if key not in causes and rolls(key):
-            need = next((each for each in order.depends_on(item.tree) if each in secrets), None)
-            if need is not None:
-                causes[key] = stale[need]
+    heals = run.causes <= {"live"}
+    contents = _secret_contents(recorded)
+    for key, item in desired.objects.items() if secrets or not heals else ():
+        if key in causes or not rolls(key) or is_reconcile_disabled(item.tree) or is_apply_if_absent(item.tree):
+            continue
+        need = next((each for each in order.depends_on(item.tree) if each in secrets), None)
+        known = recorded.get(key)
+        if need is not None:
+            causes[key] = stale[need]
+        elif known is not None and known.uid and not heals:
+            token = finisher.roll_token(item, contents)
+            if token and token != known.roll:
+                causes[key] = "secret"
     return causes
+
+
+def _secret_contents(recorded: Mapping[ObjectId, ObjectRecord]) -> dict[ObjectId, str]:
+    """What the recorded Secrets hold, as fingerprints."""
+    return {key: item.applied for key, item in recorded.items() if key.kind == "Secret"}

@@ -268,3 +268,18 @@ def test_one_bad_object_of_a_hundred_leaves_ninety_nine_applied(tenant: Tenant):
     assert len(tenant.managed("configmaps")) == 99
     assert report.counts | {"total": 100, "applied": 99, "failed": 1} == report.counts
     assert tenant.sync({"bad.yaml": deployment("bad")}).ready
+
+
+def test_a_heal_does_not_hide_that_the_newest_commit_cannot_be_read(tenant: Tenant):
+    tenant.deploy(
+        {"base/a.yaml": config_map("a", value="1"), "prod/b.yaml": config_map("b", value="1")},
+        source=tenant.source("base", "prod"),
+    )
+    assert not tenant.sync({"prod/b.yaml": "a: [1\n"}).ready
+
+    tenant.controlplane.merge(tenant.path("configmaps", "a"), {"data": {"value": "by hand"}})
+
+    report = tenant.until(lambda report: report.status["history"][0]["cause"] == "live", "healed")
+    assert tenant.data("a") == {"value": "1"}
+    assert not report.ready
+    assert report.failure(file="prod/b.yaml")

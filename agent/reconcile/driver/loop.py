@@ -67,7 +67,12 @@ class Driver:
         self._ports = replace(ports, tasks=Sharing(ports.tasks, self._slots))
         self._reporter = Reporter(ports)
         self._stopping = False
-        self.synced = False
+        self._listed = asyncio.Event()
+
+    @property
+    def synced(self) -> bool:
+        """Whether every Application is known."""
+        return self._listed.is_set()
 
     async def run(self) -> None:
         """Watch Applications and run them, until `stop`."""
@@ -79,6 +84,8 @@ class Driver:
                 if watch.done():
                     watch.result()
         finally:
+            self._stopping = True
+            self._listed.set()
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
             if self._tasks:
@@ -155,7 +162,7 @@ class Driver:
     async def _watch_applications(self) -> None:
         async for event in self._ports.cluster.watch(deletion.APPLICATIONS):
             if event.type == "synced":
-                self.synced = True
+                self._listed.set()
             else:
                 await self._take(event)
 
@@ -206,6 +213,8 @@ class Driver:
     async def _run(self, uid: str, causes: frozenset[str]) -> None:
         result: Literal["ok", "transient", "failed"] = "failed"
         try:
+            # an object is only known to be another Application's once all of them are
+            await self._listed.wait()
             async with self._slots:
                 managed = self._managed.get(uid)
                 if managed is not None and managed.application is not None and not self._stopping:

@@ -155,12 +155,7 @@ class Mirrors:
         names = {name: commit for commit, _, name in (line.partition("\t") for line in lines)}
         found = names.get(f"{ref}^{{}}") or names.get(ref)
         if found is None:
-            raise SourceError(
-                "the repository has no such branch, tag or commit",
-                hint="check spec.source.revision",
-                repository=source.url,
-                revision=ref,
-            )
+            raise _no_such_revision(source)
         return _hash(found)
 
     def _fetch(self, source: Source, login: GitCredential | None, stop: threading.Event) -> Revision:
@@ -180,12 +175,7 @@ class Mirrors:
             local = ref
         commit = reading.commit_of(path, local, cancelled=stop)
         if commit is None:
-            raise SourceError(
-                "the repository has no such branch, tag or commit",
-                hint="check spec.source.revision",
-                repository=source.url,
-                revision=ref,
-            )
+            raise _no_such_revision(source)
         os.utime(path)
         author, authored_at = reading.author_of(path, commit, cancelled=stop)
         return Revision(commit, source.revision.branch or source.revision.tag or "commit", author, authored_at)
@@ -294,6 +284,15 @@ class Mirrors:
                 except FileNotFoundError:
                     continue
         return size > self._limits.repository_bytes
+
+
+def _no_such_revision(source: Source) -> SourceError:
+    return SourceError(
+        "the repository has no such branch, tag or commit",
+        hint="check spec.source.revision",
+        repository=source.url,
+        revision=source.revision.ref,
+    )
 
 
 def _hash(text: str) -> str:

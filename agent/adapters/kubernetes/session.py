@@ -155,8 +155,8 @@ class Session:
             async with asyncio.timeout(limits.deadline):
                 return await self._repeat(request, limits)
         except TimeoutError:
-            pass
-        raise ClusterUnavailableError("the apiserver did not answer in time").with_facts(**request.call.facts())
+            failure = ClusterUnavailableError("the apiserver did not answer in time").with_facts(**request.call.facts())
+        raise failure
 
     async def _repeat(self, request: Request, limits: Limits) -> Answer:
         refresh, failures = False, 0

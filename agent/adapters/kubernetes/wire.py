@@ -57,14 +57,12 @@ def encode(body: Object | Sequence[Object]) -> bytes:
     """The JSON of a request's body. Raises ObjectInvalidError for what JSON cannot say."""
     try:
         return orjson.dumps(body, default=_plain)
-    except TypeError:  # orjson.JSONEncodeError is one; raised again below, where nothing of it is attached
-        failed = True
-    if failed:
-        raise ObjectInvalidError(
+    except TypeError:  # orjson.JSONEncodeError is one; ours is raised below, where nothing of it is attached
+        failure = ObjectInvalidError(
             "object holds something that JSON cannot express",
             hint="bytes belong into data of a Secret, integers have at most 64 bits, text is valid Unicode",
         )
-    return b""
+    raise failure
 
 
 def _plain(leaf: object) -> str | int | float | bool:
@@ -126,8 +124,8 @@ def _base64(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        pass
-    raise ClusterUnavailableError("the apiserver answered a Secret whose data is not base64")
+        failure = ClusterUnavailableError("the apiserver answered a Secret whose data is not base64")
+    raise failure
 
 
 def _wrap(found: Object, resource: Resource, seals: Seals) -> Object:

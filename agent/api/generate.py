@@ -61,6 +61,7 @@ def _daemonset(deployment: str) -> str:
 
 
 def main() -> int:
+    """Exit code 1 where `--check` finds a file that is not current."""
     parser = argparse.ArgumentParser(prog="python -m agent.api.generate", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a file is not current")
     check = parser.parse_args().check

@@ -34,6 +34,7 @@ async def find(
     unlisted: list[str] = []
 
     async def of(resource: Resource) -> list[ObjectId]:
+        """The Application's own of one kind that pruning would take; a kind that may not be listed is noted."""
         try:
             items = await cluster.list_metadata(
                 resource, namespace=namespace, selector=f"{ownership.LABEL_APPLICATION}={label}"

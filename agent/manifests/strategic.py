@@ -50,6 +50,7 @@ class _Merge:
     kind: str
 
     def map(self, base: Object, overlay: Object, at: Path) -> Object | None:
+        """`overlay` onto `base` at a path; None where a directive deletes the map."""
         directive = _directive(overlay, at)
         if directive == "delete":
             return None

@@ -48,6 +48,7 @@ class _Meaning:
         self._file = file
 
     def mapping(self, node: Mapping, path: Path) -> Object:
+        """One map, its `<<` merged where it stands."""
         fields: Object = {}
         written: set[str] = set()
         for entry in node.entries():

@@ -63,6 +63,7 @@ class _Walk:
         return Place(prefix or ":", path, encrypted)
 
     def mapping(self, node: Mapping, prefix: str, path: Path, *, inside: bool) -> Mapping:
+        """One map. `prefix` is the `aad` of the keys above, `inside`: one of them is selected."""
         pending: list[str] = []
         self._comments.append(pending)
         items: list[Entry | Comment] = []

@@ -71,6 +71,7 @@ class _Writer:
         self._head = self._line = self._foot = self._tail = self._key_line = ""
 
     def document(self, value: Value, *, first: bool) -> None:
+        """One document with its comments, behind `---` where it is not the first."""
         if not first:
             self._write_indent()
             self._indicator("---", space=True)

@@ -30,7 +30,6 @@ def test_what_happens_is_counted():
     port.objects(SHOP, {"applied": 7, "held": 1})
     metrics.synced(SHOP, 1_800_000_000)
     metrics.api_request("PATCH", 200)
-    metrics.store_request("main", "StoreDenied")
     found = samples(metrics)
     assert found["signet_reconciliations_total", "git", "succeeded"] == 1
     assert found["signet_reconciliation_seconds_count",] == 1
@@ -40,7 +39,6 @@ def test_what_happens_is_counted():
     assert found["signet_objects", "web", "shop", "held"] == 1
     assert found["signet_last_sync_timestamp_seconds", "web", "shop"] == 1_800_000_000
     assert found["signet_api_requests_total", "200", "PATCH"] == 1
-    assert found["signet_store_requests_total", "StoreDenied", "main"] == 1
     assert found["signet_agent_info", "0.1.0"] == 1
 
 

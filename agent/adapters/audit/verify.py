@@ -80,6 +80,7 @@ class _Chain:
     findings: list[Finding] = field(default_factory=list[Finding])
 
     def take(self, number: int, line: bytes) -> None:
+        """The next line, without its newline; `number` counts from 1."""
         self.records += 1
         fields = record.read(line)
         if fields is None:

@@ -65,6 +65,7 @@ class AgeKeys:
         return AgeKeys(tuple(known), sum(keys.passed_over for keys in every), tuple(known.values()))
 
     def unwrap(self, key: WrappedKey) -> Secret:
+        """By any of the identities. Raises DataKeyError, which tells a damaged key from one for somebody else."""
         if not isinstance(key, AgeKey):
             raise DataKeyError("not an age key")
         if not self.identities:
@@ -82,6 +83,7 @@ class AgeKeys:
         return Secret(opened, f"data key by age {key.recipient}")
 
     def wrap(self, recipient: Recipient, data_key: Secret, *, created_at: str) -> AgeKey:
+        """For an X25519 recipient; age keeps no time. Raises DataKeyError for any other."""
         del created_at
         if not isinstance(recipient, AgeRecipient):
             raise DataKeyError("not an age recipient")

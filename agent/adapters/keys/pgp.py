@@ -65,6 +65,7 @@ class PgpKeys:
         return tuple(sorted(found))
 
     def unwrap(self, key: WrappedKey) -> Secret:
+        """By a secret key of the home. Raises DataKeyError."""
         if not isinstance(key, PgpKey):
             raise DataKeyError("not a PGP key")
         try:
@@ -79,6 +80,7 @@ class PgpKeys:
         return Secret(bytes(result.data), f"data key by pgp {key.fp}")
 
     def wrap(self, recipient: Recipient, data_key: Secret, *, created_at: str) -> PgpKey:
+        """For a public key of the home, trusted because a person named its fingerprint. Raises DataKeyError."""
         if not isinstance(recipient, PgpRecipient):
             raise DataKeyError("not a PGP recipient")
         if not _FINGERPRINT.fullmatch(recipient.fingerprint):

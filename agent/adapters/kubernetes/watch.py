@@ -79,6 +79,7 @@ class Watch:
         self._page: int = pace.page
 
     async def events(self) -> AsyncGenerator[WatchEvent]:
+        """What is there, `synced`, then every change; again from `present` after each list anew. Never ends, never raises AgentError."""
         failures = 0
         trouble: AgentError | None = None
         while True:

@@ -1,6 +1,6 @@
 """The engine's MetricsPort and the counters of the other adapters.
 
-Label values come from closed sets (causes, results, verbs, error classes) or are names of Applications and stores; a metric that is
+Label values come from closed sets (causes, results, verbs, error classes) or are names of Applications; a metric that is
 labelled by Application is removed when the Application is.
 """
 
@@ -49,7 +49,6 @@ class Metrics:
             registry=self.registry,
         )
         self._api: Counter = self._counter("api_requests", "Requests to the API server", "verb", "code")
-        self._store: Counter = self._counter("store_requests", "Requests to stores", "store", "result")
         self._states: dict[tuple[str, str], frozenset[str]] = {}
         self._synced: set[tuple[str, str]] = set()
 
@@ -92,10 +91,6 @@ class Metrics:
     def api_request(self, verb: str, code: int) -> None:
         """One answer of the API server; code 0 is none."""
         self._api.labels(verb, str(code)).inc()
-
-    def store_request(self, store: str, result: str) -> None:
-        """One answer of a store, by `ok` or an error's reason."""
-        self._store.labels(store, result).inc()
 
     def exposition(self) -> bytes:
         """OpenMetrics text, of CONTENT_TYPE."""

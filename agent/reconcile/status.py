@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Final, Literal
 
 from agent.api import durations
-from agent.api.status import ApplicationStatus, Condition, Counts, Failure, SyncRecord
+from agent.api.status import ApplicationStatus, Condition, Counts, Failure, SyncRecord, cut
 from agent.reconcile import judge
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def compute(
         counts=counted,
         failures=failures[:_FAILURES],
         history=before.history,
-        last_handled_requested_at=application.requested_at or None,
+        last_handled_requested_at=cut(application.requested_at) or None,
     )
     if outcome.results or _essence(status) != _essence(before):
         entry = SyncRecord(
@@ -82,7 +82,7 @@ def suspended(application: Application, before: ApplicationStatus, now: float) -
         update={
             "conditions": conditions,
             "observed_generation": application.generation,
-            "last_handled_requested_at": application.requested_at or None,
+            "last_handled_requested_at": cut(application.requested_at) or None,
         }
     )
     return with_times(status, before, now)

@@ -48,7 +48,10 @@ class Watching:
     async def follow(self, resources: Collection[Resource]) -> frozenset[Resource]:
         """Watch these kinds too, and wait until the first list of each is observed; once, and not for long, where one is refused."""
         for resource in resources:
-            if resource not in self._tasks:
+            known = self._tasks.get(resource)
+            if known is None or known.done():
+                # one that ended met a defect of the agent, which the event loop tells of; its kind is not given up for that
+                self._awaited.discard(resource)
                 self._synced[resource] = asyncio.Event()
                 self._tasks[resource] = asyncio.create_task(self._watch(resource), name=f"watch {resource.plural}")
         waiting = [resource for resource in resources if resource not in self._awaited]

@@ -43,16 +43,19 @@ class Compared:
         self._installation = installation
         self._number = number
 
-    def run(self, name: str, objects: list[Object]) -> Written:
+    def run(self, name: str, objects: list[Object]) -> tuple[Written, float]:
+        """What the client cost, and CPU seconds of the API server."""
         cluster, namespace = self._installation.controlplane, f"bench-{name}-{self._number}"
         agents.tenant(cluster, namespace)
         counters.wait_at_rest(cluster)
         token = cluster.service_account_token(namespace, "signet-applier")
+        server = counters.usage(cluster.apiserver.pid).cpu
         client = writers.patch if name == "patches" else writers.kubectl
         written = client(cluster, token, [manifests.in_namespace(obj, namespace) for obj in objects])
+        server = counters.usage(cluster.apiserver.pid).cpu - server
         counters.wait_at_rest(cluster)
         delete_namespace(self._installation, namespace)
-        return written
+        return written, server
 
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
@@ -120,13 +123,13 @@ def measure(installation: Installation, findings: Findings, options: argparse.Na
         bench.close()
         others = Compared(installation, number)
         names = ("patches", "kubectl") if number % 2 else ("kubectl", "patches")
-        written: dict[str, Written] = {}
+        written: dict[str, tuple[Written, float]] = {}
         for name in names:
             say(f"round {number} of {options.rounds}: {options.objects} objects by {name}")
             written[name] = others.run(name, finished)
-        findings.rounds.append(Round(cold, written["patches"], written["kubectl"], load))
+        findings.rounds.append(Round(cold, *written["patches"], *written["kubectl"], load))
         say(
-            f"agent {cold.seconds:.2f} s, patches {written['patches'].seconds:.2f} s, kubectl {written['kubectl'].seconds:.2f} s"
+            f"agent {cold.seconds:.2f} s, patches {written['patches'][0].seconds:.2f} s, kubectl {written['kubectl'][0].seconds:.2f} s"
         )
 
 

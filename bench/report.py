@@ -24,7 +24,9 @@ class Round:
 
     agent: Measured
     patches: Written
+    patches_server_cpu: float
     kubectl: Written
+    kubectl_server_cpu: float
     load: float
 
     @property
@@ -122,8 +124,15 @@ def table(findings: Findings) -> str:
     rows: list[tuple[str, ...]] = [("", "wall s", "CPU s", "peak MiB", "requests", "apiserver CPU s")]
     for number, round_ in enumerate(findings.rounds, 1):
         rows.append((f"round {number}: cold, agent", *_measured(round_.agent)))
-        rows.append((f"round {number}: bare PATCHes", *_written(round_.patches, findings.objects)))
-        rows.append((f"round {number}: kubectl apply --server-side", *_written(round_.kubectl, findings.objects)))
+        rows.append(
+            (f"round {number}: bare PATCHes", *_written(round_.patches, findings.objects, round_.patches_server_cpu))
+        )
+        rows.append(
+            (
+                f"round {number}: kubectl apply --server-side",
+                *_written(round_.kubectl, findings.objects, round_.kubectl_server_cpu),
+            )
+        )
         rows.append((f"round {number}: agent / PATCHes", f"{round_.ratio:.2f}", "", "", "", f"load {round_.load:.1f}"))
     rows += [(name, *_measured(measured)) for name, measured in findings.scenarios.items()]
     text = [_align(rows)]
@@ -154,14 +163,14 @@ def _measured(measured: Measured) -> tuple[str, ...]:
     )
 
 
-def _written(written: Written, objects: int) -> tuple[str, ...]:
+def _written(written: Written, objects: int, server_cpu: float) -> tuple[str, ...]:
     peak = f"{written.peak_mib:.0f}" if written.peak_mib else "-"
     return (
         f"{written.seconds:.2f}",
         f"{written.cpu:.2f}",
         peak,
         f"{objects}+" if written.peak_mib else str(objects),
-        "",
+        f"{server_cpu:.1f}",
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,20 +16,25 @@ from agent.adapters.git import credential as git_credential
 from agent.adapters.keys import credential as key_credential
 from agent.adapters.keys.age import AgeKeys
 from agent.adapters.keys.pgp import PgpKeys
-from agent.sops.keys import ByKind, unwrap_data_key
-from agent.values.errors import ConfigError, SourceError
+from agent.adapters.vault import transit
+from agent.adapters.vault.transit import TransitMasterKeys
+from agent.sops.keys import ByKind, TransitKey, unwrap_data_key
+from agent.values.errors import AgentError, ConfigError, SourceError
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from agent.adapters.kubernetes.secrets import Secrets
+    from agent.adapters.vault.stores import Stores
     from agent.api.application import Application
     from agent.api.operator import OperatorSettings
     from agent.reconcile.ports import GitCredential
     from agent.sops.keys import MasterKeys, WrappedKey
     from agent.values.ids import ApplicationId
+
+_READ_AGAIN_SECONDS = 60.0
 
 
 @dataclass(slots=True)
@@ -38,23 +44,24 @@ class _Ring:
     secrets: tuple[Secret, ...]
     keys: Mapping[str, MasterKeys]
     generation: int
+    read_at: float
     opened: dict[WrappedKey, Secret] = field(default_factory=dict["WrappedKey", Secret])
 
 
 class KeyRing:
-    """DataKeyPort and CredentialPort. `memory` is a folder on memory-backed storage; `transit` gives an Application's transit."""
+    """DataKeyPort and CredentialPort. `memory` is a folder on memory-backed storage."""
 
     def __init__(
         self,
         secrets: Secrets,
         settings: OperatorSettings,
         memory: Path,
-        transit: Callable[[Application], MasterKeys],
+        stores: Stores,
     ) -> None:
         self._secrets = secrets
         self._settings = settings
         self._memory = memory
-        self._transit = transit
+        self._stores = stores
         self._rings: dict[str, _Ring] = {}
         self._logins: dict[str, tuple[int, GitCredential]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
@@ -82,26 +89,52 @@ class KeyRing:
         """The credential did not serve: it may have been changed."""
         self._logins.pop(application.uid, None)
 
+    async def prepare(self, application: Application, wrapped: Collection[Sequence[WrappedKey]]) -> None:
+        """Open by one batch what only transit engines can open; what does not open is asked for again, and told, by `unwrap`."""
+        only = [keys for keys in wrapped if keys and all(isinstance(key, TransitKey) for key in keys)]
+        if len(only) < 2:
+            return
+        async with self._locks.setdefault(application.id.uid, asyncio.Lock()):
+            ring = await self._ring(application)
+            waiting = {key for keys in only for key in keys if isinstance(key, TransitKey) and key not in ring.opened}
+            answers = await transit.unwrap(self._stores, application.id, waiting)
+            ring.opened.update({key: answer for key, answer in answers.items() if isinstance(answer, Secret)})
+
     async def unwrap(self, application: Application, wrapped: Sequence[WrappedKey], file: str) -> Secret:
         """The data key of a file. Raises DataKeyError with a reason per key, or what keeps a key from being asked."""
         async with self._locks.setdefault(application.id.uid, asyncio.Lock()):
-            ring = self._rings.get(application.id.uid)
-            if ring is not None and ring.generation == application.generation:
-                known = next((ring.opened[key] for key in wrapped if key in ring.opened), None)
+            kept = self._rings.get(application.id.uid)
+            if kept is not None and kept.generation == application.generation:
+                known = next((kept.opened[key] for key in wrapped if key in kept.opened), None)
                 if known is not None:
                     return known
             ring = await self._ring(application)
-            data_key = await asyncio.to_thread(unwrap_data_key, wrapped, ByKind(ring.keys), file=file)
+            try:
+                data_key = await self._open(ring, wrapped, file)
+            except AgentError:
+                again = await self._ring(application, fresh=True)
+                if again is ring:
+                    raise
+                ring, data_key = again, await self._open(again, wrapped, file)
             ring.opened.update(dict.fromkeys(wrapped, data_key))
             return data_key
 
-    async def _ring(self, application: Application) -> _Ring:
-        secrets = await self._key_texts(application)
+    @staticmethod
+    async def _open(ring: _Ring, wrapped: Sequence[WrappedKey], file: str) -> Secret:
+        return await asyncio.to_thread(unwrap_data_key, wrapped, ByKind(ring.keys), file=file)
+
+    async def _ring(self, application: Application, *, fresh: bool = False) -> _Ring:
+        """The Application's keys, read again when they are a minute old, or in doubt."""
         ring = self._rings.get(application.id.uid)
-        if ring is not None and ring.secrets == secrets and ring.generation == application.generation:
+        current = ring is not None and ring.generation == application.generation
+        if ring is not None and current and not fresh and time.monotonic() - ring.read_at < _READ_AGAIN_SECONDS:
+            return ring
+        secrets = await self._key_texts(application)
+        if ring is not None and current and ring.secrets == secrets:
+            ring.read_at = time.monotonic()
             return ring
         keys = await asyncio.to_thread(self._build, application, secrets)
-        ring = self._rings[application.id.uid] = _Ring(secrets, keys, application.generation)
+        ring = self._rings[application.id.uid] = _Ring(secrets, keys, application.generation, time.monotonic())
         return ring
 
     async def _key_texts(self, application: Application) -> tuple[Secret, ...]:
@@ -123,7 +156,10 @@ class KeyRing:
     def _build(self, application: Application, secrets: tuple[Secret, ...]) -> dict[str, MasterKeys]:
         pgp = [secret for secret in secrets if key_credential.is_pgp(secret)]
         age = [AgeKeys.parse(secret, source=secret.label) for secret in secrets if not key_credential.is_pgp(secret)]
-        keys: dict[str, MasterKeys] = {"age": AgeKeys().merge(*age), "hc_vault": self._transit(application)}
+        keys: dict[str, MasterKeys] = {
+            "age": AgeKeys().merge(*age),
+            "hc_vault": TransitMasterKeys(self._stores, application.id),
+        }
         home = self._home(application.id.uid)
         self._drop_home(home)
         if pgp:

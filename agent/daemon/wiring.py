@@ -17,7 +17,6 @@ from agent.adapters.kubernetes.cluster import Cluster
 from agent.adapters.kubernetes.records import Records
 from agent.adapters.kubernetes.secrets import Secrets
 from agent.adapters.vault.stores import Stores
-from agent.adapters.vault.transit import TransitMasterKeys
 from agent.daemon import audit, policy
 from agent.daemon.key_ring import KeyRing
 from agent.reconcile.context import Fingerprints
@@ -136,12 +135,7 @@ async def _ports(
         seconds=operator.limits.request_seconds,
     )
     stack.push_async_callback(stores.close)
-    ring = KeyRing(
-        Secrets(base.session),
-        operator,
-        base.settings.memory,
-        lambda application: TransitMasterKeys(stores, application.id),
-    )
+    ring = KeyRing(Secrets(base.session), operator, base.settings.memory, stores)
     stack.push_async_callback(ring.close)
     mirror_names = Fingerprinter.derive(base.installation.key, "mirror")
     mirrors = Mirrors(base.settings.mirrors, operator.git, operator.limits, mirror_names)

@@ -10,7 +10,7 @@ from agent.reconcile import adopting, audit_entries
 from agent.reconcile.finish import applied_as
 from agent.reconcile.prune import CONFIRMED_ONLY
 from agent.reconcile.record import ObjectRecord
-from agent.reconcile.results import Result
+from agent.reconcile.results import Result, stop_if_lease_lost
 from agent.values.errors import (
     AgentError,
     ClusterUnavailableError,
@@ -39,7 +39,7 @@ _HEALTHY_SECONDS = 300.0
 
 
 async def apply(run: Run, plan: Plan, live: Mapping[ObjectId, LiveFact]) -> list[Result]:
-    """Apply the waves of a plan. A failed step is a result; AuditError and LeaseLostError end the run."""
+    """Apply the waves of a plan. A failed step is a result; AuditError ends the run, and so does LeaseLostError, outcomes written."""
     results: dict[ObjectId, Result] = {}
     outage = _Outage()
     kinds = await run.ports.cluster.kinds()
@@ -56,8 +56,6 @@ async def apply(run: Run, plan: Plan, live: Mapping[ObjectId, LiveFact]) -> list
                 outage.check()
                 _check_needs(step, results)
                 return await _apply_step(run, step, kinds, existing.get(step.finished.id), live.get(step.finished.id))
-            except LeaseLostError:
-                raise
             except AgentError as error:
                 outage.note(error)
                 return Result(step.finished.id, step.action, error.with_facts(object=step.finished.id))
@@ -67,6 +65,7 @@ async def apply(run: Run, plan: Plan, live: Mapping[ObjectId, LiveFact]) -> list
         await run.ports.audit.write(
             [audit_entries.of_step(run, step, "outcome", result) for step, result in zip(wave, done, strict=True)]
         )
+        stop_if_lease_lost(done)
         if index + 1 < len(plan.waves):
             results.update(await _settle(run, kinds, wave, results))
         if any(step.finished.id.kind == "CustomResourceDefinition" for step in wave):
@@ -75,7 +74,7 @@ async def apply(run: Run, plan: Plan, live: Mapping[ObjectId, LiveFact]) -> list
 
 
 class _Outage:
-    """Once the apiserver is away, the rest of a run need not each find out."""
+    """Once the apiserver or the Lease is away, the rest of a run need not each find out."""
 
     __slots__ = ("error",)
 
@@ -83,11 +82,13 @@ class _Outage:
         self.error: AgentError | None = None
 
     def check(self) -> None:
+        if isinstance(self.error, LeaseLostError):
+            raise LeaseLostError("not tried, since this agent's Lease was lost")
         if self.error is not None:
             raise ClusterUnavailableError("not tried, since the apiserver does not answer")
 
     def note(self, error: AgentError) -> None:
-        if isinstance(error, ClusterUnavailableError):
+        if isinstance(error, ClusterUnavailableError | LeaseLostError):
             self.error = error
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from agent.manifests import order
 from agent.reconcile import audit_entries
-from agent.reconcile.results import Result
-from agent.values.errors import AgentError, LeaseLostError, PruneRefusedError, StaleObjectError, UnknownKindError
+from agent.reconcile.results import Result, stop_if_lease_lost
+from agent.values.errors import AgentError, PruneRefusedError, StaleObjectError, UnknownKindError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,8 +31,6 @@ async def prune(run: Run, plan: Plan, live: Mapping[ObjectId, LiveFact]) -> list
     async def one(key: ObjectId) -> Result:
         try:
             await _delete(run, kinds, key, live.get(key))
-        except LeaseLostError:
-            raise
         except AgentError as error:
             return Result(key, "prune", error.with_facts(object=key))
         return Result(key, "prune")
@@ -41,6 +39,7 @@ async def prune(run: Run, plan: Plan, live: Mapping[ObjectId, LiveFact]) -> list
     for wave in reversed(order.waves({key: {} for key in plan.pruned})):
         results += await run.ports.tasks.all([one(key) for key in wave])
     await run.ports.audit.write([audit_entries.of_prune(run, result.id, "outcome", result) for result in results])
+    stop_if_lease_lost(results)
     return results
 
 

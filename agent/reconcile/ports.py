@@ -88,6 +88,10 @@ class StorePort(Protocol):
 class DataKeyPort(Protocol):
     """Opens the data keys of SOPS files with the Application's own keys and those that the operator grants it."""
 
+    async def prepare(self, application: Application, wrapped: Collection[Sequence[WrappedKey]]) -> None:
+        """Open together what is cheaper so; `unwrap` then finds it. What does not open is left for `unwrap` to tell."""
+        ...
+
     async def unwrap(self, application: Application, wrapped: Sequence[WrappedKey], file: str) -> Secret:
         """The 32-byte data key, by the first of `wrapped` that opens. Raises DataKeyError, with a reason per key."""
         ...

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agent.values.errors import LeaseLostError
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from agent.manifests.fields import Writer
     from agent.reconcile.live import LiveFact
     from agent.reconcile.record import ObjectRecord
@@ -24,3 +28,10 @@ class Result:
     record: ObjectRecord | None = None
     fields: tuple[str, ...] = ()
     writer: Writer | None = None
+
+
+def stop_if_lease_lost(results: Iterable[Result]) -> None:
+    """Another agent has the Application now: its run goes on from here. Raises LeaseLostError."""
+    for result in results:
+        if isinstance(result.error, LeaseLostError):
+            raise result.error

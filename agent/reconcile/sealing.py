@@ -38,14 +38,15 @@ async def verify(run: Run, memory: Memory, parsed: Parsed, blobs: Mapping[str, s
     if memory.record.generation != run.application.generation:
         memory.verified = {}
     memory.verified = {path: blob for path, blob in memory.verified.items() if blobs.get(path) == blob}
-    for path, file in parsed.sealed.items():
-        if path not in memory.verified:
-            try:
-                await _unseal(run, file)
-            except AgentError as error:
-                untrusted[path] = error.with_facts(file=path)
-            else:
-                memory.verified[path] = blobs[path]
+    new = {path: file for path, file in parsed.sealed.items() if path not in memory.verified}
+    await run.ports.data_keys.prepare(run.application, [file.wrapped_keys for file in new.values()])
+    for path, file in new.items():
+        try:
+            await _unseal(run, file)
+        except AgentError as error:
+            untrusted[path] = error.with_facts(file=path)
+        else:
+            memory.verified[path] = blobs[path]
     return untrusted
 
 
@@ -113,12 +114,13 @@ async def _open(
     ids = frozenset[str]().union(*needs.values())
     secrets: dict[str, Secret] = {}
     errors: dict[str, AgentError] = {}
-    for file in files.values():
-        if not ids.isdisjoint(file.ids):
-            try:
-                secrets.update(await _unseal(run, file))
-            except AgentError as error:
-                errors.update(dict.fromkeys(file.ids, error.with_facts(file=file.file)))
+    needed = [file for file in files.values() if not ids.isdisjoint(file.ids)]
+    await run.ports.data_keys.prepare(run.application, [file.wrapped_keys for file in needed])
+    for file in needed:
+        try:
+            secrets.update(await _unseal(run, file))
+        except AgentError as error:
+            errors.update(dict.fromkeys(file.ids, error.with_facts(file=file.file)))
     opened: dict[ObjectId, Object] = {}
     for item in wanted:
         refused = next((errors[need] for need in needs[item.id] if need in errors), None)

@@ -44,6 +44,7 @@
     ├── PruneRefusedError         a deletion that needs a person's word
     ├── AuditError                the audit trail cannot be written, or does not verify
     ├── LeaseLostError            another agent took over
+    ├── DefectError               the agent itself is wrong
     ├── ConfigError               the agent's own settings, operator file or kubeconfig
     └── UsageError                the command line
         ├── ReadError                 an input cannot be read                            2
@@ -285,6 +286,10 @@ class AuditError(AgentError):
 
 class LeaseLostError(AgentError):
     transient = True
+
+
+class DefectError(AgentError):
+    pass
 
 
 class ConfigError(AgentError):

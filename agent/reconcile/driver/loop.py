@@ -19,7 +19,7 @@ from agent.reconcile.driver.reporting import Reporter, log_error
 from agent.reconcile.driver.tasks import Sharing
 from agent.reconcile.pipeline import Outcome
 from agent.reconcile.record import RecordDamagedError
-from agent.values.errors import AgentError, ForeignNamespaceError, LeaseLostError, StaleObjectError
+from agent.values.errors import AgentError, DefectError, ForeignNamespaceError, LeaseLostError, StaleObjectError
 from agent.values.ids import ObjectId, RunId
 from agent.values.tree import get, get_object, get_text
 
@@ -221,8 +221,9 @@ class Driver:
                     result = await self._reconcile(uid, managed, managed.application, causes)
         except LeaseLostError:
             result = "transient"
-        except Exception:
+        except Exception as error:
             LOG.exception("a run ended in a defect of the agent", extra={"application": uid})
+            await self._confess(uid, causes, type(error).__name__)
         finally:
             self._event(schedule.Finished(uid, result))
 
@@ -262,6 +263,22 @@ class Driver:
             managed, application, outcome, causes=causes, started=started, seconds=clock.monotonic() - began
         )
         return "ok" if not outcome.problems else "transient" if outcome.transient else "failed"
+
+    async def _confess(self, uid: str, causes: frozenset[str], kind: str) -> None:
+        """Say in the status what must not hide behind an old Ready."""
+        managed = self._managed.get(uid)
+        if managed is not None and managed.application is not None:
+            error = DefectError(
+                "a defect of the agent ended the run", hint="its log says where; please report it", exception=kind
+            )
+            await self._reporter.run_ended(
+                managed,
+                managed.application,
+                Outcome(None, (Problem(error),)),
+                causes=causes,
+                started=self._ports.clock.now(),
+                seconds=0.0,
+            )
 
     async def _orphan(self, managed: Managed) -> None:
         """Keep no Application from going that can no longer be run."""

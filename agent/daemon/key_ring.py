@@ -7,6 +7,7 @@ are kept in memory, per Application generation and wrapped key.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import time
 from dataclasses import dataclass, field
@@ -90,15 +91,25 @@ class KeyRing:
         self._logins.pop(application.uid, None)
 
     async def prepare(self, application: Application, wrapped: Collection[Sequence[WrappedKey]]) -> None:
-        """Open by one batch what only transit engines can open; what does not open is asked for again, and told, by `unwrap`."""
-        only = [keys for keys in wrapped if keys and all(isinstance(key, TransitKey) for key in keys)]
-        if len(only) < 2:
-            return
+        """Before files are opened: read the keys anew, and open by one batch what only transit engines can open.
+
+        What fails is asked for again, and told, by `unwrap`.
+        """
         async with self._locks.setdefault(application.id.uid, asyncio.Lock()):
-            ring = await self._ring(application)
-            waiting = {key for keys in only for key in keys if isinstance(key, TransitKey) and key not in ring.opened}
-            answers = await transit.unwrap(self._stores, application.id, waiting)
-            ring.opened.update({key: answer for key, answer in answers.items() if isinstance(answer, Secret)})
+            ring = self._rings.get(application.id.uid)
+            opened = ring.opened if ring is not None and ring.generation == application.generation else {}
+            waiting = [keys for keys in wrapped if not any(key in opened for key in keys)]
+            if ring is not None and waiting:
+                ring.read_at = float("-inf")
+            only = [keys for keys in waiting if all(isinstance(key, TransitKey) for key in keys)]
+            if len(only) < 2:
+                return
+            answers = await transit.unwrap(
+                self._stores, application.id, {key for keys in only for key in keys if isinstance(key, TransitKey)}
+            )
+            with contextlib.suppress(AgentError):  # `unwrap` meets the same error, and names the file
+                ring = await self._ring(application)
+                ring.opened.update({key: answer for key, answer in answers.items() if isinstance(answer, Secret)})
 
     async def unwrap(self, application: Application, wrapped: Sequence[WrappedKey], file: str) -> Secret:
         """The data key of a file. Raises DataKeyError with a reason per key, or what keeps a key from being asked."""

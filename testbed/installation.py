@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import os
 import secrets
 import subprocess
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ STORE = "main"
 """Name of the one store in the operator's file."""
 
 _POLICY = 'path "{mount}/*" {{ capabilities = ["read", "list"] }}\npath "sys/internal/ui/mounts/*" {{ capabilities = ["read"] }}\n'
+_TRANSIT_POLICY = 'path "{mount}/decrypt/sops" {{ capabilities = ["update"] }}\n'
 _LABEL = "signet-gitops.dev/application"
 
 
@@ -36,6 +38,7 @@ class Installation:
     `tenants` are those that were made, `statuses` what the Applications said that were taken away since.
 
     `mount` is a KV mount of its own; references may read `<mount>/apps/**`, and Vault itself refuses `<mount>/apps/forbidden`.
+    `transit` is a transit mount with a key `sops`.
     """
 
     def __init__(self, controlplane: ControlPlane, gitserver: GitServer, openbao: OpenBao) -> None:
@@ -44,6 +47,7 @@ class Installation:
         self.openbao: OpenBao = openbao
         self.supervisor: Supervisor = Supervisor()
         self.mount: str = f"kv-{secrets.token_hex(3)}"
+        self.transit: str = f"transit-{secrets.token_hex(3)}"
         self.canaries: dict[str, str] = {}
         self.tenants: list[Tenant] = []
         self.statuses: list[object] = []
@@ -61,7 +65,10 @@ class Installation:
         agents.install(self.controlplane)
         self.openbao.enable_kv(self.mount)
         denied = f'path "{self.mount}/data/apps/forbidden" {{ capabilities = ["deny"] }}\n'
-        self.openbao.put_policy(self.mount, _POLICY.format(mount=self.mount) + denied)
+        self.openbao.enable_transit(self.transit)
+        self.openbao.create_transit_key("sops", mount=self.transit)
+        transit = _TRANSIT_POLICY.format(mount=self.transit)
+        self.openbao.put_policy(self.mount, _POLICY.format(mount=self.mount) + denied + transit)
         token = self.agent.folder / "vault-token"
         token.touch(mode=0o600)
         _ = token.write_text(self.openbao.token(self.mount))
@@ -73,7 +80,7 @@ class Installation:
         store = {
             "address": self.openbao.url,
             "auth": {"tokenFile": str(self.agent.folder / "vault-token")},
-            "allowedPaths": [f"{self.mount}/apps/**"],
+            "allowedPaths": [f"{self.mount}/apps/**", f"{self.transit}/keys/sops"],
             "allowedNamespaces": ["*"],
         }
         git = {"allowedHosts": [urlsplit(self.gitserver.url).netloc]}
@@ -181,15 +188,33 @@ class Tenant:
 
     def seal(self, manifest: str, *arguments: str) -> str:
         """A YAML manifest, encrypted by the real sops for this tenant's key."""
+        return self._seal(manifest, ["--age", self.recipient], arguments)
+
+    def seal_by_transit(self, manifest: str, *arguments: str) -> str:
+        """The same for the installation's transit key alone."""
+        bao = self.installation.openbao
+        key = f"{bao.url}/v1/{self.installation.transit}/keys/sops"
+        login = {"VAULT_ADDR": bao.url, "VAULT_TOKEN": bao.root_token}
+        return self._seal(manifest, ["--hc-vault-transit", key], arguments, login)
+
+    def _seal(
+        self, manifest: str, key: list[str], arguments: tuple[str, ...], environment: Mapping[str, str] | None = None
+    ) -> str:
         which = arguments or ("--encrypted-regex", "^(data|stringData)$")
-        program = str(binaries.path("sops"))
-        command = [program, "encrypt", "--age", self.recipient, *which, "--input-type", "yaml", "--output-type", "yaml"]
+        command = [str(binaries.path("sops")), "encrypt", *key, *which, "--input-type", "yaml", "--output-type", "yaml"]
         path = self.installation.supervisor.folder / f"{secrets.token_hex(4)}.plain.yaml"
         _ = path.write_text(manifest)
         try:
-            return subprocess.run([*command, str(path)], capture_output=True, text=True, check=True).stdout
+            done = subprocess.run(
+                [*command, str(path)],
+                capture_output=True,
+                text=True,
+                check=True,
+                env={**os.environ, **(environment or {})},
+            )
         finally:
             path.unlink()
+        return done.stdout
 
     def spec(self, **more: object) -> dict[str, object]:
         """The Application's spec; `more` replaces fields of it."""

@@ -69,6 +69,21 @@ def test_ciphertext_of_another_tenant_does_not_open(installation: Installation, 
     assert tenant.secret("db") == {"password": value}
 
 
+def test_files_that_only_a_transit_engine_opens_need_no_key_of_the_tenant(installation: Installation, tenant: Tenant):
+    values = {name: installation.canary("transit") for name in ("one", "two", "three")}
+    sealed = {f"{name}.yaml": tenant.seal_by_transit(secret(name, password=value)) for name, value in values.items()}
+
+    tenant.deploy(sealed)
+
+    assert {name: tenant.secret(name) for name in values} == {
+        name: {"password": value} for name, value in values.items()
+    }
+    elsewhere = sealed["one.yaml"].replace(installation.openbao.url, "https://vault.example.com:8200")
+    failure = tenant.sync({"one.yaml": elsewhere}).failure(file="one.yaml", reason="DataKey")
+    assert "no configured store has this address" in failure["message"]
+    assert tenant.secret("one") == {"password": values["one"]}
+
+
 def test_a_missing_key_holds_what_it_opens_until_it_is_back(installation: Installation, tenant: Tenant):
     first, second = installation.canary("key"), installation.canary("key")
     tenant.deploy(

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 Object: TypeAlias = "dict[str, Any]"
 
-KINDS: Final = ("Deployment", "Service", "ConfigMap", "Secret", "ServiceAccount")
+KINDS: Final = ("ServiceAccount", "ConfigMap", "Secret", "Service", "Deployment")
+"""In the order in which the agent applies them."""
 PLURALS: Final = {
     "Deployment": "deployments",
     "Service": "services",

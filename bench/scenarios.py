@@ -177,9 +177,13 @@ class Bench:
         )
 
     def finished(self) -> list[Object]:
-        """The objects as the agent sends them: as in Git, with the labels and annotations that it adds under other names."""
+        """The objects as the agent sends them: as in Git, with the labels and annotations that it adds under other names.
+
+        They are in the agent's order: what controllers make of Deployments takes the API server's time from what comes after them.
+        """
         live = {kind: self._live(kind) for kind in manifests.KINDS}
-        return [_stamped(obj, live[obj["kind"]][obj["metadata"]["name"]]) for obj in self.objects]
+        ordered = sorted(self.objects, key=lambda obj: manifests.KINDS.index(obj["kind"]))
+        return [_stamped(obj, live[obj["kind"]][obj["metadata"]["name"]]) for obj in ordered]
 
     def _live(self, kind: str) -> dict[str, Object]:
         items = self.cluster.get(manifests.collection(kind, self.tenant.namespace))["items"]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from testbed.installation import Installation, Tenant
 
 LEASE_SECONDS = 12.0
+OUTAGE_SECONDS = 30.0
 """After ten seconds without a renewal the agent's Lease no longer lets it write."""
 
 
@@ -66,7 +67,7 @@ def test_git_away_leaves_healing_at_work(installation: Installation, tenant: Ten
     assert tenant.data("a") == {"value": "2"}
 
 
-def test_an_apiserver_away_for_longer_than_the_lease_is_outlasted(installation: Installation, tenant: Tenant):
+def test_an_apiserver_away_for_half_a_minute_is_outlasted(installation: Installation, tenant: Tenant):
     value = installation.canary("away")
     tenant.deploy(
         {
@@ -80,7 +81,7 @@ def test_an_apiserver_away_for_longer_than_the_lease_is_outlasted(installation: 
 
     gone = time.monotonic()
     with installation.controlplane.apiserver_away():
-        wait_until(lambda: time.monotonic() - gone > LEASE_SECONDS, 60, "the Lease runs out")
+        wait_until(lambda: time.monotonic() - gone > OUTAGE_SECONDS, 60, "the Lease has run out long ago")
         assert installation.agent.process is not None
         assert installation.agent.process.alive
 

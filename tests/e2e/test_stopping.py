@@ -43,7 +43,7 @@ def test_sigterm_during_a_sync_finishes_it_and_leaves_no_lease(installation: Ins
     assert values == ["2"] * MANY, "what was begun is finished"
     assert report.unanchored == 0
     phases = [record["phase"] for record in mine]
-    assert phases.count("intent") == phases.count("outcome") == 2 * MANY
+    assert phases.count("intent") == phases.count("outcome") >= 2 * MANY
     written = len(agent.audit())
     assert tenant.sync().ready
     assert len(agent.audit()) == written, "nothing was left to do"

@@ -66,7 +66,7 @@ class Findings:
                 Expectation(
                     "no-op",
                     "0 calls",
-                    f"{count} seen by the apiserver, {agent} by the agent, in {idle.parts['runs']:.0f} runs",
+                    f"{count} seen by the apiserver besides its own, {agent} by the agent, in {idle.parts['runs']:.0f} runs",
                     count == 0 and agent == 0,
                 )
             )

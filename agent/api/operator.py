@@ -183,6 +183,8 @@ class Limits(Model):
     """One file."""
     repository_bytes: Annotated[int, Field(ge=MIB)] = 512 * MIB
     """One repository's mirror."""
+    manifest_bytes: Annotated[int, Field(ge=1024)] = 64 * MIB
+    """All files of one Application's layers together. They are held in memory, where they take several times their size."""
     objects: Annotated[int, Field(ge=1, le=500_000)] = 50_000
     """Objects of one Application."""
     yaml_depth: Annotated[int, Field(ge=8, le=150)] = 150

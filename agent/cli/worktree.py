@@ -141,7 +141,7 @@ def read(wanted: Target) -> Snapshot:
         )
         refused += not_taken
         size += listing.total(taken)
-        if size > wanted.limits.repository_bytes or len(found) + len(taken) > wanted.limits.objects:
+        if size > wanted.limits.manifest_bytes or len(found) + len(taken) > wanted.limits.objects:
             raise LimitError("the layers hold more than the agent takes", layer=layer.path)
         found += [File(entry.path, "", _bytes(wanted.folder, entry.path), layer.number) for entry in taken]
     return Snapshot(tuple(found), tuple(refused))

@@ -226,6 +226,19 @@ async def test_more_files_than_the_limit_are_an_error(
         await mirrors.files(source(), credential, commit)
 
 
+async def test_layers_over_the_limit_are_refused_before_they_are_read(
+    make_mirrors: Callable[..., Mirrors],
+    repository: Repository,
+    source: Callable[..., Source],
+    credential: GitCredential,
+) -> None:
+    mirrors = make_mirrors(limits={"manifestBytes": 4096})
+    commit = repository.commit({f"{name}.yaml": f"a: {'x' * 2000}\n" for name in "abc"})
+    await mirrors.fetch(source(), credential)
+    with pytest.raises(LimitError, match="layers hold more than the agent takes"):
+        await mirrors.files(source(), credential, commit)
+
+
 async def test_a_repository_over_the_limit_is_not_kept(
     make_mirrors: Callable[..., Mirrors],
     repository: Repository,

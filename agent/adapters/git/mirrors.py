@@ -88,7 +88,7 @@ class Mirrors:
                     source,
                     _hash(commit),
                     file_bytes=limits.file_bytes,
-                    total_bytes=limits.repository_bytes,
+                    total_bytes=limits.manifest_bytes,
                     files=limits.objects,
                     cancelled=stop,
                 )

@@ -86,7 +86,7 @@ def read(
             if size > total_bytes or len(found) + len(taken) > files:
                 raise LimitError(
                     "the layers hold more than the agent takes",
-                    hint="limits.repositoryBytes and limits.objects in the operator's file are the limits",
+                    hint="limits.manifestBytes and limits.objects in the operator's file are the limits",
                     layer=layer.path,
                 )
             for entry in taken:

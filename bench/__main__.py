@@ -129,7 +129,8 @@ def measure(installation: Installation, findings: Findings, options: argparse.Na
             written[name] = others.run(name, finished)
         findings.rounds.append(Round(cold, *written["patches"], *written["kubectl"], load))
         say(
-            f"agent {cold.seconds:.2f} s, patches {written['patches'][0].seconds:.2f} s, kubectl {written['kubectl'][0].seconds:.2f} s"
+            f"agent {cold.seconds:.2f} s, patches {written['patches'][0].seconds:.2f} s,"
+            f" kubectl {written['kubectl'][0].seconds:.2f} s"
         )
 
 

@@ -19,7 +19,7 @@ _LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 WATCHED: Final = ("deployments", "services", "configmaps", "secrets", "serviceaccounts")
-"""Resources whose requests are told of. Nobody else in a testbed at rest asks for them, but by watches that were open before."""
+"""Resources whose requests are told of. Nobody else in a testbed at rest asks for them."""
 
 
 def samples(text: str, name: str) -> list[tuple[dict[str, str], float]]:

@@ -23,7 +23,7 @@ _PATIENCE = 60.0
 
 
 def edits(objects: Sequence[Object], count: int) -> list[Object]:
-    """Which objects are edited: distinct ones of all kinds, the same in every run. An object gets a second edit only after all others."""
+    """Which objects are edited: of all kinds, the same in every run, none a second time before all others."""
     order = list(objects)
     random.Random(1).shuffle(order)
     return [order[number % len(order)] for number in range(count)]
@@ -65,7 +65,8 @@ def heal_times(
 ) -> list[float]:
     """Seconds from sending each edit to the watch event that shows the object as committed.
 
-    Edits are sent at a steady pace, whether or not earlier ones are healed. Raises TimeoutError when one is not healed in a minute.
+    Edits are sent at a steady pace, whether or not earlier ones are healed. Raises TimeoutError for one that is not
+    healed in a minute.
     """
     return asyncio.run(_heal_times(cluster, token, namespace, objects, per_second))
 

@@ -28,7 +28,7 @@ _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
 def service(number: int) -> list[Object]:
-    """One service of the five kinds, of which the Deployment names the others. Its pods are none: nothing but the API is measured."""
+    """One object of each kind; the Deployment names the others. It has no pods: nothing but the API is measured."""
     chance = random.Random(number)
     name = f"service-{number:04}"
     labels = {"app.kubernetes.io/name": name, "app.kubernetes.io/part-of": "bench", "team": f"team-{number % 7}"}

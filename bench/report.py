@@ -66,7 +66,8 @@ class Findings:
                 Expectation(
                     "no-op",
                     "0 calls",
-                    f"{count} seen by the apiserver besides its own, {agent} by the agent, in {idle.parts['runs']:.0f} runs",
+                    f"{count} seen by the apiserver besides its own, {agent} by the agent,"
+                    f" in {idle.parts['runs']:.0f} runs",
                     count == 0 and agent == 0,
                 )
             )
@@ -113,12 +114,12 @@ class Findings:
 
 
 def objects_calls(measured: Measured) -> dict[str, int]:
-    """The apiserver's count of requests for objects of the kinds that are measured with, and for Applications' status."""
+    """The apiserver's count of requests for the kinds that are measured with, and for Applications."""
     return {key: value for key, value in measured.server_calls.items() if value}
 
 
 def working_calls(measured: Measured) -> int:
-    """The agent's count, without watches and without its Lease: a renewal is an `update` of it and a `list` of the members."""
+    """The agent's count without watches and its Lease, of which a renewal is an `update` and a `list`."""
     calls = sum(value for verb, value in measured.agent_calls.items() if verb != "watch")
     return calls - 2 * measured.agent_calls.get("update", 0)
 

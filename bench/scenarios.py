@@ -26,8 +26,8 @@ _OURS = re.compile(r"^signet-gitops\.dev/")
 class Measured:
     """One scenario: seconds on the clock, what the agent's process cost, and the requests that it made.
 
-    `agent_calls` are by verb as the agent counts them, `server_calls` by verb and resource as the API server does. `parts` are
-    further numbers, in seconds or as their names say.
+    `agent_calls` are by verb as the agent counts them, `server_calls` by verb and resource as the API server does.
+    `parts` are further numbers, in seconds or as their names say.
     """
 
     seconds: float
@@ -177,9 +177,10 @@ class Bench:
         )
 
     def finished(self) -> list[Object]:
-        """The objects as the agent sends them: as in Git, with the labels and annotations that it adds under other names.
+        """The objects as the agent sends them, with the labels and annotations that it adds under other names.
 
-        They are in the agent's order: what controllers make of Deployments takes the API server's time from what comes after them.
+        They are in the agent's order: what controllers make of Deployments takes the API server's time from what comes
+        after them.
         """
         live = {kind: self._live(kind) for kind in manifests.KINDS}
         ordered = sorted(self.objects, key=lambda obj: manifests.KINDS.index(obj["kind"]))

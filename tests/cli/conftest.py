@@ -83,7 +83,8 @@ def shell(
     sops_program: Path, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Shell]:
     for name in list(os.environ):
-        if name.startswith(("SOPS_", "VAULT_", "GNUPG", "XDG_")) or name in {"EDITOR", "HOME"}:
+        ours = name.startswith(("SOPS_", "VAULT_", "GNUPG", "XDG_")) or name in {"EDITOR", "HOME"}
+        if ours and name != "XDG_CACHE_HOME":  # where the built programs lie
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     (tmp_path / "home").mkdir()

@@ -278,13 +278,17 @@ def _uninterrupted() -> Generator[None]:
 
 @contextlib.contextmanager
 def terminated_as_interrupt() -> Generator[None]:
-    """Within it SIGTERM ends the main thread as Ctrl-C does, so that context managers close. Main thread only."""
+    """Within it SIGTERM ends the main thread as Ctrl-C does, so that context managers close. Main thread only.
+
+    Ctrl-C counts here even where the process was started with it ignored, as shells start background jobs.
+    """
 
     def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        _ = signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            _ = signal.signal(number, handler)

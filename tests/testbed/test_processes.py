@@ -81,7 +81,8 @@ def test_the_temporary_folder_goes_with_the_supervisor() -> None:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_nothing_outlives_its_parent(number: signal.Signals) -> None:
     code = (
-        "import time; from testbed.processes import Supervisor\n"
+        "import signal, time; from testbed.processes import Supervisor\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # scripts start background jobs with it ignored\n"
         "with Supervisor() as s:\n"
         "    print(s.start('child', ['sleep', '600']).pid, s.folder, flush=True); time.sleep(600)"
     )

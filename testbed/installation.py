@@ -168,7 +168,10 @@ class Tenant:
         code, answer = self.controlplane.request("GET", self.application.path)
         if code == 200:
             self.installation.statuses.append(answer.get("status"))
-            _ = self.controlplane.merge(self.application.path, {"spec": {"deletionPolicy": "orphan"}})
+            # it may be going already
+            orphan = {"spec": {"deletionPolicy": "orphan"}}
+            merge = "application/merge-patch+json"
+            _ = self.controlplane.request("PATCH", self.application.path, orphan, content_type=merge)
             _ = self.controlplane.request("DELETE", self.application.path)
 
     def put_secret(self, name: str, data: Mapping[str, str]) -> None:

@@ -58,6 +58,15 @@ async def test_no_write_before_the_lease_is_held_and_none_after(member):
     assert mine.members == ()
 
 
+async def test_a_lease_that_changed_meanwhile_is_given_back_all_the_same(member, namespace, controlplane):
+    mine = member("a")
+    await mine.acquire()
+    lease = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/signet-agent-a"
+    await asyncio.to_thread(controlplane.merge, lease, {"metadata": {"annotations": {"renewed": "and cut short"}}})
+    await mine.release()
+    assert (await asyncio.to_thread(controlplane.request, "GET", lease))[0] == 404
+
+
 async def test_members_come_and_go(member, eventually):
     first, second = member("a"), member("b")
     await first.acquire()

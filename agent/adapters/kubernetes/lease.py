@@ -133,14 +133,22 @@ class Membership:
         """Delete the Lease, so that others take over at once, unless it is another's by now. Raises ClusterError."""
         self._valid_until = float("-inf")
         self._members = ()
-        if not self._uid:
-            return
+        uid, self._uid = self._uid, ""
+        for _ in range(3):
+            if not uid or not await self._delete(uid):
+                return
+            # a renewal that was cut short may have landed
+            found = await self._get()
+            uid = found["metadata"]["uid"] if found is not None and self._holds(found) else ""
+            self._version = found["metadata"]["resourceVersion"] if found is not None else ""
+
+    async def _delete(self, uid: str) -> bool:
+        """Delete the Lease as it was seen last; whether it changed meanwhile and still stands."""
         options: Object = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
-            "preconditions": {"uid": self._uid, "resourceVersion": self._version},
+            "preconditions": {"uid": uid, "resourceVersion": self._version},
         }
-        self._uid = ""
         request = Request(
             call("DELETE", "delete", LEASE, self._namespace, self._name),
             paths.item(LEASE, self._namespace, self._name),
@@ -148,7 +156,10 @@ class Membership:
             allow=(404, 409),
             urgent=True,
         )
-        await self._session.request(request)
+        return (await self._session.request(request)).code == 409
+
+    def _holds(self, found: dict[str, Any]) -> bool:
+        return found["spec"].get("holderIdentity") == self._holder
 
     @property
     def _name(self) -> str:

@@ -174,7 +174,7 @@ class Membership:
         found = await self._get()
         if found is None:
             await self.acquire()
-        elif found["spec"].get("holderIdentity") != self._holder:
+        elif not self._holds(found):
             raise LeaseLostError("another process runs under this agent's identity", identity=self.identity)
         else:
             # an earlier renewal landed though its answer was lost, or somebody annotated the Lease

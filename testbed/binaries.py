@@ -67,6 +67,7 @@ PROGRAMS = {
         Program("age", _AGE, "filippo.io/age/cmd/age", 15),
         Program("age-keygen", _AGE, "filippo.io/age/cmd/age-keygen", 2),
         Program("sops", "v3.13.3", "github.com/getsops/sops/v3/cmd/sops", 180),
+        Program("kubeseal", "v0.36.6", "github.com/bitnami-labs/sealed-secrets/cmd/kubeseal", 60),
         Program("etcd", "v3.7.3", "go.etcd.io/etcd/server/v3", 30, "etcd"),
         Program("kube-apiserver", _KUBERNETES, "k8s.io/kubernetes/cmd/kube-apiserver", 300, "kubernetes", _FLAGS),
         Program(

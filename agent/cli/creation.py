@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from agent.cli import files, terminal
 from agent.sops import rules
 from agent.sops.cipher import DATA_KEY_SIZE
+from agent.sops.groups import Recipients
 from agent.sops.keys import AgeRecipient, PgpRecipient, transit_recipient
 from agent.sops.selection import SELECTORS, Selection, matcher
 from agent.sops.stores import Store
@@ -109,8 +110,10 @@ def rule_for(args: argparse.Namespace, config: Rules | None, file: str) -> Creat
     if args.shamir_secret_sharing_threshold:
         raise SopsRulesError("key groups are not supported yet")
     rule = config.match(_relative(file, config.file)) if config else None
-    recipients = tuple(dict.fromkeys(_recipients(args))) or (rule.recipients if rule else ())
-    if not recipients:
+    recipients = Recipients.one_group(*_recipients(args))
+    if not recipients.groups and rule is not None:
+        recipients = rule.recipients
+    if not recipients.groups:
         raise NoMasterKeyError(
             "no key to encrypt for",
             hint="name one with --age, --pgp or --hc-vault-transit, or write a .sops.yaml",

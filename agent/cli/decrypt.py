@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from agent.cli import creation, files, key_sources, results
+from agent.cli import creation, files, key_sources, results, sealing
 from agent.sops import decrypt, stores
-from agent.sops.keys import unwrap_data_key
 from agent.values.errors import ExtractPathError
 from agent.yaml.nodes import Mapping, Sequence
 
@@ -45,7 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     results.check(args)
-    order = key_sources.order(args.decryption_order)
+    keys = sealing.Keys(args)
     path = _path(args.extract)
     data = files.read(args.file) if args.file is not None else files.read_stdin()
     file: str = args.filename_override or args.file or "standard input"
@@ -54,8 +53,7 @@ def run(args: argparse.Namespace) -> int:
     target = stores.of(file, args.output_type) if args.output_type else store
     indent = creation.indent(creation.load_rules(args), target)
     encrypted = decrypt.read(data, file=file, store=store)
-    data_key = unwrap_data_key(encrypted.metadata.keys, key_sources.master_keys(args), file=file, order=order)
-    plain = decrypt.decrypt(encrypted, data_key, ignore_mac=args.ignore_mac)
+    plain = keys.open(encrypted, ignore_mac=args.ignore_mac).plain
     if not path:
         results.deliver(args, target.emit(plain.documents, indent=indent))
         return 0

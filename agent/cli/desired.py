@@ -14,7 +14,7 @@ from agent.reconcile import desired
 from agent.reconcile.desired import DesiredState, Problem, UnknownChangeError
 from agent.reconcile.record import ApplicationRecord
 from agent.sops import sealed
-from agent.sops.keys import unwrap_data_key
+from agent.sops.groups import unwrap_data_key
 from agent.values.errors import AgentError, HeldError, LimitError, UnknownKindError
 from agent.values.ids import Revision
 from agent.values.secret import Sealed, Secret
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from agent.cli.worktree import Target
     from agent.manifests.documents import Parsed
     from agent.manifests.kinds import Kinds
-    from agent.sops.keys import MasterKeys
+    from agent.sops.keys import MasterKeys, WrappedKey
     from agent.values.ids import ObjectId
     from agent.values.tree import Leaf, Object, Path
 
@@ -100,10 +100,11 @@ def _open(parsed: Parsed, keys: MasterKeys) -> tuple[dict[str, Secret], dict[str
     secrets: dict[str, Secret] = {}
     untrusted: dict[str, AgentError] = {}
     order_of_kinds = key_sources.order("")
+    opened: dict[WrappedKey, Secret] = {}
     for path, file in parsed.sealed.items():
         terminal.progress(f"opening {path}")
         try:
-            data_key = unwrap_data_key(file.wrapped_keys, keys, file=path, order=order_of_kinds)
+            data_key = unwrap_data_key(file.metadata.data_key, keys, file=path, order=order_of_kinds, opened=opened)
             secrets.update(sealed.unseal(file, data_key))
         except AgentError as error:
             untrusted[path] = error.with_facts(file=path)

@@ -5,14 +5,12 @@ Values that were not touched keep their ciphertext, so a commit shows what chang
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.cli import creation, editor, files, key_sources, terminal
-from agent.sops import decrypt, encrypt, stores
-from agent.sops.keys import unwrap_data_key, wrap_data_key
+from agent.cli import creation, editor, files, key_sources, sealing, terminal
+from agent.sops import decrypt, stores
 from agent.sops.metadata import Metadata
 from agent.values.errors import AgentError, EditorError, FileMissingError, SopsFormatError, UnchangedError
 
@@ -69,37 +67,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if not args.file:
         raise FileMissingError("no file named")
-    order = key_sources.order(args.decryption_order)
+    keys = sealing.Keys(args)
     source = stores.of(args.file, args.input_type or "")
     target = stores.of(args.file, args.output_type or args.input_type or "")
     config = creation.load_rules(args)
-    masters = key_sources.master_keys(args)
     ivs: Ivs | None = None
     if Path(args.file).exists():
         encrypted = decrypt.read(files.read(args.file), file=args.file, store=source)
-        data_key = unwrap_data_key(encrypted.metadata.keys, masters, file=args.file, order=order)
-        plain = decrypt.decrypt(encrypted, data_key, ignore_mac=args.ignore_mac)
+        opened = keys.open(encrypted, ignore_mac=args.ignore_mac)
+        plain, data_key = opened.plain, opened.data_key
         documents, metadata, ivs = list(plain.documents), plain.metadata, plain.ivs
     else:
         rule = creation.rule_for(args, config, args.file)
         data_key = creation.new_data_key()
-        metadata = Metadata(
-            wrap_data_key(rule.recipients, data_key, masters, created_at=creation.now()), rule.selection
-        )
+        metadata = Metadata(keys.wrap(rule.recipients, data_key), rule.selection)
         documents = stores.Store.YAML.parse(_EXAMPLE, file=args.file)
     indent = creation.indent(config, target)
 
     def seal(edited: list[Mapping]) -> bytes:
-        encrypted = encrypt.encrypt(
-            edited,
-            metadata,
-            data_key,
-            file=args.file,
-            random_bytes=secrets.token_bytes,
-            lastmodified=creation.now(),
-            ivs=ivs,
-        )
-        return target.emit(encrypted, indent=indent)
+        return sealing.seal(edited, metadata, data_key, file=args.file, store=target, indent=indent, ivs=ivs)
 
     session = _Session(args, target, metadata)
     files.write(args.file, session.edit(target.emit(session.shown(documents), indent=indent), seal))

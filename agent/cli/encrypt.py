@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING
 
-from agent.cli import creation, files, key_sources, results
-from agent.sops import encrypt, stores
-from agent.sops.keys import wrap_data_key
+from agent.cli import creation, files, key_sources, results, sealing
+from agent.sops import stores
 from agent.sops.metadata import Metadata
 from agent.values.errors import ConflictingFlagsError
 
@@ -52,14 +50,7 @@ def run(args: argparse.Namespace) -> int:
     stores.check_plain(documents, file=file)
     rule = creation.rule_for(args, config, file)
     data_key = creation.new_data_key()
-    keys = wrap_data_key(rule.recipients, data_key, key_sources.master_keys(args), created_at=creation.now())
-    encrypted = encrypt.encrypt(
-        documents,
-        Metadata(keys, rule.selection),
-        data_key,
-        file=file,
-        random_bytes=secrets.token_bytes,
-        lastmodified=creation.now(),
-    )
-    results.deliver(args, target.emit(encrypted, indent=creation.indent(config, target)))
+    metadata = Metadata(sealing.Keys(args).wrap(rule.recipients, data_key), rule.selection)
+    indent = creation.indent(config, target)
+    results.deliver(args, sealing.seal(documents, metadata, data_key, file=file, store=target, indent=indent))
     return 0

@@ -19,12 +19,13 @@ from agent.adapters.keys.age import AgeKeys
 from agent.adapters.keys.pgp import PgpKeys
 from agent.adapters.vault import transit
 from agent.adapters.vault.transit import TransitMasterKeys
-from agent.sops.keys import ByKind, TransitKey, unwrap_data_key
+from agent.sops.groups import is_known, unwrap_data_key
+from agent.sops.keys import ByKind, TransitKey
 from agent.values.errors import AgentError, ConfigError, SourceError
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from agent.adapters.kubernetes.secrets import Secrets
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from agent.api.application import Application
     from agent.api.operator import OperatorSettings
     from agent.reconcile.ports import GitCredential
+    from agent.sops.groups import WrappedDataKey
     from agent.sops.keys import MasterKeys, WrappedKey
     from agent.values.ids import ApplicationId
 
@@ -90,7 +92,7 @@ class KeyRing:
         """The credential did not serve: it may have been changed."""
         self._logins.pop(application.uid, None)
 
-    async def prepare(self, application: Application, wrapped: Collection[Sequence[WrappedKey]]) -> None:
+    async def prepare(self, application: Application, wrapped: Collection[WrappedDataKey]) -> None:
         """Before files are opened: read the keys anew, and open by one batch what only transit engines can open.
 
         What fails is asked for again, and told, by `unwrap`.
@@ -98,10 +100,10 @@ class KeyRing:
         async with self._locks.setdefault(application.id.uid, asyncio.Lock()):
             ring = self._rings.get(application.id.uid)
             opened = ring.opened if ring is not None and ring.generation == application.generation else {}
-            waiting = [keys for keys in wrapped if not any(key in opened for key in keys)]
+            waiting = [data_key for data_key in wrapped if not is_known(data_key, opened)]
             if ring is not None and waiting:
                 ring.read_at = float("-inf")
-            only = [keys for keys in waiting if all(isinstance(key, TransitKey) for key in keys)]
+            only = [data_key.keys for data_key in waiting if all(isinstance(key, TransitKey) for key in data_key.keys)]
             if len(only) < 2:
                 return
             answers = await transit.unwrap(
@@ -111,14 +113,13 @@ class KeyRing:
                 ring = await self._ring(application)
                 ring.opened.update({key: answer for key, answer in answers.items() if isinstance(answer, Secret)})
 
-    async def unwrap(self, application: Application, wrapped: Sequence[WrappedKey], file: str) -> Secret:
+    async def unwrap(self, application: Application, wrapped: WrappedDataKey, file: str) -> Secret:
         """The data key of a file. Raises DataKeyError with a reason per key, or what keeps a key from being asked."""
         async with self._locks.setdefault(application.id.uid, asyncio.Lock()):
             kept = self._rings.get(application.id.uid)
-            if kept is not None and kept.generation == application.generation:
-                known = next((kept.opened[key] for key in wrapped if key in kept.opened), None)
-                if known is not None:
-                    return known
+            current = kept is not None and kept.generation == application.generation
+            if kept is not None and current and is_known(wrapped, kept.opened):
+                return unwrap_data_key(wrapped, ByKind({}), file=file, opened=kept.opened)
             ring = await self._ring(application)
             try:
                 data_key = await self._open(ring, wrapped, file)
@@ -127,12 +128,11 @@ class KeyRing:
                 if again is ring:
                     raise
                 ring, data_key = again, await self._open(again, wrapped, file)
-            ring.opened.update(dict.fromkeys(wrapped, data_key))
             return data_key
 
     @staticmethod
-    async def _open(ring: _Ring, wrapped: Sequence[WrappedKey], file: str) -> Secret:
-        return await asyncio.to_thread(unwrap_data_key, wrapped, ByKind(ring.keys), file=file)
+    async def _open(ring: _Ring, wrapped: WrappedDataKey, file: str) -> Secret:
+        return await asyncio.to_thread(unwrap_data_key, wrapped, ByKind(ring.keys), file=file, opened=ring.opened)
 
     async def _ring(self, application: Application, *, fresh: bool = False) -> _Ring:
         """The Application's keys, read again when they are a minute old, or in doubt."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from agent.manifests.documents import File
     from agent.manifests.kinds import Kinds, Resource
     from agent.manifests.references import Reference
-    from agent.sops.keys import WrappedKey
+    from agent.sops.groups import WrappedDataKey
     from agent.values.errors import AgentError, Fact
     from agent.values.ids import ApplicationId, ObjectId, Revision
     from agent.values.secret import Secret
@@ -88,12 +88,12 @@ class StorePort(Protocol):
 class DataKeyPort(Protocol):
     """Opens the data keys of SOPS files with the Application's own keys and those that the operator grants it."""
 
-    async def prepare(self, application: Application, wrapped: Collection[Sequence[WrappedKey]]) -> None:
+    async def prepare(self, application: Application, wrapped: Collection[WrappedDataKey]) -> None:
         """Open together what is cheaper so; `unwrap` then finds it. What does not open is left for `unwrap` to tell."""
         ...
 
-    async def unwrap(self, application: Application, wrapped: Sequence[WrappedKey], file: str) -> Secret:
-        """The 32-byte data key, by the first of `wrapped` that opens. Raises DataKeyError, with a reason per key."""
+    async def unwrap(self, application: Application, wrapped: WrappedDataKey, file: str) -> Secret:
+        """The 32-byte data key, by the first key of each group that opens. Raises DataKeyError, with a reason per key."""
         ...
 
     async def forget(self, application: ApplicationId) -> None:

@@ -39,7 +39,7 @@ async def verify(run: Run, memory: Memory, parsed: Parsed, blobs: Mapping[str, s
         memory.verified = {}
     memory.verified = {path: blob for path, blob in memory.verified.items() if blobs.get(path) == blob}
     new = {path: file for path, file in parsed.sealed.items() if path not in memory.verified}
-    await run.ports.data_keys.prepare(run.application, [file.wrapped_keys for file in new.values()])
+    await run.ports.data_keys.prepare(run.application, [file.metadata.data_key for file in new.values()])
     for path, file in new.items():
         try:
             await _unseal(run, file)
@@ -51,7 +51,7 @@ async def verify(run: Run, memory: Memory, parsed: Parsed, blobs: Mapping[str, s
 
 
 async def _unseal(run: Run, file: SealedFile) -> Mapping[str, Secret]:
-    data_key = await run.ports.data_keys.unwrap(run.application, file.wrapped_keys, file.file)
+    data_key = await run.ports.data_keys.unwrap(run.application, file.metadata.data_key, file.file)
     if len(file.leaves) <= _QUICK:
         return sealed.unseal(file, data_key)
     return await run.ports.tasks.apart(lambda: sealed.unseal(file, data_key))
@@ -115,7 +115,7 @@ async def _open(
     secrets: dict[str, Secret] = {}
     errors: dict[str, AgentError] = {}
     needed = [file for file in files.values() if not ids.isdisjoint(file.ids)]
-    await run.ports.data_keys.prepare(run.application, [file.wrapped_keys for file in needed])
+    await run.ports.data_keys.prepare(run.application, [file.metadata.data_key for file in needed])
     for file in needed:
         try:
             secrets.update(await _unseal(run, file))

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, TypeAlias
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from agent.values.errors import DataKeyError, SopsDecryptError, SopsFormatError
+from agent.sops import shamir
+from agent.values.errors import DataKeyError, SopsDecryptError, SopsEncryptError, SopsFormatError
 from agent.values.reveal import reveal
+from agent.values.secret import Secret
 from agent.yaml import numbers, timestamps
 from agent.yaml.nodes import Comment, Timestamp
 
 if TYPE_CHECKING:
-    from agent.values.secret import Secret
+    from collections.abc import Callable, Sequence
 
 Text: TypeAlias = str | int | float | bool | Timestamp | Comment
 """What can be encrypted. A `str` may hold bytes that are not UTF-8, as surrogate escapes."""
@@ -116,6 +118,26 @@ class Cipher:
         out = self._gcm.encrypt(iv, plain_bytes(value), aad.encode("utf-8", "surrogateescape"))
         data, tag = _encode(out[:-TAG_SIZE]), _encode(out[-TAG_SIZE:])
         return f"ENC[AES256_GCM,data:{data},iv:{_encode(iv)},tag:{tag},type:{type_of(value)}]"
+
+
+def split_data_key(data_key: Secret, groups: int, threshold: int, random_bytes: Callable[[int], bytes]) -> list[Secret]:
+    """A part for each group, any `threshold` of which are enough. Raises SopsEncryptError."""
+    key = reveal(data_key)
+    assert isinstance(key, bytes)
+    if not 2 <= threshold <= groups <= shamir.MOST_SHARES:
+        raise SopsEncryptError(
+            "the data key cannot be split so",
+            hint="the threshold is at least 2 and at most the number of key groups",
+            groups=groups,
+            threshold=threshold,
+        )
+    return [Secret(part, f"part of {data_key.label}") for part in shamir.split(key, groups, threshold, random_bytes)]
+
+
+def join_data_key(parts: Sequence[Secret]) -> Secret:
+    """The data key of as many parts as are needed. Raises DataKeyError for what are no parts of one key."""
+    shares = [part for part in map(reveal, parts) if isinstance(part, bytes)]
+    return Secret(shamir.combine(shares), *dict.fromkeys(label for part in parts for label in part.labels))
 
 
 def _encode(data: bytes) -> str:

@@ -40,7 +40,7 @@ def encrypt(
     was not edited as it was. Raises EmptyDocumentError, AlreadyEncryptedError, NoMasterKeyError, SopsKeyTypeError, SopsEncryptError.
     """
     stores.check_plain(documents, file=file)
-    if not metadata.keys:
+    if not metadata.data_key.keys:
         raise NoMasterKeyError("no key to encrypt for", file=file)
     sealer = Cipher(data_key)
     computed = mac.Mac(only_encrypted=metadata.selection.mac_only_encrypted)

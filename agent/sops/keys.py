@@ -1,7 +1,7 @@
 """Master keys: what a file's data key is wrapped with, and the port that unwraps it.
 
-A file wraps its 32-byte data key once for each recipient; any one of them opens it. Names (recipients, fingerprints, addresses) come
-from the file, so they are untrusted text, but nothing confidential.
+A recipient is whom to wrap for, a wrapped key is what came of it. Names (recipients, fingerprints, addresses) come from the file, so
+they are untrusted text, but nothing confidential.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from agent.values.errors import AgentError, DataKeyError
+from agent.values.errors import DataKeyError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from agent.values.secret import Secret
 
@@ -48,7 +48,42 @@ class TransitRecipient:
     key_name: str
 
 
-Recipient: TypeAlias = AgeRecipient | PgpRecipient | TransitRecipient
+@dataclass(frozen=True, slots=True)
+class KmsRecipient:
+    """A key of AWS KMS by its ARN; `role` is one to assume, `context` the encryption context, `aws_profile` of the user's files."""
+
+    arn: str
+    role: str = ""
+    context: tuple[tuple[str, str], ...] = ()
+    aws_profile: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GcpKmsRecipient:
+    """`projects/…/locations/…/keyRings/…/cryptoKeys/…`."""
+
+    resource_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AzureRecipient:
+    """A key of an Azure Key Vault; without a version its newest."""
+
+    vault_url: str
+    name: str
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HuaweiRecipient:
+    """A key of Huawei Cloud KMS, `region:uuid`: known, so that it is named, but never used."""
+
+    key_id: str
+
+
+Recipient: TypeAlias = (
+    AgeRecipient | PgpRecipient | TransitRecipient | KmsRecipient | GcpKmsRecipient | AzureRecipient | HuaweiRecipient
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +118,50 @@ class TransitKey:
 
 
 @dataclass(frozen=True, slots=True)
-class OtherKey:
-    """A key of a cloud's KMS: kept as it is (`text` is its JSON), never opened."""
+class KmsKey:
+    """`enc` is the base64 of AWS KMS's ciphertext blob."""
 
-    kind: str
+    arn: str
+    role: str
+    context: tuple[tuple[str, str], ...]
+    aws_profile: str
+    created_at: str
+    enc: str
+
+
+@dataclass(frozen=True, slots=True)
+class GcpKmsKey:
+    """`enc` is the base64 of Google Cloud KMS's ciphertext."""
+
+    resource_id: str
+    created_at: str
+    enc: str
+
+
+@dataclass(frozen=True, slots=True)
+class AzureKey:
+    """`enc` is the unpadded URL-safe base64 of RSA-OAEP-256."""
+
+    vault_url: str
     name: str
-    text: str
+    version: str
+    created_at: str
+    enc: str
+
+
+@dataclass(frozen=True, slots=True)
+class HuaweiKey:
+    """Kept as it is, never opened."""
+
+    key_id: str
+    created_at: str
+    enc: str
+
+
+WrappedKey: TypeAlias = AgeKey | PgpKey | TransitKey | KmsKey | GcpKmsKey | AzureKey | HuaweiKey
+
+KINDS = ("kms", "gcp_kms", "hckms", "azure_kv", "hc_vault", "pgp", "age")
+"""What the metadata calls the kinds, in the order in which sops lists, and so tries, the keys of a group."""
 
 
 def transit_recipient(uri: str) -> TransitRecipient | None:
@@ -99,11 +172,27 @@ def transit_recipient(uri: str) -> TransitRecipient | None:
     return TransitRecipient(found["address"], found["engine"], found["key"])
 
 
-WrappedKey: TypeAlias = AgeKey | PgpKey | TransitKey | OtherKey
+def recipient_of(key: WrappedKey) -> Recipient:  # noqa: PLR0911  # one per kind
+    """Whom a key was wrapped for."""
+    match key:
+        case AgeKey():
+            return AgeRecipient(key.recipient)
+        case PgpKey():
+            return PgpRecipient(key.fp)
+        case TransitKey():
+            return TransitRecipient(key.vault_address, key.engine_path, key.key_name)
+        case KmsKey():
+            return KmsRecipient(key.arn, key.role, key.context, key.aws_profile)
+        case GcpKmsKey():
+            return GcpKmsRecipient(key.resource_id)
+        case AzureKey():
+            return AzureRecipient(key.vault_url, key.name, key.version)
+        case HuaweiKey():
+            return HuaweiRecipient(key.key_id)
 
 
-def kind_of(key: WrappedKey | Recipient) -> str:
-    """What the metadata calls the kind: `age`, `pgp`, `hc_vault`, `kms`, `gcp_kms`, `azure_kv`, `hckms`."""
+def kind_of(key: WrappedKey | Recipient) -> str:  # noqa: PLR0911  # one per kind
+    """What the metadata calls the kind: one of KINDS."""
     match key:
         case AgeKey() | AgeRecipient():
             return "age"
@@ -111,23 +200,37 @@ def kind_of(key: WrappedKey | Recipient) -> str:
             return "pgp"
         case TransitKey() | TransitRecipient():
             return "hc_vault"
-        case OtherKey():
-            return key.kind
+        case KmsKey() | KmsRecipient():
+            return "kms"
+        case GcpKmsKey() | GcpKmsRecipient():
+            return "gcp_kms"
+        case AzureKey() | AzureRecipient():
+            return "azure_kv"
+        case HuaweiKey() | HuaweiRecipient():
+            return "hckms"
 
 
-def name_of(key: WrappedKey | Recipient) -> str:
-    """The recipient, the fingerprint, or the address of the transit key as sops writes it."""
+def name_of(key: WrappedKey | Recipient) -> str:  # noqa: PLR0911  # one per kind
+    """What tells it from others of its kind, as sops writes it: recipient, fingerprint, address, ARN or id."""
     match key:
-        case AgeKey() | AgeRecipient():
+        case AgeRecipient():
             return key.recipient
-        case PgpKey():
-            return key.fp
         case PgpRecipient():
             return key.fingerprint
-        case TransitKey() | TransitRecipient():
+        case TransitRecipient():
             return f"{key.vault_address}/v1/{key.engine_path}/keys/{key.key_name}"
-        case OtherKey():
-            return key.name
+        case KmsRecipient():
+            role = f"+{key.role}" if key.role else ""
+            context = "|" + ",".join(f"{name}:{value}" for name, value in key.context) if key.context else ""
+            return f"{key.arn}{role}{context}"
+        case GcpKmsRecipient():
+            return key.resource_id
+        case AzureRecipient():
+            return f"{key.vault_url}/keys/{key.name}/{key.version}"
+        case HuaweiRecipient():
+            return key.key_id
+        case _:
+            return name_of(recipient_of(key))
 
 
 class MasterKeys(Protocol):
@@ -162,41 +265,3 @@ class ByKind:
         if found is None:
             raise DataKeyError("no key of this kind can be used here", kind=kind_of(key), key=name_of(key))
         return found
-
-
-def in_order(keys: Sequence[WrappedKey], order: Sequence[str]) -> list[WrappedKey]:
-    """The keys as they are tried: by the place of their kind in `order`, then as the file has them."""
-    return sorted(keys, key=lambda key: order.index(kind_of(key)) if kind_of(key) in order else len(order))
-
-
-def unwrap_data_key(
-    keys: Sequence[WrappedKey], master_keys: MasterKeys, *, file: str, order: Sequence[str] = DEFAULT_ORDER
-) -> Secret:
-    """The data key, by the first key that opens.
-
-    Raises DataKeyError, whose fact `keys` has every key and why it did not open; where one failed only for now, its transient error.
-    """
-    reasons: list[str] = []
-    transient: AgentError | None = None
-    for key in in_order(keys, order):
-        try:
-            return master_keys.unwrap(key)
-        except AgentError as error:
-            if error.transient:
-                transient = error
-            reasons.append(f"{kind_of(key)} {name_of(key)}: {error.message}")
-    if transient is not None:
-        raise transient.with_facts(file=file) from None
-    raise DataKeyError(
-        "no key opens the data key",
-        hint="one recipient's private key must be at hand; behind each key stands why it did not open",
-        file=file,
-        keys="; ".join(reasons),
-    )
-
-
-def wrap_data_key(
-    recipients: Sequence[Recipient], data_key: Secret, master_keys: MasterKeys, *, created_at: str
-) -> tuple[WrappedKey, ...]:
-    """The data key for every recipient, once each. Raises DataKeyError."""
-    return tuple(master_keys.wrap(each, data_key, created_at=created_at) for each in dict.fromkeys(recipients))

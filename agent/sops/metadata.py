@@ -1,17 +1,17 @@
 """The `sops` entry of a file: who can open it, what is encrypted, and the MAC.
 
-Both field orders are read (before and since sops 3.13); the alphabetical one is written. Keys of clouds' KMSes are kept as they are.
+Both field orders are read (before and since sops 3.13); the alphabetical one is written.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.sops.data import plain_map
-from agent.sops.keys import AgeKey, OtherKey, PgpKey, TransitKey, kind_of
+from agent.sops.groups import WrappedDataKey
+from agent.sops.keys import KINDS, AgeKey, AzureKey, GcpKmsKey, HuaweiKey, KmsKey, PgpKey, TransitKey, kind_of
 from agent.sops.selection import SELECTORS, Selection
 from agent.values.errors import SopsFormatError
 from agent.yaml.nodes import Entry, Mapping, Sequence
@@ -28,10 +28,8 @@ ENTRY = "sops"
 VERSION = "3.13.3"
 """Of the sops whose format is written."""
 
-_KINDS = ("kms", "gcp_kms", "hckms", "azure_kv", "hc_vault", "pgp", "age")
-"""In the order in which sops lists, and so tries, the keys of a file."""
-_NAMES = {"kms": ("arn",), "gcp_kms": ("resource_id",), "hckms": ("key_id",), "azure_kv": ("vault_url", "name")}
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
+_MOST_GROUPS = 255
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
@@ -39,7 +37,7 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)
 class Metadata:
     """`lastmodified` is RFC 3339 to the second, as the MAC is bound to it; `mac` the encrypted MAC, empty where there is none."""
 
-    keys: tuple[WrappedKey, ...]
+    data_key: WrappedDataKey
     selection: Selection
     lastmodified: str = ""
     mac: str = ""
@@ -47,7 +45,7 @@ class Metadata:
 
 
 def parse(node: Mapping, *, file: str) -> Metadata:
-    """Read the entry. Raises SopsFormatError for what sops would refuse, and for key groups."""
+    """Read the entry. Raises SopsFormatError for what sops would refuse."""
     data = plain_map(node, file=file)
     version = _text(data, "version", file)
     if not _VERSION.search(version):
@@ -57,7 +55,7 @@ def parse(node: Mapping, *, file: str) -> Metadata:
         raise SopsFormatError("more than one selector", hint="a file has one rule of what is encrypted", file=file)
     only_encrypted = _flag(data, "mac_only_encrypted", file)
     return Metadata(
-        _keys(data, file),
+        _data_key(data, file),
         Selection(found[0], _text(data, found[0], file), only_encrypted)
         if found
         else Selection(mac_only_encrypted=only_encrypted),
@@ -69,11 +67,17 @@ def parse(node: Mapping, *, file: str) -> Metadata:
 
 def emit(metadata: Metadata) -> Mapping:
     """The entry's value as sops 3.13 writes it: alphabetical at every level, empty fields left out."""
+    groups = metadata.data_key.groups
     fields: dict[str, Data] = {}
-    for kind in _KINDS:
-        entries: list[Data] = [_key_fields(key) for key in metadata.keys if kind_of(key) == kind]
-        if entries:
-            fields[kind] = entries
+    if len(groups) == 1:
+        fields |= {kind: entries for kind, entries in _group_fields(groups[0]).items() if entries}
+    else:
+        # Within a group, sops leaves out only what newer versions brought.
+        always: dict[str, Data] = {"age": [], "hc_vault": []}
+        grouped: list[Data] = [always | _group_fields(group) for group in groups]
+        fields["key_groups"] = grouped
+        if metadata.data_key.threshold:
+            fields["shamir_threshold"] = metadata.data_key.threshold
     fields |= {"lastmodified": metadata.lastmodified, "mac": metadata.mac, "version": metadata.version}
     fields[metadata.selection.selector] = metadata.selection.pattern
     if metadata.selection.mac_only_encrypted:
@@ -83,57 +87,71 @@ def emit(metadata: Metadata) -> Mapping:
     return node
 
 
-def _keys(data: dict[str, Data], file: str) -> tuple[WrappedKey, ...]:
-    groups = _entries(data, "key_groups", file)
-    if not any(data.get(kind) for kind in _KINDS) and groups:
-        if len(groups) > 1:
-            raise SopsFormatError(
-                "the data key is split among key groups, which is not supported",
-                hint="encrypt with one group of keys",
-                file=file,
-            )
-        data = groups[0]
-    keys = tuple(_key(kind, entry, file) for kind in _KINDS for entry in _entries(data, kind, file))
-    if not keys:
+def _data_key(data: dict[str, Data], file: str) -> WrappedDataKey:
+    flat = _group(data, file)
+    groups = (flat,) if flat else tuple(_group(group, file) for group in _entries(data, "key_groups", file))
+    if not any(groups):
         raise SopsFormatError("no keys in the file's metadata", file=file)
-    return keys
+    threshold = data.get("shamir_threshold", 0)
+    if isinstance(threshold, str) and threshold.isdecimal() and threshold.isascii():
+        threshold = int(threshold[:4])
+    if not isinstance(threshold, int) or isinstance(threshold, bool) or not 0 <= threshold <= _MOST_GROUPS:
+        raise _malformed("shamir_threshold", file)
+    return WrappedDataKey(groups, threshold)
 
 
-def _key(kind: str, entry: dict[str, Data], file: str) -> WrappedKey:
+def _group(data: dict[str, Data], file: str) -> tuple[WrappedKey, ...]:
+    return tuple(_key(kind, entry, file) for kind in KINDS for entry in _entries(data, kind, file))
+
+
+def _group_fields(group: tuple[WrappedKey, ...]) -> dict[str, Data]:
+    fields: dict[str, list[Data]] = {}
+    for key in group:
+        fields.setdefault(kind_of(key), []).append(_key_fields(key))
+    return {**fields}
+
+
+def _key(kind: str, entry: dict[str, Data], file: str) -> WrappedKey:  # noqa: PLR0911  # one per kind
+    def text(name: str) -> str:
+        return _text(entry, name, file)
+
     if kind == "age":
-        return AgeKey(_text(entry, "recipient", file), _text(entry, "enc", file))
+        return AgeKey(text("recipient"), text("enc"))
     created_at = _time(entry, "created_at", file)
-    if kind == "pgp":
-        return PgpKey(_text(entry, "fp", file), created_at, _text(entry, "enc", file))
-    if kind == "hc_vault":
-        return TransitKey(
-            _text(entry, "vault_address", file),
-            _text(entry, "engine_path", file),
-            _text(entry, "key_name", file),
-            created_at,
-            _text(entry, "enc", file),
-        )
-    name = "/".join(_text(entry, part, file) for part in _NAMES[kind])
-    return OtherKey(kind, name, json.dumps(entry, sort_keys=True))
+    match kind:
+        case "pgp":
+            return PgpKey(text("fp"), created_at, text("enc"))
+        case "hc_vault":
+            return TransitKey(text("vault_address"), text("engine_path"), text("key_name"), created_at, text("enc"))
+        case "kms":
+            context = _context(entry, file)
+            return KmsKey(text("arn"), text("role"), context, text("aws_profile"), created_at, text("enc"))
+        case "gcp_kms":
+            return GcpKmsKey(text("resource_id"), created_at, text("enc"))
+        case "azure_kv":
+            return AzureKey(text("vault_url"), text("name"), text("version"), created_at, text("enc"))
+        case _:
+            return HuaweiKey(text("key_id"), created_at, text("enc"))
 
 
-def _key_fields(key: WrappedKey) -> Data:
+def _context(entry: dict[str, Data], file: str) -> tuple[tuple[str, str], ...]:
+    found = entry.get("context") or {}
+    if not isinstance(found, dict):
+        raise _malformed("kms.context", file)
+    return tuple((name, _text(found, name, file)) for name in sorted(found))
+
+
+def _key_fields(key: WrappedKey) -> dict[str, Data]:
     match key:
-        case AgeKey():
-            return {"recipient": key.recipient, "enc": key.enc}
-        case PgpKey():
-            return {"fp": key.fp, "created_at": key.created_at, "enc": key.enc}
-        case TransitKey():
-            return {
-                "vault_address": key.vault_address,
-                "engine_path": key.engine_path,
-                "key_name": key.key_name,
-                "created_at": key.created_at,
-                "enc": key.enc,
-            }
-        case OtherKey():
-            entry: Data = json.loads(key.text)
-            return entry
+        case KmsKey():
+            fields: dict[str, Data] = {"arn": key.arn, "aws_profile": key.aws_profile}
+            if key.role:
+                fields["role"] = key.role
+            if key.context:
+                fields["context"] = dict(key.context)
+            return fields | {"created_at": key.created_at, "enc": key.enc}
+        case _:
+            return {name: getattr(key, name) for name in key.__dataclass_fields__}
 
 
 def _node(data: Data) -> Value:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.sops.data import plain_map
+from agent.sops.groups import Recipients
 from agent.sops.keys import AgeRecipient, PgpRecipient, transit_recipient
 from agent.sops.selection import SELECTORS, Selection, matcher
 from agent.values.errors import SopsFormatError, SopsRulesError
@@ -29,7 +30,7 @@ _UNSUPPORTED = ("kms", "gcp_kms", "hckms", "azure_keyvault")
 class CreationRule:
     """Whom a new file is encrypted for, and what of it."""
 
-    recipients: tuple[Recipient, ...]
+    recipients: Recipients
     selection: Selection
 
 
@@ -107,7 +108,7 @@ def _rule(rule: dict[str, Data], file: str, number: int) -> CreationRule:
     selection = Selection(mac_only_encrypted=only_encrypted)
     if selectors:
         selection = Selection(selectors[0], _text(rule, selectors[0], file, number), only_encrypted)
-    return CreationRule(tuple(dict.fromkeys(_recipients(rule, file, number))), selection)
+    return CreationRule(Recipients.one_group(*_recipients(rule, file, number)), selection)
 
 
 def _recipients(rule: dict[str, Data], file: str, number: int) -> Iterator[Recipient]:

@@ -23,7 +23,6 @@ from agent.yaml.nodes import Comment, Mapping, Sequence
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from agent.sops.keys import WrappedKey
     from agent.sops.metadata import Metadata
     from agent.sops.walk import Place, Scalar
     from agent.values.tree import Object, Path
@@ -68,11 +67,6 @@ class SealedFile:
     lines: tuple[int, ...]
     metadata: Metadata
     leaves: tuple[Leaf, ...] = field(repr=False)
-
-    @property
-    def wrapped_keys(self) -> tuple[WrappedKey, ...]:
-        """The data key, wrapped for each recipient: any of them is enough."""
-        return self.metadata.keys
 
     @property
     def ids(self) -> tuple[str, ...]:

@@ -12,15 +12,9 @@ from agent.adapters.keys.age import AgeKeys
 from agent.sops.keys import (
     AgeKey,
     AgeRecipient,
-    ByKind,
-    OtherKey,
     PgpKey,
-    PgpRecipient,
-    in_order,
-    unwrap_data_key,
-    wrap_data_key,
 )
-from agent.values.errors import ConfigError, DataKeyError, StoreUnavailableError
+from agent.values.errors import ConfigError, DataKeyError
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
 from testbed import binaries
@@ -28,7 +22,6 @@ from testbed import binaries
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from agent.sops.keys import Recipient, WrappedKey
 
 DATA_KEY = Secret(b"canary-data-key-of-32-bytes-long", "data key")
 
@@ -109,51 +102,3 @@ def test_each_failure_has_its_reason() -> None:
 def test_recipients_that_are_not_supported_are_refused(recipient: str) -> None:
     with pytest.raises(DataKeyError):
         AgeKeys().wrap(AgeRecipient(recipient), DATA_KEY, created_at="")
-
-
-def test_the_error_of_all_keys_tells_about_each() -> None:
-    recipient, keys = identity()
-    _, stranger = identity()
-    wrapped: list[WrappedKey] = [
-        OtherKey("kms", "arn:aws", "{}"),
-        *wrap_data_key([AgeRecipient(recipient)], DATA_KEY, keys, created_at=""),
-    ]
-    assert unwrap_data_key(wrapped, ByKind({"age": keys}), file="f.yaml") == DATA_KEY
-    with pytest.raises(DataKeyError) as caught:
-        unwrap_data_key(wrapped, ByKind({"age": stranger}), file="f.yaml")
-    text = str(caught.value)
-    assert text.startswith("f.yaml: no key opens the data key (keys age ")
-    assert f"age {recipient}: none of the age identities at hand is this recipient's" in text
-    assert "; kms arn:aws: no key of this kind can be used here)" in text
-    assert caught.value.facts.keys() == {"file", "keys"}
-    assert caught.value.exit_code == 128
-
-
-def test_keys_are_tried_by_kind_then_as_the_file_has_them() -> None:
-    kms, pgp = OtherKey("kms", "a", "{}"), PgpKey("p", "", "")
-    one, two = AgeKey("1", ""), AgeKey("2", "")
-    assert in_order([kms, pgp, one, two], ("age", "pgp")) == [one, two, pgp, kms]
-    assert in_order([kms, pgp, one], ("pgp",)) == [pgp, kms, one]
-
-
-def test_a_key_that_fails_for_now_makes_the_whole_fail_for_now() -> None:
-    class Away:
-        def unwrap(self, key: WrappedKey) -> Secret:
-            raise StoreUnavailableError("the server is away")
-
-        def wrap(self, recipient: Recipient, data_key: Secret, *, created_at: str) -> WrappedKey:
-            raise AssertionError
-
-    recipient, keys = identity()
-    wrapped = keys.wrap(AgeRecipient(recipient), DATA_KEY, created_at="")
-    away: WrappedKey = PgpKey("p", "", "")
-    with pytest.raises(StoreUnavailableError):
-        unwrap_data_key([away, wrapped], ByKind({"age": AgeKeys(), "pgp": Away()}), file="f")
-    assert unwrap_data_key([away, wrapped], ByKind({"age": keys, "pgp": Away()}), file="f", order=("pgp",)) == DATA_KEY
-
-
-def test_a_recipient_is_wrapped_for_once() -> None:
-    recipient, keys = identity()
-    assert len(wrap_data_key([AgeRecipient(recipient)] * 2, DATA_KEY, keys, created_at="")) == 1
-    with pytest.raises(DataKeyError):
-        wrap_data_key([PgpRecipient("ABCD")], DATA_KEY, keys, created_at="")

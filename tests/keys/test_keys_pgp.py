@@ -14,7 +14,8 @@ import pytest
 
 from agent.adapters.keys.pgp import PgpKeys
 from agent.sops import decrypt, stores
-from agent.sops.keys import PgpKey, PgpRecipient, unwrap_data_key
+from agent.sops.groups import unwrap_data_key
+from agent.sops.keys import PgpKey, PgpRecipient
 from agent.values.errors import ConfigError, DataKeyError
 from agent.values.secret import Secret
 from testbed import binaries
@@ -96,7 +97,7 @@ def test_a_file_of_sops_opens(keys: PgpKeys, owner: Owner, tmp_path: Path) -> No
         capture_output=True,
     )
     file = decrypt.read(done.stdout, file="f.yaml", store=stores.Store.YAML)
-    plain = decrypt.decrypt(file, unwrap_data_key(file.metadata.keys, keys, file="f.yaml"))
+    plain = decrypt.decrypt(file, unwrap_data_key(file.metadata.data_key, keys, file="f.yaml"))
     assert stores.Store.YAML.emit(plain.documents) == b"a: hunter2\n"
 
 

@@ -11,7 +11,7 @@ from agent.adapters.keys import age
 from agent.manifests import documents, layers, references, resolve, sinks
 from agent.manifests.documents import File
 from agent.manifests.sinks import AllowedSinks
-from agent.sops import keys, sealed
+from agent.sops import groups, keys, sealed
 from agent.values.errors import HeldError, MacMismatchError, ManifestError, SinkError
 from agent.values.ids import ObjectId
 from agent.values.secret import Secret
@@ -62,7 +62,7 @@ def merge(*files: File) -> tuple[documents.Parsed, layers.Merged]:
 def unseal(parsed: documents.Parsed, identity) -> dict[str, Secret]:
     opened: dict[str, Secret] = {}
     for path, file in parsed.sealed.items():
-        data_key = keys.unwrap_data_key(file.wrapped_keys, keys.ByKind({"age": identity}), file=path)
+        data_key = groups.unwrap_data_key(file.metadata.data_key, keys.ByKind({"age": identity}), file=path)
         opened.update(sealed.unseal(file, data_key))
     return opened
 

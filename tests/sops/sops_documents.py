@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from hypothesis import strategies as st
 
 from agent.sops import decrypt, encrypt, stores
-from agent.sops.keys import AgeRecipient, unwrap_data_key, wrap_data_key
+from agent.sops.groups import Recipients, unwrap_data_key, wrap_data_key
+from agent.sops.keys import AgeRecipient
 from agent.sops.metadata import Metadata
 from agent.sops.selection import Selection
 from agent.values.secret import Secret
@@ -169,10 +170,16 @@ def ours(sops: Sops, data: bytes, name: str, selection: Selection) -> bytes:
     """What we make of a plain file."""
     store = stores.of(name)
     data_key = Secret(secrets.token_bytes(32), "data key")
-    keys = wrap_data_key([AgeRecipient(sops.recipient)], data_key, sops.keys, created_at=NOW)
+    wrapped = wrap_data_key(
+        Recipients.one_group(AgeRecipient(sops.recipient)),
+        data_key,
+        sops.keys,
+        created_at=NOW,
+        random_bytes=secrets.token_bytes,
+    )
     documents = encrypt.encrypt(
         store.parse(data, file=name),
-        Metadata(keys, selection),
+        Metadata(wrapped, selection),
         data_key,
         file=name,
         random_bytes=secrets.token_bytes,
@@ -185,7 +192,7 @@ def opened(sops: Sops, data: bytes, name: str) -> bytes:
     """The plaintext that we print of an encrypted file."""
     store = stores.of(name)
     file = decrypt.read(data, file=name, store=store)
-    data_key = unwrap_data_key(file.metadata.keys, sops.keys, file=name)
+    data_key = unwrap_data_key(file.metadata.data_key, sops.keys, file=name)
     return store.emit(decrypt.decrypt(file, data_key).documents)
 
 

@@ -10,7 +10,7 @@ import pytest
 from sops_documents import DOCUMENTS, ours
 
 from agent.sops import decrypt, rules, sealed, stores
-from agent.sops.keys import unwrap_data_key
+from agent.sops.groups import unwrap_data_key
 from agent.sops.selection import Selection
 from agent.values.errors import AgentError
 
@@ -71,7 +71,7 @@ def test_damaged_files_end_in_our_errors(sops: Sops, name: str) -> None:
     data = ours(sops, DOCUMENTS[name], name, Selection("unencrypted_regex", "^(kind|a)$"))
     genuine = sealed.open_file(data, file=name)
     assert genuine is not None
-    data_key = unwrap_data_key(genuine.wrapped_keys, sops.keys, file=name)
+    data_key = unwrap_data_key(genuine.metadata.data_key, sops.keys, file=name)
     values = list(sealed.unseal(genuine, data_key).values())
     chance = random.Random(20260101)
     for damaged in [damage(data, chance) for _ in range(250)]:

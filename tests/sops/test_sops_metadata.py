@@ -7,7 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.sops import metadata, stores
-from agent.sops.keys import AgeKey, OtherKey, PgpKey, TransitKey
+from agent.sops.groups import WrappedDataKey
+from agent.sops.keys import (
+    KINDS,
+    AgeKey,
+    AzureKey,
+    GcpKmsKey,
+    HuaweiKey,
+    KmsKey,
+    PgpKey,
+    TransitKey,
+    WrappedKey,
+    kind_of,
+)
 from agent.sops.metadata import Metadata
 from agent.sops.selection import SELECTORS, Selection
 from agent.values.errors import SopsFormatError
@@ -50,17 +62,8 @@ sops:
     version: 3.7.3
 """
 KEYS = (
-    OtherKey(
-        "kms",
-        "arn:aws:kms:eu-west-1:1:key/x",
-        '{"arn": "arn:aws:kms:eu-west-1:1:key/x", "aws_profile": "", "context": {"team": "shop"}, '
-        '"created_at": "2020-01-01T00:00:00Z", "enc": "AQIC"}',
-    ),
-    OtherKey(
-        "azure_kv",
-        "https://v.vault.azure.net/key",
-        '{"created_at": "2020-01-01T00:00:00Z", "enc": "az", "name": "key", "vault_url": "https://v.vault.azure.net", "version": "v1"}',
-    ),
+    KmsKey("arn:aws:kms:eu-west-1:1:key/x", "", (("team", "shop"),), "", "2020-01-01T00:00:00Z", "AQIC"),
+    AzureKey("https://v.vault.azure.net", "key", "v1", "2020-01-01T00:00:00Z", "az"),
     TransitKey("https://vault:8200", "transit", "app", "2020-01-01T00:00:00Z", "vault:v1:x"),
     PgpKey("ABCD", "2020-01-01T00:00:00Z", "PGP"),
     AgeKey("age1x", "-----BEGIN AGE ENCRYPTED FILE-----\n"),
@@ -76,7 +79,7 @@ def read(text: bytes) -> Metadata:
 def test_the_order_before_3_13_is_read_and_the_one_since_is_written() -> None:
     found = read(BEFORE_3_13)
     assert found == Metadata(
-        KEYS,
+        WrappedDataKey((KEYS,)),
         Selection("encrypted_regex", "^data$", mac_only_encrypted=True),
         "2020-01-01T10:00:00+02:00",
         "ENC[AES256_GCM,data:x,iv:y,tag:z,type:str]",
@@ -113,21 +116,58 @@ def test_what_is_malformed_is_refused(old: bytes, new: bytes) -> None:
     assert caught.value.facts["file"] == "f.yaml"
 
 
-def test_key_groups_are_refused_by_name() -> None:
-    group = "{age: [{recipient: age1x, enc: y}], hc_vault: []}"
-    text = f"a: 1\nsops: {{lastmodified: '2020-01-01T00:00:00Z', mac: x, version: 3.9.0, shamir_threshold: 2, key_groups: [{group}, {group}]}}\n"
-    with pytest.raises(SopsFormatError, match="key groups"):
-        read(text.encode())
-    assert read(text.replace(f", {group}]", "]").encode()).keys == (AgeKey("age1x", "y"),)
+GROUP = "{age: [{recipient: age1x, enc: y}], hc_vault: []}"
+OTHER_GROUP = "{hckms: [{key_id: 'eu:1', created_at: '2020-01-01T00:00:00Z', enc: z}]}"
+GROUPED = f"a: 1\nsops: {{lastmodified: '2020-01-01T00:00:00Z', mac: x, version: 3.9.0, shamir_threshold: 2, key_groups: [{GROUP}, {OTHER_GROUP}]}}\n"
 
 
+def test_key_groups_are_read_and_written() -> None:
+    found = read(GROUPED.encode())
+    assert found.data_key == WrappedDataKey(
+        ((AgeKey("age1x", "y"),), (HuaweiKey("eu:1", "2020-01-01T00:00:00Z", "z"),)), 2
+    )
+    assert metadata.parse(metadata.emit(found), file="f.yaml") == found
+    assert b"  - age: []\n" in stores.Store.YAML.emit([metadata.emit(found)])
+
+
+def test_one_key_group_is_a_flat_list() -> None:
+    found = read(GROUPED.replace(f", {OTHER_GROUP}]", "]").encode())
+    assert found.data_key.groups == ((AgeKey("age1x", "y"),),)
+    assert metadata.emit(found).get("age")
+
+
+@pytest.mark.parametrize("threshold", ["-1", "many", "true", "256", "[]"])
+def test_a_threshold_is_a_small_number(threshold: str) -> None:
+    with pytest.raises(SopsFormatError, match="malformed"):
+        read(GROUPED.replace("shamir_threshold: 2", f"shamir_threshold: {threshold}").encode())
+
+
+def kind_index(key: WrappedKey) -> int:
+    return KINDS.index(kind_of(key))
+
+
+TIME = st.just("2020-01-01T10:00:00Z")
 TEXT = st.text(st.characters(codec="ascii", categories=("L", "N", "P")), min_size=1, max_size=20)
+CONTEXT = st.dictionaries(TEXT, TEXT, max_size=2).map(lambda context: tuple(sorted(context.items())))
 
 
 @given(
     st.builds(
         Metadata,
-        st.lists(st.builds(AgeKey, TEXT, TEXT), min_size=1, max_size=3).map(tuple),
+        st.builds(
+            WrappedDataKey,
+            st.lists(
+                st.lists(
+                    st.builds(AgeKey, TEXT, TEXT)
+                    | st.builds(KmsKey, TEXT, TEXT, CONTEXT, TEXT, TIME, TEXT)
+                    | st.builds(GcpKmsKey, TEXT, TIME, TEXT),
+                    min_size=1,
+                    max_size=3,
+                ).map(lambda keys: tuple(sorted(keys, key=kind_index))),
+                min_size=1,
+                max_size=3,
+            ).map(tuple),
+        ),
         st.builds(Selection, st.sampled_from(SELECTORS), TEXT, st.booleans()),
         st.just("2020-01-01T10:00:00Z"),
         TEXT,

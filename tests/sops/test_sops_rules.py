@@ -10,6 +10,7 @@ import pytest
 
 from agent.adapters.keys import age
 from agent.sops import decrypt, rules, stores
+from agent.sops.groups import Recipients
 from agent.sops.keys import AgeRecipient, PgpRecipient, TransitRecipient, name_of
 from agent.sops.selection import Selection
 from agent.values.errors import AgentError, SopsRulesError, YamlError
@@ -52,7 +53,9 @@ def test_recipients_and_selection_are_those_of_sops(sops: Sops, config: str, pat
     theirs = decrypt.read(done.stdout, file=path, store=stores.Store.YAML).metadata
     rule = rules.parse(text, file=".sops.yaml").match(path)
     assert rule is not None
-    assert [name_of(each) for each in rule.recipients] == list(dict.fromkeys(map(name_of, theirs.keys)))
+    assert [name_of(each) for group in rule.recipients.groups for each in group] == [
+        *dict.fromkeys(map(name_of, theirs.data_key.keys))
+    ]
     assert rule.selection == theirs.selection
 
 
@@ -75,7 +78,7 @@ stores:
     config = rules.parse(text.encode(), file=".sops.yaml")
     rule = config.match("a")
     assert rule == rules.CreationRule(
-        (
+        Recipients.one_group(
             AgeRecipient(ONE),
             PgpRecipient("AAAABBBBCCCCDDDD"),
             PgpRecipient("0123456789ABCDEF!"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent.sops import decrypt, sealed, stores
-from agent.sops.keys import unwrap_data_key
+from agent.sops.groups import unwrap_data_key
 from agent.values.errors import MacMismatchError, SopsDecryptError, SopsError, SopsFormatError
 
 if TYPE_CHECKING:
@@ -123,11 +123,11 @@ def test_a_changed_file_gives_nothing(sops: Sops, genuine: str, other: str, chan
     def by_the_agent() -> object:
         file = sealed.open_file(changed.encode(), file=FILE)
         assert file is not None
-        return sealed.unseal(file, unwrap_data_key(file.wrapped_keys, sops.keys, file=FILE))
+        return sealed.unseal(file, unwrap_data_key(file.metadata.data_key, sops.keys, file=FILE))
 
     def by_the_command() -> object:
         file = decrypt.read(changed.encode(), file=FILE, store=stores.Store.YAML)
-        return decrypt.decrypt(file, unwrap_data_key(file.metadata.keys, sops.keys, file=FILE))
+        return decrypt.decrypt(file, unwrap_data_key(file.metadata.data_key, sops.keys, file=FILE))
 
     with pytest.raises(error) as caught:
         by_the_agent()
@@ -145,7 +145,7 @@ def test_a_changed_file_gives_nothing(sops: Sops, genuine: str, other: str, chan
 def test_the_mac_can_be_ignored_by_the_command_alone(sops: Sops, genuine: str) -> None:
     changed = genuine.replace("name: db", "name: other")
     file = decrypt.read(changed.encode(), file=FILE, store=stores.Store.YAML)
-    data_key = unwrap_data_key(file.metadata.keys, sops.keys, file=FILE)
+    data_key = unwrap_data_key(file.metadata.data_key, sops.keys, file=FILE)
     plain = decrypt.decrypt(file, data_key, ignore_mac=True)
     assert b"name: other" in stores.Store.YAML.emit(plain.documents)
 
@@ -155,7 +155,7 @@ def test_what_the_mac_does_not_cover_may_change(sops: Sops) -> None:
     changed = text.replace(b"name: db", b"name: other")
     file = sealed.open_file(changed, file=FILE)
     assert file is not None
-    opened = sealed.unseal(file, unwrap_data_key(file.wrapped_keys, sops.keys, file=FILE))
+    opened = sealed.unseal(file, unwrap_data_key(file.metadata.data_key, sops.keys, file=FILE))
     assert len(opened) == 5
 
 

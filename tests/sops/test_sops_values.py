@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from agent.sops import cipher, decrypt, encrypt, stores
 from agent.sops.cipher import Cipher
+from agent.sops.groups import WrappedDataKey
 from agent.sops.keys import AgeKey
 from agent.sops.metadata import Metadata
 from agent.sops.selection import Selected, Selection, matcher
@@ -95,7 +96,7 @@ def test_a_data_key_is_32_bytes(data_key: Secret) -> None:
 
 def make(text: bytes, ivs: decrypt.Ivs | None = None, selection: Selection | None = None) -> bytes:
     counter = itertools.count()
-    metadata = Metadata((AgeKey("age1x", "y"),), selection or Selection())
+    metadata = Metadata(WrappedDataKey.one_group(AgeKey("age1x", "y")), selection or Selection())
     documents = encrypt.encrypt(
         stores.Store.YAML.parse(text, file="f.yaml"),
         metadata,
@@ -131,7 +132,7 @@ def test_nothing_is_encrypted_for_nobody() -> None:
     with pytest.raises(NoMasterKeyError):
         encrypt.encrypt(
             stores.Store.YAML.parse(b"a: 1\n", file="f"),
-            Metadata((), Selection()),
+            Metadata(WrappedDataKey(()), Selection()),
             KEY,
             file="f",
             random_bytes=bytes,

@@ -1,0 +1,92 @@
+"""Files opened with the user's keys, and sealed again: what the commands of the sops family share.
+
+Nothing here writes a file. A `Keys` lives as long as a command, so that many files which share a data key ask for it once.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from agent.cli import creation, key_sources
+from agent.sops import decrypt, encrypt
+from agent.sops.groups import unwrap_data_key, wrap_data_key
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from agent.sops.decrypt import EncryptedFile, Ivs, PlainFile
+    from agent.sops.groups import Recipients, WrappedDataKey
+    from agent.sops.keys import WrappedKey
+    from agent.sops.metadata import Metadata
+    from agent.sops.stores import Store
+    from agent.values.secret import Secret
+    from agent.yaml.nodes import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A file in the clear, with the data key that it is sealed under."""
+
+    plain: PlainFile
+    data_key: Secret = field(repr=False)
+
+
+class Keys:
+    """The private keys of the user, as the flags and the environment name them."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        """Raises DecryptionOrderError."""
+        self._order = key_sources.order(getattr(args, "decryption_order", ""))
+        self._masters = key_sources.master_keys(args)
+        self._opened: dict[WrappedKey, Secret] = {}
+
+    def data_key(self, wrapped: WrappedDataKey, *, file: str) -> Secret:
+        """Raises DataKeyError, which tells about every key."""
+        return unwrap_data_key(wrapped, self._masters, file=file, order=self._order, opened=self._opened)
+
+    def open(self, encrypted: EncryptedFile, *, ignore_mac: bool = False) -> Opened:
+        """Raises DataKeyError, MacMismatchError, SopsDecryptError, SopsFormatError."""
+        data_key = self.data_key(encrypted.metadata.data_key, file=encrypted.file)
+        return Opened(decrypt.decrypt(encrypted, data_key, ignore_mac=ignore_mac), data_key)
+
+    def wrap(self, recipients: Recipients, data_key: Secret, *, before: WrappedDataKey | None = None) -> WrappedDataKey:
+        """A data key for others; `before` as in `wrap_data_key`. Raises DataKeyError, SopsEncryptError."""
+        wrapped = wrap_data_key(
+            recipients,
+            data_key,
+            self._masters,
+            created_at=creation.now(),
+            random_bytes=secrets.token_bytes,
+            before=before,
+        )
+        self._opened.update(dict.fromkeys(wrapped.keys, data_key) if len(wrapped.groups) == 1 else {})
+        return wrapped
+
+
+def seal(
+    documents: Sequence[Mapping],
+    metadata: Metadata,
+    data_key: Secret,
+    *,
+    file: str,
+    store: Store,
+    indent: int | None,
+    ivs: Ivs | None = None,
+) -> bytes:
+    """The encrypted file. With the `ivs` of a file that was opened, what did not change stays as it was.
+
+    Raises EmptyDocumentError, AlreadyEncryptedError, SopsKeyTypeError, SopsEncryptError.
+    """
+    encrypted = encrypt.encrypt(
+        documents,
+        metadata,
+        data_key,
+        file=file,
+        random_bytes=secrets.token_bytes,
+        lastmodified=creation.now(),
+        ivs=ivs,
+    )
+    return store.emit(encrypted, indent=indent)

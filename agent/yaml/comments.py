@@ -20,9 +20,10 @@ _HEADER = re.compile("[^#\n\r]*[|>][-+0-9]*[ \t]+#([^\n\r\x85\u2028\u2029]*)")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A comment in a gap: its text, its column, whether it has the line to itself, and whether a `-` follows it in the gap."""
+    """A comment in a gap: text, place and column, whether it has the line to itself, and whether a `-` follows in the gap."""
 
     text: str
+    at: int
     column: int
     alone: bool
     before_dash: bool
@@ -30,7 +31,7 @@ class Found:
     @property
     def comment(self) -> Comment:
         """As an item of a map or list."""
-        return Comment(self.text)
+        return Comment(self.text, at=self.at)
 
 
 class Gaps:
@@ -56,25 +57,27 @@ class Gaps:
             # A comment ends its line, so this one's line begins behind the comment before it.
             lower = spans[number - 1][1] if number else self._lower
             line = max((text.rfind(mark, lower, begin) + 1 for mark in _BREAKS), default=0) or lower
-            found.append(Found(text[begin + 1 : end], begin - line, not text[line:begin].strip(" \t"), dash >= 0))
+            found.append(
+                Found(text[begin + 1 : end], begin, begin - line, not text[line:begin].strip(" \t"), dash >= 0)
+            )
             dash = max(dash, text.rfind("-", max(lower, start), begin))
         self._lower = spans[-1][1]
         return found[::-1]
 
-    def behind(self, end: int) -> str | None:
+    def behind(self, end: int) -> Comment | None:
         """The comment on the same line behind a value that ends at `end`."""
         self._at = max(self._at, end)
         match = _TRAILING.match(self._text, end) if self._text else None
         if match is None:
             return None
         self._at = match.end()
-        return match.group(1)
+        return Comment(match.group(1), inline=True, at=match.start(1) - 1)
 
-    def header(self, start: int, end: int) -> str | None:
+    def header(self, start: int, end: int) -> Comment | None:
         """The comment behind the `|` or `>` of a block scalar."""
         self._at = max(self._at, end)
         match = _HEADER.match(self._text, start, end) if self._text else None
-        return match.group(1) if match else None
+        return Comment(match.group(1), inline=True, at=match.start(1) - 1) if match else None
 
     def dash_at(self, index: int) -> bool:
         """Whether a list entry begins at `index`."""

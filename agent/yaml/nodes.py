@@ -18,10 +18,14 @@ class Timestamp:
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """One line of comment: the text after `#`. `inline` where it stood behind a value."""
+    """One line of comment: the text after `#`. `inline` where it stood behind a value.
+
+    `at` is the place of its `#` in the file, in characters (-1 where it came from no file); it is not compared.
+    """
 
     text: str
     inline: bool = False
+    at: int = field(default=-1, compare=False)
 
 
 Scalar: TypeAlias = str | int | float | bool | Timestamp | None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import cast
+from dataclasses import replace
+from typing import Protocol, cast
 
 from yaml.events import (
     AliasEvent,
@@ -25,7 +26,15 @@ from agent.yaml.nodes import Comment, Entry, Key, Mapping, Scalar, Sequence, Val
 from agent.yaml.scalars import Dialect, ScalarError
 
 
-def parse(data: bytes, *, file: str, limits: Limits | None = None) -> list[Mapping]:
+class Watcher(Protocol):
+    """Who sees the events that stand in the text, an alias as itself, while a file is parsed."""
+
+    def take(self, event: Event) -> None:
+        """The next event."""
+        ...
+
+
+def parse(data: bytes, *, file: str, limits: Limits | None = None, watcher: Watcher | None = None) -> list[Mapping]:
     """The documents of a file, each a map (an explicit empty document is an empty one); none of a file that holds no document.
 
     Stricter than sops where sops would lose a value: duplicate keys are refused in every document, and so are scalars that
@@ -37,6 +46,10 @@ def parse(data: bytes, *, file: str, limits: Limits | None = None) -> list[Mappi
     for event in stream:
         if stream.alias is not None:
             builder.take_alias(stream.alias)
+            if watcher is not None:
+                watcher.take(stream.alias)
+        if watcher is not None and not stream.replayed:
+            watcher.take(event)
         builder.take(event, replayed=stream.replayed)
     return builder.documents
 
@@ -98,7 +111,7 @@ class _Builder:
             return
         inline = self._gaps.behind(alias.end_mark.index)
         if inline is not None and frame is not None:
-            frame.items.append(Comment(inline, inline=True))
+            frame.items.append(inline)
 
     # Values
 
@@ -137,7 +150,7 @@ class _Builder:
             inline = self._gaps.header(start, end) if block else self._gaps.behind(end)
             if inline is not None:
                 # Behind a key without a value it is no line comment of Go's.
-                frame.items.append(Comment(inline, inline=start != end))
+                frame.items.append(inline if start != end else replace(inline, inline=False))
         self._put(value)
 
     def _resolve(self, event: ScalarEvent) -> Scalar:
@@ -252,19 +265,20 @@ class _Builder:
         ]
 
     def _behind_flow(self, event: CollectionEndEvent) -> None:
-        text = self._gaps.behind(event.end_mark.index)
-        if text is None:
+        found = self._gaps.behind(event.end_mark.index)
+        if found is None:
             return
+        comment = replace(found, inline=False)
         if not self._stack:
-            self._root = Mapping((Comment(text), *cast("Mapping", self._root).items))
+            self._root = Mapping((comment, *cast("Mapping", self._root).items))
             return
         frame = self._stack[-1]
         if not frame.mapping:
-            frame.items.insert(-1, Comment(text, inline=True))
+            frame.items.insert(-1, found)
             return
         entry = cast("Entry", frame.items[-1])
         value = cast("Mapping | Sequence", entry.value)
-        inside = type(value)((Comment(text), *value.items))  # pyright: ignore[reportArgumentType]
+        inside = type(value)((comment, *value.items))  # pyright: ignore[reportArgumentType]
         frame.items[-1] = Entry(entry.key, inside, entry.line)
 
     def _append_to_last(self, found: list[Found]) -> None:

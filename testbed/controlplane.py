@@ -17,7 +17,7 @@ from testbed.processes import Supervisor, free_port, wait_until
 from testbed.requests import request
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
     from testbed.processes import Process
 
@@ -75,6 +75,8 @@ class ControlPlane(Cluster):
         self._port: int = free_port()
         self._apiserver: Process | None = None
         self._apiserver_command: list[str] = []
+        self._controllers: list[Process] = []
+        self._controller_commands: dict[str, list[str]] = {}
         super().__init__(
             f"https://127.0.0.1:{self._port}", self._authority.pem, secrets.token_hex(16), self._supervisor.folder
         )
@@ -101,10 +103,12 @@ class ControlPlane(Cluster):
     def start_apiserver(self) -> None:
         """On the same port, over the same data. Returns when it is ready and would run pods."""
         self._run_apiserver()
+        # Started anew, since their watches may wait a minute before they try again.
+        self._run_controllers()
         _ = wait_until(self._runs_pods, 60, "pods are admitted and scheduled")
 
     def stop_apiserver(self) -> None:
-        """Connections are refused from then on; etcd and the controllers stay up."""
+        """Connections are refused from then on; etcd stays up."""
         _ = self.apiserver.stop(grace=1)
 
     def pause_apiserver(self) -> None:
@@ -144,11 +148,30 @@ class ControlPlane(Cluster):
         self._run_apiserver()
         _ = self.apply(_SCHEDULING)
         _ = self.apply(_SCHEDULING_BINDING)
+        self._controller_commands = self._controller_arguments(paths)
+        self._run_controllers()
+        _ = self.apply(_NODE_OBJECT)
+        status = {"status": {"capacity": _CAPACITY, "allocatable": _CAPACITY}}
+        _ = self.merge(f"/api/v1/nodes/{NODE}/status", status)
+        _ = wait_until(self._runs_pods, 60, "pods are admitted and scheduled")
+
+    def _run_apiserver(self) -> None:
+        self._apiserver = self._supervisor.start("kube-apiserver", self._apiserver_command)
+        self._apiserver.wait_ready(lambda: _ok(self, "/readyz"), 90)
+
+    def _run_controllers(self) -> None:
+        for process in self._controllers:
+            _ = process.stop(grace=0)
+        self._controllers = [
+            self._supervisor.start(name, command, env={"HOME": str(self.folder)})
+            for name, command in self._controller_commands.items()
+        ]
+
+    def _controller_arguments(self, paths: Mapping[str, Path]) -> dict[str, list[str]]:
         admin = self.kubeconfig(self.folder / "admin.kubeconfig")
-        _ = self._supervisor.start(
-            "kube-controller-manager",
-            [
-                paths["kube-controller-manager"],
+        return {
+            "kube-controller-manager": [
+                str(paths["kube-controller-manager"]),
                 f"--kubeconfig={admin}",
                 "--leader-elect=false",
                 "--secure-port=0",
@@ -158,17 +181,8 @@ class ControlPlane(Cluster):
                 "--kube-api-qps=500",
                 "--kube-api-burst=1000",
             ],
-        )
-        kwok = [paths["kwok"], f"--kubeconfig={admin}", f"--config={_STAGES}", "--manage-all-nodes"]
-        _ = self._supervisor.start("kwok", kwok, env={"HOME": str(self.folder)})
-        _ = self.apply(_NODE_OBJECT)
-        status = {"status": {"capacity": _CAPACITY, "allocatable": _CAPACITY}}
-        _ = self.merge(f"/api/v1/nodes/{NODE}/status", status)
-        _ = wait_until(self._runs_pods, 60, "pods are admitted and scheduled")
-
-    def _run_apiserver(self) -> None:
-        self._apiserver = self._supervisor.start("kube-apiserver", self._apiserver_command)
-        self._apiserver.wait_ready(lambda: _ok(self, "/readyz"), 90)
+            "kwok": [str(paths["kwok"]), f"--kubeconfig={admin}", f"--config={_STAGES}", "--manage-all-nodes"],
+        }
 
     def _start_etcd(self, program: Path) -> str:
         client, peer = (f"http://127.0.0.1:{free_port()}" for _ in range(2))

@@ -1,6 +1,7 @@
-"""Bytes ↔ documents and metadata, for the file types that are supported: YAML and JSON.
+"""Bytes ↔ documents and metadata, for every type of file that sops has.
 
-Every document of a YAML file carries a full copy of the metadata when written; the first one's is read.
+The metadata is the entry `sops` of a document, nested, whatever the type makes of it: `.env` and INI files hold it flat. Every document
+of a YAML file carries a full copy when written; the first one's is read.
 """
 
 from __future__ import annotations
@@ -8,16 +9,17 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from agent.sops import binary, dotenv, ini
 from agent.sops import metadata as metadata_format
-from agent.values.errors import AlreadyEncryptedError, EmptyDocumentError, SopsFormatError
+from agent.values.errors import AlreadyEncryptedError, EmitError, EmptyDocumentError, SopsFormatError
 from agent.yaml import emit as yaml_emit
 from agent.yaml import json
 from agent.yaml import sealed as yaml
 from agent.yaml.limits import Limits
-from agent.yaml.nodes import Entry, Mapping
+from agent.yaml.nodes import Entry, Mapping, Sequence
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Sequence as Many
 
     from agent.sops.metadata import Metadata
     from agent.yaml.nodes import Value
@@ -28,39 +30,95 @@ class Store(Enum):
 
     YAML = "yaml"
     JSON = "json"
+    DOTENV = "dotenv"
+    INI = "ini"
+    BINARY = "binary"
 
     def parse(self, data: bytes, *, file: str, limits: Limits | None = None) -> list[Mapping]:
-        """The documents of a file, metadata included. Raises YamlError, LimitError."""
+        """The documents of an encrypted file, metadata included. Raises YamlError, LimitError, SopsFormatError."""
         limits = limits or Limits()
-        if self is Store.JSON:
-            return [json.parse(data, file=file, limits=limits)]
-        return yaml.parse(data, file=file, limits=limits)
+        match self:
+            case Store.YAML:
+                return yaml.parse(data, file=file, limits=limits)
+            case Store.JSON | Store.BINARY:
+                return [json.parse(data, file=file, limits=limits)]
+            case Store.DOTENV:
+                return [dotenv.parse(data, file=file, limits=limits)]
+            case Store.INI:
+                return [ini.parse(data, file=file, limits=limits)]
 
-    def emit(self, documents: Sequence[Mapping], *, indent: int | None = None) -> bytes:
-        """What sops writes; JSON has room for the first document only. `indent` None: four spaces, and a tab for JSON."""
-        if self is Store.JSON:
-            return json.emit(documents[0], indent="\t" if indent is None else " " * indent)
-        return yaml_emit.emit(documents, indent=indent or 4)
+    def parse_plain(self, data: bytes, *, file: str, limits: Limits | None = None) -> list[Mapping]:
+        """The documents of a file in the clear: a binary one is all data, and nothing is metadata. Raises YamlError, LimitError."""
+        match self:
+            case Store.BINARY:
+                return [binary.parse_plain(data, file=file, limits=limits)]
+            case Store.DOTENV:
+                return [dotenv.parse_plain(data, file=file, limits=limits)]
+            case Store.INI:
+                return [ini.parse_plain(data, file=file, limits=limits)]
+            case _:
+                return self.parse(data, file=file, limits=limits)
+
+    def emit(self, documents: Many[Mapping], *, indent: int | None = None) -> bytes:
+        """What sops writes: encrypted where there is metadata. `indent` None: four spaces, and a tab for JSON.
+
+        JSON and `.env` have room for the first document only. Raises EmitError for what has no form in the type, AlreadyEncryptedError
+        for a key of a `.env` file that begins as the metadata's.
+        """
+        match self:
+            case Store.YAML:
+                return yaml_emit.emit(documents, indent=indent or 4)
+            case Store.DOTENV:
+                return dotenv.emit(documents[0])
+            case Store.INI:
+                return ini.emit(documents)
+            case Store.BINARY if not _holds_metadata(documents):
+                return binary.emit_plain(documents)
+            case _:
+                return json.emit(documents[0], indent=_json_indent(indent))
 
     def emit_value(self, value: Value, *, indent: int | None = None) -> bytes:
-        """A part of a document."""
+        """A part of a document that is no map; text is its bytes. Raises EmitError."""
+        if self is Store.YAML:
+            return yaml_emit.emit_value(value, indent=indent or 4)
+        if isinstance(value, str):
+            return value.encode("utf-8", "surrogateescape")
         if self is Store.JSON:
-            return json.emit_value(value, indent="\t" if indent is None else " " * indent)
-        return yaml_emit.emit_value(value, indent=indent or 4)
+            return json.emit_value(value, indent=_json_indent(indent))
+        if self is Store.INI and not isinstance(value, Mapping | Sequence):
+            return json.emit_value(value)
+        raise EmitError("a value that is no text has no form in this type of file", hint="name another --output-type")
+
+    @property
+    def single(self) -> bool:
+        """Whether a file is one value that is always encrypted, so that no selection applies."""
+        return self is Store.BINARY
+
+
+def _json_indent(indent: int | None) -> str:
+    return "\t" if indent is None else " " * indent
+
+
+def _holds_metadata(documents: Many[Mapping]) -> bool:
+    return bool(documents) and isinstance(documents[0].get(metadata_format.ENTRY), Mapping)
+
+
+_SUFFIXES = {
+    ".yaml": Store.YAML,
+    ".yml": Store.YAML,
+    ".json": Store.JSON,
+    ".env": Store.DOTENV,
+    ".ini": Store.INI,
+}
 
 
 def of(file: str, name: str = "") -> Store:
-    """The store of a file by its name, or by what the user calls it. Raises SopsFormatError for the others."""
-    kind = name or {"yaml": "yaml", "yml": "yaml", "json": "json"}.get(file.rpartition(".")[2], "")
-    for store in Store:
-        if store.value == kind:
-            return store
-    raise SopsFormatError(
-        "files of this type are not supported", hint="supported are .yaml, .yml and .json, or --input-type", file=file
-    )
+    """The store that a file is for by what the user calls it, else by its name; what neither tells is binary, as for sops."""
+    called = next((store for store in Store if store.value == name), None)
+    return called or next((store for suffix, store in _SUFFIXES.items() if file.endswith(suffix)), Store.BINARY)
 
 
-def split(documents: Sequence[Mapping], *, file: str) -> tuple[list[Mapping], Metadata | None]:
+def split(documents: Many[Mapping], *, file: str) -> tuple[list[Mapping], Metadata | None]:
     """The documents without their `sops` entries, and the first one's metadata. Raises SopsFormatError."""
     metadata: Metadata | None = None
     bare: list[Mapping] = []
@@ -85,19 +143,21 @@ def split(documents: Sequence[Mapping], *, file: str) -> tuple[list[Mapping], Me
     return bare, metadata
 
 
-def join(documents: Sequence[Mapping], metadata: Metadata) -> list[Mapping]:
+def join(documents: Many[Mapping], metadata: Metadata) -> list[Mapping]:
     """The documents, each with the metadata at its end."""
     entry = Entry(metadata_format.ENTRY, metadata_format.emit(metadata))
     return [Mapping((*document.items, entry)) for document in documents]
 
 
-def check_plain(documents: Sequence[Mapping], *, file: str) -> None:
-    """Whether these may be encrypted. Raises EmptyDocumentError, AlreadyEncryptedError."""
+def check_plain(documents: Many[Mapping], *, file: str, store: Store = Store.YAML) -> None:
+    """Whether these may be encrypted, into a file of this type. Raises EmptyDocumentError, AlreadyEncryptedError."""
     if not documents:
         raise EmptyDocumentError("the file has no document", file=file)
-    if any(entry.key == metadata_format.ENTRY for document in documents for entry in document.entries()):
-        raise AlreadyEncryptedError(
-            "the file has a sops entry, so it is encrypted already",
-            hint="to change it, use edit; a file that is not encrypted must call this entry something else",
-            file=file,
-        )
+    for entry in (entry for document in documents for entry in document.entries()):
+        flat = store is Store.DOTENV and isinstance(entry.key, str) and entry.key.startswith(dotenv.PREFIX)
+        if flat or entry.key == metadata_format.ENTRY:
+            raise AlreadyEncryptedError(
+                "the file has a sops entry, so it is encrypted already",
+                hint="to change it, use edit; a file that is not encrypted must call this entry something else",
+                file=file,
+            )

@@ -3,6 +3,7 @@
     AgentError
     ├── InputError                what somebody wrote is wrong; nothing is retried until it changes
     │   ├── YamlError             a file does not parse, or breaks a limit (file, line, column)
+    │   ├── EmitError             a document has no form in the type of file asked for      4
     │   ├── SopsError             exit codes as the sops command's
     │   │   ├── SopsFormatError       metadata or a value is malformed                      2
     │   │   ├── SopsKeyTypeError      a key that is not a string                           23
@@ -19,6 +20,7 @@
     │   │   ├── UnsupportedManifestError  generateName, kustomization.yaml, Chart.yaml
     │   │   ├── ForeignNamespaceError     an object outside the destination
     │   │   └── UnknownKindError          the cluster does not serve this kind
+    │   ├── SealedSecretError     a value of a SealedSecret does not open
     │   ├── ReferenceSyntaxError  a reference that cannot be read, or of a foreign tool
     │   ├── SinkError             a secret where no secret may stand
     │   ├── SecretValueError      a secret's value has not the form that was asked for
@@ -124,6 +126,10 @@ class YamlError(InputError):
     exit_code = 2
 
 
+class EmitError(InputError):
+    exit_code = 4
+
+
 class SopsError(InputError):
     pass
 
@@ -185,6 +191,10 @@ class ForeignNamespaceError(ManifestError):
 
 
 class UnknownKindError(ManifestError):
+    pass
+
+
+class SealedSecretError(InputError):
     pass
 
 

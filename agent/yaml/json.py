@@ -7,7 +7,7 @@ import math
 import re
 from typing import Any, NoReturn, cast
 
-from agent.values.errors import LimitError, YamlError
+from agent.values.errors import EmitError, LimitError, YamlError
 from agent.yaml import numbers
 from agent.yaml.limits import Limits, check_size
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence, Timestamp, Value
@@ -90,12 +90,12 @@ def _constant(_: str) -> NoReturn:
 
 
 def emit(document: Mapping, *, indent: str = "\t") -> bytes:
-    """A file of this object, with a final newline. Comments are left out. Raises YamlError for what JSON has no form for."""
+    """A file of this object, with a final newline. Comments are left out. Raises EmitError for what JSON has no form for."""
     return emit_value(document, indent=indent) + b"\n"
 
 
 def emit_value(value: Value, *, indent: str = "\t") -> bytes:
-    """One value, without a final newline. Raises YamlError for a key that is no string, infinity and NaN."""
+    """One value, without a final newline. Raises EmitError for a key that is no string, infinity and NaN."""
     parts: list[str] = []
     _write(value, "\n", indent, parts)
     return "".join(parts).encode()
@@ -107,7 +107,7 @@ def _write(value: Value, line: str, indent: str, parts: list[str]) -> None:
         entries = [item for item in value.items if not isinstance(item, Comment)]
         for number, entry in enumerate(entries):
             if not isinstance(entry.key, str):
-                raise YamlError("a key that is no string has no form in JSON")
+                raise EmitError("a key that is no string has no form in JSON")
             parts.append(f"{',' if number else '{'}{deeper}{_quote(entry.key)}: ")
             _write(entry.value, deeper, indent, parts)
         parts.append(f"{line}}}" if entries else "{}")
@@ -132,7 +132,7 @@ def _scalar(value: str | float | bool | Timestamp | None) -> str:
         return _quote(value.text)
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise YamlError("infinity and NaN have no form in JSON")
+            raise EmitError("infinity and NaN have no form in JSON")
         return numbers.json_text(value)
     return str(value)
 

@@ -99,6 +99,14 @@ def decimal_text(value: float) -> str:
     return _fixed(*_shortest(repr(value)))
 
 
+def general_text(value: float) -> str:
+    """FormatFloat(value, 'G', -1, 64), with a decimal digit where neither point nor exponent is: `1.0`, `1E+06`, `NaN`."""
+    if not math.isfinite(value):
+        return decimal_text(value)
+    text = _general(repr(value)).upper()
+    return text if "." in text or "E" in text else f"{text}.0"
+
+
 def json_text(value: float) -> str:
     """A finite float as encoding/json prints it: an exponent only below 1e-6 and from 1e21."""
     sign, digits, exponent = _shortest(repr(value))

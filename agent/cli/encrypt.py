@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from agent.cli import creation, files, key_sources, results, sealing
 from agent.sops import stores
 from agent.sops.metadata import Metadata
+from agent.sops.selection import EVERYTHING
 from agent.values.errors import ConflictingFlagsError
 
 if TYPE_CHECKING:
@@ -46,11 +47,12 @@ def run(args: argparse.Namespace) -> int:
     source = stores.of(file, args.input_type or "")
     target = stores.of(file, args.output_type or args.input_type or "")
     config = creation.load_rules(args)
-    documents = source.parse(data, file=file)
-    stores.check_plain(documents, file=file)
+    documents = source.parse_plain(data, file=file)
+    stores.check_plain(documents, file=file, store=target)
     rule = creation.rule_for(args, config, file)
     data_key = creation.new_data_key()
-    metadata = Metadata(sealing.Keys(args).wrap(rule.recipients, data_key), rule.selection)
+    selection = EVERYTHING if source.single else rule.selection
+    metadata = Metadata(sealing.Keys(args).wrap(rule.recipients, data_key), selection)
     indent = creation.indent(config, target)
     results.deliver(args, sealing.seal(documents, metadata, data_key, file=file, store=target, indent=indent))
     return 0

@@ -79,7 +79,8 @@ def emit(metadata: Metadata) -> Mapping:
         if metadata.data_key.threshold:
             fields["shamir_threshold"] = metadata.data_key.threshold
     fields |= {"lastmodified": metadata.lastmodified, "mac": metadata.mac, "version": metadata.version}
-    fields[metadata.selection.selector] = metadata.selection.pattern
+    if metadata.selection.pattern:
+        fields[metadata.selection.selector] = metadata.selection.pattern
     if metadata.selection.mac_only_encrypted:
         fields["mac_only_encrypted"] = True
     node = _node(fields)
@@ -187,9 +188,9 @@ def _text(data: dict[str, Data], name: str, file: str) -> str:
 
 def _flag(data: dict[str, Data], name: str, file: str) -> bool:
     match data.get(name):
-        case None | False | "false" | "":
+        case None | False | "false" | "False" | "FALSE" | "f" | "F" | "0" | "" | 0:
             return False
-        case True | "true":
+        case True | "true" | "True" | "TRUE" | "t" | "T" | "1" | 1:
             return True
         case _:
             raise _malformed(name, file)

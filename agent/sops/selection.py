@@ -31,7 +31,10 @@ DEFAULT_SUFFIX = "_unencrypted"
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """One selector with its suffix or pattern, and whether the MAC covers encrypted values alone."""
+    """One selector with its suffix or pattern, and whether the MAC covers encrypted values alone.
+
+    An empty suffix is none: everything is encrypted, and the file does not record a selector.
+    """
 
     selector: Selector = "unencrypted_suffix"
     pattern: str = DEFAULT_SUFFIX
@@ -40,6 +43,10 @@ class Selection:
     @property
     def by_comment(self) -> bool:
         return self.selector.endswith("comment_regex")
+
+
+EVERYTHING = Selection(pattern="")
+"""What sops does with binary files."""
 
 
 @lru_cache(maxsize=256)
@@ -68,7 +75,7 @@ class Selected:
         self._positive = selection.selector.startswith("encrypted")
         if selection.selector.endswith("suffix"):
             suffix = selection.pattern
-            self._matches: Callable[[str], bool] = lambda key: key.endswith(suffix)
+            self._matches: Callable[[str], bool] = lambda key: suffix != "" and key.endswith(suffix)
         else:
             self._matches = matcher(selection.pattern)
         self._known: dict[str, bool] = {}

@@ -158,7 +158,7 @@ EXITS: list[tuple[int, tuple[str, ...]]] = [
 @pytest.mark.parametrize(("code", "arguments"), EXITS, ids=[f"{code} {' '.join(each)}" for code, each in EXITS])
 def test_every_error_has_its_exit_code_and_no_plaintext(shell: Shell, code: int, arguments: tuple[str, ...]) -> None:
     shell.write("plain.yaml", "a: canary\n")
-    shell.write("plain.env", "a=canary\n")
+    shell.write("plain.env", "canary without an equals sign\n")
     shell.write("broken.yaml", "canary: [canary\n")
     shell.write("list.yaml", "- canary\n")
     shell.write("keys.yaml", "1: canary\n")

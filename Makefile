@@ -35,7 +35,8 @@ contracts: $(ENVIRONMENT)
 generated: $(ENVIRONMENT)
 	$(PYTHON) -m agent.api.generate --check
 
-bench: build ## the benchmark: a table and JSON
+bench: build ## the benchmarks: tables and JSON
+	$(PYTHON) -m bench.sops
 	$(PYTHON) -m bench
 
 soak: build ## what is too long for CI

@@ -140,7 +140,7 @@ def table(findings: Findings) -> str:
         )
         rows.append((f"round {number}: agent / PATCHes", f"{round_.ratio:.2f}", "", "", "", f"load {round_.load:.1f}"))
     rows += [(name, *_measured(measured)) for name, measured in findings.scenarios.items()]
-    text = [_align(rows)]
+    text = [align(rows)]
     if findings.heals:
         shown = ", ".join(f"p{percent} {percentile(findings.heals, percent):.3f} s" for percent in (50, 90, 99, 100))
         text.append(f"live edit → healed, {len(findings.heals)} edits: {shown}")
@@ -154,7 +154,7 @@ def table(findings: Findings) -> str:
         )
     rows = [("expected", "", "found", "")]
     rows += [(each.name, each.wanted, each.found, "met" if each.met else "NOT MET") for each in findings.expectations()]
-    text.append(_align(rows))
+    text.append(align(rows))
     return "\n\n".join(text)
 
 
@@ -183,7 +183,7 @@ def _calls(calls: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in sorted(calls.items())) or "none"
 
 
-def _align(rows: Sequence[Iterable[str]]) -> str:
+def align(rows: Sequence[Iterable[str]]) -> str:
     cells = [list(row) for row in rows]
     widths = [max(len(row[at]) for row in cells) for at in range(len(cells[0]))]
     return "\n".join(

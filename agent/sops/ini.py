@@ -114,7 +114,7 @@ def emit(documents: Sequence[Mapping]) -> bytes:
     lines: list[str] = []
     for number, section in enumerate(sections):
         bare = not number and section.name.upper() == DEFAULT
-        lines += _comment_lines(section.comment)
+        lines += _comment_lines(section.comment, trim=False)
         if bare and not section.keys:
             continue
         lines += [] if bare else [f"[{section.name}]"]
@@ -169,8 +169,8 @@ def _value(value: str) -> str:
     return next((form for quote in _QUOTES if ini_lines.value_of(form := quote + value + quote) == value), written)
 
 
-def _comment_lines(comment: str, *, exact: bool = False) -> Iterator[str]:
-    """With `exact`, lines but the first are as they were."""
+def _comment_lines(comment: str, *, exact: bool = False, trim: bool = True) -> Iterator[str]:
+    """With `exact`, lines but the first are as they were. A section's are not trimmed."""
     if not comment:
         return
     for number, line in enumerate(comment.split("\n")):
@@ -181,7 +181,7 @@ def _comment_lines(comment: str, *, exact: bool = False) -> Iterator[str]:
         if text and line[0] in "#;":
             yield f"{line[0]} {text[1:].strip(SPACE)}"
         else:
-            yield f"; {text}" if text else ";"
+            yield f"; {text if trim else line}" if line else ";"
 
 
 def splice(before: bytes, documents: Sequence[Mapping], *, file: str, limits: Limits | None = None) -> bytes:

@@ -18,6 +18,7 @@ SECRETS = {
     "encrypt": Command("agent.cli.encrypt", "encrypt a file of secrets, as sops does", 1),
     "decrypt": Command("agent.cli.decrypt", "decrypt a file, or one value of it", 1),
     "edit": Command("agent.cli.edit", "decrypt into an editor and encrypt what changed", 1),
+    "migrate": Command("agent.cli.migrate", "turn SealedSecrets into files that SOPS encrypts", 1),
     "keygen": Command("agent.cli.keygen", "make an age key", 1),
 }
 APPLICATIONS = {

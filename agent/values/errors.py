@@ -11,9 +11,11 @@
     │   │   ├── MacMismatchError      the file was altered after it was encrypted          51
     │   │   ├── SopsDecryptError      a value or the MAC does not open                     25
     │   │   ├── DataKeyError          no key opens the data key                           128
+    │   │   │   └── WrapError             a data key cannot be wrapped for a recipient          1
     │   │   ├── NoMasterKeyError      nothing to encrypt for                              111
     │   │   ├── AlreadyEncryptedError                                                     203
-    │   │   ├── SopsRulesError        .sops.yaml is malformed or no rule matches            1
+    │   │   ├── SopsRulesError        .sops.yaml is malformed                               1
+    │   │   │   └── NoRuleError           none of its rules is for this path                1
     │   │   └── EmptyDocumentError                                                         92
     │   ├── ManifestError         a document is no manifest we can apply
     │   │   ├── DuplicateObjectError      one identity twice in a layer
@@ -158,6 +160,10 @@ class DataKeyError(SopsError):
     exit_code = 128
 
 
+class WrapError(DataKeyError):
+    exit_code = 1
+
+
 class NoMasterKeyError(SopsError):
     exit_code = 111
 
@@ -167,6 +173,10 @@ class AlreadyEncryptedError(SopsError):
 
 
 class SopsRulesError(SopsError):
+    exit_code = 1
+
+
+class NoRuleError(SopsRulesError):
     exit_code = 1
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import subprocess
+from base64 import b64encode
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from agent.adapters.keys import age
+from agent.adapters.keys import age, age_bech32, age_format
 from agent.adapters.keys.age import AgeKeys
 from agent.sops.keys import (
     AgeKey,
     AgeRecipient,
     PgpKey,
 )
-from agent.values.errors import ConfigError, DataKeyError
+from agent.values.errors import ConfigError, DataKeyError, WrapError
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
 from testbed import binaries
@@ -24,6 +28,11 @@ if TYPE_CHECKING:
 
 
 DATA_KEY = Secret(b"canary-data-key-of-32-bytes-long", "data key")
+KNOWN = age.generate()
+
+
+def ssh_string(data: bytes) -> bytes:
+    return len(data).to_bytes(4) + data
 
 
 def identity() -> tuple[str, AgeKeys]:
@@ -56,10 +65,11 @@ def test_age_itself_agrees(tmp_path: Path) -> None:
 
 def test_a_file_of_several_keys_and_kinds() -> None:
     one, two = age.generate(), age.generate()
-    text = f"# created\n\n{reveal(one[1])}\nAGE-SECRET-KEY-PQ-1XYZ\nAGE-PLUGIN-YUBIKEY-1X\n  {reveal(two[1])}\n"
+    hybrid = age.generate(hybrid=True)
+    text = f"# created\n\n{reveal(one[1])} {reveal(hybrid[1])}\nAGE-PLUGIN-YUBIKEY-1X\n  {reveal(two[1])}\n"
     keys = AgeKeys.parse(Secret(text, "file"), source="file")
-    assert keys.recipients == (one[0], two[0])
-    assert keys.passed_over == 2
+    assert keys.recipients == (one[0], hybrid[0], two[0])
+    assert keys.passed_over == 1
     merged = keys.merge(AgeKeys.parse(one[1], source="again"))
     assert merged.recipients == keys.recipients
     assert str(reveal(one[1])) not in repr(merged)
@@ -85,11 +95,16 @@ def test_each_failure_has_its_reason() -> None:
     recipient, keys = identity()
     other, stranger = identity()
     wrapped = keys.wrap(AgeRecipient(recipient), DATA_KEY, created_at="")
+    for_other = keys.wrap(AgeRecipient(other), DATA_KEY, created_at="")
     reasons = {
         "no age identity is at hand": (AgeKeys(), wrapped),
-        "only age identities of kinds that are not supported are at hand": (AgeKeys(passed_over=1), wrapped),
+        "only age identities that need a plugin are at hand, and nobody to ask": (AgeKeys(passed_over=1), wrapped),
         "none of the age identities at hand is this recipient's": (stranger, wrapped),
-        "the identity is at hand, but the wrapped key is damaged": (keys, AgeKey(recipient, "canary")),
+        "the identity is at hand, but the wrapped key is damaged or another's": (
+            keys,
+            replace(wrapped, enc=for_other.enc),
+        ),
+        "the armor of the age file is damaged": (keys, AgeKey(recipient, "canary")),
         "not an age key": (keys, PgpKey(other, "", "")),
     }
     for reason, (at_hand, key) in reasons.items():
@@ -98,7 +113,69 @@ def test_each_failure_has_its_reason() -> None:
         assert caught.value.message == reason
 
 
-@pytest.mark.parametrize("recipient", ["", "age1", "age1pq1xyz", "ssh-ed25519 AAAA", "age1yubikey1xyz", "ABCD"])
-def test_recipients_that_are_not_supported_are_refused(recipient: str) -> None:
-    with pytest.raises(DataKeyError):
+@given(st.data())
+def test_a_flipped_bit_is_told_and_opens_nothing(data: st.DataObject) -> None:
+    recipient, secret = KNOWN
+    keys = AgeKeys.parse(secret, source="test")
+    file = bytearray(age_format.unarmor(keys.wrap(AgeRecipient(recipient), DATA_KEY, created_at="").enc.encode()))
+    file[data.draw(st.integers(0, len(file) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    with pytest.raises(DataKeyError) as caught:
+        keys.unwrap(AgeKey(recipient, age_format.armor(bytes(file))))
+    assert caught.value.message in {
+        age_format.MALFORMED,
+        age_format.ALTERED,
+        age_format.PAYLOAD,
+        "the identity is at hand, but the wrapped key is damaged or another's",
+    }
+
+
+@given(st.binary(max_size=200_000))
+@settings(max_examples=20)
+def test_a_payload_of_any_length(payload: bytes) -> None:
+    file_key = bytes(16)
+    written = age_format.write([age_format.Stanza("any", ("x",), b"y" * 48)], file_key, bytes(16), payload)
+    read = age_format.parse(age_format.unarmor(age_format.armor(written).encode()))
+    assert read.data == written
+    assert read.open(file_key) == payload
+
+
+ECDSA = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBE"
+NO_POINT = f"ssh-ed25519 {b64encode(ssh_string(b'ssh-ed25519') + ssh_string(bytes([2, *[0] * 31]))).decode()}"
+LOW_ORDER = f"ssh-ed25519 {b64encode(ssh_string(b'ssh-ed25519') + ssh_string(bytes([1, *[0] * 31]))).decode()}"
+
+
+@pytest.mark.parametrize(
+    "recipient",
+    [
+        *(
+            "",
+            "age1",
+            "age1pq1xyz",
+            "ssh-ed25519 AAAA",
+            "ssh-rsa AAAA",
+            "age1yubikey1xyz",
+            "age1tag1xyz",
+            "ABCD",
+            ECDSA,
+        ),
+        *("age1é", "AGE1PQ1XYZ", NO_POINT, LOW_ORDER),
+        age_bech32.encode("age", bytes(32)),
+        age_bech32.encode("age", b"short"),
+        age_bech32.encode("age1pq", bytes(1215)),
+        age_bech32.encode("age1../../x", b"data"),
+    ],
+)
+def test_what_is_no_recipient_is_refused(recipient: str) -> None:
+    with pytest.raises(WrapError) as caught:
         AgeKeys().wrap(AgeRecipient(recipient), DATA_KEY, created_at="")
+    assert caught.value.message == "not an age recipient"
+    assert caught.value.exit_code == 1
+
+
+@given(st.sampled_from(["age", "AGE-SECRET-KEY-", "age1pq"]), st.binary(max_size=100))
+def test_bech32_reads_what_it_writes(prefix: str, data: bytes) -> None:
+    text = age_bech32.encode(prefix, data)
+    assert age_bech32.decode(text) == (prefix, data)
+    for wrong in [text[:-1], text + "q", text.swapcase()[:4] + text[4:], text.replace(text[-1], "b"), "1" + text]:
+        with pytest.raises(ValueError):
+            age_bech32.decode(wrong)

@@ -1,104 +1,228 @@
-"""age identities (X25519) through pyrage, in memory only.
+"""age: data keys for X25519, hybrid post-quantum, ssh, tag and plugin recipients, and every kind of identity that opens them.
 
-Hybrid, ssh and plugin identities, and identity files under a passphrase, are not supported: they are passed over, and the error of a
-data key that then does not open says so.
+Private keys stay in memory. The file format, the stanzas of each kind and what has to be asked for are modules of their own; those that
+few keys need are loaded when one is met.
 """
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import pyrage
-
-from agent.adapters.keys.credential import data_key_bytes, key_text
+from agent.adapters.keys import age_format, age_x25519
+from agent.adapters.keys.age_identities import LockedFile, LockedSshKey, open_with
+from agent.adapters.keys.credential import data_key_bytes, key_bytes, key_text
 from agent.sops.keys import AgeKey, AgeRecipient
-from agent.values.errors import ConfigError, DataKeyError
+from agent.values.errors import AgentError, ConfigError, DataKeyError, WrapError
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
-    from agent.sops.keys import Recipient, WrappedKey
+    from collections.abc import Iterator
 
-_ARMORED_FILE = "-----BEGIN AGE ENCRYPTED FILE-----"
-_OTHER_KINDS = ("AGE-SECRET-KEY-PQ-1", "AGE-PLUGIN-", "-----BEGIN OPENSSH", "ssh-")
+    from agent.adapters.keys.age_format import AgeFile, Stanza
+    from agent.adapters.keys.age_identities import Asking, Identity, Person
+    from agent.sops.keys import Recipient, WrappedKey
 
 
 @dataclass(frozen=True, slots=True)
 class AgeKeys:
-    """Identities with the recipients they open for; `passed_over` counts those of kinds that are not supported."""
+    """Identities at hand, then those that somebody must be asked for; `passed_over` counts those that nobody is there to be asked for."""
 
-    recipients: tuple[str, ...] = ()
+    identities: tuple[Identity, ...] = field(default=(), repr=False)
+    asking: tuple[Asking, ...] = field(default=(), repr=False)
     passed_over: int = 0
-    identities: tuple[pyrage.x25519.Identity, ...] = field(default=(), repr=False)
 
     @classmethod
-    def parse(cls, text: Secret, *, source: str) -> AgeKeys:
-        """An identity file, as age-keygen writes it; several on a line are taken too. Raises ConfigError with source and line."""
-        content = key_text(text)
-        if content.startswith(_ARMORED_FILE):
-            raise ConfigError(
-                "the identity file is under a passphrase, which is not supported",
-                hint="decrypt it to a file on tmpfs and name that",
-                file=source,
-            )
-        found: list[pyrage.x25519.Identity] = []
-        passed_over = 0
-        for number, line in enumerate(content.splitlines(), 1):
-            for word in [] if line.lstrip().startswith("#") else line.split():
-                if word.startswith(_OTHER_KINDS):
-                    passed_over += 1
-                    continue
-                try:
-                    found.append(pyrage.x25519.Identity.from_str(word))
-                except pyrage.IdentityError:
-                    raise ConfigError(
-                        "not an age identity", hint="one AGE-SECRET-KEY-1… a line", file=source, line=number
-                    ) from None
-        return cls(tuple(str(each.to_public()) for each in found), passed_over, tuple(found))
+    def parse(cls, text: Secret, *, source: str, person: Person | None = None, public: str = "") -> AgeKeys:
+        """The identities of a file as age-keygen writes it, also under a passphrase, or an ssh private key.
+
+        Several identities may stand on a line. `person` is asked for passphrases, and by plugins; where there is none, plugins' identities are passed over. `public` is the
+        text of the `.pub` file of an ssh key. Raises ConfigError with source and line.
+        """
+        data = key_bytes(text)
+        if age_format.is_age_file(data):
+            return cls(asking=(_locked_file(data, source, person),))
+        if b"-----BEGIN " in data and b"PRIVATE KEY-----" in data:
+            return _ssh_key(data, public, source, person)
+        return _identity_lines(key_text(text), source, person)
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """Of the identities at hand."""
+        return tuple(identity.recipient for identity in self.identities)
 
     def merge(self, *others: AgeKeys) -> AgeKeys:
         """All identities of these, the same one once."""
         every = (self, *others)
-        known = {
-            name: identity for keys in every for name, identity in zip(keys.recipients, keys.identities, strict=True)
-        }
-        return AgeKeys(tuple(known), sum(keys.passed_over for keys in every), tuple(known.values()))
+        at_hand = {identity.recipient or id(identity): identity for keys in every for identity in keys.identities}
+        return AgeKeys(
+            tuple(at_hand.values()),
+            tuple(each for keys in every for each in keys.asking),
+            sum(keys.passed_over for keys in every),
+        )
 
     def unwrap(self, key: WrappedKey) -> Secret:
         """By any of the identities. Raises DataKeyError, which tells a damaged key from one for somebody else."""
         if not isinstance(key, AgeKey):
             raise DataKeyError("not an age key")
-        if not self.identities:
-            raise DataKeyError(
-                "only age identities of kinds that are not supported are at hand"
-                if self.passed_over
-                else "no age identity is at hand"
-            )
-        try:
-            opened = pyrage.decrypt(key.enc.encode(), self.identities)
-        except (pyrage.DecryptError, ValueError):
-            if key.recipient in self.recipients:
-                raise DataKeyError("the identity is at hand, but the wrapped key is damaged") from None
-            raise DataKeyError("none of the age identities at hand is this recipient's") from None
-        return Secret(opened, f"data key by age {key.recipient}")
+        data_key = self.decrypt(key.enc.encode(), armored=True)
+        if data_key is None:
+            raise self._no_match(key)
+        return Secret(data_key, f"data key by age {key.recipient}")
 
-    def wrap(self, recipient: Recipient, data_key: Secret, *, created_at: str) -> AgeKey:
-        """For an X25519 recipient; age keeps no time. Raises DataKeyError for any other."""
+    def decrypt(self, data: bytes, *, armored: bool) -> bytes | None:
+        """The plaintext of an age file; None where no identity matches.
+
+        Raises DataKeyError: a message of `age_format` for a file that is damaged, or why an identity cannot be asked for.
+        """
+        file = age_format.parse(age_format.unarmor(data) if armored else data)
+        return self.open(file)
+
+    def open(self, file: AgeFile) -> bytes | None:
+        """As `decrypt`."""
+        if len(file.stanzas) > 1 and any(stanza.type == "scrypt" for stanza in file.stanzas):
+            raise age_format.malformed()
+        plaintext = open_with(self.identities, file)
+        problems: list[AgentError] = []
+        # Files under a passphrase last: any file may be for them.
+        for each in sorted(self.asking, key=lambda each: isinstance(each, LockedFile)):
+            if plaintext is not None:
+                break
+            try:
+                plaintext = each.open(file)
+            except AgentError as error:
+                problems.append(error)
+        if plaintext is None and problems:
+            raise problems[0]
+        return plaintext
+
+    def _no_match(self, key: AgeKey) -> DataKeyError:
+        if key.recipient.split()[:2] in [recipient.split() for recipient in self.recipients]:
+            return DataKeyError("the identity is at hand, but the wrapped key is damaged or another's")
+        if self.passed_over:
+            return DataKeyError("only age identities that need a plugin are at hand, and nobody to ask")
+        if not self.identities and not self.asking:
+            return DataKeyError("no age identity is at hand")
+        return DataKeyError("none of the age identities at hand is this recipient's")
+
+    def wrap(self, recipient: Recipient, data_key: Secret, *, created_at: str, person: Person | None = None) -> AgeKey:
+        """For a recipient of any kind; age keeps no time. Raises WrapError."""
         del created_at
         if not isinstance(recipient, AgeRecipient):
             raise DataKeyError("not an age recipient")
+        plaintext = data_key_bytes(data_key)
         try:
-            to = pyrage.x25519.Recipient.from_str(recipient.recipient)
-        except pyrage.RecipientError:
-            raise DataKeyError(
-                "not an age recipient that is supported",
-                hint="supported are X25519 recipients, age1…; not yet ssh, hybrid (age1pq1…) and plugin ones",
+            return AgeKey(recipient.recipient, age_format.armor(_encrypt(recipient.recipient, plaintext, person)))
+        except ValueError:
+            raise WrapError(
+                "not an age recipient",
+                hint="it is age1…, as `agent keygen` prints it, or an ssh-ed25519 or ssh-rsa public key",
                 recipient=recipient.recipient,
             ) from None
-        return AgeKey(recipient.recipient, pyrage.encrypt(data_key_bytes(data_key), [to], armored=True).decode())
 
 
-def generate() -> tuple[str, Secret]:
+def generate(*, hybrid: bool = False) -> tuple[str, Secret]:
     """A new identity: its recipient and its secret text."""
-    identity = pyrage.x25519.Identity.generate()
-    return str(identity.to_public()), Secret(str(identity), "age identity")
+    if hybrid:
+        from agent.adapters.keys import age_hybrid  # noqa: PLC0415
+
+        recipient, text = age_hybrid.generate()
+    else:
+        recipient, text = age_x25519.generate()
+    return recipient, Secret(text, "age identity")
+
+
+def _encrypt(recipient: str, plaintext: bytes, person: Person | None) -> bytes:
+    """Raises ValueError for what is no recipient, WrapError."""
+    file_key, nonce = secrets.token_bytes(age_format.FILE_KEY_SIZE), secrets.token_bytes(16)
+
+    def file(stanza: Stanza) -> bytes:
+        return age_format.write([stanza], file_key, nonce, plaintext)
+
+    if recipient.startswith("age1pq1"):
+        from agent.adapters.keys.age_hybrid import HybridRecipient  # noqa: PLC0415
+
+        return file(HybridRecipient.parse(recipient).wrap(file_key))
+    if recipient.startswith("ssh-"):
+        from agent.adapters.keys.age_ssh import SshRecipient  # noqa: PLC0415
+
+        return file(SshRecipient.parse(recipient).wrap(file_key))
+    if recipient.startswith("age1") and recipient.count("1") > 1:
+        from agent.adapters.keys import age_plugin  # noqa: PLC0415
+
+        return age_plugin.encrypt(recipient, plaintext, person)
+    return file(age_x25519.X25519Recipient.parse(recipient).wrap(file_key))
+
+
+def _locked_file(data: bytes, source: str, person: Person | None) -> LockedFile:
+    if person is None:
+        raise ConfigError(
+            "the identity file is under a passphrase, and nobody is here to be asked",
+            hint="decrypt it to a file on tmpfs and name that",
+            file=source,
+        )
+    try:
+        file = age_format.parse(age_format.unarmor(data) if data.startswith(b"-") else data)
+    except DataKeyError:
+        raise ConfigError("the identity file under a passphrase is damaged", file=source) from None
+    return LockedFile(
+        file, lambda text: AgeKeys.parse(Secret(text, source), source=source, person=person), person, source=source
+    )
+
+
+def _ssh_key(data: bytes, public: str, source: str, person: Person | None) -> AgeKeys:
+    from agent.adapters.keys.age_ssh import PrivateKeyFile  # noqa: PLC0415
+
+    try:
+        private = PrivateKeyFile.parse(data, public=public)
+        if not private.locked:
+            return AgeKeys((private.unlock(None),))
+    except ValueError:
+        raise ConfigError(
+            "not an ssh private key that age takes",
+            hint="it takes ssh-ed25519, and ssh-rsa from 2048 bits",
+            file=source,
+        ) from None
+    if person is None:
+        raise ConfigError(
+            "the ssh private key is under a passphrase, and nobody is here to be asked",
+            hint="ssh-keygen -p takes the passphrase off a copy of it",
+            file=source,
+        )
+    return AgeKeys(asking=(LockedSshKey(private, person, source=source),))
+
+
+def _identity_lines(content: str, source: str, person: Person | None) -> AgeKeys:
+    at_hand: list[Identity] = []
+    asking: list[Asking] = []
+    passed_over = 0
+    for number, word in _words(content):
+        try:
+            if not word.startswith("AGE-PLUGIN-"):
+                at_hand.append(_identity(word))
+            elif person is None:
+                passed_over += 1
+            else:
+                from agent.adapters.keys.age_plugin import PluginIdentity  # noqa: PLC0415
+
+                asking.append(PluginIdentity(word, person, source=source))
+        except ValueError:
+            raise ConfigError(
+                "not an age identity", hint="one AGE-SECRET-KEY-1… a line", file=source, line=number
+            ) from None
+    return AgeKeys(tuple(at_hand), tuple(asking), passed_over)
+
+
+def _words(content: str) -> Iterator[tuple[int, str]]:
+    for number, line in enumerate(content.splitlines(), 1):
+        if not line.lstrip().startswith("#"):
+            yield from ((number, word) for word in line.split())
+
+
+def _identity(text: str) -> Identity:
+    if text.startswith("AGE-SECRET-KEY-PQ-"):
+        from agent.adapters.keys.age_hybrid import HybridIdentity  # noqa: PLC0415
+
+        return HybridIdentity.parse(text)
+    return age_x25519.X25519Identity.parse(text)

@@ -22,6 +22,12 @@ def key_text(secret: Secret) -> str:
     return value
 
 
+def key_bytes(secret: Secret) -> bytes:
+    """A key file or a passphrase, as it is."""
+    value = reveal(secret)
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")
+
+
 def data_key_bytes(secret: Secret) -> bytes:
     """A data key, to be wrapped."""
     value = reveal(secret)

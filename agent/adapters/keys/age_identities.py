@@ -1,0 +1,134 @@
+"""age identities that somebody must be asked for: under a passphrase, or of a plugin.
+
+They are tried after those at hand, and only for a file that they may open: an ssh key under a passphrase names its stanzas, so nobody is
+asked in vain. What was asked once is kept, a refusal too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from agent.adapters.keys.age_scrypt import PassphraseIdentity
+from agent.adapters.keys.credential import key_bytes
+from agent.values.errors import AgentError, DataKeyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from agent.adapters.keys.age_format import AgeFile, Stanza
+    from agent.adapters.keys.age_ssh import PrivateKeyFile, SshIdentity
+    from agent.values.secret import Secret
+
+_T = TypeVar("_T")
+
+
+class Person(Protocol):
+    """Whoever sits at the terminal. Questions and messages hold text of files and plugins: it must be escaped where it is shown."""
+
+    def ask(self, question: str, *, hidden: bool = True) -> Secret:
+        """A line of text. Raises DataKeyError where nobody can be asked, or nobody answers."""
+        ...
+
+    def tell(self, message: str) -> None: ...
+
+
+class Identity(Protocol):
+    """A private key at hand. `recipient` is empty where it has none."""
+
+    @property
+    def recipient(self) -> str: ...
+
+    def unwrap(self, stanza: Stanza) -> bytes | None:
+        """The file key; None of a stanza for somebody else. Raises DataKeyError for one that breaks its type's format."""
+        ...
+
+
+class Asking(Protocol):
+    """Identities behind a question."""
+
+    def open(self, file: AgeFile) -> bytes | None:
+        """The plaintext; None where the file is for somebody else. Raises DataKeyError, whose fact `source` is the identity's place."""
+        ...
+
+
+def open_with(identities: Iterable[Identity], file: AgeFile) -> bytes | None:
+    """The plaintext, by the first identity that one of the file's stanzas is for. Raises DataKeyError."""
+    for identity in identities:
+        for stanza in file.stanzas:
+            file_key = identity.unwrap(stanza)
+            if file_key is not None:
+                return file.open(file_key)
+    return None
+
+
+class LockedSshKey:
+    """An ssh private key under a passphrase."""
+
+    def __init__(self, private: PrivateKeyFile, person: Person, *, source: str) -> None:
+        self._private = private
+        self._source = source
+        self._identity = _Once(lambda: self._unlock(person))
+
+    def open(self, file: AgeFile) -> bytes | None:
+        if not any(self._private.may_open(stanza) for stanza in file.stanzas):
+            return None
+        return open_with([self._identity.get()], file)
+
+    def _unlock(self, person: Person) -> SshIdentity:
+        passphrase = _ask_passphrase(person, self._source)
+        try:
+            return self._private.unlock(passphrase)
+        except ValueError:
+            raise DataKeyError("the passphrase is wrong, or the ssh key is damaged", source=self._source) from None
+
+
+class LockedFile:
+    """An identity file under a passphrase; `parse` makes identities of its plaintext."""
+
+    def __init__(self, file: AgeFile, parse: Callable[[bytes], Asking], person: Person, *, source: str) -> None:
+        self._file = file
+        self._source = source
+        self._keys = _Once(lambda: parse(self._decrypt(person)))
+
+    def open(self, file: AgeFile) -> bytes | None:
+        return self._keys.get().open(file)
+
+    def _decrypt(self, person: Person) -> bytes:
+        passphrase = _ask_passphrase(person, self._source)
+        try:
+            plaintext = open_with([PassphraseIdentity(passphrase)], self._file)
+        except DataKeyError:
+            raise DataKeyError("the identity file under a passphrase is damaged", source=self._source) from None
+        if plaintext is None:
+            raise DataKeyError("the passphrase is wrong", source=self._source)
+        return plaintext
+
+
+def _ask_passphrase(person: Person, source: str) -> bytes:
+    try:
+        passphrase = key_bytes(person.ask(f"Passphrase of {source}:"))
+    except DataKeyError as error:
+        raise error.with_facts(source=source) from None
+    if not passphrase:
+        raise DataKeyError("no passphrase was given", source=source)
+    return passphrase
+
+
+class _Once(Generic[_T]):
+    """What is asked for once: its error is kept too."""
+
+    def __init__(self, make: Callable[[], _T]) -> None:
+        self._make = make
+        self._made: _T | None = None
+        self._error: AgentError | None = None
+
+    def get(self) -> _T:
+        if self._error is not None:
+            raise self._error.copy()
+        if self._made is None:
+            try:
+                self._made = self._make()
+            except AgentError as error:
+                self._error = error
+                raise
+        return self._made

@@ -1,0 +1,102 @@
+"""The X25519 recipients of age, `age1…`, and the identities that open for them, `AGE-SECRET-KEY-1…`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+from agent.adapters.keys import age_bech32
+from agent.adapters.keys.age_format import FILE_KEY_SIZE, Stanza, decode_base64, derive, encode_base64, malformed
+
+RECIPIENT_PREFIX = "age"
+IDENTITY_PREFIX = "AGE-SECRET-KEY-"
+WRAPPED_SIZE = FILE_KEY_SIZE + 16
+_KIND = "X25519"
+_LABEL = b"age-encryption.org/v1/X25519"
+_ZERO_NONCE = bytes(12)
+
+
+@dataclass(frozen=True, slots=True)
+class X25519Recipient:
+    public: bytes
+
+    @classmethod
+    def parse(cls, text: str) -> X25519Recipient:
+        """Raises ValueError."""
+        prefix, public = age_bech32.decode(text)
+        if prefix != RECIPIENT_PREFIX or len(public) != 32:
+            raise ValueError("not an X25519 recipient")
+        return cls(public)
+
+    def wrap(self, file_key: bytes) -> Stanza:
+        """Raises ValueError for a public key of low order."""
+        ephemeral = X25519PrivateKey.generate()
+        share = ephemeral.public_key().public_bytes_raw()
+        shared = ephemeral.exchange(X25519PublicKey.from_public_bytes(self.public))
+        key = derive(shared, salt=share + self.public, info=_LABEL)
+        return Stanza(_KIND, (encode_base64(share),), seal(key, file_key))
+
+    def __str__(self) -> str:
+        return age_bech32.encode(RECIPIENT_PREFIX, self.public)
+
+
+@dataclass(frozen=True, slots=True)
+class X25519Identity:
+    public: bytes
+    key: X25519PrivateKey = field(repr=False, compare=False)
+
+    @classmethod
+    def parse(cls, text: str) -> X25519Identity:
+        """Raises ValueError."""
+        prefix, private = age_bech32.decode(text)
+        if prefix != IDENTITY_PREFIX or len(private) != 32:
+            raise ValueError("not an X25519 identity")
+        key = X25519PrivateKey.from_private_bytes(private)
+        return cls(key.public_key().public_bytes_raw(), key)
+
+    @property
+    def recipient(self) -> str:
+        return str(X25519Recipient(self.public))
+
+    def unwrap(self, stanza: Stanza) -> bytes | None:
+        """The file key; None of a stanza for somebody else. Raises DataKeyError MALFORMED."""
+        if stanza.type != _KIND:
+            return None
+        if len(stanza.arguments) != 1:
+            raise malformed()
+        share = decode_base64(stanza.arguments[0])
+        if len(stanza.body) != WRAPPED_SIZE:
+            raise malformed()
+        key = derive(exchange(self.key, share), salt=share + self.public, info=_LABEL)
+        return unseal(key, stanza.body)
+
+
+def generate() -> tuple[str, str]:
+    """A new identity: its recipient and its text, which is the secret."""
+    key = X25519PrivateKey.generate()
+    recipient = X25519Recipient(key.public_key().public_bytes_raw())
+    return str(recipient), age_bech32.encode(IDENTITY_PREFIX, key.private_bytes_raw())
+
+
+def exchange(private: X25519PrivateKey, share: bytes) -> bytes:
+    """The shared secret with a share of a stanza. Raises DataKeyError MALFORMED for one of low order."""
+    try:
+        return private.exchange(X25519PublicKey.from_public_bytes(share))
+    except ValueError:
+        raise malformed() from None
+
+
+def seal(key: bytes, file_key: bytes) -> bytes:
+    """Under a key that is used once."""
+    return ChaCha20Poly1305(key).encrypt(_ZERO_NONCE, file_key, None)
+
+
+def unseal(key: bytes, body: bytes) -> bytes | None:
+    """None where the key is another."""
+    try:
+        return ChaCha20Poly1305(key).decrypt(_ZERO_NONCE, body, None)
+    except InvalidTag:
+        return None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.cli import creation, files, key_sources, results, sealing
+from agent.cli import creation, files, key_sources, results, sealing, trees
+from agent.cli.trees import Done
 from agent.sops import decrypt, stores
 from agent.values.errors import ExtractPathError
 from agent.yaml.nodes import Mapping, Sequence
@@ -13,6 +15,9 @@ from agent.yaml.nodes import Mapping, Sequence
 if TYPE_CHECKING:
     import argparse
 
+    from agent.cli.trees import Found
+    from agent.sops.rules import Rules
+    from agent.sops.stores import Store
     from agent.values.tree import Path
     from agent.yaml.nodes import Value
 
@@ -22,6 +27,8 @@ examples:
   agent decrypt --extract '["stringData"]["password"]' secret.yaml
   SOPS_AGE_KEY_FILE=key.txt agent decrypt --output plain.yaml secret.yaml
   git show HEAD~1:secret.yaml | agent decrypt --filename-override secret.yaml
+  agent decrypt -i secrets/ 'envs/**/db.yaml'           every encrypted file of a folder, and those of a glob
+  agent decrypt --dry-run .                             can I open them all?
 
 Private keys are found as sops finds them: SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, SOPS_AGE_KEY_CMD or ~/.config/sops/age/keys.txt; gpg's
 own home; VAULT_ADDR and VAULT_TOKEN or ~/.vault-token.
@@ -34,6 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "Decrypt a YAML or JSON file. Its MAC is verified first: a file that was altered gives nothing."
     )
     parser.epilog = _EXAMPLES
+    trees.add_options(parser)
     results.add_options(parser)
     parser.add_argument("--extract", metavar="PATH", default="", help="""one value, such as '["data"]["list"][0]'""")
     parser.add_argument("--ignore-mac", action="store_true", help="give out values of a file that was altered")
@@ -43,28 +51,48 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    several = trees.asked(args)
     results.check(args)
     keys = sealing.Keys(args)
+    work = _Decrypting(args, keys, creation.load_rules(args))
+    if several:
+        return trees.run(args, work)
     path = _path(args.extract)
     data = files.read(args.file) if args.file is not None else files.read_stdin()
     file: str = args.filename_override or args.file or "standard input"
     # Without a name there is no suffix to go by, and JSON reads as YAML too.
     store = stores.of(file, args.input_type or ("" if args.filename_override or args.file else "yaml"))
-    target = stores.of(file, args.output_type) if args.output_type else store
-    indent = creation.indent(creation.load_rules(args), target)
-    encrypted = decrypt.read(data, file=file, store=store)
-    plain = keys.open(encrypted, ignore_mac=args.ignore_mac).plain
-    if not path:
-        results.deliver(args, target.emit(plain.documents, indent=indent))
-        return 0
-    found = _extract(plain.documents[0], path)
-    if isinstance(found, str):
-        results.deliver(args, found.encode("utf-8", "surrogateescape"))
-    elif isinstance(found, Mapping):
-        results.deliver(args, target.emit([found, *plain.documents[1:]], indent=indent))
-    else:
-        results.deliver(args, target.emit_value(found, indent=indent))
+    results.deliver(args, work.plain(data, file, store, path))
     return 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Decrypting:
+    args: argparse.Namespace
+    keys: sealing.Keys
+    config: Rules | None
+
+    def __call__(self, found: Found, data: bytes) -> Done | None:
+        """A file of a tree."""
+        store = stores.of(found.file, self.args.input_type or "")
+        if not found.named and not trees.looks_encrypted(data, store):
+            return None
+        return Done("decrypted", self.plain(data, found.file, store, ()))
+
+    def plain(self, data: bytes, file: str, store: Store, path: Path) -> bytes:
+        """The plaintext of all of it, or of what stands at a path."""
+        target = stores.of(file, self.args.output_type) if self.args.output_type else store
+        indent = creation.indent(self.config, target)
+        encrypted = decrypt.read(data, file=file, store=store)
+        plain = self.keys.open(encrypted, ignore_mac=self.args.ignore_mac).plain
+        if not path:
+            return target.emit(plain.documents, indent=indent)
+        found = _extract(plain.documents[0], path)
+        if isinstance(found, str):
+            return found.encode("utf-8", "surrogateescape")
+        if isinstance(found, Mapping):
+            return target.emit([found, *plain.documents[1:]], indent=indent)
+        return target.emit_value(found, indent=indent)
 
 
 def _path(text: str) -> Path:

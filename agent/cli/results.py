@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The file, what type it is, and where the result goes: `file` is None for standard input."""
-    parser.add_argument("file", nargs="?", help="the file; standard input where there is none")
+    """What type the file is, and where the result goes; the file itself is `trees.add_options`' part."""
     parser.add_argument("-i", "--in-place", action="store_true", help="write back to the file")
     parser.add_argument("--output", metavar="FILE", help="write to this file")
     parser.add_argument("--input-type", metavar="TYPE", help="yaml or json; by default as the file's name says")

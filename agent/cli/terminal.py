@@ -5,6 +5,7 @@ Text that may come from outside has its control characters escaped here, so that
 
 from __future__ import annotations
 
+import shutil
 import sys
 from typing import TYPE_CHECKING, Literal
 
@@ -82,6 +83,14 @@ def progress(message: str) -> None:
     """What is being done, for a person who waits."""
     if is_tty("stderr"):
         note(message)
+
+
+def status(message: str) -> None:
+    """What is being done, on one line that the next one takes the place of; empty text clears it. For a person who waits."""
+    if is_tty("stderr"):
+        columns = shutil.get_terminal_size().columns
+        sys.stderr.write("\r\x1b[K" + cut(escape(message), columns - 1))
+        sys.stderr.flush()
 
 
 def error(failure: AgentError) -> None:

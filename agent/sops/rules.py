@@ -13,7 +13,7 @@ from agent.sops.data import plain_map
 from agent.sops.groups import Recipients
 from agent.sops.keys import AgeRecipient, PgpRecipient, transit_recipient
 from agent.sops.selection import SELECTORS, Selection, matcher
-from agent.values.errors import SopsFormatError, SopsRulesError
+from agent.values.errors import NoRuleError, SopsFormatError, SopsRulesError
 from agent.yaml import sealed as yaml
 
 if TYPE_CHECKING:
@@ -46,14 +46,14 @@ class Rules:
     def match(self, path: str) -> CreationRule | None:
         """The rule for a path relative to the folder of `.sops.yaml`; None where the file has no creation rules.
 
-        Raises SopsRulesError where none matches, and for a rule that is malformed or asks for what is not supported.
+        Raises NoRuleError where none matches, and SopsRulesError for a rule that is malformed or asks for what is not supported.
         """
         for number, rule in enumerate(self.rules, 1):
             pattern = _text(rule, "path_regex", self.file, number)
             if not pattern or _found(pattern, path, self.file, number):
                 return _rule(rule, self.file, number)
         if self.rules:
-            raise SopsRulesError("no creation rule matches this path", file=self.file, path=path)
+            raise NoRuleError("no creation rule matches this path", file=self.file, path=path)
         return None
 
 

@@ -1,0 +1,272 @@
+"""Several files, folders and globs as one piece of work: which files are meant, each one's turn, and the report at the end.
+
+In a folder, what hides (`.git`) and links are passed by; a file that is named is taken whatever it is. Quoted globs know `*`, `?`, `[…]`
+and `**`. A failure ends the turn of its file only. The exit code is the first failure's, else 1 where `--check` found something to do.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from agent.cli import files, terminal
+from agent.sops.stores import Store
+from agent.values.errors import AgentError, ConflictingFlagsError, FileMissingError, ReadError, escape
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Mapping, Sequence
+
+LARGEST = 64 * 1024 * 1024
+"""Bytes of a file that is looked at when it is found in a folder; a larger one has to be named."""
+
+_GLOB = re.compile(r"[*?\[]")
+_METADATA: Mapping[Store, re.Pattern[bytes]] = {
+    Store.YAML: re.compile(rb"""^["']?sops["']?[ \t]*:|\A\s*\{(?s:.)*["']sops["']\s*:""", re.MULTILINE),
+    Store.JSON: re.compile(rb'"sops"\s*:'),
+    Store.DOTENV: re.compile(rb"^sops_(?:version|mac|lastmodified)\s*=", re.MULTILINE),
+    Store.INI: re.compile(rb"^\[sops\]", re.MULTILINE),
+    Store.BINARY: re.compile(rb'\A\s*\{(?s:.)*"sops"\s*:'),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file whose turn it is. `named`: by the user or a glob; what is found in a folder has to look right first."""
+
+    file: str
+    named: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a file's turn came to: a past participle, and the new bytes, or None where the file stays as it is."""
+
+    result: str
+    data: bytes | None = None
+
+
+class Work(Protocol):
+    """What is done with each file."""
+
+    def __call__(self, found: Found, data: bytes) -> Done | None:
+        """The file's new bytes, which are written by whoever calls this; None where the file is none of this work's. Raises AgentError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A line of the report."""
+
+    file: str
+    result: str
+    changed: bool = False
+    error: AgentError | None = None
+
+
+def add_options(parser: argparse.ArgumentParser, *, check: bool = False) -> None:
+    """The files, and what belongs to several: sets `files`, `dry_run`, `check` and `report`."""
+    parser.add_argument("files", nargs="*", metavar="file", help="files, folders or quoted globs; else standard input")
+    several = parser.add_argument_group("several files", "in place; a failure leaves the others their turn")
+    several.add_argument("--dry-run", action="store_true", help="say what would be done, and write nothing")
+    if check:
+        several.add_argument("--check", action="store_true", help="as --dry-run, and exit 1 where there is something")
+    several.add_argument(
+        "-o",
+        dest="report",
+        choices=("table", "json"),
+        default="table",
+        help="the report's form: for people or programs",
+    )
+
+
+def asked(args: argparse.Namespace) -> bool:
+    """Whether the flags ask for work on a tree. Where not, `args.file` is the one plain file, or None for standard input.
+
+    Raises ConflictingFlagsError for several files that are not to be written in place, ReadError for a folder that is not.
+    """
+    names: list[str] = args.files
+    args.file = names[0] if names else None
+    special = [name for name in names if _is_glob(name) or Path(name).is_dir()]
+    if not special and len(names) < 2 and not (names and _looks(args)):
+        return False
+    if not _looks(args) and not getattr(args, "in_place", True):
+        if len(names) == 1 and not _is_glob(names[0]):
+            raise ReadError("a folder's files are written in place only", hint="add --in-place", file=names[0])
+        raise ConflictingFlagsError("several files are written in place only", hint="add --in-place, or name one file")
+    for flag in ("output", "extract", "filename_override"):
+        if getattr(args, flag, ""):
+            raise ConflictingFlagsError("a flag is for one file only", flag=f"--{flag.replace('_', '-')}")
+    return True
+
+
+def _looks(args: argparse.Namespace) -> bool:
+    return args.dry_run or getattr(args, "check", False)
+
+
+def run(args: argparse.Namespace, work: Work) -> int:
+    """Every file's turn, and the report; the exit code."""
+    results = list(each(args.files, work, write=not _looks(args)))
+    return _report(args, results)
+
+
+def each(names: Sequence[str], work: Work, *, write: bool) -> Iterator[Result]:
+    """Every file's turn, with progress for a person who waits."""
+    finder = _Finder()
+    found = list(finder.find(names))
+    yield from finder.failed
+    for number, one in enumerate(found, 1):
+        terminal.status(f"{number}/{len(found)} {one.file}")
+        try:
+            result = _turn(one, work, write=write)
+        except AgentError as error:
+            result = Result(one.file, "failed", error=error)
+        if result is not None:
+            yield result
+    terminal.status("")
+
+
+def _turn(found: Found, work: Work, *, write: bool) -> Result | None:
+    data = files.read(found.file)
+    done = work(found, data)
+    if done is None:
+        return None
+    changed = done.data is not None and done.data != data
+    if changed and write and done.data is not None:
+        files.write(found.file, done.data)
+    return Result(found.file, done.result if write or not changed else f"would be {done.result}", changed)
+
+
+def looks_encrypted(data: bytes, store: Store) -> bool:
+    """Whether there is a sops entry, as far as can be told without parsing."""
+    return b"lastmodified" in data and _METADATA[store].search(data) is not None
+
+
+# Which files
+
+
+class _Finder:
+    def __init__(self) -> None:
+        self.failed: list[Result] = []
+        self._seen: set[str] = set()
+
+    def find(self, names: Sequence[str]) -> Iterator[Found]:
+        """Each file once, in the order in which it is first met."""
+        for name in names:
+            for found in self._of(name):
+                real = os.path.realpath(found.file)
+                if real not in self._seen:
+                    self._seen.add(real)
+                    yield found
+
+    def _of(self, name: str) -> Iterator[Found]:
+        paths = [name]
+        if _is_glob(name):
+            parts = Path(name).parts
+            at = Path(parts[0]) if Path(name).is_absolute() else Path()
+            paths = [str(path) for path in self._glob(at, parts[1:] if Path(name).is_absolute() else parts)]
+            if not paths:
+                self._fail(name, FileMissingError("no file matches", file=name))
+        for path in paths:
+            if Path(path).is_dir():
+                yield from self._folder(Path(path))
+            else:
+                yield Found(path, named=True)
+
+    def _glob(self, folder: Path, parts: Sequence[str]) -> Iterator[Path]:
+        part, *rest = parts
+        if part == "**":
+            yield from self._glob_below(folder, parts)
+        elif not _GLOB.search(part):
+            path = folder / part
+            if rest and path.is_dir():
+                yield from self._glob(path, rest)
+            elif not rest and path.exists():
+                yield path
+        else:
+            for entry in self._entries(folder):
+                hidden = entry.name.startswith(".") and not part.startswith(".")
+                if hidden or not fnmatchcase(entry.name, part):
+                    continue
+                if not rest:
+                    yield folder / entry.name
+                elif entry.is_dir(follow_symlinks=False):
+                    yield from self._glob(folder / entry.name, rest)
+
+    def _glob_below(self, folder: Path, parts: Sequence[str]) -> Iterator[Path]:
+        """Of this folder and all below it; `parts` begins with `**`."""
+        if len(parts) > 1:
+            yield from self._glob(folder, parts[1:])
+        for entry in self._entries(folder):
+            if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
+                yield from self._glob_below(folder / entry.name, parts)
+            elif len(parts) == 1 and entry.is_file(follow_symlinks=False):
+                yield folder / entry.name
+
+    def _folder(self, folder: Path) -> Iterator[Found]:
+        for entry in self._entries(folder):
+            if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
+                yield from self._folder(folder / entry.name)
+            elif entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_size <= LARGEST:
+                yield Found(str(folder / entry.name), named=False)
+
+    def _entries(self, folder: Path) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(folder) as entries:
+                return sorted(entries, key=lambda entry: entry.name)
+        except OSError:
+            self._fail(str(folder), ReadError("the folder cannot be read", folder=str(folder)))
+            return []
+
+    def _fail(self, name: str, error: AgentError) -> None:
+        self.failed.append(Result(name, "failed", error=error))
+
+
+def _is_glob(name: str) -> bool:
+    return _GLOB.search(name) is not None and not os.path.lexists(name)
+
+
+# The report
+
+
+def exit_code(args: argparse.Namespace, results: Sequence[Result]) -> int:
+    """The first failure's, else 1 where `--check` found what would change."""
+    for result in results:
+        if result.error is not None:
+            return result.error.exit_code
+    return int(getattr(args, "check", False) and any(result.changed for result in results))
+
+
+def _report(args: argparse.Namespace, results: Sequence[Result]) -> int:
+    code = exit_code(args, results)
+    if args.report == "json":
+        terminal.write_json({"files": [_line(result) for result in results], "exit_code": code})
+        return code
+    shown = [result for result in results if result.changed or result.error is not None]
+    terminal.table(("FILE", "RESULT", "CAUSE"), ((each.file, each.result, _cause(each.error)) for each in shown))
+    counts = Counter(result.result for result in results)
+    terminal.line(", ".join(f"{count} {name}" for name, count in counts.items()) or "no file to work on")
+    for hint in dict.fromkeys(each.error.hint for each in shown if each.error is not None and each.error.hint):
+        terminal.note(f"hint: {hint}")
+    return code
+
+
+def _line(result: Result) -> dict[str, object]:
+    line: dict[str, object] = {"file": escape(result.file), "result": result.result, "changed": result.changed}
+    if result.error is not None:
+        line |= {"cause": _cause(result.error), "hint": result.error.hint, "exit_code": result.error.exit_code}
+    return line
+
+
+def _cause(error: AgentError | None) -> str:
+    """The error without the file, which stands beside it."""
+    if error is None:
+        return ""
+    bare = error.copy()
+    bare.facts.pop("file", None)
+    return str(bare)

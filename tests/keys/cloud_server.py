@@ -48,7 +48,7 @@ class CloudServer:
         self.seen: list[Request] = []
         context: ssl.SSLContext | None = None
         if folder is not None:
-            authority = Authority.create("cloud")
+            authority = Authority.create("test authority")
             self.ca_file = folder / "cloud-ca.crt"
             self.ca_file.write_text(authority.pem)
             context = authority.server_context(folder, "cloud", *hosts)
@@ -87,6 +87,10 @@ def _handler(server: CloudServer, context: ssl.SSLContext | None) -> type[http.s
             self.rfile = self.connection.makefile("rb")
             self.wfile = self.connection.makefile("wb", 0)
             self.close_connection = False
+
+        def finish(self) -> None:
+            super().finish()
+            self.connection.close()
 
         def do_GET(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)

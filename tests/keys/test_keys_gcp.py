@@ -1,0 +1,299 @@
+"""Google Cloud KMS as its REST interface is documented: no emulator of it is to be had.
+
+A server of the test plays it. It encrypts for real, with AES-GCM under a key of its own, and is strict about what it is sent. That it
+speaks Google's form is shown by sops, whose client is Google's own for Go: both use the same server, each opens what the other
+wrapped. What only Google can show (its permissions, its quota, its certificates) stays open.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+import pytest
+from cloud_server import Answer, CloudServer, Log, Request, Silence
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from agent.adapters.keys import gcp, remote
+from agent.adapters.keys.gcp import GcpKeys
+from agent.sops.keys import AgeKey, AgeRecipient, GcpKmsKey, GcpKmsRecipient
+from agent.values.errors import DataKeyError
+from agent.values.secret import Secret
+from testbed import binaries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+DATA_KEY = Secret(b"canary-data-key-of-32-bytes-long", "data key")
+WHEN = "2026-01-01T00:00:00Z"
+TOKEN = "ya29.canary-token"
+RESOURCE = "projects/example.com:shop/locations/europe-west1/keyRings/ring-1/cryptoKeys/signet"
+OTHER = "projects/p/locations/global/keyRings/r/cryptoKeys/other"
+PATHS = {f"/v1/{name}:{action}": (name, action) for name in (RESOURCE, OTHER) for action in ("encrypt", "decrypt")}
+
+
+def refusal(code: int, status: str) -> Answer:
+    return Answer(code, {"error": {"code": code, "status": status, "message": f"canary-text {TOKEN}"}})
+
+
+class Kms:
+    """The two calls of Cloud KMS, and the token endpoint of OAuth for service accounts."""
+
+    def __init__(self) -> None:
+        self._keys = {name: AESGCM(secrets.token_bytes(32)) for name in (RESOURCE, OTHER)}
+        self.account = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+    def __call__(self, request: Request) -> Answer:
+        if request.host == "oauth2.googleapis.com":
+            return self._token(request)
+        if request.headers.get("authorization") != f"Bearer {TOKEN}":
+            return refusal(401, "UNAUTHENTICATED")
+        path = request.path.partition("?")[0]  # Google's client for Go asks for "$alt=json"
+        if request.method != "POST" or path not in PATHS:
+            return refusal(404, "NOT_FOUND")
+        name, action = PATHS[path]
+        body = request.json()
+        if action == "encrypt":
+            nonce = secrets.token_bytes(12)
+            sealed = self._keys[name].encrypt(nonce, base64.b64decode(body["plaintext"], validate=True), None)
+            text = base64.b64encode(nonce + sealed).decode()
+            return Answer(200, {"name": f"{name}/cryptoKeyVersions/1", "ciphertext": text, "protectionLevel": "HSM"})
+        given = base64.b64decode(body["ciphertext"], validate=True)
+        try:
+            opened = self._keys[name].decrypt(given[:12], given[12:], None)
+        except (InvalidTag, ValueError):
+            return refusal(400, "INVALID_ARGUMENT")
+        return Answer(200, {"plaintext": base64.b64encode(opened).decode(), "usedPrimary": True})
+
+    def _token(self, request: Request) -> Answer:
+        form = parse_qs(request.body.decode())
+        signed, _, signature = form["assertion"][0].rpartition(".")
+        self.account.public_key().verify(_unpadded(signature), signed.encode(), padding.PKCS1v15(), hashes.SHA256())
+        claims = json.loads(_unpadded(signed.partition(".")[2]))
+        assert claims["iss"] == "signet@shop.iam.gserviceaccount.com"
+        assert form["grant_type"] == ["urn:ietf:params:oauth:grant-type:jwt-bearer"]
+        return Answer(200, {"access_token": TOKEN, "token_type": "Bearer", "expires_in": 3600})
+
+    def service_account(self) -> str:
+        pem = self.account.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        return json.dumps(
+            {
+                "type": "service_account",
+                "project_id": "shop",
+                "private_key_id": "1",
+                "private_key": pem.decode(),
+                "client_email": "signet@shop.iam.gserviceaccount.com",
+                "client_id": "1",
+                "token_uri": "https://oauth2.googleapis.com/token",
+            }
+        )
+
+
+def _unpadded(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+@pytest.fixture(scope="module")
+def kms() -> Kms:
+    return Kms()
+
+
+@pytest.fixture
+def server(kms: Kms, monkeypatch: pytest.MonkeyPatch) -> Iterator[CloudServer]:
+    with CloudServer(kms) as server:
+        monkeypatch.setenv("SOPS_GCP_KMS_ENDPOINT", server.url)
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A token in the environment, and nothing else of Google's."""
+    for name in [each for each in os.environ if each.startswith(("GOOGLE_", "GCLOUD_", "CLOUDSDK_", "SOPS_GCP_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    monkeypatch.setenv("GOOGLE_OAUTH_ACCESS_TOKEN", TOKEN)
+
+
+def test_what_is_wrapped_is_unwrapped(server: CloudServer) -> None:
+    keys = GcpKeys()
+    wrapped = keys.wrap(GcpKmsRecipient(RESOURCE), DATA_KEY, created_at=WHEN)
+    assert wrapped == GcpKmsKey(RESOURCE, WHEN, wrapped.enc)
+    assert keys.unwrap(wrapped) == DATA_KEY
+
+
+def sops(*arguments: str, folder: Path) -> bytes:
+    done = subprocess.run(
+        [binaries.path("sops"), "--disable-version-check", *arguments], cwd=folder, check=False, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
+def test_sops_opens_what_is_wrapped_here_and_the_other_way_round(
+    server: CloudServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is sops'; its wrapped key is replaced by one for another key, made here."""
+    monkeypatch.setenv("SOPS_GCP_KMS_CLIENT_TYPE", "rest")
+    (tmp_path / "f.json").write_text('{"a": "hunter2"}')
+    file = json.loads(sops("encrypt", "--gcp-kms", RESOURCE, "f.json", folder=tmp_path))
+    entry = file["sops"]["gcp_kms"][0]
+    data_key = GcpKeys().unwrap(GcpKmsKey(entry["resource_id"], entry["created_at"], entry["enc"]))
+    ours = GcpKeys().wrap(GcpKmsRecipient(OTHER), data_key, created_at=WHEN)
+    entry.update(resource_id=ours.resource_id, created_at=ours.created_at, enc=ours.enc)
+    (tmp_path / "f.json").write_text(json.dumps(file))
+    assert json.loads(sops("decrypt", "f.json", folder=tmp_path)) == {"a": "hunter2"}
+
+
+@pytest.mark.parametrize("form", ["text", "file", "default"])
+def test_a_service_account_at_google_s_own_addresses(
+    form: str, kms: Kms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GOOGLE_OAUTH_ACCESS_TOKEN")
+    (tmp_path / "account.json").write_text(kms.service_account())
+    monkeypatch.setenv(
+        "GOOGLE_APPLICATION_CREDENTIALS" if form == "default" else "GOOGLE_CREDENTIALS",
+        kms.service_account() if form == "text" else str(tmp_path / "account.json"),
+    )
+    with CloudServer(kms, tmp_path, ("cloudkms.googleapis.com", "oauth2.googleapis.com")) as server:
+        monkeypatch.setenv("HTTPS_PROXY", server.url)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(server.ca_file))
+        keys = GcpKeys()
+        assert keys.unwrap(keys.wrap(GcpKmsRecipient(RESOURCE), DATA_KEY, created_at=WHEN)) == DATA_KEY
+        hosts = [request.host for request in server.seen]
+    assert hosts == ["oauth2.googleapis.com", "cloudkms.googleapis.com", "cloudkms.googleapis.com"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "host"),
+    [
+        ({"SOPS_GCP_KMS_ENDPOINT": "cloudkms.s3nsapis.fr:443"}, "cloudkms.s3nsapis.fr"),
+        ({"SOPS_GCP_KMS_UNIVERSE_DOMAIN": "s3nsapis.fr"}, "cloudkms.s3nsapis.fr"),
+    ],
+)
+def test_another_cloud_s_address(
+    variables: dict[str, str], host: str, kms: Kms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with CloudServer(kms, tmp_path, (host,)) as server:
+        monkeypatch.setenv("HTTPS_PROXY", server.url)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(server.ca_file))
+        GcpKeys().wrap(GcpKmsRecipient(RESOURCE), DATA_KEY, created_at=WHEN)
+        assert {request.host for request in server.seen} == {host}
+
+
+def why(key: GcpKmsKey) -> str:
+    """The reason, once it is sure that nothing confidential is in the error or the log."""
+    with Log() as records, pytest.raises(DataKeyError) as caught:
+        GcpKeys().unwrap(key)
+    error = caught.value
+    assert error.__cause__ is None
+    assert not records
+    assert "canary" not in f"{error} {error.hint} {error.facts}"
+    return error.message
+
+
+KEY = GcpKmsKey(RESOURCE, WHEN, base64.b64encode(b"0123456789abcdef").decode())
+
+
+def test_a_key_that_does_not_open_says_why(server: CloudServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrapped = GcpKeys().wrap(GcpKmsRecipient(RESOURCE), DATA_KEY, created_at=WHEN)
+    not_this_key = "this key did not make the wrapped key, or it is not one for encryption"
+    assert why(GcpKmsKey(OTHER, WHEN, wrapped.enc)) == not_this_key
+    assert why(KEY) == not_this_key
+    assert why(GcpKmsKey(RESOURCE.replace("signet", "none"), WHEN, KEY.enc)) == "no such key in Google Cloud KMS"
+    assert why(GcpKmsKey(RESOURCE, WHEN, "canary!")) == "the wrapped key is damaged"
+    for wrong in (
+        "",
+        "a",
+        RESOURCE + "/cryptoKeyVersions/1",
+        RESOURCE.replace("example.com:shop", ".."),
+        RESOURCE + "?x=y",
+    ):
+        assert why(GcpKmsKey(wrong, WHEN, KEY.enc)) == "not the resource id of a key"
+    monkeypatch.setenv("GOOGLE_OAUTH_ACCESS_TOKEN", "another-canary")
+    assert why(KEY) == "Google does not accept the credentials"
+    with pytest.raises(DataKeyError, match="not a Google"):
+        GcpKeys().unwrap(AgeKey("age1", "x"))
+    with pytest.raises(DataKeyError, match="not a Google"):
+        GcpKeys().wrap(AgeRecipient("age1"), DATA_KEY, created_at=WHEN)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (refusal(403, "PERMISSION_DENIED"), "Google denies the use of this key, or it does not exist"),
+        (refusal(400, "FAILED_PRECONDITION"), "the key, or the version of it that was used, is disabled or destroyed"),
+        (refusal(429, "RESOURCE_EXHAUSTED"), "Google is too busy"),
+        (refusal(500, "CANARY"), "Google refuses"),
+        (Answer(200, b"<html>canary</html>"), "the server's answer is not Google Cloud KMS's"),
+        (Answer(200, {"plaintext": "canary!"}), "the server's answer is not Google Cloud KMS's"),
+        (Answer(200, {"plaintext": ""}), "the server's answer is not Google Cloud KMS's"),
+        (Answer(200, ["canary"]), "the server's answer is not Google Cloud KMS's"),
+        (Answer(500, {"error": "canary"}), "the server's answer is not Google Cloud KMS's"),
+        (Answer(307, b"", {"Location": "http://127.0.0.1:1/"}), "the server's answer is not Google Cloud KMS's"),
+    ],
+)
+def test_each_refusal_has_its_reason(answer: Answer, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with CloudServer(lambda _: answer) as server:
+        monkeypatch.setenv("SOPS_GCP_KMS_ENDPOINT", server.url)
+        assert why(KEY) == reason
+
+
+@pytest.mark.parametrize("text", ["canary", "{}", "[]", '{"type": "canary"}', '{"type": "service_account"}', "/"])
+def test_credentials_that_are_none(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_CREDENTIALS", text)
+    assert why(KEY) == "GOOGLE_CREDENTIALS is neither a file of credentials nor their JSON"
+
+
+def test_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GOOGLE_OAUTH_ACCESS_TOKEN")
+    assert why(KEY) == "no Google credentials"
+
+
+def test_a_service_that_hangs_ends_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gcp, "_READ_SECONDS", 0.05)
+    with Silence() as server:
+        monkeypatch.setenv("SOPS_GCP_KMS_ENDPOINT", server.url)
+        assert why(KEY) == "Google does not answer"
+    assert why(KEY) == "Google does not answer"  # now nobody listens there
+
+
+def test_an_answer_that_drips_in_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "DEADLINE_SECONDS", 0.05)
+    release = threading.Event()
+
+    def answer(_: Request) -> Answer:
+        release.wait(30)
+        return Answer(200, {})
+
+    with CloudServer(answer) as server:
+        monkeypatch.setenv("SOPS_GCP_KMS_ENDPOINT", server.url)
+        assert why(KEY) == "the server does not answer in time"
+        release.set()
+
+
+def test_a_certificate_that_nobody_vouches_for(kms: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with CloudServer(kms, tmp_path, ("cloudkms.googleapis.com",)) as server:
+        monkeypatch.setenv("HTTPS_PROXY", server.url)
+        assert why(KEY) == "the server's certificate is not trusted"
+        assert not server.seen
+
+
+def test_without_the_extra_the_reason_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "google.auth.transport.requests", None)
+    assert why(KEY) == "Google Cloud KMS keys need the gcp extra"

@@ -12,7 +12,7 @@ from agent.sops import cipher, mac, stores
 from agent.sops.cipher import Cipher
 from agent.sops.selection import Selected
 from agent.sops.walk import rewrite
-from agent.values.errors import SopsDecryptError, SopsError, SopsFormatError
+from agent.values.errors import InputError, SopsDecryptError, SopsError, SopsFormatError
 from agent.yaml.nodes import Comment
 
 if TYPE_CHECKING:
@@ -61,7 +61,11 @@ class PlainFile:
 
 def read(data: bytes, *, file: str, store: Store) -> EncryptedFile:
     """Parse an encrypted file. Raises YamlError, LimitError, SopsFormatError."""
-    documents, metadata = stores.split(store.parse(data, file=file), file=file)
+    try:
+        documents, metadata = stores.split(store.parse(data, file=file), file=file)
+    except InputError as error:
+        # Of a file to encrypt this is 2 to sops, and 1 of one to decrypt.
+        raise error.exiting(1) from None
     if metadata is None:
         raise SopsFormatError("the file has no sops metadata", hint="it is not encrypted", file=file)
     return EncryptedFile(file, tuple(documents), metadata)

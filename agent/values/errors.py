@@ -5,7 +5,7 @@
     │   ├── YamlError             a file does not parse, or breaks a limit (file, line, column)
     │   ├── EmitError             a document has no form in the type of file asked for      4
     │   ├── SopsError             exit codes as the sops command's
-    │   │   ├── SopsFormatError       metadata or a value is malformed                      2
+    │   │   ├── SopsFormatError       metadata or a value is malformed                      1
     │   │   ├── SopsKeyTypeError      a key that is not a string                           23
     │   │   ├── SopsEncryptError      a value that the format cannot hold                  23
     │   │   ├── MacMismatchError      the file was altered after it was encrypted          51
@@ -53,8 +53,13 @@
     └── UsageError                the command line
         ├── ReadError                 an input cannot be read                            2
         ├── WriteError                an output cannot be written                        3
+        ├── EncryptionContextError    an encryption context that is none                 6
         ├── ConflictingFlagsError     flags that exclude one another                     8
-        ├── ExtractPathError          no such place in a document, or not a path        91
+        ├── SetFormatError            a path or value to set that is none                7
+        ├── ExtractPathError          a path to extract that is none                    91
+        ├── NoSuchPlaceError          nothing stands at a path
+        ├── PlaceShapeError           a path that asks for a list where there is none
+        ├── KeyChangeError            keys changed in a file that there is not          49
         ├── FileMissingError          no file, or none named                           100
         ├── DecryptionOrderError      a kind of key twice                              112
         ├── UnchangedError            an edit that changed nothing                     200
@@ -83,7 +88,7 @@ def escape(text: str) -> str:
 class AgentError(Exception):
     """A message that is a literal, facts that are known to be safe, and a hint of what to do."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
     transient: ClassVar[bool] = False
     """Whether the same call may succeed later without anybody changing anything."""
 
@@ -113,6 +118,12 @@ class AgentError(Exception):
         copied.facts = dict(self.facts)
         return copied
 
+    def exiting(self, code: int) -> Self:
+        """A copy with another exit code: sops has different ones for the same fault of different commands."""
+        copied = self.copy()
+        copied.exit_code = code
+        return copied
+
     def with_facts(self, **facts: Fact) -> Self:
         """A copy that knows more: facts already there win. Errors are shared, by all objects of a file or users of a reference."""
         knowing = self.copy()
@@ -137,7 +148,7 @@ class SopsError(InputError):
 
 
 class SopsFormatError(SopsError):
-    exit_code = 2
+    pass
 
 
 class SopsKeyTypeError(SopsError):
@@ -328,12 +339,32 @@ class WriteError(UsageError):
     exit_code = 3
 
 
+class EncryptionContextError(UsageError):
+    exit_code = 6
+
+
 class ConflictingFlagsError(UsageError):
     exit_code = 8
 
 
+class SetFormatError(UsageError):
+    exit_code = 7
+
+
 class ExtractPathError(UsageError):
     exit_code = 91
+
+
+class NoSuchPlaceError(UsageError):
+    exit_code = 1
+
+
+class PlaceShapeError(UsageError):
+    exit_code = 1
+
+
+class KeyChangeError(UsageError):
+    exit_code = 49
 
 
 class FileMissingError(UsageError):

@@ -1,27 +1,25 @@
 """The private keys of the user, found where sops finds them, and only once a data key has to be opened.
 
-Environment: SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, SOPS_AGE_KEY_CMD, else ~/.config/sops/age/keys.txt; SOPS_GPG_EXEC and GNUPGHOME;
-VAULT_ADDR, SOPS_VAULT_URIS, VAULT_TOKEN or ~/.vault-token, VAULT_CACERT, VAULT_NAMESPACE; SOPS_DECRYPTION_ORDER.
+Environment: those of `age_sources`; SOPS_GPG_EXEC and GNUPGHOME; VAULT_ADDR, SOPS_VAULT_URIS, VAULT_TOKEN or ~/.vault-token,
+VAULT_CACERT, VAULT_NAMESPACE; SOPS_DECRYPTION_ORDER.
 """
 
 from __future__ import annotations
 
 import os
-import shlex
-import subprocess  # the user's own SOPS_AGE_KEY_CMD
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.sops.keys import DEFAULT_ORDER, ByKind, name_of, transit_recipient
-from agent.values.errors import AgentError, ConfigError, DataKeyError, DecryptionOrderError
+from agent.cli.age_sources import UserAgeKeys
+from agent.sops.keys import DEFAULT_ORDER, ByKind, transit_recipient
+from agent.values.errors import DecryptionOrderError
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection
 
-    from agent.adapters.keys.age import AgeKeys
     from agent.sops.keys import MasterKeys, Recipient, WrappedKey
 
 
@@ -55,63 +53,7 @@ def master_keys(args: argparse.Namespace) -> MasterKeys:
         recipient = transit_recipient(uri)
         if recipient is not None:
             addresses.append(recipient.vault_address)
-    return ByKind({"age": _Age(), "pgp": _Late(_pgp), "hc_vault": _Late(lambda: _transit(addresses))})
-
-
-class _Age:
-    def unwrap(self, key: WrappedKey) -> Secret:
-        from agent.adapters.keys.age import AgeKeys
-
-        found: list[AgeKeys] = []
-        problems: list[AgentError] = []
-        for source, text in _age_sources(name_of(key), problems):
-            try:
-                found.append(AgeKeys.parse(text, source=source))
-            except ConfigError as error:
-                problems.append(error)
-        merged = AgeKeys().merge(*found)
-        if not merged.identities and problems:
-            raise DataKeyError(problems[0].message, source=problems[0].facts.get("file", ""))  # pyright: ignore[reportArgumentType]  # a literal already
-        return merged.unwrap(key)
-
-    def wrap(self, recipient: Recipient, data_key: Secret, *, created_at: str) -> WrappedKey:
-        from agent.adapters.keys.age import AgeKeys
-
-        return AgeKeys().wrap(recipient, data_key, created_at=created_at)
-
-
-def _age_sources(recipient: str, problems: list[AgentError]) -> Iterator[tuple[str, Secret]]:
-    environment = os.environ
-    if "SOPS_AGE_KEY" in environment:
-        yield "SOPS_AGE_KEY", Secret(environment["SOPS_AGE_KEY"], "SOPS_AGE_KEY")
-    paths: list[str] = []
-    if "SOPS_AGE_KEY_FILE" in environment:
-        paths.append(environment["SOPS_AGE_KEY_FILE"])
-    default = _config_folder() / "sops/age/keys.txt"
-    if default.exists():
-        paths.append(str(default))
-    for path in paths:
-        try:
-            yield path, Secret(Path(path).read_bytes(), path)
-        except OSError:
-            problems.append(ConfigError("the age identity file cannot be read", file=path))
-    command = environment.get("SOPS_AGE_KEY_CMD")
-    if command:
-        try:
-            output = subprocess.run(  # noqa: S603
-                shlex.split(command),
-                check=True,
-                stdout=subprocess.PIPE,
-                env={**environment, "SOPS_AGE_RECIPIENT": recipient},
-            ).stdout
-        except (OSError, ValueError, subprocess.CalledProcessError):
-            problems.append(ConfigError("SOPS_AGE_KEY_CMD failed", file="SOPS_AGE_KEY_CMD"))
-        else:
-            yield "SOPS_AGE_KEY_CMD", Secret(output, "SOPS_AGE_KEY_CMD")
-
-
-def _config_folder() -> Path:
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    return ByKind({"age": UserAgeKeys(), "pgp": _Late(_pgp), "hc_vault": _Late(lambda: _transit(addresses))})
 
 
 @dataclass(frozen=True, slots=True)

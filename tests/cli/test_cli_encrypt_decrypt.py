@@ -85,7 +85,7 @@ def test_the_rules_of_the_next_sops_yaml_upwards(shell: Shell, monkeypatch: pyte
     # Keys by flag replace the rule's; its selector stays.
     assert b"encrypted_suffix: word" in shell.agent("encrypt", "--age", shell.recipient, "s.yaml").out
     shell.env("SOPS_AGE_RECIPIENTS", "age1nonsense")
-    assert shell.agent("encrypt", "s.yaml").code == 128
+    assert shell.agent("encrypt", "s.yaml").code == 1
     shell.env("SOPS_CONFIG", str(shell.write("elsewhere.yaml", "creation_rules: []\n")))
     assert shell.agent("encrypt", "--age", shell.recipient, "s.yaml").code == 0
 
@@ -120,7 +120,7 @@ def test_keys_are_found_where_sops_finds_them(shell: Shell) -> None:
     shell.env("SOPS_AGE_KEY_CMD", str(script))
     assert shell.agent("decrypt", "s.yaml").code == 0
     shell.env("SOPS_AGE_KEY_CMD", "/no/such/command")
-    assert "SOPS_AGE_KEY_CMD failed" in shell.agent("decrypt", "s.yaml").err
+    assert "SOPS_AGE_KEY_CMD: the command failed" in shell.agent("decrypt", "s.yaml").err
     shell.env("SOPS_AGE_KEY_CMD", None)
     shell.write(str(home / ".config/sops/age/keys.txt"), shell.identity)
     assert shell.agent("decrypt", "s.yaml").code == 0
@@ -144,7 +144,7 @@ EXITS: list[tuple[int, tuple[str, ...]]] = [
     (25, ("decrypt", "moved.yaml")),
     (51, ("decrypt", "changed.yaml")),
     (91, ("decrypt", "--extract", "a.b", "secret.yaml")),
-    (91, ("decrypt", "--extract", '["none"]', "secret.yaml")),
+    (1, ("decrypt", "--extract", '["none"]', "secret.yaml")),
     (92, ("encrypt", "--age", "RECIPIENT", "empty.yaml")),
     (100, ("decrypt", "none.yaml")),
     (100, ("edit",)),

@@ -1,0 +1,213 @@
+"""The user's age identities, found where sops finds them, and only once a data key of age has to be opened.
+
+SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, SOPS_AGE_KEY_CMD and ~/.config/sops/age/keys.txt (XDG_CONFIG_HOME), all of them; for a data key of an
+ssh key also SOPS_AGE_SSH_PRIVATE_KEY_FILE, SOPS_AGE_SSH_PRIVATE_KEY_CMD, ~/.ssh/id_ed25519 and ~/.ssh/id_rsa. The commands get
+SOPS_AGE_RECIPIENT. Passphrases are asked for at the terminal; where there is none, a key under a passphrase is not used.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess  # the user's own SOPS_AGE_KEY_CMD and SOPS_AGE_SSH_PRIVATE_KEY_CMD
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.cli import terminal
+from agent.sops.keys import name_of
+from agent.values.errors import AgentError, ConfigError, DataKeyError, escape
+from agent.values.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from io import FileIO
+
+    from agent.adapters.keys.age import AgeKeys
+    from agent.sops.keys import Recipient, WrappedKey
+
+_LARGEST = 1 << 24
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The identities of some places, and what could not be read of them."""
+
+    keys: AgeKeys = field(repr=False)
+    problems: tuple[AgentError, ...]
+
+
+class UserAgeKeys:
+    """The user's identities as MasterKeys. What was read or typed is kept, so that nobody is asked twice in a run."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, _Found] = {}
+
+    def unwrap(self, key: WrappedKey) -> Secret:
+        """Raises DataKeyError; its fact `unused` has what could not be read, `set` says where an identity would be found."""
+        recipient = name_of(key)
+        found = self._find(recipient)
+        try:
+            return found.keys.unwrap(key)
+        except DataKeyError as error:
+            facts: dict[str, str] = {}
+            if found.problems:
+                facts["unused"] = "; ".join(str(problem) for problem in found.problems)
+            elif not found.keys.identities and not found.keys.asking:
+                ssh = "SOPS_AGE_SSH_PRIVATE_KEY_FILE, or make ~/.ssh/id_ed25519"
+                facts["set"] = ssh if _is_ssh(recipient) else f"SOPS_AGE_KEY_FILE, or write {_default_file()}"
+            raise error.with_facts(**facts) from None
+
+    def wrap(self, recipient: Recipient, data_key: Secret, *, created_at: str) -> WrappedKey:
+        """Raises WrapError."""
+        from agent.adapters.keys.age import AgeKeys
+
+        return AgeKeys().wrap(recipient, data_key, created_at=created_at, person=Terminal())
+
+    def _find(self, recipient: str) -> _Found:
+        parts = [
+            self._once("files", _files),
+            self._once(f"command {recipient}", lambda: _command("SOPS_AGE_KEY_CMD", recipient)),
+        ]
+        if _is_ssh(recipient):
+            parts.append(self._once("ssh files", _ssh_files))
+            command = self._once(f"ssh {recipient}", lambda: _command("SOPS_AGE_SSH_PRIVATE_KEY_CMD", recipient))
+            parts.append(command)
+        first, *others = [part.keys for part in parts]
+        return _Found(first.merge(*others), tuple(problem for part in parts for problem in part.problems))
+
+    def _once(self, name: str, sources: Callable[[], Iterable[_Source]]) -> _Found:
+        if name not in self._parts:
+            self._parts[name] = _read(sources())
+        return self._parts[name]
+
+
+class Terminal:
+    """The person at the controlling terminal, who is asked even where standard input is a pipe."""
+
+    def ask(self, question: str, *, hidden: bool = True) -> Secret:
+        """Raises DataKeyError where there is no terminal, or the answer is broken off."""
+        prompt = f"{escape(question)} "
+        try:
+            with open("/dev/tty", "r+b", buffering=0) as tty:  # noqa: PTH123
+                if hidden:
+                    return Secret(_ask_hidden(prompt), "answer")
+                tty.write(prompt.encode())
+                return Secret(_line(tty), "answer")
+        except (OSError, EOFError):
+            raise DataKeyError("a passphrase is needed, and there is no terminal to ask for it") from None
+
+    def tell(self, message: str) -> None:
+        terminal.note(message)
+
+
+def _ask_hidden(prompt: str) -> str:
+    import getpass
+    import warnings
+
+    with warnings.catch_warnings():
+        # It would rather echo than fail.
+        warnings.simplefilter("error", getpass.GetPassWarning)
+        try:
+            return getpass.getpass(prompt)
+        except getpass.GetPassWarning:
+            raise EOFError from None
+
+
+def _line(tty: FileIO) -> str:
+    return tty.readline(4096).decode("utf-8", "surrogateescape").rstrip("\r\n")
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A place of identities; `public` is the text of the `.pub` file of an ssh key. `read` raises ConfigError."""
+
+    name: str
+    read: Callable[[], bytes | str] = field(repr=False)
+    public: str = ""
+
+
+def _read(sources: Iterable[_Source]) -> _Found:
+    from agent.adapters.keys.age import AgeKeys
+
+    found = AgeKeys()
+    problems: list[AgentError] = []
+    for source in sources:
+        try:
+            text = Secret(source.read(), source.name)
+            keys = AgeKeys.parse(text, source=source.name, person=Terminal(), public=source.public)
+            found = found.merge(keys)
+        except ConfigError as error:
+            problems.append(error)
+    return _Found(found, tuple(problems))
+
+
+def _files() -> Iterator[_Source]:
+    if "SOPS_AGE_KEY" in os.environ:
+        yield _Source("SOPS_AGE_KEY", lambda: os.environ["SOPS_AGE_KEY"])
+    if "SOPS_AGE_KEY_FILE" in os.environ:
+        yield _file(os.environ["SOPS_AGE_KEY_FILE"])
+    if _default_file().exists():
+        yield _file(str(_default_file()))
+
+
+def _ssh_files() -> Iterator[_Source]:
+    if "SOPS_AGE_SSH_PRIVATE_KEY_FILE" in os.environ:
+        yield _file(os.environ["SOPS_AGE_SSH_PRIVATE_KEY_FILE"])
+    for name in ("id_ed25519", "id_rsa"):
+        path = _home() / ".ssh" / name
+        if path.exists():
+            yield _file(str(path))
+
+
+def _file(path: str) -> _Source:
+    return _Source(path, lambda: _content(path), _public(f"{path}.pub"))
+
+
+def _content(path: str) -> bytes:
+    try:
+        with Path(path).open("rb") as stream:
+            content = stream.read(_LARGEST + 1)
+    except (OSError, ValueError):
+        raise ConfigError("the file of a private key cannot be read", file=path) from None
+    if len(content) > _LARGEST:
+        raise ConfigError("the file of a private key is larger than 16 MiB", file=path)
+    return content
+
+
+def _public(path: str) -> str:
+    """The line of a public key beside a private one; empty where there is none."""
+    try:
+        return _content(path).decode().strip()
+    except (ConfigError, UnicodeDecodeError):
+        return ""
+
+
+def _command(variable: str, recipient: str) -> Iterator[_Source]:
+    command = os.environ.get(variable)
+    if command:
+        yield _Source(variable, lambda: _output(variable, command, recipient))
+
+
+def _output(variable: str, command: str, recipient: str) -> bytes:
+    environment = {**os.environ, "SOPS_AGE_RECIPIENT": recipient}
+    try:
+        # Standard input may be the file to decrypt.
+        return subprocess.run(  # noqa: S603
+            shlex.split(command), check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=environment
+        ).stdout
+    except (OSError, ValueError, IndexError, subprocess.CalledProcessError):
+        raise ConfigError("the command failed", file=variable) from None
+
+
+def _default_file() -> Path:
+    return Path(os.environ.get("XDG_CONFIG_HOME") or _home() / ".config") / "sops/age/keys.txt"
+
+
+def _home() -> Path:
+    # Path.home() fails where a container's user has none.
+    return Path(os.path.expanduser("~"))  # noqa: PTH111
+
+
+def _is_ssh(recipient: str) -> bool:
+    return recipient.startswith("ssh-")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.cli import creation, files, key_sources, results, sealing, trees
 from agent.cli.trees import Done
-from agent.sops import decrypt, stores
-from agent.values.errors import ExtractPathError
-from agent.yaml.nodes import Mapping, Sequence
+from agent.sops import decrypt, places, stores
+from agent.yaml.nodes import Comment, Mapping
 
 if TYPE_CHECKING:
     import argparse
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
     from agent.sops.rules import Rules
     from agent.sops.stores import Store
     from agent.values.tree import Path
-    from agent.yaml.nodes import Value
 
 _EXAMPLES = """\
 examples:
@@ -33,7 +30,6 @@ examples:
 Private keys are found as sops finds them: SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, SOPS_AGE_KEY_CMD or ~/.config/sops/age/keys.txt; gpg's
 own home; VAULT_ADDR and VAULT_TOKEN or ~/.vault-token.
 """
-_STEP = re.compile(r"""\[(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<index>-?[0-9]{1,9}))\]""")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     work = _Decrypting(args, keys, creation.load_rules(args))
     if several:
         return trees.run(args, work)
-    path = _path(args.extract)
+    path = places.parse(args.extract)
     data = files.read(args.file) if args.file is not None else files.read_stdin()
     file: str = args.filename_override or args.file or "standard input"
     # Without a name there is no suffix to go by, and JSON reads as YAML too.
@@ -87,42 +83,11 @@ class _Decrypting:
         plain = self.keys.open(encrypted, ignore_mac=self.args.ignore_mac).plain
         if not path:
             return target.emit(plain.documents, indent=indent)
-        found = _extract(plain.documents[0], path)
+        found = places.find(plain.documents[0], path)
+        if isinstance(found, Comment):
+            found = found.text
         if isinstance(found, str):
             return found.encode("utf-8", "surrogateescape")
         if isinstance(found, Mapping):
             return target.emit([found, *plain.documents[1:]], indent=indent)
         return target.emit_value(found, indent=indent)
-
-
-def _path(text: str) -> Path:
-    """Raises ExtractPathError."""
-    steps: list[str | int] = []
-    end = 0
-    for found in _STEP.finditer(text):
-        if found.start() != end:
-            break
-        end = found.end()
-        index = found["index"]
-        steps.append(int(index) if index else found["double"] if found["double"] is not None else found["single"])
-    if end != len(text):
-        raise ExtractPathError("not a path", hint="""write it as '["key"][0]'""", path=text)
-    return tuple(steps)
-
-
-def _extract(document: Mapping, path: Path) -> Value:
-    at: Value = document
-    for step in path:
-        if isinstance(at, Mapping) and isinstance(step, str):
-            entry = next((entry for entry in at.entries() if entry.key == step), None)
-            if entry is None:
-                raise ExtractPathError("the document has no such key", key=step)
-            at = entry.value
-        elif isinstance(at, Sequence) and isinstance(step, int):
-            items = list(at.values())
-            if not 0 <= step < len(items):
-                raise ExtractPathError("the list has no such item", index=step)
-            at = items[step]
-        else:
-            raise ExtractPathError("the document has no such place", step=step)
-    return at

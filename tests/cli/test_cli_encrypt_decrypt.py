@@ -134,7 +134,7 @@ EXITS: list[tuple[int, tuple[str, ...]]] = [
     (2, ("encrypt", "--age", "RECIPIENT", "folder.yaml")),
     (2, ("encrypt", "--age", "RECIPIENT", "list.yaml")),
     (2, ("encrypt", "--age", "RECIPIENT", "plain.env")),
-    (2, ("encrypt", "--age", "RECIPIENT", "--encrypted-regex", "(", "plain.yaml")),
+    (1, ("encrypt", "--age", "RECIPIENT", "--encrypted-regex", "(", "plain.yaml")),
     (3, ("decrypt", "--output", "no/such/folder/out", "secret.yaml")),
     (8, ("encrypt", "--age", "RECIPIENT", "-i", "--output", "x", "plain.yaml")),
     (8, ("encrypt", "--age", "RECIPIENT")),

@@ -11,23 +11,20 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from agent.sops import cipher, mac, meaning, stores
+from agent.sops import cipher, mac, meaning, stores, stripped
 from agent.sops.cipher import Cipher
 from agent.sops.decrypt import encrypted_value
 from agent.sops.selection import Selected
 from agent.sops.walk import rewrite
 from agent.values.errors import SopsError, SopsFormatError, YamlError
 from agent.values.secret import Plain, Sealed, Secret
-from agent.yaml.nodes import Comment, Mapping, Sequence
+from agent.yaml.nodes import Comment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from agent.sops.metadata import Metadata
     from agent.sops.walk import Place, Scalar
     from agent.values.tree import Object, Path
     from agent.yaml.limits import Limits
-    from agent.yaml.nodes import Value
 
 _MARKER = cipher.PREFIX.encode()
 _ENTRY = re.compile(rb"""sops["']?[ \t]*:""")
@@ -92,8 +89,13 @@ def open_file(data: bytes, *, file: str, limits: Limits | None = None) -> Sealed
         raise
     bare, metadata = stores.split(documents, file=file)
     if metadata is None:
-        for document in documents:
-            _refuse_stripped(document, file)
+        if (line := stripped.encrypted_line(documents)) is not None:
+            raise SopsFormatError(
+                "an encrypted value in a file without sops metadata",
+                hint="restore the sops entry of the file",
+                file=file,
+                line=line,
+            )
         return None
     selected = Selected(metadata.selection)
     found: list[Object] = []
@@ -182,26 +184,3 @@ class _Sealer:
     def _id(self, place: Place, text: str) -> str:
         parts = [part.encode("utf-8", "surrogateescape") for part in (self.file, str(self.index), place.field, text)]
         return hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).hexdigest()[:32]
-
-
-def _refuse_stripped(document: Mapping, file: str) -> None:
-    for line, value in _texts(document, 0):
-        if cipher.parse(value) is not None:
-            raise SopsFormatError(
-                "an encrypted value in a file without sops metadata",
-                hint="restore the sops entry of the file",
-                file=file,
-                line=line,
-            )
-
-
-def _texts(node: Value, line: int) -> Iterator[tuple[int, str]]:
-    if isinstance(node, Mapping):
-        for entry in node.entries():
-            yield from _texts(entry.value, entry.line)
-    elif isinstance(node, Sequence):
-        for item in node.items:
-            if not isinstance(item, Comment):
-                yield from _texts(item, line)
-    elif isinstance(node, str):
-        yield line, node

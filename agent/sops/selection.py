@@ -44,6 +44,11 @@ class Selection:
     def by_comment(self) -> bool:
         return self.selector.endswith("comment_regex")
 
+    @property
+    def is_default(self) -> bool:
+        """Whether it is sops' own, as where nobody chose one."""
+        return self.selector == "unencrypted_suffix" and self.pattern == DEFAULT_SUFFIX
+
 
 EVERYTHING = Selection(pattern="")
 """What sops does with binary files."""

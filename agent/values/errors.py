@@ -13,6 +13,7 @@
     │   │   ├── DataKeyError          no key opens the data key                           128
     │   │   │   └── WrapError             a data key cannot be wrapped for a recipient          1
     │   │   ├── NoMasterKeyError      nothing to encrypt for                              111
+    │   │   ├── UnsoundFileError      found by verify: not what its own rule or .sops.yaml says     1
     │   │   ├── AlreadyEncryptedError                                                     203
     │   │   ├── SopsRulesError        .sops.yaml is malformed                               1
     │   │   │   └── NoRuleError           none of its rules is for this path                1
@@ -177,6 +178,10 @@ class WrapError(DataKeyError):
 
 class NoMasterKeyError(SopsError):
     exit_code = 111
+
+
+class UnsoundFileError(SopsError):
+    exit_code = 1
 
 
 class AlreadyEncryptedError(SopsError):

@@ -1,0 +1,33 @@
+"""Files that hold encrypted values and no metadata: somebody cut it out, or never meant to commit them so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.sops import cipher
+from agent.yaml.nodes import Mapping, Sequence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from agent.yaml.nodes import Value
+
+
+def encrypted_line(documents: Iterable[Mapping]) -> int | None:
+    """Where the first encrypted value stands, 1-based (0 where its type of file tells no lines); None where there is none."""
+    for document in documents:
+        for line, text in _texts(document, 0):
+            if cipher.parse(text) is not None:
+                return line
+    return None
+
+
+def _texts(node: Value, line: int) -> Iterator[tuple[int, str]]:
+    if isinstance(node, Mapping):
+        for entry in node.entries():
+            yield from _texts(entry.value, entry.line)
+    elif isinstance(node, Sequence):
+        for item in node.values():
+            yield from _texts(item, line)
+    elif isinstance(node, str):
+        yield line, node

@@ -1,0 +1,170 @@
+"""Pieces of YAML to stand in somebody's file: scalars, flow collections and blocks, in that file's indents and line breaks.
+
+`emit` writes whole files as sops does; here is what fits into a given place, and what any reader of YAML 1.1 or 1.2 takes.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agent.yaml import numbers, styles
+from agent.yaml.nodes import Comment, Entry, Mapping, Sequence, Timestamp
+from agent.yaml.scalars import Dialect, plain
+
+if TYPE_CHECKING:
+    from agent.yaml.nodes import Key, Scalar, Value
+
+_SEALED = re.compile(r"ENC\[[A-Za-z0-9_]+(?:[:,][A-Za-z0-9_./+=-]+)+\]", re.ASCII)
+_FLOW_SAFE = re.compile(r"[A-Za-z_/][A-Za-z0-9_./+@-]*", re.ASCII)
+_INVALID = re.compile("[\ud800-\udfff]")
+_UNSAFE_LITERAL = re.compile("[\r\x85\u2028\u2029]")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A file's habits: columns of a nested map's and a nested list's indent, the line break, and whether it quotes as JSON does."""
+
+    step: int
+    dash: int
+    newline: str = "\n"
+    quoted: bool = False
+
+
+def scalar(value: Scalar, *, quote: str = "", flow: bool = False, quoted: bool = False) -> str:
+    """A scalar on one line. `quote` is kept for text that it can hold; `quoted` quotes all text."""
+    if isinstance(value, str):
+        return _text(value, '"' if quoted else quote, flow=flow)
+    if isinstance(value, float):
+        return _real(value)
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value.text if isinstance(value, Timestamp) else str(value)
+
+
+def _text(text: str, quote: str, *, flow: bool) -> str:
+    if quote == "" and not flow and _SEALED.fullmatch(text):
+        return text
+    if _INVALID.search(text):
+        return "!!binary " + base64.b64encode(text.encode("utf-8", "surrogateescape")).decode()
+    analysis = styles.analyze(text)
+    if quote == "'" and analysis.single and not analysis.multiline:
+        return "'" + text.replace("'", "''") + "'"
+    if quote == "" and text != "<<" and styles.is_text(text, Dialect.V3):
+        if analysis.plain and (not flow or _FLOW_SAFE.fullmatch(text)):
+            return text
+        if analysis.single and not analysis.multiline and not flow:
+            return "'" + text.replace("'", "''") + "'"
+    return styles.double_quoted(text)
+
+
+def _real(value: float) -> str:
+    text = numbers.float_text(value)
+    if repr(plain(text, Dialect.V3)) == repr(value):
+        return text
+    # As Go prints it, a whole float is read again as an integer.
+    return text + ".0"
+
+
+def key(value: Key, below: Value, *, flow: bool = False, quoted: bool = False) -> str:
+    """A key with its colon; `below` is what stands at it."""
+    if value == "<<":
+        parts = below.values() if isinstance(below, Sequence) else [below]
+        return "<<:" if all(isinstance(part, Mapping) for part in parts) else '"<<":'
+    return scalar(value, flow=flow, quoted=quoted) + ":"
+
+
+def literal(text: str, column: int) -> tuple[str, list[str]] | None:
+    """A text of several lines as a block scalar: its header and its lines, indented to `column`. None where it has to be quoted."""
+    if "\n" not in text or text[0] in " \t\n" or _UNSAFE_LITERAL.search(text) or _INVALID.search(text):
+        return None
+    if not styles.analyze(text).block:
+        return None
+    body = text.rstrip("\n")
+    chomp = "-" if body == text else "" if len(text) == len(body) + 1 else "+"
+    lines = body.split("\n") + [""] * max(len(text) - len(body) - 1, 0)
+    return "|" + chomp, [" " * column + line if line else "" for line in lines]
+
+
+def flow(value: Value, layout: Layout, column: int) -> str:
+    """A value in flow style: on one line, or, with comments in it, on several that begin at `column`."""
+    if not isinstance(value, Mapping | Sequence):
+        return scalar(value, flow=True, quoted=layout.quoted)
+    opening, closing = "{}" if isinstance(value, Mapping) else "[]"
+    parts: list[str] = []
+    broken = layout.newline + " " * column
+    pending = ""
+    for item in value.items:
+        if isinstance(item, Comment):
+            parts.append(f"{pending.rstrip()}{broken}#{item.text}")
+            pending = broken
+            continue
+        parts.append(pending)
+        if isinstance(item, Entry):
+            parts.append(key(item.key, item.value, flow=True, quoted=layout.quoted) + " ")
+            parts.append(flow(item.value, layout, column))
+        else:
+            parts.append(flow(item, layout, column))
+        pending = ", "
+    if pending == broken:
+        parts.append(broken)
+    return opening + "".join(parts) + closing
+
+
+def block(value: Mapping | Sequence, column: int, layout: Layout) -> list[str]:
+    """The lines of a map or list that is not empty, its keys or dashes at `column`."""
+    indent = " " * column
+    lines: list[str] = []
+    inline: Comment | None = None
+    for item in value.items:
+        if inline is not None:
+            lines.append(f"{indent}#{inline.text}")
+            inline = None
+        if isinstance(item, Comment):
+            if item.inline:
+                inline = item
+            else:
+                lines.append(f"{indent}#{item.text}")
+            continue
+        if isinstance(item, Entry):
+            lead, below = indent + key(item.key, item.value), item.value
+            new = _under_key(lead, below, column, layout)
+        else:
+            new = _under_dash(indent + "-", item, column, layout)
+        lines += new
+    if inline is not None:
+        lines.append(f"{indent}#{inline.text}")
+    return lines
+
+
+def filled(value: Value) -> bool:
+    """Whether a value is written as a block: a map or list that holds more than comments."""
+    return isinstance(value, Mapping | Sequence) and any(not isinstance(item, Comment) for item in value.items)
+
+
+def _under_key(lead: str, value: Value, column: int, layout: Layout) -> list[str]:
+    if isinstance(value, Mapping | Sequence) and filled(value):
+        below = column + (layout.step if isinstance(value, Mapping) else layout.dash)
+        return [lead, *block(value, below, layout)]
+    return _leaf(lead, value, column, layout)
+
+
+def _under_dash(lead: str, value: Value, column: int, layout: Layout) -> list[str]:
+    if isinstance(value, Mapping | Sequence) and filled(value):
+        first, *rest = block(value, column + 2, layout)
+        return [f"{lead} {first.lstrip(' ')}", *rest]
+    return _leaf(lead, value, column, layout)
+
+
+def _leaf(lead: str, value: Value, column: int, layout: Layout) -> list[str]:
+    if isinstance(value, Mapping | Sequence):
+        return f"{lead} {flow(value, layout, column + layout.step)}".split(layout.newline)
+    written = literal(value, column + layout.step) if isinstance(value, str) else None
+    if written is None:
+        return [f"{lead} {scalar(value)}"]
+    header, lines = written
+    return [f"{lead} {header}", *lines]

@@ -1,0 +1,306 @@
+"""What is changed in a text so that it says a new tree: the walk over the old tree, its spans and the new one, side by side."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, LiteralString
+
+from agent.yaml import fragments
+from agent.yaml.edits import Edits, Path
+from agent.yaml.matching import match, positions, same, uncommented
+from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
+from agent.yaml.restructuring import Restructuring
+from agent.yaml.spans import BREAKS, Kind
+
+if TYPE_CHECKING:
+    from agent.yaml.fragments import Layout
+    from agent.yaml.nodes import Scalar, Value
+    from agent.yaml.spans import Lines, Node
+
+_HEADER = re.compile(r"[|>][-+0-9]*")
+_COLON = re.compile(f"(?:[ \t{BREAKS}]|#[^{BREAKS}]*+)*+:")
+_DASH = re.compile(f"(?:[ \t{BREAKS}]|#[^{BREAKS}]*+)*+-")
+_REST = re.compile(f"[ \t]*(#[^{BREAKS}]*)?")
+_CORE = "tag:yaml.org,2002:"
+_NOTHING = Comment("")
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that could not stay as it was: a literal message and the line (1-based) of the file before."""
+
+    message: LiteralString
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a node stands: `column` of the block around it (-1 at the top), `lead` behind its colon, dash or `---`."""
+
+    column: int
+    lead: int
+    flow: bool = False
+    dashed: bool = False
+
+
+class Rewriter:
+    """Collects the edits of one file. `forced` are the paths of what a former attempt could not write."""
+
+    def __init__(self, text: str, lines: Lines, layout: Layout, forced: frozenset[Path], indent: int) -> None:
+        self.text = text
+        self.lines = lines
+        self.layout = layout
+        self.edits = Edits()
+        self.notes: list[Note] = []
+        self.indent = indent
+        self.path: list[int] = []
+        self.document_end = 0
+        self._forced = forced
+        self._anchored: dict[str, Value] = {}
+
+    def put(self, start: int, end: int, text: str) -> None:
+        """An edit on behalf of the item that is being visited."""
+        self.edits.put(start, end, text, tuple(self.path))
+
+    @property
+    def forced(self) -> bool:
+        """Whether the item that is being visited could not be written otherwise."""
+        return bool(self._forced) and tuple(self.path) in self._forced
+
+    # Nodes
+
+    def visit(self, node: Node, old: Value, new: Value, place: Place) -> None:
+        """Make `node`, which says `old`, say `new`."""
+        if node.kind is Kind.ALIAS:
+            self._alias(node, new, place)
+        elif node.kind is Kind.SCALAR:
+            if isinstance(new, Mapping | Sequence) or (isinstance(old, Mapping | Sequence)):
+                self.replace(node, old, new, place)
+                return
+            if self.forced or not same(old, new):
+                self._leaf(node, new, place)
+            self._bind(node, new)
+        elif type(old) is not type(new) or self.forced or not self._collection(node, old, new, place):
+            self.replace(node, old, new, place)
+
+    def _bind(self, node: Node, value: Value) -> None:
+        if node.anchor is not None:
+            self._anchored[node.anchor] = value
+
+    def _alias(self, node: Node, new: Value, place: Place) -> None:
+        bound = self._anchored.get(node.anchor or "", _NOTHING)
+        if not self.forced and not isinstance(bound, Comment) and same(uncommented(bound), new):
+            return
+        self.notes.append(Note("an alias is written out, since its value is no longer that of its anchor", node.line))
+        self.replace(node, None, new, place)
+
+    def _collection(self, node: Node, old: Value, new: Value, place: Place) -> bool:
+        """Change what is in a map or list; False where it has to be written anew."""
+        assert isinstance(old, Mapping | Sequence)
+        assert isinstance(new, Mapping | Sequence)
+        pairs = match(old.items, new.items)
+        change = Restructuring(self, node, old.items, new.items, pairs=pairs, place=place)
+        if not change.plain and not change.plan():
+            return False
+        self._bind(node, new)
+        self._items(node, old, new, pairs, place)
+        return True
+
+    def _items(
+        self, node: Node, old: Mapping | Sequence, new: Mapping | Sequence, pairs: list[int], place: Place
+    ) -> None:
+        children = positions(old.items)
+        path = self.path
+        for number, (at, item) in enumerate(zip(pairs, new.items, strict=True)):
+            former = old.items[at] if at >= 0 else _NOTHING
+            if at < 0:
+                continue
+            path.append(number)
+            if isinstance(item, Comment):
+                if isinstance(former, Comment) and former.text != item.text:
+                    self.put(former.at, former.at + 1 + len(former.text), "#" + item.text)
+            elif isinstance(item, Entry):
+                assert isinstance(former, Entry)
+                key, value = node.children[2 * children[at]], node.children[2 * children[at] + 1]
+                self._bind(key, item.key)
+                self.visit(value, former.value, item.value, self.under_key(node, key, value))
+            elif not isinstance(former, Comment | Entry):
+                place = self.under_dash(node, children[at])
+                self.visit(node.children[children[at]], former, item, place)
+            path.pop()
+
+    def under_key(self, node: Node, key: Node, value: Node) -> Place:
+        """Where the value of a key stands."""
+        colon = _COLON.match(self.text, key.end, max(value.start, key.end))
+        return Place(node.column, colon.end() if colon else -1, node.flow)
+
+    def under_dash(self, node: Node, number: int) -> Place:
+        """Where the item of a list stands."""
+        if node.flow:
+            return Place(node.column, node.children[number].start, flow=True)
+        return Place(node.column, self.dash(node, number) + 1, dashed=True)
+
+    def dash(self, node: Node, number: int) -> int:
+        """Where the dash of an item of a block list stands."""
+        begin = node.children[number - 1].end if number else node.content
+        found = _DASH.match(self.text, begin)
+        assert found is not None
+        return found.end() - 1
+
+    # Scalars
+
+    def _leaf(self, node: Node, new: Scalar, place: Place) -> None:
+        start, tagged = self._kept_properties(node, new)
+        quote = node.quote if node.quote in {"'", '"'} and isinstance(new, str) else ""
+        written = None
+        if isinstance(new, str) and not place.flow and not self.forced and not quote:
+            written = self._literal(node, new, place)
+        body = ""
+        if written is not None:
+            header, body = written[0], "".join(self.layout.newline + each for each in written[1])
+        else:
+            quote = '"' if self.forced and isinstance(new, str) else quote
+            header = fragments.scalar(new, quote=quote, flow=place.flow, quoted=place.flow and self.layout.quoted)
+            if tagged and header.startswith("!"):
+                start = node.start
+        head = _HEADER.match(self.text, node.content) if node.quote in {"|", ">"} else None
+        if head is not None:
+            self.put(start, head.end(), header)
+            self.put(self.lines.end(node.content), node.end, body)
+            return
+        self.put(start, node.end, self._spaced(node, header) if start == node.end else header)
+        if body:
+            end = self.lines.end(node.end)
+            self.put(end, end, body)
+
+    def _spaced(self, node: Node, header: str) -> str:
+        before, behind = self.text[node.end - 1 : node.end], self.text[node.end : node.end + 1]
+        return ("" if before in {" ", "\t", ""} else " ") + header + (" " if behind == "#" else "")
+
+    def _kept_properties(self, node: Node, new: Scalar) -> tuple[int, bool]:
+        """Where the new scalar begins: behind an anchor, and a tag that still fits, where these stand right before it."""
+        if node.content == node.start:
+            return node.start, False
+        written = self.text[node.start : node.content]
+        if any(mark in written for mark in BREAKS) or "#" in written:
+            return node.start, False
+        tag = node.tag
+        if tag is None or (isinstance(new, str) and (not tag.startswith(_CORE) or tag == _CORE + "str")):
+            return node.content, tag is not None
+        anchors = [part for part in written.split() if part.startswith("&")]
+        self.put(node.start, node.content, "".join(part + " " for part in anchors))
+        return node.content, False
+
+    def _literal(self, node: Node, text: str, place: Place) -> tuple[str, list[str]] | None:
+        column = max(place.column, 0) + self.layout.step
+        if node.quote in {"|", ">"}:
+            column = self._body_column(node, column)
+        written = fragments.literal(text, column)
+        if written is None:
+            return None
+        end = self.lines.end(node.end)
+        rest = _REST.match(self.text, node.end, end)
+        if rest is None or rest.end() != end:
+            return None
+        follows = self.lines.after(end)
+        if written[0] == "|+" and follows < len(self.text) and not self.text[follows : self.lines.end(follows)].strip():
+            return None
+        return written
+
+    def _body_column(self, node: Node, column: int) -> int:
+        start = self.lines.after(node.content)
+        line = self.text[start : self.lines.end(start)]
+        found = len(line) - len(line.lstrip(" "))
+        return found if found > 0 and line.strip() and start < node.end else column
+
+    # Whole nodes
+
+    def replace(self, node: Node, old: Value, new: Value, place: Place) -> None:
+        """Write a node anew, its tag, anchor and comments included."""
+        if place.flow:
+            text = fragments.flow(new, self.layout, max(place.column, 0) + self.layout.step)
+            if node.start == node.end:
+                text = self._spaced(node, text)
+            self.put(node.start, node.end, text)
+            return
+        end = self.last(node, old)
+        lead = place.lead if place.lead >= 0 else node.start
+        rest = _REST.match(self.text, lead)
+        assert rest is not None
+        # The comment behind a colon is the outer map's; one behind a dash or `---` is of the node itself.
+        noted = rest.group(1) is not None and rest.end() <= node.start and not place.dashed and place.column >= 0
+        if place.column < 0 and isinstance(old, Mapping):
+            self._erase_outside(old, lead, end)
+        if isinstance(new, Mapping | Sequence) and fragments.filled(new):
+            body = self._block_body(fragments.block(new, self._below(node, new, place), self.layout), place)
+        else:
+            body = " " + self._line_body(node, new, place, end, noted=noted)
+        if not noted:
+            self._put_with_tail(lead, end, body)
+        elif body.startswith(" "):
+            self.put(lead, lead, body)
+            self.put(rest.end(), max(end, rest.end()), "")
+        else:
+            self.put(rest.end(), max(end, rest.end()), body)
+
+    def _block_body(self, lines: list[str], place: Place) -> str:
+        newline = self.layout.newline
+        if place.dashed:
+            return " " + lines[0].lstrip(" ") + "".join(newline + line for line in lines[1:])
+        if place.column < 0 and place.lead == self.lines.start(place.lead):
+            return newline.join(lines)
+        return "".join(newline + line for line in lines)
+
+    def _line_body(self, node: Node, new: Value, place: Place, end: int, *, noted: bool) -> str:
+        if isinstance(new, Mapping | Sequence):
+            return fragments.flow(new, self.layout, self._below(node, new, place))
+        if not isinstance(new, str) or "\n" not in new:
+            return fragments.scalar(new)
+        written = fragments.literal(new, max(place.column, 0) + self.layout.step)
+        tail = self.text[end : self.lines.end(end)].strip()
+        if written is None or self.forced or noted or tail or written[0] == "|+":
+            return fragments.scalar(new, quote='"')
+        return written[0] + "".join(self.layout.newline + line for line in written[1])
+
+    def _erase_outside(self, old: Mapping, lead: int, end: int) -> None:
+        """The comments of a document before its `---` or behind its end."""
+        for item in old.items:
+            if isinstance(item, Comment) and not lead <= item.at < end:
+                self.put(self.lines.start(item.at), self.lines.after(item.at), "")
+
+    def _put_with_tail(self, lead: int, end: int, body: str) -> None:
+        """Where a comment stands behind the old node, a block goes below it."""
+        stop = self.lines.end(end)
+        tail = self.text[end:stop]
+        first, newline, rest = body.partition(self.layout.newline)
+        if tail.strip() and newline:
+            self.put(lead, end, first)
+            self.put(stop, stop, newline + rest)
+        else:
+            self.put(lead, end, body)
+
+    def _below(self, node: Node, new: Value, place: Place) -> int:
+        if place.column < 0:
+            return 0
+        if place.dashed:
+            return place.column + 2
+        if not node.flow and type(new) is {Kind.MAPPING: Mapping, Kind.SEQUENCE: Sequence}.get(node.kind):
+            return node.column
+        return place.column + (self.layout.step if isinstance(new, Mapping) else self.layout.dash)
+
+    def last(self, node: Node, value: Value) -> int:
+        """Where a node and the comments that belong into it end."""
+        end = node.end
+        if node.kind is Kind.ALIAS or not isinstance(value, Mapping | Sequence):
+            return end
+        behind = False
+        for item in reversed(value.items):
+            if isinstance(item, Comment):
+                end = max(end, item.at + 1 + len(item.text))
+            elif behind:
+                break
+            else:
+                behind = True
+                end = max(end, self.last(node.children[-1], item.value if isinstance(item, Entry) else item))
+        return end

@@ -1,0 +1,310 @@
+"""Azure Key Vault as its REST interface is documented: none of its emulators is to be had here.
+
+A server of the test plays a vault and Azure's sign-in under their own names, behind a proxy. It works with real RSA keys, gives the
+401 that names the sign-in, checks tokens, and is strict about what it is sent. That it speaks Azure's form is shown by sops, whose
+client is Microsoft's own for Go: both use the same server, each opens what the other wrapped. What only Azure can show (access
+policies, hardware modules, the other kinds of credentials) stays open.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from cloud_server import Answer, CloudServer, Log, Request, Silence
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from agent.adapters.keys import azure, remote
+from agent.adapters.keys.azure import AzureKeys
+from agent.sops.keys import AgeKey, AgeRecipient, AzureKey, AzureRecipient
+from agent.values.errors import DataKeyError
+from agent.values.secret import Secret
+from testbed import binaries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+DATA_KEY = Secret(b"canary-data-key-of-32-bytes-long", "data key")
+WHEN = "2026-01-01T00:00:00Z"
+TENANT, CLIENT = "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222"
+PASSWORD, TOKEN = "canary-client-secret", "canary.access.token"
+VAULT, LOGIN = "signet.vault.azure.net", "login.microsoftonline.com"
+URL = f"https://{VAULT}"
+OLD, NEW = "0" * 32, "1" * 32
+VERSIONS = {each: rsa.generate_private_key(public_exponent=65537, key_size=2048) for each in (OLD, NEW)}
+OAEP = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
+
+
+def refusal(status: int, code: str) -> Answer:
+    return Answer(status, {"error": {"code": code, "message": f"canary-text {TOKEN}"}})
+
+
+class Azure:
+    """One vault with two versions of one key, and the sign-in of one application."""
+
+    def __init__(self) -> None:
+        self.versions = VERSIONS
+        self.may_get = True
+        self.refuses: Answer | None = None
+
+    def __call__(self, request: Request) -> Answer:  # noqa: PLR0911  # one per call of the interface
+        if request.host == LOGIN:
+            return self._login(request)
+        if request.headers.get("authorization") != f"Bearer {TOKEN}":
+            challenge = f'Bearer authorization="https://{LOGIN}/{TENANT}", resource="https://vault.azure.net"'
+            return Answer(401, {"error": {"code": "Unauthorized"}}, {"WWW-Authenticate": challenge})
+        if self.refuses is not None:
+            return self.refuses
+        address = urlsplit(request.path)
+        assert parse_qs(address.query)["api-version"]
+        match address.path.strip("/").split("/"), request.method:
+            case ["keys", "app"], "GET":
+                return self._get(NEW)
+            case ["keys", "app", version], "GET" if version in self.versions:
+                return self._get(version)
+            case ["keys", "app", version, "encrypt" | "decrypt" as action], "POST" if version in self.versions:
+                return self._apply(version, action, request.json())
+            case _:
+                return refusal(404, "KeyNotFound")
+
+    def _get(self, version: str) -> Answer:
+        if not self.may_get:
+            return refusal(403, "Forbidden")
+        numbers = self.versions[version].public_key().public_numbers()
+        key = {
+            "kid": f"{URL}/keys/app/{version}",
+            "kty": "RSA",
+            "key_ops": ["encrypt", "decrypt"],
+            "n": text(numbers.n.to_bytes(256, "big")),
+            "e": text(numbers.e.to_bytes(3, "big")),
+        }
+        return Answer(200, {"key": key, "attributes": {"enabled": True}})
+
+    def _apply(self, version: str, action: str, body: dict[str, str]) -> Answer:
+        assert body["alg"] == "RSA-OAEP-256"
+        key = self.versions[version]
+        given = base64.urlsafe_b64decode(body["value"] + "==")
+        try:
+            made = key.public_key().encrypt(given, OAEP) if action == "encrypt" else key.decrypt(given, OAEP)
+        except ValueError:
+            return refusal(400, "BadParameter")
+        return Answer(200, {"kid": f"{URL}/keys/app/{version}", "value": text(made)})
+
+    def _login(self, request: Request) -> Answer:
+        address = urlsplit(request.path)
+        if address.path == "/common/discovery/instance":
+            endpoint = f"https://{LOGIN}/{TENANT}/v2.0/.well-known/openid-configuration"
+            names = [{"preferred_network": LOGIN, "preferred_cache": LOGIN, "aliases": [LOGIN]}]
+            return Answer(200, {"tenant_discovery_endpoint": endpoint, "api-version": "1.1", "metadata": names})
+        if address.path.endswith("/.well-known/openid-configuration"):
+            base = f"https://{LOGIN}/{TENANT}"
+            return Answer(
+                200,
+                {
+                    "authorization_endpoint": f"{base}/oauth2/v2.0/authorize",
+                    "token_endpoint": f"{base}/oauth2/v2.0/token",
+                    "issuer": f"{base}/v2.0",
+                },
+            )
+        assert address.path == f"/{TENANT}/oauth2/v2.0/token"
+        form = parse_qs(request.body.decode())
+        assert "https://vault.azure.net/.default" in form["scope"][0]
+        if form["client_id"] != [CLIENT] or form["client_secret"] != [PASSWORD]:
+            return Answer(401, {"error": "invalid_client", "error_description": f"canary-text {form['client_secret']}"})
+        return Answer(200, {"token_type": "Bearer", "expires_in": 3599, "access_token": TOKEN})
+
+
+def text(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+@pytest.fixture
+def cloud() -> Azure:
+    return Azure()
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An application's secret, and nothing else of Azure's."""
+    prefixes = ("AZURE_", "IDENTITY_", "MSI_", "IMDS_")
+    for name in [each for each in os.environ if each.startswith(prefixes)]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.setenv("AZURE_TENANT_ID", TENANT)
+    monkeypatch.setenv("AZURE_CLIENT_ID", CLIENT)
+    monkeypatch.setenv("AZURE_CLIENT_SECRET", PASSWORD)
+
+
+def reach(server: CloudServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both the Python and the Go world take the proxy and the certificates from the environment."""
+    monkeypatch.setenv("HTTPS_PROXY", server.url)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(server.ca_file))
+    monkeypatch.setenv("SSL_CERT_FILE", str(server.ca_file))
+
+
+@pytest.fixture
+def server(cloud: Azure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CloudServer]:
+    with CloudServer(cloud, tmp_path, (VAULT, "fresh.vault.azure.net", LOGIN)) as server:
+        reach(server, monkeypatch)
+        yield server
+
+
+@pytest.mark.parametrize(("version", "expected"), [(OLD, OLD), (NEW, NEW), ("", NEW)])
+@pytest.mark.parametrize("url", [URL, URL + "/"])
+def test_what_is_wrapped_is_unwrapped(server: CloudServer, url: str, version: str, expected: str) -> None:
+    keys = AzureKeys()
+    wrapped = keys.wrap(AzureRecipient(url, "app", version), DATA_KEY, created_at=WHEN)
+    assert wrapped == AzureKey(url, "app", expected, WHEN, wrapped.enc)
+    assert keys.unwrap(wrapped) == DATA_KEY
+
+
+def test_who_may_not_read_the_key_can_still_use_it(server: CloudServer, cloud: Azure) -> None:
+    cloud.may_get = False
+    keys = AzureKeys()
+    assert keys.unwrap(keys.wrap(AzureRecipient(URL, "app", OLD), DATA_KEY, created_at=WHEN)) == DATA_KEY
+    with pytest.raises(DataKeyError):
+        keys.wrap(AzureRecipient(URL, "app"), DATA_KEY, created_at=WHEN)
+
+
+def sops(*arguments: str, folder: Path) -> bytes:
+    done = subprocess.run(
+        [binaries.path("sops"), "--disable-version-check", *arguments], cwd=folder, check=False, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
+def test_sops_opens_what_is_wrapped_here_and_the_other_way_round(server: CloudServer, tmp_path: Path) -> None:
+    """The file is sops'; its wrapped key is replaced by one for the other version, made here."""
+    (tmp_path / "f.json").write_text('{"a": "hunter2"}')
+    file = json.loads(sops("encrypt", "--azure-kv", f"{URL}/keys/app/{OLD}", "f.json", folder=tmp_path))
+    entry = file["sops"]["azure_kv"][0]
+    theirs = AzureKey(entry["vault_url"], entry["name"], entry["version"], entry["created_at"], entry["enc"])
+    assert (theirs.vault_url, theirs.name, theirs.version) == (URL, "app", OLD)
+    ours = AzureKeys().wrap(AzureRecipient(URL, "app"), AzureKeys().unwrap(theirs), created_at=WHEN)
+    entry.update(version=ours.version, created_at=ours.created_at, enc=ours.enc)
+    (tmp_path / "f.json").write_text(json.dumps(file))
+    assert json.loads(sops("decrypt", "f.json", folder=tmp_path)) == {"a": "hunter2"}
+
+
+def why(key: AzureKey) -> str:
+    """The reason, once it is sure that nothing confidential is in the error or the log."""
+    with Log() as records, pytest.raises(DataKeyError) as caught:
+        AzureKeys().unwrap(key)
+    error = caught.value
+    assert error.__cause__ is None
+    assert not records
+    assert "canary" not in f"{error} {error.hint} {error.facts}"
+    return error.message
+
+
+KEY = AzureKey(URL, "app", OLD, WHEN, text(b"0" * 256))
+# One that no other test uses: the client remembers which sign-in a vault asked for.
+FRESH = AzureKey("https://fresh.vault.azure.net", "app", OLD, WHEN, KEY.enc)
+
+
+def test_a_key_that_does_not_open_says_why(server: CloudServer) -> None:
+    wrapped = AzureKeys().wrap(AzureRecipient(URL, "app", OLD), DATA_KEY, created_at=WHEN)
+
+    def changed(**changes: str) -> AzureKey:
+        fields = {"vault_url": URL, "name": "app", "version": OLD, "enc": wrapped.enc}
+        return AzureKey(created_at=WHEN, **{**fields, **changes})
+
+    assert why(changed(version=NEW)) == "this key did not make the wrapped key, or it is not one for RSA-OAEP-256"
+    assert why(changed(name="none")) == "no such key, or version of it, in the vault"
+    assert why(changed(enc="canary!")) == "the wrapped key is damaged"
+    for wrong in (
+        {"vault_url": "http://signet.vault.azure.net"},
+        {"vault_url": "https://user@signet.vault.azure.net"},
+        {"vault_url": f"{URL}/x?y"},
+        {"vault_url": ""},
+        {"name": ""},
+        {"name": "../secrets"},
+        {"version": "a/b"},
+    ):
+        assert why(changed(**wrong)) == "not the address of a key in a vault"
+    with pytest.raises(DataKeyError, match="not an Azure"):
+        AzureKeys().unwrap(AgeKey("age1", "x"))
+    with pytest.raises(DataKeyError, match="not an Azure"):
+        AzureKeys().wrap(AgeRecipient("age1"), DATA_KEY, created_at=WHEN)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (refusal(403, "Forbidden"), "Azure denies the use of this key, or it is disabled"),
+        (refusal(409, "Canary"), "Azure refuses"),
+        (Answer(200, b"<html>canary</html>"), "the server's answer is not Azure Key Vault's"),
+        (Answer(200, {"value": ""}), "the server's answer is not Azure Key Vault's"),
+        (Answer(200, {"value": "canary!"}), "the server's answer is not Azure Key Vault's"),
+        (Answer(200, ["canary"]), "the server's answer is not Azure Key Vault's"),
+    ],
+)
+def test_each_refusal_has_its_reason(server: CloudServer, cloud: Azure, answer: Answer, reason: str) -> None:
+    cloud.refuses = answer
+    assert why(KEY) == reason
+
+
+@pytest.mark.parametrize("variables", [{"AZURE_CLIENT_SECRET": "canary-other"}, {"AZURE_CLIENT_ID": "canary"}])
+def test_a_sign_in_that_is_refused(
+    server: CloudServer, variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert why(KEY) == "no Azure credentials at hand are accepted"
+
+
+def test_a_token_goes_to_vaults_alone(cloud: Azure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file names its vault. A server elsewhere that asks for a token of Azure's vaults gets none."""
+    with CloudServer(cloud, tmp_path, ("signet.vault.azure.example", LOGIN)) as server:
+        reach(server, monkeypatch)
+        key = AzureKey("https://signet.vault.azure.example", "app", OLD, WHEN, KEY.enc)
+        assert why(key) == "the server's answer is not Azure Key Vault's"
+        assert server.seen
+        assert not [request for request in server.seen if "authorization" in request.headers]
+
+
+def test_a_service_that_hangs_ends_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(azure, "_READ_SECONDS", 0.05)
+    monkeypatch.setattr(azure, "_CONNECT_SECONDS", 0.05)
+    monkeypatch.setattr(azure, "_RETRIES", 0)
+    with Silence() as server:
+        monkeypatch.setenv("HTTPS_PROXY", server.url)
+        assert why(FRESH) == "the vault, or Azure's sign-in, does not answer"
+    assert why(FRESH) == "the vault, or Azure's sign-in, does not answer"  # now nobody listens there
+
+
+def test_an_answer_that_drips_in_has_a_deadline(cloud: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "DEADLINE_SECONDS", 0.05)
+    release = threading.Event()
+
+    def answer(_: Request) -> Answer:
+        release.wait(30)
+        return Answer(404, {})
+
+    with CloudServer(answer, tmp_path, (VAULT, LOGIN)) as server:
+        reach(server, monkeypatch)
+        assert why(KEY) == "the server does not answer in time"
+        release.set()
+
+
+def test_a_certificate_that_nobody_vouches_for(server: CloudServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
+    assert why(FRESH) == "the server's certificate is not trusted"
+    assert not server.seen
+
+
+def test_without_the_extra_the_reason_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "azure.identity", None)
+    assert why(KEY) == "Azure Key Vault keys need the azure extra"

@@ -9,48 +9,31 @@ from __future__ import annotations
 import os
 import secrets
 from datetime import UTC, datetime
-from pathlib import Path
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from agent.cli import files, terminal
+from agent.cli import files, recipients, terminal
 from agent.sops import rules
 from agent.sops.cipher import DATA_KEY_SIZE
 from agent.sops.groups import Recipients
-from agent.sops.keys import AgeRecipient, PgpRecipient, transit_recipient
 from agent.sops.selection import SELECTORS, Selection, matcher
 from agent.sops.stores import Store
-from agent.values.errors import ConflictingFlagsError, NoMasterKeyError, SopsRulesError
+from agent.values.errors import AgentError, ConflictingFlagsError, NoMasterKeyError, SopsRulesError
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
 
-    from agent.sops.keys import Recipient
     from agent.sops.rules import CreationRule, Rules
     from agent.sops.selection import Selector
 
 _LEVELS = 100
-_UNSUPPORTED = {
-    "kms": "SOPS_KMS_ARN",
-    "gcp_kms": "SOPS_GCP_KMS_IDS",
-    "hckms": "SOPS_HUAWEICLOUD_KMS_IDS",
-    "azure_kv": "SOPS_AZURE_KEYVAULT_URLS",
-}
+_MOST_GROUPS = 255
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The key and selection flags of sops."""
-    keys = parser.add_argument_group("keys", "separated by commas; by default those of the matching rule in .sops.yaml")
-    keys.add_argument("-a", "--age", metavar="RECIPIENTS", help="age recipients, age1… (SOPS_AGE_RECIPIENTS)")
-    keys.add_argument("-p", "--pgp", metavar="FINGERPRINTS", help="PGP keys (SOPS_PGP_FP)")
-    keys.add_argument(
-        "--hc-vault-transit", metavar="URIS", help="https://host:8200/v1/transit/keys/name (SOPS_VAULT_URIS)"
-    )
-    for flags in (("-k", "--kms"), ("--gcp-kms",), ("--hckms",), ("--azure-kv",)):
-        keys.add_argument(*flags, metavar="IDS", help="not supported yet")
-    for flag in ("--aws-profile", "--encryption-context", "--shamir-secret-sharing-threshold"):
-        keys.add_argument(flag, metavar="…", help="not supported yet")
+    recipients.add_options(parser)
     selection = parser.add_argument_group(
         "what is encrypted", "at most one; by default all but keys that end in _unencrypted"
     )
@@ -69,27 +52,62 @@ def add_config_option(parser: argparse.ArgumentParser) -> None:
 
 
 def load_rules(args: argparse.Namespace) -> Rules | None:
-    """The `.sops.yaml` that applies in the working directory, if any. Raises SopsRulesError, YamlError, ReadError."""
-    path = args.config or os.environ.get("SOPS_CONFIG") or _search(Path.cwd())
-    return rules.parse(files.read(path), file=path) if path else None
+    """The `.sops.yaml` that is named, or the next one from the working directory upwards. Raises SopsRulesError."""
+    path = args.config or os.environ.get("SOPS_CONFIG") or _search(".")
+    return _read(path) if path else None
 
 
-def _search(start: Path) -> str:
-    other = ""
-    for folder in [start, *start.parents][:_LEVELS]:
-        if (folder / ".sops.yaml").is_file():
-            return str(folder / ".sops.yaml")
-        if not other and (folder / ".sops.yml").is_file():
-            other = str(folder / ".sops.yml")
+def rules_of(config: Rules | None, file: str) -> Rules | None:
+    """The rules that a file goes by: `load_rules`' or, where there are none, the next ones from its own folder upwards."""
+    if config is not None or not file:
+        return config
+    path = _search(os.path.dirname(file) or ".")  # noqa: PTH120  # as sops joins `..`: by name, links are not followed
+    return _read(path) if path else None
+
+
+def _read(path: str) -> Rules:
+    try:
+        data = files.read(path)
+    except AgentError:
+        raise SopsRulesError("the rules cannot be read", hint="is it a file, and may you read it?", file=path) from None
+    return _parsed(data, path)
+
+
+@lru_cache(maxsize=16)
+def _parsed(data: bytes, path: str) -> Rules:
+    return rules.parse(data, file=path)
+
+
+@lru_cache(maxsize=1024)
+def _warn_once(other: str) -> None:
+    terminal.warn(f"{other} is not used: the file must be called .sops.yaml")
+
+
+def _search(start: str) -> str:
+    """The next `.sops.yaml` upwards. What is called `.sops.yml` is warned of, as sops does."""
+    folder = os.path.abspath(start)  # noqa: PTH100
+    other = found = ""
+    for _ in range(_LEVELS):
+        if os.path.exists(os.path.join(folder, ".sops.yaml")):  # noqa: PTH110, PTH118
+            found = os.path.join(folder, ".sops.yaml")  # noqa: PTH118
+            break
+        if not other and os.path.exists(os.path.join(folder, ".sops.yml")):  # noqa: PTH110, PTH118
+            other = os.path.join(folder, ".sops.yml")  # noqa: PTH118
+        above = os.path.dirname(folder)  # noqa: PTH120
+        if above == folder:
+            break
+        folder = above
     if other:
-        terminal.warn(f"{other} is not used: the file must be called .sops.yaml")
-    return ""
+        _warn_once(other)
+    return found
 
 
 def indent(config: Rules | None, store: Store) -> int | None:
     """The indent that `.sops.yaml` asks for."""
     if config is None:
         return None
+    if store is Store.BINARY:
+        return config.binary_indent
     return config.json_indent if store is Store.JSON else config.yaml_indent
 
 
@@ -102,57 +120,62 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def rule_at(config: Rules | None, file: str, *, args: argparse.Namespace | None = None) -> CreationRule | None:
+    """What `.sops.yaml` says of a file; None where there is none, or it has no rules. Raises SopsRulesError.
+
+    With `args`, AWS keys of the rule have the context of `--encryption-context`.
+    """
+    found = rules_of(config, file)
+    if found is None:
+        return None
+    return found.match(_relative(file, found.file), context=recipients.context(args) if args else ())
+
+
 def rule_for(args: argparse.Namespace, config: Rules | None, file: str) -> CreationRule:
-    """Whom and what. Raises NoMasterKeyError, SopsRulesError, ConflictingFlagsError."""
-    for kind, variable in _UNSUPPORTED.items():
-        if getattr(args, kind) or os.environ.get(variable):
-            raise SopsRulesError("keys of this kind are not supported yet", kind=kind, variable=variable)
-    if args.shamir_secret_sharing_threshold:
-        raise SopsRulesError("key groups are not supported yet")
-    rule = config.match(_relative(file, config.file)) if config else None
-    recipients = Recipients.one_group(*_recipients(args))
-    if not recipients.groups and rule is not None:
-        recipients = rule.recipients
-    if not recipients.groups:
+    """Whom and what. Raises NoMasterKeyError, SopsRulesError, EncryptionContextError, ConflictingFlagsError."""
+    rule = rule_at(config, file, args=args)
+    named = recipients.named(args)
+    groups = (named,) if named else rule.recipients.groups if rule else ()
+    if not groups:
         raise NoMasterKeyError(
             "no key to encrypt for",
             hint="name one with --age, --pgp or --hc-vault-transit, or write a .sops.yaml",
             file=file,
         )
-    return rules.CreationRule(recipients, _selection(args, rule.selection if rule else None))
+    threshold = args.shamir_secret_sharing_threshold or (rule.recipients.threshold if rule else 0)
+    selection = _selection(args, rule.selection if rule else None)
+    return rules.CreationRule(checked(Recipients(groups, threshold), file=file), selection)
+
+
+def checked(whom: Recipients, *, file: str) -> Recipients:
+    """Groups that a data key can be shared out to. Raises NoMasterKeyError for an empty one, SopsRulesError for the threshold."""
+    if not all(whom.groups):
+        raise NoMasterKeyError("a key group is empty", hint="give it a key, or leave it out", file=file)
+    count = len(whom.groups)
+    if count == 1:
+        return Recipients(whom.groups)
+    if count > _MOST_GROUPS or not (whom.threshold == 0 or 2 <= whom.threshold <= count):
+        raise SopsRulesError(
+            "no such threshold for these key groups",
+            hint="it is 2 or more, and no more than there are groups",
+            file=file,
+            groups=count,
+            threshold=whom.threshold,
+        )
+    return whom
 
 
 def _relative(file: str, config: str) -> str:
     """The path that rules see: from the folder of `.sops.yaml`, or absolute for a file elsewhere."""
     absolute = os.path.abspath(file)  # noqa: PTH100  # links stay as they are named, as for sops
     folder = os.path.dirname(os.path.abspath(config))  # noqa: PTH100, PTH120
-    return absolute.removeprefix(folder.rstrip(os.sep) + os.sep)
-
-
-def _recipients(args: argparse.Namespace) -> Iterator[Recipient]:
-    def names(flag: str | None, variable: str) -> list[str]:
-        given = flag or os.environ.get(variable, "")
-        return [name.strip() for name in given.split(",") if name.strip()]
-
-    for name in names(args.pgp, "SOPS_PGP_FP"):
-        yield PgpRecipient(name.replace(" ", ""))
-    for uri in names(args.hc_vault_transit, "SOPS_VAULT_URIS"):
-        recipient = transit_recipient(uri)
-        if recipient is None:
-            raise SopsRulesError(
-                "not the address of a transit key",
-                hint="it has the form https://vault.example.org:8200/v1/transit/keys/name",
-                address=uri,
-            )
-        yield recipient
-    for name in names(args.age, "SOPS_AGE_RECIPIENTS"):
-        yield AgeRecipient(name)
+    return absolute.removeprefix(folder + os.sep)
 
 
 def _selection(args: argparse.Namespace, rule: Selection | None) -> Selection:
     chosen: dict[Selector, str] = {selector: text for selector in SELECTORS if (text := getattr(args, selector))}
     only_encrypted = args.mac_only_encrypted or (rule is not None and rule.mac_only_encrypted)
-    if rule is not None and rule != Selection(mac_only_encrypted=rule.mac_only_encrypted):
+    if rule is not None and not rule.is_default:
         chosen.setdefault(rule.selector, rule.pattern)
     if len(chosen) > 1:
         raise ConflictingFlagsError("more than one selector", hint="a file has one rule of what is encrypted")

@@ -221,8 +221,9 @@ def name_of(key: WrappedKey | Recipient) -> str:  # noqa: PLR0911  # one per kin
             return f"{key.vault_address}/v1/{key.engine_path}/keys/{key.key_name}"
         case KmsRecipient():
             role = f"+{key.role}" if key.role else ""
-            context = "|" + ",".join(f"{name}:{value}" for name, value in key.context) if key.context else ""
-            return f"{key.arn}{role}{context}"
+            context = "|" + ",".join(f"{name}:{value}" for name, value in key.context)
+            profile = f"|{key.aws_profile}" if key.aws_profile else ""
+            return f"{key.arn}{role}{context if key.context or profile else ''}{profile}"
         case GcpKmsRecipient():
             return key.resource_id
         case AzureRecipient():
@@ -263,5 +264,5 @@ class ByKind:
     def _of(self, key: WrappedKey | Recipient) -> MasterKeys:
         found = self.implementations.get(kind_of(key))
         if found is None:
-            raise DataKeyError("no key of this kind can be used here", kind=kind_of(key), key=name_of(key))
+            raise DataKeyError("no key of this kind can be used here")
         return found

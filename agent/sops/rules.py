@@ -1,7 +1,8 @@
 """`.sops.yaml`: which rule makes a file at a path, hence for whom and which values are encrypted.
 
 As github.com/getsops/sops `config/config.go`: the first rule whose `path_regex` is found in the path wins; a rule without one always
-matches; a file with rules of which none matches is an error.
+matches; a file with rules of which none matches is an error. The whole file has to be well typed, but only the rule that matches has
+to make sense. `destination_rules` are for `sops publish`, and passed over.
 """
 
 from __future__ import annotations
@@ -9,29 +10,58 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.sops.data import plain_map
+from agent.sops import rule_file, rule_keys
 from agent.sops.groups import Recipients
-from agent.sops.keys import AgeRecipient, PgpRecipient, transit_recipient
+from agent.sops.keys import AzureRecipient, KmsRecipient
 from agent.sops.selection import SELECTORS, Selection, matcher
 from agent.values.errors import NoRuleError, SopsFormatError, SopsRulesError
-from agent.yaml import sealed as yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from agent.sops.data import Data
     from agent.sops.keys import Recipient
+    from agent.sops.rule_file import Fields
+    from agent.sops.rule_keys import Context
     from agent.sops.selection import Selector
 
-_UNSUPPORTED = ("kms", "gcp_kms", "hckms", "azure_keyvault")
+_FLAT = {
+    "age": "age",
+    "pgp": "pgp",
+    "kms": "kms",
+    "gcp_kms": "gcp_kms",
+    "azure_keyvault": "azure_kv",
+    "hc_vault_transit_uri": "hc_vault",
+}
+"""What a rule calls the kinds of keys whose names are one text or a list."""
+_LARGEST_INDENT = 16
 
 
 @dataclass(frozen=True, slots=True)
 class CreationRule:
-    """Whom a new file is encrypted for, and what of it."""
+    """Whom a new file is encrypted for, and what of it. The groups are as the rule has them, an empty one too."""
 
     recipients: Recipients
     selection: Selection
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """A key group before the groups that it merges are joined to it."""
+
+    merge: tuple[_Group, ...]
+    fields: Fields
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    path_regex: str
+    fields: Fields
+    groups: tuple[_Group, ...]
+    threshold: int
+    selectors: Mapping[Selector, str]
+    mac_only_encrypted: bool
+    aws_profile: str
+    hckms: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,145 +69,121 @@ class Rules:
     """A whole `.sops.yaml`. Indents are in spaces; None is the format's own."""
 
     file: str
-    rules: tuple[dict[str, Data], ...]
+    rules: tuple[_Rule, ...] | None
     yaml_indent: int | None = None
     json_indent: int | None = None
+    binary_indent: int | None = None
 
-    def match(self, path: str) -> CreationRule | None:
+    def match(self, path: str, *, context: Context = ()) -> CreationRule | None:
         """The rule for a path relative to the folder of `.sops.yaml`; None where the file has no creation rules.
 
-        Raises NoRuleError where none matches, and SopsRulesError for a rule that is malformed or asks for what is not supported.
+        `context` goes with the rule's own AWS keys, since only those of groups can name theirs. Raises NoRuleError where none
+        matches, and SopsRulesError for a rule that makes no sense.
         """
+        if self.rules is None:
+            return None
         for number, rule in enumerate(self.rules, 1):
-            pattern = _text(rule, "path_regex", self.file, number)
-            if not pattern or _found(pattern, path, self.file, number):
-                return _rule(rule, self.file, number)
-        if self.rules:
-            raise NoRuleError("no creation rule matches this path", file=self.file, path=path)
-        return None
+            try:
+                if not rule.path_regex or matcher(rule.path_regex)(path):
+                    return _creation_rule(rule, context)
+            except SopsFormatError as error:
+                raise SopsRulesError("path_regex is not an RE2 pattern", file=self.file, rule=number).with_facts(
+                    **error.facts
+                ) from None
+            except SopsRulesError as error:
+                raise error.with_facts(file=self.file, rule=number) from None
+        raise NoRuleError(
+            "no creation rule matches this path",
+            hint="add one whose path_regex is found in it, or a last one without path_regex",
+            file=self.file,
+            path=path,
+        )
 
 
 def parse(data: bytes, *, file: str) -> Rules:
-    """Read `.sops.yaml`. Raises YamlError, SopsRulesError; a rule's own fields are read when it matches."""
-    try:
-        documents = yaml.parse(data, file=file)
-        top = plain_map(documents[0], file=file) if documents else {}
-    except SopsFormatError as error:
-        raise SopsRulesError("the rules are malformed").with_facts(**error.facts) from None
-    rules = top.get("creation_rules") or []
-    if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
-        raise SopsRulesError("creation_rules is not a list of maps", file=file)
-    stores = top.get("stores")
-    stores = stores if isinstance(stores, dict) else {}
+    """Read `.sops.yaml`. Raises SopsRulesError."""
+    top = rule_file.parse(data, file=file)
+    found = top.maps("creation_rules")
+    stores = top.map("stores")
     return Rules(
         file,
-        tuple(rule for rule in rules if isinstance(rule, dict)),
-        _indent(stores, "yaml", file),
-        _indent(stores, "json", file),
+        None if found is None else tuple(_rule(fields) for fields in found),
+        _indent(stores, "yaml", unset=0),
+        _indent(stores, "json", unset=-1),
+        _indent(stores, "json_binary", unset=-1),
     )
 
 
-def _indent(stores: dict[str, Data], name: str, file: str) -> int | None:
-    store = stores.get(name)
-    indent = store.get("indent") if isinstance(store, dict) else None
-    if indent is None or (indent == -1 and name == "json") or (indent == 0 and name == "yaml"):
+def _indent(stores: Fields, name: str, *, unset: int) -> int | None:
+    indent = stores.map(name).number("indent", unset)
+    if indent == unset:
         return None
-    if not isinstance(indent, int) or isinstance(indent, bool) or not 0 <= indent <= 16:
-        raise SopsRulesError("an indent is not a number of spaces", file=file, field=f"stores.{name}.indent")
+    if not 0 <= indent <= _LARGEST_INDENT:
+        raise SopsRulesError("an indent is not a number of spaces", file=stores.file, field=f"stores.{name}.indent")
     return indent
 
 
-def _found(pattern: str, path: str, file: str, number: int) -> bool:
-    try:
-        return matcher(pattern)(path)
-    except SopsFormatError as error:
-        raise SopsRulesError("path_regex is not an RE2 pattern", file=file, rule=number).with_facts(
-            **error.facts
-        ) from None
+def _rule(fields: Fields) -> _Rule:
+    return _Rule(
+        fields.text("path_regex"),
+        fields,
+        tuple(_group(group) for group in fields.maps("key_groups") or ()),
+        fields.number("shamir_threshold"),
+        {name: text for name in SELECTORS if (text := fields.text(name))},
+        fields.flag("mac_only_encrypted"),
+        fields.text("aws_profile"),
+        ",".join(fields.texts("hckms")),
+    )
 
 
-def _rule(rule: dict[str, Data], file: str, number: int) -> CreationRule:
-    selectors: list[Selector] = [name for name in SELECTORS if _text(rule, name, file, number)]
-    if len(selectors) > 1:
-        raise SopsRulesError(
-            "a rule has more than one selector", hint="keep one of the suffixes and regexes", file=file, rule=number
-        )
-    only_encrypted = rule.get("mac_only_encrypted") or False
-    if not isinstance(only_encrypted, bool):
-        raise SopsRulesError("mac_only_encrypted is not true or false", file=file, rule=number)
-    selection = Selection(mac_only_encrypted=only_encrypted)
-    if selectors:
-        selection = Selection(selectors[0], _text(rule, selectors[0], file, number), only_encrypted)
-    return CreationRule(Recipients.one_group(*_recipients(rule, file, number)), selection)
+def _group(fields: Fields) -> _Group:
+    group = _Group(tuple(_group(each) for each in fields.maps("merge") or ()), fields)
+    # Every group of the file has to be well typed, of whichever rule.
+    for name in ("age", "pgp", "hc_vault"):
+        fields.texts(name)
+    for name, texts in (("kms", ("arn", "role", "aws_profile")), ("gcp_kms", ("resource_id",)), ("hckms", ("key_id",))):
+        for key in fields.maps(name) or ():
+            for text in texts:
+                key.text(text)
+            key.text_map("context")
+    for key in fields.maps("azure_keyvault") or ():
+        for text in ("vaultUrl", "key", "version"):
+            key.text(text)
+    return group
 
 
-def _recipients(rule: dict[str, Data], file: str, number: int) -> Iterator[Recipient]:
-    groups = rule.get("key_groups")
-    if groups:
-        if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
-            raise SopsRulesError("key_groups is not a list of maps", file=file, rule=number)
-        if len(groups) > 1:
-            raise SopsRulesError(
-                "more than one key group is not supported", hint="use one group of keys", file=file, rule=number
-            )
-        for group in groups:
-            if isinstance(group, dict):
-                yield from _group(group, file, number)
-        return
-    yield from _keys(rule, "hc_vault_transit_uri", file, number)
+def _creation_rule(rule: _Rule, context: Context) -> CreationRule:
+    if len(rule.selectors) > 1:
+        raise SopsRulesError("a rule has more than one selector", hint="keep one of the suffixes and regexes")
+    selection = Selection(mac_only_encrypted=rule.mac_only_encrypted)
+    for selector, pattern in rule.selectors.items():
+        selection = Selection(selector, pattern, rule.mac_only_encrypted)
+    if rule.groups:
+        groups = tuple(tuple(dict.fromkeys(_members(group))) for group in rule.groups)
+        return CreationRule(Recipients(groups, rule.threshold), selection)
+    keys = tuple(dict.fromkeys(_flat(rule, context)))
+    return CreationRule(Recipients((keys,) if keys else (), rule.threshold), selection)
 
 
-def _group(group: dict[str, Data], file: str, number: int) -> Iterator[Recipient]:
-    merge = group.get("merge") or []
-    if not isinstance(merge, list):
-        raise SopsRulesError("merge is not a list of groups", file=file, rule=number)
-    for each in merge:
-        if not isinstance(each, dict):
-            raise SopsRulesError("merge is not a list of groups", file=file, rule=number)
-        yield from _group(each, file, number)
-    yield from _keys(group, "hc_vault", file, number)
+def _flat(rule: _Rule, context: Context) -> Iterator[Recipient]:
+    for field, kind in _FLAT.items():
+        text = rule.fields.names(field)
+        yield from rule_keys.recipients(kind, text, context=context, aws_profile=rule.aws_profile)
+        if kind == "gcp_kms":
+            yield from rule_keys.recipients("hckms", rule.hckms)
 
 
-def _keys(holder: dict[str, Data], transit: str, file: str, number: int) -> Iterator[Recipient]:
-    for kind in _UNSUPPORTED:
-        if holder.get(kind):
-            raise SopsRulesError(
-                "a rule asks for a kind of key that is not supported",
-                hint="supported are age, pgp and hc_vault transit",
-                file=file,
-                rule=number,
-                kind=kind,
-            )
-    yield from (AgeRecipient(name) for name in _names(holder, "age", file, number))
-    yield from (PgpRecipient(name.replace(" ", "")) for name in _names(holder, "pgp", file, number))
-    for uri in _names(holder, transit, file, number):
-        recipient = transit_recipient(uri)
-        if recipient is None:
-            raise SopsRulesError(
-                "not the address of a transit key",
-                hint="it has the form https://vault.example.org:8200/v1/transit/keys/name",
-                file=file,
-                rule=number,
-                field=transit,
-            )
-        yield recipient
-
-
-def _names(holder: dict[str, Data], field: str, file: str, number: int) -> list[str]:
-    found = holder.get(field)
-    parts = found if isinstance(found, list) else [found or ""]
-    names: list[str] = []
-    for part in parts:
-        if not isinstance(part, str):
-            raise SopsRulesError(
-                "keys are a list of texts, or one text with commas", file=file, rule=number, field=field
-            )
-        names += [name.strip() for name in part.split(",") if name.strip()]
-    return names
-
-
-def _text(rule: dict[str, Data], field: str, file: str, number: int) -> str:
-    found = rule.get(field)
-    if found is not None and not isinstance(found, str):
-        raise SopsRulesError("not a text", file=file, rule=number, field=field)
-    return found or ""
+def _members(group: _Group) -> Iterator[Recipient]:
+    for merged in group.merge:
+        yield from _members(merged)
+    fields = group.fields
+    for name in fields.texts("age"):
+        yield from rule_keys.recipients("age", name)
+    yield from (rule_keys.recipient("pgp", name) for name in fields.texts("pgp"))
+    for key in fields.maps("kms") or ():
+        yield KmsRecipient(key.text("arn"), key.text("role"), key.text_map("context"), key.text("aws_profile"))
+    yield from (rule_keys.recipient("gcp_kms", key.text("resource_id")) for key in fields.maps("gcp_kms") or ())
+    yield from (rule_keys.recipient("hckms", key.text("key_id")) for key in fields.maps("hckms") or ())
+    for key in fields.maps("azure_keyvault") or ():
+        yield AzureRecipient(key.text("vaultUrl"), key.text("key"), key.text("version"))
+    yield from (rule_keys.recipient("hc_vault", uri) for uri in fields.texts("hc_vault"))

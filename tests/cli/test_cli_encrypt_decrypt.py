@@ -87,6 +87,8 @@ def test_the_rules_of_the_next_sops_yaml_upwards(shell: Shell, monkeypatch: pyte
     shell.env("SOPS_AGE_RECIPIENTS", "age1nonsense")
     assert shell.agent("encrypt", "s.yaml").code == 1
     shell.env("SOPS_CONFIG", str(shell.write("elsewhere.yaml", "creation_rules: []\n")))
+    assert shell.agent("encrypt", "--age", shell.recipient, "s.yaml").code == 1
+    shell.env("SOPS_CONFIG", str(shell.write("elsewhere.yaml", "creation_rules:\n")))
     assert shell.agent("encrypt", "--age", shell.recipient, "s.yaml").code == 0
 
 
@@ -127,8 +129,9 @@ def test_keys_are_found_where_sops_finds_them(shell: Shell) -> None:
 
 
 EXITS: list[tuple[int, tuple[str, ...]]] = [
-    (1, ("encrypt", "--age", "RECIPIENT", "--kms", "arn:x", "plain.yaml")),
-    (1, ("encrypt", "--age", "RECIPIENT", "--shamir-secret-sharing-threshold", "2", "plain.yaml")),
+    (1, ("encrypt", "--age", "RECIPIENT,", "plain.yaml")),
+    (1, ("encrypt", "--azure-kv", "https://vault", "plain.yaml")),
+    (6, ("encrypt", "--kms", "arn:aws:kms:x", "--encryption-context", "x", "plain.yaml")),
     (1, ("decrypt", "--no-such-flag")),
     (2, ("encrypt", "--age", "RECIPIENT", "broken.yaml")),
     (2, ("encrypt", "--age", "RECIPIENT", "folder.yaml")),

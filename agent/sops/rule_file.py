@@ -1,0 +1,258 @@
+"""The text of `.sops.yaml` → fields, each read as the type that sops gives it.
+
+Go's decoder takes a scalar for text as it is written (a fingerprint of digits alone is no number), leaves `null` out of lists, merges
+`<<` and reads the first document only; so does this.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, LiteralString, NoReturn, TypeAlias, cast
+
+from yaml.events import (
+    CollectionEndEvent,
+    CollectionStartEvent,
+    DocumentEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+)
+
+from agent.values.errors import LimitError, SopsRulesError, YamlError
+from agent.yaml import scalars
+from agent.yaml.events import Source, Stream
+from agent.yaml.limits import Limits
+from agent.yaml.scalars import OLD_BOOLS, Dialect, ScalarError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agent.yaml.scalars import Resolved
+
+_TRUE_WORDS = frozenset(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON"))
+_MERGE_TAG = "tag:yaml.org,2002:merge"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A scalar: what it means, its text, and its line."""
+
+    value: Resolved
+    text: str
+    line: int
+
+
+Node: TypeAlias = "Written | dict[str, Node] | list[Node]"
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """A map of the file. Absent fields and null ones are empty; the wrong type raises SopsRulesError with file and field."""
+
+    file: str
+    nodes: dict[str, Node]
+
+    def text(self, name: str) -> str:
+        """A scalar as it is written."""
+        node = self._get(name)
+        return "" if node is None else self._text(node, name)
+
+    def texts(self, name: str) -> list[str]:
+        """A list of scalars."""
+        return [self._text(node, name) for node in self._list(name)]
+
+    def text_map(self, name: str) -> tuple[tuple[str, str], ...]:
+        """Names with scalars, by name."""
+        node = self._get(name)
+        if node is None:
+            return ()
+        if not isinstance(node, dict):
+            self._fail("this field is a map", name, node)
+        return tuple((key, self._text(node[key], name)) for key in sorted(node))
+
+    def maps(self, name: str) -> list[Fields] | None:
+        """A list of maps; None where the field is absent or null, which is not the same as an empty list."""
+        if self._get(name) is None:
+            return None
+        found: list[Fields] = []
+        for node in self._list(name):
+            if not isinstance(node, dict):
+                self._fail("this field is a list of maps", name, node)
+            found.append(Fields(self.file, node))
+        return found
+
+    def map(self, name: str) -> Fields:
+        node = self._get(name)
+        if node is None:
+            return Fields(self.file, {})
+        if not isinstance(node, dict):
+            self._fail("this field is a map", name, node)
+        return Fields(self.file, node)
+
+    def number(self, name: str, default: int = 0) -> int:
+        node = self._get(name)
+        if node is None:
+            return default
+        if not isinstance(node, Written) or isinstance(node.value, bool) or not isinstance(node.value, int | float):
+            self._fail("this field is a number", name, node)
+        try:
+            return int(node.value)
+        except (ValueError, OverflowError):
+            self._fail("this field is a number", name, node)
+
+    def flag(self, name: str) -> bool:
+        node = self._get(name)
+        if node is None:
+            return False
+        if isinstance(node, Written):
+            if isinstance(node.value, bool):
+                return node.value
+            if isinstance(node.value, str) and node.value in OLD_BOOLS:
+                return node.value in _TRUE_WORDS
+        return self._fail("this field is true or false", name, node)
+
+    def names(self, name: str) -> str:
+        """Keys, one text with commas or a list, as one text with commas. A number is not taken for text here."""
+        node = self._get(name)
+        if node is None:
+            return ""
+        if isinstance(node, Written) and isinstance(node.value, str):
+            return ",".join(part.strip() for part in node.value.split(",") if part.strip())
+        if not isinstance(node, list):
+            self._fail("keys are a list of texts, or one text with commas", name, node)
+        parts: list[str] = []
+        for item in node:
+            if not isinstance(item, Written) or not isinstance(item.value, str):
+                self._fail("a key in this list is not text", name, item, hint="put it in quotes")
+            parts.append(item.value)
+        return ",".join(parts)
+
+    def _get(self, name: str) -> Node | None:
+        node = self.nodes.get(name)
+        return None if isinstance(node, Written) and node.value is None else node
+
+    def _list(self, name: str) -> Iterator[Node]:
+        node = self._get(name)
+        if node is None:
+            return
+        if not isinstance(node, list):
+            self._fail("this field is a list", name, node)
+        yield from (item for item in node if not (isinstance(item, Written) and item.value is None))
+
+    def _text(self, node: Node, name: str) -> str:
+        if not isinstance(node, Written) or node.value is None:
+            self._fail("this field is text", name, node)
+        return node.text
+
+    def _fail(self, message: LiteralString, name: str, node: Node, *, hint: LiteralString = "") -> NoReturn:
+        line = _line(node)
+        facts = {"line": line} if line else {}
+        raise SopsRulesError(message, hint=hint, file=self.file, **facts, field=name) from None
+
+
+def parse(data: bytes, *, file: str) -> Fields:
+    """The map of the first document; an empty file has none. Raises SopsRulesError for what is not YAML, or no map."""
+    try:
+        root = _first_document(Stream(data, Source(file), Limits(), anchors_cross_documents=True))
+    except (YamlError, LimitError) as error:
+        # sops counts whatever is wrong with its configuration as one kind of failure.
+        raise SopsRulesError(error.message, hint=error.hint).with_facts(**error.facts) from None  # pyright: ignore[reportArgumentType]  # a literal already
+    if root is None or (isinstance(root, Written) and root.value is None):
+        return Fields(file, {})
+    if not isinstance(root, dict):
+        raise SopsRulesError("the file is not a map", hint="it begins with creation_rules:", file=file)
+    return Fields(file, root)
+
+
+@dataclass(slots=True)
+class _Frame:
+    """A map or list under construction; `merges` are the maps that `<<` brings in."""
+
+    node: dict[str, Node] | list[Node]
+    merges: list[dict[str, Node]]
+    key: str | None = None
+    merging: bool = False
+
+    def finish(self) -> Node:
+        """What stands in the map wins over what is merged, and an earlier merged map over a later one."""
+        if isinstance(self.node, dict):
+            for merged in self.merges:
+                self.node = merged | self.node
+        return self.node
+
+
+def _first_document(stream: Stream) -> Node | None:
+    stack: list[_Frame] = []
+    root: Node | None = None
+    for event in stream:
+        frame = stack[-1] if stack else None
+        if isinstance(event, DocumentEndEvent):
+            break
+        if isinstance(event, CollectionStartEvent):
+            if frame is not None and isinstance(frame.node, dict) and frame.key is None:
+                stream.source.fail("a map or list cannot be a key", event.start_mark)
+            stack.append(_Frame({} if isinstance(event, MappingStartEvent) else [], []))
+        elif isinstance(event, ScalarEvent):
+            root = _take(frame, event, stream.source) or root
+        elif isinstance(event, CollectionEndEvent):
+            done = stack.pop().finish()
+            if stack:
+                _put(stack[-1], done, stream.source)
+            else:
+                root = done
+    return root
+
+
+def _take(frame: _Frame | None, event: ScalarEvent, source: Source) -> Written | None:
+    """A scalar to its place; given back where it is the whole document."""
+    scalar = _scalar(event, source)
+    if frame is None:
+        return scalar
+    if isinstance(frame.node, dict) and frame.key is None:
+        _key(frame, scalar, event, source)
+    else:
+        _put(frame, scalar, source)
+    return None
+
+
+def _scalar(event: ScalarEvent, source: Source) -> Written:
+    text, tag, line = cast("str", event.value), event.tag, event.start_mark.line + 1
+    if tag is None or tag == "!":
+        return Written(text if event.style else scalars.plain(text, Dialect.V3), text, line)
+    try:
+        value = scalars.tagged(tag, text, Dialect.V3)
+    except ScalarError:
+        source.fail("this value does not fit its tag", event.start_mark)
+    return Written(value, value if isinstance(value, str) else text, line)
+
+
+def _key(frame: _Frame, key: Written, event: ScalarEvent, source: Source) -> None:
+    assert isinstance(frame.node, dict)
+    frame.merging = key.text == "<<" and (event.implicit[0] or event.tag == _MERGE_TAG)
+    if key.text in frame.node:
+        source.fail("this key stands twice in its map", event.start_mark, hint="remove one of the two")
+    frame.key = key.text
+
+
+def _put(frame: _Frame, node: Node, source: Source) -> None:
+    if isinstance(frame.node, list):
+        frame.node.append(node)
+    elif frame.merging:
+        maps = node if isinstance(node, list) else [node]
+        if not all(isinstance(each, dict) for each in maps):
+            source.fail("`<<` takes a map or a list of maps", None)
+        frame.merges += [each for each in maps if isinstance(each, dict)]
+    else:
+        assert frame.key is not None
+        frame.node[frame.key] = node
+    frame.key = None
+    frame.merging = False
+
+
+def _line(node: Node) -> int:
+    """Where it begins, as far as a scalar in it tells; 0 where none does."""
+    while not isinstance(node, Written):
+        inside = list(node.values()) if isinstance(node, dict) else node
+        if not inside:
+            return 0
+        node = inside[0]
+    return node.line

@@ -19,6 +19,7 @@ SECRETS = {
     "decrypt": Command("agent.cli.decrypt", "decrypt a file, or one value of it", 1),
     "edit": Command("agent.cli.edit", "decrypt into an editor and encrypt what changed", 1),
     "migrate": Command("agent.cli.migrate", "turn SealedSecrets into files that SOPS encrypts", 1),
+    "verify": Command("agent.cli.verify", "check encrypted files, with a key or without", 1),
     "keygen": Command("agent.cli.keygen", "make an age key", 1),
 }
 APPLICATIONS = {

@@ -15,7 +15,7 @@ from agent.sops.groups import unwrap_data_key, wrap_data_key
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from agent.sops.decrypt import EncryptedFile, Ivs, PlainFile
     from agent.sops.groups import Recipients, WrappedDataKey
@@ -42,6 +42,11 @@ class Keys:
         self._order = key_sources.order(getattr(args, "decryption_order", ""))
         self._masters = key_sources.master_keys(args)
         self._opened: dict[WrappedKey, Secret] = {}
+
+    @property
+    def opened(self) -> Collection[WrappedKey]:
+        """The keys that were opened or made."""
+        return self._opened.keys()
 
     def data_key(self, wrapped: WrappedDataKey, *, file: str) -> Secret:
         """Raises DataKeyError, which tells about every key."""

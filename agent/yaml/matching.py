@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterator
     from collections.abc import Sequence as List
 
     from agent.yaml.nodes import Value
@@ -164,3 +164,15 @@ def uncommented(value: Value) -> Value:
     if isinstance(value, Sequence):
         return Sequence(tuple(uncommented(item) for item in value.values()))
     return value
+
+
+def comments_of(value: Item) -> Iterator[Comment]:
+    """Every comment in a value, in turn."""
+    if isinstance(value, Comment):
+        yield value
+    elif isinstance(value, Entry):
+        if isinstance(value.value, Mapping | Sequence):
+            yield from comments_of(value.value)
+    elif isinstance(value, Mapping | Sequence):
+        for item in value.items:
+            yield from comments_of(item)

@@ -242,7 +242,7 @@ class Restructuring:
         )
         if before > 0 and not (outside and after < len(self._old)):
             if not isinstance(self._old[before - 1], Comment) or self._alone(before - 1):
-                return self._lines.after(self._last(before - 1)), False
+                return self._lines.after(self._reached(before - 1)), False
             return None
         if after == len(self._old):
             return None
@@ -254,6 +254,14 @@ class Restructuring:
         if self._text[self._lines.start(first) : first].strip():
             return first, True
         return self._lines.start(first), False
+
+    def _reached(self, at: int) -> int:
+        """Where an item and all before it end: a comment may stand above what belongs deeper."""
+        end = self._last(at)
+        while at and isinstance(self._old[at], Comment):
+            at -= 1
+            end = max(end, self._last(at))
+        return end
 
     def _cuts(self, before: int, after: int) -> list[_Cut] | None:
         """The lines of the old items from `before` to `after`; None where they share a line with something that stays."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, LiteralString
 
 from agent.yaml import fragments
 from agent.yaml.edits import Edits, Path
-from agent.yaml.matching import match, positions, same, uncommented
+from agent.yaml.matching import comments_of, match, positions, same, uncommented
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
 from agent.yaml.restructuring import Restructuring
 from agent.yaml.spans import BREAKS, Kind
@@ -36,10 +36,10 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a node stands: `column` of the block around it (-1 at the top), `lead` behind its colon, dash or `---`."""
+    """Where a node stands: `column` of the block around it (-1 at the top), and the end of what is before its colon or dash."""
 
     column: int
-    lead: int
+    behind: int
     flow: bool = False
     dashed: bool = False
 
@@ -124,29 +124,26 @@ class Rewriter:
                 assert isinstance(former, Entry)
                 key, value = node.children[2 * children[at]], node.children[2 * children[at] + 1]
                 self._bind(key, item.key)
-                self.visit(value, former.value, item.value, self.under_key(node, key, value))
+                self.visit(value, former.value, item.value, Place(node.column, key.end, node.flow))
             elif not isinstance(former, Comment | Entry):
                 place = self.under_dash(node, children[at])
                 self.visit(node.children[children[at]], former, item, place)
             path.pop()
 
-    def under_key(self, node: Node, key: Node, value: Node) -> Place:
-        """Where the value of a key stands."""
-        colon = _COLON.match(self.text, key.end, max(value.start, key.end))
-        return Place(node.column, colon.end() if colon else -1, node.flow)
-
     def under_dash(self, node: Node, number: int) -> Place:
-        """Where the item of a list stands."""
-        if node.flow:
-            return Place(node.column, node.children[number].start, flow=True)
-        return Place(node.column, self.dash(node, number) + 1, dashed=True)
+        """Where an item of a list stands."""
+        return Place(node.column, node.children[number - 1].end if number else node.content, node.flow, dashed=True)
 
     def dash(self, node: Node, number: int) -> int:
         """Where the dash of an item of a block list stands."""
-        begin = node.children[number - 1].end if number else node.content
-        found = _DASH.match(self.text, begin)
-        assert found is not None
-        return found.end() - 1
+        return self._lead(self.under_dash(node, number), node.children[number]) - 1
+
+    def _lead(self, place: Place, node: Node) -> int:
+        """Behind the colon, dash or `---` of a node; where it has none, its start."""
+        if place.column < 0:
+            return place.behind
+        found = (_DASH if place.dashed else _COLON).match(self.text, place.behind, max(node.start, place.behind))
+        return found.end() if found else node.start
 
     # Scalars
 
@@ -223,16 +220,21 @@ class Rewriter:
             if node.start == node.end:
                 text = self._spaced(node, text)
             self.put(node.start, node.end, text)
+            for comment in comments_of(old):
+                if comment.at >= node.end:
+                    self.put(comment.at, comment.at + 1 + len(comment.text), "")
             return
         end = self.last(node, old)
-        lead = place.lead if place.lead >= 0 else node.start
+        lead = self._lead(place, node)
         rest = _REST.match(self.text, lead)
         assert rest is not None
         # The comment behind a colon is the outer map's; one behind a dash or `---` is of the node itself.
         noted = rest.group(1) is not None and rest.end() <= node.start and not place.dashed and place.column >= 0
         if place.column < 0 and isinstance(old, Mapping):
             self._erase_outside(old, lead, end)
-        if isinstance(new, Mapping | Sequence) and fragments.filled(new):
+        if isinstance(new, Mapping | Sequence) and self._stays_flow(node, new):
+            body = " " + fragments.flow(new, self.layout, 0)
+        elif isinstance(new, Mapping | Sequence) and fragments.filled(new):
             body = self._block_body(fragments.block(new, self._below(node, new, place), self.layout), place)
         else:
             body = " " + self._line_body(node, new, place, end, noted=noted)
@@ -244,11 +246,17 @@ class Rewriter:
         else:
             self.put(rest.end(), max(end, rest.end()), body)
 
+    def _stays_flow(self, node: Node, new: Mapping | Sequence) -> bool:
+        """Whether a flow collection on one line is one again; comments have no room in it."""
+        if not node.flow or any(mark in self.text[node.start : node.end] for mark in BREAKS):
+            return False
+        return next(comments_of(new), None) is None
+
     def _block_body(self, lines: list[str], place: Place) -> str:
         newline = self.layout.newline
         if place.dashed:
             return " " + lines[0].lstrip(" ") + "".join(newline + line for line in lines[1:])
-        if place.column < 0 and place.lead == self.lines.start(place.lead):
+        if place.column < 0 and place.behind == self.lines.start(place.behind):
             return newline.join(lines)
         return "".join(newline + line for line in lines)
 
@@ -303,4 +311,7 @@ class Rewriter:
             else:
                 behind = True
                 end = max(end, self.last(node.children[-1], item.value if isinstance(item, Entry) else item))
+        if node.flow:
+            # The comment behind a flow collection is its first item.
+            end = max((end, *(item.at + 1 + len(item.text) for item in value.items if isinstance(item, Comment))))
         return end

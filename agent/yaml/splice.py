@@ -15,7 +15,7 @@ from agent.values.errors import YamlError
 from agent.yaml import emit, fragments, sealed
 from agent.yaml.edits import OverlapError, Path
 from agent.yaml.fragments import Layout
-from agent.yaml.matching import same
+from agent.yaml.matching import comments_of, same
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
 from agent.yaml.restructuring import appended
 from agent.yaml.rewriting import Note, Place, Rewriter
@@ -159,7 +159,7 @@ class _Splicing:
                 rewriter.visit(span.root, old, new, Place(-1, span.start))
             rewriter.path.pop()
         if "#" in self._original.text:
-            known = {each.at for document in self._original.documents for each in _comments(document)}
+            known = {each.at for document in self._original.documents for each in comments_of(document)}
             for start, end in comments(self._original.text, self._original.lines, recorder.scalars):
                 # A comment that the parse does not see is in no tree: it would stay in the clear.
                 if start not in known:
@@ -196,20 +196,9 @@ def _like_json(span: DocumentSpan, text: str) -> bool:
     return root is not None and root.flow and bool(root.children) and text.startswith('"', root.children[0].start)
 
 
-def _comments(value: Value | Entry | Comment) -> Iterator[Comment]:
-    if isinstance(value, Comment):
-        yield value
-    elif isinstance(value, Entry):
-        if isinstance(value.value, Mapping | Sequence):
-            yield from _comments(value.value)
-    elif isinstance(value, Mapping | Sequence):
-        for item in value.items:
-            yield from _comments(item)
-
-
 def _one_line_comments(document: Mapping) -> Mapping:
     """A document whose comments have a line each: what was encrypted may hold line breaks."""
-    if not any(_BREAK.search(each.text) for each in _comments(document)):
+    if not any(_BREAK.search(each.text) for each in comments_of(document)):
         return document
     found = _split(document)
     assert isinstance(found, Mapping)
@@ -262,7 +251,7 @@ def _shape(item: Entry | Comment | Value) -> tuple[object, ...]:
 
 def _loosely(documents: List[Mapping]) -> object:
     """The values, and all comments in turn wherever they stand."""
-    return [repr(_bare(each)) for each in documents], [[each.text for each in _comments(one)] for one in documents]
+    return [repr(_bare(each)) for each in documents], [[each.text for each in comments_of(one)] for one in documents]
 
 
 def _bare(value: Value) -> object:

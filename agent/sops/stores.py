@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from agent.sops import binary, dotenv, ini
 from agent.sops import metadata as metadata_format
-from agent.values.errors import AlreadyEncryptedError, EmitError, EmptyDocumentError, SopsFormatError
+from agent.values.errors import AlreadyEncryptedError, EmitError, EmptyDocumentError, SopsFormatError, YamlError
 from agent.yaml import emit as yaml_emit
 from agent.yaml import json
 from agent.yaml import sealed as yaml
@@ -39,7 +39,10 @@ class Store(Enum):
         limits = limits or Limits()
         match self:
             case Store.YAML:
-                return yaml.parse(data, file=file, limits=limits)
+                documents = yaml.parse(data, file=file, limits=limits)
+                if data and not documents:
+                    raise YamlError("the file has comments or blank lines alone", file=file)
+                return documents
             case Store.JSON | Store.BINARY:
                 return [json.parse(data, file=file, limits=limits)]
             case Store.DOTENV:

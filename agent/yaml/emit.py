@@ -312,9 +312,11 @@ class _Writer:
 
     def _comment(self, text: str) -> None:
         for number, line in enumerate(text.split("\n")):
-            if number:
-                self._write_indent()
-            self._put(line)
+            if line:
+                if number:
+                    self._write_indent()
+                # A comment of an INI file may go on in lines of its own kind.
+                self._put(line if line[0] == "#" else f"# {line}")
             self._break()
         self._whitespace = True
 

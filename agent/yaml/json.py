@@ -133,7 +133,8 @@ def _scalar(value: str | float | bool | Timestamp | None) -> str:
     if isinstance(value, float):
         if not math.isfinite(value):
             raise EmitError("infinity and NaN have no form in JSON")
-        return numbers.json_text(value)
+        # sops writes `-0`, which is read back as an integer without a sign: the MAC would not fit.
+        return numbers.json_text(value) if value or math.copysign(1, value) > 0 else "-0.0"
     return str(value)
 
 

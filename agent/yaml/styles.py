@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -52,7 +53,10 @@ def form(value: Scalar) -> Form:
         return Form("true" if value else "false")
     if isinstance(value, Timestamp):
         return Form(value.text)
-    return Form(numbers.float_text(value) if isinstance(value, float) else str(value))
+    if isinstance(value, float):
+        # sops writes `-0`, which is read back as an integer without a sign: the MAC would not fit.
+        return Form(numbers.float_text(value) if value or math.copysign(1, value) > 0 else "-0.0")
+    return Form(str(value))
 
 
 def _text_form(text: str) -> Form:

@@ -1,0 +1,42 @@
+"""A program at a terminal of its own, and somebody who types."""
+
+from __future__ import annotations
+
+import os
+import select
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_DEADLINE_SECONDS = 60.0
+
+
+def run(command: Sequence[str | Path], answers: Sequence[tuple[str, str]], *, cwd: Path) -> tuple[int, str]:
+    """The exit code and all that the terminal showed. `answers` are pairs of a prompt that is waited for and a line to type."""
+    pid, terminal = os.forkpty()
+    if pid == 0:
+        os.chdir(cwd)
+        os.execv(command[0], [str(part) for part in command])
+    shown, seen = "", 0
+    for prompt, line in answers:
+        while prompt not in shown[seen:]:
+            text = _read(terminal)
+            assert text, shown
+            shown += text
+        seen = len(shown)
+        os.write(terminal, f"{line}\n".encode())
+    while text := _read(terminal):
+        shown += text
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown
+
+
+def _read(terminal: int) -> str:
+    """What is shown next; nothing once the program has ended."""
+    assert select.select([terminal], [], [], _DEADLINE_SECONDS)[0], "the program waits for something else"
+    try:
+        return os.read(terminal, 65536).decode()
+    except OSError:  # Linux's way to say that the other end is closed
+        return ""

@@ -1,7 +1,8 @@
 """The private keys of the user, found where sops finds them, and only once a data key has to be opened.
 
-Environment: those of `age_sources`; SOPS_GPG_EXEC and GNUPGHOME; VAULT_ADDR, SOPS_VAULT_URIS, VAULT_TOKEN or ~/.vault-token,
-VAULT_CACERT, VAULT_NAMESPACE; SOPS_DECRYPTION_ORDER.
+Environment: those of `age_sources`; SOPS_GPG_EXEC and GNUPGHOME; VAULT_ADDR, SOPS_VAULT_URIS, SOPS_HC_VAULT_ALLOWLIST, VAULT_TOKEN or
+~/.vault-token, VAULT_NAMESPACE, VAULT_CACERT, VAULT_CAPATH, VAULT_CLIENT_CERT, VAULT_CLIENT_KEY, VAULT_SKIP_VERIFY; what AWS', Google's
+and Azure's libraries read, and sops' SOPS_GCP_KMS_*, GOOGLE_CREDENTIALS and GOOGLE_OAUTH_ACCESS_TOKEN; SOPS_DECRYPTION_ORDER.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli.age_sources import UserAgeKeys
-from agent.sops.keys import DEFAULT_ORDER, ByKind, transit_recipient
-from agent.values.errors import DecryptionOrderError
+from agent.sops.keys import DEFAULT_ORDER, ByKind, name_of, transit_recipient
+from agent.values.errors import DataKeyError, DecryptionOrderError
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
@@ -44,29 +45,66 @@ def order(text: str) -> tuple[str, ...]:
 
 
 def master_keys(args: argparse.Namespace) -> MasterKeys:
-    """All kinds, each loaded when first needed."""
-    addresses: list[str] = [each for each in (*args.vault_address, os.environ.get("VAULT_ADDR")) if each]
-    for uri in [
-        *os.environ.get("SOPS_VAULT_URIS", "").split(","),
-        *(getattr(args, "hc_vault_transit", "") or "").split(","),
-    ]:
-        recipient = transit_recipient(uri)
-        if recipient is not None:
-            addresses.append(recipient.vault_address)
-    return ByKind({"age": UserAgeKeys(), "pgp": _Late(_pgp), "hc_vault": _Late(lambda: _transit(addresses))})
+    """All kinds, each loaded when first needed, and kept."""
+    return ByKind(
+        {
+            "age": UserAgeKeys(),
+            "pgp": _Late(_pgp),
+            "hc_vault": _Late(lambda: _transit(_vault_addresses(args))),
+            "kms": _Late(_aws),
+            "gcp_kms": _Late(_gcp),
+            "azure_kv": _Late(_azure),
+            "hckms": _Huawei(),
+        }
+    )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Late:
     """Keys that are loaded when they are asked for."""
 
     load: Callable[[], MasterKeys]
+    loaded: MasterKeys | None = None
 
     def unwrap(self, key: WrappedKey) -> Secret:
-        return self.load().unwrap(key)
+        return self._keys().unwrap(key)
 
     def wrap(self, recipient: Recipient, data_key: Secret, *, created_at: str) -> WrappedKey:
-        return self.load().wrap(recipient, data_key, created_at=created_at)
+        return self._keys().wrap(recipient, data_key, created_at=created_at)
+
+    def _keys(self) -> MasterKeys:
+        if self.loaded is None:
+            self.loaded = self.load()
+        return self.loaded
+
+
+class _Huawei:
+    """The one kind that files may name and nobody here can use."""
+
+    def unwrap(self, key: WrappedKey) -> Secret:
+        raise DataKeyError("Huawei Cloud KMS keys cannot be opened here", key=name_of(key))
+
+    def wrap(self, recipient: Recipient, data_key: Secret, *, created_at: str) -> WrappedKey:
+        del data_key, created_at
+        raise DataKeyError("Huawei Cloud KMS keys cannot be used here", key=name_of(recipient))
+
+
+def _aws() -> MasterKeys:
+    from agent.adapters.keys.aws import AwsKeys
+
+    return AwsKeys()
+
+
+def _gcp() -> MasterKeys:
+    from agent.adapters.keys.gcp import GcpKeys
+
+    return GcpKeys()
+
+
+def _azure() -> MasterKeys:
+    from agent.adapters.keys.azure import AzureKeys
+
+    return AzureKeys()
 
 
 def _pgp() -> MasterKeys:
@@ -75,14 +113,32 @@ def _pgp() -> MasterKeys:
     return PgpKeys(None, binary=os.environ.get("SOPS_GPG_EXEC") or "gpg")
 
 
+def _vault_addresses(args: argparse.Namespace) -> list[str]:
+    """The servers that the user named. An allow list, as sops', is the last word, but `all` in it names nobody."""
+    flagged: list[str] = args.vault_address
+    match os.environ.get("SOPS_HC_VAULT_ALLOWLIST", ""):
+        case "" | "all":
+            named = [os.environ.get("VAULT_ADDR", "")]
+            uris = f"{os.environ.get('SOPS_VAULT_URIS', '')},{getattr(args, 'hc_vault_transit', '') or ''}"
+            found = [transit_recipient(uri) for uri in uris.split(",")]
+            return [each for each in (*flagged, *named, *(one.vault_address for one in found if one)) if each]
+        case "none":
+            return []
+        case allowed:
+            return [*flagged, *(each.strip() for each in allowed.split(","))]
+
+
 def _transit(addresses: Collection[str]) -> MasterKeys:
     from agent.adapters.keys.transit import TransitKeys
 
+    environment = os.environ.get
     return TransitKeys(
         addresses,
         vault_token(),
-        namespace=os.environ.get("VAULT_NAMESPACE", ""),
-        ca_file=os.environ.get("VAULT_CACERT", ""),
+        namespace=environment("VAULT_NAMESPACE", ""),
+        ca=environment("VAULT_CACERT") or environment("VAULT_CAPATH") or "",
+        client_certificate=(environment("VAULT_CLIENT_CERT", ""), environment("VAULT_CLIENT_KEY", "")),
+        skip_verify=environment("VAULT_SKIP_VERIFY", "").lower() in {"1", "t", "true"},
     )
 
 

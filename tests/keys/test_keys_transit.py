@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import base64
 import http.server
+import json
+import os
+import subprocess
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from cloud_server import Answer, CloudServer, Request, Silence
 
-from agent.adapters.keys import transit
+from agent.adapters.keys import remote, transit
 from agent.adapters.keys.transit import TransitKeys
 from agent.sops.keys import AgeRecipient, TransitKey, TransitRecipient
 from agent.values.errors import DataKeyError
 from agent.values.secret import Secret
+from testbed import binaries
+from testbed.openbao import OpenBao
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from testbed.openbao import OpenBao
+    from pathlib import Path
 
 DATA_KEY = Secret(b"canary-data-key-of-32-bytes-long", "data key")
 WHEN = "2026-01-01T00:00:00Z"
@@ -32,9 +38,7 @@ def recipient(openbao: OpenBao) -> TransitRecipient:
 
 @pytest.fixture
 def keys(openbao: OpenBao) -> TransitKeys:
-    return TransitKeys(
-        [openbao.url + "/"], Secret(openbao.root_token, "token"), ca_file=str(openbao.ca_file) if openbao.ca_pem else ""
-    )
+    return TransitKeys([openbao.url + "/"], Secret(openbao.root_token, "token"))
 
 
 def test_what_is_wrapped_is_unwrapped(keys: TransitKeys, recipient: TransitRecipient) -> None:
@@ -181,9 +185,73 @@ def test_an_answer_that_is_none_of_transit_s(recipient: TransitRecipient, body: 
     assert "canary" not in str(caught.value)
 
 
-def test_an_answer_that_drips_in_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transit, "_DEADLINE_SECONDS", 0.05)
+def test_a_server_that_hangs_ends_with_a_reason(monkeypatch: pytest.MonkeyPatch, recipient: TransitRecipient) -> None:
+    monkeypatch.setattr(transit, "_READ_SECONDS", 0.05)
+    with Silence() as server, pytest.raises(DataKeyError) as caught:
+        TransitKeys([server.url], Secret("t", "t")).unwrap(key(recipient, vault_address=server.url))
+    assert caught.value.message == "the server does not answer"
+
+
+def test_an_answer_that_drips_in_has_a_deadline(monkeypatch: pytest.MonkeyPatch, recipient: TransitRecipient) -> None:
+    monkeypatch.setattr(remote, "DEADLINE_SECONDS", 0.05)
     release = threading.Event()
-    with pytest.raises(DataKeyError, match="in time"):
-        transit._within_deadline(lambda: release.wait(10))
-    release.set()
+
+    def answer(_: Request) -> Answer:
+        release.wait(30)
+        return Answer(200, {})
+
+    with CloudServer(answer) as server:
+        with pytest.raises(DataKeyError, match="in time"):
+            TransitKeys([server.url], Secret("t", "t")).unwrap(key(recipient, vault_address=server.url))
+        release.set()
+
+
+def sops(*arguments: str, folder: Path, token: str) -> bytes:
+    done = subprocess.run(
+        [binaries.path("sops"), "--disable-version-check", *arguments],
+        cwd=folder,
+        env={**os.environ, "VAULT_TOKEN": token},
+        check=False,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
+def test_sops_opens_what_is_wrapped_here_and_the_other_way_round(
+    openbao: OpenBao, keys: TransitKeys, recipient: TransitRecipient, tmp_path: Path
+) -> None:
+    """The file is sops'; its wrapped key is replaced by one for another key, made here."""
+    openbao.create_transit_key("other", mount="team/sops")
+    (tmp_path / "f.json").write_text('{"a": "hunter2"}')
+    uri = f"{openbao.url}/v1/team/sops/keys/app"
+    file = json.loads(sops("encrypt", "--hc-vault-transit", uri, "f.json", folder=tmp_path, token=openbao.root_token))
+    entry = file["sops"]["hc_vault"][0]
+    assert TransitRecipient(entry["vault_address"], entry["engine_path"], entry["key_name"]) == recipient
+    data_key = keys.unwrap(key(recipient, enc=entry["enc"]))
+    ours = keys.wrap(TransitRecipient(openbao.url, "team/sops", "other"), data_key, created_at=WHEN)
+    entry.update(key_name=ours.key_name, created_at=ours.created_at, enc=ours.enc)
+    (tmp_path / "f.json").write_text(json.dumps(file))
+    assert json.loads(sops("decrypt", "f.json", folder=tmp_path, token=openbao.root_token)) == {"a": "hunter2"}
+
+
+def test_the_namespace_goes_along(recipient: TransitRecipient) -> None:
+    plaintext = base64.b64encode(b"k" * 32).decode()
+    with CloudServer(lambda _: Answer(200, {"data": {"plaintext": plaintext}})) as server:
+        keys = TransitKeys([server.url], Secret("t", "t"), namespace="team/a")
+        assert keys.unwrap(key(recipient, vault_address=server.url)) == Secret(b"k" * 32, "")
+        (request,) = server.seen
+    assert request.headers["x-vault-namespace"] == "team/a"
+    assert request.path == "/v1/team/sops/decrypt/app"
+
+
+def test_a_private_ca_by_file_or_not_checked_at_all() -> None:
+    with OpenBao(tls=True) as server:
+        server.enable_transit()
+        server.create_transit_key("app")
+        token = Secret(server.root_token, "token")
+        recipient = TransitRecipient(server.url, "transit", "app")
+        with pytest.raises(DataKeyError, match="certificate is not trusted"):
+            TransitKeys([server.url], token).wrap(recipient, DATA_KEY, created_at=WHEN)
+        wrapped = TransitKeys([server.url], token, ca=str(server.ca_file)).wrap(recipient, DATA_KEY, created_at=WHEN)
+        assert TransitKeys([server.url], token, skip_verify=True).unwrap(wrapped) == DATA_KEY

@@ -8,27 +8,30 @@ from __future__ import annotations
 
 import base64
 import binascii
-import queue
 import re
-import threading
+import warnings
 from typing import TYPE_CHECKING, LiteralString
 
 from agent.adapters.keys.credential import data_key_bytes, key_text
+from agent.adapters.keys.remote import silence, within_deadline
 from agent.sops.keys import TransitKey, TransitRecipient
 from agent.values.errors import DataKeyError
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Collection, Mapping
 
     from agent.sops.keys import Recipient, WrappedKey
 
+_READ_SECONDS = 10
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
-_DEADLINE_SECONDS = 30.0
 
 
 class TransitKeys:
-    """Transit on the servers of `addresses` alone, with one token. `ca_file` is the PEM file of a private CA."""
+    """Transit on the servers of `addresses` alone, with one token.
+
+    `ca` is the PEM file of a private CA, or a folder of them; `client_certificate` two PEM files, of the certificate and of its key.
+    """
 
     def __init__(
         self,
@@ -36,12 +39,15 @@ class TransitKeys:
         token: Secret | None,
         *,
         namespace: str = "",
-        ca_file: str = "",
+        ca: str = "",
+        client_certificate: tuple[str, str] = ("", ""),
+        skip_verify: bool = False,
     ) -> None:
         self._addresses = frozenset(address.rstrip("/") for address in addresses)
         self._token = token
         self._namespace = namespace
-        self._ca_file = ca_file
+        self._verify: bool | str = not skip_verify and (ca or True)
+        self._client_certificate = client_certificate if all(client_certificate) else None
 
     def unwrap(self, key: WrappedKey) -> Secret:
         if not isinstance(key, TransitKey):
@@ -76,24 +82,32 @@ class TransitKeys:
             raise DataKeyError("no token for the server", hint="set VAULT_TOKEN, or log in", address=address)
         token = key_text(self._token).strip()
         path = f"/v1/{'/'.join(segments[:-1])}/{action}/{segments[-1]}"
-        return _within_deadline(lambda: self._request(address, token, path, body))
+        return within_deadline(lambda: self._request(address, token, path, body))
 
     def _request(self, address: str, token: str, path: str, body: Mapping[str, str]) -> object:
         # Late, because it costs more to load than everything else together.
         import hvac  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]
         import requests  # noqa: PLC0415
         from hvac import exceptions  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]
+        from urllib3.exceptions import InsecureRequestWarning  # noqa: PLC0415
 
+        silence("hvac", "urllib3")
+        if not self._verify:
+            # The user said so, once.
+            warnings.simplefilter("ignore", InsecureRequestWarning)
         with requests.Session() as session:
             # No proxy or netrc of the environment; no redirect, which would carry the token along.
             session.trust_env = False
-            session.verify = self._ca_file or True
+            # hvac takes the session's, but not where it is False.
+            session.verify = self._verify
             client = hvac.Client(
                 address,
                 token=token,
+                verify=self._verify,
+                cert=self._client_certificate,
                 namespace=self._namespace or None,
                 session=session,
-                timeout=10,
+                timeout=_READ_SECONDS,
                 allow_redirects=False,
             )
             try:
@@ -115,26 +129,6 @@ class TransitKeys:
             else:
                 return answer
         raise DataKeyError(reason, address=address)
-
-
-def _within_deadline(request: Callable[[], object]) -> object:
-    """A body that drips in byte by byte would outlast any timeout of the sockets."""
-    answers: queue.Queue[object] = queue.Queue()
-
-    def run() -> None:
-        try:
-            answers.put(request())
-        except DataKeyError as error:
-            answers.put(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    try:
-        answer = answers.get(timeout=_DEADLINE_SECONDS)
-    except queue.Empty:
-        raise DataKeyError("the server does not answer in time") from None
-    if isinstance(answer, DataKeyError):
-        raise answer
-    return answer
 
 
 def _field(answer: object, name: str) -> str:

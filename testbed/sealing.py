@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -28,8 +28,8 @@ class SealingPair:
     """PEM texts of a private key and its certificate; `folder` holds the certificate for kubeseal."""
 
     name: str
-    key: str
-    certificate: str
+    key: str = field(repr=False)
+    certificate: str = field(repr=False)
     folder: Path
 
     @property

@@ -123,6 +123,28 @@ class KeyGrant(Model):
         )
 
 
+class SealingKey(Model):
+    """A private key of a sealed-secrets controller."""
+
+    secret_name: ObjectName
+    """Secret of type `kubernetes.io/tls` in the agent's own namespace, as the controller keeps it: `tls.key`, and `tls.crt`."""
+
+
+class SealedSecrets(Model):
+    """SealedSecrets that the agent unseals itself: a `v1/Secret` is applied in their place."""
+
+    keys: tuple[SealingKey, ...] = ()
+    """All keys that anything in Git may be sealed for. None: SealedSecrets are objects like any other, for their controller."""
+    namespaces: tuple[NamePattern, ...] = ("*",)
+    """Namespaces into which is unsealed. A value is bound to its namespace, and opens for Applications that go there alone."""
+    cluster_wide: bool = False
+    """Whether values are unsealed that were sealed with scope cluster-wide. Any Application then reads every one of them."""
+
+    def serves(self, namespace: str) -> bool:
+        """Whether SealedSecrets that go into `namespace` are unsealed."""
+        return bool(self.keys) and any(name_matches(pattern, namespace) for pattern in self.namespaces)
+
+
 class CustomField(Model):
     """A field of a custom resource that takes secrets."""
 
@@ -204,6 +226,8 @@ class OperatorSettings(Model):
     """Vault and OpenBao servers, by the name that references use: `vault://<name>/…`."""
     keys: tuple[KeyGrant, ...] = ()
     """Decryption keys that several namespaces share. Keys of one namespace are named by its Applications instead."""
+    sealed_secrets: SealedSecrets = SealedSecrets()
+    """SealedSecrets that the agent unseals itself."""
     sinks: Sinks = Sinks()
     """Where secrets may stand besides the data of a Secret."""
     destinations: tuple[DestinationGrant, ...] = ()

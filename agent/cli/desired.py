@@ -84,6 +84,7 @@ def compute(target: Target, kinds: Kinds | None, keys: MasterKeys | None) -> Wan
             namespace=target.namespace or "default",
             allowed_namespaces=frozenset() if target.namespace else _named(parsed),
             record=ApplicationRecord(),
+            unsealing=target.unsealing,
         )
 
     state = merged(kinds) if kinds is not None else _without_cluster(merged)

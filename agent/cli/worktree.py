@@ -16,6 +16,7 @@ from agent.api import application as applications
 from agent.api import names, operator
 from agent.cli import files
 from agent.manifests.documents import File
+from agent.manifests.sealed_secrets import Unsealing
 from agent.manifests.sinks import AllowedSinks
 from agent.reconcile.ports import Snapshot
 from agent.values.errors import LimitError, ReadError, SourceError, UsageError
@@ -37,7 +38,10 @@ _FILE = "100644"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is merged, and for where. `namespace` is empty where nobody said; `application` is the file's, if one was named."""
+    """What is merged, and for where. `namespace` is empty where nobody said; `application` is the file's, if one was named.
+
+    `unsealing`: the operator's file says that the agent unseals SealedSecrets.
+    """
 
     folder: Path
     source: Source
@@ -45,6 +49,7 @@ class Target:
     sinks: AllowedSinks
     limits: Limits
     application: Application | None
+    unsealing: Unsealing | None = None
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +80,8 @@ def target(args: argparse.Namespace) -> Target:
     if args.application is None:
         # The address is the one part of a source that a work tree has no use for.
         source = applications.Source.model_construct(layers=layers or (".",), include=(), exclude=())
-        return Target(folder, source, args.namespace, _sinks(settings, None), settings.limits, None)
+        unsealing = _unsealing(settings, args.namespace)
+        return Target(folder, source, args.namespace, _sinks(settings, None), settings.limits, None, unsealing)
     application = _application(args.application, args.namespace)
     if args.namespace and args.namespace != application.namespace:
         raise UsageError(
@@ -88,7 +94,8 @@ def target(args: argparse.Namespace) -> Target:
     if layers:
         source = source.model_copy(update={"layers": layers})
     sinks = _sinks(settings if args.operator_file else None, application)
-    return Target(folder, source, application.namespace, sinks, settings.limits, application)
+    unsealing = _unsealing(settings, application.namespace)
+    return Target(folder, source, application.namespace, sinks, settings.limits, application, unsealing)
 
 
 def _operator(path: str | None) -> OperatorSettings:
@@ -113,6 +120,13 @@ def _application(path: str, namespace: str) -> Application:
     if not get_text(metadata, "namespace") and namespace:
         metadata = {**metadata, "namespace": namespace}
     return applications.parse({**found[0], "metadata": metadata})
+
+
+def _unsealing(settings: OperatorSettings, namespace: str) -> Unsealing | None:
+    """Where nobody said the namespace, every one that the agent serves may be meant."""
+    given = settings.sealed_secrets
+    serves = given.serves(namespace) if namespace else bool(given.keys)
+    return Unsealing(given.cluster_wide) if serves else None
 
 
 def _sinks(settings: OperatorSettings | None, application: Application | None) -> AllowedSinks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent.manifests.sealed_secrets import Unsealing
 from agent.manifests.sinks import AllowedSinks
 from agent.reconcile.context import Grants
 from agent.reconcile.ports import Identity
@@ -12,6 +13,12 @@ from agent.values.errors import ForeignNamespaceError
 if TYPE_CHECKING:
     from agent.api.application import Application
     from agent.api.operator import OperatorSettings
+
+
+def unsealing(settings: OperatorSettings, namespace: str) -> Unsealing | None:
+    """How SealedSecrets that go into a namespace are unsealed; None where they are left to their controller."""
+    given = settings.sealed_secrets
+    return Unsealing(given.cluster_wide) if given.serves(namespace) else None
 
 
 def grants(settings: OperatorSettings, application: Application) -> Grants:
@@ -36,4 +43,5 @@ def grants(settings: OperatorSettings, application: Application) -> Grants:
             args=sinks.args and "Args" in asked,
             custom_fields=frozenset((item.group, item.kind, item.path) for item in sinks.custom_resources),
         ),
+        unsealing(settings, application.namespace),
     )

@@ -19,6 +19,7 @@ from agent.adapters.kubernetes.secrets import Secrets
 from agent.adapters.vault.stores import Stores
 from agent.daemon import audit, policy
 from agent.daemon.key_ring import KeyRing
+from agent.daemon.sealing_keys import SealingKeyRing
 from agent.reconcile.context import Fingerprints
 from agent.reconcile.driver.loop import Driver
 from agent.reconcile.driver.loop import Settings as DriverSettings
@@ -155,6 +156,9 @@ async def _ports(
         git=mirrors,
         credentials=ring,
         data_keys=ring,
+        sealing_keys=SealingKeyRing(
+            Secrets(base.session), base.namespace, [key.secret_name for key in operator.sealed_secrets.keys]
+        ),
         stores=stores,
         cluster=cluster,
         live=watching,

@@ -63,15 +63,21 @@ class Merged:
 
 
 def merge(
-    documents: Iterable[Document], *, kinds: Kinds, namespace: str, allowed_namespaces: Collection[str]
+    documents: Iterable[Document],
+    *,
+    kinds: Kinds,
+    namespace: str,
+    allowed_namespaces: Collection[str],
+    replaced: Collection[tuple[str, str]] = (),
 ) -> Merged:
     """Merge by identity, in the order of layers.
 
-    `namespace` is where objects go that name none; it and `allowed_namespaces` are where they may go. Failures carry ManifestError
-    and its kinds: DuplicateObjectError, ForeignNamespaceError, UnknownKindError.
+    `namespace` is where objects go that name none; it and `allowed_namespaces` are where they may go. `replaced` are namespaced kinds
+    (apiVersion, kind) that need not be served, since other objects take their place. Failures carry ManifestError and its kinds:
+    DuplicateObjectError, ForeignNamespaceError, UnknownKindError.
     """
     given = list(documents)
-    scopes = dict(_declared_scopes(given))
+    scopes = {**dict(_declared_scopes(given)), **dict.fromkeys(replaced, True)}
     allowed = {namespace, *allowed_namespaces}
     failures: list[ObjectFailure] = []
     by_identity: dict[ObjectId, list[Document]] = {}

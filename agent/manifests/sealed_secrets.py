@@ -64,6 +64,11 @@ class SealedValue:
     key: str
 
     @property
+    def secret(self) -> ObjectId:
+        """The Secret that holds it."""
+        return ObjectId("", "Secret", self.namespace, self.name)
+
+    @property
     def field(self) -> str:
         """Where the value stands in the SealedSecret."""
         return format_path(("spec", "encryptedData", self.key))
@@ -103,8 +108,13 @@ def secret_id(key: ObjectId) -> ObjectId:
     return ObjectId("", "Secret", key.namespace, key.name) if (key.group, key.kind) == (GROUP, KIND) else key
 
 
-def replace(objects: Mapping[ObjectId, Desired], unsealing: Unsealing) -> Replaced:
-    """Put Secrets in the place of merged SealedSecrets. Each goes where the SealedSecret would, and its values must be bound to that."""
+def replace(objects: Mapping[ObjectId, Desired], unsealing: Unsealing | None) -> Replaced:
+    """Put Secrets in the place of merged SealedSecrets. Each goes where the SealedSecret would, and its values must be bound to that.
+
+    Without `unsealing`, SealedSecrets are objects like any other.
+    """
+    if unsealing is None:
+        return Replaced(objects, {}, ())
     found: dict[ObjectId, Desired] = {}
     values: dict[str, SealedValue] = {}
     failures: list[ObjectFailure] = []
@@ -117,7 +127,7 @@ def replace(objects: Mapping[ObjectId, Desired], unsealing: Unsealing) -> Replac
             unwrapped = _unwrapped(desired, objects.get(target), unsealing)
         except (ManifestError, SealedSecretError) as error:
             failures.append(
-                ObjectFailure(target, desired.files[-1], error.with_facts(file=desired.files[-1], object=key))
+                ObjectFailure(target, desired.files[-1], error.with_facts(file=desired.files[-1], object=target))
             )
         else:
             found[target] = Desired(target, "v1", unwrapped.tree, desired.files)

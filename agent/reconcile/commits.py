@@ -94,6 +94,7 @@ async def _merge(
             namespace=run.application.namespace,
             allowed_namespaces=frozenset({run.application.namespace}),
             record=record,
+            unsealing=run.grants.unsealing,
         )
     )
     memory.desired = state

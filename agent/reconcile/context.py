@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from agent.api.operator import Limits
     from agent.manifests.documents import ParsedFile
     from agent.manifests.layers import Desired
+    from agent.manifests.sealed_secrets import Unsealing
     from agent.manifests.sinks import AllowedSinks
     from agent.reconcile.desired import DesiredState, Problem
     from agent.reconcile.live import LiveFact, Observer
@@ -44,10 +45,11 @@ class Fingerprints:
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """What the operator lets an Application do. `identity` None acts as the agent itself."""
+    """What the operator lets an Application do. `identity` None acts as the agent itself; without `unsealing`, SealedSecrets are applied."""
 
     identity: Identity | None
     sinks: AllowedSinks
+    unsealing: Unsealing | None = None
 
 
 @dataclass(frozen=True, slots=True)

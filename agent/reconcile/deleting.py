@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.manifests import order
+from agent.manifests import order, sealed_secrets
 from agent.reconcile import audit_entries
 from agent.reconcile.results import Result, stop_if_lease_lost
 from agent.values.errors import AgentError, PruneRefusedError, StaleObjectError, UnknownKindError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from agent.manifests.kinds import Kinds
     from agent.reconcile.context import Run
@@ -21,8 +21,13 @@ if TYPE_CHECKING:
 _ATTEMPTS = 4
 
 
-async def prune(run: Run, plan: Plan, live: Mapping[ObjectId, LiveFact]) -> list[Result]:
-    """Delete what the plan lets go. What is gone already, or proven not ours any more, is forgotten."""
+async def prune(
+    run: Run, plan: Plan, live: Mapping[ObjectId, LiveFact], desired: Collection[ObjectId] = ()
+) -> list[Result]:
+    """Delete what the plan lets go. What is gone already, or proven not ours any more, is forgotten.
+
+    A SealedSecret whose Secret is `desired` goes alone: its controller made it the Secret's owner, and the Secret would go with it.
+    """
     if not plan.pruned:
         return []
     kinds = await run.ports.cluster.kinds()
@@ -30,7 +35,8 @@ async def prune(run: Run, plan: Plan, live: Mapping[ObjectId, LiveFact]) -> list
 
     async def one(key: ObjectId) -> Result:
         try:
-            await _delete(run, kinds, key, live.get(key))
+            secret = sealed_secrets.secret_id(key)
+            await _delete(run, kinds, key, live.get(key), orphan=secret != key and secret in desired)
         except AgentError as error:
             return Result(key, "prune", error.with_facts(object=key))
         return Result(key, "prune")
@@ -43,7 +49,7 @@ async def prune(run: Run, plan: Plan, live: Mapping[ObjectId, LiveFact]) -> list
     return results
 
 
-async def _delete(run: Run, kinds: Kinds, key: ObjectId, fact: LiveFact | None) -> None:
+async def _delete(run: Run, kinds: Kinds, key: ObjectId, fact: LiveFact | None, *, orphan: bool) -> None:
     resource = kinds.of(key)
     if resource is None:
         raise UnknownKindError(
@@ -65,6 +71,7 @@ async def _delete(run: Run, kinds: Kinds, key: ObjectId, fact: LiveFact | None) 
                 uid=fact.uid,
                 resource_version=fact.resource_version,
                 identity=run.grants.identity,
+                orphan=orphan,
             )
         except StaleObjectError:
             newer = await run.ports.cluster.get(resource, key.namespace, key.name)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from agent.manifests import documents, layers, order
+from agent.manifests import documents, layers, order, sealed_secrets
 from agent.values.errors import AgentError, HeldError
 from agent.values.ids import ObjectId
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from agent.manifests.documents import Claim, Parsed
     from agent.manifests.kinds import Kinds
     from agent.manifests.layers import Desired
+    from agent.manifests.sealed_secrets import SealedValue, Unsealing
     from agent.reconcile.record import ApplicationRecord
     from agent.sops.sealed import SealedFile
     from agent.values.ids import Revision
@@ -48,13 +49,17 @@ class UnknownChangeError(HeldError):
 
 @dataclass(frozen=True, slots=True)
 class DesiredState:
-    """The sealed merge of one commit. `incomplete` tells that something is held or unreadable: then nothing is pruned."""
+    """The sealed merge of one commit. `incomplete` tells that something is held or unreadable: then nothing is pruned.
+
+    `sealed` are the SOPS files by path, `values` those of SealedSecrets by the id of their leaf.
+    """
 
     revision: Revision
     objects: Mapping[ObjectId, Desired]
     sealed: Mapping[str, SealedFile] = field(default_factory=dict[str, "SealedFile"])
     held: Mapping[ObjectId, AgentError] = field(default_factory=dict[ObjectId, AgentError])
     problems: tuple[Problem, ...] = ()
+    values: Mapping[str, SealedValue] = field(default_factory=dict[str, "SealedValue"])
 
     @property
     def incomplete(self) -> bool:
@@ -80,11 +85,12 @@ def compute(
     namespace: str,
     allowed_namespaces: frozenset[str],
     record: ApplicationRecord,
+    unsealing: Unsealing | None = None,
 ) -> DesiredState:
     """The desired state of a commit.
 
-    `untrusted` names the encrypted files whose MAC or key failed, `refused` the paths that the source did not hand out. Raises
-    UnknownChangeError where a file cannot be read and layers are merged.
+    `untrusted` names the encrypted files whose MAC or key failed, `refused` the paths that the source did not hand out. With
+    `unsealing`, Secrets stand in the place of SealedSecrets. Raises UnknownChangeError where a file cannot be read and layers are merged.
     """
     problems = [Problem(failure.error, file=failure.file) for failure in parsed.failures]
     problems += [Problem(error, file=path) for path, error in refused]
@@ -106,13 +112,18 @@ def compute(
         kinds=kinds,
         namespace=namespace,
         allowed_namespaces=allowed_namespaces,
+        replaced=[(sealed_secrets.API_VERSION, sealed_secrets.KIND)] if unsealing else (),
     )
-    for failure in merged.failures:
+    replaced = sealed_secrets.replace(merged.objects, unsealing)
+    for failure in (*merged.failures, *replaced.failures):
         problems.append(Problem(failure.error, failure.id, failure.file))
         claimed = {failure.id} if failure.id else record.of_file(failure.file)
         for key in claimed:
             held[key] = failure.error
-    return DesiredState(revision, merged.objects, parsed.sealed, with_dependents(held, merged.objects), tuple(problems))
+    if unsealing:  # whoever needs the Secret waits with it
+        held |= {sealed_secrets.secret_id(key): error for key, error in held.items()}
+    held = with_dependents(held, replaced.objects)
+    return DesiredState(revision, replaced.objects, parsed.sealed, held, tuple(problems), replaced.values)
 
 
 def _identity(claim: Claim, kinds: Kinds, namespace: str) -> ObjectId:

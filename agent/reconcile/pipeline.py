@@ -88,7 +88,7 @@ async def reconcile(run: Run, memory: Memory) -> Outcome:
 
     await _announce(run, memory, steps)
     applied = await applying.apply(run, steps, memory.live)
-    pruned = await deleting.prune(run, steps, memory.live)
+    pruned = await deleting.prune(run, steps, memory.live, desired.objects)
     await run.ports.live.follow(_resources(await run.ports.cluster.kinds(), desired, memory))
     await _remember(run, memory, desired, steps, [*applied, *pruned])
     if not steps.empty:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from agent.manifests.documents import File
     from agent.manifests.kinds import Kinds, Resource
     from agent.manifests.references import Reference
+    from agent.manifests.sealed_secrets import SealedValue
     from agent.sops.groups import WrappedDataKey
     from agent.values.errors import AgentError, Fact
     from agent.values.ids import ApplicationId, ObjectId, Revision
@@ -98,6 +99,14 @@ class DataKeyPort(Protocol):
 
     async def forget(self, application: ApplicationId) -> None:
         """Drop every key of an Application that is gone or runs elsewhere."""
+        ...
+
+
+class SealingKeyPort(Protocol):
+    """The private keys of a sealed-secrets controller, which the operator gave the agent."""
+
+    async def unseal(self, values: Collection[SealedValue]) -> Mapping[str, Secret | AgentError]:
+        """The bytes of each, by the id of its leaf. Never raises for one value; of an object nothing is opened behind the first error."""
         ...
 
 
@@ -185,8 +194,12 @@ class ClusterPort(Protocol):
         uid: str,
         resource_version: str,
         identity: Identity | None,
+        orphan: bool = False,
     ) -> None:
-        """Background propagation, with preconditions. An object that is gone already is no error; StaleObjectError where it changed."""
+        """With preconditions. What the object owns goes with it, in the background; `orphan` leaves it to itself.
+
+        An object that is gone already is no error; StaleObjectError where it changed.
+        """
         ...
 
     def watch(self, resource: Resource, *, namespace: str = "", selector: str = "") -> AsyncIterator[WatchEvent]:
@@ -297,6 +310,7 @@ class Ports:
     git: GitPort
     credentials: CredentialPort
     data_keys: DataKeyPort
+    sealing_keys: SealingKeyPort
     stores: StorePort
     cluster: ClusterPort
     live: LivePort

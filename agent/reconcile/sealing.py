@@ -8,15 +8,15 @@ from agent.manifests import order, references, resolve, sinks
 from agent.manifests.ownership import is_apply_if_absent, is_reconcile_disabled
 from agent.reconcile.finish import Finished, Finisher, rolls
 from agent.sops import sealed
+from agent.values import derive
 from agent.values.errors import AgentError
-from agent.values.secret import Sealed
+from agent.values.secret import Sealed, Secret
 from agent.values.tree import walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from agent.manifests.documents import Parsed
-    from agent.manifests.layers import Desired
     from agent.manifests.references import Reference
     from agent.reconcile.context import Memory, Run
     from agent.reconcile.desired import DesiredState
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from agent.reconcile.record import ObjectRecord
     from agent.sops.sealed import SealedFile
     from agent.values.ids import ObjectId
-    from agent.values.secret import Secret
     from agent.values.tree import Object
 
 _QUICK: Final = 200
@@ -68,7 +67,7 @@ async def finish(
     touched = _with_rollouts(run, desired, stale, memory.record.objects, finisher)
     causes: dict[ObjectId, Cause] = {key: cause for key, cause in touched.items() if key not in desired.held}
     failed: dict[ObjectId, AgentError] = {}
-    opened = await _open(run, [desired.objects[key] for key in causes], desired.sealed, failed)
+    opened = await _open(run, desired, causes, failed)
     wanted: dict[Reference, None] = {}
     for number, (key, tree) in enumerate(opened.items(), 1):
         await _let_others(run, number)
@@ -107,14 +106,16 @@ async def _let_others(run: Run, number: int) -> None:
 
 
 async def _open(
-    run: Run, wanted: Iterable[Desired], files: Mapping[str, SealedFile], failed: dict[ObjectId, AgentError]
+    run: Run, desired: DesiredState, keys: Iterable[ObjectId], failed: dict[ObjectId, AgentError]
 ) -> dict[ObjectId, Object]:
     """The trees with their sealed leaves opened; each file is unsealed once."""
-    needs = {item.id: {leaf.id for _, leaf in walk(item.tree) if isinstance(leaf, Sealed)} for item in wanted}
+    wanted = [desired.objects[key] for key in keys]
+    needs = {
+        item.id: dict.fromkeys(leaf.id for _, leaf in walk(item.tree) if isinstance(leaf, Sealed)) for item in wanted
+    }
     ids = frozenset[str]().union(*needs.values())
-    secrets: dict[str, Secret] = {}
-    errors: dict[str, AgentError] = {}
-    needed = [file for file in files.values() if not ids.isdisjoint(file.ids)]
+    secrets, errors = await _open_values(run, desired, ids)
+    needed = [file for file in desired.sealed.values() if not ids.isdisjoint(file.ids)]
     await run.ports.data_keys.prepare(run.application, [file.metadata.data_key for file in needed])
     for file in needed:
         try:
@@ -129,6 +130,20 @@ async def _open(
         else:
             opened[item.id] = resolve.unseal(item.tree, secrets)
     return opened
+
+
+async def _open_values(
+    run: Run, desired: DesiredState, ids: Collection[str]
+) -> tuple[dict[str, Secret], dict[str, AgentError]]:
+    """The values of SealedSecrets as `data` holds them, and those that do not open."""
+    values = [value for name, value in desired.values.items() if name in ids]
+    if not values:
+        return {}, {}
+    answers = await run.ports.sealing_keys.unseal(values)
+    files = {value.leaf.id: desired.objects[value.secret].files[-1] for value in values}
+    secrets = {name: derive.base64_encode(each) for name, each in answers.items() if isinstance(each, Secret)}
+    errors = {name: each.with_facts(file=files[name]) for name, each in answers.items() if isinstance(each, AgentError)}
+    return secrets, errors
 
 
 def _with_rollouts(

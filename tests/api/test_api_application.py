@@ -229,6 +229,9 @@ def store(**change):
             {"sinks": {"customResources": [{"group": "x.dev", "kind": "X", "path": "metadata.name"}]}},
             "sinks.customResources[0].path",
         ),
+        ({"sealedSecrets": {"keys": [{"secretName": "A_B"}]}}, "sealedSecrets.keys[0].secretName"),
+        ({"sealedSecrets": {"keys": [{"key": CANARY}]}}, "sealedSecrets.keys[0].secretName"),
+        ({"sealedSecrets": {"clusterWide": "yes"}}, "sealedSecrets.clusterWide"),
         ({"audit": {"required": "no"}}, "audit.required"),
         ({"limits": {"fileBytes": 1}}, "limits.fileBytes"),
         ({"token": CANARY}, "token"),
@@ -280,6 +283,17 @@ def test_path_patterns_keep_to_segments(pattern, path, fits):
 )
 def test_name_patterns(pattern, name, fits):
     assert fields.name_matches(pattern, name) is fits
+
+
+def test_sealed_secrets_are_unsealed_with_keys_and_where_the_operator_says():
+    keys = [{"secretName": "sealing-key"}]
+    assert not operator.parse({}).sealed_secrets.serves("shop")
+    assert not operator.parse({"sealedSecrets": {"namespaces": ["*"]}}).sealed_secrets.serves("shop")
+    everywhere = operator.parse({"sealedSecrets": {"keys": keys}}).sealed_secrets
+    assert everywhere.serves("shop")
+    assert not everywhere.cluster_wide
+    some = operator.parse({"sealedSecrets": {"keys": keys, "namespaces": ["team-*"]}}).sealed_secrets
+    assert (some.serves("team-a"), some.serves("shop")) == (True, False)
 
 
 def test_key_grant_needs_both_namespace_and_repository():

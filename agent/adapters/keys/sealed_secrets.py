@@ -46,6 +46,11 @@ class SealingKey:
     name: str
     not_before: float
     private: rsa.RSAPrivateKey = field(repr=False, compare=False)
+    modulus: int = field(repr=False)
+
+    @classmethod
+    def of(cls, name: str, certificate: str, private: rsa.RSAPrivateKey) -> SealingKey:
+        return cls(name, _not_before(certificate), private, private.public_key().public_numbers().n)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +99,19 @@ class SealingKeys:
         texts = {name: key_text(secret) for name, secret in data.items() if name in _FIELDS}
         if "tls.key" not in texts:
             raise ConfigError("the Secret holds no sealing key", hint="it is of type kubernetes.io/tls", object=source)
-        return cls((_key(texts["tls.key"], texts.get("tls.crt", ""), source),))
+        try:
+            return cls((_key(texts["tls.key"], texts.get("tls.crt", ""), source),))
+        except ConfigError as error:
+            refused = error.copy()
+        refused.facts = {"object": source}
+        raise refused
 
     def merge(self, *others: SealingKeys) -> SealingKeys:
         """All of these, the same one once."""
         known: dict[int, SealingKey] = {}
         for key in (key for keys in (self, *others) for key in keys.keys):
-            number = key.private.public_key().public_numbers().n
-            if number not in known or known[number].not_before < key.not_before:
-                known[number] = key
+            if key.modulus not in known or known[key.modulus].not_before < key.not_before:
+                known[key.modulus] = key
         return SealingKeys(tuple(sorted(known.values(), key=lambda key: -key.not_before)))
 
     def unseal(self, value: SealedValue) -> Opened:
@@ -187,14 +196,14 @@ def _of_manifest(tree: Tree, source: str) -> Iterable[SealingKey]:
         name = get_text(get_object(tree, "metadata"), "name")
         private = _private(texts["tls.key"], source)
         if isinstance(private, rsa.RSAPrivateKey):
-            yield SealingKey(f"{source}#{name}" if name else source, _not_before(texts.get("tls.crt", "")), private)
+            yield SealingKey.of(f"{source}#{name}" if name else source, texts.get("tls.crt", ""), private)
 
 
 def _key(text: str, certificate: str, source: str) -> SealingKey:
     private = _private(text, source)
     if not isinstance(private, rsa.RSAPrivateKey):
         raise ConfigError("the private key is no RSA key", hint=_HINT, file=source)
-    return SealingKey(source, _not_before(certificate), private)
+    return SealingKey.of(source, certificate, private)
 
 
 def _private(text: str, source: str) -> PrivateKeyTypes:

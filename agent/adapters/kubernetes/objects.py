@@ -139,14 +139,15 @@ class Objects:
         uid: str,
         resource_version: str,
         identity: Identity | None,
+        orphan: bool = False,
     ) -> None:
-        """An empty `uid` or `resource_version` is no precondition."""
+        """An empty `uid` or `resource_version` is no precondition; `orphan` leaves what the object owns to itself."""
         asked = call("DELETE", "delete", resource, namespace, name, identity)
         given = {"uid": uid, "resourceVersion": resource_version}
         options: Object = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
-            "propagationPolicy": "Background",
+            "propagationPolicy": "Orphan" if orphan else "Background",
             "preconditions": {key: value for key, value in given.items() if value},
         }
         request = Request(

@@ -25,6 +25,11 @@ class Edits:
     def __bool__(self) -> bool:
         return bool(self._edits)
 
+    @property
+    def last(self) -> int:
+        """Where the last of the changed places ends."""
+        return max((edit[1] for edit in self._edits), default=0)
+
     def put(self, start: int, end: int, text: str, path: Path) -> None:
         """`text` instead of what stands from `start` to `end`, on behalf of the item at `path`."""
         self._edits.append((start, end, len(self._edits), text, path))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,18 +26,24 @@ _UNSAFE_LITERAL = re.compile("[\r\x85\u2028\u2029]")
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A file's habits: columns of a nested map's and a nested list's indent, the line break, and whether it quotes as JSON does."""
+    """A file's habits: by how many columns a nested map and a list in a map are indented, and the line break.
+
+    In flow style: `quoted` where text is quoted as in JSON, `spread` the indent where items have lines of their own, `tight` where no
+    space follows a colon or comma.
+    """
 
     step: int
     dash: int
     newline: str = "\n"
     quoted: bool = False
+    spread: str | None = None
+    tight: bool = False
 
 
 def scalar(value: Scalar, *, quote: str = "", flow: bool = False, quoted: bool = False) -> str:
     """A scalar on one line. `quote` is kept for text that it can hold; `quoted` quotes all text."""
     if isinstance(value, str):
-        return _text(value, '"' if quoted else quote, flow=flow)
+        return _json_text(value) if quoted and not _INVALID.search(value) else _text(value, quote, flow=flow)
     if isinstance(value, float):
         return _real(value)
     if value is None:
@@ -60,6 +67,13 @@ def _text(text: str, quote: str, *, flow: bool) -> str:
         if analysis.single and not analysis.multiline and not flow:
             return "'" + text.replace("'", "''") + "'"
     return styles.double_quoted(text)
+
+
+def _json_text(text: str) -> str:
+    # What JSON leaves as it is and some readers of YAML take for a line break.
+    return re.sub(
+        "[\x7f-\x9f\u2028\u2029\ufeff]", lambda found: f"\\u{ord(found[0]):04x}", json.dumps(text, ensure_ascii=False)
+    )
 
 
 def _real(value: float) -> str:
@@ -90,14 +104,18 @@ def literal(text: str, column: int) -> tuple[str, list[str]] | None:
     return "|" + chomp, [" " * column + line if line else "" for line in lines]
 
 
-def flow(value: Value, layout: Layout, column: int) -> str:
-    """A value in flow style: on one line, or, with comments in it, on several that begin at `column`."""
+def flow(value: Value, layout: Layout, base: str) -> str:
+    """A value in flow style, on a line that is indented by `base`: on that line, unless comments or the layout spread it."""
     if not isinstance(value, Mapping | Sequence):
         return scalar(value, flow=True, quoted=layout.quoted)
     opening, closing = "{}" if isinstance(value, Mapping) else "[]"
+    if not value.items:
+        return opening + closing
+    space = "" if layout.tight else " "
+    broken = layout.newline + base + (" " * layout.step if layout.spread is None else layout.spread)
+    inner = broken.removeprefix(layout.newline)
     parts: list[str] = []
-    broken = layout.newline + " " * column
-    pending = ""
+    pending = "" if layout.spread is None else broken
     for item in value.items:
         if isinstance(item, Comment):
             parts.append(f"{pending.rstrip()}{broken}#{item.text}")
@@ -105,13 +123,11 @@ def flow(value: Value, layout: Layout, column: int) -> str:
             continue
         parts.append(pending)
         if isinstance(item, Entry):
-            parts.append(key(item.key, item.value, flow=True, quoted=layout.quoted) + " ")
-            parts.append(flow(item.value, layout, column))
-        else:
-            parts.append(flow(item, layout, column))
-        pending = ", "
-    if pending == broken:
-        parts.append(broken)
+            parts.append(key(item.key, item.value, flow=True, quoted=layout.quoted) + space)
+        parts.append(flow(item.value if isinstance(item, Entry) else item, layout, inner))
+        pending = "," + (space if layout.spread is None else broken)
+    if layout.spread is not None or pending == broken:
+        parts.append(layout.newline + base)
     return opening + "".join(parts) + closing
 
 
@@ -162,7 +178,7 @@ def _under_dash(lead: str, value: Value, column: int, layout: Layout) -> list[st
 
 def _leaf(lead: str, value: Value, column: int, layout: Layout) -> list[str]:
     if isinstance(value, Mapping | Sequence):
-        return f"{lead} {flow(value, layout, column + layout.step)}".split(layout.newline)
+        return f"{lead} {flow(value, layout, ' ' * column)}".split(layout.newline)
     written = literal(value, column + layout.step) if isinstance(value, str) else None
     if written is None:
         return [f"{lead} {scalar(value)}"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agent.yaml import emit, fragments
@@ -119,25 +119,32 @@ class Restructuring:
         return True
 
     def _flow_insertions(self, kept: list[int]) -> None:
-        layout = self._rewriter.layout
-        column = max(self._place.column, 0) + layout.step
         previous = -1
         for at, item in zip(self._pairs, self._new, strict=True):
             if at >= 0:
                 previous = at
                 continue
             value: Value = Mapping((item,)) if isinstance(item, Entry) else Sequence((item,))  # pyright: ignore[reportArgumentType]
-            text = fragments.flow(value, layout, column)[1:-1]
             gap = self._gap(kept[0] if previous < 0 else previous)
+            text = self._flow_item(value, gap)
             if previous < 0:
                 self._edits.append((self._first(kept[0]), self._first(kept[0]), f"{text},{gap}"))
             else:
                 self._edits.append((self._last(previous), self._last(previous), f",{gap}{text}"))
 
+    def _flow_item(self, value: Value, gap: str) -> str:
+        layout, newline = self._rewriter.layout, self._rewriter.layout.newline
+        one_line = fragments.flow(value, replace(layout, spread=None), "")[1:-1]
+        if layout.spread is None or newline not in gap:
+            return one_line
+        base = gap.removeprefix(newline)
+        written = fragments.flow(value, layout, base.removesuffix(layout.spread))
+        return written[1:-1].strip() if base.endswith(layout.spread) else one_line
+
     def _gap(self, at: int) -> str:
         """What separates an item from the one before it: a line of its own, or a space."""
         if not self._alone(at):
-            return " "
+            return "" if self._rewriter.layout.tight else " "
         first = self._first(at)
         return self._rewriter.layout.newline + self._text[self._lines.start(first) : first]
 

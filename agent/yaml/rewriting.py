@@ -216,7 +216,7 @@ class Rewriter:
     def replace(self, node: Node, old: Value, new: Value, place: Place) -> None:
         """Write a node anew, its tag, anchor and comments included."""
         if place.flow:
-            text = fragments.flow(new, self.layout, max(place.column, 0) + self.layout.step)
+            text = fragments.flow(new, self.layout, self._base(node))
             if node.start == node.end:
                 text = self._spaced(node, text)
             self.put(node.start, node.end, text)
@@ -233,11 +233,11 @@ class Rewriter:
         if place.column < 0 and isinstance(old, Mapping):
             self._erase_outside(old, lead, end)
         if isinstance(new, Mapping | Sequence) and self._stays_flow(node, new):
-            body = " " + fragments.flow(new, self.layout, 0)
+            body = " " + fragments.flow(new, self.layout, "")
         elif isinstance(new, Mapping | Sequence) and fragments.filled(new):
             body = self._block_body(fragments.block(new, self._below(node, new, place), self.layout), place)
         else:
-            body = " " + self._line_body(node, new, place, end, noted=noted)
+            body = " " + self._line_body(new, place, end, noted=noted)
         if not noted:
             self._put_with_tail(lead, end, body)
         elif body.startswith(" "):
@@ -252,6 +252,11 @@ class Rewriter:
             return False
         return next(comments_of(new), None) is None
 
+    def _base(self, node: Node) -> str:
+        """The indent of the line that a node begins on."""
+        line = self.text[self.lines.start(node.start) : node.start]
+        return line[: len(line) - len(line.lstrip())]
+
     def _block_body(self, lines: list[str], place: Place) -> str:
         newline = self.layout.newline
         if place.dashed:
@@ -260,9 +265,9 @@ class Rewriter:
             return newline.join(lines)
         return "".join(newline + line for line in lines)
 
-    def _line_body(self, node: Node, new: Value, place: Place, end: int, *, noted: bool) -> str:
+    def _line_body(self, new: Value, place: Place, end: int, *, noted: bool) -> str:
         if isinstance(new, Mapping | Sequence):
-            return fragments.flow(new, self.layout, self._below(node, new, place))
+            return fragments.flow(new, self.layout, " " * max(place.column, 0))
         if not isinstance(new, str) or "\n" not in new:
             return fragments.scalar(new)
         written = fragments.literal(new, max(place.column, 0) + self.layout.step)

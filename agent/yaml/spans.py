@@ -102,7 +102,8 @@ class DocumentSpan:
 class Recorder:
     """Watches a parse (`sealed.parse`) of `text`.
 
-    `step` and `dash` are how far the first nested map and the first list in a map are indented; 0 and -1 where there is none.
+    `step`, `dash` and `body` are how far the first nested map, list in a map and block scalar are indented; 0, and -1 for `dash`, where
+    there is none.
     """
 
     def __init__(self, text: str, lines: Lines) -> None:
@@ -110,6 +111,7 @@ class Recorder:
         self.scalars: list[Node] = []
         self.step = 0
         self.dash = -1
+        self.body = 0
         self._text = text
         self._lines = lines
         self._open: list[Node] = []
@@ -154,11 +156,18 @@ class Recorder:
                 if "+" in self._text[node.content : head].partition("#")[0]:
                     node.end = end - 1 if self._text[end - 1 : end] in BREAKS else end
                     node.end -= self._text[node.end - 1 : end] == "\r\n"
+                if not self.body and self._open:
+                    self.body = max(self._body_column(node) - self._open[-1].column, 0)
         elif start == end and self._open and self._open[-1].children and self._text[start - 1] not in ":-":
             # A key without a colon: libyaml sees its empty value where the next token stands.
             node.start = node.content = node.end = self._open[-1].children[-1].end
         self.scalars.append(node)
         self._put(node)
+
+    def _body_column(self, node: Node) -> int:
+        start = self._lines.after(node.content)
+        line = self._text[start : node.end]
+        return len(line) - len(line.lstrip(" ")) if node.end > start else 0
 
     def _start(self, event: CollectionStartEvent) -> None:
         mapping = isinstance(event, MappingStartEvent)

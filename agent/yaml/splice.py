@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.values.errors import YamlError
-from agent.yaml import emit, fragments, sealed
+from agent.yaml import fragments
 from agent.yaml.edits import OverlapError, Path
-from agent.yaml.fragments import Layout
-from agent.yaml.matching import comments_of, same
+from agent.yaml.matching import comments_of, same, uncommented
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
+from agent.yaml.originals import JsonOriginal, YamlOriginal
 from agent.yaml.restructuring import appended
 from agent.yaml.rewriting import Note, Place, Rewriter
-from agent.yaml.spans import BREAKS, Lines, Recorder, comments
+from agent.yaml.spans import BREAKS, comments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
     from agent.yaml.limits import Limits
     from agent.yaml.nodes import Value
+    from agent.yaml.originals import Original
     from agent.yaml.spans import DocumentSpan
 
 _ATTEMPTS = 4
 _BREAK = re.compile(f"\r\n|[{BREAKS}]")
-_BOM = "\ufeff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,125 +42,115 @@ class Spliced:
     notes: tuple[Note, ...] = ()
 
 
-class Original:
-    """A file as somebody wrote it: its documents, as `sealed.parse` gives them, and where everything stands."""
-
-    def __init__(self, data: bytes, *, file: str, limits: Limits | None = None) -> None:
-        """Raises YamlError and LimitError."""
-        text = data.decode("utf-8", "replace")
-        self.data = data
-        self.file = file
-        self.limits = limits
-        self.bom = text.startswith(_BOM)
-        self.text = text.removeprefix(_BOM)
-        self.readable = "\ufffd" not in text or text.encode() == data
-        first = _BREAK.search(self.text)
-        self.newline = first.group() if first and first.group() in {"\n", "\r\n", "\r"} else "\n"
-        self.complete = self.text == "" or self.text[-1] in BREAKS
-        if not self.complete:
-            self.text += self.newline
-        self.lines = Lines(self.text)
-        self.recorder = Recorder(self.text, self.lines)
-        self.documents = sealed.parse(data, file=file, limits=limits, watcher=self.recorder)
-
-
 def splice(
     before: bytes | Original, documents: List[Mapping], *, file: str, limits: Limits | None = None, indent: int = 4
 ) -> Spliced:
     """The text nearest to `before` that says `documents`: maps and lists with their comments, as `sealed.parse` gives them.
 
-    `before` is a file, or an Original where the caller has read it already. `indent` is that of entries put at the end of a
+    `before` is a YAML file, or an Original where the caller has read it already. `indent` is that of entries put at the end of a
     document, which are written as sops writes them, and of a file that has to be written anew. Whether a comment is inline is
     layout: it stays where it stood. Raises YamlError and LimitError for a `before` that does not parse.
     """
-    original = before if isinstance(before, Original) else Original(before, file=file, limits=limits)
-    documents = list(documents)
-    if len(documents) == len(original.documents) and all(map(same, original.documents, documents)):
-        return Spliced(original.data)
-    if original.readable and len(documents) == len(original.documents):
-        done = _Splicing(original, documents, indent).attempt()
-        if done is not None:
-            return done
-    return _anew(documents, indent)
+    original = before if not isinstance(before, bytes) else YamlOriginal(before, file=file, limits=limits)
+    if _same_documents(original.documents, documents):
+        return Spliced(original.text.data)
+    wanted = [_one_line_comments(each) for each in documents]
+    done = None
+    if original.text.readable and len(documents) == len(original.documents):
+        done = _Splicing(original, wanted, indent).attempt()
+    return done or _anew(original, wanted, indent)
 
 
-def _anew(documents: List[Mapping], indent: int) -> Spliced:
-    written = emit.emit([_one_line_comments(each) for each in documents], indent=indent)
-    return Spliced(written, (Note("the file is written anew, since the change does not fit into its text", 1),))
+def splice_json(
+    before: bytes, documents: List[Mapping], *, file: str, limits: Limits | None = None, indent: int = 0
+) -> Spliced:
+    """The same for a JSON file and its one document, whose comments are left out.
+
+    `indent` is that of a file that has to be written anew, 0 for a tab. Raises YamlError and LimitError, and EmitError for values that
+    JSON has no form for.
+    """
+    original = JsonOriginal(before, file=file, limits=limits)
+    bare = [uncommented(each) for each in documents[:1]]
+    return splice(
+        original, [each for each in bare if isinstance(each, Mapping)], file=file, limits=limits, indent=indent
+    )
+
+
+def _same_documents(one: List[Mapping], other: List[Mapping]) -> bool:
+    return len(one) == len(other) and all(map(same, one, other))
+
+
+def _anew(original: Original, documents: List[Mapping], indent: int) -> Spliced:
+    return Spliced(
+        original.emit(documents, indent),
+        (Note("the file is written anew, since the change does not fit into its text", 1),),
+    )
 
 
 class _Splicing:
-    def __init__(self, original: Original, documents: List[Mapping], indent: int) -> None:
+    def __init__(self, original: Original, wanted: List[Mapping], indent: int) -> None:
         self._original = original
-        self._wanted = [_one_line_comments(each) for each in documents]
+        self._text = original.text.text
+        self._wanted = wanted
         self._indent = indent
-        recorder = original.recorder
-        step = recorder.step or indent
-        dash = recorder.dash if recorder.dash >= 0 else step
-        quoted = any(_like_json(span, original.text) for span in recorder.documents)
-        self._layout = Layout(step, dash, original.newline, quoted)
+        self._layout = original.layout(indent)
 
     def attempt(self) -> Spliced | None:
         """The spliced file; None where it does not say what is wanted."""
         forced: frozenset[Path] = frozenset()
         near: Spliced | None = None
         for _ in range(_ATTEMPTS):
-            rewriter = Rewriter(self._original.text, self._original.lines, self._layout, forced, self._indent)
-            failed: list[Path]
-            try:
-                self._rewrite(rewriter)
-                text, places = rewriter.edits.apply(self._original.text)
-            except OverlapError as error:
-                failed = [error.path]
-            else:
-                spliced = Spliced(self._encoded(text), tuple(rewriter.notes))
-                failed = []
-                try:
-                    got = sealed.parse(spliced.data, file=self._original.file, limits=self._original.limits)
-                except YamlError as error:
-                    failed = [_culprit(error, text, places)]
-                else:
-                    failed = list(_differences(got, self._wanted))
-                    if not failed:
-                        return spliced
-                    if near is None and _loosely(got) == _loosely(self._wanted):
-                        near = spliced
+            spliced, failed = self._try(forced)
+            if spliced is not None and not failed:
+                return spliced
+            if spliced is not None and near is None and self._nearly(spliced):
+                near = spliced
             more = frozenset(_wider(path, forced) for path in failed)
             if more <= forced or () in more:
                 break
             forced |= more
         if near is None:
             return None
-        anew = _anew(self._wanted, self._indent)
-        got = sealed.parse(anew.data, file=self._original.file, limits=self._original.limits)
-        return anew if not list(_differences(got, self._wanted)) else near
+        anew = _anew(self._original, self._wanted, self._indent)
+        return anew if _same_documents(self._original.parse(anew.data), self._wanted) else near
 
-    def _encoded(self, text: str) -> bytes:
-        newline = self._original.newline
-        if not self._original.complete and text.endswith(newline) and self._ends_as_before(text):
-            text = text.removesuffix(newline)
-        return ((_BOM if self._original.bom else "") + text).encode("utf-8", "surrogateescape")
+    def _try(self, forced: frozenset[Path]) -> tuple[Spliced | None, list[Path]]:
+        """A spliced file, and what in it is not as it should be; None where it is no file."""
+        original = self._original
+        rewriter = Rewriter(self._text, original.text.lines, self._layout, forced, self._indent)
+        self._rewrite(rewriter)
+        try:
+            text, places = rewriter.edits.apply(self._text)
+        except OverlapError as error:
+            return None, [error.path]
+        completed = bool(places) and rewriter.edits.last >= len(self._text)
+        spliced = Spliced(original.text.encode(text, complete=completed), tuple(rewriter.notes))
+        try:
+            got = original.parse(spliced.data)
+        except YamlError as error:
+            return None, [_culprit(error, text, places)]
+        return spliced, list(_differences(got, self._wanted))
 
-    def _ends_as_before(self, text: str) -> bool:
-        last = self._original.text[
-            self._original.lines.start(len(self._original.text) - 1 - len(self._original.newline)) :
-        ]
-        return len(self._wanted[-1].items) <= len(self._original.documents[-1].items) or text.endswith(last)
+    def _nearly(self, spliced: Spliced) -> bool:
+        """Whether but for the places of comments it says what is wanted; some have no text that would be read so."""
+        return _loosely(self._original.parse(spliced.data)) == _loosely(self._wanted)
 
     def _rewrite(self, rewriter: Rewriter) -> None:
-        recorder = self._original.recorder
-        for number, span in enumerate(recorder.documents):
-            old, new = self._original.documents[number], self._wanted[number]
+        original = self._original
+        for number, span in enumerate(original.spans):
+            old, new = original.documents[number], self._wanted[number]
             rewriter.path.append(number)
             rewriter.document_end = span.end
-            if span.root is None or not span.root.children:
+            if original.flow and span.root is not None:
+                rewriter.visit(span.root, old, new, Place(-1, span.start, flow=True))
+            elif span.root is None or not span.root.children:
                 self._fill(rewriter, span, old, new)
             else:
                 rewriter.visit(span.root, old, new, Place(-1, span.start))
             rewriter.path.pop()
-        if "#" in self._original.text:
-            known = {each.at for document in self._original.documents for each in comments_of(document)}
-            for start, end in comments(self._original.text, self._original.lines, recorder.scalars):
+        if "#" in self._text and not original.flow:
+            known = {each.at for document in original.documents for each in comments_of(document)}
+            for start, end in comments(self._text, original.text.lines, original.scalars):
                 # A comment that the parse does not see is in no tree: it would stay in the clear.
                 if start not in known:
                     rewriter.edits.erase(start, end)
@@ -169,31 +159,23 @@ class _Splicing:
         """A document that holds no map yet, or an empty one."""
         if same(old, new):
             return
-        text, newline = self._original.text, self._layout.newline
-        lines = fragments.block(Mapping(new.items[:-1]), 0, self._layout) if new.items else []
-        if new.items:
-            last = new.items[-1]
-            lines += (
-                appended(last, self._indent)
-                if isinstance(last, Entry)
-                else fragments.block(Mapping((last,)), 0, self._layout)
-            )
-        body = newline.join(lines) if lines else "{}"
+        lines, newline = self._original.text.lines, self._layout.newline
+        written = fragments.block(Mapping(new.items[:-1]), 0, self._layout) if new.items else ["{}"]
+        last = new.items[-1] if new.items else None
+        if isinstance(last, Entry):
+            written += appended(last, self._indent)
+        elif last is not None:
+            written += fragments.block(Mapping((last,)), 0, self._layout)
         begin, end = span.start, max(span.start, span.root.end if span.root is not None else span.start)
         for item in old.items:
             if isinstance(item, Comment):
                 if begin <= item.at:
                     end = max(end, item.at + 1 + len(item.text))
                 else:
-                    rewriter.put(self._original.lines.start(item.at), self._original.lines.after(item.at), "")
-        inline = begin > self._original.lines.start(begin)
-        behind = "" if text[end : end + 1] in BREAKS and end < len(text) else newline
-        rewriter.put(begin, end, (newline if inline else "") + body + behind)
-
-
-def _like_json(span: DocumentSpan, text: str) -> bool:
-    root = span.root
-    return root is not None and root.flow and bool(root.children) and text.startswith('"', root.children[0].start)
+                    rewriter.put(lines.start(item.at), lines.after(item.at), "")
+        before = newline if begin > lines.start(begin) else ""
+        behind = "" if end < len(self._text) and self._text[end] in BREAKS else newline
+        rewriter.put(begin, end, before + newline.join(written) + behind)
 
 
 def _one_line_comments(document: Mapping) -> Mapping:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.cli import creation, editor, files, key_sources, sealing, terminal
+from agent.cli import creation, editor, files, key_sources, memory, sealing, terminal
 from agent.sops import decrypt, stores
 from agent.sops.metadata import Metadata
 from agent.values.errors import AgentError, EditorError, FileMissingError, SopsFormatError, UnchangedError
@@ -55,11 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input-type", metavar="TYPE", help="yaml or json; by default as the file's name says")
     parser.add_argument("--output-type", metavar="TYPE", help="yaml or json; by default the input's")
     parser.add_argument("--decryption-order", metavar="KINDS", default="", help="age,pgp (SOPS_DECRYPTION_ORDER)")
-    parser.add_argument(
-        "--insecure-temporary-folder",
-        action="store_true",
-        help="where there is no tmpfs: let the plaintext touch the disk",
-    )
+    memory.add_options(parser)
     creation.add_options(parser)
     key_sources.add_options(parser)
 
@@ -104,7 +100,7 @@ class _Session:
 
     def edit(self, before: bytes, seal: Callable[[list[Mapping]], bytes]) -> bytes:
         """What the editor leaves behind, encrypted; the user may correct what cannot be. Raises EditorError, UnchangedError."""
-        with editor.folder(allow_disk=self._args.insecure_temporary_folder) as folder:
+        with memory.folder(allow_disk=self._args.insecure_temporary_folder) as folder:
             path = folder / Path(self._file).name
             files.create_private(str(path), before)
             while True:

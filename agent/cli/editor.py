@@ -2,76 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
 import shutil
 import signal
 import subprocess  # the user's own editor
 import sys
-import tempfile
-from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from agent.cli import terminal
 from agent.values.errors import EditorError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
-
-_MEMORY = {"tmpfs", "ramfs"}
-
-
-@contextlib.contextmanager
-def folder(*, allow_disk: bool) -> Generator[Path]:
-    """A new folder on tmpfs that only its owner can enter, removed at the end, by SIGTERM and SIGHUP too.
-
-    Raises EditorError where there is no tmpfs, unless the disk is allowed.
-    """
-    parent = next((place for place in _places() if _in_memory(place)), None)
-    if parent is None and not allow_disk:
-        raise EditorError(
-            "there is no tmpfs to hold the plaintext while it is edited",
-            hint="neither shared memory nor XDG_RUNTIME_DIR is one; --insecure-temporary-folder uses the disk",
-        )
-    handlers = {number: signal.signal(number, _leave) for number in (signal.SIGTERM, signal.SIGHUP)}
-    made = Path(tempfile.mkdtemp(prefix="agent-edit-", dir=parent))
-    try:
-        yield made
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-
-
-def _leave(number: int, frame: object) -> NoReturn:
-    del frame
-    raise SystemExit(128 + number)
+    from pathlib import Path
 
 
 def _ignore(number: int, frame: object) -> None:
     del number, frame
-
-
-def _places() -> Iterator[Path]:
-    for name in (os.environ.get("XDG_RUNTIME_DIR"), "/dev/shm"):  # noqa: S108  # memory, and a folder of our own in it
-        if name and os.access(name, os.W_OK | os.X_OK):
-            yield Path(name)
-
-
-def _in_memory(place: Path) -> bool:
-    """Whether the mount that holds a folder is memory (proc(5), mountinfo: the mount point is the fifth field)."""
-    try:
-        mounts = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines()
-    except OSError:
-        return False
-    best, kind = "", ""
-    for mount in mounts:
-        fields = mount.split(" ")
-        point = fields[4].replace("\\040", " ")
-        if place.resolve().is_relative_to(point) and len(point) >= len(best):
-            best, kind = point, fields[fields.index("-") + 1]
-    return kind in _MEMORY
 
 
 def run(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -9,6 +10,8 @@ import tempfile
 from pathlib import Path
 
 from agent.values.errors import FileMissingError, ReadError, WriteError
+
+_NO_REPLACING = {errno.EACCES, errno.EPERM, errno.EBUSY}
 
 
 def read(path: str) -> bytes:
@@ -26,26 +29,59 @@ def read_stdin() -> bytes:
 
 
 def write(path: str, data: bytes) -> None:
-    """Replace a file, or make it, all at once: a reader sees the old bytes or the new. An existing file keeps its mode.
+    """Replace a file, or make it, all at once: a reader sees the old bytes or the new, and a link keeps pointing where it points.
 
-    A new one is for its owner and, as the umask allows, others. Raises WriteError.
+    An existing file keeps its owner and mode; where only writing into it can do that (a file of another user, a mount), that is done. A
+    new one is for its owner and, as the umask allows, others. Devices and pipes are written to. Raises WriteError.
     """
-    # A link keeps pointing where it points.
-    target = Path(os.path.realpath(path))
+    try:
+        if path.startswith(("/dev/", "/proc/")) or (Path(path).exists() and not Path(path).is_file()):
+            Path(path).write_bytes(data)
+        else:
+            _replace(Path(os.path.realpath(path)), data)
+    except OSError:
+        raise WriteError("the file cannot be written", hint="may you write to its folder?", file=path) from None
+
+
+def _replace(target: Path, data: bytes) -> None:
+    before = target.stat() if target.exists() else None
     temporary = ""
     try:
-        mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666 & ~_umask()
         descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.")
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
             stream.flush()
-            os.fchmod(stream.fileno(), mode)
+            made = os.fstat(stream.fileno())
+            if before is not None and (made.st_uid, made.st_gid) != (before.st_uid, before.st_gid):
+                os.fchown(stream.fileno(), before.st_uid, before.st_gid)
+            os.fchmod(stream.fileno(), stat.S_IMODE(before.st_mode) if before is not None else 0o666 & ~_umask())
             os.fsync(stream.fileno())
         Path(temporary).replace(target)
-    except OSError:
+    except OSError as error:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
-        raise WriteError("the file cannot be written", hint="may you write to its folder?", file=path) from None
+        if before is None or error.errno not in _NO_REPLACING:
+            raise
+        _overwrite(target, data)
+    else:
+        _sync(target.parent)
+
+
+def _overwrite(target: Path, data: bytes) -> None:
+    with target.open("r+b") as stream:
+        stream.write(data)
+        stream.truncate()
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _sync(folder: Path) -> None:
+    """Make a new name last through a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def create_private(path: str, data: bytes) -> None:

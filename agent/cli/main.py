@@ -6,18 +6,19 @@ exception may quote what it failed on.
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import os
 import resource
 import sys
-from typing import TYPE_CHECKING, NoReturn, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from agent.cli import terminal
-from agent.cli.registry import COMMANDS, GROUPS
-from agent.values.errors import AgentError
+from agent.cli.flags import Parser
+from agent.cli.registry import COMMANDS, GROUPS, SECRETS
+from agent.values.errors import AgentError, NotSupportedError
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
     from types import TracebackType
 
@@ -36,19 +37,15 @@ First steps:
 """
 
 
+_NOT_SUPPORTED = {
+    "publish": "decrypt the file and write it to its store",
+    "keyservice": "forward the agent of gpg or the socket of Vault",
+}
+
+
 class _CommandModule(Protocol):
     def configure(self, parser: argparse.ArgumentParser) -> None: ...
     def run(self, args: argparse.Namespace) -> int: ...
-
-
-class _Parser(argparse.ArgumentParser):
-    def __init__(self, prog: str, usage_exit: int) -> None:
-        super().__init__(prog, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
-        self._usage_exit = usage_exit
-
-    def error(self, message: str) -> NoReturn:
-        terminal.usage_error(self.prog, message)
-        raise SystemExit(self._usage_exit)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,11 +61,23 @@ def _dispatch(name: str = "", *arguments: str) -> int:
     if name in {"-h", "--help", "help", ""}:
         terminal.write_text(_help())
         return 0 if name else 2
-    name = "version" if name == "--version" else name
-    if name not in COMMANDS:
+    name = "version" if name in {"--version", "-v"} else name
+    if name in COMMANDS:
+        return _run(name, arguments)
+    if name in _NOT_SUPPORTED:
+        raise NotSupportedError(
+            "sops has this command, and the agent does not", command=name, instead=_NOT_SUPPORTED[name]
+        )
+    from agent.cli import old_forms
+
+    if not name.startswith("-") and not old_forms.looks_like_a_file(name):
         terminal.usage_error("agent", f"there is no command {name!r}; agent --help lists them")
         return 1
-    return _run(name, arguments)
+    call = old_forms.read((name, *arguments), COMMANDS)
+    if call is None:
+        terminal.usage_error("agent", f"there is no flag {name!r}; agent --help lists the commands")
+        return 1
+    return _run(call.command, call.rest, call.flags)
 
 
 def _answer(error: BaseException) -> int:
@@ -89,14 +98,20 @@ def _answer(error: BaseException) -> int:
             return 1
 
 
-def _run(name: str, arguments: Sequence[str]) -> int:
+def _run(name: str, arguments: Sequence[str], flags: Sequence[tuple[str, str]] = ()) -> int:
+    """`flags` are those that stood before the name; what the command does not know of them it does without."""
     # A core dump would be plaintext on the disk; an editor inherits this.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     command = COMMANDS[name]
     module = cast("_CommandModule", importlib.import_module(command.module))
-    parser = _Parser(f"agent {name}", command.usage_exit)
+    parser = Parser(f"agent {name}", command.usage_exit)
     module.configure(parser)
-    code = module.run(parser.parse_args(arguments))
+    if name in SECRETS:
+        parser.accept_sops_flags()
+        known = [f"--{flag}={value}" for flag, value in flags if parser.knows(f"--{flag}")]
+        code = module.run(parser.read([*known, *arguments]))
+    else:
+        code = module.run(parser.parse_args(arguments))
     terminal.flush()
     return code
 
@@ -104,7 +119,7 @@ def _run(name: str, arguments: Sequence[str]) -> int:
 def _help() -> str:
     lines = [_INTRODUCTION]
     for title, commands in GROUPS:
-        lines += [f"{title}:", *(f"  {name:<9} {command.help}" for name, command in commands.items()), ""]
+        lines += [f"{title}:", *(f"  {name:<10} {command.help}" for name, command in commands.items()), ""]
     return "\n".join([*lines, _FIRST_STEPS])
 
 

@@ -12,7 +12,7 @@
     │   │   ├── SopsDecryptError      a value or the MAC does not open                     25
     │   │   ├── DataKeyError          no key opens the data key                           128
     │   │   │   └── WrapError             a data key cannot be wrapped for a recipient          1
-    │   │   ├── NoMasterKeyError      nothing to encrypt for                              111
+    │   │   ├── NoMasterKeyError      nothing to encrypt for                                1
     │   │   ├── UnsoundFileError      found by verify: not what its own rule or .sops.yaml says     1
     │   │   ├── AlreadyEncryptedError                                                     203
     │   │   ├── SopsRulesError        .sops.yaml is malformed                               1
@@ -58,6 +58,8 @@
         ├── ConflictingFlagsError     flags that exclude one another                     8
         ├── SetFormatError            a path or value to set that is none                7
         ├── ExtractPathError          a path to extract that is none                    91
+        ├── NotSupportedError         what sops does and the agent does not
+        ├── CommandError              a command that cannot be run with secrets
         ├── NoSuchPlaceError          nothing stands at a path
         ├── PlaceShapeError           a path that asks for a list where there is none
         ├── KeyChangeError            keys changed in a file that there is not          49
@@ -177,7 +179,7 @@ class WrapError(DataKeyError):
 
 
 class NoMasterKeyError(SopsError):
-    exit_code = 111
+    pass
 
 
 class UnsoundFileError(SopsError):
@@ -350,6 +352,14 @@ class EncryptionContextError(UsageError):
 
 class ConflictingFlagsError(UsageError):
     exit_code = 8
+
+
+class NotSupportedError(UsageError):
+    exit_code = 1
+
+
+class CommandError(UsageError):
+    exit_code = 1
 
 
 class SetFormatError(UsageError):

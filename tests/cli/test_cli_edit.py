@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent.cli import editor
+from agent.cli import memory
 
 if TYPE_CHECKING:
     from conftest import Shell
@@ -95,7 +95,7 @@ def test_or_be_given_up(shell: Shell, file: Path) -> None:
 
 def test_a_new_file_starts_from_an_example(shell: Shell) -> None:
     edit_with(shell, 'sed -i s/example_value1/mine/ "$1"')
-    assert shell.agent("edit", "new.yaml").code == 111
+    assert shell.agent("edit", "new.yaml").code == 1
     assert shell.agent("edit", "--age", shell.recipient, "new.json").code == 0
     assert b'"mine"' in shell.sops("decrypt", "new.json").out
 
@@ -111,7 +111,7 @@ def test_the_sops_entry_can_be_seen_and_not_changed(shell: Shell, file: Path) ->
 def test_without_tmpfs_the_disk_is_used_only_when_allowed(
     shell: Shell, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(editor, "_in_memory", lambda place: False)
+    monkeypatch.setattr(memory, "_in_memory", lambda place: False)
     edit_with(shell, 'sed -i s/two/TWO/ "$1"')
     result = shell.agent("edit", "s.yaml")
     assert result.code == 201
@@ -121,9 +121,9 @@ def test_without_tmpfs_the_disk_is_used_only_when_allowed(
 
 
 def test_memory_is_told_from_disk() -> None:
-    assert editor._in_memory(Path("/dev/shm"))
-    assert not editor._in_memory(Path("/proc"))
-    assert not editor._in_memory(Path(__file__).parent)
+    assert memory._in_memory(Path("/dev/shm"))
+    assert not memory._in_memory(Path("/proc"))
+    assert not memory._in_memory(Path(__file__).parent)
 
 
 def test_a_folder_of_the_session_is_preferred_where_it_is_memory(shell: Shell, file: Path) -> None:

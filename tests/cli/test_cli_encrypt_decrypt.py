@@ -151,7 +151,7 @@ EXITS: list[tuple[int, tuple[str, ...]]] = [
     (92, ("encrypt", "--age", "RECIPIENT", "empty.yaml")),
     (100, ("decrypt", "none.yaml")),
     (100, ("edit",)),
-    (111, ("encrypt", "plain.yaml")),
+    (1, ("encrypt", "plain.yaml")),
     (112, ("decrypt", "--decryption-order", "age,age", "secret.yaml")),
     (128, ("decrypt", "foreign.yaml")),
     (203, ("encrypt", "--age", "RECIPIENT", "secret.yaml")),

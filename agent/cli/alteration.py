@@ -1,0 +1,60 @@
+"""One encrypted file, opened, changed at one place and sealed again: what `set` and `unset` share.
+
+Under the same data key, and every value that stays has its ciphertext, so that only the changed lines differ.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.cli import creation, files, key_sources, sealing, terminal
+from agent.sops import decrypt, stores
+from agent.values.errors import FileMissingError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from agent.yaml.nodes import Mapping
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The flags of sops; --shamir-secret-sharing-threshold is taken and means nothing, as there."""
+    parser.add_argument(
+        "--idempotent", action="store_true", help="leave the file as it is where there is nothing to do"
+    )
+    parser.add_argument("--ignore-mac", action="store_true", help="take a file that was altered; its new MAC is right")
+    parser.add_argument("--input-type", metavar="TYPE", help="yaml, json, dotenv, ini or binary; else as the name says")
+    parser.add_argument("--output-type", metavar="TYPE", help="what is written; else as the name says")
+    parser.add_argument("--decryption-order", metavar="KINDS", default="", help="age,pgp (SOPS_DECRYPTION_ORDER)")
+    parser.add_argument("--shamir-secret-sharing-threshold", metavar="N", type=int, help="taken, as sops takes it")
+    creation.add_config_option(parser)
+    key_sources.add_options(parser)
+
+
+def change(args: argparse.Namespace, file: str, edit: Callable[[Mapping], Mapping]) -> int:
+    """Replace the first document by what `edit` makes of it; the exit code.
+
+    `edit` gives back the very same document where nothing changes.
+    """
+    source = stores.of(file, args.input_type or "")
+    target = stores.of(file, args.output_type or "")
+    indent = creation.indent(creation.load_rules(args), target)
+    keys = sealing.Keys(args)
+    try:
+        before = files.read(file)
+    except FileMissingError as error:
+        raise error.exiting(2) from None
+    opened = keys.open(decrypt.read(before, file=file, store=source), ignore_mac=args.ignore_mac)
+    first, *others = opened.plain.documents
+    changed = edit(first)
+    if args.idempotent and changed is first:
+        terminal.progress("nothing to do, and nothing was written")
+        return 0
+    documents = [changed, *others]
+    stores.check_plain(documents, file=file, store=target)
+    sealed = sealing.seal(
+        documents, opened.plain.metadata, opened.data_key, file=file, store=target, indent=indent, ivs=opened.plain.ivs
+    )
+    files.write(file, sealed)
+    return 0

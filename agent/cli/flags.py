@@ -1,0 +1,80 @@
+"""The flags of a command as argparse reads them, and as sops' users write them.
+
+sops' parser is Go's: `-in-place` is `--in-place`, a boolean takes `=false`, and what follows a flag is its value whatever it begins
+with. Unlike there, flags may also stand behind the file's name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import TYPE_CHECKING, NoReturn
+
+from agent.cli import terminal
+from agent.values.errors import DataKeyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_TRUE = {"1", "t", "T", "TRUE", "true", "True"}
+_FALSE = {"0", "f", "F", "FALSE", "false", "False"}
+
+
+class Parser(argparse.ArgumentParser):
+    """Of one command; flags that do not parse end the process with `usage_exit`."""
+
+    def __init__(self, prog: str, usage_exit: int) -> None:
+        super().__init__(prog, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
+        self._usage_exit = usage_exit
+        # No flag begins with a number, and a value to set may be one in any spelling.
+        self._negative_number_matcher = re.compile(r"-[0-9.]")
+
+    def error(self, message: str) -> NoReturn:
+        terminal.usage_error(self.prog, message)
+        raise SystemExit(self._usage_exit)
+
+    def knows(self, flag: str) -> bool:
+        return flag in self._option_string_actions
+
+    def accept_sops_flags(self) -> None:
+        """What sops takes with every command and has no meaning here, and the configuration for commands that name none."""
+        for flag in ("--verbose", "--disable-version-check", "--check-for-updates", "--enable-local-keyservice"):
+            if not self.knows(flag):
+                self.add_argument(flag, action="store_true", help=argparse.SUPPRESS)
+        for flag in ("--keyservice", "--config"):
+            if not self.knows(flag):
+                self.add_argument(flag, help=argparse.SUPPRESS)
+
+    def read(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """Flags in Go's spellings, before and behind other arguments. Raises DataKeyError where no key may be used."""
+        args = self.parse_intermixed_args(list(self._spelt_out(arguments)))
+        if args.keyservice:
+            terminal.warn("key services are not supported: the keys of this machine are used")
+        return args
+
+    def _spelt_out(self, arguments: Sequence[str]) -> Iterator[str]:
+        rest = iter(arguments)
+        for argument in rest:
+            if argument == "--":
+                yield from (argument, *rest)
+            name, equals, value = argument.partition("=")
+            flag = self._flag(name)
+            if flag is None:
+                yield argument
+            elif self._option_string_actions[flag].nargs != 0:
+                following = value if equals else next(rest, None)
+                yield flag if following is None else f"{flag}={following}"
+            elif not equals or value in _TRUE:
+                yield flag
+            elif value not in _FALSE:
+                self.error(f"{flag} is true or false")
+            elif flag == "--enable-local-keyservice":
+                raise DataKeyError("the keys of this machine are turned off", hint="key services are not supported")
+
+    def _flag(self, name: str) -> str | None:
+        """The flag that is meant by one or two dashes and a name."""
+        bare = name[2:] if name.startswith("--") else name[1:]
+        if name[:1] != "-" or not bare or bare[0] == "-":
+            return None
+        flag = f"-{bare}" if len(bare) == 1 else f"--{bare}"
+        return flag if self.knows(flag) else None

@@ -15,6 +15,7 @@ from agent.reconcile.desired import DesiredState, Problem, UnknownChangeError
 from agent.reconcile.record import ApplicationRecord
 from agent.sops import sealed
 from agent.sops.groups import unwrap_data_key
+from agent.values import derive
 from agent.values.errors import AgentError, HeldError, LimitError, UnknownKindError
 from agent.values.ids import Revision
 from agent.values.secret import Sealed, Secret
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import TypeAlias
 
+    from agent.adapters.keys.sealed_secrets import SealingKeys
     from agent.cli.worktree import Target
     from agent.manifests.documents import Parsed
     from agent.manifests.kinds import Kinds
@@ -88,7 +90,23 @@ def compute(target: Target, kinds: Kinds | None, keys: MasterKeys | None) -> Wan
         )
 
     state = merged(kinds) if kinds is not None else _without_cluster(merged)
-    return _checked(state, secrets if keys is not None else None, target.sinks)
+    if keys is None:
+        return _checked(state, None, target.sinks)
+    values, failed = _open_values(state, target.sealing_keys)
+    return _checked(state.holding(failed), {**secrets, **values}, target.sinks)
+
+
+def _open_values(state: DesiredState, keys: SealingKeys) -> tuple[dict[str, Secret], dict[ObjectId, AgentError]]:
+    """The values of SealedSecrets, by id; and the Secrets of those that do not open."""
+    secrets: dict[str, Secret] = {}
+    failed: dict[ObjectId, AgentError] = {}
+    for value in state.values.values():
+        try:
+            secrets[value.leaf.id] = derive.base64_encode(keys.unseal(value).secret)
+        except AgentError as error:
+            item = state.objects[value.secret]
+            failed[value.secret] = error.with_facts(object=value.secret, file=", ".join(item.files))
+    return secrets, failed
 
 
 def _named(parsed: Parsed) -> frozenset[str]:

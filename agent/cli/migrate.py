@@ -19,7 +19,6 @@ from agent.values.errors import (
     UsageError,
     WriteError,
 )
-from agent.values.secret import Secret
 from agent.yaml.nodes import Entry, Mapping, Sequence
 
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from agent.cli.sealed_secrets import Found, Made
     from agent.sops.groups import Recipients, WrappedDataKey
     from agent.sops.rules import Rules
+    from agent.values.secret import Secret
     from agent.yaml.nodes import Value
 
 _DESCRIPTION = """\
@@ -70,7 +70,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         required=True,
         metavar="FILE",
-        help="manifests of the controller's keys, or a private key in PEM; - is standard input; repeat for more",
+        help=sealed_secrets.KEY_HELP,
     )
     parser.add_argument("-i", "--in-place", action="store_true", help="write back to the files")
     parser.add_argument("--output-dir", metavar="FOLDER", help="write there, under the same names")
@@ -90,7 +90,9 @@ def run(args: argparse.Namespace) -> int:
     to_terminal = not (args.in_place or args.output_dir)
     if to_terminal and (len(sources) != 1 or not sources[0].named):
         raise UsageError("several files cannot go to standard output", hint="give -i or --output-dir")
-    migration = _Migration(args, _sealing_keys(args.sealing_key), creation.load_rules(args), sealing.Keys(args))
+    migration = _Migration(
+        args, sealed_secrets.sealing_keys(args.sealing_key), creation.load_rules(args), sealing.Keys(args)
+    )
     for source in sources:
         migration.take(source, to_terminal=to_terminal)
     if not migration.rows and not migration.failed:
@@ -122,18 +124,6 @@ def _sources(paths: list[str]) -> Iterator[_File]:
                 found = Path(folder, name)
                 if found.suffix in _TYPES and not name.startswith(".") and found.is_file() and not found.is_symlink():
                     yield _File(str(found), str(found.relative_to(path)), named=False)
-
-
-def _sealing_keys(names: list[str]) -> SealingKeys:
-    from agent.adapters.keys.sealed_secrets import SealingKeys
-
-    read = [(name, files.read_stdin() if name == "-" else files.read(name)) for name in names]
-    return SealingKeys().merge(
-        *(
-            SealingKeys.parse(Secret(data, name), source="standard input" if name == "-" else name)
-            for name, data in read
-        )
-    )
 
 
 @dataclass(slots=True)

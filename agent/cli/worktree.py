@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from agent.adapters.git import listing
 from agent.api import application as applications
 from agent.api import names, operator
-from agent.cli import files
+from agent.cli import files, sealed_secrets
 from agent.manifests.documents import File
 from agent.manifests.sealed_secrets import Unsealing
 from agent.manifests.sinks import AllowedSinks
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agent.adapters.git.listing import Entry, Layer
+    from agent.adapters.keys.sealed_secrets import SealingKeys
     from agent.api.application import Application, Source
     from agent.api.operator import Limits, OperatorSettings
     from agent.values.errors import AgentError
@@ -40,7 +41,7 @@ _FILE = "100644"
 class Target:
     """What is merged, and for where. `namespace` is empty where nobody said; `application` is the file's, if one was named.
 
-    `unsealing`: the operator's file says that the agent unseals SealedSecrets.
+    `unsealing`: SealedSecrets are unsealed, as the operator's file says, or because the user gave `sealing_keys`.
     """
 
     folder: Path
@@ -49,7 +50,8 @@ class Target:
     sinks: AllowedSinks
     limits: Limits
     application: Application | None
-    unsealing: Unsealing | None = None
+    unsealing: Unsealing | None
+    sealing_keys: SealingKeys
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -65,6 +67,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-n", "--namespace", default="", help="where objects go that name none, and the only one they may"
     )
+    parser.add_argument("--sealing-key", action="append", default=[], metavar="FILE", help=sealed_secrets.KEY_HELP)
     parser.add_argument(
         "--operator-file", metavar="FILE", help="the agent's limits and allowed sinks, instead of the usual"
     )
@@ -76,12 +79,13 @@ def target(args: argparse.Namespace) -> Target:
     if not folder.is_dir():
         raise UsageError("no such folder", folder=args.folder)
     settings = _operator(args.operator_file)
+    sealing_keys = sealed_secrets.sealing_keys(args.sealing_key)
     layers = tuple(part.strip() for given in args.layers or () for part in given.split(",") if part.strip())
     if args.application is None:
         # The address is the one part of a source that a work tree has no use for.
         source = applications.Source.model_construct(layers=layers or (".",), include=(), exclude=())
-        unsealing = _unsealing(settings, args.namespace)
-        return Target(folder, source, args.namespace, _sinks(settings, None), settings.limits, None, unsealing)
+        sinks, unsealing = _sinks(settings, None), _unsealing(args, settings, args.namespace)
+        return Target(folder, source, args.namespace, sinks, settings.limits, None, unsealing, sealing_keys)
     application = _application(args.application, args.namespace)
     if args.namespace and args.namespace != application.namespace:
         raise UsageError(
@@ -94,8 +98,8 @@ def target(args: argparse.Namespace) -> Target:
     if layers:
         source = source.model_copy(update={"layers": layers})
     sinks = _sinks(settings if args.operator_file else None, application)
-    unsealing = _unsealing(settings, application.namespace)
-    return Target(folder, source, application.namespace, sinks, settings.limits, application, unsealing)
+    unsealing = _unsealing(args, settings, application.namespace)
+    return Target(folder, source, application.namespace, sinks, settings.limits, application, unsealing, sealing_keys)
 
 
 def _operator(path: str | None) -> OperatorSettings:
@@ -122,8 +126,11 @@ def _application(path: str, namespace: str) -> Application:
     return applications.parse({**found[0], "metadata": metadata})
 
 
-def _unsealing(settings: OperatorSettings, namespace: str) -> Unsealing | None:
-    """Where nobody said the namespace, every one that the agent serves may be meant."""
+def _unsealing(args: argparse.Namespace, settings: OperatorSettings, namespace: str) -> Unsealing | None:
+    """As the operator's file says; without one, everything that the user gives keys for."""
+    if args.operator_file is None:
+        return Unsealing(cluster_wide=True) if args.sealing_key else None
+    # Where nobody said the namespace, every one that the agent serves may be meant.
     given = settings.sealed_secrets
     serves = given.serves(namespace) if namespace else bool(given.keys)
     return Unsealing(given.cluster_wide) if serves else None

@@ -122,7 +122,7 @@ class SealingKeys:
         if not length or len(wrapped) < length:
             raise SealedSecretError("a sealed value is cut off", hint=_SEAL_ANEW, field=value.field)
         if not self.keys:
-            raise SealedSecretError("no sealing key is at hand", field=value.field)
+            raise SealedSecretError("no sealing key is at hand", hint="name one with --sealing-key", field=value.field)
         found = self._session_key(wrapped, value.scope.label(value.namespace, value.name))
         if found is None:
             raise self._refusal(wrapped, value)

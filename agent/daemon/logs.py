@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_QUIET: Final = ("asyncio", "aiohttp", "git", "gnupg", "hvac", "kubernetes", "urllib3", "requests", "watchfiles")
+_QUIET: Final = ("asyncio", "aiohttp", "git", "hvac", "kubernetes", "urllib3", "requests", "watchfiles")
 
 
 class JsonFormatter(logging.Formatter):
@@ -50,5 +50,4 @@ def configure(level: str) -> None:
     logging.getLogger("signet").setLevel(level.upper())
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.ERROR)
-        logging.getLogger(name).propagate = name != "gnupg"
     logging.captureWarnings(capture=True)

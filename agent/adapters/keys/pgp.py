@@ -1,20 +1,21 @@
 """PGP secret keys through GnuPG.
 
 The agent gives a home of its own on memory-backed storage, mode 0700, and imports keys without a passphrase; the command line uses the
-user's home, where gpg-agent asks for passphrases. Nothing that gpg prints is repeated: it quotes user ids and packets, which are
-whatever somebody put into a file.
+user's home, where gpg-agent asks for passphrases. Only gpg's status lines are read (doc/DETAILS in its source), and nothing that it
+prints is repeated: it quotes user ids and packets, which are whatever somebody put into a file.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import shutil
 import stat
-import subprocess  # gpgconf, with arguments of our own
+import subprocess  # gpg and gpgconf, with arguments of our own
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import gnupg  # pyright: ignore[reportMissingTypeStubs]
+from typing import TYPE_CHECKING, LiteralString
 
 from agent.adapters.keys.credential import data_key_bytes, key_text
 from agent.sops.keys import PgpKey, PgpRecipient
@@ -22,43 +23,73 @@ from agent.values.errors import ConfigError, DataKeyError
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
-    from agent.sops.keys import Recipient, WrappedKey
+    from collections.abc import Sequence
 
-# At DEBUG it prints parts of what it reads, and of what it decrypts.
-gnupg.logger.disabled = True
+    from agent.sops.keys import Recipient, WrappedKey
 
 _FINGERPRINT = re.compile(r"(0x)?([0-9A-Fa-f]{16}|[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64})!?")
 # A wrapped key is small, and the message comes from a file: no more of it is unpacked, and nobody is asked over the network.
-_SAFE = ["--max-output", "4096", "--no-auto-key-retrieve", "--disable-dirmngr"]
+_SAFE = ("--max-output", "4096", "--no-auto-key-retrieve", "--disable-dirmngr")
+_UNATTENDED_SECONDS = 30.0
+_ATTENDED_SECONDS = 300.0
+
+_NO_GPG: LiteralString = "gpg is not there, or does not run"
+_NO_GPG_HINT: LiteralString = "install GnuPG 2.2 or later; SOPS_GPG_EXEC names its program"
+_NOBODY: LiteralString = "the key is under a passphrase, and nobody can be asked for it"
+_NOT_GIVEN: LiteralString = "the passphrase was not given"
+_DECRYPT_REASONS: dict[int, LiteralString] = {
+    11: "the passphrase is wrong",  # BAD_PASSPHRASE
+    17: "gpg has no secret key for it",  # NO_SECKEY
+    62: _NOT_GIVEN,  # TIMEOUT
+    77: "gpg-agent does not run",  # NO_AGENT
+    85: _NOBODY,  # NO_PIN_ENTRY
+    86: _NOBODY,  # PIN_ENTRY
+    87: "the PIN is wrong",  # BAD_PIN
+    99: _NOT_GIVEN,  # CANCELED
+    112: "the smart card is not there",  # CARD_NOT_PRESENT
+    177: _NOBODY,  # NO_PASSPHRASE
+    198: _NOT_GIVEN,  # FULLY_CANCELED
+    16383: _NOT_GIVEN,  # EOF: pinentry ended
+    32870: _NOBODY,  # ENOTTY
+}
+"""By the code of libgpg-error, without its source."""
+_UNUSABLE: dict[str, LiteralString] = {"e": "the PGP key has expired", "r": "the PGP key is revoked"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """What one run of gpg gave; `status` has the words of its status lines."""
+
+    code: int
+    output: bytes
+    status: tuple[tuple[str, ...], ...]
+
+    def fields(self, keyword: str) -> list[tuple[str, ...]]:
+        return [words[1:] for words in self.status if words[0] == keyword]
 
 
 class PgpKeys:
     """The secret keys of one GnuPG home; None is the user's."""
 
     def __init__(self, home: Path | None, *, binary: str = "gpg") -> None:
-        """Raises ConfigError where gpg is missing, or where others can read `home`."""
+        """Raises ConfigError where others can read `home`."""
         if home is not None and stat.S_IMODE(home.stat().st_mode) & 0o077:
             raise ConfigError("the GnuPG home can be read by others", hint="chmod 0700", home=str(home))
         self._home = home
         self._binary = binary
-        # Nobody sits at the agent's terminal: a key under a passphrase must fail, not wait.
-        options = [] if home is None else ["--pinentry-mode", "error"]
-        try:
-            self._gpg: Any = gnupg.GPG(gpgbinary=binary, gnupghome=None if home is None else str(home), options=options)
-        except (OSError, ValueError):
-            raise ConfigError("gpg does not run", hint="install GnuPG 2.2 or later", binary=binary) from None
 
     def __repr__(self) -> str:
         return f"PgpKeys({self._home})"
 
     def import_key(self, armored: Secret) -> tuple[str, ...]:
-        """Take secret keys into the home; their fingerprints. Raises ConfigError where there is none."""
+        """Take secret keys into the home; their fingerprints. Raises ConfigError where there is none, or no gpg."""
         try:
-            result = self._gpg.import_keys(key_text(armored).encode())
-        except (OSError, ValueError):
-            raise ConfigError("gpg does not run", source=armored.label) from None
-        found = {str(entry["fingerprint"]) for entry in result.results if entry.get("fingerprint")}
-        if not found or not int(result.sec_read or 0):
+            result = self._run(["--import"], key_text(armored).encode())
+        except DataKeyError:
+            raise ConfigError("gpg does not run", hint=_NO_GPG_HINT, source=armored.label) from None
+        # The lowest five bits say what changed, the next whether it is a secret key.
+        found = {fields[1] for fields in result.fields("IMPORT_OK") if len(fields) > 1 and int(fields[0]) & 16}
+        if not found:
             raise ConfigError(
                 "no PGP secret key in this text", hint="gpg --armor --export-secret-keys", source=armored.label
             )
@@ -68,38 +99,67 @@ class PgpKeys:
         """By a secret key of the home. Raises DataKeyError."""
         if not isinstance(key, PgpKey):
             raise DataKeyError("not a PGP key")
-        try:
-            result = self._gpg.decrypt(key.enc.encode(), extra_args=_SAFE)
-        except (OSError, ValueError):
-            raise DataKeyError("gpg does not run") from None
-        # "ok" alone may have been said before the output limit was met.
-        if not result.ok or result.returncode != 0:
-            if result.status == "no secret key":
-                raise DataKeyError("gpg has no secret key for it")
-            raise DataKeyError("gpg does not decrypt it")
-        return Secret(bytes(result.data), f"data key by pgp {key.fp}")
+        result = self._run([*_SAFE, "--decrypt"], key.enc.encode())
+        # That it was decrypted may have been said before the output limit was met.
+        if result.code == 0 and result.fields("DECRYPTION_OKAY") and result.output:
+            return Secret(result.output, f"data key by pgp {key.fp}")
+        reason = _why_closed(result)
+        hint: LiteralString = "unlock it in gpg-agent, or on a terminal: export GPG_TTY=$(tty)"
+        raise DataKeyError(reason, hint=hint if reason is _NOBODY else "", key=key.fp)
 
     def wrap(self, recipient: Recipient, data_key: Secret, *, created_at: str) -> PgpKey:
         """For a public key of the home, trusted because a person named its fingerprint. Raises DataKeyError."""
         if not isinstance(recipient, PgpRecipient):
             raise DataKeyError("not a PGP recipient")
-        if not _FINGERPRINT.fullmatch(recipient.fingerprint):
-            raise DataKeyError(
-                "not a PGP fingerprint", hint="gpg --list-keys shows it: 40 hex digits", recipient=recipient.fingerprint
-            )
+        name = recipient.fingerprint
+        if not _FINGERPRINT.fullmatch(name):
+            raise DataKeyError("not a PGP fingerprint", hint="gpg --list-keys shows it: 40 hex digits", recipient=name)
+        trusting = ["--trust-model", "always", "--no-encrypt-to", "--no-default-recipient", "--yes"]
+        result = self._run(
+            [*trusting, *_SAFE[2:], "--armor", "--recipient", name, "--encrypt"], data_key_bytes(data_key)
+        )
+        if result.code != 0 or not result.fields("END_ENCRYPTION"):
+            raise DataKeyError(self._why_not(name), recipient=name)
+        return PgpKey(name, created_at, result.output.decode().strip())
+
+    def _why_not(self, name: str) -> LiteralString:
+        """Why gpg does not encrypt for a key: its validity is the second field of a listing."""
+        listing = self._run(["--with-colons", "--list-keys", name], b"")
+        keys = [line.split(":") for line in listing.output.decode("utf-8", "replace").splitlines()]
+        validities = [fields[1] for fields in keys if fields[0] in {"pub", "sub"}]
+        if listing.code != 0 or not validities:
+            return "the PGP key is not in the keyring"
+        for each in validities:
+            if each in _UNUSABLE:
+                return _UNUSABLE[each]
+        return "the PGP key is not one for encryption"
+
+    def _run(self, arguments: Sequence[str], data: bytes) -> _Result:
+        """One run of gpg. Raises DataKeyError where it does not start, or does not end."""
+        attended = self._home is None and _attended()
+        home = [] if self._home is None else ["--homedir", str(self._home)]
+        # Nobody sits at the agent's terminal: a key under a passphrase must fail, not wait.
+        asking = [] if attended else ["--batch", "--no-tty"]
+        asking += [] if self._home is None else ["--pinentry-mode", "error"]
+        command = [self._binary, *home, "--status-fd", "2", "--no-verbose", *asking, *arguments]
         try:
-            result = self._gpg.encrypt(
-                data_key_bytes(data_key), [recipient.fingerprint], always_trust=True, extra_args=["--no-encrypt-to"]
+            done = subprocess.run(  # noqa: S603
+                command,
+                input=data,
+                capture_output=True,
+                check=False,
+                env=_environment(),
+                timeout=_ATTENDED_SECONDS if attended else _UNATTENDED_SECONDS,
             )
-        except (OSError, ValueError):
-            raise DataKeyError("gpg does not run") from None
-        if not result.ok or result.returncode != 0:
+        except subprocess.TimeoutExpired:
             raise DataKeyError(
-                "gpg does not encrypt for this key",
-                hint="is its public key imported, and neither expired nor revoked?",
-                recipient=recipient.fingerprint,
-            )
-        return PgpKey(recipient.fingerprint, created_at, bytes(result.data).decode().strip())
+                "gpg does not answer in time", hint="it may wait for a passphrase that nobody is there to enter"
+            ) from None
+        except (OSError, ValueError):
+            raise DataKeyError(_NO_GPG, hint=_NO_GPG_HINT, binary=self._binary) from None
+        lines = done.stderr.decode("utf-8", "replace").splitlines()
+        status = (line.split()[1:] for line in lines if line.startswith("[GNUPG:] "))
+        return _Result(done.returncode, done.stdout, tuple(tuple(words) for words in status if words))
 
     def close(self) -> None:
         """End the gpg-agent of a home of our own. The user's stays."""
@@ -113,3 +173,30 @@ class PgpKeys:
                 stderr=subprocess.DEVNULL,
                 timeout=10,
             )
+
+
+def _why_closed(result: _Result) -> LiteralString:
+    for fields in result.fields("ERROR"):
+        if fields[:1] == ("pkdecrypt_failed",) and fields[1:2] and fields[1].isdecimal():
+            code = int(fields[1]) & 0xFFFF
+            if code in _DECRYPT_REASONS:
+                return _DECRYPT_REASONS[code]
+    return "gpg has no secret key for it" if result.fields("NO_SECKEY") else "gpg does not decrypt it"
+
+
+def _terminal() -> str:
+    """The terminal of this process, if it has one."""
+    for descriptor in (0, 1, 2):
+        with contextlib.suppress(OSError):
+            return os.ttyname(descriptor)
+    return ""
+
+
+def _attended() -> bool:
+    return bool(_terminal() or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _environment() -> dict[str, str] | None:
+    """Tells gpg-agent where to ask: gpg itself finds no terminal, since it reads from a pipe."""
+    terminal = _terminal()
+    return {**os.environ, "GPG_TTY": terminal} if terminal and not os.environ.get("GPG_TTY") else None

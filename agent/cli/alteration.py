@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.cli import creation, files, key_sources, sealing, terminal
+from agent.cli import creation, files, key_sources, layout, sealing, terminal
 from agent.sops import decrypt, stores
 from agent.values.errors import FileMissingError
 
@@ -28,6 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output-type", metavar="TYPE", help="what is written; else as the name says")
     parser.add_argument("--decryption-order", metavar="KINDS", default="", help="age,pgp (SOPS_DECRYPTION_ORDER)")
     parser.add_argument("--shamir-secret-sharing-threshold", metavar="N", type=int, help="taken, as sops takes it")
+    layout.add_options(parser)
     creation.add_config_option(parser)
     key_sources.add_options(parser)
 
@@ -39,13 +40,13 @@ def change(args: argparse.Namespace, file: str, edit: Callable[[Mapping], Mappin
     """
     source = stores.of(file, args.input_type or "")
     target = stores.of(file, args.output_type or "")
-    indent = creation.indent(creation.load_rules(args), target)
+    indent = layout.indent(args, creation.load_rules(args), target)
     keys = sealing.Keys(args)
     try:
-        before = files.read(file)
+        data = files.read(file)
     except FileMissingError as error:
         raise error.exiting(2) from None
-    opened = keys.open(decrypt.read(before, file=file, store=source), ignore_mac=args.ignore_mac)
+    opened = keys.open(decrypt.read(data, file=file, store=source), ignore_mac=args.ignore_mac)
     first, *others = opened.plain.documents
     changed = edit(first)
     if args.idempotent and changed is first:
@@ -54,7 +55,14 @@ def change(args: argparse.Namespace, file: str, edit: Callable[[Mapping], Mappin
     documents = [changed, *others]
     stores.check_plain(documents, file=file, store=target)
     sealed = sealing.seal(
-        documents, opened.plain.metadata, opened.data_key, file=file, store=target, indent=indent, ivs=opened.plain.ivs
+        documents,
+        opened.plain.metadata,
+        opened.data_key,
+        file=file,
+        store=target,
+        indent=indent,
+        ivs=opened.plain.ivs,
+        before=layout.kept(args, data, source, target),
     )
     files.write(file, sealed)
     return 0

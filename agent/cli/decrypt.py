@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.cli import creation, files, key_sources, results, sealing, trees
+from agent.cli import creation, files, key_sources, layout, results, sealing, trees
 from agent.cli.trees import Done
 from agent.sops import decrypt, places, stores
 from agent.yaml.nodes import Comment, Mapping
@@ -39,6 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EXAMPLES
     trees.add_options(parser)
     results.add_options(parser)
+    layout.add_options(parser)
     parser.add_argument("--extract", metavar="PATH", default="", help="""one value, such as '["data"]["list"][0]'""")
     parser.add_argument("--ignore-mac", action="store_true", help="give out values of a file that was altered")
     parser.add_argument("--decryption-order", metavar="KINDS", default="", help="age,pgp (SOPS_DECRYPTION_ORDER)")
@@ -77,12 +78,16 @@ class _Decrypting:
 
     def plain(self, data: bytes, file: str, store: Store, path: Path) -> bytes:
         """The plaintext of all of it, or of what stands at a path."""
-        target = stores.of(file, self.args.output_type) if self.args.output_type else store
-        indent = creation.indent(self.config, target)
+        target = stores.of(file, self.args.output_type or "")
+        if target is stores.Store.BINARY and not self.args.output_type:
+            # sops would refuse to write as binary what is not.
+            target = store
+        indent = layout.indent(self.args, self.config, target)
         encrypted = decrypt.read(data, file=file, store=store)
         plain = self.keys.open(encrypted, ignore_mac=self.args.ignore_mac).plain
         if not path:
-            return target.emit(plain.documents, indent=indent)
+            before = layout.kept(self.args, data, store, target)
+            return layout.written(plain.documents, file=file, store=target, indent=indent, before=before)
         found = places.find(plain.documents[0], path)
         if isinstance(found, Comment):
             found = found.text

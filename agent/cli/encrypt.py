@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.cli import creation, files, key_sources, results, sealing, trees
+from agent.cli import creation, files, key_sources, layout, results, sealing, trees
 from agent.cli.trees import Done
 from agent.sops import stores
 from agent.sops.metadata import Metadata
 from agent.sops.selection import EVERYTHING
+from agent.sops.stores import Store
 from agent.values.errors import ConflictingFlagsError, NoRuleError
+from agent.yaml.matching import same
 
 if TYPE_CHECKING:
     import argparse
 
+    from agent.cli.earlier import Earlier
     from agent.cli.trees import Found
     from agent.sops.groups import Recipients, WrappedDataKey
     from agent.sops.rules import Rules
     from agent.values.secret import Secret
+    from agent.yaml.nodes import Mapping
 
 _EXAMPLES = """\
 examples:
@@ -38,6 +42,8 @@ examples:
       encrypted_regex: ^(data|stringData)$
       age: age1…,age1…
 """
+_KEPT = "values that did not change keep their ciphertext of the earlier version; --fresh makes everything new"
+_UNCHANGED = "nothing changed since the earlier version, which stays as it was; --fresh makes everything new"
 _RULES = {".sops.yaml", ".sops.yml"}
 
 
@@ -46,6 +52,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EXAMPLES
     trees.add_options(parser, check=True)
     results.add_options(parser)
+    layout.add_options(parser)
+    parser.add_argument(
+        "--fresh", action="store_true", help="a new data key and new ciphertexts, whatever was encrypted before"
+    )
     creation.add_options(parser)
     key_sources.add_options(parser)
 
@@ -53,13 +63,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     several = trees.asked(args)
     results.check(args)
-    work = _Encrypting(args, sealing.Keys(args), creation.load_rules(args))
-    if several:
-        return trees.run(args, work)
-    if args.file is None and not args.filename_override:
+    if args.file is None and not several and not args.filename_override:
         raise ConflictingFlagsError("standard input needs --filename-override", hint="it names the file for .sops.yaml")
+    keys = sealing.Keys(args)
+    with Committed() as repositories:
+        work = _Encrypting(args, keys, creation.load_rules(args), Finder(keys, repositories))
+        code = trees.run(args, work) if several else _one(args, work)
+        work.tell()
+    return code
+
+
+def _one(args: argparse.Namespace, work: _Encrypting) -> int:
     data = files.read(args.file) if args.file is not None else files.read_stdin()
     results.deliver(args, work.sealed(data, args.filename_override or args.file or ""))
+    if args.file is not None and args.output:
+        mistakes.warn_of_plain(args.file)
     return 0
 
 
@@ -68,6 +86,8 @@ class _Encrypting:
     args: argparse.Namespace
     keys: sealing.Keys
     config: Rules | None
+    earlier: Finder
+    notes: dict[str, int] = field(default_factory=dict[str, int])
     data_keys: dict[Recipients, tuple[WrappedDataKey, Secret]] = field(
         default_factory=dict["Recipients", "tuple[WrappedDataKey, Secret]"]
     )
@@ -81,10 +101,10 @@ class _Encrypting:
             return None
         return Done("encrypted", self.sealed(data, found.file))
 
-    def _wanted(self, file: str, store: stores.Store) -> bool:
+    def _wanted(self, file: str, store: Store) -> bool:
         """Whether a file of a folder is one to encrypt: of a type that holds values, and with a rule that takes it."""
         if (
-            store is stores.Store.BINARY
+            store is Store.BINARY
             or Path(file).name in _RULES
             or (self.config and Path(self.config.file).samefile(file))
         ):
@@ -97,14 +117,57 @@ class _Encrypting:
 
     def sealed(self, data: bytes, file: str) -> bytes:
         source = stores.of(file, self.args.input_type or "")
-        target = stores.of(file, self.args.output_type or self.args.input_type or "")
+        target = stores.of(file, self.args.output_type or "")
         documents = source.parse_plain(data, file=file)
         stores.check_plain(documents, file=file, store=target)
+        mistakes.refuse_encrypted(data, documents, file=file, store=source)
         rule = creation.rule_for(self.args, self.config, file)
-        wrapped, data_key = self._data_key(rule.recipients)
-        metadata = Metadata(wrapped, EVERYTHING if source.single else rule.selection)
-        indent = creation.indent(self.config, target)
-        return sealing.seal(documents, metadata, data_key, file=file, store=target, indent=indent)
+        selection, note = EVERYTHING, ""
+        if not source.single:
+            selection, note = mistakes.selection(self.args, rule.selection, documents, file=file)
+        self._note(note)
+        found = None
+        if not self.args.fresh:
+            found = self.earlier.find(self._places(file), rule.recipients, target)
+        if found is None:
+            wrapped, data_key = self._data_key(rule.recipients)
+            metadata, ivs = Metadata(wrapped, selection), None
+        else:
+            opened = found.opened
+            metadata = replace(opened.plain.metadata, data_key=found.wrapped, selection=selection)
+            data_key, ivs = opened.data_key, opened.plain.ivs
+            if metadata == opened.plain.metadata and self._unchanged(found, data, documents, target):
+                self._note(_UNCHANGED)
+                return found.data
+            self._note(_KEPT)
+        indent = creation.indent(creation.rules_of(self.config, file), target)
+        sealed = sealing.seal(documents, metadata, data_key, file=file, store=target, indent=indent, ivs=ivs)
+        mistakes.warn_if_clear(sealed, documents, selection, file=file)
+        return sealed
+
+    def _unchanged(self, found: Earlier, data: bytes, documents: list[Mapping], store: Store) -> bool:
+        """Whether these bytes are what decrypting the earlier version gives."""
+        plain = found.opened.plain.documents
+        return len(plain) == len(documents) and all(map(same, plain, documents)) and store.emit(plain) == data
+
+    def _places(self, file: str) -> list[str]:
+        """Where an earlier version may be."""
+        if self.args.output:
+            return [self.args.output]
+        return [file] if getattr(self.args, "in_place", False) else [file, *earlier.beside(file)]
+
+    def _note(self, note: str) -> None:
+        if note:
+            self.notes[note] = self.notes.get(note, 0) + 1
+
+    def tell(self) -> None:
+        """What is worth knowing of all files, once."""
+        for note, count in self.notes.items():
+            terminal.note(f"{note} ({count} files)" if count > 1 else note)
+        for note in self.earlier.notes:
+            terminal.note(note)
+        for file in dict.fromkeys(self.earlier.in_clear):
+            terminal.warn(f"Git has {file} in the clear: what was committed stays readable, so change its secrets")
 
     def _data_key(self, recipients: Recipients) -> tuple[WrappedDataKey, Secret]:
         """One for all files of the same recipients, so that whoever opens them asks once."""

@@ -9,7 +9,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from agent.cli import creation, key_sources
+from agent.cli import creation, key_sources, layout
 from agent.sops import decrypt, encrypt
 from agent.sops.groups import unwrap_data_key, wrap_data_key
 
@@ -80,10 +80,12 @@ def seal(
     store: Store,
     indent: int | None,
     ivs: Ivs | None = None,
+    before: bytes | None = None,
 ) -> bytes:
     """The encrypted file. With the `ivs` of a file that was opened, what did not change stays as it was.
 
-    Raises EmptyDocumentError, AlreadyEncryptedError, SopsKeyTypeError, SopsEncryptError.
+    `before` is the text whose layout stays, plain or encrypted; without it the layout is sops' own. Raises EmptyDocumentError,
+    AlreadyEncryptedError, SopsKeyTypeError, SopsEncryptError, EmitError.
     """
     encrypted = encrypt.encrypt(
         documents,
@@ -94,4 +96,4 @@ def seal(
         lastmodified=creation.now(),
         ivs=ivs,
     )
-    return store.emit(encrypted, indent=indent)
+    return layout.written(encrypted, file=file, store=store, indent=indent, before=before)

@@ -78,7 +78,7 @@ def test_the_rules_of_the_next_sops_yaml_upwards(shell: Shell, monkeypatch: pyte
     monkeypatch.chdir(shell.folder / "prod")
     made = shell.agent("encrypt", "s.yaml")
     assert made.code == 0
-    assert b"\n  name: db\n" in made.out
+    assert b"\n  name: db\n" in shell.agent("encrypt", "--sops-format", "s.yaml").out
     assert b"password: ENC[" in made.out
     assert b"encrypted_suffix: word" in made.out
     assert shell.agent("encrypt", "--filename-override", "other.yaml", stdin=b"a: 1\n").code == 1

@@ -1,0 +1,61 @@
+"""How a file looks when it is written: as somebody wrote it, with what changed put in, or as sops writes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.cli import creation, terminal
+from agent.sops import dotenv, ini
+from agent.sops.stores import Store
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from agent.sops.rules import Rules
+    from agent.yaml.nodes import Mapping
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Sets `sops_format` and `indent`."""
+    parser.add_argument(
+        "--sops-format",
+        action="store_true",
+        help="write sops' own layout, byte for byte, instead of keeping comments, blank lines and quotes where they are",
+    )
+    parser.add_argument("--indent", metavar="N", type=int, help="the indent of that layout (.sops.yaml's stores)")
+
+
+def kept(args: argparse.Namespace, data: bytes, source: Store, target: Store) -> bytes | None:
+    """The text whose layout stays: `data`, unless the flags ask for another layout or type."""
+    return None if args.sops_format or args.indent is not None or source is not target else data
+
+
+def indent(args: argparse.Namespace, config: Rules | None, store: Store) -> int | None:
+    """The flag's, else that of `.sops.yaml`."""
+    return args.indent if args.indent is not None else creation.indent(config, store)
+
+
+def written(
+    documents: Sequence[Mapping], *, file: str, store: Store, indent: int | None, before: bytes | None = None
+) -> bytes:
+    """The text nearest to `before` that holds these documents; without it, what sops writes. Notes go to stderr.
+
+    Raises EmitError, AlreadyEncryptedError, and YamlError for a `before` that is not of this type.
+    """
+    if before is None or store is Store.BINARY:
+        return store.emit(documents, indent=indent)
+    if store is Store.DOTENV:
+        return dotenv.splice(before, documents[0])
+    if store is Store.INI:
+        return ini.splice(before, documents, file=file)
+    # Only here, since sops' layout does without.
+    from agent.yaml import splice
+
+    if store is Store.JSON:
+        spliced = splice.splice_json(before, documents, file=file, indent=indent or 0)
+    else:
+        spliced = splice.splice(before, documents, file=file, indent=indent or 4)
+    for each in spliced.notes:
+        terminal.note(f"{file}:{each.line}: {each.message}")
+    return spliced.data

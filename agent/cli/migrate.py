@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.cli import creation, files, key_sources, sealed_secrets, sealing, terminal
+from agent.cli import creation, files, key_sources, sealed_secrets, sealing, terminal, trees
 from agent.sops import cipher, stores
 from agent.sops.metadata import Metadata
 from agent.sops.selection import Selection
 from agent.values.errors import (
     AgentError,
     ConflictingFlagsError,
-    FileMissingError,
     SopsEncryptError,
     UsageError,
     WriteError,
@@ -23,7 +21,6 @@ from agent.yaml.nodes import Entry, Mapping, Sequence
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
 
     from agent.adapters.keys.sealed_secrets import SealingKeys
     from agent.cli.sealed_secrets import Found, Made
@@ -64,7 +61,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = _DESCRIPTION
     parser.epilog = _EXAMPLES
     parser.add_argument("what", choices=[_SEALED_SECRETS], help="what is migrated")
-    parser.add_argument("paths", nargs="+", metavar="FILE|FOLDER", help="of a folder, all YAML and JSON files below it")
+    parser.add_argument(
+        "paths", nargs="+", metavar="FILE|FOLDER", help="or a quoted glob; of a folder, all YAML and JSON files"
+    )
     parser.add_argument(
         "--sealing-key",
         action="append",
@@ -86,15 +85,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.in_place and args.output_dir:
         raise ConflictingFlagsError("--in-place and --output-dir exclude one another")
-    sources = list(_sources(args.paths))
     to_terminal = not (args.in_place or args.output_dir)
-    if to_terminal and (len(sources) != 1 or not sources[0].named):
+    if to_terminal and (len(args.paths) != 1 or Path(args.paths[0]).is_dir()):
         raise UsageError("several files cannot go to standard output", hint="give -i or --output-dir")
-    migration = _Migration(
-        args, sealed_secrets.sealing_keys(args.sealing_key), creation.load_rules(args), sealing.Keys(args)
-    )
-    for source in sources:
-        migration.take(source, to_terminal=to_terminal)
+    keys = sealed_secrets.sealing_keys(args.sealing_key)
+    migration = _Migration(args, to_terminal, keys, creation.load_rules(args), sealing.Keys(args))
+    for result in trees.each(args.paths, migration, write=False):
+        if result.error is not None:
+            migration.fail(result.error.with_facts(file=result.file))
     if not migration.rows and not migration.failed:
         terminal.note("no SealedSecret found")
     elif not to_terminal:
@@ -102,33 +100,12 @@ def run(args: argparse.Namespace) -> int:
     return 1 if migration.failed else 0
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
-    """A file, its path below the folder that was named, and whether it was named itself."""
-
-    path: str
-    below: str
-    named: bool
-
-
-def _sources(paths: list[str]) -> Iterator[_File]:
-    for path in paths:
-        if not Path(path).is_dir():
-            if not Path(path).exists():
-                raise FileMissingError("no such file or folder", file=path)
-            yield _File(path, Path(path).name, named=True)
-            continue
-        for folder, folders, names in os.walk(path):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            for name in sorted(names):
-                found = Path(folder, name)
-                if found.suffix in _TYPES and not name.startswith(".") and found.is_file() and not found.is_symlink():
-                    yield _File(str(found), str(found.relative_to(path)), named=False)
-
-
 @dataclass(slots=True)
 class _Migration:
+    """The work on each file. It writes for itself, since what it makes may go beside the file."""
+
     args: argparse.Namespace
+    to_terminal: bool
     keys: SealingKeys
     rules: Rules | None
     masters: sealing.Keys
@@ -139,33 +116,30 @@ class _Migration:
     )
     written: set[str] = field(default_factory=set[str])
 
-    def take(self, source: _File, *, to_terminal: bool) -> None:
-        """Migrate one file, or tell why it is left as it is."""
+    def __call__(self, found: trees.Found, data: bytes) -> trees.Done | None:
+        """Migrate one file, or none of it. Raises AgentError."""
+        if _MARKER not in data or not (found.named or Path(found.file).suffix in _TYPES):
+            return None
+        sealed, rest = sealed_secrets.split(data, found.file)
         made: list[Made] = []
+        if not sealed or self._open(sealed, made, found.file):
+            self._tell(made, found.file, "not migrated")
+            return None
+        target = self._target(found.file, mixed=bool(rest))
+        kept = target != found.file and _exists(target) and not (self.args.overwrite or self.to_terminal)
+        if kept and not self.args.in_place:
+            self._tell(made, target, "kept: the file exists")
+            return None
         try:
-            data = files.read(source.path)
-            if _MARKER not in data:
-                return
-            found, rest = sealed_secrets.split(data, source.path)
-            if not found:
-                return
-            problems = self._open(found, made, source.path)
-            if problems:
-                self._tell(made, source.path, "not migrated")
-                return
-            target = self._target(source, mixed=bool(rest))
-            kept = target != source.path and Path(target).exists() and not (self.args.overwrite or to_terminal)
-            if kept and not self.args.in_place:
-                self._tell(made, target, "kept: the file exists")
-                return
             if kept or target in self.written:
                 raise WriteError(
                     "the file exists already", hint="--overwrite replaces it, if nothing in it is missed", file=target
                 )
-            self._deliver(made, rest, source.path, target, to_terminal=to_terminal)
-        except AgentError as error:
-            self._fail(error.with_facts(file=source.path))
-            self._tell(made, source.path, "not migrated")
+            self._deliver(made, rest, found.file, target)
+        except AgentError:
+            self._tell(made, found.file, "not migrated")
+            raise
+        return trees.Done("migrated")
 
     def _open(self, found: list[Found], made: list[Made], file: str) -> bool:
         failed = self.failed
@@ -175,30 +149,32 @@ class _Migration:
                 name = sealed_secrets.name_of(each.tree)
                 made.append(sealed_secrets.opened(each, self.keys, self.args.namespace))
             except AgentError as error:
-                self._fail(error.with_facts(file=file, object=name))
+                self.fail(error.with_facts(file=file, object=name))
                 self.rows.append((name, file, "failed", ""))
         return self.failed > failed
 
-    def _fail(self, error: AgentError) -> None:
+    def fail(self, error: AgentError) -> None:
+        """Tell of a failure, and count it."""
         self.failed += 1
         terminal.error(error)
 
     def _tell(self, made: list[Made], file: str, result: str) -> None:
         self.rows += [(each.name, file, result, ", ".join(each.keys)) for each in made]
 
-    def _target(self, source: _File, *, mixed: bool) -> str:
+    def _target(self, source: str, *, mixed: bool) -> str:
+        path = Path(source)
         if self.args.output_dir:
-            return str(Path(self.args.output_dir, source.below))
+            folder = next((each for each in self.args.paths if Path(each).is_dir() and path.is_relative_to(each)), None)
+            return str(Path(self.args.output_dir, path.relative_to(folder) if folder else path.name))
         if self.args.in_place and mixed:
-            path = Path(source.path)
             return str(path.with_name(f"{path.stem}.secrets{path.suffix}"))
-        return source.path
+        return source
 
-    def _deliver(self, made: list[Made], rest: bytes, source: str, target: str, *, to_terminal: bool) -> None:
+    def _deliver(self, made: list[Made], rest: bytes, source: str, target: str) -> None:
         encrypted = self._encrypt([each.document for each in made], target)
         if rest:
             terminal.note(f"{source}: its other documents are left as they are")
-        if to_terminal:
+        if self.to_terminal:
             if not self.args.dry_run:
                 terminal.write_bytes(encrypted)
             for each in made:
@@ -206,7 +182,7 @@ class _Migration:
             self._tell(made, source, "printed")
             return
         if not self.args.dry_run:
-            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(Path(target).parent)
             files.write(target, encrypted)
             if rest and self.args.in_place:
                 files.write(source, rest)
@@ -235,6 +211,20 @@ class _Migration:
         for document in store.parse(encrypted, file=target):
             _check_encrypted(document, target)
         return encrypted
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except OSError:
+        raise WriteError("the folder cannot be entered", hint="may you write there?", file=path) from None
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        raise WriteError("the folder cannot be made", hint="may you write there?", folder=str(folder)) from None
 
 
 def _check_encrypted(document: Value, file: str) -> None:

@@ -363,7 +363,8 @@ def test_a_rule_of_sops_yaml_is_followed_for_the_file_that_is_written(repository
     [
         (("--sealing-key", "missing.yaml", "-i", "."), 100),
         (("--sealing-key", ".sops.yaml", "-i", "."), 2),
-        (("-i", "missing.yaml"), 100),
+        (("-i", "missing.yaml"), 1),
+        (("-i", "*.yml"), 1),
         (("-i", "--output-dir", "out", "."), 8),
     ],
 )
@@ -372,6 +373,40 @@ def test_what_cannot_be_begun(repository: Repository, arguments: tuple[str, ...]
     before = repository.files()
     assert repository.migrate(*arguments).code == code
     assert repository.files() == before
+
+
+def test_globs_and_files_that_are_named_twice(repository: Repository) -> None:
+    for name in ("a/db.yaml", "b/db.yaml"):
+        repository.shell.write(name, repository.seal(plain()))
+    result = repository.migrate("-i", "*/db.yaml", "a", "a/db.yaml")
+    assert result.code == 0
+    assert len(result.out.splitlines()) == 3
+    clash = repository.migrate("--output-dir", "out", "a/db.yaml", "b/db.yaml")
+    assert clash.code == 0, "nothing is left to do"
+    for name in ("a/db.yaml", "b/db.yaml"):
+        repository.shell.write(name, repository.seal(plain()))
+    clash = repository.migrate("--output-dir", "out", "--overwrite", "a/db.yaml", "b/db.yaml")
+    assert clash.code == 1
+    assert "out/db.yaml: the file exists already" in clash.err
+
+
+def test_a_place_that_cannot_be_written_is_told(repository: Repository) -> None:
+    repository.shell.write("db.yaml", repository.seal(plain()))
+    repository.shell.write("out", "a file")
+    result = repository.migrate("--output-dir", "out", "db.yaml")
+    assert result.code == 1
+    assert "the folder cannot be made" in result.err
+    assert b"not migrated" in result.out
+
+
+def test_links_in_a_folder_are_left_alone(repository: Repository) -> None:
+    sealed = repository.seal(plain())
+    elsewhere = repository.shell.write("../elsewhere.yaml", sealed)
+    (repository.shell.folder / "link.yaml").symlink_to(elsewhere)
+    repository.shell.write(".hidden/db.yaml", sealed)
+    repository.shell.write("notes.txt", sealed)
+    assert "no SealedSecret found" in repository.migrate("-i", ".").err
+    assert elsewhere.read_text() == sealed
 
 
 def test_flags_are_checked(repository: Repository) -> None:

@@ -162,10 +162,19 @@ def filled(value: Value) -> bool:
     return isinstance(value, Mapping | Sequence) and any(not isinstance(item, Comment) for item in value.items)
 
 
+def nested(value: Value, layout: Layout) -> int:
+    """By how many columns a block is indented below its key.
+
+    A comment at the end of a list that is not indented would be read as one behind it.
+    """
+    if isinstance(value, Sequence) and not (layout.dash == 0 and isinstance(value.items[-1], Comment)):
+        return layout.dash
+    return layout.step
+
+
 def _under_key(lead: str, value: Value, column: int, layout: Layout) -> list[str]:
     if isinstance(value, Mapping | Sequence) and filled(value):
-        below = column + (layout.step if isinstance(value, Mapping) else layout.dash)
-        return [lead, *block(value, below, layout)]
+        return [lead, *block(value, column + nested(value, layout), layout)]
     return _leaf(lead, value, column, layout)
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from agent.yaml import emit, json, sealed
 from agent.yaml.fragments import Layout
+from agent.yaml.limits import Limits
 from agent.yaml.spans import BREAKS, DocumentSpan, Kind, Lines, Node, Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence as List
 
-    from agent.yaml.limits import Limits
     from agent.yaml.nodes import Mapping
 
 _BREAK = re.compile(f"\r\n|[{BREAKS}]")
@@ -55,7 +56,7 @@ class Original(Protocol):
     """Whether a document itself can only be written in flow style."""
 
     def parse(self, data: bytes) -> list[Mapping]:
-        """Read a changed file in the same way. Raises YamlError and LimitError."""
+        """Read a changed file in the same way, however large it has become. Raises YamlError and LimitError."""
         ...
 
     def emit(self, documents: List[Mapping], indent: int) -> bytes:
@@ -76,7 +77,7 @@ class YamlOriginal:
         """Raises YamlError and LimitError."""
         self.file = file
         self.text = Text(data)
-        self._limits = limits
+        self._limits = limits or Limits()
         self._recorder = Recorder(self.text.text, self.text.lines)
         self.documents = sealed.parse(data, file=file, limits=limits, watcher=self._recorder)
         self.spans = self._recorder.documents
@@ -84,7 +85,7 @@ class YamlOriginal:
 
     def parse(self, data: bytes) -> list[Mapping]:
         """Read a changed file."""
-        return sealed.parse(data, file=self.file, limits=self._limits)
+        return sealed.parse(data, file=self.file, limits=_enough(self._limits, data))
 
     def emit(self, documents: List[Mapping], indent: int) -> bytes:
         """As sops writes it."""
@@ -108,14 +109,14 @@ class JsonOriginal:
         """Raises YamlError and LimitError."""
         self.file = file
         self.text = Text(data)
-        self._limits = limits
+        self._limits = limits or Limits()
         self.documents = [json.parse(data, file=file, limits=limits)]
         self.scalars: list[Node] = []
         self.spans = [_json_spans(self.text.text)]
 
     def parse(self, data: bytes) -> list[Mapping]:
         """Read a changed file."""
-        return [json.parse(data, file=self.file, limits=self._limits)]
+        return [json.parse(data, file=self.file, limits=_enough(self._limits, data))]
 
     def emit(self, documents: List[Mapping], indent: int) -> bytes:
         """As sops writes it; `indent` 0 is a tab."""
@@ -125,6 +126,10 @@ class JsonOriginal:
         """From the top of the file."""
         spread = _spread(self.spans, self.text)
         return Layout(indent, indent, self.text.newline, quoted=True, spread=spread, tight=_tight(self.spans))
+
+
+def _enough(limits: Limits, data: bytes) -> Limits:
+    return replace(limits, size=max(limits.size, len(data)))
 
 
 def _like_json(span: DocumentSpan, text: str) -> bool:

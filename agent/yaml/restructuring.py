@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from agent.yaml import emit, fragments
-from agent.yaml.matching import positions
+from agent.values.errors import YamlError
+from agent.yaml import emit, fragments, sealed
+from agent.yaml.limits import Limits
+from agent.yaml.matching import positions, same
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
 from agent.yaml.spans import Kind
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from collections.abc import Sequence as List
 
+    from agent.yaml.fragments import Layout
     from agent.yaml.matching import Item
     from agent.yaml.nodes import Value
     from agent.yaml.rewriting import Place, Rewriter
@@ -294,16 +297,26 @@ class Restructuring:
         return merged
 
     def _written(self, items: list[Item], *, last: bool = False) -> list[str]:
-        """New items as lines; what is put at the end of a document is written as sops writes files."""
+        """New items as lines; `last` where they end a document, should this be its top."""
         column, layout = self._node.column, self._rewriter.layout
         if self._node.kind is not Kind.MAPPING:
             return fragments.block(Sequence(tuple(items)), column, layout)  # pyright: ignore[reportArgumentType]
-        if not (last and self._place.column < 0 and isinstance(items[-1], Entry)):
-            return fragments.block(Mapping(tuple(items)), column, layout)  # pyright: ignore[reportArgumentType]
-        lines = fragments.block(Mapping(tuple(items[:-1])), column, layout)  # pyright: ignore[reportArgumentType]
-        return [*lines, *appended(items[-1], self._rewriter.indent)]
+        if last and self._place.column < 0:
+            return document_end(items, layout, self._rewriter.indent)
+        return fragments.block(Mapping(tuple(items)), column, layout)  # pyright: ignore[reportArgumentType]
 
 
-def appended(entry: Entry, indent: int) -> list[str]:
-    """The lines of an entry at the end of a document."""
-    return emit.emit([Mapping((entry,))], indent=indent).decode().removesuffix("\n").split("\n")
+def document_end(items: List[Item], layout: Layout, indent: int) -> list[str]:
+    """The lines of items that end a document: a map among them that comes last is written as sops writes files."""
+    document = Mapping(tuple(items))  # pyright: ignore[reportArgumentType]
+    *others, last = document.items
+    if not isinstance(last, Entry) or not isinstance(last.value, Mapping):
+        return fragments.block(document, 0, layout)
+    written = emit.emit([Mapping((last,))], indent=indent)
+    try:
+        read = sealed.parse(written, file="", limits=Limits(size=len(written)))
+    except YamlError:
+        read = []
+    if [same(each, Mapping((last,))) for each in read] != [True]:
+        return fragments.block(document, 0, layout)
+    return [*fragments.block(Mapping(tuple(others)), 0, layout), *written.decode().removesuffix("\n").split("\n")]

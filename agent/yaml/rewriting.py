@@ -299,8 +299,9 @@ class Rewriter:
         if place.dashed:
             return place.column + 2
         if not node.flow and type(new) is {Kind.MAPPING: Mapping, Kind.SEQUENCE: Sequence}.get(node.kind):
-            return node.column
-        return place.column + (self.layout.step if isinstance(new, Mapping) else self.layout.dash)
+            noted = isinstance(new, Sequence) and bool(new.items) and isinstance(new.items[-1], Comment)
+            return node.column if not noted or node.column > place.column else place.column + self.layout.step
+        return place.column + fragments.nested(new, self.layout)
 
     def last(self, node: Node, value: Value) -> int:
         """Where a node and the comments that belong into it end."""

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agent.values.errors import YamlError
-from agent.yaml import fragments
 from agent.yaml.edits import OverlapError, Path
 from agent.yaml.matching import comments_of, same, uncommented
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
 from agent.yaml.originals import JsonOriginal, YamlOriginal
-from agent.yaml.restructuring import appended
+from agent.yaml.restructuring import document_end
 from agent.yaml.rewriting import Note, Place, Rewriter
 from agent.yaml.spans import BREAKS, comments
 
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
     from agent.yaml.spans import DocumentSpan
 
 _ATTEMPTS = 4
+_PART_ANEW = "a map or list is written anew, since the change does not fit into its text"
+_ANEW = "the file is written anew, since the change does not fit into its text"
 _BREAK = re.compile(f"\r\n|[{BREAKS}]")
 
 
@@ -55,10 +56,13 @@ def splice(
     if _same_documents(original.documents, documents):
         return Spliced(original.text.data)
     wanted = [_one_line_comments(each) for each in documents]
-    done = None
+    near = None
     if original.text.readable and len(documents) == len(original.documents):
-        done = _Splicing(original, wanted, indent).attempt()
-    return done or _anew(original, wanted, indent)
+        near, exact = _Splicing(original, wanted, indent).attempt()
+        if near is not None and exact:
+            return near
+    anew = Spliced(original.emit(wanted, indent), (Note(_ANEW, 1),))
+    return near if near is not None and not _says(original, anew, wanted) else anew
 
 
 def splice_json(
@@ -80,11 +84,11 @@ def _same_documents(one: List[Mapping], other: List[Mapping]) -> bool:
     return len(one) == len(other) and all(map(same, one, other))
 
 
-def _anew(original: Original, documents: List[Mapping], indent: int) -> Spliced:
-    return Spliced(
-        original.emit(documents, indent),
-        (Note("the file is written anew, since the change does not fit into its text", 1),),
-    )
+def _says(original: Original, spliced: Spliced, wanted: List[Mapping]) -> bool:
+    try:
+        return _same_documents(original.parse(spliced.data), wanted)
+    except YamlError:
+        return False
 
 
 class _Splicing:
@@ -95,24 +99,21 @@ class _Splicing:
         self._indent = indent
         self._layout = original.layout(indent)
 
-    def attempt(self) -> Spliced | None:
-        """The spliced file; None where it does not say what is wanted."""
+    def attempt(self) -> tuple[Spliced | None, bool]:
+        """The spliced file, and whether it says exactly what is wanted, or all but the places of some comments."""
         forced: frozenset[Path] = frozenset()
         near: Spliced | None = None
         for _ in range(_ATTEMPTS):
             spliced, failed = self._try(forced)
             if spliced is not None and not failed:
-                return spliced
+                return replace(spliced, notes=(*spliced.notes, *self._rewritten(forced))), True
             if spliced is not None and near is None and self._nearly(spliced):
                 near = spliced
             more = frozenset(_wider(path, forced) for path in failed)
             if more <= forced or () in more:
                 break
             forced |= more
-        if near is None:
-            return None
-        anew = _anew(self._original, self._wanted, self._indent)
-        return anew if _same_documents(self._original.parse(anew.data), self._wanted) else near
+        return near, False
 
     def _try(self, forced: frozenset[Path]) -> tuple[Spliced | None, list[Path]]:
         """A spliced file, and what in it is not as it should be; None where it is no file."""
@@ -130,6 +131,19 @@ class _Splicing:
         except YamlError as error:
             return None, [_culprit(error, text, places)]
         return spliced, list(_differences(got, self._wanted))
+
+    def _rewritten(self, forced: frozenset[Path]) -> Iterator[Note]:
+        """A note for each map and list that could not be spliced."""
+        for path in sorted(forced):
+            value: Value = self._wanted[path[0]]
+            line = 1
+            for number in path[1:]:
+                assert isinstance(value, Mapping | Sequence)
+                item = value.items[number]
+                line = item.line or line if isinstance(item, Entry) else line
+                value = item.value if isinstance(item, Entry) else None if isinstance(item, Comment) else item
+            if isinstance(value, Mapping | Sequence):
+                yield Note(_PART_ANEW, line)
 
     def _nearly(self, spliced: Spliced) -> bool:
         """Whether but for the places of comments it says what is wanted; some have no text that would be read so."""
@@ -160,12 +174,7 @@ class _Splicing:
         if same(old, new):
             return
         lines, newline = self._original.text.lines, self._layout.newline
-        written = fragments.block(Mapping(new.items[:-1]), 0, self._layout) if new.items else ["{}"]
-        last = new.items[-1] if new.items else None
-        if isinstance(last, Entry):
-            written += appended(last, self._indent)
-        elif last is not None:
-            written += fragments.block(Mapping((last,)), 0, self._layout)
+        written = document_end(new.items, self._layout, self._indent) if new.items else ["{}"]
         begin, end = span.start, max(span.start, span.root.end if span.root is not None else span.start)
         for item in old.items:
             if isinstance(item, Comment):
@@ -211,24 +220,32 @@ def _differences(got: List[Mapping], wanted: List[Mapping]) -> Iterator[Path]:
 
 
 def _difference(one: Value, other: Value, path: Path) -> Iterator[Path]:
-    if isinstance(one, Mapping | Sequence) and type(one) is type(other):
-        assert isinstance(other, Mapping | Sequence)
-        if [_shape(item) for item in one.items] != [_shape(item) for item in other.items]:
+    if not isinstance(one, Mapping | Sequence) or type(one) is not type(other):
+        if not same(one, other):
             yield path
-            return
-        for number, (mine, theirs) in enumerate(zip(one.items, other.items, strict=True)):
-            if isinstance(mine, Entry) and isinstance(theirs, Entry):
-                yield from _difference(mine.value, theirs.value, (*path, number))
-            elif not isinstance(mine, Comment | Entry) and not isinstance(theirs, Comment | Entry):
-                yield from _difference(mine, theirs, (*path, number))
-    elif not same(one, other):
+        return
+    assert isinstance(other, Mapping | Sequence)
+    mine = [item for item in one.items if not isinstance(item, Comment)]
+    theirs = [(number, item) for number, item in enumerate(other.items) if not isinstance(item, Comment)]
+    if [_name(item) for item in mine] != [_name(item) for _, item in theirs]:
+        yield path
+        return
+    deeper = False
+    for item, (number, wanted) in zip(mine, theirs, strict=True):
+        parts = (item.value, wanted.value) if isinstance(item, Entry) and isinstance(wanted, Entry) else (item, wanted)
+        for found in _difference(*parts, (*path, number)):  # pyright: ignore[reportArgumentType]
+            deeper = True
+            yield found
+    if not deeper and list(map(_shape, one.items)) != list(map(_shape, other.items)):
         yield path
 
 
+def _name(item: Entry | Comment | Value) -> tuple[object, ...]:
+    return (type(item.key), item.key) if isinstance(item, Entry) else ()
+
+
 def _shape(item: Entry | Comment | Value) -> tuple[object, ...]:
-    if isinstance(item, Entry):
-        return (Entry, type(item.key), item.key)
-    return (Comment, item.text) if isinstance(item, Comment) else (None,)
+    return (Comment, item.text) if isinstance(item, Comment) else _name(item)
 
 
 def _loosely(documents: List[Mapping]) -> object:

@@ -136,7 +136,7 @@ def _reasons(wrapped: WrappedDataKey, failed: Mapping[WrappedKey, AgentError], o
         for key in in_order(group, order):
             if key in failed:
                 of_group = f"group {number}, " if len(wrapped.groups) > 1 else ""
-                yield f"{of_group}{kind_of(key)} {name_of(key)}: {failed[key].message}"
+                yield f"{of_group}{kind_of(key)} {name_of(key)}: {failed[key]}"
 
 
 def wrap_data_key(

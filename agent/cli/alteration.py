@@ -40,7 +40,7 @@ def change(args: argparse.Namespace, file: str, edit: Callable[[Mapping], Mappin
     """
     source = stores.of(file, args.input_type or "")
     target = stores.of(file, args.output_type or "")
-    indent = layout.indent(args, creation.load_rules(args), target)
+    indent = layout.indent(args, creation.load_rules(args), target, file)
     keys = sealing.Keys(args)
     try:
         data = files.read(file)

@@ -82,7 +82,7 @@ class _Decrypting:
         if target is stores.Store.BINARY and not self.args.output_type:
             # sops would refuse to write as binary what is not.
             target = store
-        indent = layout.indent(self.args, self.config, target)
+        indent = layout.indent(self.args, self.config, target, file)
         encrypted = decrypt.read(data, file=file, store=store)
         plain = self.keys.open(encrypted, ignore_mac=self.args.ignore_mac).plain
         if not path:

@@ -46,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     file, command = child.arguments(args)
     source, target = stores.of(file, args.input_type or ""), stores.of(file, args.output_type or "")
-    indent = creation.indent(creation.load_rules(args), target)
+    indent = creation.indent(creation.rules_of(creation.load_rules(args), file), target)
     keys = sealing.Keys(args)
     try:
         data = files.read(file)

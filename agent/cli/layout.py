@@ -31,9 +31,9 @@ def kept(args: argparse.Namespace, data: bytes, source: Store, target: Store) ->
     return None if args.sops_format or args.indent is not None or source is not target else data
 
 
-def indent(args: argparse.Namespace, config: Rules | None, store: Store) -> int | None:
-    """The flag's, else that of `.sops.yaml`."""
-    return args.indent if args.indent is not None else creation.indent(config, store)
+def indent(args: argparse.Namespace, config: Rules | None, store: Store, file: str = "") -> int | None:
+    """The flag's, else that of the file's `.sops.yaml`."""
+    return args.indent if args.indent is not None else creation.indent(creation.rules_of(config, file), store)
 
 
 def written(

@@ -7,6 +7,8 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from agent.yaml import manifests
 from testbed import binaries, sealing
@@ -125,6 +127,27 @@ def test_sops_opens_what_kubeseal_would_recover(repository: Repository, scope: s
     assert "example.com/kind" in shown
     assert "team" in shown
     assert shown.count("ENC[AES256_GCM,data:") == 5  # four values that are not empty, and the MAC
+
+
+KEYS = st.from_regex(r"[-._a-zA-Z0-9]{1,20}", fullmatch=True).filter(lambda key: key not in {".", ".."})
+NASTY = (
+    *("", " ", "null", "~", "yes", "0x10", "1e3", "2024-01-02", "---", "- a", "#x", "a: b", "'", '"', "<<", "😀"),
+    *("\n", "\r\n", "\tx", "\x00", "\x1b[2J", "\x85", "\u2028", "\ufeff", "\ufffe", "x\n\n", "  x\n y\n"),
+    *("ENC[AES256_GCM,data:a,iv:b,tag:c,type:str]", "vault://main/secret/a#b", "${vault://main/secret/a#b}"),
+)
+VALUES = st.one_of(st.sampled_from(NASTY).map(str.encode), st.text(max_size=40).map(str.encode), st.binary(max_size=40))
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.dictionaries(KEYS, VALUES, max_size=12))
+def test_every_value_is_the_same_bytes_afterwards(repository: Repository, data: dict[str, bytes]) -> None:
+    encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
+    sealed = repository.seal(plain(stringData={}, data=encoded), "--allow-empty-data")
+    repository.shell.write("db.yaml", sealed)
+    result = repository.migrate("-i", "db.yaml")
+    assert result.code == 0, result.err
+    [secret] = repository.secrets("db.yaml")
+    assert secret["data"] == encoded
 
 
 def test_what_is_text_can_be_edited_as_text(repository: Repository) -> None:

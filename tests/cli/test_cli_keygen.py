@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import stat
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from conftest import Shell
 
 FORM = re.compile(r"# created: \S+Z\n# public key: (age1\S+)\nAGE-SECRET-KEY-1\S+\n")
+HYBRID = re.compile(r"# created: \S+Z\n# public key: (age1pq1\S+)\nAGE-SECRET-KEY-PQ-1\S+\n")
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,55 @@ def test_a_key_in_a_file_that_only_its_owner_reads_and_nothing_overwrites(age_ke
     assert path.read_bytes() == before
     theirs = subprocess.run([age_keygen, "-y", path], check=True, capture_output=True).stdout
     assert shell.agent("keygen", "-y", "key.txt").out == theirs == f"{found[1]}\n".encode()
+
+
+def test_a_hybrid_key(age_keygen: Path, shell: Shell) -> None:
+    for number, flag in enumerate(("-pq", "--pq")):
+        result = shell.agent("keygen", flag, "-o", f"key{number}.txt")
+        assert result.code == 0
+        path = shell.folder / f"key{number}.txt"
+        found = HYBRID.fullmatch(path.read_text())
+        assert found
+        theirs = subprocess.run([age_keygen, "-y", path], check=True, capture_output=True).stdout
+        assert shell.agent("keygen", "-y", path.name).out == theirs == f"{found[1]}\n".encode()
+
+
+def test_recipients_of_what_age_made_from_a_file_or_standard_input_to_a_file(age_keygen: Path, shell: Shell) -> None:
+    text = b"".join(
+        subprocess.run([age_keygen, *flags], check=True, capture_output=True).stdout for flags in ([], ["-pq"])
+    )
+    path = shell.write("key.txt", text)
+    theirs = subprocess.run([age_keygen, "-y", path], check=True, capture_output=True).stdout
+    assert theirs.count(b"\n") == 2
+    assert shell.agent("keygen", "-y", "key.txt").out == theirs
+    assert shell.agent("keygen", "-y", stdin=text).out == shell.agent("keygen", "-y", "-", stdin=text).out == theirs
+    assert shell.agent("keygen", "-y", "-o", "recipients.txt", "key.txt").out == b""
+    assert (shell.folder / "recipients.txt").read_bytes() == theirs
+    again = shell.agent("keygen", "-y", "-o", "recipients.txt", "key.txt")
+    assert again.code == 3
+
+
+@pytest.mark.parametrize(("mode", "warned"), [(0o644, True), (0o600, False)])
+def test_a_file_that_everybody_reads_is_warned_of(shell: Shell, mode: int, warned: bool) -> None:
+    path = shell.write("key.txt", "")
+    path.chmod(mode)
+    with path.open("wb") as stream:
+        done = subprocess.run(
+            [sys.executable, "-m", "agent.cli.main", "keygen"], check=True, stdout=stream, stderr=subprocess.PIPE
+        )
+    assert (b"everybody can read" in done.stderr) == warned
+    assert FORM.fullmatch(path.read_text())
+
+
+@pytest.mark.parametrize("arguments", [("key.txt",), ("-y", "-pq", "key.txt")])
+def test_flags_that_exclude_one_another(shell: Shell, arguments: tuple[str, ...]) -> None:
+    assert shell.agent("keygen", *arguments).code == 8
+
+
+def test_a_file_without_an_identity(shell: Shell) -> None:
+    shell.write("key.txt", "# nothing\n")
+    result = shell.agent("keygen", "-y", "key.txt")
+    assert (result.code, result.err) == (2, "agent: key.txt: no age identity in this file\n")
 
 
 def test_what_is_no_key_file(shell: Shell) -> None:

@@ -114,18 +114,17 @@ def _pgp() -> MasterKeys:
 
 
 def _vault_addresses(args: argparse.Namespace) -> list[str]:
-    """The servers that the user named. An allow list, as sops', is the last word, but `all` in it names nobody."""
-    flagged: list[str] = args.vault_address
-    match os.environ.get("SOPS_HC_VAULT_ALLOWLIST", ""):
-        case "" | "all":
-            named = [os.environ.get("VAULT_ADDR", "")]
-            uris = f"{os.environ.get('SOPS_VAULT_URIS', '')},{getattr(args, 'hc_vault_transit', '') or ''}"
-            found = [transit_recipient(uri) for uri in uris.split(",")]
-            return [each for each in (*flagged, *named, *(one.vault_address for one in found if one)) if each]
-        case "none":
-            return []
-        case allowed:
-            return [*flagged, *(each.strip() for each in allowed.split(","))]
+    """The servers that the user named. An allow list, as sops', is the last word; but `all` names nobody."""
+    allowed = os.environ.get("SOPS_HC_VAULT_ALLOWLIST", "")
+    if allowed == "none":
+        return []
+    if allowed and allowed != "all":
+        return [each.strip() for each in allowed.split(",")]
+    flag: object = getattr(args, "hc_vault_transit", None)
+    uris = f"{os.environ.get('SOPS_VAULT_URIS', '')},{flag if isinstance(flag, str) else ''}".split(",")
+    recipients = [transit_recipient(uri) for uri in uris]
+    named = [*args.vault_address, os.environ.get("VAULT_ADDR"), *(each.vault_address for each in recipients if each)]
+    return [each for each in named if each]
 
 
 def _transit(addresses: Collection[str]) -> MasterKeys:

@@ -7,10 +7,13 @@ import json
 import logging
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
+from testbed import binaries
 from testbed.certificates import Authority
 
 if TYPE_CHECKING:
@@ -130,6 +133,18 @@ class Silence:
 
     def __exit__(self, *_: object) -> None:
         self._socket.close()
+
+
+def both_ways(flag: str, name: str, folder: Path) -> None:
+    """The command and sops, as processes, encrypt for this key, and each decrypts what the other wrote."""
+    agent = [sys.executable, "-m", "agent.cli.main"]
+    sops = [binaries.path("sops"), "--disable-version-check"]
+    for writer, reader in ((agent, sops), (sops, agent)):
+        (folder / "f.yaml").write_text("a: hunter2\n")
+        for command in ([*writer, "encrypt", "-i", flag, name, "f.yaml"], [*reader, "decrypt", "f.yaml"]):
+            done = subprocess.run(command, cwd=folder, check=False, capture_output=True)
+            assert done.returncode == 0, done.stderr.decode()
+        assert done.stdout == b"a: hunter2\n"
 
 
 class Log(logging.Handler):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import botocore.session
 import pytest
-from cloud_server import Answer, CloudServer, Log, Request, Silence
+from cloud_server import Answer, CloudServer, Log, Request, Silence, both_ways
 
 from agent.adapters.keys import aws, remote
 from agent.adapters.keys.aws import AwsKeys
@@ -147,6 +147,11 @@ def test_sops_opens_what_is_wrapped_here_and_the_other_way_round(
     entry.update(arn=ours.arn, enc=ours.enc, created_at=ours.created_at)
     (tmp_path / "f.json").write_text(json.dumps(file))
     assert json.loads(sops("decrypt", "f.json", folder=tmp_path)) == {"a": "hunter2"}
+
+
+@pytest.mark.parametrize("role", ["", "+" + ROLE])
+def test_the_commands_open_each_other_s_files(arn: str, role: str, tmp_path: Path) -> None:
+    both_ways("--kms", arn + role, tmp_path)
 
 
 def test_a_key_of_the_server_that_does_not_open_says_why(kms: Any, arn: str) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from cloud_server import Answer, CloudServer, Log, Request, Silence
+from cloud_server import Answer, CloudServer, Log, Request, Silence, both_ways
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
@@ -195,6 +195,11 @@ def test_sops_opens_what_is_wrapped_here_and_the_other_way_round(server: CloudSe
     entry.update(version=ours.version, created_at=ours.created_at, enc=ours.enc)
     (tmp_path / "f.json").write_text(json.dumps(file))
     assert json.loads(sops("decrypt", "f.json", folder=tmp_path)) == {"a": "hunter2"}
+
+
+@pytest.mark.parametrize("version", [OLD, ""])
+def test_the_commands_open_each_other_s_files(server: CloudServer, version: str, tmp_path: Path) -> None:
+    both_ways("--azure-kv", f"{URL}/keys/app/{version}", tmp_path)
 
 
 def why(key: AzureKey) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 import pytest
-from cloud_server import Answer, CloudServer, Log, Request, Silence
+from cloud_server import Answer, CloudServer, Log, Request, Silence, both_ways
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -156,6 +156,13 @@ def test_sops_opens_what_is_wrapped_here_and_the_other_way_round(
     entry.update(resource_id=ours.resource_id, created_at=ours.created_at, enc=ours.enc)
     (tmp_path / "f.json").write_text(json.dumps(file))
     assert json.loads(sops("decrypt", "f.json", folder=tmp_path)) == {"a": "hunter2"}
+
+
+def test_the_commands_open_each_other_s_files(
+    server: CloudServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOPS_GCP_KMS_CLIENT_TYPE", "rest")
+    both_ways("--gcp-kms", RESOURCE, tmp_path)
 
 
 @pytest.mark.parametrize("form", ["text", "file", "default"])

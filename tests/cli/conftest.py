@@ -62,9 +62,12 @@ class Shell:
         return Result(code, out, err.decode())
 
     def sops(self, *arguments: str) -> Result:
+        return self.sops_in(self.folder, *arguments)
+
+    def sops_in(self, folder: Path, *arguments: str) -> Result:
         done = subprocess.run(
             [self._sops, "--disable-version-check", *arguments],
-            cwd=self.folder,
+            cwd=folder,
             capture_output=True,
             check=False,
             stdin=subprocess.DEVNULL,

@@ -1,0 +1,101 @@
+"""`agent groups add|delete`: one more group of keys in a file, or one fewer. The data key stays, and is shared out anew."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from agent.cli import creation, files, key_sources, layout, recipients, rewrapping, sealing, terminal
+from agent.sops import decrypt, key_changes, stores
+from agent.sops.groups import Recipients
+from agent.values.errors import FileMissingError, SopsRulesError, UsageError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from agent.sops.keys import Recipient
+
+_EXAMPLES = """\
+examples:
+  agent groups add -f secret.yaml --age age1… --pgp 85D77543B3D624B6 -i
+                                                        a second group: one key of each is needed from now on
+  agent groups add -f secret.yaml --age age1… --shamir-secret-sharing-threshold 2 -i
+                                                        any two of three groups
+  agent groups delete -f secret.yaml -i --shamir-secret-sharing-threshold 2 0
+                                                        the first group goes
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Change the key groups of an encrypted file: any key of a group opens its part of the data key."
+    )
+    parser.epilog = _EXAMPLES
+    parser.add_argument("action", choices=("add", "delete"), help="add a group of the keys given, or delete one")
+    parser.add_argument("index", nargs="?", help="which group to delete; the first is 0")
+    parser.add_argument("-f", "--file", metavar="FILE", default="", help="the encrypted file")
+    parser.add_argument("-i", "--in-place", action="store_true", help="write back to the file")
+    rewrapping.add_options(parser)
+    parser.add_argument("--output-type", metavar="TYPE", help="as --input-type; by default by the file's name")
+    recipients.add_group_options(parser)
+    recipients.add_threshold_option(parser)
+    creation.add_config_option(parser)
+    key_sources.add_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    adding = args.action == "add"
+    if adding and args.index is not None:
+        raise UsageError("add takes no number of a group").exiting(1)
+    index = 0 if adding else _index(args.index)
+    added = recipients.grouped(args) if adding else ()
+    recipients.trust_named(args, added)
+    keys = sealing.Keys(args)
+    config = creation.load_rules(args)
+    try:
+        data = files.read(args.file)
+    except FileMissingError as error:
+        raise error.exiting(2) from None
+    source = stores.of(args.file, args.input_type or "")
+    target = stores.of(args.file, args.output_type or "")
+    encrypted = decrypt.read(data, file=args.file, store=source)
+    before = encrypted.metadata.data_key.recipients
+    groups = (*before.groups, added) if adding else _without(before, index, args.file)
+    threshold = args.shamir_secret_sharing_threshold or before.threshold
+    after = Recipients(groups, threshold)
+    if threshold > len(groups):
+        raise SopsRulesError(
+            "the threshold would be more than there are key groups",
+            hint="give another with --shamir-secret-sharing-threshold",
+            file=args.file,
+            threshold=threshold,
+            groups=len(groups),
+        )
+    result = rewrapping.rewrapped(
+        keys,
+        encrypted,
+        creation.checked(after, file=args.file),
+        layout.kept(args, data, source, target),
+        store=target,
+        indent=layout.indent(args, config, target, args.file),
+    )
+    rewrapping.warn_of_gone(key_changes.between(before, after), args.file)
+    if args.in_place:
+        files.write(args.file, result)
+    else:
+        terminal.write_bytes(result)
+    return 0
+
+
+def _index(text: str | None) -> int:
+    if text is None or not re.fullmatch("[0-9]{1,9}", text):
+        raise UsageError("delete takes the number of a group", hint="the first is 0").exiting(1)
+    return int(text)
+
+
+def _without(before: Recipients, index: int, file: str) -> tuple[tuple[Recipient, ...], ...]:
+    if index >= len(before.groups):
+        raise UsageError(
+            "the file has no such group", hint="the first is 0", file=file, index=index, groups=len(before.groups)
+        )
+    return (*before.groups[:index], *before.groups[index + 1 :])

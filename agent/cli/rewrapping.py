@@ -1,0 +1,75 @@
+"""A file for other recipients: under the same data key, so that nothing but its `sops` entry changes, or under a new one.
+
+Where the data key stays, as with sops, whoever is removed may still know it; that is warned of.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from agent.cli import creation, layout, sealing, terminal
+from agent.sops import stores
+from agent.sops.keys import kind_of, name_of
+
+if TYPE_CHECKING:
+    import argparse
+
+    from agent.cli.sealing import Keys
+    from agent.sops.decrypt import EncryptedFile
+    from agent.sops.groups import Recipients
+    from agent.sops.key_changes import KeyChange
+    from agent.sops.stores import Store
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """How files are read and written."""
+    parser.add_argument("--input-type", metavar="TYPE", help="yaml, json, dotenv, ini or binary; by default by name")
+    parser.add_argument("--decryption-order", metavar="KINDS", default="", help="age,pgp (SOPS_DECRYPTION_ORDER)")
+    layout.add_options(parser)
+
+
+def rewrapped(
+    keys: Keys,
+    encrypted: EncryptedFile,
+    recipients: Recipients,
+    before: bytes | None,
+    *,
+    store: Store,
+    indent: int | None,
+) -> bytes:
+    """The file for others. `before` is the text whose layout stays, or None for sops' own. Raises DataKeyError, WrapError."""
+    old = encrypted.metadata.data_key
+    data_key = keys.data_key(old, file=encrypted.file)
+    wrapped = keys.wrap(recipients, data_key, before=old)
+    documents = stores.join(encrypted.documents, replace(encrypted.metadata, data_key=wrapped))
+    return layout.written(documents, file=encrypted.file, store=store, indent=indent, before=before)
+
+
+def rotated(
+    keys: Keys,
+    encrypted: EncryptedFile,
+    recipients: Recipients,
+    before: bytes | None,
+    *,
+    store: Store,
+    indent: int | None,
+    ignore_mac: bool = False,
+) -> bytes:
+    """As `rewrapped`, under a new data key and with new ivs. Raises also MacMismatchError, SopsDecryptError, SopsFormatError."""
+    plain = keys.open(encrypted, ignore_mac=ignore_mac).plain
+    data_key = creation.new_data_key()
+    metadata = replace(plain.metadata, data_key=keys.wrap(recipients, data_key))
+    return sealing.seal(
+        plain.documents, metadata, data_key, file=encrypted.file, store=store, indent=indent, before=before
+    )
+
+
+def warn_of_gone(change: KeyChange, file: str, *, rotated: bool = False) -> None:
+    """Say who may still know the data key."""
+    if change.gone and not rotated:
+        names = ", ".join(f"{kind_of(each)} {name_of(each)}" for each in change.gone)
+        terminal.warn(f"{file}: the data key stays, and who was removed may know it: {names}")
+        terminal.note(
+            "hint: agent rotate -i makes a new one; then change the secrets themselves, which Git's history still holds"
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.cli import creation, files, key_sources, layout, results, sealing, trees
+from agent.cli import creation, files, key_sources, layout, mistakes, results, sealing, trees
 from agent.cli.trees import Done
 from agent.sops import decrypt, places, stores
 from agent.yaml.nodes import Comment, Mapping
@@ -60,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
     # Without a name there is no suffix to go by, and JSON reads as YAML too.
     store = stores.of(file, args.input_type or ("" if args.filename_override or args.file else "yaml"))
     results.deliver(args, work.plain(data, file, store, path))
+    if args.output:
+        mistakes.warn_of_plain(args.output)
     return 0
 
 
@@ -87,7 +89,8 @@ class _Decrypting:
         plain = self.keys.open(encrypted, ignore_mac=self.args.ignore_mac).plain
         if not path:
             before = layout.kept(self.args, data, store, target)
-            return layout.written(plain.documents, file=file, store=target, indent=indent, before=before)
+            documents = plain.documents if before is None else layout.printed(plain.documents)
+            return layout.written(documents, file=file, store=target, indent=indent, before=before)
         found = places.find(plain.documents[0], path)
         if isinstance(found, Comment):
             found = found.text

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 from agent.cli import creation, terminal
 from agent.sops import dotenv, ini
 from agent.sops.stores import Store
+from agent.yaml import numbers
+from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Sequence as Many
 
     from agent.sops.rules import Rules
-    from agent.yaml.nodes import Mapping
+    from agent.yaml.nodes import Value
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +39,7 @@ def indent(args: argparse.Namespace, config: Rules | None, store: Store, file: s
 
 
 def written(
-    documents: Sequence[Mapping], *, file: str, store: Store, indent: int | None, before: bytes | None = None
+    documents: Many[Mapping], *, file: str, store: Store, indent: int | None, before: bytes | None = None
 ) -> bytes:
     """The text nearest to `before` that holds these documents; without it, what sops writes. Notes go to stderr.
 
@@ -59,3 +61,28 @@ def written(
     for each in spliced.notes:
         terminal.note(f"{file}:{each.line}: {each.message}")
     return spliced.data
+
+
+def printed(documents: Many[Mapping]) -> list[Mapping]:
+    """The documents as they are read back once sops has printed them: `2.0`, which `set` makes of `2`, is `2`."""
+    return [_printed_mapping(each) for each in documents]
+
+
+def _printed_mapping(node: Mapping) -> Mapping:
+    return Mapping(
+        tuple(
+            Entry(item.key, _printed(item.value), item.line) if isinstance(item, Entry) else item for item in node.items
+        )
+    )
+
+
+def _printed(value: Value) -> Value:
+    if isinstance(value, float):
+        text = numbers.float_text(value)
+        number = numbers.parse_int(text, 10)
+        return value if number is None or text == "-0" else number
+    if isinstance(value, Mapping):
+        return _printed_mapping(value)
+    if isinstance(value, Sequence):
+        return Sequence(tuple(item if isinstance(item, Comment) else _printed(item) for item in value.items))
+    return value

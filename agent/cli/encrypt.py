@@ -6,7 +6,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.cli import creation, files, key_sources, layout, results, sealing, trees
+from agent.cli import creation, earlier, files, key_sources, layout, mistakes, results, sealing, terminal, trees
+from agent.cli.committed import Committed
+from agent.cli.earlier import Finder
 from agent.cli.trees import Done
 from agent.sops import stores
 from agent.sops.metadata import Metadata
@@ -17,6 +19,7 @@ from agent.yaml.matching import same
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from agent.cli.earlier import Earlier
     from agent.cli.trees import Found
@@ -129,26 +132,38 @@ class _Encrypting:
         found = None
         if not self.args.fresh:
             found = self.earlier.find(self._places(file), rule.recipients, target)
+        indent = layout.indent(self.args, creation.rules_of(self.config, file), target)
+        unchanged = False
         if found is None:
             wrapped, data_key = self._data_key(rule.recipients)
             metadata, ivs = Metadata(wrapped, selection), None
         else:
-            opened = found.opened
-            metadata = replace(opened.plain.metadata, data_key=found.wrapped, selection=selection)
-            data_key, ivs = opened.data_key, opened.plain.ivs
-            if metadata == opened.plain.metadata and self._unchanged(found, data, documents, target):
-                self._note(_UNCHANGED)
+            plain, data_key = found.opened.plain, found.opened.data_key
+            metadata, ivs = replace(plain.metadata, data_key=found.wrapped, selection=selection), plain.ivs
+            unchanged = metadata == plain.metadata and _same(plain.documents, documents)
+            self._note(_UNCHANGED if unchanged else _KEPT)
+            if unchanged and data == self._decrypted(found, target, indent):
                 return found.data
-            self._note(_KEPT)
-        indent = creation.indent(creation.rules_of(self.config, file), target)
-        sealed = sealing.seal(documents, metadata, data_key, file=file, store=target, indent=indent, ivs=ivs)
+        before = layout.kept(self.args, data, source, target)
+        sealed = sealing.seal(
+            documents,
+            metadata,
+            data_key,
+            file=file,
+            store=target,
+            indent=indent,
+            ivs=ivs,
+            before=before,
+            unchanged=unchanged,
+        )
         mistakes.warn_if_clear(sealed, documents, selection, file=file)
         return sealed
 
-    def _unchanged(self, found: Earlier, data: bytes, documents: list[Mapping], store: Store) -> bool:
-        """Whether these bytes are what decrypting the earlier version gives."""
-        plain = found.opened.plain.documents
-        return len(plain) == len(documents) and all(map(same, plain, documents)) and store.emit(plain) == data
+    def _decrypted(self, found: Earlier, store: Store, indent: int | None) -> bytes:
+        """What `agent decrypt` makes of the earlier version."""
+        plain = found.opened.plain
+        before = layout.kept(self.args, found.data, store, store)
+        return layout.written(plain.documents, file=plain.file, store=store, indent=indent, before=before)
 
     def _places(self, file: str) -> list[str]:
         """Where an earlier version may be."""
@@ -175,3 +190,8 @@ class _Encrypting:
             data_key = creation.new_data_key()
             self.data_keys[recipients] = (self.keys.wrap(recipients, data_key), data_key)
         return self.data_keys[recipients]
+
+
+def _same(one: Sequence[Mapping], other: Sequence[Mapping]) -> bool:
+    """Whether values, keys and comments are; their layout does not count."""
+    return len(one) == len(other) and all(map(same, one, other))

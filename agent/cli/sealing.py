@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agent.cli import creation, key_sources, layout
-from agent.sops import decrypt, encrypt
+from agent.sops import decrypt, encrypt, stores
 from agent.sops.groups import unwrap_data_key, wrap_data_key
 
 if TYPE_CHECKING:
@@ -81,11 +81,13 @@ def seal(
     indent: int | None,
     ivs: Ivs | None = None,
     before: bytes | None = None,
+    unchanged: bool = False,
 ) -> bytes:
     """The encrypted file. With the `ivs` of a file that was opened, what did not change stays as it was.
 
-    `before` is the text whose layout stays, plain or encrypted; without it the layout is sops' own. Raises EmptyDocumentError,
-    AlreadyEncryptedError, SopsKeyTypeError, SopsEncryptError, EmitError.
+    `before` is the text whose layout stays, plain or encrypted; without it the layout is sops' own. Where the values are those that
+    `metadata` was made for, all `unchanged`, its time and MAC stay too. Raises EmptyDocumentError, AlreadyEncryptedError,
+    SopsKeyTypeError, SopsEncryptError, EmitError.
     """
     encrypted = encrypt.encrypt(
         documents,
@@ -96,4 +98,6 @@ def seal(
         lastmodified=creation.now(),
         ivs=ivs,
     )
+    if unchanged:
+        encrypted = stores.join(stores.split(encrypted, file=file)[0], metadata)
     return layout.written(encrypted, file=file, store=store, indent=indent, before=before)

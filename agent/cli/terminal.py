@@ -71,6 +71,7 @@ def cut(text: str, longest: int) -> str:
 
 def note(message: str) -> None:
     """Something worth knowing that is no result."""
+    status("")
     sys.stderr.write(escape(message) + "\n")
     sys.stderr.flush()
 

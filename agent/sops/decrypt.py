@@ -36,17 +36,38 @@ class EncryptedFile:
 class Ivs:
     """The iv of every value that was opened: the same value in the same place is encrypted to the same text again.
 
-    Reusing one is safe for an equal value alone, which is what the key holds; so it never leaves the process.
+    Reusing one is safe for an equal value alone, which is what the key holds; so it never leaves the process. Items of a list share
+    their place, so equal ones are told apart by their turn.
     """
 
-    known: dict[tuple[str, bytes, str], bytes] = field(default_factory=dict[tuple[str, bytes, str], bytes], repr=False)
+    known: dict[tuple[str, bytes, str], list[bytes]] = field(
+        default_factory=dict[tuple[str, bytes, str], list[bytes]], repr=False
+    )
 
     def keep(self, value: cipher.Text, aad: str, iv: bytes) -> None:
         if len(iv) == cipher.IV_SIZE:
-            self.known[cipher.type_of(value), cipher.plain_bytes(value), aad] = iv
+            self.known.setdefault((cipher.type_of(value), cipher.plain_bytes(value), aad), []).append(iv)
+
+    def in_turn(self) -> Turns:
+        """For one pass over a file."""
+        return Turns(self.known)
+
+
+@dataclass(slots=True)
+class Turns:
+    """The kept ivs, each given out once."""
+
+    known: dict[tuple[str, bytes, str], list[bytes]] = field(repr=False)
+    given: dict[tuple[str, bytes, str], int] = field(default_factory=dict[tuple[str, bytes, str], int], repr=False)
 
     def find(self, value: cipher.Text, aad: str) -> bytes | None:
-        return self.known.get((cipher.type_of(value), cipher.plain_bytes(value), aad))
+        """The next one for an equal value in the same place, if there is one left."""
+        if not self.known:
+            return None
+        key = (cipher.type_of(value), cipher.plain_bytes(value), aad)
+        turn = self.given[key] = self.given.get(key, -1) + 1
+        ivs = self.known.get(key, ())
+        return ivs[turn] if turn < len(ivs) else None
 
 
 @dataclass(frozen=True, slots=True)

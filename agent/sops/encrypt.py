@@ -17,6 +17,7 @@ from agent.values.errors import NoMasterKeyError, SopsEncryptError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from agent.sops.decrypt import Turns
     from agent.sops.metadata import Metadata
     from agent.sops.selection import Selection
     from agent.sops.walk import Place, Scalar
@@ -44,7 +45,7 @@ def encrypt(
         raise NoMasterKeyError("no key to encrypt for", file=file)
     sealer = Cipher(data_key)
     computed = mac.Mac(only_encrypted=metadata.selection.mac_only_encrypted)
-    visitor = _Sealer(sealer, computed, ivs or Ivs(), random_bytes, metadata.selection, file)
+    visitor = _Sealer(sealer, computed, (ivs or Ivs()).in_turn(), random_bytes, metadata.selection, file)
     selected = Selected(metadata.selection)
     sealed = [rewrite(document, selected, visitor, file=file) for document in documents]
     return stores.join(
@@ -71,7 +72,7 @@ def newer(one: str, other: str) -> str:
 class _Sealer:
     cipher: Cipher
     mac: mac.Mac
-    ivs: Ivs
+    ivs: Turns
     random_bytes: Callable[[int], bytes]
     selection: Selection
     file: str

@@ -9,15 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from agent.sops import cipher
+from agent.sops import cipher, key_changes
 from agent.sops.keys import kind_of, name_of
 from agent.sops.selection import Selected
 from agent.sops.walk import rewrite
 from agent.values.errors import MacMismatchError, SopsError, UnsoundFileError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from agent.sops.decrypt import EncryptedFile
     from agent.sops.groups import Recipients
+    from agent.sops.keys import Recipient
     from agent.sops.rules import CreationRule
     from agent.sops.walk import Place, Scalar
     from agent.yaml.nodes import Comment
@@ -59,13 +62,13 @@ def structure(encrypted: EncryptedFile) -> Findings:
 def against_rule(encrypted: EncryptedFile, rule: CreationRule) -> Findings:
     """The file's recipients and selection beside those that `.sops.yaml` would give it today."""
     findings = Findings()
-    difference = compare(encrypted.metadata.data_key.recipients, rule.recipients)
-    if difference.missing or difference.extra or difference.regrouped:
+    facts = differing(encrypted.metadata.data_key.recipients, rule.recipients)
+    if facts:
         findings.errors.append(
             UnsoundFileError(
                 "the recipients are not those of .sops.yaml",
                 hint="agent updatekeys gives the file those of the rule; whoever is taken out knows its values until rotate",
-                **difference.facts(),
+                **facts,
             )
         )
     if rule.selection != encrypted.metadata.selection and not rule.selection.is_default:
@@ -79,42 +82,18 @@ def against_rule(encrypted: EncryptedFile, rule: CreationRule) -> Findings:
     return findings
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Names of recipients, by kind: those that `.sops.yaml` has and the file has not, and the other way round."""
-
-    missing: tuple[str, ...] = ()
-    extra: tuple[str, ...] = ()
-    regrouped: bool = False
-    """The recipients are the same, but their groups or the threshold are not."""
-
-    def facts(self) -> dict[str, str]:
-        """As an error's facts."""
-        facts = {"missing": "; ".join(self.missing), "extra": "; ".join(self.extra)}
-        if self.regrouped:
-            facts["groups"] = "differ"
-        return {name: text for name, text in facts.items() if text}
-
-    def __bool__(self) -> bool:
-        return bool(self.missing or self.extra or self.regrouped)
+def differing(file: Recipients, rule: Recipients) -> dict[str, str]:
+    """What keeps a file's recipients from being a rule's, as an error's facts: `missing` and `extra` ones, or their `groups`."""
+    change = key_changes.between(file, rule)
+    if not change.any:
+        return {}
+    missing, extra = key_changes.KeyChange(change.after, file).gone, change.gone
+    named = {"missing": _names(missing), "extra": _names(extra)} if missing or extra else {"groups": "differ"}
+    return {name: text for name, text in named.items() if text}
 
 
-def compare(file: Recipients, rule: Recipients) -> Difference:
-    """What keeps a file's recipients from being a rule's."""
-    ours, theirs = _named(file), _named(rule)
-    missing = tuple(dict.fromkeys(name for group in theirs for name in group if not any(name in one for one in ours)))
-    extra = tuple(dict.fromkeys(name for group in ours for name in group if not any(name in one for one in theirs)))
-    regrouped = False
-    if not missing and not extra:
-        thresholds = [each.threshold or len(each.groups) for each in (file, rule)]
-        regrouped = [set(group) for group in ours] != [set(group) for group in theirs] or (
-            len(ours) > 1 and thresholds[0] != thresholds[1]
-        )
-    return Difference(missing, extra, regrouped)
-
-
-def _named(recipients: Recipients) -> list[list[str]]:
-    return [[f"{kind_of(each)} {name_of(each)}" for each in group] for group in recipients.groups if group]
+def _names(recipients: Iterable[Recipient]) -> str:
+    return "; ".join(f"{kind_of(each)} {name_of(each)}" for each in recipients)
 
 
 def _check_groups(encrypted: EncryptedFile, findings: Findings) -> None:
@@ -132,7 +111,7 @@ def _check_groups(encrypted: EncryptedFile, findings: Findings) -> None:
         findings.errors.append(
             UnsoundFileError("key groups without keys leave too few to open the file", groups=groups)
         )
-    named = _named(wrapped.recipients)
+    named = [[f"{kind_of(key)} {name_of(key)}" for key in group] for group in wrapped.groups]
     for name in dict.fromkeys(name for group in named for name in group):
         if sum(name in group for group in named) > 1:
             findings.warnings.append(

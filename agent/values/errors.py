@@ -14,6 +14,7 @@
     │   │   │   └── WrapError             a data key cannot be wrapped for a recipient          1
     │   │   ├── NoMasterKeyError      nothing to encrypt for                                1
     │   │   ├── UnsoundFileError      found by verify: not what its own rule or .sops.yaml says     1
+    │   │   ├── LeftInClearError      what encrypt would leave readable by mistake                  1
     │   │   ├── AlreadyEncryptedError                                                     203
     │   │   ├── SopsRulesError        .sops.yaml is malformed                               1
     │   │   │   └── NoRuleError           none of its rules is for this path                1
@@ -183,6 +184,10 @@ class NoMasterKeyError(SopsError):
 
 
 class UnsoundFileError(SopsError):
+    exit_code = 1
+
+
+class LeftInClearError(SopsError):
     exit_code = 1
 
 

@@ -1,0 +1,89 @@
+"""What people do by mistake when they encrypt or decrypt: refused where it would do harm, warned of where it may.
+
+Warnings go to stderr, so that what a script reads stays what it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from agent.cli import committed, creation, terminal, trees
+from agent.sops import cipher, kubernetes, stripped, verify
+from agent.sops.selection import SELECTORS
+from agent.sops.stores import Store
+from agent.values.errors import AgentError, AlreadyEncryptedError, LeftInClearError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from agent.sops.groups import WrappedDataKey
+    from agent.sops.rules import Rules
+    from agent.sops.selection import Selection
+    from agent.yaml.nodes import Mapping
+
+
+def refuse_encrypted(data: bytes, documents: Sequence[Mapping], *, file: str, store: Store) -> None:
+    """Where values are encrypted already, since a second time nobody would look for. Raises AlreadyEncryptedError."""
+    if cipher.PREFIX.encode() not in data:
+        return
+    if store is Store.BINARY and trees.looks_encrypted(data, store):
+        raise AlreadyEncryptedError(
+            "the file is encrypted already", hint="to encrypt it a second time, give it another form first", file=file
+        )
+    line = stripped.encrypted_line(documents)
+    if line is not None:
+        raise AlreadyEncryptedError(
+            "the file has encrypted values and no sops entry",
+            hint="restore the entry: without it nobody can decrypt them, and encrypting them again would hide that",
+            file=file,
+            line=line,
+        )
+
+
+def selection(
+    args: argparse.Namespace, chosen: Selection, documents: Sequence[Mapping], *, file: str
+) -> tuple[Selection, str]:
+    """What is encrypted of a file, and a note where nobody chose and it is not what sops would.
+
+    Of Kubernetes Secrets it is `data` and `stringData`. Raises LeftInClearError where their values stand elsewhere too.
+    """
+    asked = not chosen.is_default or any(getattr(args, selector) for selector in SELECTORS)
+    found = kubernetes.secrets(documents)
+    if asked or not found:
+        mixed = not asked and kubernetes.holds_secret(documents)
+        return chosen, f"{file} holds more than Kubernetes Secrets: all of it is encrypted" if mixed else ""
+    if any(map(kubernetes.holds_copy, found)):
+        raise LeftInClearError(
+            "an annotation of the Secret holds its values in the clear",
+            hint="take out last-applied-configuration, which kubectl left there, or say what is to be encrypted",
+            file=file,
+            annotation=kubernetes.LAST_APPLIED,
+        )
+    only = replace(kubernetes.SELECTION, mac_only_encrypted=chosen.mac_only_encrypted)
+    return only, "of Kubernetes Secrets only data and stringData are encrypted; --encrypted-regex and others choose"
+
+
+def warn_if_clear(sealed: bytes, documents: Sequence[Mapping], chosen: Selection, *, file: str) -> None:
+    """Where the selection meets nothing; the MAC, which each document may have, is always encrypted."""
+    if sealed.count(cipher.PREFIX.encode()) <= len(documents):
+        terminal.warn(f"nothing of {file} is encrypted: {chosen.selector} {chosen.pattern} leaves all of it clear")
+
+
+def warn_of_plain(file: str) -> None:
+    """Where a file in the clear may come into Git."""
+    if committed.may_be_committed(file):
+        terminal.warn(f"{file} is in the clear, and Git does not ignore it")
+
+
+def warn_of_recipients(config: Rules | None, file: str, wrapped: WrappedDataKey) -> None:
+    """Where a file's recipients are not those that `.sops.yaml` has for it."""
+    try:
+        rule = creation.rule_at(config, file)
+    except AgentError as error:
+        terminal.warn(f"{file}: {error.message}")
+        return
+    if rule is not None and (differing := verify.differing(wrapped.recipients, rule.recipients)):
+        named = ", ".join(f"{name} {text}" for name, text in differing.items())
+        terminal.warn(f"the recipients of {file} are not those of .sops.yaml ({named}); agent updatekeys makes them so")

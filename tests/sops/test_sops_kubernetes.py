@@ -1,0 +1,40 @@
+"""Which files are Kubernetes Secrets and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.sops import kubernetes
+from agent.sops.stores import Store
+
+SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\ndata: {a: eA==}\n"
+ITEM = "{apiVersion: v1, kind: Secret, data: {a: eA==}}"
+CASES = [
+    (SECRET, 1, True),
+    (f"{SECRET}---\n{SECRET}", 2, True),
+    (f"---\n# nothing\n---\n{SECRET}", 1, True),
+    (f"apiVersion: v1\nkind: List\nitems: [{ITEM}, {ITEM}]\n", 2, True),
+    (f"apiVersion: v1\nkind: SecretList\nitems: [{ITEM}]\n", 1, True),
+    (f"apiVersion: v1\nkind: List\nitems: [{ITEM}, {{kind: ConfigMap}}]\n", 0, True),
+    (f"apiVersion: v1\nkind: List\nitems: [{ITEM}, text]\n", 0, True),
+    (f"{SECRET}---\napiVersion: apps/v1\nkind: Deployment\n", 0, True),
+    (f"{SECRET}---\na: 1\n", 0, True),
+    ("apiVersion: v1\nkind: List\nitems: []\n", 0, False),
+    (SECRET.replace("v1", "example.org/v1"), 0, False),
+    ("a: 1\n", 0, False),
+    ("kind: Secret\n", 0, False),
+]
+
+
+@pytest.mark.parametrize(("text", "count", "holds"), CASES)
+def test_secrets_and_nothing_else(text: str, count: int, holds: bool) -> None:
+    documents = Store.YAML.parse(text.encode(), file="s.yaml")
+    assert len(kubernetes.secrets(documents)) == count
+    assert kubernetes.holds_secret(documents) is holds
+
+
+def test_a_copy_in_an_annotation() -> None:
+    for notes, copy in [("{}", False), ("{x: y}", False), (f"{{{kubernetes.LAST_APPLIED}: '{{}}'}}", True)]:
+        text = SECRET.replace("{name: db}", f"{{annotations: {notes}}}")
+        [secret] = kubernetes.secrets(Store.YAML.parse(text.encode(), file="s.yaml"))
+        assert kubernetes.holds_copy(secret) is copy

@@ -6,7 +6,7 @@ data key.
 
 from __future__ import annotations
 
-import base64
+import binascii
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -34,6 +34,9 @@ TAG_SIZE = 16
 PREFIX = "ENC[AES256_GCM,"
 """How every encrypted value begins."""
 
+_USUAL = re.compile(
+    "ENC\\[AES256_GCM,data:([A-Za-z0-9+/=]++),iv:([A-Za-z0-9+/=]++),tag:([A-Za-z0-9+/=]++),type:([a-z]++)\\]"
+)
 _FORM = re.compile(r"ENC\[AES256_GCM,data:(.+),iv:(.+),tag:(.+),type:(.+)\]")
 _INT = re.compile(r"[+-]?[0-9]{1,40}")
 _FLOAT = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?(inf|infinity)|nan", re.IGNORECASE)
@@ -53,7 +56,7 @@ class Encrypted:
 
 def parse(text: str) -> Encrypted | None:
     """The parts of an encrypted value, or None for any other text. What follows the bracket is ignored, as by sops."""
-    found = _FORM.match(text)
+    found = _USUAL.fullmatch(text) or _FORM.match(text)
     if found is None:
         return None
     data, iv, tag, kind = found.groups()
@@ -64,7 +67,7 @@ def parse(text: str) -> Encrypted | None:
 
 
 def _decode(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
+    return binascii.a2b_base64(text, strict_mode=True)
 
 
 def plain_bytes(value: Text) -> bytes:
@@ -141,7 +144,7 @@ def join_data_key(parts: Sequence[Secret]) -> Secret:
 
 
 def _encode(data: bytes) -> str:
-    return base64.b64encode(data).decode()
+    return binascii.b2a_base64(data, newline=False).decode()
 
 
 def _typed(text: str, kind: str) -> Text:

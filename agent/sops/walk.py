@@ -6,8 +6,7 @@ that lead to it, each followed by a colon; list indices do not count, and a comm
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from agent.values.errors import SopsKeyTypeError
 from agent.values.tree import format_path
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
 Scalar = str | int | float | bool | Timestamp
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a leaf stands. `path` has list indices, and no place of its own for a comment."""
 
     aad: str

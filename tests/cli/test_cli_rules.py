@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from agent.adapters.keys import age
 from agent.sops import decrypt, stores
@@ -24,7 +26,7 @@ def config(*rules: dict[str, Any]) -> str:
 
 def made_for(out: bytes) -> tuple[list[list[str]], int, str]:
     metadata = decrypt.read(out, file="s.yaml", store=stores.Store.YAML).metadata
-    groups = [[name_of(each) for each in group] for group in metadata.data_key.recipients.groups]
+    groups = [[*dict.fromkeys(map(name_of, group))] for group in metadata.data_key.recipients.groups]
     return groups, metadata.data_key.needed, metadata.selection.selector
 
 
@@ -64,6 +66,40 @@ def test_flags_and_environment_beside_a_rule(
         shell.env(name, value)
     theirs, ours = shell.sops("encrypt", *flags, "s.yaml"), shell.agent("encrypt", *flags, "s.yaml")
     assert ours.code == theirs.code, ours.err
+    if ours.code == 0:
+        assert made_for(ours.out) == made_for(theirs.out)
+
+
+KEYS = st.lists(st.sampled_from([ONE, TWO, f"{ONE}, {TWO}"]), max_size=2)
+MADE_RULES = st.lists(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "path_regex": st.sampled_from(
+                ["", "prod", "^s", r"\.yaml$", "(?i)PROD/", "^/", "[", "x{1001}", r"\pL+", "a*?$"]
+            ),
+            "age": KEYS | KEYS.map(",".join),
+            "key_groups": st.lists(st.fixed_dictionaries({}, optional={"age": KEYS}), max_size=3),
+            "shamir_threshold": st.sampled_from([0, 0, 1, 2, 3]),
+            "encrypted_regex": st.sampled_from(["", "a", "^none$"]),
+            "unencrypted_suffix": st.sampled_from(["", "_plain"]),
+            "encrypted_comment_regex": st.sampled_from(["", "x"]),
+            "mac_only_encrypted": st.booleans(),
+        },
+    ),
+    max_size=3,
+)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(MADE_RULES, st.sampled_from(["s.yaml", "prod/s.yaml"]), st.sampled_from([(), ("--age", TWO)]))
+def test_whatever_rules_make_the_file_that_sops_makes(
+    shell: Shell, rules: list[dict[str, Any]], file: str, flags: tuple[str, ...]
+) -> None:
+    shell.write(".sops.yaml", config(*rules))
+    shell.write(file, PLAIN)
+    theirs, ours = shell.sops("encrypt", *flags, file), shell.agent("encrypt", *flags, file)
+    assert ours.code == theirs.code, (ours.err, theirs.err)
     if ours.code == 0:
         assert made_for(ours.out) == made_for(theirs.out)
 
@@ -126,7 +162,7 @@ def test_named_rules_take_the_place_of_all_others(shell: Shell, how: str) -> Non
     assert made_for(shell.agent("encrypt", *flags, "s.yaml").out) == made_for(
         shell.sops(*flags, "encrypt", "s.yaml").out
     )
-    assert made_for(shell.agent("encrypt", *flags, "s.yaml").out)[0] == [[TWO]]
+    assert made_for(shell.agent(*flags, "encrypt", "s.yaml").out)[0] == [[TWO]]
 
 
 @pytest.mark.parametrize("text", ["a: [", "creation_rules: 1", "creation_rules: [{shamir_threshold: x}]", None])

@@ -103,6 +103,21 @@ def test_it_tells_and_does_what_sops_does(shell: Shell, file: Path, wanted: list
         assert file.read_bytes() == (shell.folder / "theirs/s.yaml").read_bytes()
 
 
+def test_the_entry_is_laid_out_as_by_sops_in_every_document(shell: Shell) -> None:
+    def layout(text: str) -> str:
+        return re.sub(r"(?m)^( *)[A-Za-z0-9+/=]{20,}$", r"\1", text.partition("\nsops:")[2])
+
+    rules(shell, "OWN")
+    shell.write("plain.yaml", "a: 1\n---\nb: 2\n")
+    for path in ("s.yaml", "t.yaml"):
+        shell.write(path, shell.sops("encrypt", "plain.yaml").out)
+    rules(shell, "THREE,OWN", "TWO,OWN")
+    assert shell.agent("updatekeys", "-y", "s.yaml").code == shell.sops("updatekeys", "-y", "t.yaml").code == 0
+    ours, theirs = (layout((shell.folder / name).read_text()) for name in ("s.yaml", "t.yaml"))
+    hide = re.compile(r"ENC\[[^]]*\]|lastmodified: .*")
+    assert hide.sub("", ours) == hide.sub("", theirs)
+
+
 @pytest.mark.parametrize("answer", ["y", "n", "x\nn", "", "x"])
 def test_it_asks(shell: Shell, file: Path, answer: str) -> None:
     before = file.read_bytes()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.cli import creation, files, key_sources, layout, sealing, terminal
+from agent.cli import creation, files, key_sources, layout, mistakes, sealing, terminal
 from agent.sops import decrypt, stores
 from agent.values.errors import FileMissingError
 
@@ -40,13 +40,15 @@ def change(args: argparse.Namespace, file: str, edit: Callable[[Mapping], Mappin
     """
     source = stores.of(file, args.input_type or "")
     target = stores.of(file, args.output_type or "")
-    indent = layout.indent(args, creation.load_rules(args), target, file)
+    config = creation.load_rules(args)
+    indent = layout.indent(args, config, target, file)
     keys = sealing.Keys(args)
     try:
         data = files.read(file)
     except FileMissingError as error:
         raise error.exiting(2) from None
     opened = keys.open(decrypt.read(data, file=file, store=source), ignore_mac=args.ignore_mac)
+    mistakes.warn_of_recipients(config, file, opened.plain.metadata.data_key.recipients)
     first, *others = opened.plain.documents
     changed = edit(first)
     if args.idempotent and changed is first:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.cli import creation, files, key_sources, layout, mistakes, results, sealing, trees
+from agent.cli import creation, files, key_sources, layout, results, sealing, trees
 from agent.cli.trees import Done
 from agent.sops import decrypt, places, stores
 from agent.yaml.nodes import Comment, Mapping
@@ -61,6 +61,9 @@ def run(args: argparse.Namespace) -> int:
     store = stores.of(file, args.input_type or ("" if args.filename_override or args.file else "yaml"))
     results.deliver(args, work.plain(data, file, store, path))
     if args.output:
+        # Only here, since what it takes is for nothing else.
+        from agent.cli import mistakes
+
         mistakes.warn_of_plain(args.output)
     return 0
 

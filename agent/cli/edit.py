@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.cli import creation, editor, files, key_sources, layout, memory, sealing, terminal
+from agent.cli import creation, editor, files, key_sources, layout, memory, mistakes, sealing, terminal
 from agent.sops import decrypt, stores
 from agent.sops.metadata import Metadata
 from agent.sops.selection import EVERYTHING
@@ -100,6 +100,7 @@ def run(args: argparse.Namespace) -> int:
         data = files.read(file)
         opened = keys.open(decrypt.read(data, file=file, store=source), ignore_mac=args.ignore_mac)
         plain, data_key = opened.plain, opened.data_key
+        mistakes.warn_of_recipients(config, file, plain.metadata.data_key.recipients)
         session = _Session(args, file, target, plain.metadata)
         before = layout.kept(args, data, source, target)
         ivs = plain.ivs

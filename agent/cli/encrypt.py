@@ -132,7 +132,7 @@ class _Encrypting:
         found = None
         if not self.args.fresh:
             found = self.earlier.find(self._places(file), rule.recipients, target)
-        indent = layout.indent(self.args, creation.rules_of(self.config, file), target)
+        indent = layout.indent(self.args, self.config, target, file)
         unchanged = False
         if found is None:
             wrapped, data_key = self._data_key(rule.recipients)

@@ -9,16 +9,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent.cli import committed, creation, terminal, trees
-from agent.sops import cipher, kubernetes, stripped, verify
+from agent.sops import cipher, kubernetes, stripped
 from agent.sops.selection import SELECTORS
 from agent.sops.stores import Store
-from agent.values.errors import AgentError, AlreadyEncryptedError, LeftInClearError
+from agent.values.errors import AgentError, AlreadyEncryptedError, LeftInClearError, NoRuleError
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from agent.sops.groups import WrappedDataKey
+    from agent.sops.groups import Recipients
     from agent.sops.rules import Rules
     from agent.sops.selection import Selection
     from agent.yaml.nodes import Mapping
@@ -77,13 +77,17 @@ def warn_of_plain(file: str) -> None:
         terminal.warn(f"{file} is in the clear, and Git does not ignore it")
 
 
-def warn_of_recipients(config: Rules | None, file: str, wrapped: WrappedDataKey) -> None:
-    """Where a file's recipients are not those that `.sops.yaml` has for it."""
+def warn_of_recipients(config: Rules | None, file: str, recipients: Recipients) -> None:
+    """Where a file's recipients are not those that `.sops.yaml` has for it; it need not have any."""
+    from agent.sops import verify
+
     try:
         rule = creation.rule_at(config, file)
+    except NoRuleError:
+        return
     except AgentError as error:
         terminal.warn(f"{file}: {error.message}")
         return
-    if rule is not None and (differing := verify.differing(wrapped.recipients, rule.recipients)):
+    if rule is not None and (differing := verify.differing(recipients, rule.recipients)):
         named = ", ".join(f"{name} {text}" for name, text in differing.items())
         terminal.warn(f"the recipients of {file} are not those of .sops.yaml ({named}); agent updatekeys makes them so")

@@ -6,7 +6,19 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.cli import creation, files, key_sources, layout, recipients, results, rewrapping, sealing, terminal, trees
+from agent.cli import (
+    creation,
+    files,
+    key_sources,
+    layout,
+    mistakes,
+    recipients,
+    results,
+    rewrapping,
+    sealing,
+    terminal,
+    trees,
+)
 from agent.cli.trees import Done
 from agent.sops import decrypt, key_changes, stores
 from agent.sops.keys import AgeRecipient, kind_of, name_of
@@ -105,6 +117,7 @@ class _Rotating:
         before = encrypted.metadata.data_key.recipients
         after = creation.checked(key_changes.changed(before, add=self.add, remove=self.remove), file=file)
         self._tell_of_absent(before.groups, file)
+        mistakes.warn_of_recipients(self.config, file, after)
         return rewrapping.rotated(
             self.keys,
             encrypted,

@@ -127,3 +127,24 @@ def test_plaintext_that_git_may_take_is_warned_of(shell: Shell) -> None:
     assert "in the clear" not in shell.agent("decrypt", "--output", "plain.yaml", "s.enc.yaml").err
     subprocess.run(["git", "add", "-f", "s.yaml"], cwd=shell.folder, check=True)
     assert "s.yaml is in the clear" in shell.agent(*made).err
+
+
+def test_recipients_that_are_not_the_rules_are_warned_of_where_the_file_is_changed(shell: Shell) -> None:
+    shell.write("s.yaml", encrypt(shell, "a: canary\n").out)
+    shell.write("editor.sh", '#!/bin/sh\nsed -i s/canary/other/ "$1"\n').chmod(0o700)
+    shell.env("SOPS_EDITOR", str(shell.folder / "editor.sh"))
+    commands = [("edit", "s.yaml"), ("set", "s.yaml", '["a"]', '"b"'), ("rotate", "-i", "s.yaml")]
+    for rules, warned in [
+        (f"creation_rules:\n  - age: {shell.recipient}\n", False),
+        ("creation_rules:\n  - path_regex: elsewhere\n    age: age1x\n", False),
+        ("creation_rules:\n  - pgp: '85D77543B3D624B63CEA9E6DBC17301B491B3F21'\n", True),
+    ]:
+        shell.write(".sops.yaml", rules)
+        assert shell.agent("set", "s.yaml", '["a"]', '"canary"').code == 0
+        for command in commands:
+            done = shell.agent(*command)
+            assert done.code == 0, done.err
+            assert ("the recipients of s.yaml are not those of .sops.yaml (missing pgp 85D7" in done.err) is warned
+            assert b"recipients" not in done.out
+            assert "canary" not in done.err
+        assert shell.agent("decrypt", "s.yaml").err == ""

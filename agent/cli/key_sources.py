@@ -82,11 +82,12 @@ class _Huawei:
     """The one kind that files may name and nobody here can use."""
 
     def unwrap(self, key: WrappedKey) -> Secret:
-        raise DataKeyError("Huawei Cloud KMS keys cannot be opened here", key=name_of(key))
+        del key
+        raise DataKeyError("Huawei Cloud KMS keys cannot be opened here")
 
     def wrap(self, recipient: Recipient, data_key: Secret, *, created_at: str) -> WrappedKey:
         del data_key, created_at
-        raise DataKeyError("Huawei Cloud KMS keys cannot be used here", key=name_of(recipient))
+        raise DataKeyError("Huawei Cloud KMS keys cannot be used here", recipient=name_of(recipient))
 
 
 def _aws() -> MasterKeys:

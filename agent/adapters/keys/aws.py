@@ -108,25 +108,26 @@ class AwsKeys:
             raise DataKeyError("not an AWS KMS recipient")
         plaintext = data_key_bytes(data_key)
         context = dict(recipient.context)
-        answer = self._call(
-            recipient,
-            lambda client: client.encrypt(KeyId=recipient.arn, Plaintext=plaintext, EncryptionContext=context),
-        )
-        enc = base64.b64encode(_bytes(answer, "CiphertextBlob")).decode()
+        try:
+            answer = self._call(
+                recipient,
+                lambda client: client.encrypt(KeyId=recipient.arn, Plaintext=plaintext, EncryptionContext=context),
+            )
+            enc = base64.b64encode(_bytes(answer, "CiphertextBlob")).decode()
+        except DataKeyError as error:
+            raise error.with_facts(recipient=recipient.arn) from None
         return KmsKey(recipient.arn, recipient.role, recipient.context, recipient.aws_profile, created_at, enc)
 
     def _call(self, key: KmsKey | KmsRecipient, request: Callable[[Any], Any]) -> Any:
         """What one request to KMS gives. Raises DataKeyError, also where the SDK itself fails."""
         arn = _ARN.fullmatch(key.arn)
         if arn is None:
-            raise DataKeyError("not the ARN of a KMS key", key=key.arn)
+            raise DataKeyError("not the ARN of a KMS key")
         try:
             # Late, because it is large, and an extra.
             import botocore  # noqa: F401, PLC0415  # pyright: ignore[reportMissingTypeStubs, reportUnusedImport]
         except ImportError:
-            raise DataKeyError(
-                "AWS KMS keys need the aws extra", hint="pip install 'signet[aws]'", key=key.arn
-            ) from None
+            raise DataKeyError("AWS KMS keys need the aws extra", hint="pip install 'signet[aws]'") from None
         silence("botocore", "urllib3")
         wanted = (key.aws_profile, key.role, arn["region"])
         try:
@@ -135,11 +136,11 @@ class AwsKeys:
                 session = _session(key.aws_profile)
                 self._clients[wanted] = within_deadline(lambda: _client(session, key.role, arn["region"]))
             return within_deadline(lambda: request(self._clients[wanted]))
-        except DataKeyError as error:
-            raise error.with_facts(key=key.arn) from None
+        except DataKeyError:
+            raise
         except Exception as error:  # noqa: BLE001  # of the SDK, of a file of the user's, or of any credential provider
             reason, hint = _why(error)
-        raise DataKeyError(reason, hint=hint, key=key.arn)
+        raise DataKeyError(reason, hint=hint)
 
 
 def _bytes(answer: Any, field: str) -> bytes:

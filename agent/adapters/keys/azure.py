@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 from agent.adapters.keys.credential import data_key_bytes
 from agent.adapters.keys.remote import silence, within_deadline
-from agent.sops.keys import AzureKey, AzureRecipient
+from agent.sops.keys import AzureKey, AzureRecipient, name_of
 from agent.values.errors import DataKeyError
 from agent.values.secret import Secret
 
@@ -70,13 +70,16 @@ class AzureKeys:
         if not isinstance(recipient, AzureRecipient):
             raise DataKeyError("not an Azure Key Vault recipient")
         plaintext = data_key_bytes(data_key)
-        made = self._call(recipient, lambda client, algorithm: client.encrypt(algorithm, plaintext))
+        try:
+            made = self._call(recipient, lambda client, algorithm: client.encrypt(algorithm, plaintext))
+        except DataKeyError as error:
+            raise error.with_facts(recipient=name_of(recipient)) from None
         version = recipient.version or _version(made.key_id)
         if not version:
             raise DataKeyError(
                 "the key's newest version cannot be read",
                 hint="name a version, or allow keys/get",
-                key=f"{recipient.vault_url}/keys/{recipient.name}",
+                recipient=name_of(recipient),
             )
         enc = base64.urlsafe_b64encode(made.ciphertext).rstrip(b"=").decode()
         return AzureKey(recipient.vault_url, recipient.name, version, created_at, enc)
@@ -85,10 +88,10 @@ class AzureKeys:
         """What one request gives, of a client and the algorithm. Raises DataKeyError, also where the SDK itself fails."""
         identifier = f"{key.vault_url.rstrip('/')}/keys/{key.name}"
         if not _VAULT.fullmatch(key.vault_url) or not _NAME.fullmatch(key.name):
-            raise DataKeyError("not the address of a key in a vault", key=identifier)
+            raise DataKeyError("not the address of a key in a vault")
         if key.version:
             if not _NAME.fullmatch(key.version):
-                raise DataKeyError("not the address of a key in a vault", key=identifier)
+                raise DataKeyError("not the address of a key in a vault")
             identifier = f"{identifier}/{key.version}"
         try:
             # Late, because they are large, and an extra.
@@ -96,7 +99,7 @@ class AzureKeys:
             from azure.keyvault.keys.crypto import CryptographyClient, EncryptionAlgorithm  # noqa: PLC0415
         except ImportError:
             raise DataKeyError(
-                "Azure Key Vault keys need the azure extra", hint="pip install 'signet[azure]'", key=identifier
+                "Azure Key Vault keys need the azure extra", hint="pip install 'signet[azure]'"
             ) from None
         silence("azure", "msal", "urllib3")
         bounds: dict[str, Any] = {
@@ -113,11 +116,11 @@ class AzureKeys:
 
         try:
             return within_deadline(call)
-        except DataKeyError as error:
-            raise error.with_facts(key=identifier) from None
+        except DataKeyError:
+            raise
         except Exception as error:  # noqa: BLE001  # of the SDK, or of any credential provider
             reason = _why(error)
-        raise DataKeyError(reason, key=identifier)
+        raise DataKeyError(reason)
 
 
 def _why(error: Any) -> LiteralString:

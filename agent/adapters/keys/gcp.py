@@ -74,8 +74,11 @@ class GcpKeys:
         if not isinstance(recipient, GcpKmsRecipient):
             raise DataKeyError("not a Google Cloud KMS recipient")
         plaintext = base64.b64encode(data_key_bytes(data_key)).decode()
-        answer = self._call(recipient.resource_id, "encrypt", {"plaintext": plaintext})
-        enc = base64.b64encode(_bytes(answer, "ciphertext")).decode()
+        try:
+            answer = self._call(recipient.resource_id, "encrypt", {"plaintext": plaintext})
+            enc = base64.b64encode(_bytes(answer, "ciphertext")).decode()
+        except DataKeyError as error:
+            raise error.with_facts(recipient=recipient.resource_id) from None
         return GcpKmsKey(recipient.resource_id, created_at, enc)
 
     def _call(self, resource: str, action: str, body: dict[str, str]) -> object:
@@ -83,25 +86,22 @@ class GcpKeys:
             raise DataKeyError(
                 "not the resource id of a key",
                 hint="it has the form projects/P/locations/L/keyRings/R/cryptoKeys/K",
-                key=resource,
             )
         try:
             # Late, because it is large, and an extra.
             import google.auth.transport.requests  # noqa: F401, PLC0415  # pyright: ignore[reportUnusedImport]
         except ImportError:
-            raise DataKeyError(
-                "Google Cloud KMS keys need the gcp extra", hint="pip install 'signet[gcp]'", key=resource
-            ) from None
+            raise DataKeyError("Google Cloud KMS keys need the gcp extra", hint="pip install 'signet[gcp]'") from None
         silence("google", "urllib3")
         # It warns of credentials without a quota project, and of ways to name them that are sops'.
         warnings.filterwarnings("ignore", module=r"google\.")
         try:
             return within_deadline(lambda: self._request(resource, action, body))
-        except DataKeyError as error:
-            raise error.with_facts(key=resource) from None
+        except DataKeyError:
+            raise
         except Exception as error:  # noqa: BLE001  # of the library, or of a file of the user's
             reason, hint = _why(error)
-        raise DataKeyError(reason, hint=hint, key=resource)
+        raise DataKeyError(reason, hint=hint)
 
     def _request(self, resource: str, action: str, body: dict[str, str]) -> object:
         from google.auth.transport.requests import AuthorizedSession  # noqa: PLC0415

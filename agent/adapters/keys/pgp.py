@@ -105,7 +105,7 @@ class PgpKeys:
             return Secret(result.output, f"data key by pgp {key.fp}")
         reason = _why_closed(result)
         hint: LiteralString = "unlock it in gpg-agent, or on a terminal: export GPG_TTY=$(tty)"
-        raise DataKeyError(reason, hint=hint if reason is _NOBODY else "", key=key.fp)
+        raise DataKeyError(reason, hint=hint if reason is _NOBODY else "")
 
     def wrap(self, recipient: Recipient, data_key: Secret, *, created_at: str) -> PgpKey:
         """For a public key of the home, trusted because a person named its fingerprint. Raises DataKeyError."""

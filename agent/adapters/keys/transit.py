@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, LiteralString
 
 from agent.adapters.keys.credential import data_key_bytes, key_text
 from agent.adapters.keys.remote import silence, within_deadline
-from agent.sops.keys import TransitKey, TransitRecipient
+from agent.sops.keys import TransitKey, TransitRecipient, name_of
 from agent.values.errors import DataKeyError
 from agent.values.secret import Secret
 
@@ -63,9 +63,11 @@ class TransitKeys:
         if not isinstance(recipient, TransitRecipient):
             raise DataKeyError("not a transit recipient")
         plaintext = base64.b64encode(data_key_bytes(data_key)).decode()
-        answer = self._post(recipient, "encrypt", {"plaintext": plaintext})
-        address, engine, name = recipient.vault_address, recipient.engine_path, recipient.key_name
-        return TransitKey(address, engine, name, created_at, _field(answer, "ciphertext"))
+        try:
+            enc = _field(self._post(recipient, "encrypt", {"plaintext": plaintext}), "ciphertext")
+        except DataKeyError as error:
+            raise error.with_facts(recipient=name_of(recipient)) from None
+        return TransitKey(recipient.vault_address, recipient.engine_path, recipient.key_name, created_at, enc)
 
     def _post(self, key: TransitKey | TransitRecipient, action: str, body: Mapping[str, str]) -> object:
         address = key.vault_address.rstrip("/")
@@ -73,13 +75,12 @@ class TransitKeys:
             raise DataKeyError(
                 "the file names a server that you did not",
                 hint="if you trust it, set VAULT_ADDR or --vault-address to it",
-                address=address,
             )
         segments = [*key.engine_path.strip("/").split("/"), key.key_name]
         if not all(_SEGMENT.fullmatch(segment) for segment in segments):
-            raise DataKeyError("not the path of a transit key", engine=key.engine_path, key=key.key_name)
+            raise DataKeyError("not the path of a transit key")
         if self._token is None:
-            raise DataKeyError("no token for the server", hint="set VAULT_TOKEN, or log in", address=address)
+            raise DataKeyError("no token for the server", hint="set VAULT_TOKEN, or log in")
         token = key_text(self._token).strip()
         path = f"/v1/{'/'.join(segments[:-1])}/{action}/{segments[-1]}"
         return within_deadline(lambda: self._request(address, token, path, body))
@@ -128,7 +129,7 @@ class TransitKeys:
                 reason = "the server does not answer"
             else:
                 return answer
-        raise DataKeyError(reason, address=address)
+        raise DataKeyError(reason)
 
 
 def _field(answer: object, name: str) -> str:

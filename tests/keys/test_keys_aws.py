@@ -170,6 +170,7 @@ def test_a_key_of_the_server_that_does_not_open_says_why(kms: Any, arn: str) -> 
         "AWS denies the use of this KMS key": changed(arn=other),
         "the wrapped key is damaged": changed(enc="canary!"),
         "not the ARN of a KMS key": changed(arn="arn:aws:kms:evil.example/:1:key/a"),
+        "not the ARN of a role": changed(role="canary"),
         "no such profile in the AWS files": changed(aws_profile="none"),
     }
     for reason, key in cases.items():

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from agent.sops.keys import Recipient, WrappedKey
 
 _ARN = re.compile(r"arn:aws[a-z-]*:kms:(?P<region>[a-z0-9-]+):[0-9]+:(?:key|alias)/[^\s]+")
+_ROLE = re.compile(r"arn:aws[a-z-]*:iam::[0-9]+:role/[^\s]+")
 _NOT_OF_A_SESSION_NAME = re.compile(r"[^a-zA-Z0-9=,.@_]+")
 _CONNECT_SECONDS = 5
 _READ_SECONDS = 10
@@ -123,6 +124,8 @@ class AwsKeys:
         arn = _ARN.fullmatch(key.arn)
         if arn is None:
             raise DataKeyError("not the ARN of a KMS key")
+        if key.role and not _ROLE.fullmatch(key.role):
+            raise DataKeyError("not the ARN of a role")
         try:
             # Late, because it is large, and an extra.
             import botocore  # noqa: F401, PLC0415  # pyright: ignore[reportMissingTypeStubs, reportUnusedImport]

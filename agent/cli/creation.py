@@ -132,7 +132,7 @@ def rule_at(config: Rules | None, file: str, *, args: argparse.Namespace | None 
 
 
 def rule_for(args: argparse.Namespace, config: Rules | None, file: str) -> CreationRule:
-    """Whom and what. Raises NoMasterKeyError, SopsRulesError, EncryptionContextError, ConflictingFlagsError."""
+    """Whom and what. Raises NoMasterKeyError, SopsRulesError, UsageError, ConflictingFlagsError."""
     rule = rule_at(config, file, args=args)
     named = recipients.named(args)
     groups = (named,) if named else rule.recipients.groups if rule else ()

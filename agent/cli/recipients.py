@@ -94,24 +94,24 @@ def add_threshold_option(parser: argparse.ArgumentParser | argparse._ArgumentGro
 
 
 def context(args: argparse.Namespace) -> Context:
-    """Raises EncryptionContextError."""
+    """Raises UsageError."""
     return rule_keys.encryption_context(args.encryption_context)
 
 
 def named(args: argparse.Namespace) -> tuple[Recipient, ...]:
-    """Those of the flags of `add_options` and of the environment. Raises SopsRulesError, EncryptionContextError."""
+    """Those of the flags of `add_options` and of the environment. Raises SopsRulesError, UsageError."""
     return _in_order(args, {kind.kind: getattr(args, kind.name) or os.environ.get(kind.variable) for kind in _KINDS})
 
 
 def grouped(args: argparse.Namespace) -> tuple[Recipient, ...]:
-    """Those of the flags of `add_group_options`. Raises SopsRulesError, EncryptionContextError."""
+    """Those of the flags of `add_group_options`. Raises SopsRulesError, UsageError."""
     return _in_order(
         args, {kind.kind: ",".join(cast("list[str] | None", getattr(args, kind.name)) or ()) for kind in _KINDS}
     )
 
 
 def changed(args: argparse.Namespace) -> tuple[tuple[Recipient, ...], tuple[Recipient, ...]]:
-    """Those to add and those to remove. Raises SopsRulesError, EncryptionContextError."""
+    """Those to add and those to remove. Raises SopsRulesError, UsageError."""
     add, remove = (
         _in_order(args, {kind.kind: getattr(args, f"{verb}_{kind.name}") for kind in _KINDS}) for verb in ("add", "rm")
     )

@@ -18,7 +18,7 @@ from agent.sops.keys import (
     PgpRecipient,
     transit_recipient,
 )
-from agent.values.errors import EncryptionContextError, SopsRulesError
+from agent.values.errors import SopsRulesError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,11 +87,11 @@ def _huawei(name: str) -> HuaweiRecipient:
 
 
 def encryption_context(text: str) -> Context:
-    """`name:value,name:value`. Raises EncryptionContextError."""
+    """`name:value,name:value`. Raises UsageError."""
     context: dict[str, str] = {}
     for pair in text.split(",") if text else ():
         if pair.count(":") != 1:
-            raise EncryptionContextError("not an encryption context", hint="it has the form name:value,name:value")
+            raise UsageError("not an encryption context", hint="it has the form name:value,name:value").exiting(6)
         name, _, value = pair.partition(":")
         context[name] = value
     return tuple(sorted(context.items()))

@@ -55,7 +55,6 @@
     └── UsageError                the command line
         ├── ReadError                 an input cannot be read                            2
         ├── WriteError                an output cannot be written                        3
-        ├── EncryptionContextError    an encryption context that is none                 6
         ├── ConflictingFlagsError     flags that exclude one another                     8
         ├── SetFormatError            a path or value to set that is none                7
         ├── ExtractPathError          a path to extract that is none                    91
@@ -349,10 +348,6 @@ class ReadError(UsageError):
 
 class WriteError(UsageError):
     exit_code = 3
-
-
-class EncryptionContextError(UsageError):
-    exit_code = 6
 
 
 class ConflictingFlagsError(UsageError):

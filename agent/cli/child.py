@@ -98,19 +98,24 @@ def run(command: str, environ: dict[bytes, bytes]) -> int:
     text = {os.fsdecode(name): os.fsdecode(value) for name, value in environ.items()}
     child: subprocess.Popen[bytes] | None = None
     handed_on: set[int] = set()
+    early: list[int] = []
 
     def hand_on(number: int, frame: types.FrameType | None) -> None:
         del frame
+        if number in _FROM_A_TERMINAL and _in_foreground():
+            # The terminal has told the child too.
+            return
+        handed_on.add(number)
         if child is None:
-            raise SystemExit(128 + number)
-        # A terminal has told the child too.
-        if number not in _FROM_A_TERMINAL or not _in_foreground():
-            handed_on.add(number)
+            early.append(number)
+        else:
             child.send_signal(number)
 
     before = {number: signal.signal(number, hand_on) for number in _FORWARDED}
     try:
         child = subprocess.Popen([_SHELL, "-c", command], env=text)  # noqa: S603
+        for number in early:
+            child.send_signal(number)
         code = child.wait()
     except (OSError, ValueError):
         raise CommandError("the command does not start") from None

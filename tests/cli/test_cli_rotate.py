@@ -121,6 +121,15 @@ def test_a_missing_file_has_the_exit_code_of_sops(shell: Shell, call: tuple[str,
     assert shell.agent("rotate").code == shell.sops("rotate").code == 100
 
 
+def test_the_form_without_a_command(shell: Shell, file: Path) -> None:
+    shell.write("theirs.yaml", file.read_bytes())
+    for run, name in ((shell.agent, "s.yaml"), (shell.sops, "theirs.yaml")):
+        assert run("-r", "-i", "--add-age", TWO[0], name).code == 0
+    assert groups(file) == groups(shell.folder / "theirs.yaml") == [sorted([shell.recipient, TWO[0]])]
+    arguments = ("-r", "-i", "--rm-age", TWO[0], "none.yaml")
+    assert shell.agent(*arguments).code == shell.sops(*arguments).code == 49
+
+
 def test_who_was_removed_opens_nothing_any_more(shell: Shell, file: Path) -> None:
     assert shell.agent("rotate", "-i", "--add-age", TWO[0], "s.yaml").code == 0
     shell.env("SOPS_AGE_KEY", str(reveal(TWO[1])))

@@ -10,7 +10,7 @@ from agent.cli import creation, earlier, files, key_sources, layout, mistakes, r
 from agent.cli.committed import Committed
 from agent.cli.earlier import Finder
 from agent.cli.trees import Done
-from agent.sops import stores
+from agent.sops import decrypt, stores, verify
 from agent.sops.metadata import Metadata
 from agent.sops.selection import EVERYTHING
 from agent.sops.stores import Store
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from agent.cli.earlier import Earlier
     from agent.cli.trees import Found
     from agent.sops.groups import Recipients, WrappedDataKey
-    from agent.sops.rules import Rules
+    from agent.sops.rules import CreationRule, Rules
     from agent.values.secret import Secret
     from agent.yaml.nodes import Mapping
 
@@ -85,6 +85,18 @@ def _one(args: argparse.Namespace, work: _Encrypting) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class _Plain:
+    """A file as read, and what is to become of it. `before` is the text whose layout stays."""
+
+    file: str
+    data: bytes = field(repr=False)
+    documents: list[Mapping] = field(repr=False)
+    rule: CreationRule
+    store: Store
+    before: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class _Encrypting:
     args: argparse.Namespace
     keys: sealing.Keys
@@ -98,11 +110,24 @@ class _Encrypting:
     def __call__(self, found: Found, data: bytes) -> Done | None:
         """A file of a tree: what is encrypted already is passed over, and so is what a folder holds besides files of secrets."""
         store = stores.of(found.file, self.args.input_type or "")
-        if trees.looks_encrypted(data, store):
+        if trees.looks_encrypted(data, store) and self._is_encrypted(data, found.file, store):
             return Done("already encrypted")
         if not found.named and not self._wanted(found.file, store):
             return None
-        return Done("encrypted", self.sealed(data, found.file))
+        plain = self._read(data, found.file)
+        if self.args.dry_run or self.args.check:
+            # Told without asking a key or a server; these bytes are never written.
+            return Done("encrypted", b"")
+        return Done("encrypted", self._sealed(plain))
+
+    def _is_encrypted(self, data: bytes, file: str, store: Store) -> bool:
+        """Raises UnsoundFileError for a file that is encrypted in part."""
+        documents, metadata = stores.split(store.parse(data, file=file), file=file)
+        if metadata is None:
+            return False
+        for error in verify.structure(decrypt.EncryptedFile(file, tuple(documents), metadata)).errors:
+            raise error.with_facts(file=file)
+        return True
 
     def _wanted(self, file: str, store: Store) -> bool:
         """Whether a file of a folder is one to encrypt: of a type that holds values, and with a rule that takes it."""
@@ -119,6 +144,9 @@ class _Encrypting:
         return True
 
     def sealed(self, data: bytes, file: str) -> bytes:
+        return self._sealed(self._read(data, file))
+
+    def _read(self, data: bytes, file: str) -> _Plain:
         source = stores.of(file, self.args.input_type or "")
         target = stores.of(file, self.args.output_type or "")
         documents = source.parse_plain(data, file=file)
@@ -129,34 +157,36 @@ class _Encrypting:
         if not source.single:
             selection, note = mistakes.selection(self.args, rule.selection, documents, file=file)
         self._note(note)
-        found = None
-        if not self.args.fresh:
-            found = self.earlier.find(self._places(file), rule.recipients, target)
-        indent = layout.indent(self.args, self.config, target, file)
+        before = layout.kept(self.args, data, source, target)
+        return _Plain(file, data, documents, replace(rule, selection=selection), target, before)
+
+    def _sealed(self, plain: _Plain) -> bytes:
+        file, recipients, store = plain.file, plain.rule.recipients, plain.store
+        found = None if self.args.fresh else self.earlier.find(self._places(file), recipients, store)
+        indent = layout.indent(self.args, self.config, store, file)
         unchanged = False
         if found is None:
-            wrapped, data_key = self._data_key(rule.recipients)
-            metadata, ivs = Metadata(wrapped, selection), None
+            wrapped, data_key = self._data_key(recipients)
+            metadata, ivs = Metadata(wrapped, plain.rule.selection), None
         else:
-            plain, data_key = found.opened.plain, found.opened.data_key
-            metadata, ivs = replace(plain.metadata, data_key=found.wrapped, selection=selection), plain.ivs
-            unchanged = metadata == plain.metadata and _same(plain.documents, documents)
+            former, data_key, ivs = found.opened.plain, found.opened.data_key, found.opened.plain.ivs
+            metadata = replace(former.metadata, data_key=found.wrapped, selection=plain.rule.selection)
+            unchanged = metadata == former.metadata and _same(former.documents, plain.documents)
             self._note(_UNCHANGED if unchanged else _KEPT)
-            if unchanged and data == self._decrypted(found, target, indent):
+            if unchanged and plain.data == self._decrypted(found, store, indent):
                 return found.data
-        before = layout.kept(self.args, data, source, target)
         sealed = sealing.seal(
-            documents,
+            plain.documents,
             metadata,
             data_key,
             file=file,
-            store=target,
+            store=store,
             indent=indent,
             ivs=ivs,
-            before=before,
+            before=plain.before,
             unchanged=unchanged,
         )
-        mistakes.warn_if_clear(sealed, documents, selection, file=file)
+        mistakes.warn_if_clear(sealed, plain.documents, metadata.selection, file=file)
         return sealed
 
     def _decrypted(self, found: Earlier, store: Store, indent: int | None) -> bytes:
@@ -182,7 +212,9 @@ class _Encrypting:
         for note in self.earlier.notes:
             terminal.note(note)
         for file in dict.fromkeys(self.earlier.in_clear):
-            terminal.warn(f"Git has {file} in the clear: what was committed stays readable, so change its secrets")
+            terminal.warn(
+                f"Git has {file} in the clear, staged or committed: change its secrets, since history keeps them"
+            )
 
     def _data_key(self, recipients: Recipients) -> tuple[WrappedDataKey, Secret]:
         """One for all files of the same recipients, so that whoever opens them asks once."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent.cli import sealing
+from agent.cli import sealing, terminal
 
 if TYPE_CHECKING:
     from conftest import Shell
@@ -226,3 +226,34 @@ def test_names_in_a_report_move_no_cursor(shell: Shell) -> None:
     result = shell.agent("decrypt", "-i", "t")
     assert result.code == 0
     assert b"\x1b" not in result.out
+
+
+def test_what_only_looks_encrypted_is_encrypted_and_what_is_so_in_part_is_told(shell: Shell) -> None:
+    data = sealed(shell)
+    rules(shell, "^t/")
+    shell.write("t/plain.json", '{"a": {"sops": {"lastmodified": "canary"}}}')
+    value = next(line for line in data.decode().splitlines() if line.startswith("b: "))
+    shell.write("t/part.yaml", data.decode().replace(value, "b: canary"))
+    checked = shell.agent("encrypt", "--check", "t")
+    assert checked.code == 1
+    assert b"value is not encrypted, though the file's rule says so" in checked.out
+    assert files_of(shell, "encrypt", "-i", "t") == {"t/part.yaml": "failed", "t/plain.json": "encrypted"}
+    assert b"canary" not in checked.out + (shell.folder / "t/plain.json").read_bytes()
+
+
+def test_a_check_asks_no_key(shell: Shell) -> None:
+    shell.write(".sops.yaml", "creation_rules:\n  - hc_vault_transit_uri: https://127.0.0.1:1/v1/transit/keys/none\n")
+    shell.write("t/s.yaml", PLAIN)
+    assert shell.agent("encrypt", "--check", "t").code == 1
+    assert files_of(shell, "encrypt", "--dry-run", "t/s.yaml") == {"t/s.yaml": "would be encrypted"}
+
+
+def test_progress_is_shown_to_a_person_on_one_line_that_goes_away(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell.write("t/1.yaml", sealed(shell))
+    shell.write("t/2.yaml", sealed(shell))
+    assert shell.agent("decrypt", "--dry-run", "t").err == ""
+    monkeypatch.setattr(terminal, "is_tty", lambda stream="stdout": stream == "stderr")
+    shown = shell.agent("decrypt", "--dry-run", "t").err
+    assert shown == "\r\x1b[K1/2 t/1.yaml\r\x1b[K2/2 t/2.yaml\r\x1b[K"

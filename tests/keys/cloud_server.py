@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import logging
+import os
 import socket
 import ssl
 import subprocess
@@ -19,6 +20,8 @@ from testbed.certificates import Authority
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    import pytest
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,13 @@ class Silence:
 
     def __exit__(self, *_: object) -> None:
         self._socket.close()
+
+
+def forget(monkeypatch: pytest.MonkeyPatch, *prefixes: str) -> None:
+    """Take out of the environment what begins so, and proxies."""
+    for name in list(os.environ):
+        if name.startswith(prefixes) or name.lower() in {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}:
+            monkeypatch.delenv(name)
 
 
 def both_ways(flag: str, name: str, folder: Path) -> None:

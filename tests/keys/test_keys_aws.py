@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import botocore.session
 import pytest
-from cloud_server import Answer, CloudServer, Log, Request, Silence, both_ways
+from cloud_server import Answer, CloudServer, Log, Request, Silence, both_ways, forget
 
 from agent.adapters.keys import aws, remote
 from agent.adapters.keys.aws import AwsKeys
@@ -63,8 +62,7 @@ def _answers(url: str) -> bool:
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keys in the environment, and nothing else of AWS's."""
-    for name in [each for each in os.environ if each.startswith("AWS_")]:
-        monkeypatch.delenv(name)
+    forget(monkeypatch, "AWS_")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")

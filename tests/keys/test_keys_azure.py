@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from cloud_server import Answer, CloudServer, Log, Request, Silence, both_ways
+from cloud_server import Answer, CloudServer, Log, Request, Silence, both_ways, forget
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
@@ -135,9 +134,7 @@ def cloud() -> Azure:
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An application's secret, and nothing else of Azure's."""
-    prefixes = ("AZURE_", "IDENTITY_", "MSI_", "IMDS_")
-    for name in [each for each in os.environ if each.startswith(prefixes)]:
-        monkeypatch.delenv(name)
+    forget(monkeypatch, "AZURE_", "IDENTITY_", "MSI_", "IMDS_")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     monkeypatch.setenv("AZURE_TENANT_ID", TENANT)

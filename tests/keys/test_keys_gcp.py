@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import secrets
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 import pytest
-from cloud_server import Answer, CloudServer, Log, Request, Silence, both_ways
+from cloud_server import Answer, CloudServer, Log, Request, Silence, both_ways, forget
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -121,8 +120,7 @@ def server(kms: Kms, monkeypatch: pytest.MonkeyPatch) -> Iterator[CloudServer]:
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A token in the environment, and nothing else of Google's."""
-    for name in [each for each in os.environ if each.startswith(("GOOGLE_", "GCLOUD_", "CLOUDSDK_", "SOPS_GCP_"))]:
-        monkeypatch.delenv(name)
+    forget(monkeypatch, "GOOGLE_", "GCLOUD_", "CLOUDSDK_", "SOPS_GCP_")
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
     monkeypatch.setenv("NO_GCE_CHECK", "true")
     monkeypatch.setenv("GOOGLE_OAUTH_ACCESS_TOKEN", TOKEN)

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 _EXAMPLES = """\
 examples:
   agent encrypt -i secret.yaml                          keys and selection as .sops.yaml says
-  agent encrypt -i --age age1… --encrypted-regex '^(data|stringData)$' secret.yaml
-                                                        a Kubernetes Secret, whose name stays readable
+  agent encrypt -i --age age1… db.yaml                  of a Kubernetes Secret, only data and stringData
+  agent encrypt -i --age age1… --encrypted-regex '^password' values.yaml
   agent encrypt --output secret.enc.yaml secret.yaml
   agent encrypt -i secrets/                             what .sops.yaml has a rule for and is not encrypted yet
   agent encrypt --check secrets/                        for CI: exit 1 where something is not
@@ -44,6 +44,10 @@ examples:
     - path_regex: secrets?\\.yaml$
       encrypted_regex: ^(data|stringData)$
       age: age1…,age1…
+
+Of a file that was decrypted, what did not change keeps its ciphertext: of the version in Git, or of --output, or of name.enc.yaml or
+name.sops.yaml beside it, if your key opens it. It is trusted as edit trusts a file; --fresh makes everything new, and so does a
+recipient that is none any more.
 """
 _KEPT = "values that did not change keep their ciphertext of the earlier version; --fresh makes everything new"
 _UNCHANGED = "nothing changed since the earlier version, which stays as it was; --fresh makes everything new"
@@ -51,7 +55,7 @@ _RULES = {".sops.yaml", ".sops.yml"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Encrypt the values of a YAML or JSON file for age, PGP or Vault transit keys, as sops does."
+    parser.description = "Encrypt the values of YAML, JSON, .env, INI and other files for age, PGP, Vault transit and cloud KMS keys, as sops does."
     parser.epilog = _EXAMPLES
     trees.add_options(parser, check=True)
     results.add_options(parser)

@@ -129,20 +129,21 @@ class _Checker:
     findings: Findings
 
     def value(self, value: Scalar, place: Place) -> Scalar | Comment:
-        is_encrypted = isinstance(value, str) and value.startswith(cipher.PREFIX)
-        if place.encrypted and value != "" and not is_encrypted:
-            self._error(
-                place,
-                UnsoundFileError(
-                    "value is not encrypted, though the file's rule says so",
-                    hint="it was written by hand: take it out, and add it with `agent edit` or `agent set`",
-                ),
-            )
-        elif is_encrypted and _malformed(str(value)):
-            self._error(
-                place, UnsoundFileError("an encrypted value is malformed", hint="restore it from an earlier commit")
-            )
-        elif is_encrypted and not place.encrypted:
+        text = value if isinstance(value, str) else ""
+        if place.encrypted and value != "":
+            if not text.startswith(cipher.PREFIX):
+                self._error(
+                    place,
+                    UnsoundFileError(
+                        "value is not encrypted, though the file's rule says so",
+                        hint="it was written by hand: take it out, and add it with `agent edit` or `agent set`",
+                    ),
+                )
+            elif _malformed(text):
+                self._error(
+                    place, UnsoundFileError("an encrypted value is malformed", hint="restore it from an earlier commit")
+                )
+        elif not place.encrypted and cipher.parse(text) is not None:
             self._error(
                 place,
                 UnsoundFileError(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from agent.cli import creation, files, key_sources, layout, recipients, rewrapping, sealing, terminal
 from agent.sops import decrypt, key_changes, stores
 from agent.sops.groups import Recipients
-from agent.values.errors import FileMissingError, SopsRulesError, UsageError
+from agent.values.errors import DataKeyError, FileMissingError, SopsRulesError, UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -71,14 +71,14 @@ def run(args: argparse.Namespace) -> int:
             threshold=threshold,
             groups=len(groups),
         )
-    result = rewrapping.rewrapped(
-        keys,
-        encrypted,
-        creation.checked(after, file=args.file),
-        layout.kept(args, data, source, target),
-        store=target,
-        indent=layout.indent(args, config, target, args.file),
-    )
+    after = creation.checked(after, file=args.file)
+    before_text = layout.kept(args, data, source, target)
+    indent = layout.indent(args, config, target, args.file)
+    try:
+        result = rewrapping.rewrapped(keys, encrypted, after, before_text, store=target, indent=indent)
+    except DataKeyError as error:
+        # Every failure of this command is one to sops.
+        raise error.exiting(1) from None
     rewrapping.warn_of_gone(key_changes.between(before, after), args.file)
     if args.in_place:
         files.write(args.file, result)

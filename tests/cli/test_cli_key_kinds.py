@@ -53,6 +53,51 @@ def test_a_pgp_key_of_the_user_s_home(shell: Shell, gnupg_home: Path, fingerprin
     assert shell.agent("encrypt", "--pgp", "0" * 40, "--filename-override", "s.yaml", stdin=PLAIN).code == 128
 
 
+def test_a_group_of_age_and_a_group_of_pgp(shell: Shell, gnupg_home: Path, fingerprint: str) -> None:
+    shell.env("GNUPGHOME", str(gnupg_home))
+    shell.write(
+        ".sops.yaml", f"creation_rules: [{{key_groups: [{{age: [{shell.recipient}]}}, {{pgp: ['{fingerprint}']}}]}}]\n"
+    )
+    shell.write("plain.yaml", PLAIN)
+    for name, run in (("ours.yaml", shell.agent), ("theirs.yaml", shell.sops)):
+        shell.write(name, run("encrypt", "plain.yaml").out)
+        for order in ("age,pgp", "pgp,age", "kms"):
+            assert shell.agent("decrypt", "--decryption-order", order, name).out == PLAIN
+            assert shell.sops("decrypt", "--decryption-order", order, name).out == PLAIN
+        assert shell.agent("rotate", "-i", "--rm-pgp", "0" * 40, name).code == 0
+        assert shell.sops("decrypt", name).out == PLAIN
+    shell.env("GNUPGHOME", str(shell.folder))
+    for name in ("ours.yaml", "theirs.yaml"):
+        result = shell.agent("decrypt", name)
+        assert result.code == shell.sops("decrypt", name).code == 128
+        assert f"group 2, pgp {fingerprint}: " in result.err
+
+
+@pytest.mark.parametrize(
+    ("order", "asked"), [("age,pgp", True), ("pgp,age", False), ("pgp", False), ("kms,age", True), ("", True)]
+)
+def test_the_kinds_are_tried_in_the_order_asked_for(
+    shell: Shell, gnupg_home: Path, fingerprint: str, order: str, asked: bool
+) -> None:
+    """Whether age was tried is told by the command that gives its identity."""
+    shell.env("GNUPGHOME", str(gnupg_home))
+    shell.env("SOPS_AGE_KEY", None)
+    shell.write("identity.txt", shell.identity)
+    made = shell.agent(
+        "encrypt", "--age", shell.recipient, "--pgp", fingerprint, "--filename-override", "s.yaml", stdin=PLAIN
+    )
+    shell.write("s.yaml", made.out)
+    command = shell.write("key.sh", "#!/bin/sh\ntouch asked\ncat identity.txt\n")
+    command.chmod(0o700)
+    shell.env("SOPS_AGE_KEY_CMD", str(command))
+    for run in (shell.agent, shell.sops):
+        for flags in (("--decryption-order", order), ()):
+            shell.env("SOPS_DECRYPTION_ORDER", None if flags else order)
+            assert run("decrypt", *flags, "s.yaml").out == PLAIN
+            assert (shell.folder / "asked").exists() is asked
+            (shell.folder / "asked").unlink(missing_ok=True)
+
+
 def test_a_transit_key_of_the_server_that_the_user_named(shell: Shell, openbao: OpenBao) -> None:
     openbao.enable_transit(mount="cli")
     openbao.create_transit_key("app", mount="cli")

@@ -15,7 +15,7 @@ from agent.cli.trees import Done
 from agent.sops import decrypt, key_changes, stores
 from agent.sops.groups import Recipients
 from agent.sops.keys import name_of
-from agent.values.errors import FileMissingError, SopsRulesError, UsageError
+from agent.values.errors import ConflictingFlagsError, FileMissingError, SopsRulesError, UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -34,6 +34,8 @@ examples:
 
 Without --rotate the data key stays, and the file with all its values; so does what a removed recipient knows.
 """
+_TOLD = {"up to date": "already up to date", "left unchanged": "left unchanged", "updated": "synced with new keys"}
+"""What sops says of a file."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
     several = trees.asked(args)
     work = _Updating(args, sealing.Keys(args), config)
     if several:
+        if args.report == "json" and not (args.yes or args.dry_run or args.check):
+            raise ConflictingFlagsError("a report for programs asks no questions", hint="add -y, or --dry-run")
         return min(trees.run(args, work), 1)
     if not os.path.exists(args.file):  # noqa: PTH110  # whatever text it is
         raise FileMissingError("no such file", file=args.file).exiting(1)
@@ -64,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     done = work.updated(data, args.file)
     if done.data is not None:
         files.write(args.file, done.data)
-        terminal.note(f"File {args.file} synced with new keys")
+    terminal.note(f"File {args.file} {_TOLD[done.result]}")
     return 0
 
 
@@ -81,19 +85,17 @@ class _Updating:
         return self.updated(data, found.file)
 
     def updated(self, data: bytes, file: str) -> Done:
-        terminal.note(f"Syncing keys for file {file}")
         store = stores.of(file, self.args.input_type or "")
         encrypted = decrypt.read(data, file=file, store=store)
         change = key_changes.between(encrypted.metadata.data_key.recipients, self._wanted(encrypted))
         if not change.any:
-            terminal.note(f"File {file} already up to date")
             return Done("up to date")
+        terminal.note(f"Syncing keys for file {file}")
         self._tell(change)
         if self.args.dry_run or self.args.check:
             # Told without a private key; these bytes are never written.
             return Done("updated", b"")
         if not self.args.yes and not _confirmed():
-            terminal.note(f"File {file} left unchanged")
             return Done("left unchanged")
         rotated = bool(self.args.rotate and change.gone)
         make = rewrapping.rotated if rotated else rewrapping.rewrapped

@@ -230,6 +230,7 @@ def test_a_tree_goes_on_after_a_failure(shell: Shell, file: Path) -> None:
     result = shell.agent("updatekeys", "-y", "s.yaml", "more")
     assert result.code == 1
     assert groups(shell) == groups(shell, "more/a.yaml") == [[TWO[0], shell.recipient]]
+    assert shell.agent("updatekeys", "-o", "json", "s.yaml", "more").code == 8
     assert groups(shell, "more/b.yaml") == [[shell.recipient]]
 
 

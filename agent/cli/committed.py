@@ -59,17 +59,19 @@ class Committed:
             header = process.stdout.readline().split()
             if len(header) != 3 or header[1] != b"blob":  # "… missing", or a Git that ended
                 return _skip(process.stdout, header)
-            size = int(header[2])
-            data = process.stdout.read(size + 1)
+            if int(header[2]) > _LARGEST:
+                return _skip(process.stdout, header)
+            data = process.stdout.read(int(header[2]) + 1)
         except (OSError, ValueError):
             return None
-        return data[:-1] if len(data) == size + 1 and size <= _LARGEST else None
+        return data[:-1] if len(data) == int(header[2]) + 1 else None
 
 
 def _skip(stream: IO[bytes], header: list[bytes]) -> None:
-    """Past what is no blob: a folder's listing."""
-    if len(header) == 3 and header[2].isdigit():
-        stream.read(int(header[2]) + 1)
+    """Past what is no blob, such as a folder's listing, or too large a one."""
+    left = int(header[2]) + 1 if len(header) == 3 and header[2].isdigit() else 0
+    while left > 0 and (part := stream.read(min(left, 1 << 20))):
+        left -= len(part)
 
 
 def _start(top: Path) -> subprocess.Popen[bytes] | None:

@@ -14,10 +14,11 @@ _RATIO_HIGH = 4_000_000
 class Limits:
     """`size` of one file in bytes, `depth` of nested maps and lists.
 
+    By default they are those of the command line: 200,000 encrypted values are some 35 MiB. The agent has its operator's.
     go-yaml takes 10,000 levels; trees are walked by recursion all over the house, and no real manifest comes near 150.
     """
 
-    size: int = 5 * 1024 * 1024
+    size: int = 64 * 1024 * 1024
     depth: int = 150
 
 

@@ -32,7 +32,7 @@ HOSTILE = {
     "aliases nested beyond the depth": b"".join(
         b"a%d: &a%d [[[[[[[[[[*a%d]]]]]]]]]]\n" % (n, n, n - 1) if n else b"a0: &a0 [x]\n" for n in range(30)
     ),
-    "six mebibytes": b"a: " + b"x" * (6 * 1024 * 1024),
+    "65 mebibytes": b"a: " + b"x" * (65 * 1024 * 1024),
     "not text": bytes(range(256)),
     "utf-16 without a mark": "a: 1\n".encode("utf-16-le"),
     "half a character": b"a: \xf0\x9f\n",

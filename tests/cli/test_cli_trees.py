@@ -257,3 +257,36 @@ def test_progress_is_shown_to_a_person_on_one_line_that_goes_away(
     monkeypatch.setattr(terminal, "is_tty", lambda stream="stdout": stream == "stderr")
     shown = shell.agent("decrypt", "--dry-run", "t").err
     assert shown == "\r\x1b[K1/2 t/1.yaml\r\x1b[K2/2 t/2.yaml\r\x1b[K"
+
+
+def test_each_repository_goes_by_its_own_rules(shell: Shell) -> None:
+    other = shell.agent("keygen", "-o", "other.txt").err.split()[-1]
+    for name, key in (("one", shell.recipient), ("two", other)):
+        shell.write(f"{name}/.sops.yaml", f"creation_rules:\n  - path_regex: ^secrets/\n    age: {key}\n")
+        shell.write(f"{name}/secrets/s.yaml", PLAIN)
+        shell.write(f"{name}/clear.yaml", PLAIN)
+    assert files_of(shell, "encrypt", "-i", "one", "two") == {
+        "one/secrets/s.yaml": "encrypted",
+        "two/secrets/s.yaml": "encrypted",
+    }
+    assert shell.recipient in (shell.folder / "one/secrets/s.yaml").read_text()
+    assert other in (shell.folder / "two/secrets/s.yaml").read_text()
+    assert files_of(shell, "verify", ".") == {"one/secrets/s.yaml": "sound", "two/secrets/s.yaml": "sound"}
+
+
+def test_files_of_the_whole_family_take_a_tree(shell: Shell) -> None:
+    rules(shell, "^t/")
+    for number in range(2):
+        shell.write(f"t/{number}.yaml", PLAIN)
+    assert shell.agent("encrypt", "-i", "t").code == 0
+    before = [(shell.folder / f"t/{number}.yaml").read_text() for number in range(2)]
+    assert set(files_of(shell, "rotate", "-i", "t").values()) == {"rotated"}
+    after = [(shell.folder / f"t/{number}.yaml").read_text() for number in range(2)]
+    assert all(one != other for one, other in zip(before, after, strict=True))
+    other = shell.agent("keygen", "-o", "other.txt").err.split()[-1]
+    shell.write(".sops.yaml", f"creation_rules:\n  - age: {shell.recipient},{other}\n")
+    assert shell.agent("verify", "t").code == 1
+    assert set(files_of(shell, "updatekeys", "-y", "t").values()) == {"updated"}
+    assert shell.agent("verify", "t").code == 0
+    assert set(files_of(shell, "decrypt", "-i", "t").values()) == {"decrypted"}
+    assert (shell.folder / "t/1.yaml").read_text() == PLAIN

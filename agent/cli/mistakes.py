@@ -49,20 +49,25 @@ def selection(
 
     Of Kubernetes Secrets it is `data` and `stringData`. Raises LeftInClearError where their values stand elsewhere too.
     """
-    asked = not chosen.is_default or any(getattr(args, selector) for selector in SELECTORS)
     found = kubernetes.secrets(documents)
-    if asked or not found:
-        mixed = not asked and kubernetes.holds_secret(documents)
-        return chosen, f"{file} holds more than Kubernetes Secrets: all of it is encrypted" if mixed else ""
-    if any(map(kubernetes.holds_copy, found)):
-        raise LeftInClearError(
-            "an annotation of the Secret holds its values in the clear",
-            hint="take out last-applied-configuration, which kubectl left there, or say what is to be encrypted",
-            file=file,
-            annotation=kubernetes.LAST_APPLIED,
-        )
-    only = replace(kubernetes.SELECTION, mac_only_encrypted=chosen.mac_only_encrypted)
-    return only, "of Kubernetes Secrets only data and stringData are encrypted; --encrypted-regex and others choose"
+    if not found:
+        return chosen, ""
+    asked = not chosen.is_default or any(getattr(args, selector) for selector in SELECTORS)
+    if not asked and not kubernetes.only_secrets(documents):
+        return chosen, f"{file} holds more than Kubernetes Secrets: all of it is encrypted"
+    selected = chosen if asked else replace(kubernetes.SELECTION, mac_only_encrypted=chosen.mac_only_encrypted)
+    if any(kubernetes.copy_in_clear(secret, selected) for secret in found):
+        if not asked:
+            raise LeftInClearError(
+                "an annotation of the Secret holds its values in the clear",
+                hint="take out last-applied-configuration, which kubectl left there, or say what is to be encrypted",
+                file=file,
+                annotation=kubernetes.LAST_APPLIED,
+            )
+        terminal.warn(f"{file}: {kubernetes.LAST_APPLIED} of the Secret holds its values in the clear")
+    if asked:
+        return chosen, ""
+    return selected, "of Kubernetes Secrets only data and stringData are encrypted; --encrypted-regex and others choose"
 
 
 def warn_if_clear(sealed: bytes, documents: Sequence[Mapping], chosen: Selection, *, file: str) -> None:

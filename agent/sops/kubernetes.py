@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.sops.selection import Selection
+from agent.sops.selection import Selected, Selection
 from agent.yaml.nodes import Mapping, Sequence
 
 if TYPE_CHECKING:
@@ -21,28 +21,34 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 def secrets(documents: Iterable[Mapping]) -> tuple[Mapping, ...]:
-    """The Secrets that a file consists of, those in Lists too; none where it holds anything else.
+    """The Secrets among a file's objects, those in Lists too."""
+    return tuple(each for each in _objects(documents) if isinstance(each, Mapping) and _is_secret(each))
 
-    A file has one rule for all its documents, and `data` of another kind need not be all that is secret of it.
+
+def only_secrets(documents: Iterable[Mapping]) -> bool:
+    """Whether a file has Secrets and nothing else.
+
+    It has one rule for all its documents, and `data` of another kind need not be all that is secret of it.
     """
-    found: list[Mapping] = []
-    for each in _objects(documents):
-        if not isinstance(each, Mapping) or (each.get("apiVersion"), each.get("kind")) != ("v1", "Secret"):
-            return ()
-        found.append(each)
-    return tuple(found)
+    found = list(_objects(documents))
+    return bool(found) and all(isinstance(each, Mapping) and _is_secret(each) for each in found)
 
 
-def holds_secret(documents: Iterable[Mapping]) -> bool:
-    """Whether any of the objects is a Secret."""
-    return any(secrets([each]) for each in _objects(documents) if isinstance(each, Mapping))
-
-
-def holds_copy(secret: Mapping) -> bool:
-    """Whether an annotation holds the values a second time."""
+def copy_in_clear(secret: Mapping, selection: Selection) -> bool:
+    """Whether an annotation holds the values a second time, and the selection leaves it clear."""
     metadata = secret.get("metadata")
     annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
-    return isinstance(annotations, Mapping) and annotations.get(LAST_APPLIED) is not None
+    if not isinstance(annotations, Mapping) or annotations.get(LAST_APPLIED) is None:
+        return False
+    selected = Selected(selection)
+    inside = False
+    for key in ("metadata", "annotations", LAST_APPLIED):
+        inside = selected.enters(inside, key)
+    return not selected.encrypts(inside, (), is_comment=False)
+
+
+def _is_secret(each: Mapping) -> bool:
+    return (each.get("apiVersion"), each.get("kind")) == ("v1", "Secret")
 
 
 def _objects(documents: Iterable[Mapping]) -> Iterator[Value]:

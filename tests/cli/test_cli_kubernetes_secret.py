@@ -90,7 +90,10 @@ def test_a_copy_that_kubectl_left_is_refused(shell: Shell) -> None:
     assert (refused.code, refused.out) == (1, b"")
     assert "last-applied-configuration" in refused.err
     assert "canary" not in refused.err
-    assert encrypt(shell, text, "--unencrypted-regex", "^(kind|name)$").code == 0
+    assert encrypt(shell, text, "--unencrypted-regex", "^(kind|name)$").err == ""
+    asked = encrypt(shell, text, "--encrypted-regex", "^stringData$")
+    assert asked.code == 0
+    assert "last-applied-configuration of the Secret holds its values in the clear" in asked.err
 
 
 def test_encrypted_values_without_their_entry_are_not_encrypted_again(shell: Shell) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.sops import kubernetes
+from agent.sops.selection import Selection
 from agent.sops.stores import Store
 
 SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\ndata: {a: eA==}\n"
@@ -15,10 +16,10 @@ CASES = [
     (f"---\n# nothing\n---\n{SECRET}", 1, True),
     (f"apiVersion: v1\nkind: List\nitems: [{ITEM}, {ITEM}]\n", 2, True),
     (f"apiVersion: v1\nkind: SecretList\nitems: [{ITEM}]\n", 1, True),
-    (f"apiVersion: v1\nkind: List\nitems: [{ITEM}, {{kind: ConfigMap}}]\n", 0, True),
-    (f"apiVersion: v1\nkind: List\nitems: [{ITEM}, text]\n", 0, True),
-    (f"{SECRET}---\napiVersion: apps/v1\nkind: Deployment\n", 0, True),
-    (f"{SECRET}---\na: 1\n", 0, True),
+    (f"apiVersion: v1\nkind: List\nitems: [{ITEM}, {{kind: ConfigMap}}]\n", 1, False),
+    (f"apiVersion: v1\nkind: List\nitems: [{ITEM}, text]\n", 1, False),
+    (f"{SECRET}---\napiVersion: apps/v1\nkind: Deployment\n", 1, False),
+    (f"{SECRET}---\na: 1\n", 1, False),
     ("apiVersion: v1\nkind: List\nitems: []\n", 0, False),
     (SECRET.replace("v1", "example.org/v1"), 0, False),
     ("a: 1\n", 0, False),
@@ -26,15 +27,24 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("text", "count", "holds"), CASES)
-def test_secrets_and_nothing_else(text: str, count: int, holds: bool) -> None:
+@pytest.mark.parametrize(("text", "count", "only"), CASES)
+def test_secrets_and_nothing_else(text: str, count: int, only: bool) -> None:
     documents = Store.YAML.parse(text.encode(), file="s.yaml")
     assert len(kubernetes.secrets(documents)) == count
-    assert kubernetes.holds_secret(documents) is holds
+    assert kubernetes.only_secrets(documents) is only
 
 
 def test_a_copy_in_an_annotation() -> None:
-    for notes, copy in [("{}", False), ("{x: y}", False), (f"{{{kubernetes.LAST_APPLIED}: '{{}}'}}", True)]:
+    last = f"{{{kubernetes.LAST_APPLIED}: '{{}}'}}"
+    for notes, selection, copy in [
+        ("{}", kubernetes.SELECTION, False),
+        ("{x: y}", kubernetes.SELECTION, False),
+        (last, kubernetes.SELECTION, True),
+        (last, Selection("encrypted_regex", "last-applied"), False),
+        (last, Selection("unencrypted_regex", "^kind$"), False),
+        (last, Selection("unencrypted_regex", "^metadata$"), True),
+        (last, Selection(), False),
+    ]:
         text = SECRET.replace("{name: db}", f"{{annotations: {notes}}}")
         [secret] = kubernetes.secrets(Store.YAML.parse(text.encode(), file="s.yaml"))
-        assert kubernetes.holds_copy(secret) is copy
+        assert kubernetes.copy_in_clear(secret, selection) is copy

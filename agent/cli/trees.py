@@ -92,7 +92,7 @@ def asked(args: argparse.Namespace) -> bool:
     """
     names: list[str] = args.files
     args.file = names[0] if names else None
-    special = [name for name in names if _is_glob(name) or Path(name).is_dir()]
+    special = [name for name in names if _is_glob(name) or _is_folder(name)]
     if not special and len(names) < 2 and not (names and _looks(args)):
         return False
     if not _looks(args) and not getattr(args, "in_place", True):
@@ -173,7 +173,7 @@ class _Finder:
             if not paths:
                 self._fail(name, FileMissingError("no file matches", file=name))
         for path in paths:
-            if Path(path).is_dir():
+            if _is_folder(path):
                 yield from self._folder(Path(path))
             else:
                 yield Found(path, named=True)
@@ -212,7 +212,7 @@ class _Finder:
         for entry in self._entries(folder):
             if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
                 yield from self._folder(folder / entry.name)
-            elif entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_size <= LARGEST:
+            elif entry.is_file(follow_symlinks=False) and _size(entry) <= LARGEST:
                 yield Found(str(folder / entry.name), named=False)
 
     def _entries(self, folder: Path) -> list[os.DirEntry[str]]:
@@ -229,6 +229,18 @@ class _Finder:
 
 def _is_glob(name: str) -> bool:
     return _GLOB.search(name) is not None and not os.path.lexists(name)
+
+
+def _is_folder(name: str) -> bool:
+    # Of a variable that a script left unset comes an empty name, which is not this folder.
+    return name != "" and Path(name).is_dir()
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat(follow_symlinks=False).st_size
+    except OSError:
+        return 0  # gone in between, which reading it will tell
 
 
 # The report

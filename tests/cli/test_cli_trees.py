@@ -193,6 +193,8 @@ FLAGS = [
     (8, ("encrypt", "-i", "t", "--output", "x")),
     (8, ("encrypt", "-i", "t", "--filename-override", "x")),
     (100, ("decrypt", "-i", "none*.yaml")),
+    (2, ("encrypt", "-i", "")),
+    (2, ("encrypt", "-i", "", "")),
     (100, ("decrypt", "-i", "none.yaml", "a.yaml")),
 ]
 

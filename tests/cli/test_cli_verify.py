@@ -128,3 +128,37 @@ def test_recipients_that_are_not_the_rules_any_more(shell: Shell) -> None:
     unruled = shell.agent("verify", "s.yaml")
     assert unruled.code == 0
     assert "no creation rule matches" in unruled.err
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("s.json", '{"a": "canary"}'), ("s.env", "a=canary\n"), ("s.ini", "[x]\na = canary\n"), ("blob", "canary")],
+)
+def test_files_of_every_type(shell: Shell, name: str, text: str) -> None:
+    shell.write(name, text)
+    assert shell.sops("encrypt", "-i", "--age", shell.recipient, name).code == 0
+    line = report(shell.agent("verify", "-o", "json", "."))[name]
+    assert (line["result"], line["mac"]) == ("sound", "verified")
+    data = (shell.folder / name).read_bytes()
+    value = next(part for part in data.decode().replace('"', " ").split() if "ENC[" in part)
+    shell.write(name, data.replace(value.encode(), value.replace("data:", "data:AAAA").encode()))
+    assert shell.agent("verify", "--offline", name).code == 0
+    assert shell.agent("verify", name).code in {25, 51}
+
+
+def test_a_file_of_key_groups_names_whom_it_takes(shell: Shell) -> None:
+    keys = [shell.agent("keygen", "-o", f"{name}.txt").err.split()[-1] for name in "ab"]
+    groups = "".join(f"      - age: [{key}]\n" for key in (shell.recipient, *keys))
+    shell.write(".sops.yaml", f"creation_rules:\n  - shamir_threshold: 2\n    key_groups:\n{groups}")
+    shell.write("s.yaml", PLAIN)
+    assert shell.sops("encrypt", "-i", "s.yaml").code == 0
+    line = report(shell.agent("verify", "-o", "json", "s.yaml"))["s.yaml"]
+    assert (line["mac"], line["errors"]) == ("not verified", [])
+    assert "too few key groups" in line["mac_cause"]["message"]
+    shell.env("SOPS_AGE_KEY_FILE", str(shell.folder / "a.txt"))
+    line = report(shell.agent("verify", "-o", "json", "s.yaml"))["s.yaml"]
+    assert line["mac"] == "verified"
+    assert line["opened_by"] == [f"age {shell.recipient}", f"age {keys[0]}"]
+    shell.write(".sops.yaml", f"creation_rules:\n  - shamir_threshold: 3\n    key_groups:\n{groups}")
+    changed = report(shell.agent("verify", "-o", "json", "s.yaml"))["s.yaml"]
+    assert [error["groups"] for error in changed["errors"]] == ["differ"]

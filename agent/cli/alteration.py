@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.cli import creation, files, key_sources, layout, mistakes, sealing, terminal
-from agent.sops import decrypt, stores
+from agent.sops import stores
 from agent.values.errors import FileMissingError
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ def change(args: argparse.Namespace, file: str, edit: Callable[[Mapping], Mappin
         data = files.read(file)
     except FileMissingError as error:
         raise error.exiting(2) from None
-    opened = keys.open(decrypt.read(data, file=file, store=source), ignore_mac=args.ignore_mac)
+    reading = layout.Reading(args, data, source, target, file=file)
+    opened = keys.open(reading.encrypted(), ignore_mac=args.ignore_mac)
     mistakes.warn_of_recipients(config, file, opened.plain.metadata.data_key.recipients)
     first, *others = opened.plain.documents
     changed = edit(first)
@@ -64,7 +65,7 @@ def change(args: argparse.Namespace, file: str, edit: Callable[[Mapping], Mappin
         store=target,
         indent=indent,
         ivs=opened.plain.ivs,
-        before=layout.kept(args, data, source, target),
+        before=reading.before,
     )
     files.write(file, sealed)
     return 0

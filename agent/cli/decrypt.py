@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from agent.cli import creation, files, key_sources, layout, results, sealing, trees
 from agent.cli.trees import Done
-from agent.sops import decrypt, places, stores
+from agent.sops import places, stores
 from agent.yaml.nodes import Comment, Mapping
 
 if TYPE_CHECKING:
@@ -86,12 +86,11 @@ class _Decrypting:
             # sops would refuse to write as binary what is not.
             target = store
         indent = layout.indent(self.args, self.config, target, file)
-        encrypted = decrypt.read(data, file=file, store=store)
-        plain = self.keys.open(encrypted, ignore_mac=self.args.ignore_mac).plain
+        reading = layout.Reading(self.args, data, store, target, file=file)
+        plain = self.keys.open(reading.encrypted(), ignore_mac=self.args.ignore_mac).plain
         if not path:
-            before = layout.kept(self.args, data, store, target)
-            documents = plain.documents if before is None else layout.printed(plain.documents)
-            return layout.written(documents, file=file, store=target, indent=indent, before=before)
+            documents = plain.documents if reading.before is None else layout.printed(plain.documents)
+            return layout.written(documents, file=file, store=target, indent=indent, before=reading.before)
         found = places.find(plain.documents[0], path)
         if isinstance(found, Comment):
             found = found.text

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli import creation, editor, files, key_sources, layout, memory, mistakes, sealing, terminal
-from agent.sops import decrypt, stores
+from agent.sops import stores
 from agent.sops.metadata import Metadata
 from agent.sops.selection import EVERYTHING
 from agent.sops.stores import Store
@@ -98,14 +98,14 @@ def run(args: argparse.Namespace) -> int:
     ivs: Ivs | None = None
     if Path(file).exists():
         data = files.read(file)
-        opened = keys.open(decrypt.read(data, file=file, store=source), ignore_mac=args.ignore_mac)
+        reading = layout.Reading(args, data, source, target, file=file)
+        opened = keys.open(reading.encrypted(), ignore_mac=args.ignore_mac)
         plain, data_key = opened.plain, opened.data_key
         mistakes.warn_of_recipients(config, file, plain.metadata.data_key.recipients)
         session = _Session(args, file, target, plain.metadata)
-        before = layout.kept(args, data, source, target)
         ivs = plain.ivs
         shown = session.shown(plain.documents)
-        text = layout.written(shown, file=file, store=target, indent=indent, before=before)
+        text = layout.written(shown, file=file, store=target, indent=indent, before=reading.before)
     else:
         rule = creation.rule_for(args, config, file)
         data_key = creation.new_data_key()

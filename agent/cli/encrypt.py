@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from agent.sops.rules import CreationRule, Rules
     from agent.values.secret import Secret
     from agent.yaml.nodes import Mapping
+    from agent.yaml.originals import YamlOriginal
 
 _EXAMPLES = """\
 examples:
@@ -97,7 +98,7 @@ class _Plain:
     documents: list[Mapping] = field(repr=False)
     rule: CreationRule
     store: Store
-    before: bytes | None = field(repr=False)
+    before: bytes | YamlOriginal | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,8 @@ class _Encrypting:
     def _read(self, data: bytes, file: str) -> _Plain:
         source = stores.of(file, self.args.input_type or "")
         target = stores.of(file, self.args.output_type or "")
-        documents = source.parse_plain(data, file=file)
+        reading = layout.Reading(self.args, data, source, target, file=file)
+        documents = reading.plain()
         stores.check_plain(documents, file=file, store=target)
         mistakes.refuse_encrypted(data, documents, file=file, store=source)
         rule = creation.rule_for(self.args, self.config, file)
@@ -161,8 +163,7 @@ class _Encrypting:
         if not source.single:
             selection, note = mistakes.selection(self.args, rule.selection, documents, file=file)
         self._note(note)
-        before = layout.kept(self.args, data, source, target)
-        return _Plain(file, data, documents, replace(rule, selection=selection), target, before)
+        return _Plain(file, data, documents, replace(rule, selection=selection), target, reading.before)
 
     def _sealed(self, plain: _Plain) -> bytes:
         file, recipients, store = plain.file, plain.rule.recipients, plain.store
@@ -197,7 +198,8 @@ class _Encrypting:
         """What `agent decrypt` makes of the earlier version."""
         plain = found.opened.plain
         before = layout.kept(self.args, found.data, store, store)
-        return layout.written(plain.documents, file=plain.file, store=store, indent=indent, before=before)
+        documents = plain.documents if before is None else layout.printed(plain.documents)
+        return layout.written(documents, file=plain.file, store=store, indent=indent, before=before)
 
     def _places(self, file: str) -> list[str]:
         """Where an earlier version may be."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.cli import creation, terminal
-from agent.sops import dotenv, ini
+from agent.sops import decrypt, dotenv, ini
 from agent.sops.stores import Store
 from agent.yaml import numbers
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence as Many
 
+    from agent.sops.decrypt import EncryptedFile
     from agent.sops.rules import Rules
     from agent.yaml.nodes import Value
+    from agent.yaml.originals import YamlOriginal
+    from agent.yaml.splice import Spliced
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -33,13 +36,41 @@ def kept(args: argparse.Namespace, data: bytes, source: Store, target: Store) ->
     return None if args.sops_format or args.indent is not None or source is not target else data
 
 
+class Reading:
+    """A file that is read once, though its text is needed again where its layout stays."""
+
+    def __init__(self, args: argparse.Namespace, data: bytes, source: Store, target: Store, *, file: str) -> None:
+        self.before: bytes | YamlOriginal | None = kept(args, data, source, target)
+        self._data = data
+        self._store = source
+        self._file = file
+
+    def plain(self) -> list[Mapping]:
+        """The documents of a file in the clear. Raises YamlError, LimitError."""
+        return self._yaml() or self._store.parse_plain(self._data, file=self._file)
+
+    def encrypted(self) -> EncryptedFile:
+        """Raises YamlError, LimitError, SopsFormatError."""
+        return decrypt.of(lambda: self._yaml() or self._store.parse(self._data, file=self._file), file=self._file)
+
+    def _yaml(self) -> list[Mapping]:
+        if self.before is None or self._store is not Store.YAML:
+            return []
+        # Only here, since sops' layout does without.
+        from agent.yaml.originals import YamlOriginal
+
+        original = YamlOriginal(self._data, file=self._file)
+        self.before = original
+        return original.documents
+
+
 def indent(args: argparse.Namespace, config: Rules | None, store: Store, file: str = "") -> int | None:
     """The flag's, else that of the file's `.sops.yaml`."""
     return args.indent if args.indent is not None else creation.indent(creation.rules_of(config, file), store)
 
 
 def written(
-    documents: Many[Mapping], *, file: str, store: Store, indent: int | None, before: bytes | None = None
+    documents: Many[Mapping], *, file: str, store: Store, indent: int | None, before: bytes | YamlOriginal | None = None
 ) -> bytes:
     """The text nearest to `before` that holds these documents; without it, what sops writes. Notes go to stderr.
 
@@ -47,17 +78,27 @@ def written(
     """
     if before is None or store is Store.BINARY:
         return store.emit(documents, indent=indent)
+    if not isinstance(before, bytes):
+        return _spliced(before, documents, file=file, indent=indent)
     if store is Store.DOTENV:
         return dotenv.splice(before, documents[0])
     if store is Store.INI:
         return ini.splice(before, documents, file=file)
+    if store is Store.JSON:
+        from agent.yaml import splice
+
+        return _told(splice.splice_json(before, documents, file=file, indent=indent or 0), file)
+    return _spliced(before, documents, file=file, indent=indent)
+
+
+def _spliced(before: bytes | YamlOriginal, documents: Many[Mapping], *, file: str, indent: int | None) -> bytes:
     # Only here, since sops' layout does without.
     from agent.yaml import splice
 
-    if store is Store.JSON:
-        spliced = splice.splice_json(before, documents, file=file, indent=indent or 0)
-    else:
-        spliced = splice.splice(before, documents, file=file, indent=indent or 4)
+    return _told(splice.splice(before, documents, file=file, indent=indent or 4), file)
+
+
+def _told(spliced: Spliced, file: str) -> bytes:
     for each in spliced.notes:
         terminal.note(f"{file}:{each.line}: {each.message}")
     return spliced.data

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agent.sops.stores import Store
     from agent.values.secret import Secret
     from agent.yaml.nodes import Mapping
+    from agent.yaml.originals import YamlOriginal
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def seal(
     store: Store,
     indent: int | None,
     ivs: Ivs | None = None,
-    before: bytes | None = None,
+    before: bytes | YamlOriginal | None = None,
     unchanged: bool = False,
 ) -> bytes:
     """The encrypted file. With the `ivs` of a file that was opened, what did not change stays as it was.

@@ -16,6 +16,8 @@ from agent.values.errors import InputError, SopsDecryptError, SopsError, SopsFor
 from agent.yaml.nodes import Comment
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from agent.sops.metadata import Metadata
     from agent.sops.stores import Store
     from agent.sops.walk import Place, Scalar
@@ -82,8 +84,13 @@ class PlainFile:
 
 def read(data: bytes, *, file: str, store: Store) -> EncryptedFile:
     """Parse an encrypted file. Raises YamlError, LimitError, SopsFormatError."""
+    return of(lambda: store.parse(data, file=file), file=file)
+
+
+def of(parse: Callable[[], Sequence[Mapping]], *, file: str) -> EncryptedFile:
+    """An encrypted file as it is parsed. Raises what parsing raises, and SopsFormatError."""
     try:
-        documents, metadata = stores.split(store.parse(data, file=file), file=file)
+        documents, metadata = stores.split(parse(), file=file)
     except InputError as error:
         # Of a file to encrypt this is 2 to sops, and 1 of one to decrypt.
         raise error.exiting(1) from None

@@ -12,7 +12,8 @@ from agent.yaml import numbers, scalars
 from agent.yaml.nodes import Scalar, Timestamp
 from agent.yaml.scalars import Dialect
 
-_SAFE = re.compile(r"[A-Za-z_/][A-Za-z0-9_./+=@-]*", re.ASCII)
+# Words of printable ASCII that begin as no indicator does, without `: ` and ` #`: nearly every text. Nothing is tried twice.
+_SAFE = re.compile(r"""[A-Za-z0-9_/](?:[!-9;-~]++|:(?=[!-~])| ++(?=[!"$-~]))*+""", re.ASCII)
 _BASE60 = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?", re.ASCII)
 _BREAK = "\n\r\x85\u2028\u2029"
 _PRINTABLE = re.compile("[\n\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd]")
@@ -60,7 +61,7 @@ def form(value: Scalar) -> Form:
 
 
 def _text_form(text: str) -> Form:
-    if _INVALID.search(text):
+    if not text.isascii() and _INVALID.search(text):
         packed = base64.b64encode(text.encode("utf-8", "surrogateescape")).decode()
         if len(packed) < 70:
             return Form(packed, tag="!!binary")

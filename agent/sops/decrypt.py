@@ -42,17 +42,18 @@ class Ivs:
     their place, so equal ones are told apart by their turn.
     """
 
-    known: dict[tuple[str, bytes, str], list[bytes]] = field(
-        default_factory=dict[tuple[str, bytes, str], list[bytes]], repr=False
-    )
+    kept: list[tuple[cipher.Text, str, bytes]] = field(default_factory=list[tuple[cipher.Text, str, bytes]], repr=False)
 
     def keep(self, value: cipher.Text, aad: str, iv: bytes) -> None:
         if len(iv) == cipher.IV_SIZE:
-            self.known.setdefault((cipher.type_of(value), cipher.plain_bytes(value), aad), []).append(iv)
+            self.kept.append((value, aad, iv))
 
     def in_turn(self) -> Turns:
         """For one pass over a file."""
-        return Turns(self.known)
+        known: dict[tuple[str, bytes, str], list[bytes]] = {}
+        for value, aad, iv in self.kept:
+            known.setdefault((cipher.type_of(value), cipher.plain_bytes(value), aad), []).append(iv)
+        return Turns(known)
 
 
 @dataclass(slots=True)

@@ -44,9 +44,13 @@ def match(old: List[Item], new: List[Item]) -> list[int]:
     In maps, entries continue those of the same key and comments comments. In lists, equal items continue one another first; what
     is left between two of them goes in turn where it is as many.
     """
-    in_turn = len(old) == len(new) and all(map(_may_continue, old, new))
-    if in_turn and (any(isinstance(item, Entry) for item in old) or not _shifted(old, new)):
-        return list(range(len(new)))
+    common = min(len(old), len(new))
+    in_turn = all(map(_may_continue, old, new)) and all(
+        isinstance(item, Entry) for item in (*old[common:], *new[common:])
+    )
+    if in_turn and (any(isinstance(item, Entry) for item in (*old, *new)) or not _shifted(old, new)):
+        # What a map has more of at its end, such as the entry `sops`, is new.
+        return [*range(common), *[-1] * (len(new) - common)]
     found = [-1] * len(new)
     anchors = _anchors(old, new)
     before_old = before_new = 0

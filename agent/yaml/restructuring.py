@@ -66,11 +66,18 @@ class Restructuring:
             done = self._flow()
         else:
             self._loosen()
-            done = any(at >= 0 and not isinstance(self._old[at], Comment) for at in self._pairs) and self._block()
+            done = self._stands() and self._block()
         if done:
             for start, end, text in self._edits:
                 self._rewriter.put(start, end, text)
         return done
+
+    def _stands(self) -> bool:
+        """Whether an item stays; a document with a `---` stands with its comments alone."""
+        kept = [at for at in self._pairs if at >= 0]
+        if self._place.column < 0 and self._rewriter.explicit and len(kept) == len(self._new) > 0:
+            return True
+        return any(not isinstance(self._old[at], Comment) for at in kept)
 
     # Places
 
@@ -164,7 +171,7 @@ class Restructuring:
             if isinstance(former, Comment) is not isinstance(item, Comment):
                 if not self._alone(at) or self._noted(at):
                     pairs[number] = -1
-            elif isinstance(former, Comment) and not self._alone(at):
+            elif isinstance(former, Comment) and not self._alone(at) and not (number == at == 0 and self._opens(at)):
                 behind = number + 1 < len(pairs) and pairs[number + 1] == at + 1
                 if not behind or not self._continues(number + 1):
                     pairs[number] = -1
@@ -173,6 +180,11 @@ class Restructuring:
             for number, at in enumerate(pairs):
                 if at >= 0 and isinstance(old[at], Comment) and self._first(at) >= limit:
                     pairs[number] = -1
+
+    def _opens(self, at: int) -> bool:
+        """Whether a comment stands behind the `---` of its document."""
+        first = self._first(at)
+        return self._place.column < 0 and self._text[self._lines.start(first) : first].strip() == "---"
 
     def _continues(self, number: int) -> bool:
         """Whether a new item stays what and where it was."""
@@ -225,7 +237,7 @@ class Restructuring:
             at, shares = place
             self._edits.append((at, at, text.lstrip(" ") + " " * self._node.column if shares else text))
         elif lines:
-            self._close_gap(lines[-1], self._last(before - 1) if before else 0)
+            self._close_gap(lines[-1], self._last(before - 1) if before else -1)
         self._edits += [(cut.start, cut.end, "") for cut in cuts]
         return True
 
@@ -239,9 +251,9 @@ class Restructuring:
         """Of the blank lines before and behind what goes, only those behind it stay."""
         if cut.end < len(self._text) and self._text[cut.end : self._lines.end(cut.end)].strip():
             return
-        while cut.start > floor:
+        while cut.start > max(floor, 0):
             start = self._lines.start(cut.start - 1)
-            if start < floor or self._text[start : cut.start].strip():
+            if start <= floor or self._text[start : cut.start].strip():
                 return
             cut.start = start
 

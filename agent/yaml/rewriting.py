@@ -56,6 +56,7 @@ class Rewriter:
         self.indent = indent
         self.path: list[int] = []
         self.document_end = 0
+        self.explicit = False
         self._forced = forced
         self._anchored: dict[str, Value] = {}
 
@@ -216,13 +217,7 @@ class Rewriter:
     def replace(self, node: Node, old: Value, new: Value, place: Place) -> None:
         """Write a node anew, its tag, anchor and comments included."""
         if place.flow:
-            text = fragments.flow(new, self.layout, self._base(node))
-            if node.start == node.end:
-                text = self._spaced(node, text)
-            self.put(node.start, node.end, text)
-            for comment in comments_of(old):
-                if comment.at >= node.end:
-                    self.put(comment.at, comment.at + 1 + len(comment.text), "")
+            self._replace_in_flow(node, old, new)
             return
         end = self.last(node, old)
         lead = self._lead(place, node)
@@ -232,12 +227,7 @@ class Rewriter:
         noted = rest.group(1) is not None and rest.end() <= node.start and not place.dashed and place.column >= 0
         if place.column < 0 and isinstance(old, Mapping):
             self._erase_outside(old, lead, end)
-        if isinstance(new, Mapping | Sequence) and self._stays_flow(node, new):
-            body = " " + fragments.flow(new, self.layout, "")
-        elif isinstance(new, Mapping | Sequence) and fragments.filled(new):
-            body = self._block_body(fragments.block(new, self._below(node, new, place), self.layout), place)
-        else:
-            body = " " + self._line_body(new, place, end, noted=noted)
+        body = self._body(node, new, place, end, noted=noted)
         if not noted:
             self._put_with_tail(lead, end, body)
         elif body.startswith(" "):
@@ -245,6 +235,25 @@ class Rewriter:
             self.put(rest.end(), max(end, rest.end()), "")
         else:
             self.put(rest.end(), max(end, rest.end()), body)
+
+    def _replace_in_flow(self, node: Node, old: Value, new: Value) -> None:
+        text = fragments.flow(new, self.layout, self._base(node))
+        self.put(node.start, node.end, self._spaced(node, text) if node.start == node.end else text)
+        for comment in comments_of(old):
+            if comment.at >= node.end:
+                self.put(comment.at, comment.at + 1 + len(comment.text), "")
+
+    def _body(self, node: Node, new: Value, place: Place, end: int, *, noted: bool) -> str:
+        """What stands behind a colon, dash or `---`, with the space or line break before it."""
+        if isinstance(new, Mapping | Sequence):
+            if self._stays_flow(node, new):
+                return " " + fragments.flow(new, self.layout, "")
+            if fragments.filled(new):
+                return self._block_body(fragments.block(new, self._below(node, new, place), self.layout), place)
+            if place.column < 0:
+                found = [f"#{each.text}" for each in comments_of(new)]
+                return self._block_body(found if found and self.explicit else [*found, "{}"], place)
+        return " " + self._line_body(new, place, end, noted=noted)
 
     def _stays_flow(self, node: Node, new: Mapping | Sequence) -> bool:
         """Whether a flow collection on one line is one again; comments have no room in it."""

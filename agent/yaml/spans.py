@@ -60,6 +60,10 @@ class Lines:
         """Where it ends, before its break."""
         return self._ends[bisect_right(self._starts, at) - 1]
 
+    def number(self, at: int) -> int:
+        """Its number, from 1."""
+        return bisect_right(self._starts, at)
+
     def after(self, at: int) -> int:
         """Where the next line begins, or the text ends."""
         number = bisect_right(self._starts, at)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from agent.yaml.spans import DocumentSpan
 
 _ATTEMPTS = 4
+_UNSEEN = "a comment is removed, since it stands where none is read"
 _PART_ANEW = "a map or list is written anew, since the change does not fit into its text"
 _ANEW = "the file is written anew, since the change does not fit into its text"
 _BREAK = re.compile(f"\r\n|[{BREAKS}]")
@@ -154,7 +155,7 @@ class _Splicing:
         for number, span in enumerate(original.spans):
             old, new = original.documents[number], self._wanted[number]
             rewriter.path.append(number)
-            rewriter.document_end = span.end
+            rewriter.document_end, rewriter.explicit = span.end, span.explicit
             if original.flow and span.root is not None:
                 rewriter.visit(span.root, old, new, Place(-1, span.start, flow=True))
             elif span.root is None or not span.root.children:
@@ -168,23 +169,32 @@ class _Splicing:
                 # A comment that the parse does not see is in no tree: it would stay in the clear.
                 if start not in known:
                     rewriter.edits.erase(start, end)
+                    rewriter.notes.append(Note(_UNSEEN, original.text.lines.number(start)))
 
     def _fill(self, rewriter: Rewriter, span: DocumentSpan, old: Mapping, new: Mapping) -> None:
         """A document that holds no map yet, or an empty one."""
         if same(old, new):
             return
         lines, newline = self._original.text.lines, self._layout.newline
-        written = document_end(new.items, self._layout, self._indent) if new.items else ["{}"]
-        begin, end = span.start, max(span.start, span.root.end if span.root is not None else span.start)
-        for item in old.items:
-            if isinstance(item, Comment):
-                if begin <= item.at:
-                    end = max(end, item.at + 1 + len(item.text))
-                else:
-                    rewriter.put(lines.start(item.at), lines.after(item.at), "")
-        before = newline if begin > lines.start(begin) else ""
+        root = span.root if span.root is not None and span.root.end > span.root.start else None
+        end = root.end if root is not None else span.start
+        stay = len(old.items) <= len(new.items) and all(
+            isinstance(item, Comment) for item in new.items[: len(old.items)]
+        )
+        for item, other in zip(old.items, new.items if stay else old.items, strict=False):
+            assert isinstance(item, Comment)
+            end = max(end, item.at + 1 + len(item.text))
+            if not stay:
+                rewriter.put(item.at, item.at + 1 + len(item.text), "")
+            elif isinstance(other, Comment) and other.text != item.text:
+                rewriter.put(item.at, item.at + 1 + len(item.text), "#" + other.text)
+        if root is not None:
+            rewriter.put(root.start, root.end, "")
+        rest = new.items[len(old.items) :] if stay else new.items
+        written = document_end(rest, self._layout, self._indent) if rest else ["{}"] if not new.items else []
+        before = newline if end > lines.start(end) else ""
         behind = "" if end < len(self._text) and self._text[end] in BREAKS else newline
-        rewriter.put(begin, end, before + newline.join(written) + behind)
+        rewriter.put(end, end, before + newline.join(written) + behind if written else "")
 
 
 def _one_line_comments(document: Mapping) -> Mapping:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from conftest import Sops
 
     from agent.sops.stores import Store
+    from agent.yaml.nodes import Mapping
 
 NOW = "2026-11-23T06:00:00Z"
 
@@ -220,6 +221,11 @@ SELECTIONS = [
 
 def ours(sops: Sops, data: bytes, name: str, selection: Selection) -> bytes:
     """What we make of a plain file."""
+    return stores.of(name).emit(encrypted(sops, data, name, selection))
+
+
+def encrypted(sops: Sops, data: bytes, name: str, selection: Selection) -> list[Mapping]:
+    """A plain file's documents, encrypted, with their metadata."""
     store = stores.of(name)
     data_key = Secret(secrets.token_bytes(32), "data key")
     wrapped = wrap_data_key(
@@ -229,7 +235,7 @@ def ours(sops: Sops, data: bytes, name: str, selection: Selection) -> bytes:
         created_at=NOW,
         random_bytes=secrets.token_bytes,
     )
-    documents = encrypt.encrypt(
+    return encrypt.encrypt(
         store.parse_plain(data, file=name),
         Metadata(wrapped, EVERYTHING if store.single else selection),
         data_key,
@@ -237,7 +243,6 @@ def ours(sops: Sops, data: bytes, name: str, selection: Selection) -> bytes:
         random_bytes=secrets.token_bytes,
         lastmodified=NOW,
     )
-    return store.emit(documents)
 
 
 def opened(sops: Sops, data: bytes, name: str, target: Store | None = None) -> bytes:

@@ -103,7 +103,11 @@ class Restructuring:
     def _alone(self, at: int) -> bool:
         """Whether an item is the first thing on its line."""
         first = self._first(at)
-        return not self._text[self._lines.start(first) : first].strip()
+        start = self._lines.start(first)
+        # Not by a slice: a line may hold all of a large file.
+        while first > start and self._text[first - 1] in " \t":
+            first -= 1
+        return first == start
 
     # Flow style
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _HEADER = re.compile(r"[|>][-+0-9]*")
 _COLON = re.compile(f"(?:[ \t{BREAKS}]|#[^{BREAKS}]*+)*+:")
 _DASH = re.compile(f"(?:[ \t{BREAKS}]|#[^{BREAKS}]*+)*+-")
+_BLANKS = re.compile("[ \t]*")
 _REST = re.compile(f"[ \t]*(#[^{BREAKS}]*)?")
 _CORE = "tag:yaml.org,2002:"
 _NOTHING = Comment("")
@@ -263,8 +264,8 @@ class Rewriter:
 
     def _base(self, node: Node) -> str:
         """The indent of the line that a node begins on."""
-        line = self.text[self.lines.start(node.start) : node.start]
-        return line[: len(line) - len(line.lstrip())]
+        found = _BLANKS.match(self.text, self.lines.start(node.start), node.start)
+        return found.group() if found else ""
 
     def _block_body(self, lines: list[str], place: Place) -> str:
         newline = self.layout.newline

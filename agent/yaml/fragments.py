@@ -54,7 +54,7 @@ def scalar(value: Scalar, *, quote: str = "", flow: bool = False, quoted: bool =
 
 
 def _text(text: str, quote: str, *, flow: bool) -> str:
-    if quote == "" and not flow and _SEALED.fullmatch(text):
+    if quote == "" and not flow and is_sealed(text):
         return text
     if _INVALID.search(text):
         return "!!binary " + base64.b64encode(text.encode("utf-8", "surrogateescape")).decode()
@@ -67,6 +67,11 @@ def _text(text: str, quote: str, *, flow: bool) -> str:
         if analysis.single and not analysis.multiline and not flow:
             return "'" + text.replace("'", "''") + "'"
     return styles.double_quoted(text)
+
+
+def is_sealed(text: str) -> bool:
+    """Whether a text looks like a value that SOPS encrypted: as it is, and between quotes of any kind, it means itself."""
+    return _SEALED.fullmatch(text) is not None
 
 
 def _json_text(text: str) -> str:

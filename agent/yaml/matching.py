@@ -24,6 +24,8 @@ def same(one: Item, other: Item) -> bool:
     kind = type(one)
     if kind is not type(other):
         return False
+    if kind is str:
+        return one == other
     if isinstance(one, Entry):
         assert isinstance(other, Entry)
         return same(one.key, other.key) and same(one.value, other.value)
@@ -33,9 +35,7 @@ def same(one: Item, other: Item) -> bool:
     if isinstance(one, Comment):
         assert isinstance(other, Comment)
         return one.text == other.text
-    if isinstance(one, float):
-        return repr(one) == repr(other)
-    return one == other
+    return repr(one) == repr(other) if isinstance(one, float) else one == other
 
 
 def match(old: List[Item], new: List[Item]) -> list[int]:

@@ -150,6 +150,11 @@ class Rewriter:
     # Scalars
 
     def _leaf(self, node: Node, new: Scalar, place: Place) -> None:
+        usual = node.start == node.content < node.end and node.quote not in {"|", ">"}
+        if usual and isinstance(new, str) and fragments.is_sealed(new) and not self.forced:
+            quote = node.quote or ('"' if place.flow else "")
+            self.put(node.start, node.end, f"{quote}{new}{quote}")
+            return
         start, tagged = self._kept_properties(node, new)
         quote = node.quote if node.quote in {"'", '"'} and isinstance(new, str) else ""
         written = None

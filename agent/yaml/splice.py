@@ -131,7 +131,7 @@ class _Splicing:
             got = original.parse(spliced.data)
         except YamlError as error:
             return None, [_culprit(error, text, places)]
-        return spliced, list(_differences(got, self._wanted))
+        return spliced, [] if _same_documents(got, self._wanted) else list(_differences(got, self._wanted))
 
     def _rewritten(self, forced: frozenset[Path]) -> Iterator[Note]:
         """A note for each map and list that could not be spliced."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from enum import Enum
+from itertools import accumulate
 from typing import TYPE_CHECKING, cast
 
 from yaml.events import (
@@ -45,12 +46,14 @@ class Lines:
     """The lines of a text by place."""
 
     def __init__(self, text: str) -> None:
-        self._ends: list[int] = []
-        self._starts = [0]
-        for match in _BREAK.finditer(text):
-            self._ends.append(match.start())
-            self._starts.append(match.end())
-        self._ends.append(len(text))
+        if any(mark in text for mark in BREAKS[1:]):
+            spans = [match.span() for match in _BREAK.finditer(text)]
+            self._ends = [*(start for start, _ in spans), len(text)]
+            self._starts = [0, *(end for _, end in spans)]
+        else:
+            self._starts = [0, *accumulate(len(line) + 1 for line in text.split("\n"))]
+            self._ends = [start - 1 for start in self._starts[1:]]
+            self._starts.pop()
 
     def start(self, at: int) -> int:
         """Where the line that holds `at` begins."""

@@ -180,10 +180,18 @@ class Restructuring:
                 if not behind or not self._continues(number + 1):
                     pairs[number] = -1
         if document_end:
-            limit = self._rewriter.document_end
-            for number, at in enumerate(pairs):
-                if at >= 0 and isinstance(old[at], Comment) and self._first(at) >= limit:
-                    pairs[number] = -1
+            self._gather()
+
+    def _gather(self) -> None:
+        """Take apart the comments that stand outside of their document, behind its end or before its `---`, if items come before."""
+        come = False
+        for number, at in enumerate(self._pairs):
+            if at < 0:
+                come = True
+            elif isinstance(self._old[at], Comment):
+                first = self._first(at)
+                if first >= self._rewriter.document_end or (come and first < self._node.start):
+                    self._pairs[number] = -1
 
     def _opens(self, at: int) -> bool:
         """Whether a comment stands behind the `---` of its document."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agent.values.errors import YamlError
+from agent.yaml import fragments
 from agent.yaml.edits import OverlapError, Path
 from agent.yaml.matching import comments_of, same, uncommented
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from agent.yaml.originals import Original
     from agent.yaml.spans import DocumentSpan
 
-_ATTEMPTS = 4
+_ATTEMPTS = 6
 _UNSEEN = "a comment is removed, since it stands where none is read"
 _PART_ANEW = "a map or list is written anew, since the change does not fit into its text"
 _ANEW = "the file is written anew, since the change does not fit into its text"
@@ -62,8 +63,13 @@ def splice(
         near, exact = _Splicing(original, wanted, indent).attempt()
         if near is not None and exact:
             return near
-    anew = Spliced(original.emit(wanted, indent), (Note(_ANEW, 1),))
-    return near if near is not None and not _says(original, anew, wanted) else anew
+    notes = (Note(_ANEW, 1),)
+    anew = Spliced(original.emit(wanted, indent), notes)
+    if _says(original, anew, wanted):
+        return anew
+    # As Go prints it, a whole float is read again as an integer.
+    plain = Spliced(original.text.encode(_plain(original, wanted, indent), complete=True), notes)
+    return near or (plain if _says(original, plain, wanted) else anew)
 
 
 def splice_json(
@@ -90,6 +96,19 @@ def _says(original: Original, spliced: Spliced, wanted: List[Mapping]) -> bool:
         return _same_documents(original.parse(spliced.data), wanted)
     except YamlError:
         return False
+
+
+def _plain(original: Original, documents: List[Mapping], indent: int) -> str:
+    layout = original.layout(indent)
+    if original.flow:
+        return fragments.flow(documents[0], layout, "") + layout.newline
+    written = [
+        fragments.block(each, 0, layout)
+        if fragments.filled(each)
+        else [*(f"#{note.text}" for note in comments_of(each)), "{}"]
+        for each in documents
+    ]
+    return f"---{layout.newline}".join("".join(line + layout.newline for line in lines) for lines in written)
 
 
 class _Splicing:

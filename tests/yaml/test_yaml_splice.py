@@ -1106,6 +1106,28 @@ a: &x two
 b: *x
 """,
     ),
+    (
+        "a first key between comments before the document",
+        """\
+# one
+# two
+---
+a: 1
+""",
+        """\
+# one
+new: 0
+# two
+a: 1
+""",
+        """\
+# one
+---
+new: 0
+# two
+a: 1
+""",
+    ),
 ]
 
 
@@ -1149,6 +1171,11 @@ def test_what_could_not_stay_is_told(before, wanted, notes):
 def test_a_change_of_the_number_of_documents_is_written_as_sops_writes_files():
     wanted = documents("a: 1\n---\nb: {c: [2]}\n")
     assert splice(b"a:   1\n", wanted, file="file.yaml", indent=2).data == emit.emit(wanted, indent=2)
+
+
+def test_a_file_written_anew_says_what_is_wanted_where_the_layout_of_sops_does_not():
+    spliced = splice(b"a:   1\n", documents("a: 1.0\n---\nb: [2.0]\n"), file="file.yaml")
+    assert spliced.data == b"a: 1.0\n---\nb:\n    - 2.0\n"
 
 
 @pytest.mark.parametrize("text", ["one\nb: injected", "one\r\nb: injected", "one\u2028b: injected"])

@@ -190,7 +190,7 @@ class Restructuring:
                 come = True
             elif isinstance(self._old[at], Comment):
                 first = self._first(at)
-                if first >= self._rewriter.document_end or (come and first < self._node.start):
+                if first >= self._rewriter.bounds[1] or (come and first < self._node.start):
                     self._pairs[number] = -1
 
     def _opens(self, at: int) -> bool:
@@ -240,18 +240,24 @@ class Restructuring:
         if cuts is None:
             return False
         lines = [cut for cut in cuts if cut.lines]
-        if lines and text:
-            self._edits.append((lines[0].start, lines[0].start, text))
+        place = next((cut.start for cut in lines if self._within(cut.start)), None)
+        if place is not None and text:
+            self._edits.append((place, place, text))
         elif text:
-            place = self._insertion(before, after)
-            if place is None:
+            found = self._insertion(before, after)
+            if found is None:
                 return False
-            at, shares = place
+            at, shares = found
             self._edits.append((at, at, text.lstrip(" ") + " " * self._node.column if shares else text))
         elif lines:
             self._close_gap(lines[-1], self._last(before - 1) if before else -1)
         self._edits += [(cut.start, cut.end, "") for cut in cuts]
         return True
+
+    def _within(self, at: int) -> bool:
+        """Whether a place is not before the `---` or behind the end of its document."""
+        start, end = self._rewriter.bounds
+        return self._place.column >= 0 or start <= at < end
 
     def _follows_dash(self, before: int, after: int) -> bool:
         """Whether what goes begins behind a dash, and what stays has a line of its own."""

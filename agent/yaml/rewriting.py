@@ -56,7 +56,7 @@ class Rewriter:
         self.notes: list[Note] = []
         self.indent = indent
         self.path: list[int] = []
-        self.document_end = 0
+        self.bounds: tuple[int, int] = (0, 0)
         self.explicit = False
         self._forced = forced
         self._anchored: dict[str, Value] = {}

@@ -174,7 +174,7 @@ class _Splicing:
         for number, span in enumerate(original.spans):
             old, new = original.documents[number], self._wanted[number]
             rewriter.path.append(number)
-            rewriter.document_end, rewriter.explicit = span.end, span.explicit
+            rewriter.bounds, rewriter.explicit = (span.start, span.end), span.explicit
             if original.flow and span.root is not None:
                 rewriter.visit(span.root, old, new, Place(-1, span.start, flow=True))
             elif span.root is None or not span.root.children:

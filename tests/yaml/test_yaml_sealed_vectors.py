@@ -29,14 +29,16 @@ def test_comments_stand_where_sops_finds_them(row):
 
 @pytest.mark.parametrize("row", [row for row in COMMENTS if "emit" in row], ids=lambda row: row["id"])
 def test_the_file_is_written_byte_for_byte(row):
-    assert emit.emit(sealed.parse(row["yaml"], file="file.yaml")).decode() == row["emit"]
+    # sops writes the float -0.0 as an integer, and cannot verify the file then.
+    expected = row["emit"].replace("m: -0\n", "m: -0.0\n")
+    assert emit.emit(sealed.parse(row["yaml"], file="file.yaml")).decode() == expected
 
 
-# The float -0.0 is written as `-0`, which is an integer when it is read again.
 @pytest.mark.parametrize(
     "row", [row for row in COMMENTS if "emit" in row and row["id"] != "nums"], ids=lambda row: row["id"]
 )
 def test_what_sops_wrote_is_written_back_unchanged(row):
+    # But for that: it is an integer now.
     assert emit.emit(sealed.parse(row["emit"].encode(), file="file.yaml")).decode() == row["emit"]
 
 

@@ -134,7 +134,7 @@ def test_a_plugin_asks_at_the_terminal(shell: Shell, toy: str, question: str, an
     command = (sys.executable, "-m", "agent.cli.main", "decrypt", toy)
     code, shown = terminals.run(command, answers, cwd=shell.folder)
     assert (code, shown.splitlines()[-1]) == (0, "a: hunter2")
-    assert "\x1b" not in shown
+    assert "\x1b[31m" not in shown
     assert ("canary" in shown) == (question == "request-public")
     if answers:
         code, shown = terminals.run(command, [(answers[0][0], "2")], cwd=shell.folder)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from io import FileIO
 
     from agent.adapters.keys.age import AgeKeys
+    from agent.adapters.keys.gpg_agent import GpgAgent
     from agent.sops.keys import Recipient, WrappedKey
 
 _LARGEST = 1 << 24
@@ -83,10 +84,16 @@ class UserAgeKeys:
 
 
 class Terminal:
-    """The person at the controlling terminal, who is asked even where standard input is a pipe."""
+    """The person at the controlling terminal, who is asked even where standard input is a pipe.
 
-    def ask(self, question: str, *, hidden: bool = True) -> Secret:
+    What may be kept, gpg-agent is asked for first, as sops does.
+    """
+
+    def ask(self, question: str, *, hidden: bool = True, keep_as: str = "") -> Secret:
         """Raises DataKeyError where there is no terminal, or the answer is broken off."""
+        kept = _gpg_agent().ask(question, keep_as) if keep_as else None
+        if kept is not None:
+            return kept
         prompt = f"{escape(question)} "
         try:
             with open("/dev/tty", "r+b", buffering=0) as tty:  # noqa: PTH123
@@ -97,8 +104,38 @@ class Terminal:
         except (OSError, EOFError):
             raise DataKeyError("a passphrase is needed, and there is no terminal to ask for it") from None
 
+    def forget(self, keep_as: str) -> None:
+        if keep_as:
+            _gpg_agent().forget(keep_as)
+
     def tell(self, message: str) -> None:
         terminal.note(message)
+
+
+def _gpg_agent() -> GpgAgent:
+    """That of the user, where sops looks for it."""
+    from agent.adapters.keys.gpg_agent import GpgAgent
+
+    environment = os.environ
+    named = environment.get("GPG_AGENT_INFO", "").partition(":")[0]
+    sockets = [Path(named)] if named else [_home() / ".gnupg/S.gpg-agent"]
+    if not named and environment.get("XDG_RUNTIME_DIR"):
+        sockets.append(Path(environment["XDG_RUNTIME_DIR"]) / "gnupg/S.gpg-agent")
+    options = {
+        "ttyname": _terminal_name(),
+        "ttytype": environment.get("TERM", ""),
+        "display": environment.get("DISPLAY", ""),
+    }
+    return GpgAgent(sockets, {name: value for name, value in options.items() if value})
+
+
+def _terminal_name() -> str:
+    for descriptor in range(3):
+        try:
+            return os.ttyname(descriptor)
+        except OSError:
+            continue
+    return ""
 
 
 def _ask_hidden(prompt: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -37,12 +38,15 @@ class Somebody:
     answer: str | None = PASSPHRASE
     questions: list[str] = field(default_factory=list)
 
-    def ask(self, question: str, *, hidden: bool = True) -> Secret:
+    def ask(self, question: str, *, hidden: bool = True, keep_as: str = "") -> Secret:
         assert hidden
         self.questions.append(question)
         if self.answer is None:
             raise DataKeyError("nobody is here")
         return Secret(self.answer, "answer")
+
+    def forget(self, keep_as: str) -> None:
+        assert keep_as == "" or re.fullmatch(r"SopsAge[A-Z2-7]{40}", keep_as)
 
     def tell(self, message: str) -> None:
         raise AssertionError(message)

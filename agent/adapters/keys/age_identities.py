@@ -6,6 +6,8 @@ asked in vain. What was asked once is kept, a refusal too.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from agent.adapters.keys.age_scrypt import PassphraseIdentity
@@ -25,8 +27,15 @@ _T = TypeVar("_T")
 class Person(Protocol):
     """Whoever sits at the terminal. Questions and messages hold text of files and plugins: it must be escaped where it is shown."""
 
-    def ask(self, question: str, *, hidden: bool = True) -> Secret:
-        """A line of text. Raises DataKeyError where nobody can be asked, or nobody answers."""
+    def ask(self, question: str, *, hidden: bool = True, keep_as: str = "") -> Secret:
+        """A line of text. Raises DataKeyError where nobody can be asked, or nobody answers.
+
+        With `keep_as`, a name that tells nothing, the answer may be kept beyond this run, and one that was kept be given.
+        """
+        ...
+
+    def forget(self, keep_as: str) -> None:
+        """The answer was wrong; an empty name was kept nowhere."""
         ...
 
     def tell(self, message: str) -> None: ...
@@ -94,22 +103,29 @@ class LockedFile:
         return self._keys.get().open(file)
 
     def _decrypt(self, person: Person) -> bytes:
-        passphrase = _ask_passphrase(person, self._source)
+        passphrase = _ask_passphrase(person, self._source, keep_as=self._keep_as)
         try:
             plaintext = open_with([PassphraseIdentity(passphrase)], self._file)
         except DataKeyError:
             raise DataKeyError("the identity file under a passphrase is damaged", source=self._source) from None
         if plaintext is None:
+            person.forget(self._keep_as)
             raise DataKeyError("the passphrase is wrong", source=self._source)
         return plaintext
 
+    @property
+    def _keep_as(self) -> str:
+        """The name under which sops keeps the passphrase: of the file's content."""
+        return f"SopsAge{base64.b32encode(hashlib.sha256(self._file.data).digest()[:25]).decode()}"
 
-def _ask_passphrase(person: Person, source: str) -> bytes:
+
+def _ask_passphrase(person: Person, source: str, *, keep_as: str = "") -> bytes:
     try:
-        passphrase = key_bytes(person.ask(f"Passphrase of {source}:"))
+        passphrase = key_bytes(person.ask(f"Passphrase of {source}:", keep_as=keep_as))
     except DataKeyError as error:
         raise error.with_facts(source=source) from None
     if not passphrase:
+        person.forget(keep_as)
         raise DataKeyError("no passphrase was given", source=source)
     return passphrase
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import processes
+
 from agent.adapters.keys import age
 from agent.values.reveal import reveal
 
@@ -35,8 +36,7 @@ def run(shell: Shell, name: str, command: str) -> tuple[int, str]:
         cwd=work,
         env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "SOPS_DISABLE_VERSION_CHECK": "1"},
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         check=False,
         timeout=300,
     )

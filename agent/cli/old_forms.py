@@ -73,7 +73,7 @@ def read(arguments: Sequence[str], commands: Collection[str]) -> Call | None:
         elif name not in _VALUES:
             return None
         flags.append((name, value))
-    rest = arguments[at + 1 :] if arguments[at : at + 1] == ["--"] else arguments[at:]
+    rest = arguments[at + 1 :] if "--" in arguments[at : at + 1] else arguments[at:]
     if rest and rest[0] in commands:
         return _before_a_command(flags, rest)
     return _of_a_file(dict(flags), rest)

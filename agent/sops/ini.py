@@ -5,6 +5,7 @@ A comment stands behind its key in the tree and above it in the file; a section'
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _ENTRY = "sops"
 _MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+_USUAL_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
+_QUOTING = re.compile(r"""["'`\\\r]""")
 _QUOTES = ('"', "`", '"""', "'")
 
 
@@ -148,6 +151,8 @@ def _name(name: str) -> str:
         written = f'"""{name}"""'
     else:
         written = name
+    if written == name and _USUAL_NAME.fullmatch(name):
+        return written
     if ini_lines.name_of(written) == name:
         return written
     # Here sops writes what is read as a comment, a header, or another key.
@@ -163,7 +168,7 @@ def _value(value: str) -> str:
         written = f'"{value}"'
     else:
         written = value
-    if ini_lines.value_of(written) == value:
+    if (written == value and not _QUOTING.search(value)) or ini_lines.value_of(written) == value:
         return written
     # Here sops writes what is read as another value.
     return next((form for quote in _QUOTES if ini_lines.value_of(form := quote + value + quote) == value), written)

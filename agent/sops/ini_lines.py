@@ -5,6 +5,7 @@ What it does with quotes, comments and continuations follows `parser.go` there, 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from agent.values.errors import YamlError
@@ -16,6 +17,8 @@ SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u20
 """What Go's unicode.IsSpace is true of."""
 
 DELIMITERS = "=:"
+_DELIMITER = re.compile(f"[{DELIMITERS}]")
+_MARK = re.compile("[#;]")
 
 
 @dataclass(slots=True)
@@ -157,7 +160,7 @@ class _Reader:
         """A key, and where what is behind its delimiter begins."""
         quote = '"""' if line.startswith('"""') and len(line) > 6 else line[0] if line[0] in '"`' else ""
         if not quote:
-            end = _any(line, DELIMITERS)
+            end = _at(_DELIMITER, line)
             if end <= 0:
                 raise YamlError("this line is no key = value", file=self._file, line=number + 1)
             return line[:end].strip(SPACE), end + 1
@@ -165,7 +168,7 @@ class _Reader:
         close = line.find(quote, width)
         if close < 0:
             raise YamlError("a quoted key is not closed", file=self._file, line=number + 1)
-        end = _any(line[close + width :], DELIMITERS)
+        end = _at(_DELIMITER, line[close + width :])
         if end < 0:
             raise YamlError("this line is no key = value", file=self._file, line=number + 1)
         return line[width:close].strip(SPACE), close + end + width + 1
@@ -184,7 +187,7 @@ class _Reader:
         line = line.strip(SPACE)
         if line[-1] == "\\":
             return self._continued(line[:-1]), True
-        cut = _any(line, "#;")
+        cut = _at(_MARK, line)
         if cut >= 0:
             self.comment += line[cut:]
             line = line[:cut].strip(SPACE)
@@ -222,10 +225,11 @@ class _Reader:
             value = value[:-1]
 
 
-def _any(text: str, chars: str) -> int:
-    return min((at for char in chars if (at := text.find(char)) >= 0), default=-1)
+def _at(pattern: re.Pattern[str], text: str) -> int:
+    found = pattern.search(text)
+    return found.start() if found else -1
 
 
 def _comment_in(text: str) -> str:
-    at = _any(text, "#;")
+    at = _at(_MARK, text)
     return "" if at < 0 else text[at:]

@@ -1,19 +1,17 @@
 """Whom a new file is encrypted for, and what of it: the flags, the environment and `.sops.yaml` together.
 
 Keys by flag or environment replace those of the rule; selectors by flag replace the rule's one by one. A `.sops.yaml` with rules of
-which none matches is an error all the same.
+which none matches is an error all the same. Rules and flags are loaded by the functions that need them: decrypting has neither.
 """
 
 from __future__ import annotations
 
 import os
-import secrets
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from agent.cli import files, recipients, terminal
-from agent.sops import rules
+from agent.cli import files, terminal
 from agent.sops.cipher import DATA_KEY_SIZE
 from agent.sops.groups import Recipients
 from agent.sops.selection import SELECTORS, Selection, matcher
@@ -33,6 +31,8 @@ _MOST_GROUPS = 255
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The key and selection flags of sops."""
+    from agent.cli import recipients
+
     recipients.add_options(parser)
     selection = parser.add_argument_group(
         "what is encrypted", "at most one; by default all but keys that end in _unencrypted"
@@ -75,6 +75,8 @@ def _read(path: str) -> Rules:
 
 @lru_cache(maxsize=16)
 def _parsed(data: bytes, path: str) -> Rules:
+    from agent.sops import rules
+
     return rules.parse(data, file=path)
 
 
@@ -112,7 +114,7 @@ def indent(config: Rules | None, store: Store) -> int | None:
 
 
 def new_data_key() -> Secret:
-    return Secret(secrets.token_bytes(DATA_KEY_SIZE), "new data key")
+    return Secret(os.urandom(DATA_KEY_SIZE), "new data key")
 
 
 def now() -> str:
@@ -125,6 +127,8 @@ def rule_at(config: Rules | None, file: str, *, args: argparse.Namespace | None 
 
     With `args`, AWS keys of the rule have the context of `--encryption-context`.
     """
+    from agent.cli import recipients
+
     found = rules_of(config, file)
     if found is None:
         return None
@@ -133,6 +137,9 @@ def rule_at(config: Rules | None, file: str, *, args: argparse.Namespace | None 
 
 def rule_for(args: argparse.Namespace, config: Rules | None, file: str) -> CreationRule:
     """Whom and what. Raises NoMasterKeyError, SopsRulesError, UsageError, ConflictingFlagsError."""
+    from agent.cli import recipients
+    from agent.sops.rules import CreationRule
+
     rule = rule_at(config, file, args=args)
     named = recipients.named(args)
     groups = (named,) if named else rule.recipients.groups if rule else ()
@@ -144,7 +151,7 @@ def rule_for(args: argparse.Namespace, config: Rules | None, file: str) -> Creat
         )
     threshold = args.shamir_secret_sharing_threshold or (rule.recipients.threshold if rule else 0)
     selection = _selection(args, rule.selection if rule else None)
-    return rules.CreationRule(checked(Recipients(groups, threshold), file=file), selection)
+    return CreationRule(checked(Recipients(groups, threshold), file=file), selection)
 
 
 def checked(whom: Recipients, *, file: str) -> Recipients:

@@ -87,7 +87,8 @@ class _Decrypting:
             target = store
         indent = layout.indent(self.args, self.config, target, file)
         reading = layout.Reading(self.args, data, store, target, file=file)
-        plain = self.keys.open(reading.encrypted(), ignore_mac=self.args.ignore_mac).plain
+        encrypted = reading.encrypted(indent=indent, rewritten=True)
+        plain = self.keys.open(encrypted, ignore_mac=self.args.ignore_mac).plain
         if not path:
             documents = plain.documents if reading.before is None else layout.printed(plain.documents)
             return layout.written(documents, file=file, store=target, indent=indent, before=reading.before)

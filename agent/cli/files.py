@@ -6,7 +6,6 @@ import errno
 import os
 import stat
 import sys
-import tempfile
 from pathlib import Path
 
 from agent.values.errors import FileMissingError, ReadError, WriteError
@@ -44,6 +43,9 @@ def write(path: str, data: bytes) -> None:
 
 
 def _replace(target: Path, data: bytes) -> None:
+    # Only here, since most commands print what they make.
+    import tempfile
+
     before = target.stat() if target.exists() else None
     temporary = ""
     try:

@@ -5,12 +5,12 @@ Nothing here writes a file. A `Keys` lives as long as a command, so that many fi
 
 from __future__ import annotations
 
-import secrets
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agent.cli import creation, key_sources, layout
-from agent.sops import decrypt, encrypt, stores
+from agent.sops import decrypt, stores
 from agent.sops.groups import unwrap_data_key, wrap_data_key
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Keys:
             data_key,
             self._masters,
             created_at=creation.now(),
-            random_bytes=secrets.token_bytes,
+            random_bytes=os.urandom,
             before=before,
         )
         self._opened.update(dict.fromkeys(wrapped.keys, data_key) if len(wrapped.groups) == 1 else {})
@@ -90,12 +90,14 @@ def seal(
     `metadata` was made for, all `unchanged`, its time and MAC stay too. Raises EmptyDocumentError, AlreadyEncryptedError,
     SopsKeyTypeError, SopsEncryptError, EmitError.
     """
+    from agent.sops import encrypt
+
     encrypted = encrypt.encrypt(
         documents,
         metadata,
         data_key,
         file=file,
-        random_bytes=secrets.token_bytes,
+        random_bytes=os.urandom,
         lastmodified=creation.now(),
         ivs=ivs,
     )

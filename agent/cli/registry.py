@@ -28,6 +28,10 @@ SECRETS = {
     "filestatus": Command("agent.cli.filestatus", "tell whether a file is encrypted", 1),
     "migrate": Command("agent.cli.migrate", "turn SealedSecrets into files that SOPS encrypts", 1),
     "verify": Command("agent.cli.verify", "check encrypted files, with a key or without", 1),
+    "resolve": Command("agent.cli.resolve", "resolve the conflicts of a merge", 1),
+    "textconv": Command("agent.cli.textconv", "show an encrypted file to git diff", 1),
+    "git-setup": Command("agent.cli.git_setup", "let Git merge and compare encrypted files by value", 1),
+    "merge-driver": Command("agent.cli.merge_driver", "merge an encrypted file; Git runs this", 1),
     "keygen": Command("agent.cli.keygen", "make an age key", 1),
 }
 APPLICATIONS = {

@@ -74,6 +74,11 @@ class Rules:
     json_indent: int | None = None
     binary_indent: int | None = None
 
+    @property
+    def path_patterns(self) -> tuple[str, ...]:
+        """The `path_regex` of each rule, empty where it takes every path."""
+        return tuple(rule.path_regex for rule in self.rules or ())
+
     def match(self, path: str, *, context: Context = ()) -> CreationRule | None:
         """The rule for a path relative to the folder of `.sops.yaml`; None where the file has no creation rules.
 

@@ -15,6 +15,7 @@
     │   │   ├── NoMasterKeyError      nothing to encrypt for                                1
     │   │   ├── UnsoundFileError      found by verify: not what its own rule or .sops.yaml says     1
     │   │   ├── LeftInClearError      what encrypt would leave readable by mistake                  1
+    │   │   ├── MergeError            versions of a file that cannot be merged                      1
     │   │   ├── AlreadyEncryptedError                                                     203
     │   │   ├── SopsRulesError        .sops.yaml is malformed                               1
     │   │   │   └── NoRuleError           none of its rules is for this path                1
@@ -150,8 +151,7 @@ class SopsError(InputError):
     pass
 
 
-class SopsFormatError(SopsError):
-    pass
+class SopsFormatError(SopsError): ...
 
 
 class SopsKeyTypeError(SopsError):
@@ -178,8 +178,7 @@ class WrapError(DataKeyError):
     exit_code = 1
 
 
-class NoMasterKeyError(SopsError):
-    pass
+class NoMasterKeyError(SopsError): ...
 
 
 class UnsoundFileError(SopsError):
@@ -188,6 +187,9 @@ class UnsoundFileError(SopsError):
 
 class LeftInClearError(SopsError):
     exit_code = 1
+
+
+class MergeError(SopsError): ...
 
 
 class AlreadyEncryptedError(SopsError):

@@ -1,0 +1,213 @@
+"""`agent merge-driver`: what Git calls to merge an encrypted file, as `agent git-setup` tells it.
+
+See gitattributes(5), "Defining a custom merge driver". Whatever cannot be merged ends with 1 and leaves our version as it is, which
+Git then calls a conflict.
+"""
+
+from __future__ import annotations
+
+import secrets
+import subprocess  # git
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from agent.cli import creation, files, key_sources, layout, sealing, terminal, trees
+from agent.sops import cipher, decrypt, encrypt, markers, merge, merge_keys, stores
+from agent.sops.decrypt import EncryptedFile, Ivs
+from agent.sops.merge_keys import MergedKeys, Side
+from agent.sops.stores import Store
+from agent.values.errors import AgentError, MergeError
+from agent.yaml.matching import same
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from agent.sops.cipher import Text
+    from agent.sops.merge import Merged
+    from agent.sops.metadata import Metadata
+    from agent.values.secret import Secret
+    from agent.yaml.nodes import Mapping
+
+_EXAMPLES = """\
+examples:
+  agent git-setup                                       sets it up; Git then calls it by itself
+  agent merge-driver %O %A %B %P %L                     as Git's configuration has it: base, ours and result, theirs, path
+
+Values are merged one by one under our formatting, recipients too: whoever one side removed is out, and then the data key is a new
+one. What both sides changed stands between conflict markers, encrypted, until `agent resolve` or an editor takes one of the two. Without
+a key, or where a MAC does not verify, our version stays and the file is in conflict; `git checkout --merge FILE` tries again.
+"""
+_SIZE = 7
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Merge an encrypted file by value. Git runs this."
+    parser.epilog = _EXAMPLES
+    parser.add_argument("base", help="the common ancestor's version; an empty file where there is none")
+    parser.add_argument("ours", help="our version, and where the result goes")
+    parser.add_argument("theirs", help="their version")
+    parser.add_argument("path", help="what the file is called, which tells its type")
+    parser.add_argument("marker_size", nargs="?", type=int, default=_SIZE, help="of conflict markers")
+    parser.add_argument("--decryption-order", metavar="KINDS", default="", help="age,pgp (SOPS_DECRYPTION_ORDER)")
+    key_sources.add_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    try:
+        return _run(args)
+    except AgentError as error:
+        terminal.error(error)
+        terminal.note(f"{args.path} stays as ours and in conflict; then: git checkout --merge -- {args.path}")
+        # Git takes codes above 128 for a crash, and gives up the whole merge.
+        return 1
+
+
+def _run(args: argparse.Namespace) -> int:
+    store = stores.of(args.path)
+    base, ours, theirs = (files.read(name) for name in (args.base, args.ours, args.theirs))
+    if not any(trees.looks_encrypted(data, store) for data in (ours, theirs)):
+        return _merge_lines(args)
+    work = _Work(args.path, store, sealing.Keys(args))
+    versions = work.version(base, "base"), work.version(ours, "ours"), work.version(theirs, "theirs")
+    result, conflicts = work.merged(*versions, ours, size=args.marker_size)
+    if result != ours:
+        files.write(args.ours, result)
+    for conflict in conflicts:
+        terminal.note(f"CONFLICT (value): {args.path}: {conflict.field}")
+    if conflicts:
+        terminal.note(f"hint: agent resolve {args.path} --ours, or --theirs, or neither for the editor; then git add")
+    return 1 if conflicts else 0
+
+
+def _merge_lines(args: argparse.Namespace) -> int:
+    """A file that neither side has encrypted, as Git would merge it."""
+    names = [word for label in ("ours", "base", "theirs") for word in ("-L", label)]
+    command = ["git", "merge-file", f"--marker-size={args.marker_size}", *names, "--"]
+    done = subprocess.run([*command, args.ours, args.base, args.theirs], check=False)  # noqa: S603
+    return 1 if done.returncode else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """One of the three: without a `side` it is in the clear, or not there."""
+
+    documents: Sequence[Mapping] = field(default=(), repr=False)
+    side: Side | None = None
+    ivs: Ivs = field(default_factory=Ivs)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    path: str
+    store: Store
+    keys: sealing.Keys
+
+    def version(self, data: bytes, which: str) -> _Version:
+        """Opened, its MAC verified. Raises AgentError, which names the version."""
+        if not data:
+            return _Version()
+        file = f"{self.path} ({which})"
+        if not trees.looks_encrypted(data, self.store):
+            return _Version(self.store.parse_plain(data, file=file))
+        opened = self.keys.open(decrypt.read(data, file=file, store=self.store))
+        return _Version(opened.plain.documents, Side(opened.plain.metadata, opened.data_key), opened.plain.ivs)
+
+    def merged(
+        self, base: _Version, ours: _Version, theirs: _Version, before: bytes, *, size: int
+    ) -> tuple[bytes, Sequence[merge.Conflict]]:
+        """The file, and what in it is between markers; `before` is our text, whose layout stays."""
+        merged = merge.merge(base.documents, ours.documents, theirs.documents)
+        keys = self._keys(base, ours, theirs)
+        if keys.data_key is None:
+            data_key, ivs = creation.new_data_key(), Ivs()
+            wrapped = self.keys.wrap(keys.recipients, data_key)
+            terminal.note(
+                f"{self.path}: somebody is no recipient any more: a new data key, and everything encrypted anew"
+            )
+        else:
+            data_key, ivs = keys.data_key, _joined(ours.ivs, theirs.ivs)
+            wrapped = keys.before
+            if wrapped is None or wrapped.recipients != keys.recipients:
+                wrapped = self.keys.wrap(keys.recipients, data_key, before=wrapped)
+        side = ours.side or theirs.side
+        assert side is not None
+        metadata = replace(side.metadata, data_key=wrapped, selection=keys.selection, version=keys.version)
+        unchanged = ours.side is not None and metadata == ours.side.metadata and not merged.conflicts
+        if unchanged and _same(merged.documents, ours.documents):
+            return before, ()
+        if ours.side is not None and wrapped != ours.side.metadata.data_key:
+            before = self._bare(before)
+        sealed = self._sealed(merged.documents, metadata, data_key, ivs)
+        text = self._written(sealed, before)
+        if merged.conflicts:
+            text = self._marked(merged, sealed, text, data_key, theirs.ivs, size=size)
+        return text, merged.conflicts
+
+    def _keys(self, base: _Version, ours: _Version, theirs: _Version) -> MergedKeys:
+        if ours.side is not None and theirs.side is not None:
+            return merge_keys.merge(base.side, ours.side, theirs.side, file=self.path)
+        side = ours.side or theirs.side
+        if side is None:
+            raise MergeError("no side is encrypted", file=self.path)
+        terminal.warn(f"{self.path} is in the clear on one side, in Git's history too; the merged file is encrypted")
+        metadata = side.metadata
+        wrapped = metadata.data_key
+        return MergedKeys(wrapped.recipients, metadata.selection, metadata.version, side.data_key, wrapped)
+
+    def _sealed(self, documents: Sequence[Mapping], metadata: Metadata, data_key: Secret, ivs: Ivs) -> list[Mapping]:
+        return encrypt.encrypt(
+            documents,
+            metadata,
+            data_key,
+            file=self.path,
+            random_bytes=secrets.token_bytes,
+            lastmodified=creation.now(),
+            ivs=ivs,
+        )
+
+    def _written(self, documents: Sequence[Mapping], before: bytes) -> bytes:
+        return layout.written(documents, file=self.path, store=self.store, indent=None, before=before)
+
+    def _bare(self, before: bytes) -> bytes:
+        """Our text without its sops entry: what is new at the end is laid out as by sops."""
+        if self.store is not Store.YAML:
+            return before
+        documents, _ = stores.split(self.store.parse(before, file=self.path), file=self.path)
+        return self._written(documents, before)
+
+    def _marked(
+        self, merged: Merged, sealed: list[Mapping], text: bytes, data_key: Secret, ivs: Ivs, *, size: int
+    ) -> bytes:
+        """Both texts as one, between markers where they differ. The MAC is that of ours.
+
+        Plaintext has no place here, even if a person asked for it: Git stores the result as an object.
+        """
+        bare, metadata = stores.split(sealed, file=self.path)
+        assert metadata is not None
+        made = decrypt.decrypt(EncryptedFile(self.path, tuple(bare), metadata), data_key).ivs
+        other, _ = stores.split(self._sealed(merged.theirs, metadata, data_key, _joined(made, ivs)), file=self.path)
+        return markers.marked(text, self._written(stores.join(other, metadata), text), size=size)
+
+
+def _same(one: Sequence[Mapping], other: Sequence[Mapping]) -> bool:
+    return len(one) == len(other) and all(map(same, one, other))
+
+
+def _joined(first: Ivs, second: Ivs) -> Ivs:
+    """Those of the first, and where it has fewer for a value those of the second."""
+    left = Counter(map(_use, first.kept))
+    more: list[tuple[Text, str, bytes]] = []
+    for each in second.kept:
+        use = _use(each)
+        if left[use]:
+            left[use] -= 1
+        else:
+            more.append(each)
+    return Ivs([*first.kept, *more])
+
+
+def _use(kept: tuple[Text, str, bytes]) -> tuple[str, bytes, str]:
+    value, aad, _ = kept
+    return cipher.type_of(value), cipher.plain_bytes(value), aad

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -101,7 +102,7 @@ def test_edits_of_different_places_never_conflict(one: Mapping, other: Mapping, 
     assert equal(merged.documents, both(changed, changed))
 
 
-CASES = {
+CASES: dict[str, tuple[str, str, str, str, list[str]]] = {  # base, ours, theirs, merged, conflicts
     "both changed": ("a: 1", "a: 2", "a: 3", "a: 2", ["a"]),
     "changed alike": ("a: 1", "a: 2", "a: 2", "a: 2", []),
     "deep": ("a: {b: 1, c: 1}", "a: {b: 2, c: 1}", "a: {b: 3, c: 2}", "a: {b: 2, c: 2}", ["a.b"]),
@@ -142,12 +143,14 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_cases(case: str) -> None:
-    base, ours, theirs, expected, conflicts = (
-        sealed.parse(f"{each}\n".encode(), file="x") if isinstance(each, str) and each else each for each in CASES[case]
-    )
-    merged = merge(base or [], ours, theirs)
+    base, ours, theirs, expected, conflicts = CASES[case]
+    merged = merge(parsed(base), parsed(ours), parsed(theirs))
     assert [each.field for each in merged.conflicts] == conflicts
-    assert equal(merged.documents, expected), merged.documents
+    assert equal(merged.documents, parsed(expected)), merged.documents
+
+
+def parsed(text: str) -> list[Mapping]:
+    return sealed.parse(f"{text}\n".encode(), file="x") if text else []
 
 
 lines = st.lists(st.sampled_from([b"a\n", b"b\n", b"c: <<<\n", b"=\n", b"\r\n"]), max_size=8).map(b"".join)
@@ -216,8 +219,6 @@ paths = st.lists(parts, min_size=1, max_size=7).map("".join).filter(lambda path:
 
 @given(paths)
 def test_what_a_rule_takes_its_globs_take(path: str) -> None:
-    import re
-
     def regex(glob: str) -> str:
         """As gitignore(5) explains a pattern."""
         text = glob.removeprefix("/")

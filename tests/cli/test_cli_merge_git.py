@@ -315,3 +315,69 @@ def test_a_path_that_looks_like_a_flag_or_has_blanks(repository: Repository) -> 
     text = repository.opened(f"./{name}")
     assert "a: 1\n" in text
     assert "b: 2" in text
+
+
+def test_a_stash_comes_back_onto_a_changed_file(repository: Repository) -> None:
+    repository.encrypt("s.yaml", BASE)
+    repository.commit("base")
+    assert repository.shell.agent("set", "s.yaml", '["a"]', '"canary-stashed"').code == 0
+    repository.git("stash")
+    repository.set("s.yaml", {'["b"]': '"canary-committed"'})
+    repository.git("stash", "pop")
+    text = repository.opened("s.yaml")
+    assert "a: canary-stashed\n" in text
+    assert "b: canary-committed" in text
+
+
+def test_key_groups_merge(repository: Repository) -> None:
+    shell = repository.shell
+    added = age.generate()[0]
+    group = f"      - age: [{shell.recipient}]\n"
+    rule = f"creation_rules:\n  - shamir_threshold: 2\n    key_groups:\n{group}{group}"
+    shell.write(".sops.yaml", rule)
+    made = shell.agent("encrypt", "--filename-override", "s.yaml", stdin=BASE.encode())
+    assert made.code == 0, made.err
+    shell.write("s.yaml", made.out)
+    repository.commit("base")
+    repository.git("checkout", "-q", "-b", "other")
+    shell.write(".sops.yaml", rule.replace("]", f", {added}]", 1))
+    done = shell.agent("updatekeys", "-y", "s.yaml")
+    assert done.code == 0, done.err
+    repository.set("s.yaml", {'["b"]': "2"})
+    repository.git("checkout", "-q", "main")
+    repository.set("s.yaml", {'["a"]': "1"})
+    repository.git("merge", "--no-edit", "other")
+    assert repository.read("s.yaml").count(added) == 1
+    text = repository.opened("s.yaml")
+    assert "a: 1\n" in text
+    assert "b: 2" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "flags", "cause"),
+    [
+        ("", ("--ours",), "no conflict markers"),
+        ("<<<<<<< ours\n", (), "do not fit together"),
+        ("<<<<<<< ours\n", ("--theirs",), "do not fit together"),
+        ("new: [\n", (), "s.yaml:"),
+    ],
+)
+def test_what_cannot_be_resolved_stays(repository: Repository, change: str, flags: tuple[str, ...], cause: str) -> None:
+    repository.encrypt("s.yaml", BASE)
+    repository.shell.write("s.yaml", change + repository.read("s.yaml"))
+    before = repository.read("s.yaml")
+    done = repository.shell.agent("resolve", "s.yaml", *flags)
+    assert done.code == 1
+    assert cause in done.err
+    assert "canary" not in done.err
+    assert repository.read("s.yaml") == before
+
+
+def test_an_edit_that_leaves_markers_is_given_up(repository: Repository) -> None:
+    repository.branches("s.yaml", BASE, *CONFLICT)
+    repository.git("merge", "other", code=1)
+    before = repository.read("s.yaml")
+    for script, code in (("true", 200), ("sed -i s/canary-ours/x/", 201)):
+        repository.shell.env("SOPS_EDITOR", script)
+        assert repository.shell.agent("resolve", "s.yaml").code == code
+    assert repository.read("s.yaml") == before

@@ -381,3 +381,17 @@ def test_an_edit_that_leaves_markers_is_given_up(repository: Repository) -> None
         repository.shell.env("SOPS_EDITOR", script)
         assert repository.shell.agent("resolve", "s.yaml").code == code
     assert repository.read("s.yaml") == before
+
+
+def test_what_git_merged_line_by_line_is_repaired(repository: Repository) -> None:
+    """As for somebody who has not set up the driver: the values merge, and the MAC is in conflict."""
+    assert repository.shell.agent("git-setup", "--remove").code == 0
+    repository.branches("s.yaml", BASE, {'["a"]': "1"}, {'["list"][1]': "2"})
+    repository.git("merge", "other", code=1)
+    assert "<<<<<<<" in repository.read("s.yaml")
+    done = repository.shell.agent("resolve", "s.yaml", "--ours")
+    assert done.code == 0, done.err
+    assert "was not verified" in done.err
+    text = repository.opened("s.yaml")
+    assert "a: 1\n" in text
+    assert "    - 2\n" in text

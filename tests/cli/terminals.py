@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ def run(command: Sequence[str | Path], answers: Sequence[tuple[str, str]], *, cw
     """The exit code and all that the terminal showed. `answers` are pairs of a prompt that is waited for and a line to type."""
     pid, terminal = os.forkpty()
     if pid == 0:
+        # A shell's background job hands down that it ignores Ctrl-C; a terminal's program does not.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.chdir(cwd)
         os.execv(command[0], [str(part) for part in command])
     shown, seen = "", 0

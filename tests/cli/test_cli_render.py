@@ -140,7 +140,7 @@ def test_values_are_shown_on_a_terminal_or_by_force(tree: Shell, monkeypatch: py
 
 def test_an_altered_file_holds_its_object_and_what_needs_it(tree: Shell) -> None:
     path = tree.folder / "envs/prod/db.yaml"
-    path.write_text(path.read_text().replace("name: db", "name: db\n    labels: {a: b}"))
+    path.write_text(path.read_text().replace("{name: db}", "{name: db, labels: {a: b}}"))
     pod = {"containers": [{"name": "c", "image": "i", "envFrom": [{"secretRef": {"name": "db"}}]}]}
     tree.write("base/pod.yaml", json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": pod}))
     assert tree.agent("render", "--layers", "base,envs/prod").code == 0, "nothing is opened unless asked"

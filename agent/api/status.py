@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, Self, cast
 from pydantic import Field
 
 from agent.api.model import Model
-from agent.values.errors import escape
+from agent.values.text import escape
 
 if TYPE_CHECKING:
     from agent.values.errors import AgentError

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 from agent.cli import terminal
 from agent.sops.keys import name_of
-from agent.values.errors import AgentError, ConfigError, DataKeyError, escape
+from agent.values.errors import AgentError, ConfigError, DataKeyError
 from agent.values.secret import Secret
+from agent.values.text import escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agent.cli import terminal
-from agent.values.errors import AuditError, UsageError, escape
+from agent.values.errors import AuditError, UsageError
+from agent.values.text import escape
 
 if TYPE_CHECKING:
     import argparse

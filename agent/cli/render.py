@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.cli import terminal
-from agent.values.errors import AgentError, UsageError, escape
+from agent.values.errors import AgentError, UsageError
+from agent.values.text import escape
 
 if TYPE_CHECKING:
     import argparse

@@ -9,7 +9,7 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, Literal
 
-from agent.values.errors import escape
+from agent.values.text import escape
 
 if TYPE_CHECKING:
     import argparse

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from agent.cli import files, terminal
 from agent.sops.stores import Store
-from agent.values.errors import AgentError, ConflictingFlagsError, FileMissingError, ReadError, escape
+from agent.values.errors import AgentError, ConflictingFlagsError, FileMissingError, ReadError
+from agent.values.text import escape
 
 if TYPE_CHECKING:
     import argparse

@@ -78,15 +78,9 @@ from __future__ import annotations
 from typing import ClassVar, LiteralString, Self, TypeAlias
 
 from agent.values.ids import ObjectId
+from agent.values.text import escape
 
 Fact: TypeAlias = str | int | ObjectId
-
-
-def escape(text: str) -> str:
-    r"""Untrusted text on one line, with control and bidirectional characters as `\\x1b`-style escapes."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in text
-    )
 
 
 class AgentError(Exception):

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.values import errors
-from agent.values.errors import AgentError, LimitError, ManifestError, YamlError, escape
+from agent.values.errors import AgentError, LimitError, ManifestError, YamlError
 from agent.values.ids import ObjectId
+from agent.values.text import escape
 
 CLASSES = [c for _, c in inspect.getmembers(errors, inspect.isclass) if issubclass(c, AgentError)]
 

@@ -12,8 +12,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
-from agent.values.errors import AuditError, escape
+from agent.values.errors import AuditError
 from agent.values.ids import ObjectId
+from agent.values.text import escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

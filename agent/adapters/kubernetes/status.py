@@ -12,7 +12,7 @@ from agent.adapters.kubernetes import paths, wire
 from agent.adapters.kubernetes.objects import APPLY, call
 from agent.adapters.kubernetes.resources import APPLICATION, EVENT
 from agent.adapters.kubernetes.session import Request
-from agent.values.errors import escape
+from agent.values.text import escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable

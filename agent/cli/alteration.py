@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from agent.cli import creation, files, key_sources, layout, mistakes, sealing, terminal
 from agent.sops import stores
-from agent.values.errors import FileMissingError
 
 if TYPE_CHECKING:
     import argparse
@@ -26,7 +25,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ignore-mac", action="store_true", help="take a file that was altered; its new MAC is right")
     parser.add_argument("--input-type", metavar="TYPE", help="yaml, json, dotenv, ini or binary; else as the name says")
     parser.add_argument("--output-type", metavar="TYPE", help="what is written; else as the name says")
-    parser.add_argument("--decryption-order", metavar="KINDS", default="", help="age,pgp (SOPS_DECRYPTION_ORDER)")
+    key_sources.add_order_option(parser)
     parser.add_argument("--shamir-secret-sharing-threshold", metavar="N", type=int, help="taken, as sops takes it")
     layout.add_options(parser)
     creation.add_config_option(parser)
@@ -43,10 +42,7 @@ def change(args: argparse.Namespace, file: str, edit: Callable[[Mapping], Mappin
     config = creation.load_rules(args)
     indent = layout.indent(args, config, target, file)
     keys = sealing.Keys(args)
-    try:
-        data = files.read(file)
-    except FileMissingError as error:
-        raise error.exiting(2) from None
+    data = files.read_existing(file)
     reading = layout.Reading(args, data, source, target, file=file)
     opened = keys.open(reading.encrypted(), ignore_mac=args.ignore_mac)
     mistakes.warn_of_recipients(config, file, opened.plain.metadata.data_key.recipients)

@@ -40,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     layout.add_options(parser)
     parser.add_argument("--extract", metavar="PATH", default="", help="""one value, such as '["data"]["list"][0]'""")
     parser.add_argument("--ignore-mac", action="store_true", help="give out values of a file that was altered")
-    parser.add_argument("--decryption-order", metavar="KINDS", default="", help="age,pgp (SOPS_DECRYPTION_ORDER)")
+    key_sources.add_order_option(parser)
     creation.add_config_option(parser)
     key_sources.add_options(parser)
 

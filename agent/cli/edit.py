@@ -14,7 +14,7 @@ from agent.sops import stores
 from agent.sops.metadata import Metadata
 from agent.sops.selection import EVERYTHING
 from agent.sops.stores import Store
-from agent.values.errors import AgentError, EditorError, FileMissingError, SopsFormatError, UnchangedError
+from agent.values.errors import FileMissingError, SopsFormatError
 
 if TYPE_CHECKING:
     import argparse
@@ -78,7 +78,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ignore-mac", action="store_true", help="open a file that was altered, to repair it")
     parser.add_argument("--input-type", metavar="TYPE", help="yaml, json, dotenv, ini or binary; else as the name says")
     parser.add_argument("--output-type", metavar="TYPE", help="what is written; else as the name says")
-    parser.add_argument("--decryption-order", metavar="KINDS", default="", help="age,pgp (SOPS_DECRYPTION_ORDER)")
+    key_sources.add_order_option(parser)
     memory.add_options(parser)
     layout.add_options(parser)
     creation.add_options(parser)
@@ -145,22 +145,19 @@ class _Session:
 
     def edit(self, before: bytes, seal: Callable[[list[Mapping], bytes], bytes]) -> bytes:
         """What the editor leaves behind, encrypted; the user may correct what cannot be. Raises EditorError, UnchangedError."""
-        with memory.folder(allow_disk=self.args.insecure_temporary_folder) as folder:
-            path = folder / Path(self.file).name
-            files.create_private(str(path), before)
-            while True:
-                editor.run(path)
-                after = files.read(str(path))
-                if after == before:
-                    raise UnchangedError("the file was not changed", file=self.file)
-                try:
-                    documents = self._parse(after)
-                    stores.check_plain(documents, file=self.file, store=self.store)
-                    return seal(documents, after)
-                except AgentError as error:
-                    terminal.error(error)
-                    if not editor.again():
-                        raise EditorError("the edit was given up, and nothing written", file=self.file) from None
+
+        def sealed(after: bytes) -> bytes:
+            documents = self._parse(after)
+            stores.check_plain(documents, file=self.file, store=self.store)
+            return seal(documents, after)
+
+        return editor.edited(
+            self.file,
+            before,
+            sealed,
+            unchanged="the file was not changed",
+            allow_disk=self.args.insecure_temporary_folder,
+        )
 
     def _parse(self, data: bytes) -> list[Mapping]:
         if not self.args.show_master_keys:

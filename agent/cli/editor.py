@@ -8,13 +8,15 @@ import shutil
 import signal
 import subprocess  # the user's own editor
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.cli import terminal
-from agent.values.errors import EditorError
+from agent.cli import files, memory, terminal
+from agent.values.errors import AgentError, EditorError, UnchangedError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
+    from typing import LiteralString
 
 
 def _ignore(number: int, frame: object) -> None:
@@ -52,7 +54,30 @@ def _command() -> list[str]:
     raise EditorError("there is no editor", hint="set EDITOR")
 
 
-def again() -> bool:
+def edited(
+    file: str, shown: bytes, seal: Callable[[bytes], bytes], *, unchanged: LiteralString, allow_disk: bool
+) -> bytes:
+    """What `seal` makes of the text that the user leaves behind, in memory; what it refuses the user may correct.
+
+    Raises EditorError, and UnchangedError that says `unchanged`.
+    """
+    with memory.folder(allow_disk=allow_disk) as folder:
+        path = folder / Path(file).name
+        files.create_private(str(path), shown)
+        while True:
+            run(path)
+            after = files.read(str(path))
+            if after == shown:
+                raise UnchangedError(unchanged, file=file)
+            try:
+                return seal(after)
+            except AgentError as error:
+                terminal.error(error)
+                if not _again():
+                    raise EditorError("the edit was given up, and nothing written", file=file) from None
+
+
+def _again() -> bool:
     """Whether the user wants to correct the text."""
     terminal.note("Press Enter to return to the editor, or Ctrl-C to give up.")
     return bool(sys.stdin.readline())

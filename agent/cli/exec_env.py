@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from agent.cli import child, creation, files, key_sources, sealing
 from agent.sops import decrypt, flatten, stores
-from agent.values.errors import CommandError, ConflictingFlagsError, FileMissingError
+from agent.values.errors import CommandError, ConflictingFlagsError
 from agent.yaml.nodes import Mapping, Sequence
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pristine", action="store_true", help="the values alone, without our own environment")
     parser.add_argument("--same-process", action="store_true", help="the command takes the place of this process")
     parser.add_argument("--input-type", metavar="TYPE", help="yaml, json, dotenv, ini or binary; else as the name says")
-    parser.add_argument("--decryption-order", metavar="KINDS", default="", help="age,pgp (SOPS_DECRYPTION_ORDER)")
+    key_sources.add_order_option(parser)
     key_sources.add_options(parser)
 
 
@@ -44,10 +44,7 @@ def run(args: argparse.Namespace) -> int:
     if args.background and args.same_process:
         raise ConflictingFlagsError("--same-process and --background exclude one another")
     keys = sealing.Keys(args)
-    try:
-        data = files.read(file)
-    except FileMissingError as error:
-        raise error.exiting(2) from None
+    data = files.read_existing(file)
     encrypted = decrypt.read(data, file=file, store=stores.of(file, args.input_type or ""))
     values = _variables(keys.open(encrypted).plain.documents[0], file)
     child.become(args.user)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from agent.cli import child, creation, files, key_sources, memory, sealing
 from agent.sops import decrypt, stores
-from agent.values.errors import CommandError, EditorError, FileMissingError
+from agent.values.errors import CommandError, EditorError
 
 if TYPE_CHECKING:
     import argparse
@@ -38,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--filename", metavar="NAME", default="", help="the temporary file's name")
     parser.add_argument("--input-type", metavar="TYPE", help="yaml, json, dotenv, ini or binary; else as the name says")
     parser.add_argument("--output-type", metavar="TYPE", help="what the command reads; else as the name says")
-    parser.add_argument("--decryption-order", metavar="KINDS", default="", help="age,pgp (SOPS_DECRYPTION_ORDER)")
+    key_sources.add_order_option(parser)
     memory.add_options(parser)
     key_sources.add_options(parser)
 
@@ -48,10 +48,7 @@ def run(args: argparse.Namespace) -> int:
     source, target = stores.of(file, args.input_type or ""), stores.of(file, args.output_type or "")
     indent = creation.indent(creation.rules_of(creation.load_rules(args), file), target)
     keys = sealing.Keys(args)
-    try:
-        data = files.read(file)
-    except FileMissingError as error:
-        raise error.exiting(2) from None
+    data = files.read_existing(file)
     opened = keys.open(decrypt.read(data, file=file, store=source))
     plain = target.emit(opened.plain.documents, indent=indent)
     name = _name(args.filename)

@@ -23,6 +23,14 @@ def read(path: str) -> bytes:
         raise ReadError("the file cannot be read", hint="is it a file, and may you read it?", file=path) from None
 
 
+def read_existing(path: str) -> bytes:
+    """As `read`, for the commands of which sops says that a missing file cannot be read: exit 2."""
+    try:
+        return read(path)
+    except FileMissingError as error:
+        raise error.exiting(2) from None
+
+
 def read_stdin() -> bytes:
     return sys.stdin.buffer.read()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from agent.cli import creation, files, key_sources, layout, recipients, rewrapping, sealing, terminal
 from agent.sops import decrypt, key_changes, stores
 from agent.sops.groups import Recipients
-from agent.values.errors import DataKeyError, FileMissingError, SopsRulesError, UsageError
+from agent.values.errors import DataKeyError, SopsRulesError, UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -52,10 +52,7 @@ def run(args: argparse.Namespace) -> int:
     recipients.trust_named(args, added)
     keys = sealing.Keys(args)
     config = creation.load_rules(args)
-    try:
-        data = files.read(args.file)
-    except FileMissingError as error:
-        raise error.exiting(2) from None
+    data = files.read_existing(args.file)
     source = stores.of(args.file, args.input_type or "")
     target = stores.of(args.file, args.output_type or "")
     encrypted = decrypt.read(data, file=args.file, store=source)

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from agent.sops.keys import MasterKeys, Recipient, WrappedKey
 
 
+def add_order_option(parser: argparse.ArgumentParser) -> None:
+    """What every command that opens data keys takes too."""
+    parser.add_argument("--decryption-order", metavar="KINDS", default="", help="age,pgp (SOPS_DECRYPTION_ORDER)")
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What every command that opens or wraps data keys takes."""
     parser.add_argument(

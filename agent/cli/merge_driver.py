@@ -50,7 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("theirs", help="their version")
     parser.add_argument("path", help="what the file is called, which tells its type")
     parser.add_argument("marker_size", nargs="?", type=int, default=_SIZE, help="of conflict markers")
-    parser.add_argument("--decryption-order", metavar="KINDS", default="", help="age,pgp (SOPS_DECRYPTION_ORDER)")
+    key_sources.add_order_option(parser)
     key_sources.add_options(parser)
 
 

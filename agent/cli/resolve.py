@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli import editor, files, key_sources, layout, memory, sealing, terminal
 from agent.sops import decrypt, markers, mixed, stores
 from agent.sops.merge_shown import uncovered
-from agent.values.errors import AgentError, ConflictingFlagsError, EditorError, MergeError, UnchangedError
+from agent.values.errors import ConflictingFlagsError, MergeError
 
 if TYPE_CHECKING:
     import argparse
@@ -47,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="only show the conflicts in the clear, in the file; edit it there, and run resolve again",
     )
     parser.add_argument("--input-type", metavar="TYPE", help="yaml, json, dotenv, ini or binary; else as the name says")
-    parser.add_argument("--decryption-order", metavar="KINDS", default="", help="age,pgp (SOPS_DECRYPTION_ORDER)")
+    key_sources.add_order_option(parser)
     memory.add_options(parser)
     key_sources.add_options(parser)
 
@@ -135,24 +134,20 @@ class _Resolving:
             )
 
     def _edited(self, shown: bytes, read: _Read) -> bytes:
-        with memory.folder(allow_disk=self.args.insecure_temporary_folder) as folder:
-            path = folder / Path(self.file).name
-            files.create_private(str(path), shown)
-            while True:
-                editor.run(path)
-                after = files.read(str(path))
-                if after == shown:
-                    raise UnchangedError("the conflicts are as they were", file=self.file)
-                try:
-                    if markers.any_left(after):
-                        raise MergeError("there are conflict markers left", file=self.file)
-                    documents = self.store.parse_plain(after, file=self.file)
-                    stores.check_plain(documents, file=self.file, store=self.store)
-                    return self._seal(read, after, documents)
-                except AgentError as error:
-                    terminal.error(error)
-                    if not editor.again():
-                        raise EditorError("the edit was given up, and nothing written", file=self.file) from None
+        def sealed(after: bytes) -> bytes:
+            if markers.any_left(after):
+                raise MergeError("there are conflict markers left", file=self.file)
+            documents = self.store.parse_plain(after, file=self.file)
+            stores.check_plain(documents, file=self.file, store=self.store)
+            return self._seal(read, after, documents)
+
+        return editor.edited(
+            self.file,
+            shown,
+            sealed,
+            unchanged="the conflicts are as they were",
+            allow_disk=self.args.insecure_temporary_folder,
+        )
 
     def _written(self, documents: Sequence[Mapping], before: bytes) -> bytes:
         return layout.written(documents, file=self.file, store=self.store, indent=None, before=before)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from agent.cli import creation, layout, sealing, terminal
+from agent.cli import creation, key_sources, layout, sealing, terminal
 from agent.sops import stores
 from agent.sops.keys import kind_of, name_of
 from agent.sops.stores import Store
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """How files are read and written."""
     parser.add_argument("--input-type", metavar="TYPE", help="yaml, json, dotenv, ini or binary; by default by name")
-    parser.add_argument("--decryption-order", metavar="KINDS", default="", help="age,pgp (SOPS_DECRYPTION_ORDER)")
+    key_sources.add_order_option(parser)
     layout.add_options(parser)
 
 

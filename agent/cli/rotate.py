@@ -53,7 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ignore-mac", action="store_true", help="rotate a file that was altered: its values become valid"
     )
-    parser.add_argument("--decryption-order", metavar="KINDS", default="", help="age,pgp (SOPS_DECRYPTION_ORDER)")
+    key_sources.add_order_option(parser)
     recipients.add_change_options(parser)
     creation.add_config_option(parser)
     key_sources.add_options(parser)

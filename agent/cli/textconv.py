@@ -45,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EXAMPLES
     parser.add_argument("file")
     parser.add_argument("--fingerprints", action="store_true", help="show which values differ, and not what they are")
-    parser.add_argument("--decryption-order", metavar="KINDS", default="", help="age,pgp (SOPS_DECRYPTION_ORDER)")
+    key_sources.add_order_option(parser)
     key_sources.add_options(parser)
 
 

@@ -57,7 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--input-type", metavar="TYPE", help="yaml, json, dotenv, ini or binary; else as files are named"
     )
-    parser.add_argument("--decryption-order", metavar="KINDS", default="", help="age,pgp (SOPS_DECRYPTION_ORDER)")
+    key_sources.add_order_option(parser)
     parser.add_argument(
         "-o",
         dest="report",

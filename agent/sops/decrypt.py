@@ -103,14 +103,25 @@ def of(parse: Callable[[], Sequence[Mapping]], *, file: str) -> EncryptedFile:
 def decrypt(encrypted: EncryptedFile, data_key: Secret, *, ignore_mac: bool = False) -> PlainFile:
     """Open every value, then verify the MAC. Raises SopsDecryptError, SopsFormatError, MacMismatchError."""
     opener = Cipher(data_key)
+    plain, computed = opened(encrypted, opener, lambda value, place: encrypted_value(value, place, file=encrypted.file))
+    if not ignore_mac:
+        mac.verify(computed, encrypted.metadata, opener, file=encrypted.file)
+    return plain
+
+
+def opened(
+    encrypted: EncryptedFile, opener: Cipher, parts_of: Callable[[object, Place], cipher.Encrypted | None]
+) -> tuple[PlainFile, str]:
+    """Every value in the clear, and the MAC of them all. What has no parts stays as it is.
+
+    Raises SopsDecryptError, SopsFormatError, and what `parts_of` raises.
+    """
     metadata = encrypted.metadata
     computed = mac.Mac(only_encrypted=metadata.selection.mac_only_encrypted)
-    visitor = _Opener(opener, computed, Ivs(), encrypted.file)
+    visitor = _Opener(opener, computed, Ivs(), encrypted.file, parts_of)
     selected = Selected(metadata.selection)
     documents = tuple(rewrite(each, selected, visitor, file=encrypted.file) for each in encrypted.documents)
-    if not ignore_mac:
-        mac.verify(computed.text(), metadata, opener, file=encrypted.file)
-    return PlainFile(encrypted.file, documents, metadata, visitor.ivs)
+    return PlainFile(encrypted.file, documents, metadata, visitor.ivs), computed.text()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,34 +130,37 @@ class _Opener:
     mac: mac.Mac
     ivs: Ivs
     file: str
+    parts_of: Callable[[object, Place], cipher.Encrypted | None]
 
     def value(self, value: Scalar, place: Place) -> Scalar | Comment:
-        opened: cipher.Text = value
-        if place.encrypted and value != "":
-            parts = encrypted_value(value, place, file=self.file)
+        """In the clear."""
+        plain: cipher.Text = value
+        parts = self.parts_of(value, place) if place.encrypted and value != "" else None
+        if parts is not None:
             try:
-                opened = self.cipher.open(parts, place.aad)
+                plain = self.cipher.open(parts, place.aad)
             except SopsError as error:
                 raise error.with_facts(file=self.file, field=place.field) from None
-            self.ivs.keep(opened, place.aad, parts.iv)
-        if not isinstance(opened, Comment):
-            self.mac.add(cipher.plain_bytes(opened), encrypted=place.encrypted)
-        return opened
+            self.ivs.keep(plain, place.aad, parts.iv)
+        if not isinstance(plain, Comment):
+            self.mac.add(cipher.plain_bytes(plain), encrypted=place.encrypted)
+        return plain
 
     def comment(self, comment: Comment, place: Place) -> Comment | str:
+        """In the clear, where it is encrypted and opens."""
         parts = cipher.parse(comment.text) if place.encrypted else None
         if parts is None:
             return comment
         try:
-            opened = self.cipher.open(parts, place.aad)
+            plain = self.cipher.open(parts, place.aad)
         except SopsError:
             # Somebody may have written a comment into an encrypted file by hand, even one that looks like this.
             return comment
-        if not isinstance(opened, Comment):
+        if not isinstance(plain, Comment):
             return comment
-        self.ivs.keep(opened, place.aad, parts.iv)
+        self.ivs.keep(plain, place.aad, parts.iv)
         # No longer inline, as sops leaves it.
-        return opened
+        return plain
 
 
 def encrypted_value(value: object, place: Place, *, file: str) -> cipher.Encrypted:

@@ -169,11 +169,14 @@ def _why(error: Exception) -> tuple[LiteralString, LiteralString]:
 
 def _bytes(answer: object, field: str) -> bytes:
     match answer:
-        case {**fields} if isinstance(found := fields.get(field), str) and found:  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-            try:
-                return base64.b64decode(found, validate=True)
-            except (binascii.Error, ValueError):
-                pass
+        case {**fields} if isinstance(found := fields.get(field), str):  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+            text = found
         case _:
-            pass
-    raise DataKeyError("the server's answer is not Google Cloud KMS's")
+            text = ""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        data = b""
+    if not data:
+        raise DataKeyError("the server's answer is not Google Cloud KMS's")
+    return data

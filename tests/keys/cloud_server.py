@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
 import logging
@@ -18,7 +19,7 @@ from testbed import binaries
 from testbed.certificates import Authority
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Generator, Mapping
     from pathlib import Path
 
     import pytest
@@ -136,6 +137,22 @@ class Silence:
 
     def __exit__(self, *_: object) -> None:
         self._socket.close()
+
+
+@contextlib.contextmanager
+def slow_answers() -> Generator[CloudServer]:
+    """A server that takes requests, and answers once nobody waits any more."""
+    release = threading.Event()
+
+    def answer(_: Request) -> Answer:
+        release.wait(30)
+        return Answer(200, {})
+
+    with CloudServer(answer) as server:
+        try:
+            yield server
+        finally:
+            release.set()
 
 
 def forget(monkeypatch: pytest.MonkeyPatch, *prefixes: str) -> None:

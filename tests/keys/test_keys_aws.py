@@ -11,12 +11,11 @@ import io
 import json
 import subprocess
 import sys
-import threading
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
 import pytest
-from cloud_server import Answer, CloudServer, Log, Request, Silence, both_ways, forget
+from cloud_server import Answer, CloudServer, Log, Request, Silence, both_ways, forget, slow_answers
 
 from agent.adapters.keys import aws, remote
 from agent.adapters.keys.aws import AwsKeys
@@ -340,16 +339,9 @@ def test_a_service_that_hangs_ends_with_a_reason(monkeypatch: pytest.MonkeyPatch
 
 def test_an_answer_that_drips_in_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "DEADLINE_SECONDS", 0.05)
-    release = threading.Event()
-
-    def answer(_: Request) -> Answer:
-        release.wait(30)
-        return Answer(200, {})
-
-    with CloudServer(answer) as server:
+    with slow_answers() as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
         assert why(KEY) == "the server does not answer in time"
-        release.set()
 
 
 def test_without_the_extra_the_reason_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

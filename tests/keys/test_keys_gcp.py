@@ -12,12 +12,11 @@ import json
 import secrets
 import subprocess
 import sys
-import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 import pytest
-from cloud_server import Answer, CloudServer, Log, Request, Silence, both_ways, forget
+from cloud_server import Answer, CloudServer, Log, Request, Silence, both_ways, forget, slow_answers
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -280,16 +279,9 @@ def test_a_service_that_hangs_ends_with_a_reason(monkeypatch: pytest.MonkeyPatch
 
 def test_an_answer_that_drips_in_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "DEADLINE_SECONDS", 0.05)
-    release = threading.Event()
-
-    def answer(_: Request) -> Answer:
-        release.wait(30)
-        return Answer(200, {})
-
-    with CloudServer(answer) as server:
+    with slow_answers() as server:
         monkeypatch.setenv("SOPS_GCP_KMS_ENDPOINT", server.url)
         assert why(KEY) == "the server does not answer in time"
-        release.set()
 
 
 def test_a_certificate_that_nobody_vouches_for(kms: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

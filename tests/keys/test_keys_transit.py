@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from cloud_server import Answer, CloudServer, Request, Silence
+from cloud_server import Answer, CloudServer, Silence, slow_answers
 
 from agent.adapters.keys import remote, transit
 from agent.adapters.keys.transit import TransitKeys
@@ -194,16 +194,8 @@ def test_a_server_that_hangs_ends_with_a_reason(monkeypatch: pytest.MonkeyPatch,
 
 def test_an_answer_that_drips_in_has_a_deadline(monkeypatch: pytest.MonkeyPatch, recipient: TransitRecipient) -> None:
     monkeypatch.setattr(remote, "DEADLINE_SECONDS", 0.05)
-    release = threading.Event()
-
-    def answer(_: Request) -> Answer:
-        release.wait(30)
-        return Answer(200, {})
-
-    with CloudServer(answer) as server:
-        with pytest.raises(DataKeyError, match="in time"):
-            TransitKeys([server.url], Secret("t", "t")).unwrap(key(recipient, vault_address=server.url))
-        release.set()
+    with slow_answers() as server, pytest.raises(DataKeyError, match="in time"):
+        TransitKeys([server.url], Secret("t", "t")).unwrap(key(recipient, vault_address=server.url))
 
 
 def sops(*arguments: str, folder: Path, token: str) -> bytes:

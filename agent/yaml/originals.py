@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from agent.yaml import emit, json, sealed
+from agent.yaml import builder, emit, json, sealed
 from agent.yaml.fragments import Layout
 from agent.yaml.limits import Limits
 from agent.yaml.spans import BREAKS, DocumentSpan, Kind, Lines, Node, Recorder
@@ -79,7 +79,7 @@ class YamlOriginal:
         self.text = Text(data)
         self._limits = limits or Limits()
         self._recorder = Recorder(self.text.text, self.text.lines)
-        self.documents = sealed.parse(data, file=file, limits=limits, watcher=self._recorder)
+        self.documents = builder.build(data, file=file, limits=self._limits, watcher=self._recorder)
         self.spans = self._recorder.documents
         self.scalars = self._recorder.scalars
 

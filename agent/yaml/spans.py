@@ -107,7 +107,7 @@ class DocumentSpan:
 
 
 class Recorder:
-    """Watches a parse (`sealed.parse`) of `text`.
+    """Watches how the tree of `text` is built (`builder.build`).
 
     `step`, `dash` and `body` are how far the first nested map, list in a map and block scalar are indented; 0, and -1 for `dash`, where
     there is none.

@@ -4,6 +4,7 @@ import pytest
 
 from agent.yaml import emit, sealed
 from agent.yaml.matching import same
+from agent.yaml.nodes import Comment, Mapping
 from agent.yaml.originals import YamlOriginal
 from agent.yaml.splice import splice
 
@@ -1180,7 +1181,7 @@ def test_a_file_written_anew_says_what_is_wanted_where_the_layout_of_sops_does_n
 
 @pytest.mark.parametrize("text", ["one\nb: injected", "one\r\nb: injected", "one\u2028b: injected"])
 def test_a_comment_cannot_hold_more_than_comments(text):
-    tree = sealed.Mapping((sealed.Comment(text), *documents("a: 1\n")[0].items))
+    tree = Mapping((Comment(text), *documents("a: 1\n")[0].items))
     found = sealed.parse(splice(b"# old\na: 1\n", [tree], file="file.yaml").data, file="file.yaml")
     assert [list(each.entries()) for each in found] == [list(documents("a: 1\n")[0].entries())]
 

@@ -1,0 +1,47 @@
+"""What somebody wrote is wrong, outside the SOPS format."""
+
+from __future__ import annotations
+
+from agent.values.errors.root import AgentError
+
+
+class InputError(AgentError): ...
+
+
+class YamlError(InputError):
+    exit_code = 2
+
+
+class EmitError(InputError):
+    exit_code = 4
+
+
+class ManifestError(InputError): ...
+
+
+class DuplicateObjectError(ManifestError): ...
+
+
+class UnsupportedManifestError(ManifestError): ...
+
+
+class ForeignNamespaceError(ManifestError): ...
+
+
+class UnknownKindError(ManifestError): ...
+
+
+class SealedSecretError(InputError): ...
+
+
+class ReferenceSyntaxError(InputError): ...
+
+
+class SinkError(InputError): ...
+
+
+class SecretValueError(InputError): ...
+
+
+class LimitError(InputError):
+    exit_code = 2

@@ -1,0 +1,58 @@
+"""The error that all others are: a message, what is known, and a hint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, LiteralString, Self, TypeAlias
+
+from agent.values.text import escape
+
+if TYPE_CHECKING:
+    from agent.values.ids import ObjectId
+
+Fact: TypeAlias = "str | int | ObjectId"
+
+
+class AgentError(Exception):
+    """A message that is a literal, facts that are known to be safe, and a hint of what to do."""
+
+    exit_code: int = 1
+    transient: ClassVar[bool] = False
+    """Whether the same call may succeed later without anybody changing anything."""
+
+    def __init__(self, message: LiteralString, *, hint: LiteralString = "", **facts: Fact) -> None:
+        super().__init__(message)
+        self.message: str = message
+        self.hint: str = hint
+        self.facts: dict[str, Fact] = facts
+
+    @property
+    def reason(self) -> str:
+        """The class name without `Error`: what conditions, events and metrics call it."""
+        return type(self).__name__.removesuffix("Error")
+
+    def __str__(self) -> str:
+        """One line: the thing, the cause, then what else is known."""
+        facts = {name: escape(str(fact)) for name, fact in self.facts.items()}
+        place = ":".join(facts.pop(name) for name in ("file", "line", "column") if name in facts)
+        lead = [part for part in (place, facts.pop("object", ""), facts.pop("field", "")) if part]
+        rest = ", ".join(f"{name} {fact}" for name, fact in facts.items())
+        return ": ".join([*lead, self.message]) + (f" ({rest})" if rest else "")
+
+    def copy(self) -> Self:
+        """An error of its own that says the same: a traceback belongs to one raise."""
+        copied = type(self).__new__(type(self), *self.args)
+        vars(copied).update(vars(self))
+        copied.facts = dict(self.facts)
+        return copied
+
+    def exiting(self, code: int) -> Self:
+        """A copy with another exit code: sops has different ones for the same fault of different commands."""
+        copied = self.copy()
+        copied.exit_code = code
+        return copied
+
+    def with_facts(self, **facts: Fact) -> Self:
+        """A copy that knows more: facts already there win. Errors are shared, by all objects of a file or users of a reference."""
+        knowing = self.copy()
+        knowing.facts = {**facts, **self.facts}
+        return knowing

@@ -1,0 +1,58 @@
+"""What Git, a store or a cluster refused, or did not answer."""
+
+from __future__ import annotations
+
+from agent.values.errors.root import AgentError
+
+
+class SourceError(AgentError): ...
+
+
+class SourceUnavailableError(SourceError):
+    transient = True
+
+
+class StoreError(AgentError): ...
+
+
+class StoreDeniedError(StoreError): ...
+
+
+class StoreNotFoundError(StoreError): ...
+
+
+class UnknownStoreError(StoreError): ...
+
+
+class StoreUnavailableError(StoreError):
+    transient = True
+
+
+class ClusterError(AgentError): ...
+
+
+class ObjectInvalidError(ClusterError): ...
+
+
+class ImmutableFieldError(ClusterError): ...
+
+
+class ForbiddenError(ClusterError): ...
+
+
+class NotFoundError(ClusterError): ...
+
+
+class FieldConflictError(ClusterError): ...
+
+
+class StaleObjectError(ClusterError):
+    transient = True
+
+
+class ExpiredError(ClusterError):
+    transient = True
+
+
+class ClusterUnavailableError(ClusterError):
+    transient = True

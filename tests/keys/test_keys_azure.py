@@ -1,25 +1,22 @@
-"""Azure Key Vault as its REST interface is documented: none of its emulators is to be had here.
+"""Azure Key Vault as its REST interface is documented: no registry has an emulator that encrypts.
 
 A server of the test plays a vault and Azure's sign-in under their own names, behind a proxy. It works with real RSA keys, gives the
-401 that names the sign-in, checks tokens, and is strict about what it is sent. That it speaks Azure's form is shown by sops, whose
-client is Microsoft's own for Go: both use the same server, each opens what the other wrapped. What only Azure can show (access
-policies, hardware modules, the other kinds of credentials) stays open.
+401 that names the sign-in, checks tokens, and is strict about what it is sent. That it speaks Azure's form is shown by Azure's
+recorded answers (test_keys_azure_recordings) and by sops, whose client is Microsoft's own for Go: both use the same server, each opens
+what the other wrapped. What only Azure can show (access policies, the other kinds of credentials) stays open.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 import subprocess
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from cloud_server import Answer, CloudServer, Log, Request, Silence, both_ways, forget
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from azure_cloud import LOGIN, NEW, OLD, URL, VAULT, Azure, reach, refusal, signed_in, text
+from cloud_server import Answer, CloudServer, Log, Request, Silence, both_ways
 
 from agent.adapters.keys import azure, remote
 from agent.adapters.keys.azure import AzureKeys
@@ -34,96 +31,6 @@ if TYPE_CHECKING:
 
 DATA_KEY = Secret(b"canary-data-key-of-32-bytes-long", "data key")
 WHEN = "2026-01-01T00:00:00Z"
-TENANT, CLIENT = "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222"
-PASSWORD, TOKEN = "canary-client-secret", "canary.access.token"
-VAULT, LOGIN = "signet.vault.azure.net", "login.microsoftonline.com"
-URL = f"https://{VAULT}"
-OLD, NEW = "0" * 32, "1" * 32
-VERSIONS = {each: rsa.generate_private_key(public_exponent=65537, key_size=2048) for each in (OLD, NEW)}
-OAEP = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
-
-
-def refusal(status: int, code: str) -> Answer:
-    return Answer(status, {"error": {"code": code, "message": f"canary-text {TOKEN}"}})
-
-
-class Azure:
-    """One vault with two versions of one key, and the sign-in of one application."""
-
-    def __init__(self) -> None:
-        self.versions = VERSIONS
-        self.may_get = True
-        self.refuses: Answer | None = None
-
-    def __call__(self, request: Request) -> Answer:  # noqa: PLR0911  # one per call of the interface
-        if request.host == LOGIN:
-            return self._login(request)
-        if request.headers.get("authorization") != f"Bearer {TOKEN}":
-            challenge = f'Bearer authorization="https://{LOGIN}/{TENANT}", resource="https://vault.azure.net"'
-            return Answer(401, {"error": {"code": "Unauthorized"}}, {"WWW-Authenticate": challenge})
-        if self.refuses is not None:
-            return self.refuses
-        address = urlsplit(request.path)
-        assert parse_qs(address.query)["api-version"]
-        match address.path.strip("/").split("/"), request.method:
-            case ["keys", "app"], "GET":
-                return self._get(NEW)
-            case ["keys", "app", version], "GET" if version in self.versions:
-                return self._get(version)
-            case ["keys", "app", version, "encrypt" | "decrypt" as action], "POST" if version in self.versions:
-                return self._apply(version, action, request.json())
-            case _:
-                return refusal(404, "KeyNotFound")
-
-    def _get(self, version: str) -> Answer:
-        if not self.may_get:
-            return refusal(403, "Forbidden")
-        numbers = self.versions[version].public_key().public_numbers()
-        key = {
-            "kid": f"{URL}/keys/app/{version}",
-            "kty": "RSA",
-            "key_ops": ["encrypt", "decrypt"],
-            "n": text(numbers.n.to_bytes(256, "big")),
-            "e": text(numbers.e.to_bytes(3, "big")),
-        }
-        return Answer(200, {"key": key, "attributes": {"enabled": True}})
-
-    def _apply(self, version: str, action: str, body: dict[str, str]) -> Answer:
-        assert body["alg"] == "RSA-OAEP-256"
-        key = self.versions[version]
-        given = base64.urlsafe_b64decode(body["value"] + "==")
-        try:
-            made = key.public_key().encrypt(given, OAEP) if action == "encrypt" else key.decrypt(given, OAEP)
-        except ValueError:
-            return refusal(400, "BadParameter")
-        return Answer(200, {"kid": f"{URL}/keys/app/{version}", "value": text(made)})
-
-    def _login(self, request: Request) -> Answer:
-        address = urlsplit(request.path)
-        if address.path == "/common/discovery/instance":
-            endpoint = f"https://{LOGIN}/{TENANT}/v2.0/.well-known/openid-configuration"
-            names = [{"preferred_network": LOGIN, "preferred_cache": LOGIN, "aliases": [LOGIN]}]
-            return Answer(200, {"tenant_discovery_endpoint": endpoint, "api-version": "1.1", "metadata": names})
-        if address.path.endswith("/.well-known/openid-configuration"):
-            base = f"https://{LOGIN}/{TENANT}"
-            return Answer(
-                200,
-                {
-                    "authorization_endpoint": f"{base}/oauth2/v2.0/authorize",
-                    "token_endpoint": f"{base}/oauth2/v2.0/token",
-                    "issuer": f"{base}/v2.0",
-                },
-            )
-        assert address.path == f"/{TENANT}/oauth2/v2.0/token"
-        form = parse_qs(request.body.decode())
-        assert "https://vault.azure.net/.default" in form["scope"][0]
-        if form["client_id"] != [CLIENT] or form["client_secret"] != [PASSWORD]:
-            return Answer(401, {"error": "invalid_client", "error_description": f"canary-text {form['client_secret']}"})
-        return Answer(200, {"token_type": "Bearer", "expires_in": 3599, "access_token": TOKEN})
-
-
-def text(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 @pytest.fixture
@@ -133,20 +40,7 @@ def cloud() -> Azure:
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An application's secret, and nothing else of Azure's."""
-    forget(monkeypatch, "AZURE_", "IDENTITY_", "MSI_", "IMDS_")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    monkeypatch.setenv("AZURE_TENANT_ID", TENANT)
-    monkeypatch.setenv("AZURE_CLIENT_ID", CLIENT)
-    monkeypatch.setenv("AZURE_CLIENT_SECRET", PASSWORD)
-
-
-def reach(server: CloudServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both the Python and the Go world take the proxy and the certificates from the environment."""
-    monkeypatch.setenv("HTTPS_PROXY", server.url)
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(server.ca_file))
-    monkeypatch.setenv("SSL_CERT_FILE", str(server.ca_file))
+    signed_in(monkeypatch, tmp_path)
 
 
 @pytest.fixture
@@ -171,6 +65,17 @@ def test_who_may_not_read_the_key_can_still_use_it(server: CloudServer, cloud: A
     assert keys.unwrap(keys.wrap(AzureRecipient(URL, "app", OLD), DATA_KEY, created_at=WHEN)) == DATA_KEY
     with pytest.raises(DataKeyError):
         keys.wrap(AzureRecipient(URL, "app"), DATA_KEY, created_at=WHEN)
+
+
+def test_a_disabled_version_says_so_and_the_others_work(server: CloudServer, cloud: Azure) -> None:
+    keys = AzureKeys()
+    old = keys.wrap(AzureRecipient(URL, "app", OLD), DATA_KEY, created_at=WHEN)
+    cloud.disabled.add(OLD)
+    assert why(old) == "Azure denies the use of this key, or it is disabled"
+    assert keys.unwrap(keys.wrap(AzureRecipient(URL, "app"), DATA_KEY, created_at=WHEN)) == DATA_KEY
+    cloud.may_get = False  # so that it is Azure that wraps
+    with pytest.raises(DataKeyError, match="or it is disabled"):
+        keys.wrap(AzureRecipient(URL, "app", OLD), DATA_KEY, created_at=WHEN)
 
 
 def sops(*arguments: str, folder: Path) -> bytes:

@@ -61,7 +61,7 @@ class UserAgeKeys:
             raise error.with_facts(**facts) from None
 
     def wrap(self, recipient: Recipient, data_key: Secret, *, created_at: str) -> WrappedKey:
-        """Raises WrapError."""
+        """Raises RecipientError, DataKeyError."""
         from agent.adapters.keys.age import AgeKeys
 
         return AgeKeys().wrap(recipient, data_key, created_at=created_at, person=Terminal())

@@ -46,7 +46,7 @@ class Finder:
     in_clear: list[str] = field(default_factory=list[str])
 
     def find(self, places: Sequence[str], recipients: Recipients, store: Store) -> Earlier | None:
-        """The first version that is fit to be used again, of files named `places`. Raises DataKeyError, WrapError from wrapping."""
+        """The first version that is fit to be used again, of files named `places`. Raises as `Keys.wrap`."""
         for where, file, data in self._versions(places):
             if not trees.looks_encrypted(data, store):
                 continue

@@ -14,7 +14,7 @@ from agent.sops import stores
 from agent.sops.metadata import Metadata
 from agent.sops.selection import EVERYTHING
 from agent.sops.stores import Store
-from agent.values.errors import FileMissingError, SopsFormatError
+from agent.values.errors import DataKeyError, FileMissingError, SopsFormatError
 
 if TYPE_CHECKING:
     import argparse
@@ -110,7 +110,12 @@ def run(args: argparse.Namespace) -> int:
         rule = creation.rule_for(args, config, file)
         data_key = creation.new_data_key()
         selection = EVERYTHING if source.single else rule.selection
-        session = _Session(args, file, target, Metadata(keys.wrap(rule.recipients, data_key), selection))
+        try:
+            wrapped = keys.wrap(rule.recipients, data_key)
+        except DataKeyError as error:
+            # As sops has it, in this command alone.
+            raise error.exiting(DataKeyError.exit_code) from None
+        session = _Session(args, file, target, Metadata(wrapped, selection))
         example = _EXAMPLES_OF[target]
         shown = session.shown(target.parse_plain(example, file=file))
         text = layout.written(

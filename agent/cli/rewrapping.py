@@ -38,7 +38,7 @@ def rewrapped(
     store: Store,
     indent: int | None,
 ) -> bytes:
-    """The file for others. `before` is the text whose layout stays, or None for sops' own. Raises DataKeyError, WrapError."""
+    """The file for others. `before` is the text whose layout stays, or None for sops' own. Raises DataKeyError, RecipientError."""
     old = encrypted.metadata.data_key
     data_key = keys.data_key(old, file=encrypted.file)
     wrapped = keys.wrap(recipients, data_key, before=old)

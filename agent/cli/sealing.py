@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from agent.cli import creation, key_sources, layout
 from agent.sops import decrypt, stores
 from agent.sops.groups import unwrap_data_key, wrap_data_key
+from agent.values.errors import DataKeyError
 
 if TYPE_CHECKING:
     import argparse
@@ -59,15 +60,22 @@ class Keys:
         return Opened(decrypt.decrypt(encrypted, data_key, ignore_mac=ignore_mac), data_key)
 
     def wrap(self, recipients: Recipients, data_key: Secret, *, before: WrappedDataKey | None = None) -> WrappedDataKey:
-        """A data key for others; `before` as in `wrap_data_key`. Raises DataKeyError, SopsEncryptError."""
-        wrapped = wrap_data_key(
-            recipients,
-            data_key,
-            self._masters,
-            created_at=creation.now(),
-            random_bytes=os.urandom,
-            before=before,
-        )
+        """A data key for others; `before` as in `wrap_data_key`.
+
+        Raises DataKeyError, RecipientError, NoMasterKeyError, SopsEncryptError.
+        """
+        try:
+            wrapped = wrap_data_key(
+                recipients,
+                data_key,
+                self._masters,
+                created_at=creation.now(),
+                random_bytes=os.urandom,
+                before=before,
+            )
+        except DataKeyError as error:
+            # To sops, only a data key that does not open is worth a code of its own.
+            raise error.exiting(1) from None
         self._opened.update(dict.fromkeys(wrapped.keys, data_key) if len(wrapped.groups) == 1 else {})
         return wrapped
 

@@ -216,6 +216,31 @@ updatekeys s.yaml
 --config rule.yaml updatekeys -y none.yaml
 --config rule.yaml updatekeys -y plain.yaml
 --config rule.yaml updatekeys -y foreign.yaml
+encrypt --pgp PGP plain.yaml
+encrypt --pgp nonsense plain.yaml
+encrypt --kms KMS plain.yaml
+encrypt --kms nonsense plain.yaml
+encrypt --gcp-kms nonsense plain.yaml
+encrypt --azure-kv nonsense plain.yaml
+encrypt --hc-vault-transit TRANSIT plain.yaml
+encrypt --age AGE --pgp PGP plain.yaml
+encrypt --age PLUGIN plain.yaml
+edit --pgp PGP none.yaml
+edit --kms KMS none.yaml
+edit --gcp-kms nonsense none.yaml
+edit --azure-kv nonsense none.yaml
+edit --hc-vault-transit TRANSIT none.yaml
+edit --hc-vault-transit nonsense none.yaml
+edit --age PLUGIN none.yaml
+edit --age age1nonsense none.yaml
+rotate --add-pgp PGP s.yaml
+rotate --add-kms KMS s.yaml
+rotate --add-hc-vault-transit TRANSIT s.yaml
+rotate --add-age PLUGIN s.yaml
+--config pgp.yaml encrypt plain.yaml
+--config pgp.yaml updatekeys -y s.yaml
+--config kms.yaml updatekeys -y s.yaml
+--config transit.yaml updatekeys -y s.yaml
 -d s.yaml
 -d none.yaml
 -d plain.yaml
@@ -255,6 +280,22 @@ publish s.yaml
 """
 """Command lines, environment first; AGE is the recipient. Where sops itself panics, its exit code is 2, and so is ours."""
 
+UNUSABLE = {
+    "PGP": "85D77543B3D624B63CEA9E6DBC17301B491B3F21",
+    "KMS": "arn:aws:kms:us-east-1:000000000000:key/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee",
+    "TRANSIT": "http://127.0.0.1:9/v1/transit/keys/k",
+    "PLUGIN": "age1none10pu8s7rc0pu8s7rc8ff8ue",
+}
+"""Recipients that nothing can be wrapped for: in no keyring, on servers that do not answer, of a plugin that is not there."""
+NOWHERE = {
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    "AWS_ACCESS_KEY_ID": "x",
+    "AWS_SECRET_ACCESS_KEY": "x",
+    "AWS_MAX_ATTEMPTS": "1",
+    "VAULT_TOKEN": "x",
+    "VAULT_MAX_RETRIES": "0",
+}
+
 
 @dataclass
 class Files:
@@ -275,7 +316,8 @@ def folder(shell: Shell, made: Files) -> Path:
     if not made.data:
         made.recipient, made.identity, made.data = shell.recipient, shell.identity, _files(shell)
     shell.recipient = made.recipient
-    shell.env("SOPS_AGE_KEY", made.identity)
+    for name, value in NOWHERE.items() | {("SOPS_AGE_KEY", made.identity)}:
+        shell.env(name, value)
     for path in shell.folder.iterdir():
         path.unlink()
     for name, data in made.data.items():
@@ -301,6 +343,9 @@ def _files(shell: Shell) -> dict[str, bytes]:
         "nokeys.yaml": "a: b\nsops:\n    mac: x\n    version: 3.13.3\n    lastmodified: '2024-01-01T00:00:00Z'\n",
         "norule.yaml": "creation_rules:\n  - path_regex: ^none$\n    age: RECIPIENT\n",
         "rule.yaml": "creation_rules:\n  - age: RECIPIENT\n",
+        "pgp.yaml": f"creation_rules:\n  - age: RECIPIENT\n    pgp: {UNUSABLE['PGP']}\n",
+        "kms.yaml": f"creation_rules:\n  - age: RECIPIENT\n    kms: {UNUSABLE['KMS']}\n",
+        "transit.yaml": f"creation_rules:\n  - age: RECIPIENT\n    hc_vault_transit_uri: {UNUSABLE['TRANSIT']}\n",
         "two.yaml": "creation_rules:\n  - age: RECIPIENT\n    encrypted_regex: a\n    encrypted_suffix: b\n",
     }
     files = {name: text.replace("RECIPIENT", shell.recipient).encode() for name, text in plain.items()}
@@ -330,7 +375,8 @@ def test_the_exit_code_is_that_of_sops(shell: Shell, folder: Path, case: str) ->
     while "=" in words[0] and words[0][0].isupper():
         name, _, value = words.pop(0).partition("=")
         shell.env(name, value or None)
-    words = [shell.recipient if word == "AGE" else word for word in words]
+    recipients = {"AGE": shell.recipient, **UNUSABLE}
+    words = [recipients.get(word, word) for word in words]
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     theirs = shell.sops(*words)
     for path in folder.iterdir():

@@ -104,6 +104,7 @@ def test_what_makes_no_sense_writes_nothing(shell: Shell, file: Path) -> None:
         ("delete", "0"),
         ("add",),
         ("add", "--age", "age1nonsense"),
+        ("add", "--pgp", "85D77543B3D624B63CEA9E6DBC17301B491B3F21"),  # sops writes a key that holds nothing
         ("add", "--hc-vault-transit", "nonsense"),
         ("add", "--age", TWO[0], "--shamir-secret-sharing-threshold", "3"),
         ("add", "--age", TWO[0], "--shamir-secret-sharing-threshold", "-1"),

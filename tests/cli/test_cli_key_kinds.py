@@ -50,7 +50,7 @@ def test_a_pgp_key_of_the_user_s_home(shell: Shell, gnupg_home: Path, fingerprin
     shell.env("SOPS_PGP_FP", fingerprint)
     assert shell.sops("encrypt", "-i", "t.yaml").code == 0
     assert shell.agent("decrypt", "t.yaml").out == PLAIN
-    assert shell.agent("encrypt", "--pgp", "0" * 40, "--filename-override", "s.yaml", stdin=PLAIN).code == 128
+    assert shell.agent("encrypt", "--pgp", "0" * 40, "--filename-override", "s.yaml", stdin=PLAIN).code == 1
 
 
 def test_a_group_of_age_and_a_group_of_pgp(shell: Shell, gnupg_home: Path, fingerprint: str) -> None:
@@ -127,5 +127,5 @@ def test_rules_name_no_server_that_is_sent_the_token(shell: Shell, openbao: Open
     shell.env("VAULT_TOKEN", openbao.root_token)
     shell.write(".sops.yaml", f"creation_rules:\n  - hc_vault_transit_uri: {openbao.url}/v1/cli/keys/app\n")
     result = shell.agent("encrypt", "--filename-override", "s.yaml", stdin=PLAIN)
-    assert result.code == 128
+    assert result.code == 1
     assert "names a server that you did not" in result.err

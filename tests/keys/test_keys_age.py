@@ -18,7 +18,7 @@ from agent.sops.keys import (
     AgeRecipient,
     PgpKey,
 )
-from agent.values.errors import ConfigError, DataKeyError, WrapError
+from agent.values.errors import ConfigError, DataKeyError, RecipientError
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
 from testbed import binaries
@@ -166,7 +166,7 @@ LOW_ORDER = f"ssh-ed25519 {b64encode(ssh_string(b'ssh-ed25519') + ssh_string(byt
     ],
 )
 def test_what_is_no_recipient_is_refused(recipient: str) -> None:
-    with pytest.raises(WrapError) as caught:
+    with pytest.raises(RecipientError) as caught:
         AgeKeys().wrap(AgeRecipient(recipient), DATA_KEY, created_at="")
     assert caught.value.message == "not an age recipient"
     assert caught.value.exit_code == 1

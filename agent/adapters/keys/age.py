@@ -14,7 +14,7 @@ from agent.adapters.keys import age_format, age_x25519
 from agent.adapters.keys.age_identities import LockedFile, LockedSshKey, open_with
 from agent.adapters.keys.credential import data_key_bytes, key_bytes, key_text
 from agent.sops.keys import AgeKey, AgeRecipient
-from agent.values.errors import AgentError, ConfigError, DataKeyError, WrapError
+from agent.values.errors import AgentError, ConfigError, DataKeyError, RecipientError
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class AgeKeys:
         return DataKeyError("none of the age identities at hand is this recipient's")
 
     def wrap(self, recipient: Recipient, data_key: Secret, *, created_at: str, person: Person | None = None) -> AgeKey:
-        """For a recipient of any kind; age keeps no time. Raises WrapError."""
+        """For a recipient of any kind; age keeps no time. Raises RecipientError, DataKeyError."""
         del created_at
         if not isinstance(recipient, AgeRecipient):
             raise DataKeyError("not an age recipient")
@@ -115,7 +115,7 @@ class AgeKeys:
         try:
             return AgeKey(recipient.recipient, age_format.armor(_encrypt(recipient.recipient, plaintext, person)))
         except ValueError:
-            raise WrapError(
+            raise RecipientError(
                 "not an age recipient",
                 hint="it is age1…, as `agent keygen` prints it, or an ssh-ed25519 or ssh-rsa public key",
                 recipient=recipient.recipient,
@@ -134,7 +134,7 @@ def generate(*, hybrid: bool = False) -> tuple[str, Secret]:
 
 
 def _encrypt(recipient: str, plaintext: bytes, person: Person | None) -> bytes:
-    """Raises ValueError for what is no recipient, WrapError."""
+    """Raises ValueError for what is no recipient, DataKeyError."""
     file_key, nonce = secrets.token_bytes(age_format.FILE_KEY_SIZE), secrets.token_bytes(16)
 
     def file(stanza: Stanza) -> bytes:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pyrage
 
 from agent.adapters.keys.credential import key_text
-from agent.values.errors import AgentError, DataKeyError, WrapError
+from agent.values.errors import AgentError, DataKeyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +55,7 @@ class PluginIdentity:
 
 
 def encrypt(recipient: str, plaintext: bytes, person: Person | None) -> bytes:
-    """An age file, without armor. Raises ValueError for another text, WrapError where there is no such plugin, or it fails."""
+    """An age file, without armor. Raises ValueError for another text, DataKeyError where there is no such plugin, or it fails."""
     try:
         if recipient.startswith("age1tag1"):
             return pyrage.encrypt(plaintext, [pyrage.tag.Recipient.from_str(recipient)])
@@ -66,12 +66,12 @@ def encrypt(recipient: str, plaintext: bytes, person: Person | None) -> bytes:
         raise ValueError("not a plugin's recipient") from None
     name = _checked(parsed.plugin())
     if person is None:
-        raise WrapError("plugins of age are not run here", plugin=f"age-plugin-{name}")
+        raise DataKeyError("plugins of age are not run here", plugin=f"age-plugin-{name}")
     dialogue = _Dialogue(name, person)
     try:
         plugin = pyrage.plugin.RecipientPluginV1(name, [parsed], [], dialogue)
     except pyrage.EncryptError:
-        raise WrapError(
+        raise DataKeyError(
             "the plugin of the age recipient is not installed",
             hint="it is a program that must be in a folder of PATH",
             plugin=f"age-plugin-{name}",
@@ -79,7 +79,7 @@ def encrypt(recipient: str, plaintext: bytes, person: Person | None) -> bytes:
     try:
         return dialogue.during(lambda: pyrage.encrypt(plaintext, [plugin]))
     except pyrage.EncryptError:
-        raise WrapError("the plugin does not encrypt for the age recipient", plugin=f"age-plugin-{name}") from None
+        raise DataKeyError("the plugin does not encrypt for the age recipient", plugin=f"age-plugin-{name}") from None
 
 
 def _checked(name: str) -> str:

@@ -10,8 +10,8 @@
     │   │   ├── SopsEncryptError      a value that the format cannot hold                  23
     │   │   ├── MacMismatchError      the file was altered after it was encrypted          51
     │   │   ├── SopsDecryptError      a value or the MAC does not open                     25
-    │   │   ├── DataKeyError          no key opens the data key                           128
-    │   │   │   └── WrapError             a data key cannot be wrapped for a recipient          1
+    │   │   ├── DataKeyError          no key opens the data key, or a key cannot wrap it  128
+    │   │   ├── RecipientError        a recipient that is none                              1
     │   │   ├── NoMasterKeyError      nothing to encrypt for                                1
     │   │   ├── UnsoundFileError      found by verify: not what its own rule or .sops.yaml says     1
     │   │   ├── LeftInClearError      what encrypt would leave readable by mistake                  1

@@ -31,8 +31,7 @@ class DataKeyError(SopsError):
     exit_code = 128
 
 
-class WrapError(DataKeyError):
-    exit_code = 1
+class RecipientError(SopsError): ...
 
 
 class NoMasterKeyError(SopsError): ...

@@ -1,33 +1,25 @@
-"""Google Cloud KMS as its REST interface is documented: no emulator of it is to be had.
+"""Google Cloud KMS as its REST interface is described: what the emulator of test_keys_gcp_emulator does not show.
 
-A server of the test plays it. It encrypts for real, with AES-GCM under a key of its own, and is strict about what it is sent. That it
-speaks Google's form is shown by sops, whose client is Google's own for Go: both use the same server, each opens what the other
-wrapped. What only Google can show (its permissions, its quota, its certificates) stays open.
+A server of the test plays it. It encrypts for real, has versions, asks for credentials, and holds what it is sent and what it answers
+against Google's description of the interface. That it speaks Google's form is shown by sops too, whose client is Google's own for Go.
+What only Google can show (its permissions, its quota, its certificates) stays open.
 """
 
 from __future__ import annotations
 
 import base64
-import json
-import secrets
-import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
 
 import pytest
-from cloud_server import Answer, CloudServer, Log, Request, Silence, both_ways, forget, slow_answers
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cloud_server import Answer, CloudServer, Log, Silence, both_ways, forget, slow_answers
+from google_kms import OTHER, RESOURCE, TOKEN, Kms, refusal
 
 from agent.adapters.keys import gcp, remote
 from agent.adapters.keys.gcp import GcpKeys
 from agent.sops.keys import AgeKey, AgeRecipient, GcpKmsKey, GcpKmsRecipient
 from agent.values.errors import DataKeyError
 from agent.values.secret import Secret
-from testbed import binaries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,76 +27,9 @@ if TYPE_CHECKING:
 
 DATA_KEY = Secret(b"canary-data-key-of-32-bytes-long", "data key")
 WHEN = "2026-01-01T00:00:00Z"
-TOKEN = "ya29.canary-token"
-RESOURCE = "projects/example.com:shop/locations/europe-west1/keyRings/ring-1/cryptoKeys/signet"
-OTHER = "projects/p/locations/global/keyRings/r/cryptoKeys/other"
-PATHS = {f"/v1/{name}:{action}": (name, action) for name in (RESOURCE, OTHER) for action in ("encrypt", "decrypt")}
 
 
-def refusal(code: int, status: str) -> Answer:
-    return Answer(code, {"error": {"code": code, "status": status, "message": f"canary-text {TOKEN}"}})
-
-
-class Kms:
-    """The two calls of Cloud KMS, and the token endpoint of OAuth for service accounts."""
-
-    def __init__(self) -> None:
-        self._keys = {name: AESGCM(secrets.token_bytes(32)) for name in (RESOURCE, OTHER)}
-        self.account = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-    def __call__(self, request: Request) -> Answer:
-        if request.host == "oauth2.googleapis.com":
-            return self._token(request)
-        if request.headers.get("authorization") != f"Bearer {TOKEN}":
-            return refusal(401, "UNAUTHENTICATED")
-        path = request.path.partition("?")[0]  # Google's client for Go asks for "$alt=json"
-        if request.method != "POST" or path not in PATHS:
-            return refusal(404, "NOT_FOUND")
-        name, action = PATHS[path]
-        body = request.json()
-        if action == "encrypt":
-            nonce = secrets.token_bytes(12)
-            sealed = self._keys[name].encrypt(nonce, base64.b64decode(body["plaintext"], validate=True), None)
-            text = base64.b64encode(nonce + sealed).decode()
-            return Answer(200, {"name": f"{name}/cryptoKeyVersions/1", "ciphertext": text, "protectionLevel": "HSM"})
-        given = base64.b64decode(body["ciphertext"], validate=True)
-        try:
-            opened = self._keys[name].decrypt(given[:12], given[12:], None)
-        except (InvalidTag, ValueError):
-            return refusal(400, "INVALID_ARGUMENT")
-        return Answer(200, {"plaintext": base64.b64encode(opened).decode(), "usedPrimary": True})
-
-    def _token(self, request: Request) -> Answer:
-        form = parse_qs(request.body.decode())
-        signed, _, signature = form["assertion"][0].rpartition(".")
-        self.account.public_key().verify(_unpadded(signature), signed.encode(), padding.PKCS1v15(), hashes.SHA256())
-        claims = json.loads(_unpadded(signed.partition(".")[2]))
-        assert claims["iss"] == "signet@shop.iam.gserviceaccount.com"
-        assert form["grant_type"] == ["urn:ietf:params:oauth:grant-type:jwt-bearer"]
-        return Answer(200, {"access_token": TOKEN, "token_type": "Bearer", "expires_in": 3600})
-
-    def service_account(self) -> str:
-        pem = self.account.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        return json.dumps(
-            {
-                "type": "service_account",
-                "project_id": "shop",
-                "private_key_id": "1",
-                "private_key": pem.decode(),
-                "client_email": "signet@shop.iam.gserviceaccount.com",
-                "client_id": "1",
-                "token_uri": "https://oauth2.googleapis.com/token",
-            }
-        )
-
-
-def _unpadded(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture
 def kms() -> Kms:
     return Kms()
 
@@ -132,34 +57,30 @@ def test_what_is_wrapped_is_unwrapped(server: CloudServer) -> None:
     assert keys.unwrap(wrapped) == DATA_KEY
 
 
-def sops(*arguments: str, folder: Path) -> bytes:
-    done = subprocess.run(
-        [binaries.path("sops"), "--disable-version-check", *arguments], cwd=folder, check=False, capture_output=True
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stdout
-
-
-def test_sops_opens_what_is_wrapped_here_and_the_other_way_round(
-    server: CloudServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The file is sops'; its wrapped key is replaced by one for another key, made here."""
-    monkeypatch.setenv("SOPS_GCP_KMS_CLIENT_TYPE", "rest")
-    (tmp_path / "f.json").write_text('{"a": "hunter2"}')
-    file = json.loads(sops("encrypt", "--gcp-kms", RESOURCE, "f.json", folder=tmp_path))
-    entry = file["sops"]["gcp_kms"][0]
-    data_key = GcpKeys().unwrap(GcpKmsKey(entry["resource_id"], entry["created_at"], entry["enc"]))
-    ours = GcpKeys().wrap(GcpKmsRecipient(OTHER), data_key, created_at=WHEN)
-    entry.update(resource_id=ours.resource_id, created_at=ours.created_at, enc=ours.enc)
-    (tmp_path / "f.json").write_text(json.dumps(file))
-    assert json.loads(sops("decrypt", "f.json", folder=tmp_path)) == {"a": "hunter2"}
-
-
-def test_the_commands_open_each_other_s_files(
-    server: CloudServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_an_earlier_version_wrapped_is_still_unwrapped(
+    server: CloudServer, kms: Kms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOPS_GCP_KMS_CLIENT_TYPE", "rest")
+    before = GcpKeys().wrap(GcpKmsRecipient(RESOURCE), DATA_KEY, created_at=WHEN)
+    kms.keys[RESOURCE].rotate()
+    assert GcpKeys().unwrap(before) == DATA_KEY
     both_ways("--gcp-kms", RESOURCE, tmp_path)
+
+
+def test_a_disabled_version_says_so_and_the_others_work(server: CloudServer, kms: Kms) -> None:
+    key, keys = kms.keys[OTHER], GcpKeys()
+    old = keys.wrap(GcpKmsRecipient(OTHER), DATA_KEY, created_at=WHEN)
+    number = key.rotate()
+    new = keys.wrap(GcpKmsRecipient(OTHER), DATA_KEY, created_at=WHEN)
+    disabled = "the key, or the version of it that was used, is disabled or destroyed"
+    key.disabled = {number - 1}
+    assert why(old) == disabled
+    assert keys.unwrap(new) == DATA_KEY
+    key.disabled = {number}
+    assert keys.unwrap(old) == DATA_KEY
+    with pytest.raises(DataKeyError) as caught:
+        keys.wrap(GcpKmsRecipient(OTHER), DATA_KEY, created_at=WHEN)
+    assert (caught.value.message, caught.value.facts["recipient"]) == (disabled, OTHER)
 
 
 @pytest.mark.parametrize("form", ["text", "file", "default"])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from agent.sops import alignment, flatten
 from agent.values.errors import AlreadyEncryptedError, YamlError
-from agent.yaml.limits import Limits, check_size
+from agent.yaml.limits import Limits, check_text
 from agent.yaml.nodes import Comment, Entry, Mapping
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ PREFIX = "sops_"
 
 def parse_plain(data: bytes, *, file: str, limits: Limits | None = None) -> Mapping:
     """A file's lines; keys of metadata are keys. Raises YamlError for a line without `=`, LimitError."""
-    check_size(data, file=file, limits=limits or Limits())
+    check_text(data, file=file, limits=limits or Limits())
     items: list[Entry | Comment] = []
     for number, line in enumerate(_text(data).split("\n"), 1):
         if line:

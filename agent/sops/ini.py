@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from agent.sops import alignment, flatten, ini_lines
 from agent.sops.ini_lines import DEFAULT, DELIMITERS, SPACE
 from agent.values.errors import EmitError
-from agent.yaml.limits import Limits, check_size
+from agent.yaml.limits import Limits, check_text
 from agent.yaml.nodes import Comment, Entry, Mapping
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def parse_plain(data: bytes, *, file: str, limits: Limits | None = None) -> Mapp
 
 
 def _lines(data: bytes, file: str, limits: Limits | None) -> Lines:
-    check_size(data, file=file, limits=limits or Limits())
+    check_text(data, file=file, limits=limits or Limits())
     mark = next((mark for mark in _MARKS if data.startswith(mark)), b"")
     return ini_lines.read(data[len(mark) :].decode("utf-8", "surrogateescape"), file=file)
 

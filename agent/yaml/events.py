@@ -23,7 +23,7 @@ from yaml.events import (
 )
 
 from agent.values.errors import LimitError, YamlError
-from agent.yaml.limits import Limits, check_size, excessive_aliasing
+from agent.yaml.limits import Limits, check_text, excessive_aliasing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,12 +91,13 @@ class Stream:
 
     def __init__(self, data: bytes, source: Source, limits: Limits, *, anchors_cross_documents: bool = False) -> None:
         """Raises LimitError for a text that is too large. `anchors_cross_documents` is go-yaml v3's way."""
-        check_size(data, file=source.file, limits=limits)
+        check_text(data, file=source.file, limits=limits)
         self.source = source
         self.replayed = False
         self.aliased = False
         self.alias: AliasEvent | None = None
         self._limits = limits
+        self._left = limits.values
         self._depth = self._nodes = self._aliased = 0
         self._cross = anchors_cross_documents
         self._data = data
@@ -144,6 +145,9 @@ class Stream:
                 self._nest(event, event)
             else:
                 self._nodes += 1
+                self._left -= 1
+                if self._left < 0:
+                    self._exceed_values(event)
                 if self._text:
                     self._refuse_escaped_slash(cast("ScalarEvent", event))
             if aliases:
@@ -156,6 +160,9 @@ class Stream:
                 self._aliased += 1
             if isinstance(event, ScalarEvent):
                 self._nodes += 1
+                self._left -= 1
+                if self._left < 0:
+                    self._exceed_values(alias)
             self._nest(event, alias)
             if excessive_aliasing(self._nodes, self._aliased):
                 self.source.fail("aliases expand to far more than the file holds", alias.start_mark)
@@ -165,12 +172,18 @@ class Stream:
     def _nest(self, event: Event, place: Event) -> None:
         if isinstance(event, CollectionStartEvent):
             self._nodes += 1
+            self._left -= 1
+            if self._left < 0:
+                self._exceed_values(place)
             self._depth += 1
             if self._depth > self._limits.depth:
                 limit = self._limits.depth
                 self.source.exceed("maps and lists are nested too deeply", place.start_mark, limit=limit)
         elif isinstance(event, CollectionEndEvent):
             self._depth -= 1
+
+    def _exceed_values(self, place: Event) -> NoReturn:
+        self.source.exceed("the file holds more values than the limit", place.start_mark, limit=self._limits.values)
 
     def _refuse_escaped_slash(self, event: ScalarEvent) -> None:
         if event.style == '"':

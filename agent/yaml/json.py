@@ -9,13 +9,15 @@ from typing import Any, NoReturn, cast
 
 from agent.values.errors import EmitError, LimitError, YamlError
 from agent.yaml import numbers
-from agent.yaml.limits import Limits, check_size
+from agent.yaml.limits import Limits, check_text
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence, Timestamp, Value
 
-_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# A text that is not closed is one token to the end: without that, each quote in it would be tried as the beginning of one.
+_TOKENS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 _ESCAPED = re.compile('[\0-\x1f"\\\\<>&\u2028\u2029\ud800-\udfff]')
 _SHORT = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_UNDECODABLE = dict.fromkeys(range(0xDC80, 0xDD00), "\ufffd")
 
 
 class _NumberError(ValueError):
@@ -28,9 +30,10 @@ def parse(data: bytes, *, file: str, limits: Limits | None = None) -> Mapping:
     Raises YamlError with file, line and column (also where the top level is no object, or more text follows it), LimitError.
     """
     limits = limits or Limits()
-    check_size(data, file=file, limits=limits)
-    text = _SURROGATE.sub("\ufffd", data.decode("utf-8", "surrogateescape"))
+    check_text(data, file=file, limits=limits)
+    text = _text(data)
     _check_depth(text, file=file, limits=limits)
+    _check_values(text, file=file, limits=limits)
     try:
         value: object = json.loads(
             text, object_pairs_hook=_pairs, parse_int=_integer, parse_float=_real, parse_constant=_constant
@@ -46,6 +49,14 @@ def parse(data: bytes, *, file: str, limits: Limits | None = None) -> Mapping:
     return value
 
 
+def _text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        # Go has one for each byte, where Python's "replace" has one for several.
+        return data.decode("utf-8", "surrogateescape").translate(_UNDECODABLE)
+
+
 def _check_depth(text: str, *, file: str, limits: Limits) -> None:
     depth = 0
     for match in _TOKENS.finditer(text):
@@ -57,6 +68,15 @@ def _check_depth(text: str, *, file: str, limits: Limits) -> None:
                 raise LimitError("maps and lists are nested too deeply", file=file, line=line, limit=limits.depth)
         elif token in "]}":
             depth -= 1
+
+
+def _check_values(text: str, *, file: str, limits: Limits) -> None:
+    # Nothing is many values without many commas.
+    commas = text.count(",")
+    if commas > limits.values:
+        commas -= sum(match.group().count(",") for match in _TOKENS.finditer(text))
+    if commas > limits.values:
+        raise LimitError("the file holds more values than the limit", file=file, limit=limits.values)
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> Mapping:

@@ -12,14 +12,16 @@ _RATIO_HIGH = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`size` of one file in bytes, `depth` of nested maps and lists.
+    """`size` of one file in bytes, `depth` of nested maps and lists, and how many `values` (keys are some) or lines.
 
     By default they are those of the command line: 200,000 encrypted values are some 35 MiB. The agent has its operator's.
     go-yaml takes 10,000 levels; trees are walked by recursion all over the house, and no real manifest comes near 150.
+    A value or a comment that takes two bytes of a file takes hundreds in memory, so that `size` alone limits nothing.
     """
 
     size: int = 64 * 1024 * 1024
     depth: int = 150
+    values: int = 1_000_000
 
 
 def check_size(data: bytes, *, file: str, limits: Limits) -> None:
@@ -28,6 +30,13 @@ def check_size(data: bytes, *, file: str, limits: Limits) -> None:
         raise LimitError(
             "file is larger than the limit", file=file, bytes=len(data), limit=limits.size, hint="split the file"
         )
+
+
+def check_text(data: bytes, *, file: str, limits: Limits) -> None:
+    """For a file that is more than one value. Raises LimitError for one above `limits.size`, or with too many lines."""
+    check_size(data, file=file, limits=limits)
+    if data.count(b"\n") > limits.values or data.count(b"\r") > limits.values:
+        raise LimitError("the file has more lines than the limit", file=file, limit=limits.values)
 
 
 def excessive_aliasing(nodes: int, aliased: int) -> bool:

@@ -24,7 +24,7 @@ from yaml.events import (
 from agent.values.errors import YamlError
 from agent.yaml import numbers, scalars
 from agent.yaml.events import Source, Stream
-from agent.yaml.limits import Limits, check_size
+from agent.yaml.limits import Limits, check_text
 from agent.yaml.scalars import Dialect, ScalarError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def parse(data: bytes, *, file: str, limits: Limits | None = None, strict: bool 
     Raises YamlError with file, line and column, and LimitError.
     """
     limits = limits or Limits()
-    check_size(data, file=file, limits=limits)
+    check_text(data, file=file, limits=limits)
     documents: list[ManifestDocument] = []
     for index, (text, first_line) in enumerate(_split(data, file)):
         tree, line = _document(text, Source(file, first_line), limits, strict=strict)

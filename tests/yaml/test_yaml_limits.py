@@ -7,6 +7,7 @@ import pytest
 
 from agent.values.errors import AgentError, LimitError, YamlError
 from agent.yaml import json, manifests, sealed
+from agent.yaml.limits import Limits
 from tests.yaml import vectors
 
 READERS = [manifests.parse, sealed.parse, json.parse]
@@ -73,6 +74,44 @@ def test_many_comments_take_time_in_proportion(data):
     started = time.process_time()
     assert len(sealed.parse(data, file="f")) == 1
     assert time.process_time() - started < 10
+
+
+FEW = Limits(values=10_000)
+MANY = {
+    "lines of comments": b"#\n" * 11_000 + b"a: 1\n",
+    "carriage returns": b"\r" * 11_000 + b"a: 1\n",
+    "items of a flow list": b"a: [" + b"1," * 11_000 + b"1]\n",
+    "lists in a flow list": b"a: [" + b"[]," * 11_000 + b"[]]\n",
+    "aliases in small documents": b"".join(
+        b"---\na: &a [%b]\nb: &b [%b]\nc: [%b]\n" % (b"1," * 10, b"*a," * 10, b"*b," * 9) for _ in range(12)
+    ),
+}
+
+
+@pytest.mark.parametrize("data", MANY.values(), ids=MANY)
+def test_more_values_or_lines_than_the_limit_are_refused(data):
+    assert sealed.parse(data, file="f")
+    with pytest.raises(LimitError, match="than the limit"):
+        sealed.parse(data, file="f", limits=FEW)
+
+
+@pytest.mark.parametrize("data", [b'{"a": [' + b"1," * 11_000 + b"1]}", b'{"a": 1' + b"\n" * 11_000 + b"}"])
+def test_more_values_or_lines_than_the_limit_are_refused_in_json(data):
+    assert json.parse(data, file="f")
+    with pytest.raises(LimitError, match="than the limit"):
+        json.parse(data, file="f", limits=FEW)
+
+
+def test_commas_in_text_are_no_values():
+    text = json.parse(b'{"a": "' + rb",\"" * 11_000 + b'"}', file="f", limits=FEW).get("a")
+    assert text == ',"' * 11_000
+
+
+@pytest.mark.parametrize("data", [b'{"a": "' + rb"\"" * 200_000, b'{"a": "' + b"x" * 20_000_000 + b"\\"])
+def test_text_of_json_that_is_not_closed_is_read_once(data):
+    """Read once for each quote in it, the first takes a quarter of an hour."""
+    with pytest.raises(YamlError, match="this is not JSON"):
+        json.parse(data, file="f")
 
 
 @pytest.mark.parametrize("data", [b'{"a": ' * 5_000, b"[" * 100_000, b'{"a": [' + b"[" * 200 + b"]" * 200 + b"]}"])

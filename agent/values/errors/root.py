@@ -18,11 +18,13 @@ class AgentError(Exception):
     exit_code: int = 1
     transient: ClassVar[bool] = False
     """Whether the same call may succeed later without anybody changing anything."""
+    usual_hint: ClassVar[LiteralString] = ""
+    """What to do about most errors of the class: for those that say nothing nearer to their cause."""
 
     def __init__(self, message: LiteralString, *, hint: LiteralString = "", **facts: Fact) -> None:
         super().__init__(message)
         self.message: str = message
-        self.hint: str = hint
+        self.hint: str = hint or self.usual_hint
         self.facts: dict[str, Fact] = facts
 
     @property

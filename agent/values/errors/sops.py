@@ -8,7 +8,8 @@ from agent.values.errors.inputs import InputError
 class SopsError(InputError): ...
 
 
-class SopsFormatError(SopsError): ...
+class SopsFormatError(SopsError):
+    usual_hint = "restore the file from the commit that encrypted it"
 
 
 class SopsKeyTypeError(SopsError):
@@ -17,6 +18,7 @@ class SopsKeyTypeError(SopsError):
 
 class SopsEncryptError(SopsError):
     exit_code = 23
+    usual_hint = "write it in another way, such as in quotes"
 
 
 class MacMismatchError(SopsError):
@@ -25,16 +27,20 @@ class MacMismatchError(SopsError):
 
 class SopsDecryptError(SopsError):
     exit_code = 25
+    usual_hint = "it was altered: restore the file from the commit that encrypted it"
 
 
 class DataKeyError(SopsError):
     exit_code = 128
+    usual_hint = "see that the key is at hand, and that whoever keeps it answers"
 
 
-class RecipientError(SopsError): ...
+class RecipientError(SopsError):
+    usual_hint = "see --age, --pgp and the others in agent encrypt --help"
 
 
-class NoMasterKeyError(SopsError): ...
+class NoMasterKeyError(SopsError):
+    usual_hint = "name one with --age, --pgp or --hc-vault-transit, or write a .sops.yaml"
 
 
 class UnsoundFileError(SopsError): ...
@@ -43,14 +49,16 @@ class UnsoundFileError(SopsError): ...
 class LeftInClearError(SopsError): ...
 
 
-class MergeError(SopsError): ...
+class MergeError(SopsError):
+    usual_hint = "take one of the sides, with git checkout --ours or --theirs"
 
 
 class AlreadyEncryptedError(SopsError):
     exit_code = 203
 
 
-class SopsRulesError(SopsError): ...
+class SopsRulesError(SopsError):
+    usual_hint = "agent encrypt --help has a .sops.yaml that works"
 
 
 class NoRuleError(SopsRulesError): ...
@@ -58,3 +66,4 @@ class NoRuleError(SopsRulesError): ...
 
 class EmptyDocumentError(SopsError):
     exit_code = 92
+    usual_hint = "there is nothing in it to encrypt"

@@ -11,6 +11,7 @@ class ConfigError(AgentError):
 
 class UsageError(AgentError):
     exit_code = 2
+    usual_hint = "--help shows how the command is called"
 
 
 class ReadError(UsageError): ...
@@ -42,10 +43,12 @@ class ExtractPathError(UsageError):
 
 class NoSuchPlaceError(UsageError):
     exit_code = 1
+    usual_hint = "agent decrypt shows what there is"
 
 
 class PlaceShapeError(UsageError):
     exit_code = 1
+    usual_hint = "agent decrypt shows what there is"
 
 
 class KeyChangeError(UsageError):
@@ -54,6 +57,7 @@ class KeyChangeError(UsageError):
 
 class FileMissingError(UsageError):
     exit_code = 100
+    usual_hint = "name it as seen from the working directory"
 
 
 class DecryptionOrderError(UsageError):
@@ -62,7 +66,9 @@ class DecryptionOrderError(UsageError):
 
 class UnchangedError(UsageError):
     exit_code = 200
+    usual_hint = "nothing was written"
 
 
 class EditorError(UsageError):
     exit_code = 201
+    usual_hint = "SOPS_EDITOR or EDITOR names it"

@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess  # the user's own SOPS_AGE_KEY_CMD and SOPS_AGE_SSH_PRIVATE_KEY_CMD
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli import terminal
 from agent.sops.keys import name_of
+from agent.values.dataclass import dataclass, field
 from agent.values.errors import AgentError, ConfigError, DataKeyError
 from agent.values.secret import Secret
 from agent.values.text import escape

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.adapters.kubernetes.resources import APPLICATION
 from agent.cli import terminal
+from agent.values.dataclass import dataclass
 from agent.values.errors import NotFoundError, UsageError
 from agent.values.tree import get, get_object, get_text
 

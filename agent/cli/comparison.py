@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import base64
 import secrets
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from agent.manifests import builtin, diff, fields, order, ownership, references, resolve
 from agent.reconcile.ports import Resolved
 from agent.values import derive
+from agent.values.dataclass import dataclass, field, replace
 from agent.values.errors import NotFoundError
 from agent.values.secret import Secret
 from agent.values.tree import format_path, get_object, get_text, map_leaves

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.cli import creation, files, key_sources, layout, results, sealing, trees
 from agent.cli.trees import Done
 from agent.sops import places, stores
+from agent.values.dataclass import dataclass
 from agent.yaml.nodes import Comment, Mapping
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ Which command opens what is the command's to say: by default nothing is decrypte
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.cli import key_sources, terminal, worktree
@@ -16,6 +15,7 @@ from agent.reconcile.record import ApplicationRecord
 from agent.sops import sealed
 from agent.sops.groups import unwrap_data_key
 from agent.values import derive
+from agent.values.dataclass import dataclass
 from agent.values.errors import AgentError, HeldError, LimitError, UnknownKindError
 from agent.values.ids import Revision
 from agent.values.secret import Sealed, Secret

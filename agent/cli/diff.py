@@ -73,10 +73,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _diff(args: argparse.Namespace) -> int:
-    from dataclasses import replace
-
     from agent.cli import cluster, desired, key_sources, worktree
     from agent.reconcile.desired import UnknownChangeError
+    from agent.values.dataclass import replace
 
     target = worktree.target(args)
     if args.prune and target.application is None:

@@ -7,12 +7,12 @@ no recipient any more: then everything is new.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from agent.cli import files, trees
 from agent.sops import decrypt, key_changes, stores
+from agent.values.dataclass import dataclass, field
 from agent.values.errors import AgentError, DataKeyError, ReadError
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ Values that were not touched keep their ciphertext, so a commit shows what chang
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from agent.sops import stores
 from agent.sops.metadata import Metadata
 from agent.sops.selection import EVERYTHING
 from agent.sops.stores import Store
+from agent.values.dataclass import dataclass, replace
 from agent.values.errors import DataKeyError, FileMissingError, SopsFormatError
 
 if TYPE_CHECKING:

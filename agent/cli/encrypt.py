@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from agent.sops import decrypt, stores, verify
 from agent.sops.metadata import Metadata
 from agent.sops.selection import EVERYTHING
 from agent.sops.stores import Store
+from agent.values.dataclass import dataclass, field, replace
 from agent.values.errors import ConflictingFlagsError, NoRuleError
 from agent.yaml.matching import same
 

@@ -11,12 +11,12 @@ import shlex
 import shutil
 import subprocess  # git
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli import creation, files, terminal
 from agent.sops.path_globs import globs
+from agent.values.dataclass import dataclass
 from agent.values.errors import ConfigError, ReadError
 
 if TYPE_CHECKING:

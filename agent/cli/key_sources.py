@@ -8,12 +8,12 @@ and Azure's libraries read, and sops' SOPS_GCP_KMS_*, GOOGLE_CREDENTIALS and GOO
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli.age_sources import UserAgeKeys
 from agent.sops.keys import DEFAULT_ORDER, ByKind, name_of, transit_recipient
+from agent.values.dataclass import dataclass
 from agent.values.errors import DataKeyError, DecryptionOrderError
 from agent.values.secret import Secret
 

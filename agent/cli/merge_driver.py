@@ -9,7 +9,6 @@ from __future__ import annotations
 import secrets
 import subprocess  # git
 from collections import Counter
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from agent.cli import creation, files, key_sources, layout, sealing, terminal, trees
@@ -17,6 +16,7 @@ from agent.sops import cipher, decrypt, encrypt, markers, merge, merge_keys, sto
 from agent.sops.decrypt import EncryptedFile, Ivs
 from agent.sops.merge_keys import MergedKeys, Side
 from agent.sops.stores import Store
+from agent.values.dataclass import dataclass, field, replace
 from agent.values.errors import AgentError, MergeError
 from agent.yaml.matching import same
 

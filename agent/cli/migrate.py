@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from agent.cli import creation, files, key_sources, sealed_secrets, sealing, ter
 from agent.sops import cipher, stores
 from agent.sops.metadata import Metadata
 from agent.sops.selection import Selection
+from agent.values.dataclass import dataclass, field, replace
 from agent.values.errors import (
     AgentError,
     ConflictingFlagsError,

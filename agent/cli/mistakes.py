@@ -5,13 +5,13 @@ Warnings go to stderr, so that what a script reads stays what it was.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent.cli import committed, creation, terminal, trees
 from agent.sops import cipher, kubernetes, stripped
 from agent.sops.selection import SELECTORS
 from agent.sops.stores import Store
+from agent.values.dataclass import replace
 from agent.values.errors import AgentError, AlreadyEncryptedError, LeftInClearError, NoRuleError
 
 if TYPE_CHECKING:

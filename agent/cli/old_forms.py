@@ -5,11 +5,11 @@ So do flags that stand before the name of a command, such as `--config`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli import terminal
+from agent.values.dataclass import dataclass
 from agent.values.errors import FileMissingError, KeyChangeError, SetFormatError
 
 if TYPE_CHECKING:

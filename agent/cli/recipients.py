@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from agent.sops import rule_keys
 from agent.sops.keys import TransitRecipient
+from agent.values.dataclass import dataclass
 
 if TYPE_CHECKING:
     import argparse

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agent.cli import editor, files, key_sources, layout, memory, sealing, terminal
 from agent.sops import decrypt, markers, mixed, stores
 from agent.sops.merge_shown import uncovered
+from agent.values.dataclass import dataclass, field
 from agent.values.errors import ConflictingFlagsError, MergeError
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.cli import (
@@ -22,6 +21,7 @@ from agent.cli import (
 from agent.cli.trees import Done
 from agent.sops import decrypt, key_changes, stores
 from agent.sops.keys import AgeRecipient, kind_of, name_of
+from agent.values.dataclass import dataclass
 from agent.values.errors import FileMissingError, SopsRulesError
 
 if TYPE_CHECKING:

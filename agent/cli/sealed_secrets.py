@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import re
 import unicodedata
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agent.adapters.keys.sealed_secrets import SealingKeys
@@ -13,6 +12,7 @@ from agent.cli import files, plaintext
 from agent.manifests import sealed_secrets
 from agent.manifests.documents import claim
 from agent.manifests.references import has_reference
+from agent.values.dataclass import dataclass, field
 from agent.values.errors import ManifestError
 from agent.values.ids import ObjectId
 from agent.values.secret import Sealed, Secret

@@ -6,12 +6,12 @@ Nothing here writes a file. A `Keys` lives as long as a command, so that many fi
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agent.cli import creation, key_sources, layout
 from agent.sops import decrypt, stores
 from agent.sops.groups import unwrap_data_key, wrap_data_key
+from agent.values.dataclass import dataclass, field
 from agent.values.errors import DataKeyError
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ store it in the repository.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.cli import files, key_sources, layout, sealing, terminal, trees
@@ -15,6 +14,7 @@ from agent.sops.keys import kind_of, name_of
 from agent.sops.selection import Selected
 from agent.sops.walk import rewrite
 from agent.values import fingerprint
+from agent.values.dataclass import dataclass
 from agent.values.errors import AgentError
 from agent.values.fingerprint import Fingerprinter
 from agent.yaml.nodes import Comment

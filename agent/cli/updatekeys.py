@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.cli import creation, files, key_sources, layout, recipients, rewrapping, sealing, terminal, trees
@@ -15,6 +14,7 @@ from agent.cli.trees import Done
 from agent.sops import decrypt, key_changes, stores
 from agent.sops.groups import Recipients
 from agent.sops.keys import name_of
+from agent.values.dataclass import dataclass
 from agent.values.errors import ConflictingFlagsError, FileMissingError, SopsRulesError, UsageError
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from agent.cli import creation, key_sources, sealing, terminal, trees
@@ -11,6 +10,7 @@ from agent.sops import cipher, decrypt, stores, stripped, verify
 from agent.sops.groups import in_order
 from agent.sops.keys import kind_of, name_of
 from agent.sops.stores import Store
+from agent.values.dataclass import dataclass, field
 from agent.values.errors import (
     AgentError,
     FileMissingError,

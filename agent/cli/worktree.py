@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import subprocess  # git, to tell which files are ignored
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from agent.manifests.documents import File
 from agent.manifests.sealed_secrets import Unsealing
 from agent.manifests.sinks import AllowedSinks
 from agent.reconcile.ports import Snapshot
+from agent.values.dataclass import dataclass
 from agent.values.errors import LimitError, ReadError, SourceError, UsageError
 from agent.values.tree import get_object, get_text
 from agent.yaml import manifests as yaml

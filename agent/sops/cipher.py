@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import binascii
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from agent.sops import shamir
+from agent.values.dataclass import dataclass
 from agent.values.errors import DataKeyError, SopsDecryptError, SopsEncryptError, SopsFormatError
 from agent.values.reveal import reveal
 from agent.values.secret import Secret

@@ -5,13 +5,13 @@ The agent does not come here: it keeps files sealed (`agent.sops.sealed`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agent.sops import cipher, mac, stores
 from agent.sops.cipher import Cipher
 from agent.sops.selection import Selected
 from agent.sops.walk import rewrite
+from agent.values.dataclass import dataclass, field
 from agent.values.errors import InputError, SopsDecryptError, SopsError, SopsFormatError
 from agent.yaml.nodes import Comment
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agent.sops import cipher, mac, stores
@@ -12,6 +11,7 @@ from agent.sops.decrypt import Ivs
 from agent.sops.metadata import VERSION
 from agent.sops.selection import Selected, matcher
 from agent.sops.walk import rewrite
+from agent.values.dataclass import dataclass, replace
 from agent.values.errors import NoMasterKeyError, SopsEncryptError
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ As `stores/flatten.go` and `stores/stores.go` (ValToString) in github.com/getsop
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from agent.values.dataclass import dataclass, field
 from agent.values.errors import EmitError, LimitError, SopsFormatError
 from agent.yaml import numbers
 from agent.yaml.limits import Limits

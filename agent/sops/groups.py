@@ -6,11 +6,11 @@ groups must each be opened by one of their keys.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.sops import cipher
 from agent.sops.keys import DEFAULT_ORDER, kind_of, name_of, recipient_of
+from agent.values.dataclass import dataclass
 from agent.values.errors import AgentError, DataKeyError, NoMasterKeyError
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ A comment stands behind its key in the tree and above it in the file; a section'
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agent.sops import alignment, flatten, ini_lines
 from agent.sops.ini_lines import DEFAULT, DELIMITERS, SPACE
+from agent.values.dataclass import dataclass, field
 from agent.values.errors import EmitError
 from agent.yaml.limits import Limits, check_text
 from agent.yaml.nodes import Comment, Entry, Mapping

@@ -6,8 +6,8 @@ What it does with quotes, comments and continuations follows `parser.go` there, 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 
+from agent.values.dataclass import dataclass, field
 from agent.values.errors import YamlError
 
 DEFAULT = "DEFAULT"

@@ -7,9 +7,9 @@ they are untrusted text, but nothing confidential.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from agent.values.dataclass import dataclass
 from agent.values.errors import DataKeyError
 
 if TYPE_CHECKING:

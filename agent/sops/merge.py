@@ -6,11 +6,11 @@ entry that it stands before, and is never a conflict: comments of both sides are
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agent.sops import merge_items
 from agent.sops.merge_items import Block
+from agent.values.dataclass import dataclass, field
 from agent.values.tree import format_path
 from agent.yaml.matching import same
 from agent.yaml.nodes import Entry, Mapping, Sequence

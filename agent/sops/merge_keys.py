@@ -5,13 +5,13 @@ Whoever either side took out is out, and a data key that they know is not used a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agent.sops.encrypt import newer
 from agent.sops.groups import Recipients, WrappedDataKey
 from agent.sops.key_changes import needed
 from agent.sops.keys import kind_of, name_of, recipient_of
+from agent.values.dataclass import dataclass, field
 from agent.values.errors import MergeError
 
 if TYPE_CHECKING:

@@ -6,13 +6,13 @@ Both field orders are read (before and since sops 3.13); the alphabetical one is
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.sops.data import plain_map
 from agent.sops.groups import WrappedDataKey
 from agent.sops.keys import KINDS, AgeKey, AzureKey, GcpKmsKey, HuaweiKey, KmsKey, PgpKey, TransitKey, kind_of
 from agent.sops.selection import SELECTORS, Selection
+from agent.values.dataclass import dataclass
 from agent.values.errors import SopsFormatError
 from agent.yaml.nodes import Entry, Mapping, Sequence
 
@@ -152,7 +152,7 @@ def _key_fields(key: WrappedKey) -> dict[str, Data]:
                 fields["context"] = dict(key.context)
             return fields | {"created_at": key.created_at, "enc": key.enc}
         case _:
-            return {name: getattr(key, name) for name in key.__dataclass_fields__}
+            return {name: getattr(key, name) for name in key.__match_args__}
 
 
 def _node(data: Data) -> Value:

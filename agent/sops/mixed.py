@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.sops import cipher, mac
 from agent.sops.cipher import Cipher
 from agent.sops.decrypt import opened
+from agent.values.dataclass import dataclass
 from agent.values.errors import MacMismatchError
 
 if TYPE_CHECKING:

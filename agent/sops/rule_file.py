@@ -6,7 +6,6 @@ Go's decoder takes a scalar for text as it is written (a fingerprint of digits a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, LiteralString, NoReturn, TypeAlias, cast
 
 from yaml.events import (
@@ -17,6 +16,7 @@ from yaml.events import (
     ScalarEvent,
 )
 
+from agent.values.dataclass import dataclass
 from agent.values.errors import LimitError, SopsRulesError, YamlError
 from agent.yaml import scalars
 from agent.yaml.events import Source, Stream

@@ -7,13 +7,13 @@ to make sense. `destination_rules` are for `sops publish`, and passed over.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.sops import rule_file, rule_keys
 from agent.sops.groups import Recipients
 from agent.sops.keys import AzureRecipient, KmsRecipient
 from agent.sops.selection import SELECTORS, Selection, matcher
+from agent.values.dataclass import dataclass
 from agent.values.errors import NoRuleError, SopsFormatError, SopsRulesError
 
 if TYPE_CHECKING:

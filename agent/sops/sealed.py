@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from agent.sops import cipher, mac, meaning, stores, stripped
@@ -16,6 +15,7 @@ from agent.sops.cipher import Cipher
 from agent.sops.decrypt import encrypted_value
 from agent.sops.selection import Selected
 from agent.sops.walk import rewrite
+from agent.values.dataclass import dataclass, field
 from agent.values.errors import SopsError, SopsFormatError, YamlError
 from agent.values.secret import Plain, Sealed, Secret
 from agent.yaml.nodes import Comment

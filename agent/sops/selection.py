@@ -5,12 +5,12 @@ Patterns are RE2, unanchored, as Go's `regexp`. Python's own engine would hang o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import re2
 
+from agent.values.dataclass import dataclass
 from agent.values.errors import SopsFormatError
 
 if TYPE_CHECKING:

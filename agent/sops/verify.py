@@ -6,13 +6,13 @@ those that were encrypted tells the MAC alone (`agent.sops.decrypt`), which take
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agent.sops import cipher, key_changes
 from agent.sops.keys import kind_of, name_of
 from agent.sops.selection import Selected
 from agent.sops.walk import rewrite
+from agent.values.dataclass import dataclass, field
 from agent.values.errors import MacMismatchError, SopsError, UnsoundFileError
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ an equal plain scalar give the same fingerprint. A bare hash never leaves the pr
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
 from typing import NewType
 
+from agent.values.dataclass import dataclass
 from agent.values.reveal import reveal
 from agent.values.secret import Sealed, Secret, encode
 from agent.values.tree import Path, Tree, format_path

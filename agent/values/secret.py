@@ -9,8 +9,9 @@ may read its secrets.
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
 from typing import NoReturn, SupportsIndex, TypeAlias, final
+
+from agent.values.dataclass import dataclass
 
 Plain: TypeAlias = str | bytes | int | float | bool
 

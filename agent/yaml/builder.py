@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, cast
 
 from yaml.events import (
@@ -18,6 +17,7 @@ from yaml.events import (
     StreamEndEvent,
 )
 
+from agent.values.dataclass import replace
 from agent.yaml import scalars
 from agent.yaml.comments import Found, Gaps
 from agent.yaml.events import Source, Stream

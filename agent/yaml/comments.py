@@ -8,8 +8,8 @@ map or list, at the end of the deepest one that it is indented for.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from agent.values.dataclass import dataclass
 from agent.yaml.nodes import Comment
 
 _BREAKS = "\n\r\x85\u2028\u2029"

@@ -7,7 +7,6 @@ process on deep nesting. What libyaml says about an error may quote the input; o
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, LiteralString, NoReturn, Protocol, TypeAlias, cast
 
 import yaml
@@ -22,6 +21,7 @@ from yaml.events import (
     ScalarEvent,
 )
 
+from agent.values.dataclass import dataclass
 from agent.values.errors import LimitError, YamlError
 from agent.yaml.limits import Limits, check_text, excessive_aliasing
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import base64
 import json
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agent.values.dataclass import dataclass
 from agent.yaml import numbers, styles
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence, Timestamp
 from agent.yaml.scalars import Dialect, plain

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from agent.values.dataclass import dataclass
 from agent.values.errors import LimitError
 
 _RATIO_LOW = 400_000

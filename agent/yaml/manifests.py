@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn, TypeAlias, cast
 
 from yaml.events import (
@@ -21,6 +20,7 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
+from agent.values.dataclass import dataclass
 from agent.values.errors import YamlError
 from agent.yaml import numbers, scalars
 from agent.yaml.events import Source, Stream

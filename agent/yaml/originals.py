@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from agent.values.dataclass import replace
 from agent.yaml import builder, emit, json, sealed
 from agent.yaml.fragments import Layout
 from agent.yaml.limits import Limits

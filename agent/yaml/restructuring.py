@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from agent.values.dataclass import dataclass, replace
 from agent.values.errors import YamlError
 from agent.yaml import emit, fragments, sealed
 from agent.yaml.limits import Limits

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, LiteralString
 
+from agent.values.dataclass import dataclass
 from agent.yaml import fragments
 from agent.yaml.edits import Edits, Path
 from agent.yaml.matching import comments_of, match, positions, same, uncommented

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from agent.values.dataclass import dataclass, replace
 from agent.values.errors import YamlError
 from agent.yaml import fragments
 from agent.yaml.edits import OverlapError, Path

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import math
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 
+from agent.values.dataclass import dataclass
 from agent.yaml import numbers, scalars
 from agent.yaml.nodes import Scalar, Timestamp
 from agent.yaml.scalars import Dialect

@@ -7,13 +7,13 @@ few keys need are loaded when one is met.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agent.adapters.keys import age_format, age_x25519
 from agent.adapters.keys.age_identities import LockedFile, LockedSshKey, open_with
 from agent.adapters.keys.credential import data_key_bytes, key_bytes, key_text
 from agent.sops.keys import AgeKey, AgeRecipient
+from agent.values.dataclass import dataclass, field
 from agent.values.errors import AgentError, ConfigError, DataKeyError, RecipientError
 from agent.values.secret import Secret
 

@@ -12,7 +12,6 @@ import base64
 import binascii
 import hmac
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from agent.values.dataclass import dataclass
 from agent.values.errors import DataKeyError
 
 if TYPE_CHECKING:

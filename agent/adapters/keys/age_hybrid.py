@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.hpke import (
 from agent.adapters.keys import age_bech32
 from agent.adapters.keys.age_format import Stanza, decode_base64, encode_base64, malformed
 from agent.adapters.keys.age_x25519 import WRAPPED_SIZE, exchange
+from agent.values.dataclass import dataclass, field
 
 RECIPIENT_PREFIX = "age1pq"
 IDENTITY_PREFIX = "AGE-SECRET-KEY-PQ-"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from agent.adapters.keys.age_format import decode_base64, malformed
 from agent.adapters.keys.age_x25519 import WRAPPED_SIZE, unseal
+from agent.values.dataclass import dataclass, field
 from agent.values.errors import DataKeyError
 
 if TYPE_CHECKING:

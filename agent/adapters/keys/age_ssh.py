@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from dataclasses import dataclass, field
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -24,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from agent.adapters.keys.age_format import Stanza, decode_base64, derive, encode_base64, malformed
 from agent.adapters.keys.age_x25519 import WRAPPED_SIZE, exchange, seal, unseal
+from agent.values.dataclass import dataclass, field
 
 ED25519 = "ssh-ed25519"
 RSA = "ssh-rsa"

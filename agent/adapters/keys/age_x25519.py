@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from agent.adapters.keys import age_bech32
 from agent.adapters.keys.age_format import FILE_KEY_SIZE, Stanza, decode_base64, derive, encode_base64, malformed
+from agent.values.dataclass import dataclass, field
 
 RECIPIENT_PREFIX = "age"
 IDENTITY_PREFIX = "AGE-SECRET-KEY-"

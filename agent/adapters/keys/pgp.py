@@ -13,12 +13,12 @@ import re
 import shutil
 import stat
 import subprocess  # gpg and gpgconf, with arguments of our own
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, LiteralString
 
 from agent.adapters.keys.credential import data_key_bytes, key_text
 from agent.sops.keys import PgpKey, PgpRecipient
+from agent.values.dataclass import dataclass
 from agent.values.errors import ConfigError, DataKeyError
 from agent.values.secret import Secret
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from agent.adapters.keys.credential import key_text
 from agent.manifests.sealed_secrets import Scope
+from agent.values.dataclass import dataclass, field
 from agent.values.errors import AgentError, ConfigError, SealedSecretError
 from agent.values.secret import Secret
 from agent.values.tree import get, get_object, get_text

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.cli import creation, files, key_sources, layout, mistakes, sealing, terminal
+from agent.cli import creation, file_types, files, key_sources, layout, mistakes, sealing, terminal
 from agent.sops import stores
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--idempotent", action="store_true", help="leave the file as it is where there is nothing to do"
     )
     parser.add_argument("--ignore-mac", action="store_true", help="take a file that was altered; its new MAC is right")
-    parser.add_argument("--input-type", metavar="TYPE", help="yaml, json, dotenv, ini or binary; else as the name says")
-    parser.add_argument("--output-type", metavar="TYPE", help="what is written; else as the name says")
+    file_types.add_input_option(parser)
+    file_types.add_output_option(parser)
     key_sources.add_order_option(parser)
     parser.add_argument("--shamir-secret-sharing-threshold", metavar="N", type=int, help="taken, as sops takes it")
     layout.add_options(parser)
@@ -37,8 +37,8 @@ def change(args: argparse.Namespace, file: str, edit: Callable[[Mapping], Mappin
 
     `edit` gives back the very same document where nothing changes.
     """
-    source = stores.of(file, args.input_type or "")
-    target = stores.of(file, args.output_type or "")
+    source = file_types.of_input(args, file)
+    target = file_types.of_output(args, file)
     config = creation.load_rules(args)
     indent = layout.indent(args, config, target, file)
     keys = sealing.Keys(args)

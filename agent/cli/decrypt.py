@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.cli import creation, files, key_sources, layout, results, sealing, trees
+from agent.cli import creation, file_types, files, key_sources, layout, results, sealing, trees
 from agent.cli.trees import Done
 from agent.sops import places, stores
 from agent.values.dataclass import dataclass
@@ -74,14 +74,14 @@ class _Decrypting:
 
     def __call__(self, found: Found, data: bytes) -> Done | None:
         """A file of a tree."""
-        store = stores.of(found.file, self.args.input_type or "")
+        store = file_types.of_input(self.args, found.file)
         if not found.named and not trees.looks_encrypted(data, store):
             return None
         return Done("decrypted", self.plain(data, found.file, store, ()))
 
     def plain(self, data: bytes, file: str, store: Store, path: Path) -> bytes:
         """The plaintext of all of it, or of what stands at a path."""
-        target = stores.of(file, self.args.output_type or "")
+        target = file_types.of_output(self.args, file)
         if target is stores.Store.BINARY and not self.args.output_type:
             # sops would refuse to write as binary what is not.
             target = store

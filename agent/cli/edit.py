@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.cli import creation, editor, files, key_sources, layout, memory, mistakes, sealing, terminal
+from agent.cli import creation, editor, file_types, files, key_sources, layout, memory, mistakes, sealing, terminal
 from agent.sops import stores
 from agent.sops.metadata import Metadata
 from agent.sops.selection import EVERYTHING
@@ -76,8 +76,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "-s", "--show-master-keys", action="store_true", help="show the sops entry too; it cannot be changed"
     )
     parser.add_argument("--ignore-mac", action="store_true", help="open a file that was altered, to repair it")
-    parser.add_argument("--input-type", metavar="TYPE", help="yaml, json, dotenv, ini or binary; else as the name says")
-    parser.add_argument("--output-type", metavar="TYPE", help="what is written; else as the name says")
+    file_types.add_input_option(parser)
+    file_types.add_output_option(parser)
     key_sources.add_order_option(parser)
     memory.add_options(parser)
     layout.add_options(parser)
@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     file: str = args.files[0]
     keys = sealing.Keys(args)
     config = creation.load_rules(args)
-    source, target = stores.of(file, args.input_type or ""), stores.of(file, args.output_type or "")
+    source, target = file_types.of_input(args, file), file_types.of_output(args, file)
     indent = layout.indent(args, config, target, file)
     ivs: Ivs | None = None
     if Path(file).exists():

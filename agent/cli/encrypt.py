@@ -5,7 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.cli import creation, earlier, files, key_sources, layout, mistakes, results, sealing, terminal, trees
+from agent.cli import (
+    creation,
+    earlier,
+    file_types,
+    files,
+    key_sources,
+    layout,
+    mistakes,
+    results,
+    sealing,
+    terminal,
+    trees,
+)
 from agent.cli.committed import Committed
 from agent.cli.earlier import Finder
 from agent.cli.trees import Done
@@ -114,7 +126,7 @@ class _Encrypting:
 
     def __call__(self, found: Found, data: bytes) -> Done | None:
         """A file of a tree: what is encrypted already is passed over, and so is what a folder holds besides files of secrets."""
-        store = stores.of(found.file, self.args.input_type or "")
+        store = file_types.of_input(self.args, found.file)
         if trees.looks_encrypted(data, store) and self._is_encrypted(data, found.file, store):
             return Done("already encrypted")
         if not found.named and not self._wanted(found.file, store):
@@ -152,8 +164,8 @@ class _Encrypting:
         return self._sealed(self._read(data, file))
 
     def _read(self, data: bytes, file: str) -> _Plain:
-        source = stores.of(file, self.args.input_type or "")
-        target = stores.of(file, self.args.output_type or "")
+        source = file_types.of_input(self.args, file)
+        target = file_types.of_output(self.args, file)
         reading = layout.Reading(self.args, data, source, target, file=file)
         documents = reading.plain()
         stores.check_plain(documents, file=file, store=target)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from agent.cli import child, creation, files, key_sources, sealing
-from agent.sops import decrypt, flatten, stores
+from agent.cli import child, creation, file_types, files, key_sources, sealing
+from agent.sops import decrypt, flatten
 from agent.values.errors import CommandError, ConflictingFlagsError
 from agent.yaml.nodes import Mapping, Sequence
 
@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     child.add_options(parser)
     parser.add_argument("--pristine", action="store_true", help="the values alone, without our own environment")
     parser.add_argument("--same-process", action="store_true", help="the command takes the place of this process")
-    parser.add_argument("--input-type", metavar="TYPE", help="yaml, json, dotenv, ini or binary; else as the name says")
+    file_types.add_input_option(parser)
     key_sources.add_order_option(parser)
     key_sources.add_options(parser)
 
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConflictingFlagsError("--same-process and --background exclude one another")
     keys = sealing.Keys(args)
     data = files.read_existing(file)
-    encrypted = decrypt.read(data, file=file, store=stores.of(file, args.input_type or ""))
+    encrypted = decrypt.read(data, file=file, store=file_types.of_input(args, file))
     values = _variables(keys.open(encrypted).plain.documents[0], file)
     child.become(args.user)
     environ = child.environment(args.user, pristine=args.pristine, values=values)

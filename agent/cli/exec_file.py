@@ -8,8 +8,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.cli import child, creation, files, key_sources, memory, sealing
-from agent.sops import decrypt, stores
+from agent.cli import child, creation, file_types, files, key_sources, memory, sealing
+from agent.sops import decrypt
 from agent.values.errors import CommandError, EditorError
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     child.add_options(parser)
     parser.add_argument("--no-fifo", action="store_true", help="a plain file, on tmpfs")
     parser.add_argument("--filename", metavar="NAME", default="", help="the temporary file's name")
-    parser.add_argument("--input-type", metavar="TYPE", help="yaml, json, dotenv, ini or binary; else as the name says")
-    parser.add_argument("--output-type", metavar="TYPE", help="what the command reads; else as the name says")
+    file_types.add_input_option(parser)
+    file_types.add_output_option(parser, what="what the command reads")
     key_sources.add_order_option(parser)
     memory.add_options(parser)
     key_sources.add_options(parser)
@@ -45,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     file, command = child.arguments(args)
-    source, target = stores.of(file, args.input_type or ""), stores.of(file, args.output_type or "")
+    source, target = file_types.of_input(args, file), file_types.of_output(args, file)
     indent = creation.indent(creation.rules_of(creation.load_rules(args), file), target)
     keys = sealing.Keys(args)
     data = files.read_existing(file)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.cli import files, terminal
+from agent.cli import file_types, files, terminal
 from agent.sops import stores
 from agent.sops.metadata import ENTRY
 from agent.values.errors import AgentError, FileMissingError
@@ -28,14 +28,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = _EXAMPLES
     parser.add_argument("files", nargs="*", metavar="file", help="the file")
-    parser.add_argument("--input-type", metavar="TYPE", help="yaml, json, dotenv, ini or binary; else as the name says")
+    file_types.add_input_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     if not args.files:
         raise FileMissingError("no file named")
     file: str = args.files[0]
-    store = stores.of(file, args.input_type or "")
+    store = file_types.of_input(args, file)
     try:
         encrypted = _is_encrypted(store.parse(files.read(file), file=file), file)
     except AgentError as error:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from agent.cli import creation, files, key_sources, layout, recipients, rewrapping, sealing, terminal
-from agent.sops import decrypt, key_changes, stores
+from agent.cli import creation, file_types, files, key_sources, layout, recipients, rewrapping, sealing, terminal
+from agent.sops import decrypt, key_changes
 from agent.sops.groups import Recipients
 from agent.values.errors import DataKeyError, SopsRulesError, UsageError
 
@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-f", "--file", metavar="FILE", default="", help="the encrypted file")
     parser.add_argument("-i", "--in-place", action="store_true", help="write back to the file")
     rewrapping.add_options(parser)
-    parser.add_argument("--output-type", metavar="TYPE", help="as --input-type; by default by the file's name")
+    file_types.add_output_option(parser)
     recipients.add_group_options(parser)
     recipients.add_threshold_option(parser)
     creation.add_config_option(parser)
@@ -53,8 +53,8 @@ def run(args: argparse.Namespace) -> int:
     keys = sealing.Keys(args)
     config = creation.load_rules(args)
     data = files.read_existing(args.file)
-    source = stores.of(args.file, args.input_type or "")
-    target = stores.of(args.file, args.output_type or "")
+    source = file_types.of_input(args, args.file)
+    target = file_types.of_output(args, args.file)
     encrypted = decrypt.read(data, file=args.file, store=source)
     before = encrypted.metadata.data_key.recipients
     groups = (*before.groups, added) if adding else _without(before, index, args.file)

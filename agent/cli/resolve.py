@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.cli import editor, files, key_sources, layout, memory, sealing, terminal
+from agent.cli import editor, file_types, files, key_sources, layout, memory, sealing, terminal
 from agent.sops import decrypt, markers, mixed, stores
 from agent.sops.merge_shown import uncovered
 from agent.values.dataclass import dataclass, field
@@ -45,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="only show the conflicts in the clear, in the file; edit it there, and run resolve again",
     )
-    parser.add_argument("--input-type", metavar="TYPE", help="yaml, json, dotenv, ini or binary; else as the name says")
+    file_types.add_input_option(parser)
     key_sources.add_order_option(parser)
     memory.add_options(parser)
     key_sources.add_options(parser)
@@ -54,7 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     file: str = args.file
     data = files.read(file)
-    work = _Resolving(args, file, stores.of(file, args.input_type or ""), sealing.Keys(args))
+    work = _Resolving(args, file, file_types.of_input(args, file), sealing.Keys(args))
     sides = markers.sides(data)
     if sides is not None:
         result = work.chosen(*sides)

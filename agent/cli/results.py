@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.cli import files, terminal
+from agent.cli import file_types, files, terminal
 from agent.values.errors import ConflictingFlagsError
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """What type the file is, and where the result goes; the file itself is `trees.add_options`' part."""
     parser.add_argument("-i", "--in-place", action="store_true", help="write back to the file")
     parser.add_argument("--output", metavar="FILE", help="write to this file")
-    parser.add_argument("--input-type", metavar="TYPE", help="yaml, json, dotenv, ini or binary; else as the name says")
-    parser.add_argument("--output-type", metavar="TYPE", help="what is written; else as the name says")
+    file_types.add_input_option(parser)
+    file_types.add_output_option(parser)
     parser.add_argument("--filename-override", metavar="NAME", help="the name that rules and types go by")
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from agent.cli import (
     creation,
+    file_types,
     files,
     key_sources,
     layout,
@@ -19,7 +20,7 @@ from agent.cli import (
     trees,
 )
 from agent.cli.trees import Done
-from agent.sops import decrypt, key_changes, stores
+from agent.sops import decrypt, key_changes
 from agent.sops.keys import AgeRecipient, kind_of, name_of
 from agent.values.dataclass import dataclass
 from agent.values.errors import FileMissingError, SopsRulesError
@@ -106,13 +107,13 @@ class _Rotating:
 
     def __call__(self, found: Found, data: bytes) -> Done | None:
         """A file of a tree. Each gets a data key of its own, so that whoever joins one of them later opens that one alone."""
-        if not found.named and not trees.looks_encrypted(data, stores.of(found.file, self.args.input_type or "")):
+        if not found.named and not trees.looks_encrypted(data, file_types.of_input(self.args, found.file)):
             return None
         return Done("rotated", self.rotated(data, found.file))
 
     def rotated(self, data: bytes, file: str) -> bytes:
-        source = stores.of(file, self.args.input_type or "")
-        target = stores.of(file, self.args.output_type or "")
+        source = file_types.of_input(self.args, file)
+        target = file_types.of_output(self.args, file)
         encrypted = decrypt.read(data, file=file, store=source)
         before = encrypted.metadata.data_key.recipients
         after = creation.checked(key_changes.changed(before, add=self.add, remove=self.remove), file=file)

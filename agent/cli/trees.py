@@ -77,7 +77,12 @@ def add_options(parser: argparse.ArgumentParser, *, check: bool = False) -> None
     several.add_argument("--dry-run", action="store_true", help="say what would be done, and write nothing")
     if check:
         several.add_argument("--check", action="store_true", help="as --dry-run, and exit 1 where there is something")
-    several.add_argument(
+    add_report_option(several)
+
+
+def add_report_option(parser: argparse._ActionsContainer) -> None:  # pyright: ignore[reportPrivateUsage]
+    """Sets `report`."""
+    parser.add_argument(
         "-o",
         dest="report",
         choices=("table", "json"),

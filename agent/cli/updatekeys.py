@@ -9,9 +9,9 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from agent.cli import creation, files, key_sources, layout, recipients, rewrapping, sealing, terminal, trees
+from agent.cli import creation, file_types, files, key_sources, layout, recipients, rewrapping, sealing, terminal, trees
 from agent.cli.trees import Done
-from agent.sops import decrypt, key_changes, stores
+from agent.sops import decrypt, key_changes
 from agent.sops.groups import Recipients
 from agent.sops.keys import name_of
 from agent.values.dataclass import dataclass
@@ -80,12 +80,12 @@ class _Updating:
 
     def __call__(self, found: Found, data: bytes) -> Done | None:
         """A file of a tree."""
-        if not found.named and not trees.looks_encrypted(data, stores.of(found.file, self.args.input_type or "")):
+        if not found.named and not trees.looks_encrypted(data, file_types.of_input(self.args, found.file)):
             return None
         return self.updated(data, found.file)
 
     def updated(self, data: bytes, file: str) -> Done:
-        store = stores.of(file, self.args.input_type or "")
+        store = file_types.of_input(self.args, file)
         encrypted = decrypt.read(data, file=file, store=store)
         change = key_changes.between(encrypted.metadata.data_key.recipients, self._wanted(encrypted))
         if not change.any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from agent.cli import creation, key_sources, sealing, terminal, trees
+from agent.cli import creation, file_types, key_sources, sealing, terminal, trees
 from agent.cli.trees import Done
 from agent.sops import cipher, decrypt, stores, stripped, verify
 from agent.sops.groups import in_order
@@ -54,17 +54,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     asking = parser.add_mutually_exclusive_group()
     asking.add_argument("--offline", "--no-key", action="store_true", help="ask no key, gpg agent or server")
     asking.add_argument("--require-mac", action="store_true", help="fail where no key is at hand to verify the MAC")
-    parser.add_argument(
-        "--input-type", metavar="TYPE", help="yaml, json, dotenv, ini or binary; else as files are named"
-    )
+    file_types.add_input_option(parser)
     key_sources.add_order_option(parser)
-    parser.add_argument(
-        "-o",
-        dest="report",
-        choices=("table", "json"),
-        default="table",
-        help="the report's form: for people or programs",
-    )
+    trees.add_report_option(parser)
     creation.add_config_option(parser)
     key_sources.add_options(parser)
 
@@ -103,7 +95,7 @@ class _Verifying:
     verdicts: dict[str, Verdict] = field(default_factory=dict[str, Verdict])
 
     def __call__(self, found: Found, data: bytes) -> Done | None:
-        store = stores.of(found.file, self.args.input_type or "")
+        store = file_types.of_input(self.args, found.file)
         if not found.named and not trees.looks_encrypted(data, store):
             return self._stripped(found, data, store)
         documents, metadata = stores.split(store.parse(data, file=found.file), file=found.file)

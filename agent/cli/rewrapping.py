@@ -5,13 +5,13 @@ Where the data key stays, as with sops, whoever is removed may still know it; th
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent.cli import creation, file_types, key_sources, layout, sealing, terminal
 from agent.sops import stores
 from agent.sops.keys import kind_of, name_of
 from agent.sops.stores import Store
+from agent.values.dataclass import replace
 
 if TYPE_CHECKING:
     import argparse

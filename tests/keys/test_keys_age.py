@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 from base64 import b64encode
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +17,7 @@ from agent.sops.keys import (
     AgeRecipient,
     PgpKey,
 )
+from agent.values.dataclass import replace
 from agent.values.errors import ConfigError, DataKeyError, RecipientError
 from agent.values.reveal import reveal
 from agent.values.secret import Secret

@@ -6,7 +6,6 @@ import datetime as dt
 import json
 import math
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 from sops_documents import DOCUMENTS, KEYS, SELECTIONS, TREES, opened, ours
 
 from agent.sops.selection import Selection
+from agent.values.dataclass import replace
 from agent.values.errors import AgentError
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 from sops_documents import assert_agreement, assert_same, drawn, mac_of, opened, ours
 
 from agent.sops.selection import Selection
+from agent.values.dataclass import replace
 
 if TYPE_CHECKING:
     from conftest import Sops

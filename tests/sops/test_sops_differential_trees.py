@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +11,7 @@ from sops_documents import KEYS, SCALARS, TREES, assert_agreement, assert_same, 
 
 from agent.sops.selection import Selection
 from agent.sops.stores import Store
+from agent.values.dataclass import replace
 from agent.values.errors import AgentError
 from agent.yaml import sealed
 from agent.yaml.nodes import Mapping

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +16,7 @@ from agent.sops.groups import WrappedDataKey, unwrap_data_key
 from agent.sops.keys import AgeKey
 from agent.sops.metadata import Metadata
 from agent.sops.selection import EVERYTHING, Selection
+from agent.values.dataclass import replace
 from agent.values.secret import Secret
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence, Value
 

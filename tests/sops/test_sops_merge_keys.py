@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from agent.sops import merge_keys
@@ -12,6 +10,7 @@ from agent.sops.keys import AgeKey, name_of
 from agent.sops.merge_keys import Side
 from agent.sops.metadata import Metadata
 from agent.sops.selection import Selection
+from agent.values.dataclass import replace
 from agent.values.errors import MergeError
 from agent.values.secret import Secret
 

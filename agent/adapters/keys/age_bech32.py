@@ -21,6 +21,14 @@ def decode(text: str) -> tuple[str, bytes]:
     return prefix, _to_bytes(values[:-_CHECKSUM_SIZE])
 
 
+def decode_as(prefix: str, size: int, text: str) -> bytes:
+    """The data of a text of this kind, of so many bytes. Raises ValueError for another."""
+    found, data = decode(text)
+    if found != prefix or len(data) != size:
+        raise ValueError("of another kind, or of another size")
+    return data
+
+
 def encode(prefix: str, data: bytes) -> str:
     """`prefix` in upper case makes all of it upper case."""
     number, spare = int.from_bytes(data, "big") << (-len(data) * 8 % 5), (len(data) * 8 + 4) // 5

@@ -42,10 +42,7 @@ class HybridRecipient:
     @classmethod
     def parse(cls, text: str) -> HybridRecipient:
         """Raises ValueError."""
-        prefix, public = age_bech32.decode(text)
-        if prefix != RECIPIENT_PREFIX or len(public) != _ENCAPSULATION_KEY_SIZE + 32:
-            raise ValueError("not a hybrid recipient")
-        return cls(public)
+        return cls(age_bech32.decode_as(RECIPIENT_PREFIX, _ENCAPSULATION_KEY_SIZE + 32, text))
 
     def wrap(self, file_key: bytes) -> Stanza:
         """Raises ValueError for a public key that is none."""
@@ -66,10 +63,7 @@ class HybridIdentity:
     @classmethod
     def parse(cls, text: str) -> HybridIdentity:
         """Raises ValueError."""
-        prefix, seed = age_bech32.decode(text)
-        if prefix != IDENTITY_PREFIX or len(seed) != _SEED_SIZE:
-            raise ValueError("not a hybrid identity")
-        return cls.from_seed(seed)
+        return cls.from_seed(age_bech32.decode_as(IDENTITY_PREFIX, _SEED_SIZE, text))
 
     @classmethod
     def from_seed(cls, seed: bytes) -> HybridIdentity:

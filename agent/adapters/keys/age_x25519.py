@@ -13,6 +13,7 @@ from agent.values.dataclass import dataclass, field
 RECIPIENT_PREFIX = "age"
 IDENTITY_PREFIX = "AGE-SECRET-KEY-"
 WRAPPED_SIZE = FILE_KEY_SIZE + 16
+_KEY_SIZE = 32
 _KIND = "X25519"
 _LABEL = b"age-encryption.org/v1/X25519"
 _ZERO_NONCE = bytes(12)
@@ -25,10 +26,7 @@ class X25519Recipient:
     @classmethod
     def parse(cls, text: str) -> X25519Recipient:
         """Raises ValueError."""
-        prefix, public = age_bech32.decode(text)
-        if prefix != RECIPIENT_PREFIX or len(public) != 32:
-            raise ValueError("not an X25519 recipient")
-        return cls(public)
+        return cls(age_bech32.decode_as(RECIPIENT_PREFIX, _KEY_SIZE, text))
 
     def wrap(self, file_key: bytes) -> Stanza:
         """Raises ValueError for a public key of low order."""
@@ -50,10 +48,7 @@ class X25519Identity:
     @classmethod
     def parse(cls, text: str) -> X25519Identity:
         """Raises ValueError."""
-        prefix, private = age_bech32.decode(text)
-        if prefix != IDENTITY_PREFIX or len(private) != 32:
-            raise ValueError("not an X25519 identity")
-        key = X25519PrivateKey.from_private_bytes(private)
+        key = X25519PrivateKey.from_private_bytes(age_bech32.decode_as(IDENTITY_PREFIX, _KEY_SIZE, text))
         return cls(key.public_key().public_bytes_raw(), key)
 
     @property

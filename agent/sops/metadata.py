@@ -14,6 +14,7 @@ from agent.sops.keys import KINDS, AgeKey, AzureKey, GcpKmsKey, HuaweiKey, KmsKe
 from agent.sops.selection import SELECTORS, Selection
 from agent.values.dataclass import dataclass
 from agent.values.errors import SopsFormatError
+from agent.yaml import timestamps
 from agent.yaml.nodes import Entry, Mapping, Sequence
 
 if TYPE_CHECKING:
@@ -28,9 +29,15 @@ ENTRY = "sops"
 VERSION = "3.13.3"
 """Of the sops whose format is written."""
 
-_VERSION = re.compile(r"\d+\.\d+\.\d+")
+_NUMBER = r"(?:0|[1-9][0-9]{0,18})"
+_VERSION = re.compile(
+    rf"v?{_NUMBER}\.{_NUMBER}\.{_NUMBER}"
+    rf"(?:-(?:{_NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(?:\.(?:{_NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?"
+    r"(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
+)
+"""As semver.org has it, and a `v` before it."""
 _MOST_GROUPS = 255
-_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)")
+_FRACTION = re.compile(r"\.[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,7 @@ def parse(node: Mapping, *, file: str) -> Metadata:
     """Read the entry. Raises SopsFormatError for what sops would refuse."""
     data = plain_map(node, file=file)
     version = _text(data, "version", file)
-    if not _VERSION.search(version):
+    if not _VERSION.fullmatch(version):
         raise _malformed("version", file)
     found: list[Selector] = [name for name in SELECTORS if _text(data, name, file)]
     if len(found) > 1:
@@ -197,11 +204,10 @@ def _flag(data: dict[str, Data], name: str, file: str) -> bool:
 
 
 def _time(data: dict[str, Data], name: str, file: str) -> str:
-    found = _TIME.fullmatch(_text(data, name, file))
+    found = timestamps.parse_rfc3339(_text(data, name, file))
     if found is None:
         raise _malformed(name, file)
-    second, zone = found.groups()
-    return second + ("Z" if zone in ("+00:00", "-00:00") else zone)
+    return _FRACTION.sub("", found.text)
 
 
 def _malformed(name: str, file: str) -> SopsFormatError:

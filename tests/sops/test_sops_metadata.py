@@ -98,6 +98,13 @@ def test_the_order_before_3_13_is_read_and_the_one_since_is_written() -> None:
         (b"version: 3.7.3", b"version: ''"),
         (b"version: 3.7.3", b"version: latest"),
         (b"version: 3.7.3\n", b""),
+        (b"version: 3.7.3", b"version: 3.7"),
+        (b"version: 3.7.3", b"version: 3.7.3x"),
+        (b"version: 3.7.3", b"version: x3.7.3"),
+        (b"version: 3.7.3", b"version: 3.07.3"),
+        (b"version: 3.7.3", b"version: 3.7.3-"),
+        (b"lastmodified: '2020-01-01", b"lastmodified: '2020-13-01"),
+        (b"lastmodified: '2020-01-01T10", b"lastmodified: '2020-02-30T10"),
         (b"lastmodified: '2020-01-01T10:00:00.5+02:00'", b"lastmodified: yesterday"),
         (b"lastmodified: '2020-01-01T10:00:00.5+02:00'\n", b""),
         (b"encrypted_regex: ^data$", b"encrypted_regex: ^data$\n    encrypted_suffix: x"),
@@ -114,6 +121,11 @@ def test_what_is_malformed_is_refused(old: bytes, new: bytes) -> None:
     with pytest.raises(SopsFormatError) as caught:
         read(BEFORE_3_13.replace(old, new))
     assert caught.value.facts["file"] == "f.yaml"
+
+
+@pytest.mark.parametrize("version", [b"v3.7.3", b"0.0.0", b"3.7.3-rc.1+build.5"])
+def test_a_version_may_be_any_that_semver_has(version: bytes) -> None:
+    assert read(BEFORE_3_13.replace(b"version: 3.7.3", b"version: " + version)).version == version.decode()
 
 
 GROUP = "{age: [{recipient: age1x, enc: y}], hc_vault: []}"

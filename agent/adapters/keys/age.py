@@ -66,7 +66,7 @@ class AgeKeys:
         """By any of the identities. Raises DataKeyError, which tells a damaged key from one for somebody else."""
         if not isinstance(key, AgeKey):
             raise DataKeyError("not an age key")
-        data_key = self.decrypt(key.enc.encode(), armored=True)
+        data_key = self.decrypt(key.enc.encode("utf-8", "surrogateescape"), armored=True)
         if data_key is None:
             raise self._no_match(key)
         return Secret(data_key, f"data key by age {key.recipient}")

@@ -99,7 +99,7 @@ class PgpKeys:
         """By a secret key of the home. Raises DataKeyError."""
         if not isinstance(key, PgpKey):
             raise DataKeyError("not a PGP key")
-        result = self._run([*_SAFE, "--decrypt"], key.enc.encode())
+        result = self._run([*_SAFE, "--decrypt"], key.enc.encode("utf-8", "surrogateescape"))
         # That it was decrypted may have been said before the output limit was met.
         if result.code == 0 and result.fields("DECRYPTION_OKAY") and result.output:
             return Secret(result.output, f"data key by pgp {key.fp}")

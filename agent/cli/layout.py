@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.cli import creation, terminal
-from agent.sops import decrypt, dotenv, ini
+from agent.sops import decrypt, dotenv, ini, metadata
 from agent.sops.stores import Store
 from agent.yaml import numbers
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from agent.sops.decrypt import EncryptedFile
     from agent.sops.rules import Rules
     from agent.yaml.nodes import Value
-    from agent.yaml.originals import YamlOriginal
-    from agent.yaml.splice import Spliced
+    from agent.yaml.originals import Spliced, YamlOriginal
 
 _SHORT = 32 * 1024
 """Bytes of a file that is emitted in less time than the code for splicing takes to load."""
@@ -84,32 +83,35 @@ def indent(args: argparse.Namespace, config: Rules | None, store: Store, file: s
 
 
 def written(
-    documents: Many[Mapping], *, file: str, store: Store, indent: int | None, before: bytes | YamlOriginal | None = None
+    documents: Many[Mapping],
+    *,
+    file: str,
+    store: Store,
+    indent: int | None,
+    before: bytes | YamlOriginal | None = None,
+    anew: bool = False,
 ) -> bytes:
     """The text nearest to `before` that holds these documents; without it, what sops writes. Notes go to stderr.
+
+    `anew`: the `sops` entry of a YAML file is laid out as by sops, as all that is new at its end, though there was one.
 
     Raises EmitError, AlreadyEncryptedError, and YamlError for a `before` that is not of this type.
     """
     if before is None or store is Store.BINARY:
         return store.emit(documents, indent=indent)
-    if not isinstance(before, bytes):
-        return _spliced(before, documents, file=file, indent=indent)
+    if store is Store.YAML or not isinstance(before, bytes):
+        # Only here, since sops' layout does without.
+        from agent.yaml import splice
+
+        entry = metadata.ENTRY if anew else ""
+        return _told(splice.splice(before, documents, file=file, indent=indent or 4, anew=entry), file)
     if store is Store.DOTENV:
         return dotenv.splice(before, documents[0])
     if store is Store.INI:
         return ini.splice(before, documents, file=file)
-    if store is Store.JSON:
-        from agent.yaml import splice
-
-        return _told(splice.splice_json(before, documents, file=file, indent=indent or 0), file)
-    return _spliced(before, documents, file=file, indent=indent)
-
-
-def _spliced(before: bytes | YamlOriginal, documents: Many[Mapping], *, file: str, indent: int | None) -> bytes:
-    # Only here, since sops' layout does without.
     from agent.yaml import splice
 
-    return _told(splice.splice(before, documents, file=file, indent=indent or 4), file)
+    return _told(splice.splice_json(before, documents, file=file, indent=indent or 0), file)
 
 
 def _told(spliced: Spliced, file: str) -> bytes:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from agent.cli import creation, file_types, key_sources, layout, sealing, terminal
 from agent.sops import stores
 from agent.sops.keys import kind_of, name_of
-from agent.sops.stores import Store
 from agent.values.dataclass import replace
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from agent.sops.decrypt import EncryptedFile
     from agent.sops.groups import Recipients
     from agent.sops.key_changes import KeyChange
+    from agent.sops.stores import Store
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -43,8 +43,7 @@ def rewrapped(
     data_key = keys.data_key(old, file=encrypted.file)
     wrapped = keys.wrap(recipients, data_key, before=old)
     documents = stores.join(encrypted.documents, replace(encrypted.metadata, data_key=wrapped))
-    bare = _without_entry(encrypted, before, store)
-    return layout.written(documents, file=encrypted.file, store=store, indent=indent, before=bare)
+    return layout.written(documents, file=encrypted.file, store=store, indent=indent, before=before, anew=True)
 
 
 def rotated(
@@ -61,17 +60,9 @@ def rotated(
     plain = keys.open(encrypted, ignore_mac=ignore_mac).plain
     data_key = creation.new_data_key()
     metadata = replace(plain.metadata, data_key=keys.wrap(recipients, data_key))
-    bare = _without_entry(encrypted, before, store)
     return sealing.seal(
-        plain.documents, metadata, data_key, file=encrypted.file, store=store, indent=indent, before=bare
+        plain.documents, metadata, data_key, file=encrypted.file, store=store, indent=indent, before=before, anew=True
     )
-
-
-def _without_entry(encrypted: EncryptedFile, before: bytes | None, store: Store) -> bytes | None:
-    """The text that the new entry is put into: what is new at the end of a YAML file is laid out as by sops, what changes is not."""
-    if before is None or store is not Store.YAML:
-        return before
-    return layout.written(encrypted.documents, file=encrypted.file, store=store, indent=None, before=before)
 
 
 def warn_of_gone(change: KeyChange, file: str, *, rotated: bool = False) -> None:

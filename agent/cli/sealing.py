@@ -91,10 +91,11 @@ def seal(
     ivs: Ivs | None = None,
     before: bytes | YamlOriginal | None = None,
     unchanged: bool = False,
+    anew: bool = False,
 ) -> bytes:
     """The encrypted file. With the `ivs` of a file that was opened, what did not change stays as it was.
 
-    `before` is the text whose layout stays, plain or encrypted; without it the layout is sops' own. Where the values are those that
+    `before` is the text whose layout stays, plain or encrypted; without it the layout is sops' own. `anew` as in `layout.written`. Where the values are those that
     `metadata` was made for, all `unchanged`, its time and MAC stay too. Raises EmptyDocumentError, AlreadyEncryptedError,
     SopsKeyTypeError, SopsEncryptError, EmitError.
     """
@@ -111,4 +112,4 @@ def seal(
     )
     if unchanged:
         encrypted = stores.join(stores.split(encrypted, file=file)[0], metadata)
-    return layout.written(encrypted, file=file, store=store, indent=indent, before=before)
+    return layout.written(encrypted, file=file, store=store, indent=indent, before=before, anew=anew)

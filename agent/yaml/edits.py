@@ -38,6 +38,12 @@ class Edits:
         """Nothing instead of this range, unless another change takes it in."""
         self._erased.append((start, end))
 
+    def drain(self) -> list[tuple[int, int, str]]:
+        """The changes so far as (start, end, text), which are forgotten here."""
+        drained = [(start, end, text) for start, end, _, text, _ in self._edits]
+        self._edits.clear()
+        return drained
+
     def apply(self, text: str) -> tuple[str, list[tuple[int, Path]]]:
         """The new text, and for each change where it begins there. Raises OverlapError."""
         out: list[str] = []

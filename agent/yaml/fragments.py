@@ -11,11 +11,17 @@ import re
 from typing import TYPE_CHECKING
 
 from agent.values.dataclass import dataclass
-from agent.yaml import numbers, styles
+from agent.values.errors import YamlError
+from agent.yaml import emit, numbers, sealed, styles
+from agent.yaml.limits import Limits
+from agent.yaml.matching import same
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence, Timestamp
 from agent.yaml.scalars import Dialect, plain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agent.yaml.matching import Item
     from agent.yaml.nodes import Key, Scalar, Value
 
 _SEALED = re.compile(r"ENC\[[A-Za-z0-9_]+(?:[:,][A-Za-z0-9_./+=-]+)+\]", re.ASCII)
@@ -198,3 +204,19 @@ def _leaf(lead: str, value: Value, column: int, layout: Layout) -> list[str]:
         return [f"{lead} {scalar(value)}"]
     header, lines = written
     return [f"{lead} {header}", *lines]
+
+
+def document_end(items: Iterable[Item], layout: Layout, indent: int) -> list[str]:
+    """The lines of items that end a document: a map among them that comes last is written as sops writes files."""
+    document = Mapping(tuple(items))  # pyright: ignore[reportArgumentType]
+    *others, last = document.items
+    if not isinstance(last, Entry) or not isinstance(last.value, Mapping):
+        return block(document, 0, layout)
+    written = emit.emit([Mapping((last,))], indent=indent)
+    try:
+        read = sealed.parse(written, file="", limits=Limits(size=len(written)))
+    except YamlError:
+        read = []
+    if [same(each, Mapping((last,))) for each in read] != [True]:
+        return block(document, 0, layout)
+    return [*block(Mapping(tuple(others)), 0, layout), *written.decode().removesuffix("\n").split("\n")]

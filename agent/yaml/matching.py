@@ -38,6 +38,11 @@ def same(one: Item, other: Item) -> bool:
     return repr(one) == repr(other) if isinstance(one, float) else one == other
 
 
+def same_documents(one: List[Mapping], other: List[Mapping]) -> bool:
+    """Whether two files say the same."""
+    return len(one) == len(other) and all(map(same, one, other))
+
+
 def match(old: List[Item], new: List[Item]) -> list[int]:
     """For each new item the index of the old one that it continues, or -1; the indices rise.
 

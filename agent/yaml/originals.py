@@ -1,24 +1,44 @@
-"""Files as somebody wrote them, read so that changes can be spliced in: YAML and JSON."""
+"""Files as somebody wrote them, read so that changes can be spliced in."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, LiteralString, Protocol
 
-from agent.values.dataclass import replace
-from agent.yaml import builder, emit, json, sealed
-from agent.yaml.fragments import Layout
+from agent.values.dataclass import dataclass, replace
+from agent.values.errors import YamlError
+from agent.yaml import lines
 from agent.yaml.limits import Limits
-from agent.yaml.spans import BREAKS, DocumentSpan, Kind, Lines, Node, Recorder
+from agent.yaml.matching import same_documents
+from agent.yaml.spans import BREAKS, Lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence as List
 
+    from agent.yaml.fragments import Layout
     from agent.yaml.nodes import Mapping
+    from agent.yaml.recording import Recorder
+    from agent.yaml.spans import DocumentSpan, Node
 
 _BREAK = re.compile(f"\r\n|[{BREAKS}]")
 _BOM = "\ufeff"
-_JSON_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{},:]|[^\s\[\]{},:"]+', re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that could not stay as it was: a literal message and the line (1-based) of the file before."""
+
+    message: LiteralString
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spliced:
+    """The new file, and what could not stay as it was."""
+
+    data: bytes
+    notes: tuple[Note, ...] = ()
 
 
 class Text:
@@ -35,7 +55,11 @@ class Text:
         self.complete = self.text == "" or self.text[-1] in BREAKS
         if not self.complete:
             self.text += self.newline
-        self.lines = Lines(self.text)
+
+    @cached_property
+    def lines(self) -> Lines:
+        """Where its lines begin and end."""
+        return Lines(self.text)
 
     def encode(self, text: str, *, complete: bool) -> bytes:
         """A changed text as a file, its last line as complete as it was, or completed."""
@@ -50,10 +74,18 @@ class Original(Protocol):
     file: str
     text: Text
     documents: list[Mapping]
-    spans: list[DocumentSpan]
-    scalars: list[Node]
     flow: bool
     """Whether a document itself can only be written in flow style."""
+
+    @property
+    def spans(self) -> list[DocumentSpan]:
+        """Where each document's nodes stand."""
+        ...
+
+    @property
+    def scalars(self) -> list[Node]:
+        """The scalars of all documents, in file order."""
+        ...
 
     def parse(self, data: bytes) -> list[Mapping]:
         """Read a changed file in the same way, however large it has become. Raises YamlError and LimitError."""
@@ -69,7 +101,7 @@ class Original(Protocol):
 
 
 class YamlOriginal:
-    """A YAML file, read by `sealed.parse`."""
+    """A YAML file. `read` is its text line by line where that is plain enough; the spans are looked for where they are needed."""
 
     flow = False
 
@@ -78,57 +110,62 @@ class YamlOriginal:
         self.file = file
         self.text = Text(data)
         self._limits = limits or Limits()
-        self._recorder = Recorder(self.text.text, self.text.lines)
-        self.documents = builder.build(data, file=file, limits=self._limits, watcher=self._recorder)
-        self.spans = self._recorder.documents
-        self.scalars = self._recorder.scalars
+        self.read = lines.read(data, limits=self._limits)
+        self.documents = self._recorded[0] if self.read is None else [self.read.document]
+
+    @cached_property
+    def _recorded(self) -> tuple[list[Mapping], Recorder]:
+        # Only here, since most files do without libyaml, which takes its time to load.
+        from agent.yaml import builder  # noqa: PLC0415
+        from agent.yaml.recording import Recorder  # noqa: PLC0415
+
+        recorder = Recorder(self.text.text, self.text.lines)
+        return builder.build(self.text.data, file=self.file, limits=self._limits, watcher=recorder), recorder
+
+    @property
+    def spans(self) -> list[DocumentSpan]:
+        """Where each document's nodes stand."""
+        return self._recorded[1].documents
+
+    @property
+    def scalars(self) -> list[Node]:
+        """The scalars of all documents, in file order."""
+        return self._recorded[1].scalars
 
     def parse(self, data: bytes) -> list[Mapping]:
         """Read a changed file."""
-        return sealed.parse(data, file=self.file, limits=_enough(self._limits, data))
+        from agent.yaml import sealed  # noqa: PLC0415
+
+        return sealed.parse(data, file=self.file, limits=enough(self._limits, data))
 
     def emit(self, documents: List[Mapping], indent: int) -> bytes:
         """As sops writes it."""
+        from agent.yaml import emit  # noqa: PLC0415
+
         return emit.emit(documents, indent=indent)
 
     def layout(self, indent: int) -> Layout:
         """From the first nested map, the first list in a map and the top of a JSON-like file."""
-        step = self._recorder.step or self._recorder.body or indent
-        dash = self._recorder.dash if self._recorder.dash >= 0 else step
+        from agent.yaml.fragments import Layout  # noqa: PLC0415
+
+        recorder = self._recorded[1]
+        step = recorder.step or recorder.body or indent
+        dash = recorder.dash if recorder.dash >= 0 else step
         quoted = any(_like_json(span, self.text.text) for span in self.spans)
-        spread = _spread(self.spans, self.text) if quoted else None
-        return Layout(step, dash, self.text.newline, quoted, spread, quoted and _tight(self.spans))
+        around = spread(self.spans, self.text) if quoted else None
+        return Layout(step, dash, self.text.newline, quoted, around, quoted and tight(self.spans))
 
 
-class JsonOriginal:
-    """A JSON file, read by `json.parse`."""
-
-    flow = True
-
-    def __init__(self, data: bytes, *, file: str, limits: Limits | None = None) -> None:
-        """Raises YamlError and LimitError."""
-        self.file = file
-        self.text = Text(data)
-        self._limits = limits or Limits()
-        self.documents = [json.parse(data, file=file, limits=limits)]
-        self.scalars: list[Node] = []
-        self.spans = [_json_spans(self.text.text)]
-
-    def parse(self, data: bytes) -> list[Mapping]:
-        """Read a changed file."""
-        return [json.parse(data, file=self.file, limits=_enough(self._limits, data))]
-
-    def emit(self, documents: List[Mapping], indent: int) -> bytes:
-        """As sops writes it; `indent` 0 is a tab."""
-        return json.emit(documents[0], indent=" " * indent or "\t")
-
-    def layout(self, indent: int) -> Layout:
-        """From the top of the file."""
-        spread = _spread(self.spans, self.text)
-        return Layout(indent, indent, self.text.newline, quoted=True, spread=spread, tight=_tight(self.spans))
+def says(original: Original, data: bytes, wanted: List[Mapping]) -> bool:
+    """Whether a changed file reads as it should."""
+    try:
+        return same_documents(original.parse(data), wanted)
+    except YamlError:
+        return False
 
 
-def _enough(limits: Limits, data: bytes) -> Limits:
+def enough(limits: Limits, data: bytes) -> Limits:
+    """Limits that a file which is already at hand stays within."""
     return replace(limits, size=max(limits.size, len(data)))
 
 
@@ -137,7 +174,7 @@ def _like_json(span: DocumentSpan, text: str) -> bool:
     return root is not None and root.flow and bool(root.children) and text.startswith('"', root.children[0].start)
 
 
-def _spread(spans: List[DocumentSpan], text: Text) -> str | None:
+def spread(spans: List[DocumentSpan], text: Text) -> str | None:
     """The indent of keys that stand on lines of their own; None where they follow one another."""
     root = next((span.root for span in spans if span.root is not None and span.root.children), None)
     if root is None:
@@ -147,32 +184,7 @@ def _spread(spans: List[DocumentSpan], text: Text) -> str | None:
     return lead if not lead.strip() and text.lines.start(first) > root.start else None
 
 
-def _tight(spans: List[DocumentSpan]) -> bool:
+def tight(spans: List[DocumentSpan]) -> bool:
     """Whether no space follows the colon of the first key."""
     root = next((span.root for span in spans if span.root is not None and span.root.children), None)
     return root is not None and root.children[1].start - root.children[0].end == 1
-
-
-def _json_spans(text: str) -> DocumentSpan:
-    """The nodes of a JSON text that has been parsed, so that it is known to be well formed."""
-    span = DocumentSpan(0, explicit=False)
-    span.end = len(text)
-    opened: list[Node] = []
-    for match in _JSON_TOKENS.finditer(text):
-        token = match.group()
-        if token in ",:":
-            continue
-        if token in "]}":
-            opened.pop().end = match.end()
-            continue
-        kind = Kind.MAPPING if token == "{" else Kind.SEQUENCE if token == "[" else Kind.SCALAR
-        node = Node(kind, match.start(), match.end())
-        node.flow = kind is not Kind.SCALAR
-        node.quote = '"' if token[0] == '"' else ""
-        if opened:
-            opened[-1].children.append(node)
-        else:
-            span.root = node
-        if node.flow:
-            opened.append(node)
-    return span

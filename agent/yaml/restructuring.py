@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.values.dataclass import dataclass, replace
-from agent.values.errors import YamlError
-from agent.yaml import emit, fragments, sealed
-from agent.yaml.limits import Limits
-from agent.yaml.matching import positions, same
+from agent.yaml import fragments
+from agent.yaml.matching import positions
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
 from agent.yaml.spans import Kind
 
@@ -16,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from collections.abc import Sequence as List
 
-    from agent.yaml.fragments import Layout
     from agent.yaml.matching import Item
     from agent.yaml.nodes import Value
     from agent.yaml.rewriting import Place, Rewriter
@@ -332,21 +329,5 @@ class Restructuring:
         if self._node.kind is not Kind.MAPPING:
             return fragments.block(Sequence(tuple(items)), column, layout)  # pyright: ignore[reportArgumentType]
         if last and self._place.column < 0:
-            return document_end(items, layout, self._rewriter.indent)
+            return fragments.document_end(items, layout, self._rewriter.indent)
         return fragments.block(Mapping(tuple(items)), column, layout)  # pyright: ignore[reportArgumentType]
-
-
-def document_end(items: List[Item], layout: Layout, indent: int) -> list[str]:
-    """The lines of items that end a document: a map among them that comes last is written as sops writes files."""
-    document = Mapping(tuple(items))  # pyright: ignore[reportArgumentType]
-    *others, last = document.items
-    if not isinstance(last, Entry) or not isinstance(last.value, Mapping):
-        return fragments.block(document, 0, layout)
-    written = emit.emit([Mapping((last,))], indent=indent)
-    try:
-        read = sealed.parse(written, file="", limits=Limits(size=len(written)))
-    except YamlError:
-        read = []
-    if [same(each, Mapping((last,))) for each in read] != [True]:
-        return fragments.block(document, 0, layout)
-    return [*fragments.block(Mapping(tuple(others)), 0, layout), *written.decode().removesuffix("\n").split("\n")]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, LiteralString
+from typing import TYPE_CHECKING
 
 from agent.values.dataclass import dataclass
 from agent.yaml import fragments
 from agent.yaml.edits import Edits, Path
 from agent.yaml.matching import comments_of, match, positions, same, uncommented
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
+from agent.yaml.originals import Note
 from agent.yaml.restructuring import Restructuring
 from agent.yaml.spans import BREAKS, Kind
 
@@ -25,14 +26,6 @@ _BLANKS = re.compile("[ \t]*")
 _REST = re.compile(f"[ \t]*(#[^{BREAKS}]*)?")
 _CORE = "tag:yaml.org,2002:"
 _NOTHING = Comment("")
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Something that could not stay as it was: a literal message and the line (1-based) of the file before."""
-
-    message: LiteralString
-    line: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +74,7 @@ class Rewriter:
                 self.replace(node, old, new, place)
                 return
             if self.forced or not same(old, new):
-                self._leaf(node, new, place)
+                self.leaf(node, new, place)
             self._bind(node, new)
         elif type(old) is not type(new) or self.forced or not self._collection(node, old, new, place):
             self.replace(node, old, new, place)
@@ -149,7 +142,8 @@ class Rewriter:
 
     # Scalars
 
-    def _leaf(self, node: Node, new: Scalar, place: Place) -> None:
+    def leaf(self, node: Node, new: Scalar, place: Place) -> None:
+        """Make a scalar say `new`."""
         usual = node.start == node.content < node.end and node.quote not in {"|", ">"}
         if usual and isinstance(new, str) and fragments.is_sealed(new) and not self.forced:
             quote = node.quote or ('"' if place.flow else "")

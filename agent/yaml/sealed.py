@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent.yaml import lines
 from agent.yaml.limits import Limits
 
 if TYPE_CHECKING:
@@ -16,7 +17,11 @@ def parse(data: bytes, *, file: str, limits: Limits | None = None) -> list[Mappi
     Stricter than sops where sops would lose a value: duplicate keys are refused in every document, and so are scalars that
     their tag does not fit and keys that are maps or lists. Raises YamlError with file, line and column, and LimitError.
     """
-    # Only here, since libyaml takes longer to load than most files to read.
+    limits = limits or Limits()
+    read = lines.read(data, limits=limits)
+    if read is not None:
+        return [read.document]
+    # Only here, since most files do without libyaml, which takes its time to load.
     from agent.yaml import builder  # noqa: PLC0415
 
-    return builder.build(data, file=file, limits=limits or Limits())
+    return builder.build(data, file=file, limits=limits)

@@ -1,75 +1,57 @@
 """A changed tree written into the text it came from, so that nothing else changes.
 
-Comments, blank lines, quotes, indents, the order of keys and the marks of documents stay as somebody wrote them. What comes out is
-always parsed and compared: a part that cannot be spliced is written anew, at last the whole file as `emit` does, and a note tells.
+Comments, blank lines, quotes, indents, the order of keys and the marks of documents stay as somebody wrote them. Where nothing but
+values changed in a plainly written file they are put over the old ones (`leaves`); all else is `splicing`'s, which takes longer.
 """
 
 from __future__ import annotations
 
-import re
-from bisect import bisect_right
 from typing import TYPE_CHECKING
 
-from agent.values.dataclass import dataclass, replace
-from agent.values.errors import YamlError
-from agent.yaml import fragments
-from agent.yaml.edits import OverlapError, Path
-from agent.yaml.matching import comments_of, same, uncommented
-from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
-from agent.yaml.originals import JsonOriginal, YamlOriginal
-from agent.yaml.restructuring import document_end
-from agent.yaml.rewriting import Note, Place, Rewriter
-from agent.yaml.spans import BREAKS, comments
+from agent.yaml import leaves
+from agent.yaml.matching import same_documents, uncommented
+from agent.yaml.nodes import Entry, Mapping
+from agent.yaml.originals import Spliced, YamlOriginal, says
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from collections.abc import Sequence as List
 
     from agent.yaml.limits import Limits
-    from agent.yaml.nodes import Value
-    from agent.yaml.originals import Original
-    from agent.yaml.spans import DocumentSpan
-
-_ATTEMPTS = 6
-_UNSEEN = "a comment is removed, since it stands where none is read"
-_PART_ANEW = "a map or list is written anew, since the change does not fit into its text"
-_ANEW = "the file is written anew, since the change does not fit into its text"
-_BREAK = re.compile(f"\r\n|[{BREAKS}]")
-
-
-@dataclass(frozen=True, slots=True)
-class Spliced:
-    """The new file, and what could not stay as it was."""
-
-    data: bytes
-    notes: tuple[Note, ...] = ()
 
 
 def splice(
-    before: bytes | Original, documents: List[Mapping], *, file: str, limits: Limits | None = None, indent: int = 4
+    before: bytes | YamlOriginal,
+    documents: List[Mapping],
+    *,
+    file: str,
+    limits: Limits | None = None,
+    indent: int = 4,
+    anew: str = "",
 ) -> Spliced:
     """The text nearest to `before` that says `documents`: maps and lists with their comments, as `sealed.parse` gives them.
 
-    `before` is a YAML file, or an Original where the caller has read it already. `indent` is that of entries put at the end of a
-    document, which are written as sops writes them, and of a file that has to be written anew. Whether a comment is inline is
-    layout: it stays where it stood. Raises YamlError and LimitError for a `before` that does not parse.
+    `before` is a YAML file, or one that the caller has read already. `indent` is that of entries put at the end of a document, which
+    are written as sops writes them, and of a file that has to be written anew; the entry `anew` of each document goes and comes so.
+    Whether a comment is inline is layout: it stays where it stood. Raises YamlError and LimitError for a `before` that does not parse.
     """
-    original = before if not isinstance(before, bytes) else YamlOriginal(before, file=file, limits=limits)
-    if _same_documents(original.documents, documents):
+    original = before if isinstance(before, YamlOriginal) else YamlOriginal(before, file=file, limits=limits)
+    if same_documents(original.documents, documents):
         return Spliced(original.text.data)
-    wanted = [_one_line_comments(each) for each in documents]
-    near = None
-    if original.text.readable and len(documents) == len(original.documents):
-        near, exact = _Splicing(original, wanted, indent).attempt()
-        if near is not None and exact:
-            return near
-    notes = (Note(_ANEW, 1),)
-    anew = Spliced(original.emit(wanted, indent), notes)
-    if _says(original, anew, wanted):
-        return anew
-    # As Go prints it, a whole float is read again as an integer.
-    plain = Spliced(original.text.encode(_plain(original, wanted, indent), complete=True), notes)
-    return near or (plain if _says(original, plain, wanted) else anew)
+    if original.read is not None and len(documents) == 1:
+        found = leaves.substitute(original.read, documents[0], indent=indent, anew=anew)
+        if found is not None:
+            text, sure = found
+            data = original.text.encode(text, complete=True)
+            if sure or says(original, data, documents):
+                return Spliced(data)
+    # Only here, since most changes do without.
+    from agent.yaml import splicing  # noqa: PLC0415
+
+    if anew:
+        bare = [_without(each, anew) for each in original.documents]
+        data = splicing.splice(original, bare, indent=indent).data
+        original = YamlOriginal(data, file=file, limits=limits)
+    return splicing.splice(original, documents, indent=indent)
 
 
 def splice_json(
@@ -80,230 +62,14 @@ def splice_json(
     `indent` is that of a file that has to be written anew, 0 for a tab. Raises YamlError and LimitError, and EmitError for values that
     JSON has no form for.
     """
+    # Only here, since YAML files do without.
+    from agent.yaml import splicing  # noqa: PLC0415
+    from agent.yaml.json_original import JsonOriginal  # noqa: PLC0415
+
     original = JsonOriginal(before, file=file, limits=limits)
     bare = [uncommented(each) for each in documents[:1]]
-    return splice(
-        original, [each for each in bare if isinstance(each, Mapping)], file=file, limits=limits, indent=indent
-    )
+    return splicing.splice(original, [each for each in bare if isinstance(each, Mapping)], indent=indent)
 
 
-def _same_documents(one: List[Mapping], other: List[Mapping]) -> bool:
-    return len(one) == len(other) and all(map(same, one, other))
-
-
-def _says(original: Original, spliced: Spliced, wanted: List[Mapping]) -> bool:
-    try:
-        return _same_documents(original.parse(spliced.data), wanted)
-    except YamlError:
-        return False
-
-
-def _plain(original: Original, documents: List[Mapping], indent: int) -> str:
-    layout = original.layout(indent)
-    if original.flow:
-        return fragments.flow(documents[0], layout, "") + layout.newline
-    written = [
-        fragments.block(each, 0, layout)
-        if fragments.filled(each)
-        else [*(f"#{note.text}" for note in comments_of(each)), "{}"]
-        for each in documents
-    ]
-    return f"---{layout.newline}".join("".join(line + layout.newline for line in lines) for lines in written)
-
-
-class _Splicing:
-    def __init__(self, original: Original, wanted: List[Mapping], indent: int) -> None:
-        self._original = original
-        self._text = original.text.text
-        self._wanted = wanted
-        self._indent = indent
-        self._layout = original.layout(indent)
-
-    def attempt(self) -> tuple[Spliced | None, bool]:
-        """The spliced file, and whether it says exactly what is wanted, or all but the places of some comments."""
-        forced: frozenset[Path] = frozenset()
-        near: Spliced | None = None
-        for _ in range(_ATTEMPTS):
-            spliced, failed = self._try(forced)
-            if spliced is not None and not failed:
-                return replace(spliced, notes=(*spliced.notes, *self._rewritten(forced))), True
-            if spliced is not None and near is None and self._nearly(spliced):
-                near = spliced
-            more = frozenset(_wider(path, forced) for path in failed)
-            if more <= forced or () in more:
-                break
-            forced |= more
-        return near, False
-
-    def _try(self, forced: frozenset[Path]) -> tuple[Spliced | None, list[Path]]:
-        """A spliced file, and what in it is not as it should be; None where it is no file."""
-        original = self._original
-        rewriter = Rewriter(self._text, original.text.lines, self._layout, forced, self._indent)
-        self._rewrite(rewriter)
-        try:
-            text, places = rewriter.edits.apply(self._text)
-        except OverlapError as error:
-            return None, [error.path]
-        completed = bool(places) and rewriter.edits.last >= len(self._text)
-        spliced = Spliced(original.text.encode(text, complete=completed), tuple(rewriter.notes))
-        try:
-            got = original.parse(spliced.data)
-        except YamlError as error:
-            return None, [_culprit(error, text, places)]
-        return spliced, [] if _same_documents(got, self._wanted) else list(_differences(got, self._wanted))
-
-    def _rewritten(self, forced: frozenset[Path]) -> Iterator[Note]:
-        """A note for each map and list that could not be spliced."""
-        for path in sorted(forced):
-            value: Value = self._wanted[path[0]]
-            line = 1
-            for number in path[1:]:
-                assert isinstance(value, Mapping | Sequence)
-                item = value.items[number]
-                line = item.line or line if isinstance(item, Entry) else line
-                value = item.value if isinstance(item, Entry) else None if isinstance(item, Comment) else item
-            if isinstance(value, Mapping | Sequence):
-                yield Note(_PART_ANEW, line)
-
-    def _nearly(self, spliced: Spliced) -> bool:
-        """Whether but for the places of comments it says what is wanted; some have no text that would be read so."""
-        return _loosely(self._original.parse(spliced.data)) == _loosely(self._wanted)
-
-    def _rewrite(self, rewriter: Rewriter) -> None:
-        original = self._original
-        for number, span in enumerate(original.spans):
-            old, new = original.documents[number], self._wanted[number]
-            rewriter.path.append(number)
-            rewriter.bounds, rewriter.explicit = (span.start, span.end), span.explicit
-            if original.flow and span.root is not None:
-                rewriter.visit(span.root, old, new, Place(-1, span.start, flow=True))
-            elif span.root is None or not span.root.children:
-                self._fill(rewriter, span, old, new)
-            else:
-                rewriter.visit(span.root, old, new, Place(-1, span.start))
-            rewriter.path.pop()
-        if "#" in self._text and not original.flow:
-            known = {each.at for document in original.documents for each in comments_of(document)}
-            for start, end in comments(self._text, original.text.lines, original.scalars):
-                # A comment that the parse does not see is in no tree: it would stay in the clear.
-                if start not in known:
-                    rewriter.edits.erase(start, end)
-                    rewriter.notes.append(Note(_UNSEEN, original.text.lines.number(start)))
-
-    def _fill(self, rewriter: Rewriter, span: DocumentSpan, old: Mapping, new: Mapping) -> None:
-        """A document that holds no map yet, or an empty one."""
-        if same(old, new):
-            return
-        lines, newline = self._original.text.lines, self._layout.newline
-        root = span.root if span.root is not None and span.root.end > span.root.start else None
-        end = root.end if root is not None else span.start
-        stay = len(old.items) <= len(new.items) and all(
-            isinstance(item, Comment) for item in new.items[: len(old.items)]
-        )
-        for item, other in zip(old.items, new.items if stay else old.items, strict=False):
-            assert isinstance(item, Comment)
-            end = max(end, item.at + 1 + len(item.text))
-            if not stay:
-                rewriter.put(item.at, item.at + 1 + len(item.text), "")
-            elif isinstance(other, Comment) and other.text != item.text:
-                rewriter.put(item.at, item.at + 1 + len(item.text), "#" + other.text)
-        if root is not None:
-            rewriter.put(root.start, root.end, "")
-        rest = new.items[len(old.items) :] if stay else new.items
-        written = document_end(rest, self._layout, self._indent) if rest else ["{}"] if not new.items else []
-        before = newline if end > lines.start(end) else ""
-        behind = "" if end < len(self._text) and self._text[end] in BREAKS else newline
-        rewriter.put(end, end, before + newline.join(written) + behind if written else "")
-
-
-def _one_line_comments(document: Mapping) -> Mapping:
-    """A document whose comments have a line each: what was encrypted may hold line breaks."""
-    if not any(_BREAK.search(each.text) for each in comments_of(document)):
-        return document
-    found = _split(document)
-    assert isinstance(found, Mapping)
-    return found
-
-
-def _split(value: Value) -> Value:
-    if not isinstance(value, Mapping | Sequence):
-        return value
-    items: list[Entry | Comment | Value] = []
-    for item in value.items:
-        if isinstance(item, Comment):
-            items += [Comment(line, item.inline) for line in _BREAK.split(item.text)]
-        elif isinstance(item, Entry):
-            items.append(Entry(item.key, _split(item.value), item.line))
-        else:
-            items.append(_split(item))
-    return type(value)(tuple(items))  # pyright: ignore[reportArgumentType]
-
-
-def _differences(got: List[Mapping], wanted: List[Mapping]) -> Iterator[Path]:
-    """The smallest parts that are not as they should be, as the places of items in `wanted`."""
-    if len(got) != len(wanted):
-        yield ()
-        return
-    for number, (one, other) in enumerate(zip(got, wanted, strict=True)):
-        yield from _difference(one, other, (number,))
-
-
-def _difference(one: Value, other: Value, path: Path) -> Iterator[Path]:
-    if not isinstance(one, Mapping | Sequence) or type(one) is not type(other):
-        if not same(one, other):
-            yield path
-        return
-    assert isinstance(other, Mapping | Sequence)
-    mine = [item for item in one.items if not isinstance(item, Comment)]
-    theirs = [(number, item) for number, item in enumerate(other.items) if not isinstance(item, Comment)]
-    if [_name(item) for item in mine] != [_name(item) for _, item in theirs]:
-        yield path
-        return
-    deeper = False
-    for item, (number, wanted) in zip(mine, theirs, strict=True):
-        parts = (item.value, wanted.value) if isinstance(item, Entry) and isinstance(wanted, Entry) else (item, wanted)
-        for found in _difference(*parts, (*path, number)):  # pyright: ignore[reportArgumentType]
-            deeper = True
-            yield found
-    if not deeper and list(map(_shape, one.items)) != list(map(_shape, other.items)):
-        yield path
-
-
-def _name(item: Entry | Comment | Value) -> tuple[object, ...]:
-    return (type(item.key), item.key) if isinstance(item, Entry) else ()
-
-
-def _shape(item: Entry | Comment | Value) -> tuple[object, ...]:
-    return (Comment, item.text) if isinstance(item, Comment) else _name(item)
-
-
-def _loosely(documents: List[Mapping]) -> object:
-    """The values, and all comments in turn wherever they stand."""
-    return [repr(_bare(each)) for each in documents], [[each.text for each in comments_of(one)] for one in documents]
-
-
-def _bare(value: Value) -> object:
-    if isinstance(value, Mapping):
-        return {"map": [(entry.key, _bare(entry.value)) for entry in value.entries()]}
-    if isinstance(value, Sequence):
-        return [_bare(item) for item in value.values()]
-    return value
-
-
-def _wider(path: Path, forced: frozenset[Path]) -> Path:
-    while path and path in forced:
-        path = path[:-1]
-    return path
-
-
-def _culprit(error: YamlError, text: str, places: List[tuple[int, Path]]) -> Path:
-    """On whose behalf the text was changed before the place where it is no YAML."""
-    line = error.facts.get("line")
-    at = 0
-    for _ in range(line - 1 if isinstance(line, int) else 0):
-        found = _BREAK.search(text, at)
-        at = found.end() if found else len(text)
-    found_end = _BREAK.search(text, at)
-    at = found_end.start() if found_end else len(text)
-    number = bisect_right([start for start, _ in places], at) - 1
-    return places[number][1] if number >= 0 else ()
+def _without(document: Mapping, key: str) -> Mapping:
+    return Mapping(tuple(item for item in document.items if not (isinstance(item, Entry) and item.key == key)))

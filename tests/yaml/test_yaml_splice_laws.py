@@ -14,6 +14,7 @@ from agent.yaml.matching import comments_of, same, uncommented
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
 from agent.yaml.splice import splice
 from tests.yaml.messy_yaml import Messy
+from tests.yaml.plain_yaml import Plain
 
 METADATA = Entry(
     "sops",
@@ -39,7 +40,7 @@ NEW = (
 @st.composite
 def files(draw, mark=""):
     random = Random(draw(st.integers(0, 2**32)))
-    data = Messy(random, mark).file()
+    data = Messy(random, mark).file() if mark or draw(st.booleans()) else Plain(random).file()
     try:
         documents = sealed.parse(data, file="file.yaml")
     except YamlError:

@@ -28,6 +28,9 @@ SELECTORS: tuple[Selector, ...] = get_args(Selector)
 
 DEFAULT_SUFFIX = "_unencrypted"
 
+_LONGEST = 10_000
+"""Characters of a pattern: RE2's time and memory to compile one grow with it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -54,11 +57,15 @@ EVERYTHING = Selection(pattern="")
 """What sops does with binary files."""
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=32)
 def matcher(pattern: str) -> Callable[[str], bool]:
-    """Whether an RE2 pattern is found anywhere in a text. Raises SopsFormatError for what is no RE2 pattern."""
+    """Whether an RE2 pattern is found anywhere in a text. Raises SopsFormatError for what is no RE2 pattern, or a huge one."""
+    if len(pattern) > _LONGEST:
+        raise SopsFormatError("a regular expression is longer than the limit", length=len(pattern), limit=_LONGEST)
     options = re2.Options()
     options.log_errors = False
+    # To remember where each of ten thousand groups matched takes a minute and gigabytes, and nobody asks.
+    options.never_capture = True
     try:
         search = re2.compile(pattern, options).search
     except re2.error:

@@ -7,6 +7,7 @@ from agent.values.errors import LimitError
 
 _RATIO_LOW = 400_000
 _RATIO_HIGH = 4_000_000
+_MANY = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,14 @@ def check_text(data: bytes, *, file: str, limits: Limits) -> None:
 
 
 def excessive_aliasing(nodes: int, aliased: int) -> bool:
-    """go-yaml's rule: how large a part of all `nodes` may have come out of aliases (decode.go, allowedAliasRatio)."""
+    """go-yaml's rule: how large a part of all `nodes` may have come out of aliases (decode.go, allowedAliasRatio).
+
+    Stricter where go-yaml would let some kilobytes take seconds: what comes out of aliases is 100,000 nodes, or four times the rest.
+    """
     if aliased <= 100 or nodes <= 1000:
         return False
+    if aliased > _MANY and aliased > 4 * (nodes - aliased):
+        return True
     if nodes <= _RATIO_LOW:
         allowed = 0.99
     elif nodes >= _RATIO_HIGH:

@@ -28,6 +28,7 @@ HOSTILE = {
     "block maps": b"".join(b" " * depth + b"a:\n" for depth in range(2_000)),
     "complex keys": b"? " * 50_000,
     "alias bomb": bomb(),
+    "aliases of many nodes": b"a: &a [" + b"x," * 9_000 + b"]\nb: [" + b"*a," * 12 + b"]\n",
     "an anchor in itself": b"a: &a\n  b: [*a]\n",
     "an alias to nothing": b"a: *nowhere\n",
     "aliases nested beyond the depth": b"".join(

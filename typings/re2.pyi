@@ -4,6 +4,7 @@ class error(Exception): ...
 
 class Options:
     log_errors: bool
+    never_capture: bool
 
 class Pattern:
     def search(self, text: str) -> object | None: ...

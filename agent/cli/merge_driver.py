@@ -6,6 +6,7 @@ Git then calls a conflict.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import subprocess  # git
 from collections import Counter
@@ -17,8 +18,9 @@ from agent.sops.decrypt import EncryptedFile, Ivs
 from agent.sops.merge_keys import MergedKeys, Side
 from agent.sops.stores import Store
 from agent.values.dataclass import dataclass, field, replace
-from agent.values.errors import AgentError, MergeError
+from agent.values.errors import AgentError, DataKeyError, MacMismatchError, MergeError, SopsDecryptError
 from agent.yaml.matching import same
+from agent.yaml.nodes import Mapping
 
 if TYPE_CHECKING:
     import argparse
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from agent.sops.merge import Merged
     from agent.sops.metadata import Metadata
     from agent.values.secret import Secret
-    from agent.yaml.nodes import Mapping
+    from agent.yaml.nodes import Entry
 
 _EXAMPLES = """\
 examples:
@@ -36,8 +38,9 @@ examples:
   agent merge-driver %O %A %B %P %L                     as Git's configuration has it: base, ours and result, theirs, path
 
 Values are merged one by one under our formatting, recipients too: whoever one side removed is out, and then the data key is a new
-one. What both sides changed stands between conflict markers, encrypted, until `agent resolve` or an editor takes one of the two. Without
-a key, or where a MAC does not verify, our version stays and the file is in conflict; `git checkout --merge FILE` tries again.
+one. What both sides changed stands between conflict markers, encrypted, until `agent resolve` or an editor takes one of the two. Where no
+key opens the base, that is all that differs. Where none opens one of the sides, or a MAC does not verify, our version stays and the file
+is in conflict; `git checkout --merge FILE` tries again.
 """
 _SIZE = 7
 
@@ -70,8 +73,7 @@ def _run(args: argparse.Namespace) -> int:
     if not any(trees.looks_encrypted(data, store) for data in (ours, theirs)):
         return _merge_lines(args)
     work = _Work(args.path, store, sealing.Keys(args))
-    versions = work.version(base, "base"), work.version(ours, "ours"), work.version(theirs, "theirs")
-    result, conflicts = work.merged(*versions, ours, size=args.marker_size)
+    result, conflicts = work.merged(*work.versions(base, ours, theirs), ours, size=args.marker_size)
     if result != ours:
         files.write(args.ours, result)
     for conflict in conflicts:
@@ -99,20 +101,52 @@ class _Version:
 
 
 @dataclass(frozen=True, slots=True)
+class _Locked:
+    """A version that no key of the user opens, and why."""
+
+    encrypted: EncryptedFile
+    why: DataKeyError
+
+
+@dataclass(frozen=True, slots=True)
 class _Work:
     path: str
     store: Store
     keys: sealing.Keys
 
-    def version(self, data: bytes, which: str) -> _Version:
-        """Opened, its MAC verified. Raises AgentError, which names the version."""
+    def versions(self, base: bytes, ours: bytes, theirs: bytes) -> tuple[_Version, _Version, _Version]:
+        """Opened, their MACs verified: with the user's keys, or with the data key of another version.
+
+        Raises AgentError, which names the version, where one of the two sides does not open.
+        """
+        found = [self._version(*each) for each in ((base, "base"), (ours, "ours"), (theirs, "theirs"))]
+        data_keys = [each.side.data_key for each in found if isinstance(each, _Version) and each.side is not None]
+        old, mine, other = (_unlocked(each, data_keys) if isinstance(each, _Locked) else each for each in found)
+        if isinstance(mine, _Locked):
+            raise mine.why
+        if isinstance(other, _Locked):
+            raise other.why
+        if isinstance(old, _Locked):
+            terminal.warn(str(old.why))
+            terminal.note(
+                "so all that differs between the two sides is in conflict; "
+                f"with a key for that version: git checkout --merge -- {self.path}"
+            )
+            old = _hidden(old.encrypted)
+        return old, mine, other
+
+    def _version(self, data: bytes, which: str) -> _Version | _Locked:
         if not data:
             return _Version()
         file = f"{self.path} ({which})"
         if not trees.looks_encrypted(data, self.store):
             return _Version(self.store.parse_plain(data, file=file))
-        opened = self.keys.open(decrypt.read(data, file=file, store=self.store))
-        return _Version(opened.plain.documents, Side(opened.plain.metadata, opened.data_key), opened.plain.ivs)
+        encrypted = decrypt.read(data, file=file, store=self.store)
+        try:
+            data_key = self.keys.data_key(encrypted.metadata.data_key, file=file)
+        except DataKeyError as error:
+            return _Locked(encrypted, error)
+        return _opened(encrypted, data_key)
 
     def merged(
         self, base: _Version, ours: _Version, theirs: _Version, before: bytes, *, size: int
@@ -189,6 +223,37 @@ class _Work:
         made = decrypt.decrypt(EncryptedFile(self.path, tuple(bare), metadata), data_key).ivs
         other, _ = stores.split(self._sealed(merged.theirs, metadata, data_key, _joined(made, ivs)), file=self.path)
         return markers.marked(text, self._written(stores.join(other, metadata), text), size=size)
+
+
+def _opened(encrypted: EncryptedFile, data_key: Secret) -> _Version:
+    """Its MAC verified. Raises SopsDecryptError, MacMismatchError, SopsFormatError."""
+    plain = decrypt.decrypt(encrypted, data_key)
+    return _Version(plain.documents, Side(plain.metadata, data_key), plain.ivs)
+
+
+def _unlocked(locked: _Locked, data_keys: Sequence[Secret]) -> _Version | _Locked:
+    """By the data key of another version: mostly it is the same, so who is a recipient by now opens those from before, too."""
+    for data_key in data_keys:
+        with contextlib.suppress(SopsDecryptError, MacMismatchError):
+            return _opened(locked.encrypted, data_key)
+    return locked
+
+
+def _hidden(encrypted: EncryptedFile) -> _Version:
+    """A common ancestor of which keys and recipients alone are known: its values equal none, and its data key is nobody's."""
+    documents = [Mapping(_unknown(each)) for each in encrypted.documents]
+    return _Version(documents, Side(encrypted.metadata, creation.new_data_key()))
+
+
+def _unknown(node: Mapping) -> tuple[Entry, ...]:
+    """Lists are known by their items, so one whose items are not known is as a value."""
+    return tuple(
+        replace(
+            each,
+            value=Mapping(_unknown(each.value)) if isinstance(each.value, Mapping) else secrets.token_hex(),
+        )
+        for each in node.entries()
+    )
 
 
 def _same(one: Sequence[Mapping], other: Sequence[Mapping]) -> bool:

@@ -6,6 +6,7 @@ import pytest
 from repositories import Repository, repository
 
 from agent.adapters.keys import age
+from agent.values.reveal import reveal
 
 __all__ = ["repository"]
 
@@ -216,6 +217,58 @@ def test_a_rotation_on_one_side_gives_the_data_key(repository: Repository, rotat
     text = repository.opened("s.yaml")
     assert "a: 1\n" in text
     assert "b: 2" in text
+
+
+def test_who_was_added_on_one_side_opens_what_was_before(repository: Repository) -> None:
+    shell = repository.shell
+    colleague, secret = age.generate()
+    identity = str(reveal(secret))
+    repository.encrypt("s.yaml", BASE, colleague)
+    repository.commit("base")
+    repository.git("checkout", "-q", "-b", "other")
+    shell.write("rules.yaml", f"creation_rules:\n  - age: {shell.recipient},{colleague}\n")
+    shell.env("SOPS_AGE_KEY", identity)
+    assert shell.agent("updatekeys", "--config", "rules.yaml", "-y", "s.yaml").code == 0
+    (repository.folder / "rules.yaml").unlink()
+    repository.set("s.yaml", {'["b"]': "2"})
+    repository.git("checkout", "-q", "main")
+    repository.set("s.yaml", {'["a"]': "1"})
+    shell.env("SOPS_AGE_KEY", shell.identity)
+    repository.git("merge", "--no-edit", "other")
+    assert "a: 1\n" in repository.opened("s.yaml")
+    assert "b: 2" in repository.opened("s.yaml")
+    assert repository.holds("canary-") == []
+
+
+def test_where_no_key_opens_the_base_all_that_differs_is_in_conflict(repository: Repository) -> None:
+    shell = repository.shell
+    colleague, secret = age.generate()
+    identity = str(reveal(secret))
+    repository.encrypt("s.yaml", BASE + "c: canary-three\nd: canary-four\n", colleague)
+    repository.commit("base")
+    for branch, change in (("other", ("set", "s.yaml", '["b"]', "2")), ("main", ("unset", "s.yaml", '["c"]'))):
+        shell.env("SOPS_AGE_KEY", identity)
+        repository.git("checkout", "-q", *(("-b", branch) if branch == "other" else (branch,)))
+        for command in (("rotate", "-i", "--add-age", shell.recipient, "s.yaml"), change):
+            assert shell.agent(*command).code == 0
+        repository.commit()
+    shell.env("SOPS_AGE_KEY", shell.identity)
+    done = repository.git("merge", "other", code=1)
+    assert "s.yaml (base): no key opens the data key" in done.out
+    assert f"age {colleague}" in done.out
+    assert [line for line in done.out.splitlines() if "CONFLICT (value)" in line] == [
+        "CONFLICT (value): s.yaml: b",
+        "CONFLICT (value): s.yaml: c",
+    ]
+    assert shell.agent("resolve", "s.yaml", "--theirs").code == 0
+    assert "c: canary-three" in repository.opened("s.yaml")
+    assert "d: canary-four" in repository.opened("s.yaml")
+    shell.env("SOPS_AGE_KEY", f"{shell.identity}\n{identity}")
+    repository.git("checkout", "--merge", "--", "s.yaml")
+    text = repository.opened("s.yaml")
+    assert "b: 2" in text
+    assert "c:" not in text
+    assert repository.holds("canary-") == []
 
 
 def test_without_a_key_our_version_stays_and_a_key_later_merges(repository: Repository) -> None:

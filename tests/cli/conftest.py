@@ -81,6 +81,11 @@ def sops_program() -> Path:
     return binaries.path("sops")
 
 
+@pytest.fixture(scope="session")
+def kubeseal() -> Path:
+    return binaries.path("kubeseal")
+
+
 @pytest.fixture
 def shell(
     sops_program: Path, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.yaml import manifests
-from testbed import binaries, sealing
+from testbed import sealing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,11 +45,6 @@ def plain(name: str = "db", namespace: str | None = "shop", **more: object) -> s
         "data": {"raw": base64.b64encode(RAW).decode()},
     }
     return json.dumps({**data, **more})
-
-
-@pytest.fixture(scope="session")
-def kubeseal() -> Path:
-    return binaries.path("kubeseal")
 
 
 @pytest.fixture(scope="session")

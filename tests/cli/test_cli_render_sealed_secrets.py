@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from testbed import binaries, sealing
+from testbed import sealing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
 
 CANARY = "canary-of-sealed-4711"
 OPERATOR = {"sealedSecrets": {"keys": [{"secretName": "sealing-key"}], "namespaces": ["shop"]}}
-
-
-@pytest.fixture(scope="session")
-def kubeseal() -> Path:
-    return binaries.path("kubeseal")
 
 
 @pytest.fixture(scope="session")

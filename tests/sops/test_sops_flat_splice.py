@@ -155,35 +155,28 @@ two\"\"\"
 
 
 @pytest.mark.parametrize(
-    ("before", "document", "after"),
+    ("store", "before", "document", "after"),
     [
-        (b"A=1\n\nB=2\n", "A=1\nNEW=x\nB=2", b"A=1\nNEW=x\n\nB=2\n"),
-        (b"A=1\n\nB=2\n", "B=2", b"\nB=2\n"),
-        (b"A=1\n\nB=2\n", "A=1\nC=2", b"A=1\n\nC=2\n"),
-        (b"A=1\n\nB=2\n", "B=3\nA=1", b"B=3\nA=1\n"),
-        (b"A=1\nA=2", "A=1\nA=3", b"A=1\nA=3\n"),
-        (b"# a\n# b\nA=1\n", "# b\nA=1", b"# b\nA=1\n"),
-    ],
-)
-def test_lines_that_come_go_or_move_leave_the_others(before: bytes, document: str, after: bytes) -> None:
-    assert splice(Store.DOTENV, before, parsed(Store.DOTENV, document.encode())) == after
-
-
-@pytest.mark.parametrize(
-    ("before", "document", "after"),
-    [
-        (b"[s]\na=1\n\nb  =  2 ; note\n", "[s]\na=9\nb=2 ; note", b"[s]\na=9\n\nb  =  2 ; note\n"),
-        (b"[s]\na=1\n\nb  =  2 ; note\n", "[s]\na=1\nb=9 ; note", b"[s]\na=1\n\n; note\nb  =  9\n"),
-        (b"[s]\na=1\n[t]\nb=2\n", "[s]\na=1\nnew=x\n[t]\nb=2", b"[s]\na=1\nnew = x\n[t]\nb=2\n"),
-        (b"[s]\na=1\n[t]\nb=2\n", "[t]\nb=2", b"[t]\nb=2\n"),
-        (b"[s]\na=1", "[s]\na=1\n[t]\nb=2", b"[s]\na=1\n\n[t]\nb = 2\n"),
-        (b"; x\n[s]\na=1\n", "; y\n[s]\na=1", b"; y\n[s]\na=1\n"),
+        (Store.DOTENV, b"A=1\n\nB=2\n", "A=1\nNEW=x\nB=2", b"A=1\nNEW=x\n\nB=2\n"),
+        (Store.DOTENV, b"A=1\n\nB=2\n", "B=2", b"\nB=2\n"),
+        (Store.DOTENV, b"A=1\n\nB=2\n", "A=1\nC=2", b"A=1\n\nC=2\n"),
+        (Store.DOTENV, b"A=1\n\nB=2\n", "B=3\nA=1", b"B=3\nA=1\n"),
+        (Store.DOTENV, b"A=1\nA=2", "A=1\nA=3", b"A=1\nA=3\n"),
+        (Store.DOTENV, b"# a\n# b\nA=1\n", "# b\nA=1", b"# b\nA=1\n"),
+        (Store.INI, b"[s]\na=1\n\nb  =  2 ; note\n", "[s]\na=9\nb=2 ; note", b"[s]\na=9\n\nb  =  2 ; note\n"),
+        (Store.INI, b"[s]\na=1\n\nb  =  2 ; note\n", "[s]\na=1\nb=9 ; note", b"[s]\na=1\n\n; note\nb  =  9\n"),
+        (Store.INI, b"[s]\na=1\n[t]\nb=2\n", "[s]\na=1\nnew=x\n[t]\nb=2", b"[s]\na=1\nnew = x\n[t]\nb=2\n"),
+        (Store.INI, b"[s]\na=1\n[t]\nb=2\n", "[t]\nb=2", b"[t]\nb=2\n"),
+        (Store.INI, b"[s]\na=1", "[s]\na=1\n[t]\nb=2", b"[s]\na=1\n\n[t]\nb = 2\n"),
+        (Store.INI, b"; x\n[s]\na=1\n", "; y\n[s]\na=1", b"; y\n[s]\na=1\n"),
         # A key twice has no lines of its own.
-        (b"[s]\na=1\na=2\nb=1\n", "[s]\na=2\nb=3", b"[s]\na = 2\nb = 3\n"),
+        (Store.INI, b"[s]\na=1\na=2\nb=1\n", "[s]\na=2\nb=3", b"[s]\na = 2\nb = 3\n"),
     ],
 )
-def test_ini_keys_that_come_go_or_change_leave_the_others(before: bytes, document: str, after: bytes) -> None:
-    assert splice(Store.INI, before, parsed(Store.INI, document.encode())) == after
+def test_lines_that_come_go_or_change_leave_the_others(
+    store: Store, before: bytes, document: str, after: bytes
+) -> None:
+    assert splice(store, before, parsed(store, document.encode())) == after
 
 
 LINES = st.lists(

@@ -87,7 +87,7 @@ class _Decrypting:
             target = store
         indent = layout.indent(self.args, self.config, target, file)
         reading = layout.Reading(self.args, data, store, target, file=file)
-        encrypted = reading.encrypted(indent=indent, rewritten=True)
+        encrypted = reading.encrypted()
         plain = self.keys.open(encrypted, ignore_mac=self.args.ignore_mac).plain
         if not path:
             documents = plain.documents if reading.before is None else layout.printed(plain.documents)

@@ -7,8 +7,12 @@ import os
 import stat
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.values.errors import FileMissingError, ReadError, WriteError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _NO_REPLACING = {errno.EACCES, errno.EPERM, errno.EBUSY}
 
@@ -35,30 +39,39 @@ def read_stdin() -> bytes:
     return sys.stdin.buffer.read()
 
 
-def write(path: str, data: bytes) -> None:
+def write(path: str, data: bytes, *, durable: bool = True) -> None:
     """Replace a file, or make it, all at once: a reader sees the old bytes or the new, and a link keeps pointing where it points.
 
     An existing file keeps its owner and mode; where only writing into it can do that (a file of another user, a mount), that is done. A
-    new one is for its owner and, as the umask allows, others. Devices and pipes are written to. Raises WriteError.
+    new one is for its owner and, as the umask allows, others. Devices and pipes are written to. When `durable`, its name
+    outlasts a power cut; who writes many files does that once for each folder (`make_durable`). Raises WriteError.
     """
     try:
         if path.startswith(("/dev/", "/proc/")) or (Path(path).exists() and not Path(path).is_file()):
             Path(path).write_bytes(data)
         else:
             _replace(Path(os.path.realpath(path)), data)
+            if durable:
+                _sync(Path(os.path.realpath(path)).parent)
     except OSError:
         raise WriteError("the file cannot be written", hint="may you write to its folder?", file=path) from None
 
 
-def _replace(target: Path, data: bytes) -> None:
-    # Only here, since most commands print what they make.
-    import tempfile
+def make_durable(paths: Iterable[str]) -> None:
+    """Let the names of files outlast a power cut. Raises WriteError."""
+    for folder in {os.path.dirname(os.path.realpath(path)) for path in paths}:  # noqa: PTH120  # as realpath gives it
+        try:
+            _sync(folder)
+        except OSError:
+            raise WriteError("the folder cannot be synced to its disk", file=folder) from None
 
+
+def _replace(target: Path, data: bytes) -> None:
     before = target.stat() if target.exists() else None
-    temporary = ""
+    # A name of our own, since `tempfile` takes longer to load than most files to write.
+    temporary = target.parent / f".{target.name[:50]}.{os.urandom(8).hex()}"
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.")
-        with os.fdopen(descriptor, "wb") as stream:
+        with open(temporary, "xb", opener=_private) as stream:
             stream.write(data)
             stream.flush()
             made = os.fstat(stream.fileno())
@@ -66,15 +79,16 @@ def _replace(target: Path, data: bytes) -> None:
                 os.fchown(stream.fileno(), before.st_uid, before.st_gid)
             os.fchmod(stream.fileno(), stat.S_IMODE(before.st_mode) if before is not None else 0o666 & ~_umask())
             os.fsync(stream.fileno())
-        Path(temporary).replace(target)
+        temporary.replace(target)
     except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         if before is None or error.errno not in _NO_REPLACING:
             raise
         _overwrite(target, data)
-    else:
-        _sync(target.parent)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
 def _overwrite(target: Path, data: bytes) -> None:
@@ -85,8 +99,7 @@ def _overwrite(target: Path, data: bytes) -> None:
         os.fsync(stream.fileno())
 
 
-def _sync(folder: Path) -> None:
-    """Make a new name last through a power cut."""
+def _sync(folder: str | Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from agent.yaml.nodes import Value
     from agent.yaml.originals import Spliced, YamlOriginal
 
-_SHORT = 32 * 1024
-"""Bytes of a file that is emitted in less time than the code for splicing takes to load."""
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Sets `sops_format` and `indent`."""
@@ -51,20 +48,9 @@ class Reading:
         """The documents of a file in the clear. Raises YamlError, LimitError."""
         return self._yaml() or self._store.parse_plain(self._data, file=self._file)
 
-    def encrypted(self, *, indent: int | None = None, rewritten: bool = False) -> EncryptedFile:
-        """Raises YamlError, LimitError, SopsFormatError.
-
-        `rewritten`: the whole file is written anew, with this indent; one that has sops' layout already needs no splicing then.
-        """
-        return decrypt.of(lambda: self._documents(indent, rewritten=rewritten), file=self._file)
-
-    def _documents(self, indent: int | None, *, rewritten: bool) -> list[Mapping]:
-        if rewritten and self.before is not None and self._store is Store.YAML and len(self._data) <= _SHORT:
-            documents = self._store.parse(self._data, file=self._file)
-            if self._store.emit(documents, indent=indent) == self._data:
-                self.before = None
-            return documents
-        return self._yaml() or self._store.parse(self._data, file=self._file)
+    def encrypted(self) -> EncryptedFile:
+        """Raises YamlError, LimitError, SopsFormatError."""
+        return decrypt.of(lambda: self._yaml() or self._store.parse(self._data, file=self._file), file=self._file)
 
     def _yaml(self) -> list[Mapping]:
         if self.before is None or self._store is not Store.YAML:

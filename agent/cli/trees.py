@@ -126,6 +126,7 @@ def each(names: Sequence[str], work: Work, *, write: bool) -> Iterator[Result]:
     finder = _Finder()
     found = list(finder.find(names))
     yield from finder.failed
+    written: list[str] = []
     for number, one in enumerate(found, 1):
         terminal.status(f"{number}/{len(found)} {one.file}")
         try:
@@ -133,8 +134,10 @@ def each(names: Sequence[str], work: Work, *, write: bool) -> Iterator[Result]:
         except AgentError as error:
             result = Result(one.file, "failed", error=error)
         if result is not None:
+            written += [one.file] if write and result.changed else []
             yield result
     terminal.status("")
+    files.make_durable(written)
 
 
 def _turn(found: Found, work: Work, *, write: bool) -> Result | None:
@@ -144,7 +147,7 @@ def _turn(found: Found, work: Work, *, write: bool) -> Result | None:
         return None
     changed = done.data is not None and done.data != data
     if changed and write and done.data is not None:
-        files.write(found.file, done.data)
+        files.write(found.file, done.data, durable=False)
     return Result(found.file, done.result if write or not changed else f"would be {done.result}", changed)
 
 

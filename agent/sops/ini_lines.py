@@ -77,7 +77,7 @@ def value_of(text: str) -> str | None:
         value, _ = reader.value(first, 0)
     except YamlError:
         return None
-    return None if reader.comment or reader.at != len(reader.lines) - 1 else value
+    return None if reader.comments or reader.at != len(reader.lines) - 1 else value
 
 
 def name_of(text: str) -> str | None:
@@ -96,7 +96,7 @@ class _Reader:
         parts = text.split("\n")
         self.lines = [f"{part}\n" for part in parts[:-1]] + [parts[-1]]
         self.at = 0
-        self.comment = ""
+        self.comments: list[str] = []
         self._file = file
         self._unnamed = 1
 
@@ -112,7 +112,7 @@ class _Reader:
             if not line:
                 continue
             if line[0] in "#;":
-                self.comment += line
+                self.comments.append(line)
                 continue
             if line[0] == "[":
                 section = self._section(line, start, number)
@@ -128,7 +128,7 @@ class _Reader:
         return Lines(self.lines, sections, start, repeated)
 
     def _taken(self) -> str:
-        comment, self.comment = self.comment.strip(SPACE), ""
+        comment, self.comments = "".join(self.comments).strip(SPACE), []
         return comment
 
     def _section(self, line: str, start: int, number: int) -> Section:
@@ -138,7 +138,7 @@ class _Reader:
         name = line[1:close]
         if not name:
             raise YamlError("a section has no name", file=self._file, line=number + 1)
-        self.comment += _comment_in(line[close + 1 :])
+        self._comment_behind(line[close + 1 :])
         self._unnamed = 1
         return Section(name, self._taken(), start, number, self.at)
 
@@ -149,10 +149,10 @@ class _Reader:
             self._unnamed += 1
         if not name:
             raise YamlError("a key has no name", file=self._file, line=number + 1)
-        before = self.comment
+        before = len(self.comments)
         rest = line[offset:]
         value, hidden = self.value(rest, number)
-        hidden = hidden or self.comment != before or self.at > number + 1
+        hidden = hidden or len(self.comments) != before or self.at > number + 1
         value_at = column + offset + len(rest) - len(rest.lstrip(SPACE))
         return Key(name, value, self._taken(), start, number, self.at, value_at, hidden)
 
@@ -189,7 +189,7 @@ class _Reader:
             return self._continued(line[:-1]), True
         cut = _at(_MARK, line)
         if cut >= 0:
-            self.comment += line[cut:]
+            self.comments.append(line[cut:])
             line = line[:cut].strip(SPACE)
         if len(line) >= 2 and line[0] == line[-1] and line[0] in "'\"" and line[0] not in line[1:-1]:
             line = line[1:-1]
@@ -208,28 +208,26 @@ class _Reader:
                 if following[close + len(quote) :].rstrip("\r\n").strip(SPACE).endswith("\\"):
                     value += following
                     continue
-                self.comment += _comment_in(following[close:]).strip(SPACE)
+                self._comment_behind(following[close:].rstrip(SPACE))
                 return value + following[:close]
             value += following
             if self.at >= len(self.lines):
                 raise YamlError("a quoted value is not closed", file=self._file, line=number + 1)
 
     def _continued(self, value: str) -> str:
-        while True:
-            following = self._next().strip(SPACE)
-            if not following:
-                return value
-            value += following
-            if value[-1] != "\\":
-                return value
-            value = value[:-1]
+        parts = [value]
+        while following := self._next().strip(SPACE):
+            parts.append(following.removesuffix("\\"))
+            if following[-1] != "\\":
+                break
+        return "".join(parts)
+
+    def _comment_behind(self, text: str) -> None:
+        at = _at(_MARK, text)
+        if at >= 0:
+            self.comments.append(text[at:])
 
 
 def _at(pattern: re.Pattern[str], text: str) -> int:
     found = pattern.search(text)
     return found.start() if found else -1
-
-
-def _comment_in(text: str) -> str:
-    at = _at(_MARK, text)
-    return "" if at < 0 else text[at:]

@@ -68,9 +68,9 @@ def matcher(pattern: str) -> Callable[[str], bool]:
     options.never_capture = True
     try:
         search = re2.compile(pattern, options).search
-    except re2.error:
+    except (re2.error, UnicodeEncodeError):
         raise SopsFormatError(
-            "not a regular expression that RE2 takes", hint="see the RE2 syntax page", pattern=pattern
+            "not a regular expression that RE2 takes", hint="see the RE2 syntax page", pattern=pattern[:200]
         ) from None
     return lambda text: search(_valid(text)) is not None
 

@@ -83,8 +83,9 @@ def emit(metadata: Metadata) -> Mapping:
         always: dict[str, Data] = {"age": [], "hc_vault": []}
         grouped: list[Data] = [always | _group_fields(group) for group in groups]
         fields["key_groups"] = grouped
-        if metadata.data_key.threshold:
-            fields["shamir_threshold"] = metadata.data_key.threshold
+    if metadata.data_key.threshold:
+        # Of one group too, where somebody asked for one.
+        fields["shamir_threshold"] = metadata.data_key.threshold
     fields |= {"lastmodified": metadata.lastmodified, "mac": metadata.mac, "version": metadata.version}
     if metadata.selection.pattern:
         fields[metadata.selection.selector] = metadata.selection.pattern

@@ -6,30 +6,23 @@ Go's decoder takes a scalar for text as it is written (a fingerprint of digits a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, LiteralString, NoReturn, TypeAlias, cast
-
-from yaml.events import (
-    CollectionEndEvent,
-    CollectionStartEvent,
-    DocumentEndEvent,
-    MappingStartEvent,
-    ScalarEvent,
-)
+from typing import TYPE_CHECKING, LiteralString, NoReturn, TypeAlias
 
 from agent.values.dataclass import dataclass
 from agent.values.errors import LimitError, SopsRulesError, YamlError
-from agent.yaml import scalars
-from agent.yaml.events import Source, Stream
+from agent.yaml import lines
 from agent.yaml.limits import Limits
-from agent.yaml.scalars import OLD_BOOLS, Dialect, ScalarError
+from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
+from agent.yaml.scalars import OLD_BOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from agent.yaml.lines import Read
+    from agent.yaml.nodes import Value
     from agent.yaml.scalars import Resolved
 
 _TRUE_WORDS = frozenset(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON"))
-_MERGE_TAG = "tag:yaml.org,2002:merge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +145,7 @@ class Fields:
 def parse(data: bytes, *, file: str) -> Fields:
     """The map of the first document; an empty file has none. Raises SopsRulesError for what is not YAML, or no map."""
     try:
-        root = _first_document(Stream(data, Source(file), Limits(), anchors_cross_documents=True))
+        root = _root(data, file)
     except (YamlError, LimitError) as error:
         # sops counts whatever is wrong with its configuration as one kind of failure.
         raise SopsRulesError(error.message, hint=error.hint).with_facts(**error.facts) from None  # pyright: ignore[reportArgumentType]  # a literal already
@@ -163,89 +156,51 @@ def parse(data: bytes, *, file: str) -> Fields:
     return Fields(file, root)
 
 
-@dataclass(slots=True)
-class _Frame:
-    """A map or list under construction; `merges` are the maps that `<<` brings in."""
+def _root(data: bytes, file: str) -> Node | None:
+    read = lines.read(data, limits=Limits())
+    if read is not None:
+        return _Plain(read).node(read.document, 1)
+    # Only here, since most files do without libyaml, which takes its time to load.
+    from agent.sops import rule_tree
 
-    node: dict[str, Node] | list[Node]
-    merges: list[dict[str, Node]]
-    key: str | None = None
-    merging: bool = False
-
-    def finish(self) -> Node:
-        """What stands in the map wins over what is merged, and an earlier merged map over a later one."""
-        if isinstance(self.node, dict):
-            for merged in self.merges:
-                self.node = merged | self.node
-        return self.node
+    return rule_tree.first_document(data, file=file)
 
 
-def _first_document(stream: Stream) -> Node | None:
-    stack: list[_Frame] = []
-    root: Node | None = None
-    for event in stream:
-        frame = stack[-1] if stack else None
-        if isinstance(event, DocumentEndEvent):
-            break
-        if isinstance(event, CollectionStartEvent):
-            if frame is not None and isinstance(frame.node, dict) and frame.key is None:
-                stream.source.fail("a map or list cannot be a key", event.start_mark)
-            stack.append(_Frame({} if isinstance(event, MappingStartEvent) else [], []))
-        elif isinstance(event, ScalarEvent):
-            root = _take(frame, event, stream.source) or root
-        elif isinstance(event, CollectionEndEvent):
-            done = stack.pop().finish()
-            if stack:
-                _put(stack[-1], done, stream.source)
-            else:
-                root = done
-    return root
+class _Plain:
+    """A file that was read line by line: what stands in it is given back as it is written."""
 
+    def __init__(self, read: Read) -> None:
+        self._text = read.text
+        self._leaves = iter(read.leaves)
 
-def _take(frame: _Frame | None, event: ScalarEvent, source: Source) -> Written | None:
-    """A scalar to its place; given back where it is the whole document."""
-    scalar = _scalar(event, source)
-    if frame is None:
-        return scalar
-    if isinstance(frame.node, dict) and frame.key is None:
-        _key(frame, scalar, event, source)
-    else:
-        _put(frame, scalar, source)
-    return None
+    def node(self, value: Value, line: int) -> Node:
+        """`line` is that of a null which is not written."""
+        match value:
+            case Mapping():
+                nodes: dict[str, Node] = {}
+                for item in value.items:
+                    if isinstance(item, Entry):
+                        nodes[str(item.key)] = self.node(item.value, item.line)
+                    else:
+                        self._span()
+                return nodes
+            case Sequence():
+                items: list[Node] = []
+                for item in value.items:
+                    if isinstance(item, Comment):
+                        self._span()
+                    else:
+                        items.append(self.node(item, line))
+                return items
+            case _:
+                start, end = self._span()
+                written = self._text[start:end] if start >= 0 else ""
+                line = self._text.count("\n", 0, start) + 1 if start >= 0 else line
+                return Written(value, value if isinstance(value, str) else written, line)
 
-
-def _scalar(event: ScalarEvent, source: Source) -> Written:
-    text, tag, line = cast("str", event.value), event.tag, event.start_mark.line + 1
-    if tag is None or tag == "!":
-        return Written(text if event.style else scalars.plain(text, Dialect.V3), text, line)
-    try:
-        value = scalars.tagged(tag, text, Dialect.V3)
-    except ScalarError:
-        source.fail("this value does not fit its tag", event.start_mark)
-    return Written(value, value if isinstance(value, str) else text, line)
-
-
-def _key(frame: _Frame, key: Written, event: ScalarEvent, source: Source) -> None:
-    assert isinstance(frame.node, dict)
-    frame.merging = key.text == "<<" and (event.implicit[0] or event.tag == _MERGE_TAG)
-    if key.text in frame.node:
-        source.fail("this key stands twice in its map", event.start_mark, hint="remove one of the two")
-    frame.key = key.text
-
-
-def _put(frame: _Frame, node: Node, source: Source) -> None:
-    if isinstance(frame.node, list):
-        frame.node.append(node)
-    elif frame.merging:
-        maps = node if isinstance(node, list) else [node]
-        if not all(isinstance(each, dict) for each in maps):
-            source.fail("`<<` takes a map or a list of maps", None)
-        frame.merges += [each for each in maps if isinstance(each, dict)]
-    else:
-        assert frame.key is not None
-        frame.node[frame.key] = node
-    frame.key = None
-    frame.merging = False
+    def _span(self) -> tuple[int, int]:
+        """Of the next scalar or comment; -1 and -1 of a null that is not written."""
+        return next(self._leaves), next(self._leaves)
 
 
 def _line(node: Node) -> int:

@@ -10,14 +10,16 @@ import json
 import os
 import re
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.adapters.keys import age
-from agent.sops import decrypt, rules, stores
+from agent.sops import decrypt, rule_file, rule_tree, rules, stores
 from agent.sops.groups import Recipients
 from agent.sops.keys import (
     AgeRecipient,
@@ -332,3 +334,44 @@ def test_a_malformed_file_is_an_error_with_its_name(text: bytes) -> None:
         rules.parse(text, file=".sops.yaml")
     assert re.match(r"\.sops\.yaml", str(caught.value))
     assert caught.value.exit_code == 1
+
+
+PLAIN = """\
+# who reads what
+creation_rules:
+  - path_regex: secrets?\\.yaml$
+    encrypted_regex: ^(data|stringData)$ # of Kubernetes
+    age: 'age1a,age1b'
+    shamir_threshold: 2
+  # staging
+  - age:
+      - age1a
+      # left
+      - "age1b" # right
+      - 017
+      - 2020-01-01
+    pgp: 0123
+    kms: null
+    hckms: ~
+    mac_only_encrypted: yes
+  - gcp_kms: |
+      a,
+      b
+    aws_profile:
+stores:
+    yaml:
+        indent: 2
+    json: {}
+destination_rules: []
+"""
+
+
+@pytest.mark.parametrize("text", [PLAIN, *(yaml.safe_dump(config) for config in CONFIGS.values())])
+def test_a_file_reads_the_same_by_line_and_by_event(text: str) -> None:
+    data = text.encode()
+    assert rule_file.parse(data, file="a").nodes == rule_tree.first_document(data, file="a")
+
+
+def test_a_plain_file_is_read_by_line() -> None:
+    script = f"import sys; from agent.sops import rules; rules.parse({PLAIN.encode()!r}, file='a'); sys.exit('yaml' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -8,9 +8,6 @@ SOPS_AGE_RECIPIENT. Passphrases are asked for at the terminal; where there is no
 from __future__ import annotations
 
 import os
-import shlex
-import subprocess  # the user's own SOPS_AGE_KEY_CMD and SOPS_AGE_SSH_PRIVATE_KEY_CMD
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli import terminal
@@ -97,7 +94,7 @@ class Terminal:
             return kept
         prompt = f"{escape(question)} "
         try:
-            with open("/dev/tty", "r+b", buffering=0) as tty:  # noqa: PTH123
+            with open("/dev/tty", "r+b", buffering=0) as tty:
                 if hidden:
                     return Secret(_ask_hidden(prompt), "answer")
                 tty.write(prompt.encode())
@@ -119,9 +116,9 @@ def _gpg_agent() -> GpgAgent:
 
     environment = os.environ
     named = environment.get("GPG_AGENT_INFO", "").partition(":")[0]
-    sockets = [Path(named)] if named else [_home() / ".gnupg/S.gpg-agent"]
+    sockets = [named or os.path.join(_home(), ".gnupg/S.gpg-agent")]
     if not named and environment.get("XDG_RUNTIME_DIR"):
-        sockets.append(Path(environment["XDG_RUNTIME_DIR"]) / "gnupg/S.gpg-agent")
+        sockets.append(os.path.join(environment["XDG_RUNTIME_DIR"], "gnupg/S.gpg-agent"))
     options = {
         "ttyname": _terminal_name(),
         "ttytype": environment.get("TERM", ""),
@@ -185,17 +182,17 @@ def _files() -> Iterator[_Source]:
         yield _Source("SOPS_AGE_KEY", lambda: os.environ["SOPS_AGE_KEY"])
     if "SOPS_AGE_KEY_FILE" in os.environ:
         yield _file(os.environ["SOPS_AGE_KEY_FILE"])
-    if _default_file().exists():
-        yield _file(str(_default_file()))
+    if os.path.exists(_default_file()):
+        yield _file(_default_file())
 
 
 def _ssh_files() -> Iterator[_Source]:
     if "SOPS_AGE_SSH_PRIVATE_KEY_FILE" in os.environ:
         yield _file(os.environ["SOPS_AGE_SSH_PRIVATE_KEY_FILE"])
     for name in ("id_ed25519", "id_rsa"):
-        path = _home() / ".ssh" / name
-        if path.exists():
-            yield _file(str(path))
+        path = os.path.join(_home(), ".ssh", name)
+        if os.path.exists(path):
+            yield _file(path)
 
 
 def _file(path: str) -> _Source:
@@ -204,7 +201,7 @@ def _file(path: str) -> _Source:
 
 def _content(path: str) -> bytes:
     try:
-        with Path(path).open("rb") as stream:
+        with open(path, "rb") as stream:
             content = stream.read(_LARGEST + 1)
     except (OSError, ValueError):
         raise ConfigError("the file of a private key cannot be read", file=path) from None
@@ -228,6 +225,9 @@ def _command(variable: str, recipient: str) -> Iterator[_Source]:
 
 
 def _output(variable: str, command: str, recipient: str) -> bytes:
+    import shlex
+    import subprocess  # the user's own command
+
     environment = {**os.environ, "SOPS_AGE_RECIPIENT": recipient}
     try:
         # Standard input may be the file to decrypt.
@@ -238,13 +238,12 @@ def _output(variable: str, command: str, recipient: str) -> bytes:
         raise ConfigError("the command failed", file=variable) from None
 
 
-def _default_file() -> Path:
-    return Path(os.environ.get("XDG_CONFIG_HOME") or _home() / ".config") / "sops/age/keys.txt"
+def _default_file() -> str:
+    return os.path.join(os.environ.get("XDG_CONFIG_HOME") or os.path.join(_home(), ".config"), "sops/age/keys.txt")
 
 
-def _home() -> Path:
-    # Path.home() fails where a container's user has none.
-    return Path(os.path.expanduser("~"))  # noqa: PTH111
+def _home() -> str:
+    return os.path.expanduser("~")
 
 
 def _is_ssh(recipient: str) -> bool:

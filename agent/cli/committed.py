@@ -7,11 +7,10 @@ or one that does not answer, Git has nothing.
 from __future__ import annotations
 
 import os
-import subprocess  # git
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
 
 _SAFE = ("-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false", "-c", "protocol.allow=never")
@@ -22,7 +21,7 @@ class Committed:
     """A process of Git for each repository that is asked about, for as long as this is open."""
 
     def __init__(self) -> None:
-        self._running: dict[Path, subprocess.Popen[bytes] | None] = {}
+        self._running: dict[str, subprocess.Popen[bytes] | None] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -35,17 +34,17 @@ class Committed:
 
     def versions(self, file: str) -> Iterator[tuple[str, bytes]]:
         """The file's bytes in the index and at HEAD, as far as there are any."""
-        path = Path(os.path.abspath(file))  # noqa: PTH100  # Git follows no link either
+        path = os.path.abspath(file)  # Git follows no link either
         top = _top(path)
         if top is None:
             return
-        name = os.fsencode(path.relative_to(top))
+        name = os.fsencode(os.path.relpath(path, top))
         for where, revision in (("the version staged in Git", b""), ("the version in Git", b"HEAD")):
             data = None if b"\n" in name else self._blob(top, revision + b":" + name)
             if data is not None:
                 yield where, data
 
-    def _blob(self, top: Path, name: bytes) -> bytes | None:
+    def _blob(self, top: str, name: bytes) -> bytes | None:
         if top not in self._running:
             self._running[top] = _start(top)
         process = self._running[top]
@@ -74,7 +73,10 @@ def _skip(stream: IO[bytes], header: list[bytes]) -> None:
         left -= len(part)
 
 
-def _start(top: Path) -> subprocess.Popen[bytes] | None:
+def _start(top: str) -> subprocess.Popen[bytes] | None:
+    # Only here, since a file need not be in a repository.
+    import subprocess  # git
+
     try:
         return subprocess.Popen(  # noqa: S603
             ["git", *_SAFE, "cat-file", "--batch"],  # noqa: S607  # the user's own
@@ -90,11 +92,13 @@ def _start(top: Path) -> subprocess.Popen[bytes] | None:
 
 def may_be_committed(file: str) -> bool:
     """Whether a file lies in a work tree and is tracked there, or at least not ignored."""
-    path = Path(os.path.realpath(file))
+    path = os.path.realpath(file)
     top = _top(path)
     if top is None:
         return False
-    command = ["git", *_SAFE, "check-ignore", "--quiet", "--", str(path)]
+    import subprocess  # git
+
+    command = ["git", *_SAFE, "check-ignore", "--quiet", "--", path]
     try:
         done = subprocess.run(command, cwd=top, env=_environment(), capture_output=True, check=False)  # noqa: S603
     except OSError:
@@ -102,9 +106,14 @@ def may_be_committed(file: str) -> bool:
     return done.returncode == 1
 
 
-def _top(path: Path) -> Path | None:
-    """The work tree that a path lies in."""
-    return next((folder for folder in path.parents if os.path.lexists(folder / ".git")), None)
+def _top(path: str) -> str | None:
+    """The work tree that an absolute path lies in."""
+    folder = os.path.dirname(path)
+    while not os.path.lexists(os.path.join(folder, ".git")):
+        if folder == os.path.dirname(folder):
+            return None
+        folder = os.path.dirname(folder)
+    return folder
 
 
 def _environment() -> dict[str, str]:

@@ -7,7 +7,7 @@ which none matches is an error all the same. Rules and flags are loaded by the f
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+import time
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -61,7 +61,7 @@ def rules_of(config: Rules | None, file: str) -> Rules | None:
     """The rules that a file goes by: `load_rules`' or, where there are none, the next ones from its own folder upwards."""
     if config is not None or not file:
         return config
-    path = _search(os.path.dirname(file) or ".")  # noqa: PTH120  # as sops joins `..`: by name, links are not followed
+    path = _search(os.path.dirname(file) or ".")  # as sops joins `..`: by name, links are not followed
     return _read(path) if path else None
 
 
@@ -87,15 +87,15 @@ def _warn_once(other: str) -> None:
 
 def _search(start: str) -> str:
     """The next `.sops.yaml` upwards. What is called `.sops.yml` is warned of, as sops does."""
-    folder = os.path.abspath(start)  # noqa: PTH100
+    folder = os.path.abspath(start)
     other = found = ""
     for _ in range(_LEVELS):
-        if os.path.exists(os.path.join(folder, ".sops.yaml")):  # noqa: PTH110, PTH118
-            found = os.path.join(folder, ".sops.yaml")  # noqa: PTH118
+        if os.path.exists(os.path.join(folder, ".sops.yaml")):
+            found = os.path.join(folder, ".sops.yaml")
             break
-        if not other and os.path.exists(os.path.join(folder, ".sops.yml")):  # noqa: PTH110, PTH118
-            other = os.path.join(folder, ".sops.yml")  # noqa: PTH118
-        above = os.path.dirname(folder)  # noqa: PTH120
+        if not other and os.path.exists(os.path.join(folder, ".sops.yml")):
+            other = os.path.join(folder, ".sops.yml")
+        above = os.path.dirname(folder)
         if above == folder:
             break
         folder = above
@@ -119,7 +119,7 @@ def new_data_key() -> Secret:
 
 def now() -> str:
     """RFC 3339, to the second."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def rule_at(config: Rules | None, file: str, *, args: argparse.Namespace | None = None) -> CreationRule | None:
@@ -174,8 +174,8 @@ def checked(whom: Recipients, *, file: str) -> Recipients:
 
 def _relative(file: str, config: str) -> str:
     """The path that rules see: from the folder of `.sops.yaml`, or absolute for a file elsewhere."""
-    absolute = os.path.abspath(file)  # noqa: PTH100  # links stay as they are named, as for sops
-    folder = os.path.dirname(os.path.abspath(config))  # noqa: PTH100, PTH120
+    absolute = os.path.abspath(file)  # links stay as they are named, as for sops
+    folder = os.path.dirname(os.path.abspath(config))
     return absolute.removeprefix(folder + os.sep)
 
 

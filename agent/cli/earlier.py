@@ -7,7 +7,7 @@ no recipient any more: then everything is new.
 
 from __future__ import annotations
 
-from pathlib import Path, PurePath
+import os
 from typing import TYPE_CHECKING
 
 from agent.cli import files, trees
@@ -83,7 +83,7 @@ class Finder:
 
     def _versions(self, places: Sequence[str]) -> Iterator[tuple[str, str, bytes]]:
         for file in places:
-            if Path(file).is_file():
+            if os.path.isfile(file):
                 try:
                     data = files.read(file)
                 except ReadError:
@@ -98,7 +98,7 @@ class Finder:
 
 def beside(file: str) -> list[str]:
     """What the encrypted companion of a plain file is called."""
-    path = PurePath(file)
-    if path.stem.endswith(_MIDDLES):
+    stem, suffix = os.path.splitext(file)
+    if stem.endswith(_MIDDLES):
         return []
-    return [str(path.with_name(f"{path.stem}{middle}{path.suffix}")) for middle in _MIDDLES]
+    return [f"{stem}{middle}{suffix}" for middle in _MIDDLES]

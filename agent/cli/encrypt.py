@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING
 
 from agent.cli import (
@@ -150,8 +150,8 @@ class _Encrypting:
         """Whether a file of a folder is one to encrypt: of a type that holds values, and with a rule that takes it."""
         if (
             store is Store.BINARY
-            or Path(file).name in _RULES
-            or (self.config and Path(self.config.file).samefile(file))
+            or os.path.basename(file) in _RULES
+            or (self.config and os.path.samefile(self.config.file, file))
         ):
             return False
         try:

@@ -6,7 +6,6 @@ import errno
 import os
 import stat
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.values.errors import FileMissingError, ReadError, WriteError
@@ -20,7 +19,9 @@ _NO_REPLACING = {errno.EACCES, errno.EPERM, errno.EBUSY}
 def read(path: str) -> bytes:
     """A file's bytes. Raises FileMissingError, ReadError."""
     try:
-        return Path(path).read_bytes()
+        # An empty name, as a script's unset variable gives, is there, but no file.
+        with open(path or ".", "rb") as stream:
+            return stream.read()
     except FileNotFoundError:
         raise FileMissingError("no such file", file=path) from None
     except OSError:
@@ -47,29 +48,32 @@ def write(path: str, data: bytes, *, durable: bool = True) -> None:
     outlasts a power cut; who writes many files does that once for each folder (`make_durable`). Raises WriteError.
     """
     try:
-        if path.startswith(("/dev/", "/proc/")) or (Path(path).exists() and not Path(path).is_file()):
-            Path(path).write_bytes(data)
+        if path.startswith(("/dev/", "/proc/")) or (os.path.exists(path) and not os.path.isfile(path)):
+            with open(path, "wb") as stream:
+                stream.write(data)
         else:
-            _replace(Path(os.path.realpath(path)), data)
+            target = os.path.realpath(path)
+            _replace(target, data)
             if durable:
-                _sync(Path(os.path.realpath(path)).parent)
+                _sync(os.path.dirname(target))
     except OSError:
         raise WriteError("the file cannot be written", hint="may you write to its folder?", file=path) from None
 
 
 def make_durable(paths: Iterable[str]) -> None:
     """Let the names of files outlast a power cut. Raises WriteError."""
-    for folder in {os.path.dirname(os.path.realpath(path)) for path in paths}:  # noqa: PTH120  # as realpath gives it
+    for folder in {os.path.dirname(os.path.realpath(path)) for path in paths}:  # as realpath gives it
         try:
             _sync(folder)
         except OSError:
             raise WriteError("the folder cannot be synced to its disk", file=folder) from None
 
 
-def _replace(target: Path, data: bytes) -> None:
-    before = target.stat() if target.exists() else None
+def _replace(target: str, data: bytes) -> None:
+    before = os.stat(target) if os.path.exists(target) else None
+    folder, name = os.path.split(target)
     # A name of our own, since `tempfile` takes longer to load than most files to write.
-    temporary = target.parent / f".{target.name[:50]}.{os.urandom(8).hex()}"
+    temporary = os.path.join(folder, f".{name[:50]}.{os.urandom(8).hex()}")
     try:
         with open(temporary, "xb", opener=_private) as stream:
             stream.write(data)
@@ -79,9 +83,10 @@ def _replace(target: Path, data: bytes) -> None:
                 os.fchown(stream.fileno(), before.st_uid, before.st_gid)
             os.fchmod(stream.fileno(), stat.S_IMODE(before.st_mode) if before is not None else 0o666 & ~_umask())
             os.fsync(stream.fileno())
-        temporary.replace(target)
+        os.replace(temporary, target)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        if os.path.lexists(temporary):
+            os.unlink(temporary)
         if before is None or error.errno not in _NO_REPLACING:
             raise
         _overwrite(target, data)
@@ -91,15 +96,15 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
-def _overwrite(target: Path, data: bytes) -> None:
-    with target.open("r+b") as stream:
+def _overwrite(target: str, data: bytes) -> None:
+    with open(target, "r+b") as stream:
         stream.write(data)
         stream.truncate()
         stream.flush()
         os.fsync(stream.fileno())
 
 
-def _sync(folder: str | Path) -> None:
+def _sync(folder: str) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -47,7 +47,11 @@ class Parser(argparse.ArgumentParser):
 
     def read(self, arguments: Sequence[str]) -> argparse.Namespace:
         """Flags in Go's spellings, before and behind other arguments. Raises DataKeyError where no key may be used."""
-        args = self.parse_intermixed_args(list(self._spelt_out(arguments)))
+        spelt_out = list(self._spelt_out(arguments))
+        if self.usage is None and not {"-h", "--help"} & set(spelt_out):
+            # Else it is made of all flags, for messages that are not shown here, which takes longer than most commands.
+            self.usage = self.prog
+        args = self.parse_intermixed_args(spelt_out)
         if args.keyservice:
             terminal.warn("key services are not supported: the keys of this machine are used")
         return args

@@ -8,7 +8,6 @@ and Azure's libraries read, and sops' SOPS_GCP_KMS_*, GOOGLE_CREDENTIALS and GOO
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli.age_sources import UserAgeKeys
@@ -151,8 +150,9 @@ def vault_token() -> Secret | None:
     """VAULT_TOKEN, or what `vault login` left."""
     if os.environ.get("VAULT_TOKEN"):
         return Secret(os.environ["VAULT_TOKEN"], "VAULT_TOKEN")
-    path = Path.home() / ".vault-token"
+    path = os.path.expanduser("~/.vault-token")
     try:
-        return Secret(path.read_bytes(), str(path))
+        with open(path, "rb") as stream:
+            return Secret(stream.read(), path)
     except OSError:
         return None

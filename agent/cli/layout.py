@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.cli import creation, terminal
-from agent.sops import decrypt, dotenv, ini, metadata
+from agent.sops import decrypt, metadata
 from agent.sops.stores import Store
 from agent.yaml import numbers
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
@@ -92,8 +92,12 @@ def written(
         entry = metadata.ENTRY if anew else ""
         return _told(splice.splice(before, documents, file=file, indent=indent or 4, anew=entry), file)
     if store is Store.DOTENV:
+        from agent.sops import dotenv
+
         return dotenv.splice(before, documents[0])
     if store is Store.INI:
+        from agent.sops import ini
+
         return ini.splice(before, documents, file=file)
     from agent.yaml import splice
 

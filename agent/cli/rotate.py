@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     results.check(args)
     add, remove = recipients.changed(args)
     _check_age(remove)
-    if not several and not os.path.exists(args.file):  # noqa: PTH110  # whatever text it is
+    if not several and not os.path.exists(args.file):  # whatever text it is
         if add or remove:
             raise FileMissingError("keys are added to and removed from files that there are", file=args.file).exiting(
                 49

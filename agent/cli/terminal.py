@@ -5,7 +5,6 @@ Text that may come from outside has its control characters escaped here, so that
 
 from __future__ import annotations
 
-import shutil
 import sys
 from typing import TYPE_CHECKING, Literal
 
@@ -89,6 +88,9 @@ def progress(message: str) -> None:
 def status(message: str) -> None:
     """What is being done, on one line that the next one takes the place of; empty text clears it. For a person who waits."""
     if is_tty("stderr"):
+        # Only here, since most commands are done before anybody waits.
+        import shutil
+
         columns = shutil.get_terminal_size().columns
         sys.stderr.write("\r\x1b[K" + cut(escape(message), columns - 1))
         sys.stderr.flush()

@@ -10,7 +10,6 @@ import os
 import re
 from collections import Counter
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from agent.cli import files, terminal
@@ -26,14 +25,15 @@ if TYPE_CHECKING:
 LARGEST = 64 * 1024 * 1024
 """Bytes of a file that is looked at when it is found in a folder; a larger one has to be named."""
 
-_GLOB = re.compile(r"[*?\[]")
-_METADATA: Mapping[Store, re.Pattern[bytes]] = {
-    Store.YAML: re.compile(rb"""^["']?sops["']?[ \t]*:|\A\s*\{(?s:.)*["']sops["']\s*:""", re.MULTILINE),
-    Store.JSON: re.compile(rb'"sops"\s*:'),
-    Store.DOTENV: re.compile(rb"^sops_(?:version|mac|lastmodified)\s*=", re.MULTILINE),
-    Store.INI: re.compile(rb"^\[sops\]", re.MULTILINE),
-    Store.BINARY: re.compile(rb'\A\s*\{(?s:.)*"sops"\s*:'),
+_GLOB = frozenset("*?[")
+_METADATA: Mapping[Store, bytes] = {
+    Store.YAML: rb"""^["']?sops["']?[ \t]*:|\A\s*\{(?s:.)*["']sops["']\s*:""",
+    Store.JSON: rb'"sops"\s*:',
+    Store.DOTENV: rb"^sops_(?:version|mac|lastmodified)\s*=",
+    Store.INI: rb"^\[sops\]",
+    Store.BINARY: rb'\A\s*\{(?s:.)*"sops"\s*:',
 }
+"""Patterns, by line, which `re` compiles when one is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ def _turn(found: Found, work: Work, *, write: bool) -> Result | None:
 
 def looks_encrypted(data: bytes, store: Store) -> bool:
     """Whether there is a sops entry, as far as can be told without parsing."""
-    return b"lastmodified" in data and _METADATA[store].search(data) is not None
+    return b"lastmodified" in data and re.search(_METADATA[store], data, re.MULTILINE) is not None
 
 
 # Which files
@@ -176,26 +176,26 @@ class _Finder:
     def _of(self, name: str) -> Iterator[Found]:
         paths = [name]
         if _is_glob(name):
-            parts = Path(name).parts
-            at = Path(parts[0]) if Path(name).is_absolute() else Path()
-            paths = [str(path) for path in self._glob(at, parts[1:] if Path(name).is_absolute() else parts)]
+            root, parts = _parts(name)
+            paths = list(self._glob(root, parts))
             if not paths:
                 self._fail(name, FileMissingError("no file matches", file=name))
         for path in paths:
             if _is_folder(path):
-                yield from self._folder(Path(path))
+                root, parts = _parts(path)
+                yield from self._folder(root + "/".join(parts))
             else:
                 yield Found(path, named=True)
 
-    def _glob(self, folder: Path, parts: Sequence[str]) -> Iterator[Path]:
+    def _glob(self, folder: str, parts: Sequence[str]) -> Iterator[str]:
         part, *rest = parts
         if part == "**":
             yield from self._glob_below(folder, parts)
-        elif not _GLOB.search(part):
-            path = folder / part
-            if rest and path.is_dir():
+        elif _GLOB.isdisjoint(part):
+            path = os.path.join(folder, part)
+            if rest and os.path.isdir(path):
                 yield from self._glob(path, rest)
-            elif not rest and path.exists():
+            elif not rest and os.path.exists(path):
                 yield path
         else:
             for entry in self._entries(folder):
@@ -203,46 +203,53 @@ class _Finder:
                 if hidden or not fnmatchcase(entry.name, part):
                     continue
                 if not rest:
-                    yield folder / entry.name
+                    yield os.path.join(folder, entry.name)
                 elif entry.is_dir(follow_symlinks=False):
-                    yield from self._glob(folder / entry.name, rest)
+                    yield from self._glob(os.path.join(folder, entry.name), rest)
 
-    def _glob_below(self, folder: Path, parts: Sequence[str]) -> Iterator[Path]:
+    def _glob_below(self, folder: str, parts: Sequence[str]) -> Iterator[str]:
         """Of this folder and all below it; `parts` begins with `**`."""
         if len(parts) > 1:
             yield from self._glob(folder, parts[1:])
         for entry in self._entries(folder):
             if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
-                yield from self._glob_below(folder / entry.name, parts)
+                yield from self._glob_below(os.path.join(folder, entry.name), parts)
             elif len(parts) == 1 and entry.is_file(follow_symlinks=False):
-                yield folder / entry.name
+                yield os.path.join(folder, entry.name)
 
-    def _folder(self, folder: Path) -> Iterator[Found]:
+    def _folder(self, folder: str) -> Iterator[Found]:
         for entry in self._entries(folder):
             if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
-                yield from self._folder(folder / entry.name)
+                yield from self._folder(os.path.join(folder, entry.name))
             elif entry.is_file(follow_symlinks=False) and _size(entry) <= LARGEST:
-                yield Found(str(folder / entry.name), named=False)
+                yield Found(os.path.join(folder, entry.name), named=False)
 
-    def _entries(self, folder: Path) -> list[os.DirEntry[str]]:
+    def _entries(self, folder: str) -> list[os.DirEntry[str]]:
+        """Of a folder; an empty name is the working directory."""
+        folder = folder or "."
         try:
             with os.scandir(folder) as entries:
                 return sorted(entries, key=lambda entry: entry.name)
         except OSError:
-            self._fail(str(folder), ReadError("the folder cannot be read", folder=str(folder)))
+            self._fail(folder, ReadError("the folder cannot be read", folder=folder))
             return []
 
     def _fail(self, name: str, error: AgentError) -> None:
         self.failed.append(Result(name, "failed", error=error))
 
 
+def _parts(path: str) -> tuple[str, list[str]]:
+    """The root, empty for a relative path, and the names behind it."""
+    return "/" if path.startswith("/") else "", [part for part in path.split("/") if part not in {"", "."}]
+
+
 def _is_glob(name: str) -> bool:
-    return _GLOB.search(name) is not None and not os.path.lexists(name)
+    return not _GLOB.isdisjoint(name) and not os.path.lexists(name)
 
 
 def _is_folder(name: str) -> bool:
     # Of a variable that a script left unset comes an empty name, which is not this folder.
-    return name != "" and Path(name).is_dir()
+    return name != "" and os.path.isdir(name)
 
 
 def _size(entry: os.DirEntry[str]) -> int:

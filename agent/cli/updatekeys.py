@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         if args.report == "json" and not (args.yes or args.dry_run or args.check):
             raise ConflictingFlagsError("a report for programs asks no questions", hint="add -y, or --dry-run")
         return min(trees.run(args, work), 1)
-    if not os.path.exists(args.file):  # noqa: PTH110  # whatever text it is
+    if not os.path.exists(args.file):  # whatever text it is
         raise FileMissingError("no such file", file=args.file).exiting(1)
     data = files.read(args.file)
     done = work.updated(data, args.file)

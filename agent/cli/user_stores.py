@@ -73,7 +73,7 @@ def open_stores(args: argparse.Namespace) -> Stores:
         if os.environ.get("VAULT_NAMESPACE"):
             settings["namespace"] = os.environ["VAULT_NAMESPACE"]
         if os.environ.get("VAULT_CACERT"):
-            settings["caFile"] = os.path.abspath(os.environ["VAULT_CACERT"])  # noqa: PTH100
+            settings["caFile"] = os.path.abspath(os.environ["VAULT_CACERT"])
         stores[name] = settings
     token = key_sources.vault_token()
     if stores and token is None:

@@ -39,7 +39,7 @@ _USUAL = re.compile(
 )
 _FORM = re.compile(r"ENC\[AES256_GCM,data:(.+),iv:(.+),tag:(.+),type:(.+)\]")
 _INT = re.compile(r"[+-]?[0-9]{1,40}")
-_FLOAT = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?(inf|infinity)|nan", re.IGNORECASE)
+_FLOAT = r"(?i:[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]+)?|[+-]?(inf|infinity)|nan)"
 _BOOLS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(
     ("0", "f", "F", "FALSE", "false", "False"), False
 )
@@ -157,7 +157,7 @@ def _typed(text: str, kind: str) -> Text:
             return _BOOLS[text]
         case "int" if _INT.fullmatch(text) and -(1 << 63) <= int(text) < 1 << 63:
             return int(text)
-        case "float" if _FLOAT.fullmatch(text):
+        case "float" if re.fullmatch(_FLOAT, text):
             return float(text)
         case "time" if (time := timestamps.parse_rfc3339(text)) is not None:
             return time

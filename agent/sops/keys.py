@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DEFAULT_ORDER = ("age", "pgp")
 """The kinds that are tried first, as sops does; the others follow in the file's order."""
 
-_TRANSIT_URI = re.compile(
+_TRANSIT_URI = (
     r"(?P<address>https?://[^/?#@\s]+)/v[0-9]+/(?P<engine>[^/?#\s]+(?:/[^/?#\s]+)*)/[^/?#\s]+/(?P<key>[^/?#\s]+)/?"
 )
 
@@ -166,7 +166,7 @@ KINDS = ("kms", "gcp_kms", "hckms", "azure_kv", "hc_vault", "pgp", "age")
 
 def transit_recipient(uri: str) -> TransitRecipient | None:
     """The key of `https://vault.example.org:8200/v1/transit/keys/name`; None for any other text."""
-    found = _TRANSIT_URI.fullmatch(uri.strip())
+    found = re.fullmatch(_TRANSIT_URI, uri.strip())
     if found is None or {".", ".."} & set(uri.split("/")):
         return None
     return TransitRecipient(found["address"], found["engine"], found["key"])

@@ -17,7 +17,6 @@ from agent.values.errors import (
     PlaceShapeError,
     SetFormatError,
 )
-from agent.yaml import json
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
 
 if TYPE_CHECKING:
@@ -59,6 +58,9 @@ def parse_value(text: str) -> Value:
 
     An array is refused, since sops refuses it: its items are set one by one.
     """
+    # Only here, since a file may be looked up without.
+    from agent.yaml import json
+
     try:
         # A value of its own is what is one in an object: one member, and nothing behind it.
         wrapped = json.parse(b'{"value":%s}' % text.encode("utf-8", "surrogateescape"), file="value")

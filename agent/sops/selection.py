@@ -8,8 +8,6 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
-import re2
-
 from agent.values.dataclass import dataclass
 from agent.values.errors import SopsFormatError
 
@@ -62,6 +60,9 @@ def matcher(pattern: str) -> Callable[[str], bool]:
     """Whether an RE2 pattern is found anywhere in a text. Raises SopsFormatError for what is no RE2 pattern, or a huge one."""
     if len(pattern) > _LONGEST:
         raise SopsFormatError("a regular expression is longer than the limit", length=len(pattern), limit=_LONGEST)
+    # Only here, since most files select by the end of a key.
+    import re2
+
     options = re2.Options()
     options.log_errors = False
     # To remember where each of ten thousand groups matched takes a minute and gigabytes, and nobody asks.

@@ -1,7 +1,7 @@
 """Bytes ↔ documents and metadata, for every type of file that sops has.
 
 The metadata is the entry `sops` of a document, nested, whatever the type makes of it: `.env` and INI files hold it flat. Every document
-of a YAML file carries a full copy when written; the first one's is read.
+of a YAML file carries a full copy when written; the first one's is read. The code of a type is loaded when a file is of it.
 """
 
 from __future__ import annotations
@@ -9,12 +9,9 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from agent.sops import binary, dotenv, ini
+from agent.sops import binary
 from agent.sops import metadata as metadata_format
 from agent.values.errors import AlreadyEncryptedError, EmitError, EmptyDocumentError, SopsFormatError, YamlError
-from agent.yaml import emit as yaml_emit
-from agent.yaml import json
-from agent.yaml import sealed as yaml
 from agent.yaml.limits import Limits
 from agent.yaml.nodes import Entry, Mapping, Sequence
 
@@ -39,15 +36,23 @@ class Store(Enum):
         limits = limits or Limits()
         match self:
             case Store.YAML:
+                from agent.yaml import sealed as yaml
+
                 documents = yaml.parse(data, file=file, limits=limits)
                 if data and not documents:
                     raise YamlError("the file has comments or blank lines alone", file=file)
                 return documents
             case Store.JSON | Store.BINARY:
+                from agent.yaml import json
+
                 return [json.parse(data, file=file, limits=limits)]
             case Store.DOTENV:
+                from agent.sops import dotenv
+
                 return [dotenv.parse(data, file=file, limits=limits)]
             case Store.INI:
+                from agent.sops import ini
+
                 return [ini.parse(data, file=file, limits=limits)]
 
     def parse_plain(self, data: bytes, *, file: str, limits: Limits | None = None) -> list[Mapping]:
@@ -56,8 +61,12 @@ class Store(Enum):
             case Store.BINARY:
                 return [binary.parse_plain(data, file=file, limits=limits)]
             case Store.DOTENV:
+                from agent.sops import dotenv
+
                 return [dotenv.parse_plain(data, file=file, limits=limits)]
             case Store.INI:
+                from agent.sops import ini
+
                 return [ini.parse_plain(data, file=file, limits=limits)]
             case _:
                 return self.parse(data, file=file, limits=limits)
@@ -70,26 +79,36 @@ class Store(Enum):
         """
         match self:
             case Store.YAML:
-                return yaml_emit.emit(documents, indent=indent or 4)
+                from agent.yaml import emit as yaml
+
+                return yaml.emit(documents, indent=indent or 4)
             case Store.DOTENV:
+                from agent.sops import dotenv
+
                 return dotenv.emit(documents[0])
             case Store.INI:
+                from agent.sops import ini
+
                 return ini.emit(documents)
             case Store.BINARY if not _holds_metadata(documents):
                 return binary.emit_plain(documents)
             case _:
+                from agent.yaml import json
+
                 return json.emit(documents[0], indent=_json_indent(indent))
 
     def emit_value(self, value: Value, *, indent: int | None = None) -> bytes:
         """A part of a document that is no map; text is its bytes. Raises EmitError."""
         if self is Store.YAML:
-            return yaml_emit.emit_value(value, indent=indent or 4)
+            from agent.yaml import emit as yaml
+
+            return yaml.emit_value(value, indent=indent or 4)
         if isinstance(value, str):
             return value.encode("utf-8", "surrogateescape")
-        if self is Store.JSON:
+        if self is Store.JSON or (self is Store.INI and not isinstance(value, Mapping | Sequence)):
+            from agent.yaml import json
+
             return json.emit_value(value, indent=_json_indent(indent))
-        if self is Store.INI and not isinstance(value, Mapping | Sequence):
-            return json.emit_value(value)
         raise EmitError("a value that is no text has no form in this type of file", hint="name another --output-type")
 
     @property
@@ -157,10 +176,15 @@ def check_plain(documents: Many[Mapping], *, file: str, store: Store = Store.YAM
     if not documents:
         raise EmptyDocumentError("the file has no document", file=file)
     for entry in (entry for document in documents for entry in document.entries()):
-        flat = store is Store.DOTENV and isinstance(entry.key, str) and entry.key.startswith(dotenv.PREFIX)
-        if flat or entry.key == metadata_format.ENTRY:
+        if entry.key == metadata_format.ENTRY or (store is Store.DOTENV and _is_flat_metadata(entry)):
             raise AlreadyEncryptedError(
                 "the file has a sops entry, so it is encrypted already",
                 hint="to change it, use edit; a file that is not encrypted must call this entry something else",
                 file=file,
             )
+
+
+def _is_flat_metadata(entry: Entry) -> bool:
+    from agent.sops import dotenv
+
+    return isinstance(entry.key, str) and entry.key.startswith(dotenv.PREFIX)

@@ -108,8 +108,8 @@ class _Substitution:
     def _rewrite(self, start: int, end: int, new: Scalar) -> None:
         """A scalar that may need quotes, or lines of its own."""
         # Only here, since few files have one.
-        from agent.yaml.rewriting import Place, Rewriter  # noqa: PLC0415
-        from agent.yaml.spans import Lines, scalar_node  # noqa: PLC0415
+        from agent.yaml.rewriting import Place, Rewriter
+        from agent.yaml.spans import Lines, scalar_node
 
         if self._rewriter is None:
             self._rewriter = Rewriter(self._text, Lines(self._text), self._layout(), frozenset(), self._indent)
@@ -134,13 +134,13 @@ class _Substitution:
         written = ""
         if new:
             # Only here, since decrypting does without.
-            from agent.yaml.fragments import document_end  # noqa: PLC0415
+            from agent.yaml.fragments import document_end
 
             written = "".join(f"{line}\n" for line in document_end(new, self._layout(), self._indent))
         self._edits.append((end, len(self._text), written))
 
     def _layout(self) -> Layout:
-        from agent.yaml.fragments import Layout  # noqa: PLC0415
+        from agent.yaml.fragments import Layout
 
         step = self._read.step or self._read.body or self._indent
         return Layout(step, self._read.dash if self._read.dash >= 0 else step)

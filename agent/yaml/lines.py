@@ -45,7 +45,9 @@ _LINE = re.compile(
     re.VERBOSE,
 )
 _BODY = re.compile(r"(\ *+)([^\n]*+)(?:\n|\Z)")
-_ODD = re.compile("[^\n -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_ODD = (
+    "[^\n -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"  # compiled for files that need it
+)
 _PLAIN_ASCII = bytes([10, *range(32, 127)])
 OTHER_WORDS = frozenset(("null", "Null", "NULL", "true", "True", "TRUE", "false", "False", "FALSE"))
 
@@ -95,7 +97,7 @@ def read(data: bytes, *, limits: Limits) -> Read | None:
         text = data.decode()
     except UnicodeDecodeError:
         return None
-    if data.translate(None, _PLAIN_ASCII) and (text.isascii() or _ODD.search(text)):
+    if data.translate(None, _PLAIN_ASCII) and (text.isascii() or re.search(_ODD, text)):
         return None
     try:
         return _Reader(text, limits.depth).read()

@@ -116,8 +116,8 @@ class YamlOriginal:
     @cached_property
     def _recorded(self) -> tuple[list[Mapping], Recorder]:
         # Only here, since most files do without libyaml, which takes its time to load.
-        from agent.yaml import builder  # noqa: PLC0415
-        from agent.yaml.recording import Recorder  # noqa: PLC0415
+        from agent.yaml import builder
+        from agent.yaml.recording import Recorder
 
         recorder = Recorder(self.text.text, self.text.lines)
         return builder.build(self.text.data, file=self.file, limits=self._limits, watcher=recorder), recorder
@@ -134,19 +134,19 @@ class YamlOriginal:
 
     def parse(self, data: bytes) -> list[Mapping]:
         """Read a changed file."""
-        from agent.yaml import sealed  # noqa: PLC0415
+        from agent.yaml import sealed
 
         return sealed.parse(data, file=self.file, limits=enough(self._limits, data))
 
     def emit(self, documents: List[Mapping], indent: int) -> bytes:
         """As sops writes it."""
-        from agent.yaml import emit  # noqa: PLC0415
+        from agent.yaml import emit
 
         return emit.emit(documents, indent=indent)
 
     def layout(self, indent: int) -> Layout:
         """From the first nested map, the first list in a map and the top of a JSON-like file."""
-        from agent.yaml.fragments import Layout  # noqa: PLC0415
+        from agent.yaml.fragments import Layout
 
         recorder = self._recorded[1]
         step = recorder.step or recorder.body or indent

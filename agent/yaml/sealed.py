@@ -22,6 +22,6 @@ def parse(data: bytes, *, file: str, limits: Limits | None = None) -> list[Mappi
     if read is not None:
         return [read.document]
     # Only here, since most files do without libyaml, which takes its time to load.
-    from agent.yaml import builder  # noqa: PLC0415
+    from agent.yaml import builder
 
     return builder.build(data, file=file, limits=limits)

@@ -45,7 +45,7 @@ def splice(
             if sure or says(original, data, documents):
                 return Spliced(data)
     # Only here, since most changes do without.
-    from agent.yaml import splicing  # noqa: PLC0415
+    from agent.yaml import splicing
 
     if anew:
         bare = [_without(each, anew) for each in original.documents]
@@ -63,8 +63,8 @@ def splice_json(
     JSON has no form for.
     """
     # Only here, since YAML files do without.
-    from agent.yaml import splicing  # noqa: PLC0415
-    from agent.yaml.json_original import JsonOriginal  # noqa: PLC0415
+    from agent.yaml import splicing
+    from agent.yaml.json_original import JsonOriginal
 
     original = JsonOriginal(before, file=file, limits=limits)
     bare = [uncommented(each) for each in documents[:1]]

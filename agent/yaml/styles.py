@@ -16,8 +16,9 @@ from agent.yaml.scalars import Dialect
 _SAFE = re.compile(r"""[A-Za-z0-9_/](?:[!-9;-~]++|:(?=[!-~])| ++(?=[!"$-~]))*+""", re.ASCII)
 _BASE60 = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?", re.ASCII)
 _BREAK = "\n\r\x85\u2028\u2029"
-_PRINTABLE = re.compile("[\n\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd]")
-_INVALID = re.compile("[\ud800-\udfff]")
+_UNPRINTABLE_ASCII = "[^\t\n -~]"
+_UNPRINTABLE = "[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd]"
+_INVALID = "[\ud800-\udfff]"
 _FIRST = frozenset("#,[]{}&*!|>'\"%@`")
 _ESCAPES = {
     "\0": "0", "\a": "a", "\b": "b", "\t": "t", "\n": "n", "\v": "v", "\f": "f", "\r": "r", "\x1b": "e", '"': '"',
@@ -61,7 +62,7 @@ def form(value: Scalar) -> Form:
 
 
 def _text_form(text: str) -> Form:
-    if not text.isascii() and _INVALID.search(text):
+    if not text.isascii() and re.search(_INVALID, text):
         packed = base64.b64encode(text.encode("utf-8", "surrogateescape")).decode()
         if len(packed) < 70:
             return Form(packed, tag="!!binary")
@@ -89,15 +90,20 @@ def analyze(text: str) -> Analysis:
     if not text:
         return Analysis(multiline=False, plain=True, single=True, block=False)
     indicators = text.startswith(("---", "...")) or _has_indicators(text)
-    special = len(_PRINTABLE.findall(text)) != len(text.replace("\t", ""))
+    special = _is_special(text)
     breaks = any(mark in text for mark in _BREAK)
     leading = text[0] == " " or text[0] in _BREAK
     trailing = text[-1] == " " or text[-1] in _BREAK
-    break_space = bool(re.search(f"[{_BREAK}] ", text))
-    space_break = bool(re.search(f" [{_BREAK}]", text))
+    break_space = any(f"{mark} " in text for mark in _BREAK)
+    space_break = any(f" {mark}" in text for mark in _BREAK)
     plain = not (leading or trailing or break_space or space_break or "\t" in text or special or breaks or indicators)
     single = not (break_space or space_break or "\t" in text or special)
     return Analysis(multiline=breaks, plain=plain, single=single, block=not (text[-1] == " " or space_break or special))
+
+
+def _is_special(text: str) -> bool:
+    # Compiled when it is needed: so many ranges take longer than most files.
+    return bool(re.search(_UNPRINTABLE_ASCII if text.isascii() else _UNPRINTABLE, text))
 
 
 def _has_indicators(text: str) -> bool:
@@ -118,7 +124,7 @@ def double_quoted(text: str) -> str:
 
 
 def _escape(char: str, *, every: bool) -> str:
-    if not every and char not in '"\\' and char not in _BREAK and _PRINTABLE.match(char):
+    if not every and char not in '"\\' and char not in _BREAK and char != "\t" and not _is_special(char):
         return char
     if char in _ESCAPES:
         return "\\" + _ESCAPES[char]

@@ -6,12 +6,12 @@ import re
 
 from agent.yaml.nodes import Timestamp
 
-_YAML = re.compile(
+_YAML = (
     r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})"
     r"(?:[Tt]([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})(?:[.,]([0-9]+))?(Z|[+-][0-9]{2}:[0-9]{2})"
     r"| +([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})(?:[.,]([0-9]+))?)?"
 )
-_RFC3339 = re.compile(
+_RFC3339 = (
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{1,2}):([0-9]{2}):([0-9]{2})(?:[.,]([0-9]+))?(Z|[+-][0-9]{2}:[0-9]{2})"
 )
 _DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
@@ -19,7 +19,7 @@ _DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 def parse(text: str) -> Timestamp | None:
     """The time that a plain scalar is to go-yaml v3 (resolve.go, allowedTimestampFormats); None for other text."""
-    match = _YAML.fullmatch(text)
+    match = re.fullmatch(_YAML, text)
     if match is None:
         return None
     zoned, bare = match.group(4, 5, 6, 7), match.group(9, 10, 11, 12)
@@ -29,7 +29,7 @@ def parse(text: str) -> Timestamp | None:
 
 def parse_rfc3339(text: str) -> Timestamp | None:
     """What Go's time.Parse(time.RFC3339, text) takes: the plaintext of an encrypted time. None for other text."""
-    match = _RFC3339.fullmatch(text)
+    match = re.fullmatch(_RFC3339, text)
     return None if match is None else _timestamp(match.group(1, 2, 3), match.group(4, 5, 6, 7), match.group(8))
 
 

@@ -82,10 +82,10 @@ def test_a_file_that_cannot_be_replaced_is_written_into(
     path.write_bytes(b"something longer")
     inode = path.stat().st_ino
 
-    def refuse(self: Path, target: Path) -> None:
+    def refuse(source: str, target: str) -> None:
         raise error
 
-    monkeypatch.setattr("pathlib.Path.replace", refuse)
+    monkeypatch.setattr("os.replace", refuse)
     files.write(str(path), b"new")
     assert (path.read_bytes(), path.stat().st_ino) == (b"new", inode)
     assert [each.name for each in tmp_path.iterdir()] == ["file"]

@@ -6,7 +6,7 @@ few keys need are loaded when one is met.
 
 from __future__ import annotations
 
-import secrets
+import os
 from typing import TYPE_CHECKING
 
 from agent.adapters.keys import age_format, age_x25519
@@ -125,7 +125,7 @@ class AgeKeys:
 def generate(*, hybrid: bool = False) -> tuple[str, Secret]:
     """A new identity: its recipient and its secret text."""
     if hybrid:
-        from agent.adapters.keys import age_hybrid  # noqa: PLC0415
+        from agent.adapters.keys import age_hybrid
 
         recipient, text = age_hybrid.generate()
     else:
@@ -135,21 +135,21 @@ def generate(*, hybrid: bool = False) -> tuple[str, Secret]:
 
 def _encrypt(recipient: str, plaintext: bytes, person: Person | None) -> bytes:
     """Raises ValueError for what is no recipient, DataKeyError."""
-    file_key, nonce = secrets.token_bytes(age_format.FILE_KEY_SIZE), secrets.token_bytes(16)
+    file_key, nonce = os.urandom(age_format.FILE_KEY_SIZE), os.urandom(16)
 
     def file(stanza: Stanza) -> bytes:
         return age_format.write([stanza], file_key, nonce, plaintext)
 
     if recipient.startswith("age1pq1"):
-        from agent.adapters.keys.age_hybrid import HybridRecipient  # noqa: PLC0415
+        from agent.adapters.keys.age_hybrid import HybridRecipient
 
         return file(HybridRecipient.parse(recipient).wrap(file_key))
     if recipient.startswith("ssh-"):
-        from agent.adapters.keys.age_ssh import SshRecipient  # noqa: PLC0415
+        from agent.adapters.keys.age_ssh import SshRecipient
 
         return file(SshRecipient.parse(recipient).wrap(file_key))
     if recipient.startswith("age1") and recipient.count("1") > 1:
-        from agent.adapters.keys import age_plugin  # noqa: PLC0415
+        from agent.adapters.keys import age_plugin
 
         return age_plugin.encrypt(recipient, plaintext, person)
     return file(age_x25519.X25519Recipient.parse(recipient).wrap(file_key))
@@ -172,7 +172,7 @@ def _locked_file(data: bytes, source: str, person: Person | None) -> LockedFile:
 
 
 def _ssh_key(data: bytes, public: str, source: str, person: Person | None) -> AgeKeys:
-    from agent.adapters.keys.age_ssh import PrivateKeyFile  # noqa: PLC0415
+    from agent.adapters.keys.age_ssh import PrivateKeyFile
 
     try:
         private = PrivateKeyFile.parse(data, public=public)
@@ -204,7 +204,7 @@ def _identity_lines(content: str, source: str, person: Person | None) -> AgeKeys
             elif person is None:
                 passed_over += 1
             else:
-                from agent.adapters.keys.age_plugin import PluginIdentity  # noqa: PLC0415
+                from agent.adapters.keys.age_plugin import PluginIdentity
 
                 asking.append(PluginIdentity(word, person, source=source))
         except ValueError:
@@ -222,7 +222,7 @@ def _words(content: str) -> Iterator[tuple[int, str]]:
 
 def _identity(text: str) -> Identity:
     if text.startswith("AGE-SECRET-KEY-PQ-"):
-        from agent.adapters.keys.age_hybrid import HybridIdentity  # noqa: PLC0415
+        from agent.adapters.keys.age_hybrid import HybridIdentity
 
         return HybridIdentity.parse(text)
     return age_x25519.X25519Identity.parse(text)

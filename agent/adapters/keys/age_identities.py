@@ -6,11 +6,8 @@ asked in vain. What was asked once is kept, a refusal too.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from agent.adapters.keys.age_scrypt import PassphraseIdentity
 from agent.adapters.keys.credential import key_bytes
 from agent.values.errors import AgentError, DataKeyError
 
@@ -103,6 +100,8 @@ class LockedFile:
         return self._keys.get().open(file)
 
     def _decrypt(self, person: Person) -> bytes:
+        from agent.adapters.keys.age_scrypt import PassphraseIdentity
+
         passphrase = _ask_passphrase(person, self._source, keep_as=self._keep_as)
         try:
             plaintext = open_with([PassphraseIdentity(passphrase)], self._file)
@@ -116,6 +115,9 @@ class LockedFile:
     @property
     def _keep_as(self) -> str:
         """The name under which sops keeps the passphrase: of the file's content."""
+        import base64
+        import hashlib
+
         return f"SopsAge{base64.b32encode(hashlib.sha256(self._file.data).digest()[:25]).decode()}"
 
 

@@ -128,7 +128,7 @@ class AwsKeys:
             raise DataKeyError("not the ARN of a role")
         try:
             # Late, because it is large, and an extra.
-            import botocore  # noqa: F401, PLC0415  # pyright: ignore[reportMissingTypeStubs, reportUnusedImport]
+            import botocore  # noqa: F401  # pyright: ignore[reportMissingTypeStubs, reportUnusedImport]
         except ImportError:
             raise DataKeyError("AWS KMS keys need the aws extra", hint="pip install 'signet[aws]'") from None
         silence("botocore", "urllib3")
@@ -171,9 +171,9 @@ def _code(error: Any) -> str:
 
 def _session(profile: str) -> Any:
     """A session whose credentials are at hand. A profile goes before keys of the environment, as for sops."""
-    import botocore.session  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]
-    from botocore.config import Config  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]
-    from botocore.exceptions import NoCredentialsError  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]
+    import botocore.session  # pyright: ignore[reportMissingTypeStubs]
+    from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs]
+    from botocore.exceptions import NoCredentialsError  # pyright: ignore[reportMissingTypeStubs]
 
     session: Any = botocore.session.Session(
         profile=profile or os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE")

@@ -95,8 +95,8 @@ class AzureKeys:
             identifier = f"{identifier}/{key.version}"
         try:
             # Late, because they are large, and an extra.
-            from azure.identity import DefaultAzureCredential  # noqa: PLC0415
-            from azure.keyvault.keys.crypto import CryptographyClient, EncryptionAlgorithm  # noqa: PLC0415
+            from azure.identity import DefaultAzureCredential
+            from azure.keyvault.keys.crypto import CryptographyClient, EncryptionAlgorithm
         except ImportError:
             raise DataKeyError(
                 "Azure Key Vault keys need the azure extra", hint="pip install 'signet[azure]'"

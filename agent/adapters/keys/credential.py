@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from agent.values.errors import ConfigError
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
@@ -43,6 +41,9 @@ def is_pgp(secret: Secret) -> bool:
 
 def read_files(path: str) -> list[Secret]:
     """The key texts of a file, or of the files of a folder, sorted by name; dot-files are left out. Raises ConfigError."""
+    # Only here: those who come with their keys at hand do without.
+    from pathlib import Path
+
     where = Path(path)
     try:
         files = sorted(each for each in where.iterdir() if not each.name.startswith(".")) if where.is_dir() else [where]

@@ -89,7 +89,7 @@ class GcpKeys:
             )
         try:
             # Late, because it is large, and an extra.
-            import google.auth.transport.requests  # noqa: F401, PLC0415  # pyright: ignore[reportUnusedImport]
+            import google.auth.transport.requests  # noqa: F401  # pyright: ignore[reportUnusedImport]
         except ImportError:
             raise DataKeyError("Google Cloud KMS keys need the gcp extra", hint="pip install 'signet[gcp]'") from None
         silence("google", "urllib3")
@@ -104,7 +104,7 @@ class GcpKeys:
         raise DataKeyError(reason, hint=hint)
 
     def _request(self, resource: str, action: str, body: dict[str, str]) -> object:
-        from google.auth.transport.requests import AuthorizedSession  # noqa: PLC0415
+        from google.auth.transport.requests import AuthorizedSession
 
         if self._session is None:
             credentials = _credentials()
@@ -132,9 +132,9 @@ class GcpKeys:
 
 
 def _credentials() -> Any:
-    import google.auth  # noqa: PLC0415
-    from google.auth.exceptions import DefaultCredentialsError  # noqa: PLC0415
-    from google.oauth2.credentials import Credentials  # noqa: PLC0415
+    import google.auth
+    from google.auth.exceptions import DefaultCredentialsError
+    from google.oauth2.credentials import Credentials
 
     given = os.environ.get("GOOGLE_CREDENTIALS")
     if given:

@@ -17,7 +17,6 @@ from agent.values.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from io import BufferedRWPair
-    from pathlib import Path
 
 _LONGEST = 4096
 _SECONDS = 120
@@ -28,7 +27,7 @@ _CANCELLED = b"83886179"
 class GpgAgent:
     """A running agent, by the first of `sockets` that answers. `options` tell pinentry where the person is: ttyname, ttytype, display."""
 
-    def __init__(self, sockets: Iterable[Path], options: Mapping[str, str]) -> None:
+    def __init__(self, sockets: Iterable[str], options: Mapping[str, str]) -> None:
         self._sockets = tuple(sockets)
         self._options = dict(options)
 

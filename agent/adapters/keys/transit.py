@@ -87,10 +87,10 @@ class TransitKeys:
 
     def _request(self, address: str, token: str, path: str, body: Mapping[str, str]) -> object:
         # Late, because it costs more to load than everything else together.
-        import hvac  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]
-        import requests  # noqa: PLC0415
-        from hvac import exceptions  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]
-        from urllib3.exceptions import InsecureRequestWarning  # noqa: PLC0415
+        import hvac  # pyright: ignore[reportMissingTypeStubs]
+        import requests
+        from hvac import exceptions  # pyright: ignore[reportMissingTypeStubs]
+        from urllib3.exceptions import InsecureRequestWarning
 
         silence("hvac", "urllib3")
         if not self._verify:

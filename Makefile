@@ -39,7 +39,8 @@ bench: build ## the benchmarks: tables and JSON
 	$(PYTHON) -m bench.sops
 	$(PYTHON) -m bench
 
-soak: build ## what is too long for CI
+soak: build ## what is too long for CI: ten minutes of damaged files for the parsers, half an hour of faults for the agent
+	$(PYTHON) -m bench.fuzz
 	$(PYTHON) -m bench.soak
 
 build: $(ENVIRONMENT) ## the testbed's programs, into the user's cache folder

@@ -24,10 +24,14 @@ class Parser(argparse.ArgumentParser):
     """Of one command; flags that do not parse end the process with `usage_exit`."""
 
     def __init__(self, prog: str, usage_exit: int) -> None:
-        super().__init__(prog, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
+        super().__init__(prog, allow_abbrev=False, formatter_class=_formatter)
         self._usage_exit = usage_exit
         # No flag begins with a number, and a value to set may be one in any spelling.
         self._negative_number_matcher = re.compile(r"-[0-9.]")
+
+    def format_help(self) -> str:
+        self.formatter_class = argparse.RawDescriptionHelpFormatter
+        return super().format_help()
 
     def error(self, message: str) -> NoReturn:
         terminal.usage_error(self.prog, message)
@@ -82,3 +86,8 @@ class Parser(argparse.ArgumentParser):
             return None
         flag = f"-{bare}" if len(bare) == 1 else f"--{bare}"
         return flag if self.knows(flag) else None
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """What argparse tries each flag's text with. Without a width it would look for the terminal's, and load `shutil` for that."""
+    return argparse.RawDescriptionHelpFormatter(prog, width=80)

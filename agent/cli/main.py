@@ -56,6 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _dispatch(*arguments)
     except BaseException as error:  # noqa: BLE001  # each is answered by its exit code
         return _answer(error)
+    finally:
+        if argv is None:
+            # What is left goes with the process, which ends now: to look for cycles in it takes longer than many commands.
+            gc.freeze()
 
 
 def _dispatch(name: str = "", *arguments: str) -> int:

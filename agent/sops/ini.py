@@ -156,7 +156,10 @@ def _name(name: str) -> str:
     if ini_lines.name_of(written) == name:
         return written
     # Here sops writes what is read as a comment, a header, or another key.
-    return next((form for quote in _QUOTES[:3] if ini_lines.name_of(form := quote + name + quote) == name), written)
+    for quote in _QUOTES[:3]:
+        if ini_lines.name_of(form := quote + name + quote) == name:
+            return form
+    raise EmitError("a key has no form in an INI file", field=name)
 
 
 def _value(value: str) -> str:
@@ -171,7 +174,10 @@ def _value(value: str) -> str:
     if (written == value and not _QUOTING.search(value)) or ini_lines.value_of(written) == value:
         return written
     # Here sops writes what is read as another value.
-    return next((form for quote in _QUOTES if ini_lines.value_of(form := quote + value + quote) == value), written)
+    for quote in _QUOTES:
+        if ini_lines.value_of(form := quote + value + quote) == value:
+            return form
+    raise EmitError("a value has no form in an INI file", hint="name another --output-type, such as json")
 
 
 def _comment_lines(comment: str, *, exact: bool = False, trim: bool = True) -> Iterator[str]:

@@ -247,7 +247,7 @@ def test_nesting_has_a_limit() -> None:
         (Store.INI, Mapping((Entry("s", Mapping((Entry("k", Sequence()),))),))),
         (Store.INI, Mapping((Entry("s", Mapping((Entry("k", "1"), Entry("k", "2")))),))),
         (Store.INI, Mapping((Entry("s", Mapping((Entry('a`b"""c', "1"),))),))),
-        (Store.INI, Mapping((Entry("s", Mapping((Entry("k", 'a`\nb"""c'),))),))),
+        (Store.INI, Mapping((Entry("s", Mapping((Entry("k", 'a"""\n`\nb'),))),))),
         (Store.BINARY, Mapping((Entry("a", "text"),))),
         (Store.BINARY, Mapping((Entry("data", 5),))),
         (Store.JSON, Mapping((Entry("a", float("inf")),))),

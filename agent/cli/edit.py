@@ -5,7 +5,7 @@ Values that were not touched keep their ciphertext, so a commit shows what chang
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING
 
 from agent.cli import creation, editor, file_types, files, key_sources, layout, memory, mistakes, sealing, terminal
@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
     source, target = file_types.of_input(args, file), file_types.of_output(args, file)
     indent = layout.indent(args, config, target, file)
     ivs: Ivs | None = None
-    if Path(file).exists():
+    if os.path.exists(file):
         data = files.read(file)
         reading = layout.Reading(args, data, source, target, file=file)
         opened = keys.open(reading.encrypted(), ignore_mac=args.ignore_mac)

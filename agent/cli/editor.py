@@ -7,7 +7,6 @@ import shlex
 import shutil
 import signal
 import subprocess  # the user's own editor
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,4 +79,4 @@ def edited(
 def _again() -> bool:
     """Whether the user wants to correct the text."""
     terminal.note("Press Enter to return to the editor, or Ctrl-C to give up.")
-    return bool(sys.stdin.readline())
+    return bool(files.read_answer())

@@ -24,7 +24,7 @@ def read(path: str) -> bytes:
             return stream.read()
     except FileNotFoundError:
         raise FileMissingError("no such file", file=path) from None
-    except OSError:
+    except (OSError, ValueError):  # a name with a NUL in it
         raise ReadError("the file cannot be read", hint="is it a file, and may you read it?", file=path) from None
 
 
@@ -37,7 +37,19 @@ def read_existing(path: str) -> bytes:
 
 
 def read_stdin() -> bytes:
-    return sys.stdin.buffer.read()
+    """All of it. Raises ReadError."""
+    try:
+        return sys.stdin.buffer.read()
+    except OSError:
+        raise ReadError("standard input cannot be read", hint="is it a file or a pipe?") from None
+
+
+def read_answer() -> str:
+    """A line of standard input, with its line break; empty where there is none."""
+    try:
+        return sys.stdin.buffer.readline().decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def write(path: str, data: bytes, *, durable: bool = True) -> None:
@@ -56,7 +68,7 @@ def write(path: str, data: bytes, *, durable: bool = True) -> None:
             _replace(target, data)
             if durable:
                 _sync(os.path.dirname(target))
-    except OSError:
+    except (OSError, ValueError):
         raise WriteError("the file cannot be written", hint="may you write to its folder?", file=path) from None
 
 
@@ -70,6 +82,9 @@ def make_durable(paths: Iterable[str]) -> None:
 
 
 def _replace(target: str, data: bytes) -> None:
+    if os.path.islink(target):
+        # All links were followed, so this one leads back to itself.
+        raise OSError(errno.ELOOP, "")
     before = os.stat(target) if os.path.exists(target) else None
     folder, name = os.path.split(target)
     # A name of our own, since `tempfile` takes longer to load than most files to write.

@@ -52,6 +52,7 @@ class _CommandModule(Protocol):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    terminal.open_streams()
     try:
         return _dispatch(*arguments)
     except BaseException as error:  # noqa: BLE001  # each is answered by its exit code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     if args.in_place and args.output_dir:
         raise ConflictingFlagsError("--in-place and --output-dir exclude one another")
     to_terminal = not (args.in_place or args.output_dir)
-    if to_terminal and (len(args.paths) != 1 or Path(args.paths[0]).is_dir()):
+    if to_terminal and (len(args.paths) != 1 or os.path.isdir(args.paths[0])):
         raise UsageError("several files cannot go to standard output", hint="give -i or --output-dir")
     keys = sealed_secrets.sealing_keys(args.sealing_key)
     migration = _Migration(args, to_terminal, keys, creation.load_rules(args), sealing.Keys(args))
@@ -164,7 +165,7 @@ class _Migration:
     def _target(self, source: str, *, mixed: bool) -> str:
         path = Path(source)
         if self.args.output_dir:
-            folder = next((each for each in self.args.paths if Path(each).is_dir() and path.is_relative_to(each)), None)
+            folder = next((each for each in self.args.paths if os.path.isdir(each) and path.is_relative_to(each)), None)
             return str(Path(self.args.output_dir, path.relative_to(folder) if folder else path.name))
         if self.args.in_place and mixed:
             return str(path.with_name(f"{path.stem}.secrets{path.suffix}"))

@@ -28,7 +28,7 @@ def refuse_encrypted(data: bytes, documents: Sequence[Mapping], *, file: str, st
     """Where values are encrypted already, since a second time nobody would look for. Raises AlreadyEncryptedError."""
     if cipher.PREFIX.encode() not in data:
         return
-    if store is Store.BINARY and trees.looks_encrypted(data, store):
+    if store is Store.BINARY and (trees.looks_encrypted(data, store) or stripped.is_binary(data)):
         raise AlreadyEncryptedError(
             "the file is encrypted already", hint="to encrypt it a second time, give it another form first", file=file
         )

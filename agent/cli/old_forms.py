@@ -5,7 +5,7 @@ So do flags that stand before the name of a command, such as `--config`.
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING
 
 from agent.cli import terminal
@@ -54,7 +54,7 @@ class Call:
 
 def looks_like_a_file(name: str) -> bool:
     """Whether what stands where a command does is a file to edit, and no misspelt command."""
-    return "." in name or "/" in name or Path(name).exists()
+    return "." in name or "/" in name or os.path.exists(name)
 
 
 def read(arguments: Sequence[str], commands: Collection[str]) -> Call | None:
@@ -95,7 +95,7 @@ def _of_a_file(given: dict[str, str], rest: Sequence[str]) -> Call:
     if not rest:
         raise FileMissingError("no file named")
     file, *more = rest
-    if not Path(file).exists():
+    if not os.path.exists(file):
         if not _CHANGES.isdisjoint(flags):
             raise KeyChangeError("keys are added to and removed from files that there are", file=file)
         if command not in {"edit", "set"}:

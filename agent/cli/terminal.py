@@ -5,9 +5,11 @@ Text that may come from outside has its control characters escaped here, so that
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Literal
 
+from agent.values.errors import WriteError
 from agent.values.text import escape
 
 if TYPE_CHECKING:
@@ -29,11 +31,39 @@ def output_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def open_streams() -> None:
+    """Of a process that was started without some of its three streams: nothing is read, and what is written goes nowhere.
+
+    Else the next file that is opened would be taken for them, by us and by every program that we start.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            _discard(number)
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, os.fdopen(number, mode, errors="surrogateescape", closefd=False))
+
+
+def _discard(number: int) -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    if null == number:
+        os.set_inheritable(null, True)
+    else:
+        os.dup2(null, number)
+        os.close(null)
+
+
 def write_bytes(data: bytes) -> None:
-    """A result as it is."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
+    """A result as it is. Raises WriteError, and BrokenPipeError where whoever reads has read enough."""
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError:
+        # What is left in the buffers must not fail again at exit.
+        _discard(sys.stdout.fileno())
+        raise WriteError("standard output cannot be written", hint="is there room where it goes?").exiting(1) from None
 
 
 def write_text(text: str) -> None:
@@ -71,8 +101,7 @@ def cut(text: str, longest: int) -> str:
 def note(message: str) -> None:
     """Something worth knowing that is no result."""
     status("")
-    sys.stderr.write(escape(message) + "\n")
-    sys.stderr.flush()
+    _tell(escape(message) + "\n")
 
 
 def warn(message: str) -> None:
@@ -92,8 +121,16 @@ def status(message: str) -> None:
         import shutil
 
         columns = shutil.get_terminal_size().columns
-        sys.stderr.write("\r\x1b[K" + cut(escape(message), columns - 1))
+        _tell("\r\x1b[K" + cut(escape(message), columns - 1))
+
+
+def _tell(text: str) -> None:
+    try:
+        sys.stderr.write(text)
         sys.stderr.flush()
+    except OSError:
+        # There is nobody to tell; the exit code still does.
+        _discard(sys.stderr.fileno())
 
 
 def error(failure: AgentError) -> None:
@@ -117,4 +154,4 @@ def unforeseen(kind: str, places: Sequence[str]) -> None:
 
 
 def flush() -> None:
-    sys.stdout.flush()
+    write_bytes(b"")

@@ -6,7 +6,6 @@ As with sops, values, MAC and time stay. The threshold is that of the rule, wher
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
 from agent.cli import creation, file_types, files, key_sources, layout, recipients, rewrapping, sealing, terminal, trees
@@ -146,7 +145,7 @@ def _confirmed() -> bool:
     """Raises UsageError where nobody answers."""
     while True:
         terminal.write_text("Is this okay? (y/n):")
-        answer = sys.stdin.readline()
+        answer = files.read_answer()
         if not answer:
             raise UsageError("nobody said whether this is okay", hint="-y takes it as said").exiting(1)
         if answer.strip() in {"y", "n"}:

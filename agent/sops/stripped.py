@@ -1,7 +1,11 @@
-"""Files that hold encrypted values and no metadata: somebody cut it out, or never meant to commit them so."""
+"""Files that hold encrypted values and no metadata: somebody cut it out, or never meant to commit them so.
+
+A value that begins as an encrypted one is one, even if it is damaged: nobody writes that as plaintext.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from agent.sops import cipher
@@ -13,11 +17,19 @@ if TYPE_CHECKING:
     from agent.yaml.nodes import Value
 
 
+_BINARY = re.compile(rb'\s*+\{\s*+"data"\s*+:\s*+"' + re.escape(cipher.PREFIX.encode()))
+
+
+def is_binary(data: bytes) -> bool:
+    """Whether bytes are what is left of an encrypted binary file."""
+    return _BINARY.match(data) is not None
+
+
 def encrypted_line(documents: Iterable[Mapping]) -> int | None:
     """Where the first encrypted value stands, 1-based (0 where its type of file tells no lines); None where there is none."""
     for document in documents:
         for line, text in _texts(document, 0):
-            if cipher.parse(text) is not None:
+            if text.startswith(cipher.PREFIX):
                 return line
     return None
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import re
 from typing import TYPE_CHECKING
 
@@ -81,6 +80,9 @@ def is_sealed(text: str) -> bool:
 
 
 def _json_text(text: str) -> str:
+    # Only here, since most files quote otherwise.
+    import json
+
     # What JSON leaves as it is and some readers of YAML take for a line break.
     return re.sub(
         "[\x7f-\x9f\u2028\u2029\ufeff]", lambda found: f"\\u{ord(found[0]):04x}", json.dumps(text, ensure_ascii=False)

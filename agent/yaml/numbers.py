@@ -10,8 +10,8 @@ INT64_MIN, INT64_MAX, UINT64_MAX = -(2**63), 2**63 - 1, 2**64 - 1
 
 _BASES = {"0x": 16, "0b": 2, "0o": 8}
 _DIGITS = {2: "01", 8: "01234567", 10: "0123456789", 16: "0123456789abcdef"}
-_YAML_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", re.ASCII)
-_DOT_FLOAT = re.compile(r"\.[0-9](?:_?[0-9])*(?:[eE][-+]?[0-9](?:_?[0-9])*)?", re.ASCII)
+_YAML_FLOAT = r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+_DOT_FLOAT = r"\.[0-9](?:_?[0-9])*(?:[eE][-+]?[0-9](?:_?[0-9])*)?"
 _MOST_DIGITS = 4000
 """Below the interpreter's own limit on the digits of an int; no number that long fits 64 bits but one of leading zeros."""
 
@@ -41,7 +41,7 @@ def parse_int(text: str, base: int = 0) -> int | None:
 
 def parse_float(text: str) -> float | None:
     """A decimal number as YAML 1.2 spells it, underscores gone; None for other text and where it exceeds a float64."""
-    if len(text) > _MOST_DIGITS or not _YAML_FLOAT.fullmatch(text):
+    if len(text) > _MOST_DIGITS or not re.fullmatch(_YAML_FLOAT, text):
         return None
     value = float(text)
     return None if math.isinf(value) else value
@@ -49,7 +49,7 @@ def parse_float(text: str) -> float | None:
 
 def parse_dot_float(text: str) -> float | None:
     """strconv.ParseFloat of a text that begins with a dot."""
-    if len(text) > _MOST_DIGITS or not _DOT_FLOAT.fullmatch(text):
+    if len(text) > _MOST_DIGITS or not re.fullmatch(_DOT_FLOAT, text):
         return None
     value = float(text)
     return None if math.isinf(value) else value

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 BREAKS = "\n\r\x85\u2028\u2029"
-_PROPERTIES = re.compile(r"(?:!<[^>]*>|[&!][^\s,\[\]{}]*|\s+|(?<=\s)#[^\n\r\x85\u2028\u2029]*)*")
+_PROPERTIES = r"(?:!<[^>]*>|[&!][^\s,\[\]{}]*|\s+|(?<=\s)#[^\n\r\x85\u2028\u2029]*)*"
 _BLANKS = f" \t{BREAKS}"
-_BREAK = re.compile(f"\r\n|[{BREAKS}]")
+_BREAK = f"\r\n|[{BREAKS}]"
 
 
 class Kind(Enum):
@@ -35,7 +35,7 @@ class Lines:
 
     def __init__(self, text: str) -> None:
         if any(mark in text for mark in BREAKS[1:]):
-            spans = [match.span() for match in _BREAK.finditer(text)]
+            spans = [match.span() for match in re.finditer(_BREAK, text)]
             self._ends = [*(start for start, _ in spans), len(text)]
             self._starts = [0, *(end for _, end in spans)]
         else:
@@ -115,7 +115,7 @@ def block_end(text: str, lines: Lines, content: int, end: int) -> int:
 
 def properties_end(text: str, start: int, end: int) -> int:
     """Where the tag and anchor that begin at `start`, and what separates them from the content, end."""
-    match = _PROPERTIES.match(text, start, end)
+    match = re.compile(_PROPERTIES).match(text, start, end)
     return match.end() if match else start
 
 

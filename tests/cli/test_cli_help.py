@@ -27,6 +27,50 @@ CLEAN = [
 ]
 
 
+SLOW = {
+    *("ast", "dataclasses", "datetime", "inspect", "json", "pathlib", "shutil", "subprocess", "tempfile", "tokenize"),
+    *("re2", "yaml", "pyrage", "cryptography.x509", "cryptography.hazmat.primitives.serialization"),
+    *("agent.sops.dotenv", "agent.sops.ini", "agent.sops.path_globs", "agent.yaml.json", "agent.yaml.events"),
+    *("agent.adapters.keys.age_hybrid", "agent.adapters.keys.age_plugin", "agent.adapters.keys.age_scrypt"),
+    *("agent.adapters.keys.age_ssh", "agent.adapters.keys.pgp", "agent.adapters.keys.transit", "agent.cli.worktree"),
+}
+"""What would take milliseconds to load, and a small YAML file under an age key needs nothing of."""
+PLACE = '["stringData"]["password"]'
+NEEDED: dict[tuple[str, ...], set[str]] = {
+    ("decrypt", "secret.yaml"): set(),
+    ("decrypt", "--extract", PLACE, "secret.yaml"): set(),
+    ("encrypt", "plain.yaml"): set(),
+    ("encrypt", "-i", "plain.yaml"): set(),
+    ("rotate", "-i", "secret.yaml"): set(),
+    ("filestatus", "secret.yaml"): set(),
+    ("verify", "secret.yaml"): set(),
+    ("updatekeys", "-y", "secret.yaml"): set(),
+    ("set", "secret.yaml", PLACE, '"new"'): {"json", "agent.yaml.json"},
+    ("exec-env", "--same-process", "variables.yaml", "true"): {"subprocess"},
+    ("keygen",): set(),
+}
+
+
+@pytest.mark.parametrize("arguments", NEEDED, ids=" ".join)
+def test_a_small_file_loads_only_what_it_needs(shell: Shell, arguments: tuple[str, ...]) -> None:
+    shell.write(".sops.yaml", f"creation_rules:\n  - age: {shell.recipient}\n")
+    shell.write("plain.yaml", "# a comment\nstringData:\n  password: hunter2\n  port: 5432\n  list:\n    - 1.5\n")
+    shell.write("secret.yaml", shell.agent("encrypt", "plain.yaml").out)
+    shell.write("variables.yaml", shell.agent("encrypt", "--filename-override", "a.yaml", stdin=b"A: b\n").out)
+    script = (
+        "import sys; before = set(sys.modules); from agent.cli.main import main; import os\n"
+        "def tell(*_): os.write(2, ('\\n' + ' '.join({*sys.modules} - before)).encode()); os._exit(0)\n"
+        "os.execvpe = os.execve = tell\n"
+        "code = main(sys.argv[1:])\n"
+        "code and sys.exit(code)\n"
+        "tell()"
+    )
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, check=True)
+    loaded = set(done.stderr.decode().splitlines()[-1].split())
+    assert "agent.cli.main" in loaded
+    assert {slow for slow in SLOW for name in loaded if f"{name}.".startswith(f"{slow}.")} == NEEDED[arguments]
+
+
 @pytest.mark.parametrize("arguments", CLEAN, ids=" ".join)
 def test_the_sops_family_and_help_load_nothing_heavy(shell: Shell, arguments: list[str]) -> None:
     shell.write("plain.yaml", "a: 1\n")

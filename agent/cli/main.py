@@ -128,7 +128,7 @@ def _run(name: str, arguments: Sequence[str], flags: Sequence[tuple[str, str]] =
 def _help() -> str:
     lines = [_INTRODUCTION]
     for title, commands in GROUPS:
-        lines += [f"{title}:", *(f"  {name:<10} {command.help}" for name, command in commands.items()), ""]
+        lines += [f"{title}:", *(f"  {name:<12} {command.help}" for name, command in commands.items()), ""]
     return "\n".join([*lines, _FIRST_STEPS])
 
 

@@ -127,7 +127,7 @@ class _Resolving:
 
     def _tell(self, found: MixedFile) -> None:
         if found.in_clear:
-            terminal.note(f"{self.file}: encrypting {found.in_clear} values that are in the clear")
+            terminal.note(f"{self.file}: what is in the clear is encrypted (values: {found.in_clear})")
         if not found.verified:
             terminal.warn(
                 f"the MAC of {self.file} was not verified, since it is not that of these values; a new one is made"

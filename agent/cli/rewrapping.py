@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from agent.cli import creation, file_types, key_sources, layout, sealing, terminal
 from agent.sops import stores
-from agent.sops.keys import kind_of, name_of
+from agent.sops.keys import kind_of, short_name_of
 from agent.values.dataclass import replace
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def rotated(
 def warn_of_gone(change: KeyChange, file: str, *, rotated: bool = False) -> None:
     """Say who may still know the data key."""
     if change.gone and not rotated:
-        names = ", ".join(f"{kind_of(each)} {name_of(each)}" for each in change.gone)
+        names = ", ".join(f"{kind_of(each)} {short_name_of(each)}" for each in change.gone)
         terminal.warn(f"{file}: the data key stays, and who was removed may know it: {names}")
         terminal.note(
             "hint: agent rotate -i makes a new one; then change the secrets themselves, which Git's history still holds"

@@ -21,7 +21,7 @@ from agent.cli import (
 )
 from agent.cli.trees import Done
 from agent.sops import decrypt, key_changes
-from agent.sops.keys import AgeRecipient, kind_of, name_of
+from agent.sops.keys import AgeRecipient, kind_of, name_of, short_name_of
 from agent.values.dataclass import dataclass
 from agent.values.errors import FileMissingError, SopsRulesError
 
@@ -133,4 +133,4 @@ class _Rotating:
         names = {name_of(each) for group in groups for each in group}
         for each in self.remove:
             if name_of(each) not in names:
-                terminal.note(f"{file}: {kind_of(each)} {name_of(each)} was no recipient")
+                terminal.note(f"{file}: {kind_of(each)} {short_name_of(each)} was no recipient")

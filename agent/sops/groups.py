@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.sops import cipher
-from agent.sops.keys import DEFAULT_ORDER, kind_of, name_of, recipient_of
+from agent.sops.keys import DEFAULT_ORDER, kind_of, recipient_of, short_name_of
 from agent.values.dataclass import dataclass
 from agent.values.errors import AgentError, DataKeyError, NoMasterKeyError
 
@@ -136,7 +136,7 @@ def _reasons(wrapped: WrappedDataKey, failed: Mapping[WrappedKey, AgentError], o
         for key in in_order(group, order):
             if key in failed:
                 of_group = f"group {number}, " if len(wrapped.groups) > 1 else ""
-                yield f"{of_group}{kind_of(key)} {name_of(key)}: {failed[key]}"
+                yield f"{of_group}{kind_of(key)} {short_name_of(key)}: {failed[key]}"
 
 
 def wrap_data_key(

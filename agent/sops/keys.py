@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 DEFAULT_ORDER = ("age", "pgp")
 """The kinds that are tried first, as sops does; the others follow in the file's order."""
 
+_LONGEST_SHOWN = 200
 _TRANSIT_URI = (
     r"(?P<address>https?://[^/?#@\s]+)/v[0-9]+/(?P<engine>[^/?#\s]+(?:/[^/?#\s]+)*)/[^/?#\s]+/(?P<key>[^/?#\s]+)/?"
 )
@@ -232,6 +233,12 @@ def name_of(key: WrappedKey | Recipient) -> str:  # noqa: PLR0911  # one per kin
             return key.key_id
         case _:
             return name_of(recipient_of(key))
+
+
+def short_name_of(key: WrappedKey | Recipient) -> str:
+    """For a message: hybrid recipients of age have almost 2,000 characters, and differ in the first ones."""
+    name = name_of(key)
+    return name if len(name) <= _LONGEST_SHOWN else f"{name[:60]}…"
 
 
 class MasterKeys(Protocol):

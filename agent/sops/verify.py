@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.sops import cipher, key_changes
-from agent.sops.keys import kind_of, name_of
+from agent.sops.keys import kind_of, name_of, short_name_of
 from agent.sops.selection import Selected
 from agent.sops.walk import rewrite
 from agent.values.dataclass import dataclass, field
@@ -93,7 +93,7 @@ def differing(file: Recipients, rule: Recipients) -> dict[str, str]:
 
 
 def _names(recipients: Iterable[Recipient]) -> str:
-    return "; ".join(f"{kind_of(each)} {name_of(each)}" for each in recipients)
+    return "; ".join(f"{kind_of(each)} {short_name_of(each)}" for each in recipients)
 
 
 def _check_groups(encrypted: EncryptedFile, findings: Findings) -> None:

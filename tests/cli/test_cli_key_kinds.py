@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agent.adapters.keys import age
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -129,3 +131,12 @@ def test_rules_name_no_server_that_is_sent_the_token(shell: Shell, openbao: Open
     result = shell.agent("encrypt", "--filename-override", "s.yaml", stdin=PLAIN)
     assert result.code == 1
     assert "names a server that you did not" in result.err
+
+
+def test_a_hybrid_recipient_is_shown_in_short(shell: Shell) -> None:
+    recipient, _ = age.generate(hybrid=True)
+    shell.write("s.yaml", PLAIN)
+    assert shell.agent("encrypt", "-i", "--age", recipient, "s.yaml").code == 0
+    result = shell.agent("decrypt", "s.yaml")
+    assert f"{recipient[:60]}…: none of the age identities at hand" in result.err
+    assert recipient not in result.err

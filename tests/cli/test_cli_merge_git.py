@@ -131,7 +131,7 @@ def test_a_conflict_is_resolved_by_hand(repository: Repository) -> None:
     assert "a: canary-theirs" in repository.opened("s.yaml")
     typed = [*lines[:start], "a: typed", *lines[start + 5 :]]
     repository.shell.write("s.yaml", "\n".join(typed) + "\n")
-    assert "1 values" in repository.shell.agent("resolve", "s.yaml").err
+    assert "(values: 1)" in repository.shell.agent("resolve", "s.yaml").err
     assert "a: typed" in repository.opened("s.yaml")
     assert "typed" not in repository.read("s.yaml")
     assert "nothing to resolve" in repository.shell.agent("resolve", "s.yaml").err

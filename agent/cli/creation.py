@@ -127,11 +127,11 @@ def rule_at(config: Rules | None, file: str, *, args: argparse.Namespace | None 
 
     With `args`, AWS keys of the rule have the context of `--encryption-context`.
     """
-    from agent.cli import recipients
-
     found = rules_of(config, file)
     if found is None:
         return None
+    from agent.cli import recipients
+
     return found.match(_relative(file, found.file), context=recipients.context(args) if args else ())
 
 

@@ -84,8 +84,6 @@ def warn_of_plain(file: str) -> None:
 
 def warn_of_recipients(config: Rules | None, file: str, recipients: Recipients) -> None:
     """Where a file's recipients are not those that `.sops.yaml` has for it; it need not have any."""
-    from agent.sops import verify
-
     try:
         rule = creation.rule_at(config, file)
     except NoRuleError:
@@ -93,6 +91,10 @@ def warn_of_recipients(config: Rules | None, file: str, recipients: Recipients) 
     except AgentError as error:
         terminal.warn(f"{file}: {error.message}")
         return
-    if rule is not None and (differing := verify.differing(recipients, rule.recipients)):
+    if rule is None:
+        return
+    from agent.sops import verify
+
+    if differing := verify.differing(recipients, rule.recipients):
         named = ", ".join(f"{name} {text}" for name, text in differing.items())
         terminal.warn(f"the recipients of {file} are not those of .sops.yaml ({named}); agent updatekeys makes them so")

@@ -8,7 +8,6 @@ may read its secrets.
 
 from __future__ import annotations
 
-import hmac
 from typing import NoReturn, SupportsIndex, TypeAlias, final
 
 from agent.values.dataclass import dataclass
@@ -66,6 +65,9 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
+        # Only here, since it loads OpenSSL a second time, and few compare secrets.
+        import hmac
+
         return hmac.compare_digest(encode(self._plaintext), encode(other._plaintext))
 
     __hash__ = None  # pyright: ignore[reportAssignmentType]

@@ -28,7 +28,19 @@ CLEAN = [
 
 
 SLOW = {
-    *("ast", "dataclasses", "datetime", "inspect", "json", "pathlib", "shutil", "subprocess", "tempfile", "tokenize"),
+    *(
+        "ast",
+        "dataclasses",
+        "datetime",
+        "hashlib",
+        "inspect",
+        "json",
+        "pathlib",
+        "shutil",
+        "subprocess",
+        "tempfile",
+        "tokenize",
+    ),
     *("re2", "yaml", "pyrage", "cryptography.x509", "cryptography.hazmat.primitives.serialization"),
     *("agent.sops.dotenv", "agent.sops.ini", "agent.sops.path_globs", "agent.yaml.json", "agent.yaml.events"),
     *("agent.adapters.keys.age_hybrid", "agent.adapters.keys.age_plugin", "agent.adapters.keys.age_scrypt"),

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hmac
 import re
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from agent.values.dataclass import dataclass
@@ -71,8 +71,10 @@ class AgeFile:
 
     def open(self, file_key: bytes) -> bytes:
         """The plaintext. Raises DataKeyError: ALTERED, PAYLOAD, or MALFORMED for a file that ends before its payload."""
-        if not hmac.compare_digest(_header_mac(file_key, self.signed), self.mac):
-            raise DataKeyError(ALTERED)
+        try:
+            _header_mac(file_key, self.signed).verify(self.mac)
+        except InvalidSignature:
+            raise DataKeyError(ALTERED) from None
         nonce = self.payload[:_NONCE_SIZE]
         if len(nonce) != _NONCE_SIZE:
             raise DataKeyError(MALFORMED)
@@ -120,7 +122,7 @@ def write(stanzas: Sequence[Stanza], file_key: bytes, nonce: bytes, plaintext: b
         # The last line is a short one, and so may be empty.
         lines += [body[start : start + _COLUMNS] for start in range(0, len(body) + 1, _COLUMNS)]
     signed = b"\n".join([*lines, b"---"])
-    mac = encode_base64(_header_mac(file_key, signed)).encode()
+    mac = encode_base64(_header_mac(file_key, signed).finalize()).encode()
     aead = ChaCha20Poly1305(derive(file_key, salt=nonce, info=b"payload"))
     starts = range(0, max(len(plaintext), 1), _CHUNK_SIZE)
     chunks = [
@@ -223,8 +225,10 @@ def _stanza(lines: _Lines) -> Stanza:
             return Stanza(kind, tuple(arguments), b"".join(body))
 
 
-def _header_mac(file_key: bytes, signed: bytes) -> bytes:
-    return hmac.digest(derive(file_key, salt=None, info=b"header"), signed, "sha256")
+def _header_mac(file_key: bytes, signed: bytes) -> HMAC:
+    mac = HMAC(derive(file_key, salt=None, info=b"header"), SHA256())
+    mac.update(signed)
+    return mac
 
 
 def _chunk_nonce(index: int, *, last: bool) -> bytes:

@@ -30,14 +30,14 @@ VERSION = "3.13.3"
 """Of the sops whose format is written."""
 
 _NUMBER = r"(?:0|[1-9][0-9]{0,18})"
-_VERSION = re.compile(
+_VERSION = (
     rf"v?{_NUMBER}\.{_NUMBER}\.{_NUMBER}"
     rf"(?:-(?:{_NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(?:\.(?:{_NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?"
     r"(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
 )
 """As semver.org has it, and a `v` before it."""
 _MOST_GROUPS = 255
-_FRACTION = re.compile(r"\.[0-9]+")
+_FRACTION = r"\.[0-9]+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def parse(node: Mapping, *, file: str) -> Metadata:
     """Read the entry. Raises SopsFormatError for what sops would refuse."""
     data = plain_map(node, file=file)
     version = _text(data, "version", file)
-    if not _VERSION.fullmatch(version):
+    if version != VERSION and not re.fullmatch(_VERSION, version):
         raise _malformed("version", file)
     found: list[Selector] = [name for name in SELECTORS if _text(data, name, file)]
     if len(found) > 1:
@@ -208,7 +208,7 @@ def _time(data: dict[str, Data], name: str, file: str) -> str:
     found = timestamps.parse_rfc3339(_text(data, name, file))
     if found is None:
         raise _malformed(name, file)
-    return _FRACTION.sub("", found.text)
+    return re.sub(_FRACTION, "", found.text)
 
 
 def _malformed(name: str, file: str) -> SopsFormatError:

@@ -6,8 +6,9 @@ that lead to it, each followed by a colon; list indices do not count, and a comm
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from agent.values.dataclass import dataclass
 from agent.values.errors import SopsKeyTypeError
 from agent.values.tree import format_path
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence, Timestamp
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 Scalar = str | int | float | bool | Timestamp
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Place:
     """Where a leaf stands. `path` has list indices, and no place of its own for a comment."""
 
     aad: str

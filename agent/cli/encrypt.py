@@ -21,7 +21,7 @@ from agent.cli import (
 from agent.cli.committed import Committed
 from agent.cli.earlier import Finder
 from agent.cli.trees import Done
-from agent.sops import decrypt, stores, verify
+from agent.sops import decrypt, stores
 from agent.sops.metadata import Metadata
 from agent.sops.selection import EVERYTHING
 from agent.sops.stores import Store
@@ -142,6 +142,9 @@ class _Encrypting:
         documents, metadata = stores.split(store.parse(data, file=file), file=file)
         if metadata is None:
             return False
+        # Only here, since it is for files of a tree.
+        from agent.sops import verify
+
         for error in verify.structure(decrypt.EncryptedFile(file, tuple(documents), metadata)).errors:
             raise error.with_facts(file=file)
         return True

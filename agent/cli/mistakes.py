@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.cli import committed, creation, terminal, trees
-from agent.sops import cipher, kubernetes, stripped
+from agent.sops import cipher, kubernetes
 from agent.sops.selection import SELECTORS
 from agent.sops.stores import Store
 from agent.values.dataclass import replace
@@ -28,6 +28,9 @@ def refuse_encrypted(data: bytes, documents: Sequence[Mapping], *, file: str, st
     """Where values are encrypted already, since a second time nobody would look for. Raises AlreadyEncryptedError."""
     if cipher.PREFIX.encode() not in data:
         return
+    # Only here, since few files come so far.
+    from agent.sops import stripped
+
     if store is Store.BINARY and (trees.looks_encrypted(data, store) or stripped.is_binary(data)):
         raise AlreadyEncryptedError(
             "the file is encrypted already", hint="to encrypt it a second time, give it another form first", file=file

@@ -29,6 +29,7 @@ Context: TypeAlias = "tuple[tuple[str, str], ...]"
 """Names and values of an encryption context of AWS KMS, by name."""
 
 _AZURE_URL = re.compile(r"(https://[^/\n]+)/keys/([^/\n]+)(?:/([^/\n]*))?")
+_PRIVATE = ("AGE-SECRET-KEY-", "AGE-PLUGIN-")
 _GAPS_ALLOWED = ("hckms", "hc_vault")
 
 
@@ -43,6 +44,13 @@ def recipients(kind: str, text: str, *, context: Context = (), aws_profile: str 
 
 def recipient(kind: str, name: str, *, context: Context = (), aws_profile: str = "") -> Recipient:  # noqa: PLR0911  # one per kind
     """The key that a text names. Raises SopsRulesError for what cannot be one of its kind."""
+    if name.strip().upper().startswith(_PRIVATE):
+        # Whatever says later what is wrong with a recipient shows it.
+        raise SopsRulesError(
+            "a private key of age stands where a recipient belongs",
+            hint="agent keygen -y prints its recipient; whoever has seen this one can decrypt",
+            kind=kind,
+        )
     match kind:
         case "age":
             return AgeRecipient(name.strip())
@@ -63,7 +71,8 @@ def recipient(kind: str, name: str, *, context: Context = (), aws_profile: str =
                 raise SopsRulesError(
                     "not the address of a transit key",
                     hint="it has the form https://vault.example.org:8200/v1/transit/keys/name",
-                    address=name,
+                    # One with a password in it is not shown.
+                    **({} if "@" in name else {"address": name}),
                 )
             return found
 

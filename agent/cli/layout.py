@@ -90,7 +90,9 @@ def written(
         from agent.yaml import splice
 
         entry = metadata.ENTRY if anew else ""
-        return _told(splice.splice(before, documents, file=file, indent=indent or 4, anew=entry), file)
+        # What is encrypted is bound to its map or list, comments too.
+        loose = all(each.get(metadata.ENTRY) is None for each in documents)
+        return _told(splice.splice(before, documents, file=file, indent=indent or 4, anew=entry, loose=loose), file)
     if store is Store.DOTENV:
         from agent.sops import dotenv
 

@@ -5,6 +5,7 @@ The agent does not come here: it keeps files sealed (`agent.sops.sealed`).
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from agent.sops import cipher, mac, stores
@@ -16,12 +17,13 @@ from agent.values.errors import InputError, SopsDecryptError, SopsError, SopsFor
 from agent.yaml.nodes import Comment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from agent.sops.metadata import Metadata
     from agent.sops.stores import Store
     from agent.sops.walk import Place, Scalar
     from agent.values.secret import Secret
+    from agent.values.tree import Path
     from agent.yaml.nodes import Mapping
 
 
@@ -124,16 +126,18 @@ def opened(
     return PlainFile(encrypted.file, documents, metadata, visitor.ivs), computed.text()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Opener:
     cipher: Cipher
     mac: mac.Mac
     ivs: Ivs
     file: str
     parts_of: Callable[[object, Place], cipher.Encrypted | None]
+    last: Path = ()
 
     def value(self, value: Scalar, place: Place) -> Scalar | Comment:
         """In the clear."""
+        self.last = place.path
         plain: cipher.Text = value
         parts = self.parts_of(value, place) if place.encrypted and value != "" else None
         if parts is not None:
@@ -151,16 +155,29 @@ class _Opener:
         parts = cipher.parse(comment.text) if place.encrypted else None
         if parts is None:
             return comment
-        try:
-            plain = self.cipher.open(parts, place.aad)
-        except SopsError:
-            # Somebody may have written a comment into an encrypted file by hand, even one that looks like this.
-            return comment
-        if not isinstance(plain, Comment):
-            return comment
-        self.ivs.keep(plain, place.aad, parts.iv)
-        # No longer inline, as sops leaves it.
-        return plain
+        # As sops writes a comment, it may be read again in the map or list that ends above it, or around it.
+        for aad in chain((place.aad,), _around(place.path), _around(self.last[:-1])):
+            try:
+                plain = self.cipher.open(parts, aad)
+            except SopsError:
+                continue
+            if not isinstance(plain, Comment):
+                break
+            if aad == place.aad:
+                self.ivs.keep(plain, aad, parts.iv)
+            # No longer inline, as sops leaves it.
+            return plain
+        # Somebody may have written a comment into an encrypted file by hand, even one that looks like this.
+        return comment
+
+
+def _around(path: Path) -> Iterator[str]:
+    """What is bound to the map or list at a path, and to those around it."""
+    keys = [str(step) for step in path if not isinstance(step, int)]
+    while keys:
+        yield "".join(f"{key}:" for key in keys)
+        _ = keys.pop()
+    yield ":"
 
 
 def encrypted_value(value: object, place: Place, *, file: str) -> cipher.Encrypted:

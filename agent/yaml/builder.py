@@ -15,16 +15,20 @@ from yaml.events import (
     ScalarEvent,
     SequenceStartEvent,
     StreamEndEvent,
+    StreamStartEvent,
 )
 
 from agent.values.dataclass import replace
 from agent.yaml import scalars
-from agent.yaml.comments import Found, Gaps
+from agent.yaml.comments import VALUE, Gaps, unplaced
 from agent.yaml.events import Source, Stream
 from agent.yaml.nodes import Comment, Entry, Key, Mapping, Scalar, Sequence, Value
+from agent.yaml.pending import Pending
 from agent.yaml.scalars import Dialect, ScalarError
+from agent.yaml.spans import properties_end
 
 if TYPE_CHECKING:
+    from agent.yaml.comments import Run
     from agent.yaml.limits import Limits
 
 
@@ -36,10 +40,17 @@ class Watcher(Protocol):
         ...
 
 
-def build(data: bytes, *, file: str, limits: Limits, watcher: Watcher | None = None) -> list[Mapping]:
-    """As `sealed.parse`, with somebody who watches."""
+def build(
+    data: bytes, *, file: str, limits: Limits, watcher: Watcher | None = None, in_place: bool = False
+) -> list[Mapping]:
+    """As `sealed.parse`, with somebody who watches.
+
+    `in_place`: of a text that stays as it is. Comments below `---` and behind a dash without a value are those of what follows and of
+    that item, though sops has them in the document before and behind the list; below the last entry of a map at the end of the file they
+    stand as they will before the entry `sops`.
+    """
     source = Source(file)
-    builder = _Builder(source, Gaps(data))
+    builder = _Builder(source, Gaps(data), in_place=in_place)
     stream = Stream(data, source, limits, anchors_cross_documents=True)
     for event in stream:
         if stream.alias is not None:
@@ -53,14 +64,22 @@ def build(data: bytes, *, file: str, limits: Limits, watcher: Watcher | None = N
 
 
 class _Frame:
-    """A map or list under construction."""
+    """A map or list under construction.
 
-    __slots__ = ("after", "block", "column", "items", "key", "keyed", "line", "mapping", "merge", "seen")
+    `head` is what stands above it, `after` what goes behind its next entry. `copy` is what the alias names that it is read of again.
+    """
 
-    def __init__(self, event: CollectionStartEvent) -> None:
+    __slots__ = (
+        "after", "anchor", "block", "column", "copy", "head", "items", "key", "keyed", "line", "mapping", "merge", "seen"
+    )  # fmt: skip
+
+    def __init__(self, event: CollectionStartEvent, column: int) -> None:
         self.mapping = isinstance(event, MappingStartEvent)
         self.block = not event.flow_style
-        self.column: int = event.start_mark.column
+        self.column = column
+        self.anchor: str | None = event.anchor
+        self.copy: Mapping | Sequence | None = None
+        self.head: list[Comment] = []
         self.items: list[Entry | Value | Comment] = []
         self.after: list[Comment] = []
         self.keyed = False
@@ -69,51 +88,68 @@ class _Frame:
         self.line = 0
         self.seen: set[str] = set()
 
-    def finish(self) -> Mapping | Sequence:
+    def finish(self, above: list[Comment]) -> Mapping | Sequence:
+        items = [*above, *self.items] if above else self.items
         if self.mapping:
-            return Mapping(tuple(cast("list[Entry | Comment]", self.items)))
-        return Sequence(tuple(cast("list[Value | Comment]", self.items)))
+            return Mapping(tuple(cast("list[Entry | Comment]", items)))
+        return Sequence(tuple(cast("list[Value | Comment]", items)))
 
 
 class _Builder:
-    def __init__(self, source: Source, gaps: Gaps) -> None:
+    def __init__(self, source: Source, gaps: Gaps, *, in_place: bool) -> None:
         self.documents: list[Mapping] = []
         self._source = source
         self._gaps = gaps
+        self._in_place = in_place
+        self._pending = Pending()
+        self._last: Event | None = None
+        self._above = ""
+        self._parted = True
         self._stack: list[_Frame] = []
-        self._held: list[Found] = []
         self._root: Value | None = None
+        self._anchors: dict[str, _Frame | Mapping | Sequence] = {}
+        self._copy: Mapping | Sequence | None = None
 
     def take(self, event: Event, *, replayed: bool) -> None:
         """The next event of the file."""
-        if not replayed:
-            self._comments(event)
+        if not replayed and self._gaps.text:
+            if self._pending or self._gaps.commented(event.end_mark.index):
+                self._gap(event)
+            self._last = event
         if isinstance(event, ScalarEvent):
             self._scalar(event, replayed=replayed)
         elif isinstance(event, CollectionStartEvent):
-            self._start(event)
+            self._start(event, replayed=replayed)
         elif isinstance(event, CollectionEndEvent):
-            frame = self._stack.pop()
-            self._put(frame.finish())
-            if not frame.block and not replayed:
-                self._behind_flow(event)
+            self._end(event, replayed=replayed)
         elif isinstance(event, DocumentEndEvent):
-            self._end_document()
+            self._end_document(event)
+        elif isinstance(event, StreamEndEvent):
+            self._append_to_last(self._pending.take().all)
 
     def take_alias(self, alias: AliasEvent) -> None:
         """An alias stands here; what it names comes as replayed events."""
-        self._comments(alias)
-        frame = self._stack[-1] if self._stack else None
-        if frame is not None and frame.mapping and not frame.keyed:
-            self._gaps.reach(alias.end_mark.index)
+        if not self._gaps.text:
             return
-        inline = self._gaps.behind(alias.end_mark.index)
-        if inline is not None and frame is not None:
-            frame.items.append(inline)
+        named = self._anchors.get(cast("str", alias.anchor))
+        self._copy = None if isinstance(named, _Frame | None) else unplaced(named)
+        if self._pending or self._gaps.commented(alias.end_mark.index):
+            self._gap(alias)
+        self._last = alias
+        frame = self._stack[-1] if self._stack else None
+        if frame is None:
+            return
+        if frame.mapping and not frame.keyed:
+            self._above_key(frame)
+        else:
+            frame.after += self._above_value(frame)
+            inline = self._gaps.behind(alias.end_mark.index)
+            if inline is not None:
+                frame.items.append(inline)
 
     # Values
 
-    def _start(self, event: CollectionStartEvent) -> None:
+    def _start(self, event: CollectionStartEvent, *, replayed: bool) -> None:
         frame = self._stack[-1] if self._stack else None
         if frame is not None:
             if frame.mapping and not frame.keyed:
@@ -121,7 +157,41 @@ class _Builder:
             self._check_merge(event)
         elif isinstance(event, SequenceStartEvent):
             self._source.fail("the top level of a SOPS file is a map", event.start_mark)
-        self._stack.append(_Frame(event))
+        begun = _Frame(event, event.start_mark.column)
+        if not begun.block:
+            begun.column = frame.column if frame is not None else 0
+        if replayed:
+            begun.copy, self._copy = self._copy, None
+        elif self._gaps.text:
+            self._above_collection(frame, begun, event)
+            if begun.anchor is not None:
+                self._anchors[begun.anchor] = begun
+        self._stack.append(begun)
+
+    def _end(self, event: CollectionEndEvent, *, replayed: bool) -> None:
+        frame = self._stack.pop()
+        around = self._stack[-1] if self._stack else None
+        if replayed or not self._gaps.text:
+            self._put(frame.copy if frame.copy is not None else frame.finish([]))
+            return
+        line: list[Comment] = []
+        below: list[Comment] = []
+        frame.items += frame.after
+        if frame.block:
+            if frame.mapping:
+                frame.items += self._pending.take().all
+        else:
+            held = self._pending.take()
+            behind = self._gaps.behind(event.end_mark.index)
+            line = [*held.line, behind] if behind is not None else held.line
+            below = [*held.head, *held.foot]
+        if around is not None and not around.mapping:
+            around.items += (replace(each, inline=True) for each in line)
+            line = []
+        value = frame.finish([*frame.head, *(replace(each, inline=False) for each in line)])
+        if frame.anchor is not None and self._anchors.get(frame.anchor) is frame:
+            self._anchors[frame.anchor] = value
+        self._put(value, below)
 
     def _scalar(self, event: ScalarEvent, *, replayed: bool) -> None:
         frame = self._stack[-1] if self._stack else None
@@ -129,27 +199,22 @@ class _Builder:
         if frame is None:
             if value is not None:
                 self._source.fail("the top level of a SOPS file is a map", event.start_mark)
-            self._gaps.reach(event.end_mark.index)
             return
+        placed = not replayed and bool(self._gaps.text)
+        if placed and event.anchor is not None:
+            _ = self._anchors.pop(event.anchor, None)
         if frame.mapping and not frame.keyed:
             text = cast("str", event.value)
             if text in frame.seen:
                 self._source.fail("this key stands twice in its map", event.start_mark, hint="remove one of the two")
             frame.seen.add(text)
+            if placed:
+                self._above_key(frame)
             frame.keyed, frame.key, frame.line = True, value, event.start_mark.line + self._source.first_line
             frame.merge = text == "<<" and (event.implicit[0] or event.tag == "tag:yaml.org,2002:merge")
-            if not replayed:
-                self._gaps.reach(event.end_mark.index)
             return
         self._check_merge(event)
-        if not replayed:
-            block = event.style in {"|", ">"}
-            start, end = event.start_mark.index, event.end_mark.index
-            inline = self._gaps.header(start, end) if block else self._gaps.behind(end)
-            if inline is not None:
-                # Behind a key without a value it is no line comment of Go's.
-                frame.items.append(inline if start != end else replace(inline, inline=False))
-        self._put(value)
+        self._put(value, self._around_scalar(frame, event) if placed else None)
 
     def _resolve(self, event: ScalarEvent) -> Scalar:
         text, tag = cast("str", event.value), event.tag
@@ -168,9 +233,10 @@ class _Builder:
         elif len(self._stack) > 1 and self._stack[-2].merge and not isinstance(event, MappingStartEvent):
             self._source.fail("`<<` takes a map or a list of maps", event.start_mark)
 
-    def _put(self, value: Value) -> None:
+    def _put(self, value: Value, below: list[Comment] | None = None) -> None:
         if not self._stack:
             self._root = value
+            self._pending.below_document(below or [])
             return
         frame = self._stack[-1]
         if frame.mapping:
@@ -178,108 +244,145 @@ class _Builder:
             frame.keyed = frame.merge = False
         else:
             frame.items.append(value)
-        if frame.after:
             frame.items += frame.after
             frame.after.clear()
+        if below:
+            frame.items += below
 
-    def _end_document(self) -> None:
+    def _end_document(self, event: DocumentEndEvent) -> None:
         root = self._root if isinstance(self._root, Mapping) else Mapping()
         self._root = None
-        held = tuple(found.comment for found in self._held)
-        self._held = []
-        self.documents.append(Mapping((*root.items, *held)) if held else root)
+        self._parted = bool(event.explicit)
+        below = self._pending.take().all
+        self.documents.append(Mapping((*root.items, *below)) if below else root)
 
     # Comments
 
-    def _comments(self, event: Event) -> None:
-        found = self._gaps.before(event.start_mark.index)
-        if isinstance(event, CollectionStartEvent | DocumentStartEvent):
-            self._gaps.reach(event.end_mark.index if event.start_mark.index != event.end_mark.index else 0)
-        if not found and not self._held:
-            return
-        if isinstance(event, DocumentStartEvent):
-            # What precedes the first document belongs to it; between two, to the one that ended.
-            self._held += found
-        elif isinstance(event, StreamEndEvent):
-            self._append_to_last(found)
-        elif isinstance(event, CollectionEndEvent):
-            self._close(found, event)
-        elif isinstance(event, CollectionStartEvent):
-            self._open(found)
-        elif isinstance(event, ScalarEvent | AliasEvent) and self._stack:
-            frame = self._stack[-1]
-            frame.items += [each.comment for each in (*self._held, *found)]
-            self._held = []
-        else:
-            self._held += found
-
-    def _open(self, found: list[Found]) -> None:
+    def _gap(self, event: Event) -> None:
+        """What lies between the event before and this one."""
+        gaps, pending = self._gaps, self._pending
         frame = self._stack[-1] if self._stack else None
-        if frame is not None and not frame.mapping:
-            frame.items += [held.comment for held in self._held]
-            self._held = []
-        for each in found:
-            if frame is None:
-                self._held.append(each)
-            elif frame.mapping:
-                # Behind `key:` it goes before the key; on lines of its own it heads what follows.
-                if each.alone:
-                    self._held.append(each)
-                else:
-                    frame.items.append(each.comment)
-            elif each.before_dash:
-                frame.items.append(each.comment)
+        self._above = self._left()
+        if not pending:
+            # Below a list's last item it would go into the list.
+            gaps.followed = self._in_place and frame is not None and frame.mapping
+        pending.gap()
+        indent, flow = (frame.column, not frame.block) if frame is not None else (0, False)
+        for piece in gaps.before(self._content(event), self._above, indent, flow=flow):
+            if not isinstance(piece, str):
+                pending.see(piece)
+                if piece.above:
+                    self._below_last(piece)
+            elif piece == "-":
+                pending.dash()
+        if not isinstance(event, CollectionEndEvent) or frame is None or not frame.block:
+            pending.reach()
+        elif frame.mapping or frame.column > self._stack[-2].column:
+            # A list that is no deeper than its key has no end of its own.
+            pending.end(frame.column, gaps.column(event.start_mark.index))
+
+    def _left(self) -> str:
+        """What stands above the gap, which begins behind the event before."""
+        event = self._last
+        if event is None or (isinstance(event, CollectionStartEvent | StreamStartEvent) and not _flows(event)):
+            return ""
+        start, end = event.start_mark.index, event.end_mark.index
+        self._gaps.reach(end)
+        if isinstance(event, DocumentEndEvent):
+            return ""
+        if isinstance(event, DocumentStartEvent):
+            # What is below a `---` at the very start is the head of what follows.
+            return "---" if event.explicit and end > len("---") and not self._in_place else ""
+        if isinstance(event, ScalarEvent) and start == end:
+            return self._gaps.text[start - 1 : start]
+        return VALUE
+
+    def _content(self, event: Event) -> int:
+        """Where an event begins, or what is behind its tag and anchor does."""
+        start: int = event.start_mark.index
+        if isinstance(event, ScalarEvent | CollectionStartEvent) and _has_properties(event):
+            return properties_end(self._gaps.text, start, event.end_mark.index)
+        return start
+
+    def _below_last(self, run: Run) -> None:
+        """What is below the event before, or behind its colon or comma."""
+        frame = self._stack[-1] if self._stack else None
+        if frame is None:
+            if self._above == "---" and not self._parted:
+                # sops gives what touches a `---` to the document before it.
+                self._append_to_last(run.comments)
             else:
-                self._held.append(each)
+                self._pending.below_document(run.comments)
+        elif run.line and not frame.block and frame.items and not frame.keyed:
+            frame.items[-1:-1] = [replace(each, inline=True) for each in run.comments]
+        else:
+            frame.items += run.comments
 
-    def _close(self, found: list[Found], event: Event) -> None:
-        frame = self._stack[-1]
-        comments = [*self._held, *found]
-        self._held = []
-        if not frame.block:
-            frame.items += [each.comment for each in comments]
+    def _above_key(self, frame: _Frame) -> None:
+        if frame.after:
+            frame.items += frame.after
+            frame.after.clear()
+        held = self._pending.take()
+        if not held:
             return
-        column, dashed = event.start_mark.column, self._gaps.dash_at(event.start_mark.index)
-        homes = self._homes(dashed=dashed)
-        for each in comments:
-            # As deep as it is indented, but never outside what goes on behind it.
-            reach = max(each.column, column)
-            home = next((home for home in reversed(homes) if home.column <= reach), homes[0])
-            at = self._stack.index(home)
-            goes_on = dashed and home.column == column
-            while not goes_on and not self._stack[at].mapping and self._stack[at] is not frame:
-                # A list's last comment belongs to its last item: sops writes it there, or it would come out further down.
-                at += 1
-            home = self._stack[at]
-            (home.items if home is frame else home.after).append(each.comment)
+        if frame.block and len(frame.seen) > 1:
+            frame.items += held.foot
+        else:
+            frame.after += held.foot
+        frame.items += held.head
+        frame.items += held.line
 
-    def _homes(self, *, dashed: bool) -> list[_Frame]:
-        """The open block maps and lists; a list that is not indented ends where no `-` follows."""
-        blocks = [each for each in self._stack if each.block]
-        return [
-            each
-            for number, each in enumerate(blocks)
-            if each.mapping or dashed or not number or each.column > blocks[number - 1].column
-        ]
+    def _above_value(self, frame: _Frame) -> list[Comment]:
+        held = self._pending.take()
+        if held:
+            frame.items += held.head
+            frame.items += (replace(each, inline=True) for each in held.line)
+        return held.foot
 
-    def _behind_flow(self, event: CollectionEndEvent) -> None:
-        found = self._gaps.behind(event.end_mark.index)
-        if found is None:
-            return
-        comment = replace(found, inline=False)
-        if not self._stack:
-            self._root = Mapping((comment, *cast("Mapping", self._root).items))
-            return
-        frame = self._stack[-1]
-        if not frame.mapping:
-            frame.items.insert(-1, found)
-            return
-        entry = cast("Entry", frame.items[-1])
-        value = cast("Mapping | Sequence", entry.value)
-        inside = type(value)((comment, *value.items))  # pyright: ignore[reportArgumentType]
-        frame.items[-1] = Entry(entry.key, inside, entry.line)
+    def _around_scalar(self, frame: _Frame, event: ScalarEvent) -> list[Comment]:
+        """Puts what is above a value and behind it, and gives what is below."""
+        start, end = event.start_mark.index, event.end_mark.index
+        if start == end:
+            # Behind a key without a value it is no line comment of Go's, and what is behind a dash is the next one's.
+            nobodys = self._gaps.text[start - 1 : start] == "-" and not self._in_place
+            inline = None if nobodys else self._gaps.behind(end)
+            if inline is not None:
+                frame.items.append(replace(inline, inline=False))
+            return []
+        below = self._above_value(frame)
+        inline = self._gaps.header(start, end) if event.style in {"|", ">"} else self._gaps.behind(end)
+        if inline is not None:
+            frame.items.append(inline)
+        return below
 
-    def _append_to_last(self, found: list[Found]) -> None:
-        if self.documents and found:
+    def _above_collection(self, around: _Frame | None, begun: _Frame, event: CollectionStartEvent) -> None:
+        inside: list[Comment] = []
+        if begun.block:
+            # What a tag or an anchor parts from it belongs to its first entry or item.
+            head = [] if _has_properties(event) else self._pending.take_above_dash()
+        else:
+            held = self._pending.take()
+            head, inside = held.head, [*held.line, *held.foot]
+            behind = self._gaps.behind(event.end_mark.index)
+            if behind is not None:
+                inside.insert(len(held.line), replace(behind, inline=False))
+        if around is not None and not around.mapping:
+            around.items += head
+        else:
+            begun.head = head
+        begun.items += inside
+        if begun.block and _has_properties(event):
+            begun.column = self._gaps.column(self._content(event))
+
+    def _append_to_last(self, comments: list[Comment]) -> None:
+        if self.documents and comments:
             last = self.documents[-1]
-            self.documents[-1] = Mapping((*last.items, *(each.comment for each in found)))
+            self.documents[-1] = Mapping((*last.items, *comments))
+
+
+def _has_properties(event: ScalarEvent | CollectionStartEvent) -> bool:
+    return event.anchor is not None or event.tag is not None
+
+
+def _flows(event: Event) -> bool:
+    return isinstance(event, CollectionStartEvent) and bool(event.flow_style)

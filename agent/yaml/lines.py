@@ -152,6 +152,10 @@ class _Reader:
     def _container(self, indent: int, *, dashed: bool) -> _Container:
         """The map or list that a line at `indent` belongs to, the comments before it in their place."""
         top = self._stack[-1] if self._stack else None
+        if self._held and not self._waiting and top is not None and self._parted():
+            same = top.keys is None and top.indent == indent
+            if not same if dashed else top.keys is None:
+                raise _Doubtful
         if top is None or self._waiting:
             top = self._open(top, indent, dashed=dashed)
         elif top.indent != indent or (top.keys is None) != dashed:
@@ -211,6 +215,13 @@ class _Reader:
             container.items.append(comment)
             self._leaves += (comment.at, comment.at + 1 + len(comment.text))
         self._held.clear()
+
+    def _parted(self) -> bool:
+        """Whether the comments touch what is above them and a blank line follows: where lists are, that may be what they belong to."""
+        text, first = self._text, self._held[0][1].at
+        line = text.rfind("\n", 0, first)
+        above = text[text.rfind("\n", 0, max(line, 0)) + 1 : max(line, 0)]
+        return bool(above.strip()) and text.count("\n", first, self._at) > len(self._held)
 
     def _unusual(self) -> None:
         """A line with a dash, a quote, a comment, a block or nothing in it."""

@@ -120,7 +120,8 @@ class YamlOriginal:
         from agent.yaml.recording import Recorder
 
         recorder = Recorder(self.text.text, self.text.lines)
-        return builder.build(self.text.data, file=self.file, limits=self._limits, watcher=recorder), recorder
+        documents = builder.build(self.text.data, file=self.file, limits=self._limits, watcher=recorder, in_place=True)
+        return documents, recorder
 
     @property
     def spans(self) -> list[DocumentSpan]:
@@ -136,7 +137,7 @@ class YamlOriginal:
         """Read a changed file."""
         from agent.yaml import sealed
 
-        return sealed.parse(data, file=self.file, limits=enough(self._limits, data))
+        return sealed.parse(data, file=self.file, limits=enough(self._limits, data), in_place=True)
 
     def emit(self, documents: List[Mapping], indent: int) -> bytes:
         """As sops writes it."""

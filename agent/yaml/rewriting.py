@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from agent.values.dataclass import dataclass
 from agent.yaml import fragments
 from agent.yaml.edits import Edits, Path
-from agent.yaml.matching import comments_of, match, positions, same, uncommented
+from agent.yaml.matching import comments_of, match, positions, same
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
 from agent.yaml.originals import Note
 from agent.yaml.restructuring import Restructuring
@@ -85,7 +85,7 @@ class Rewriter:
 
     def _alias(self, node: Node, new: Value, place: Place) -> None:
         bound = self._anchored.get(node.anchor or "", _NOTHING)
-        if not self.forced and not isinstance(bound, Comment) and same(uncommented(bound), new):
+        if not self.forced and not isinstance(bound, Comment) and same(bound, new):
             return
         self.notes.append(Note("an alias is written out, since its value is no longer that of its anchor", node.line))
         self.replace(node, None, new, place)

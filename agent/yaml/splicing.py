@@ -35,23 +35,22 @@ _ANEW = "the file is written anew, since the change does not fit into its text"
 _BREAK = re.compile(f"\r\n|[{BREAKS}]")
 
 
-def splice(original: Original, documents: List[Mapping], *, indent: int) -> Spliced:
+def splice(original: Original, documents: List[Mapping], *, indent: int, loose: bool = False) -> Spliced:
     """As `agent.yaml.splice.splice`, for a file of any kind that was read already."""
     if same_documents(original.documents, documents):
         return Spliced(original.text.data)
     wanted = [_one_line_comments(each) for each in documents]
-    near = None
     if original.text.readable and len(documents) == len(original.documents):
-        near, exact = _Splicing(original, wanted, indent).attempt()
-        if near is not None and exact:
-            return near
+        spliced = _Splicing(original, wanted, indent).attempt(loose=loose)
+        if spliced is not None:
+            return spliced
     notes = (Note(_ANEW, 1),)
     anew = Spliced(original.emit(wanted, indent), notes)
     if says(original, anew.data, wanted):
         return anew
     # As Go prints it, a whole float is read again as an integer.
     plain = Spliced(original.text.encode(_plain(original, wanted, indent), complete=True), notes)
-    return near or (plain if says(original, plain.data, wanted) else anew)
+    return plain if says(original, plain.data, wanted) else anew
 
 
 def _plain(original: Original, documents: List[Mapping], indent: int) -> str:
@@ -75,21 +74,23 @@ class _Splicing:
         self._indent = indent
         self._layout = original.layout(indent)
 
-    def attempt(self) -> tuple[Spliced | None, bool]:
-        """The spliced file, and whether it says exactly what is wanted, or all but the places of some comments."""
+    def attempt(self, *, loose: bool) -> Spliced | None:
+        """The spliced file that says what is wanted; all but the places of some comments, where it is loose or nothing else can be."""
         forced: frozenset[Path] = frozenset()
         near: Spliced | None = None
         for _ in range(_ATTEMPTS):
             spliced, failed = self._try(forced)
             if spliced is not None and not failed:
-                return replace(spliced, notes=(*spliced.notes, *self._rewritten(forced))), True
+                return replace(spliced, notes=(*spliced.notes, *self._rewritten(forced)))
             if spliced is not None and near is None and self._nearly(spliced):
                 near = spliced
+                if loose:
+                    break
             more = frozenset(_wider(path, forced) for path in failed)
             if more <= forced or () in more:
                 break
             forced |= more
-        return near, False
+        return near
 
     def _try(self, forced: frozenset[Path]) -> tuple[Spliced | None, list[Path]]:
         """A spliced file, and what in it is not as it should be; None where it is no file."""

@@ -1,7 +1,8 @@
 """Comments everywhere, in hundreds of documents to a file: sops and the agent open each other's, with equal values and MACs.
 
-Where people put comments, they stand where sops puts them. Elsewhere (indented otherwise than what is around them, or behind the last
-item of a list) sops may put them in another place, move them when it reads its own file again, or lose them; the agent loses none.
+They stand where sops puts them, wherever somebody put them; tests/sops/commented has what people do. But sops loses some, a second
+foot of one entry and many in flow collections, and the agent none: documents of which sops loses one are left out, and none of these
+has a comment within a flow collection. An encrypted comment of a list may be lost by sops when it reads its own file again.
 """
 
 from __future__ import annotations
@@ -12,10 +13,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import strategies as st
-from sops_documents import assert_agreement, assert_same, drawn, mac_of, opened, ours
+from sops_documents import assert_agreement, assert_same, drawn, mac_of, masked, opened, ours
 
+from agent.sops import decrypt
+from agent.sops.groups import unwrap_data_key
 from agent.sops.selection import Selection
+from agent.sops.stores import Store
 from agent.values.dataclass import replace
+from agent.yaml.matching import comments_of
 
 if TYPE_CHECKING:
     from conftest import Sops
@@ -91,7 +96,9 @@ class Writer:
             if not self._value(indent, depth, key):
                 self._lines.append(key + self._behind())
                 nested = [self._mapping, self._sequence] if self._lists else [self._mapping]
-                self._random.choice(nested)(indent + 2, depth + 1)
+                make = self._random.choice(nested)
+                bare = self._messy and make == self._sequence and self._random.random() < 0.5
+                make(indent if bare else indent + 2, depth + 1)
 
     def _sequence(self, indent: int, depth: int) -> None:
         for _ in range(self._random.randint(1, 3)):
@@ -132,15 +139,49 @@ def test_comments_anywhere_leave_values_and_mac_as_they_are(sops: Sops, selectio
     assert mac_of(sops, made, "messy.yaml") == mac_of(sops, theirs, "messy.yaml")
 
 
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
+def test_comments_anywhere_stand_where_sops_puts_them(sops: Sops, newline: bytes) -> None:
+    data = documents(400, messy=True).replace(b"\n", newline)
+    nothing = Selection("encrypted_regex", "^nothing$")
+    theirs = sops.encrypt(data, "messy.yaml", encrypted_regex=nothing.pattern)
+    made = ours(sops, data, "messy.yaml", nothing)
+    kept = 0
+    for before, one, other in zip(entries(data), entries(masked(made)), entries(masked(theirs)), strict=True):
+        if sorted(comments(before)) == sorted(comments(other)):
+            assert_same(one, other)
+            kept += 1
+    assert kept > 350
+
+
+def test_comments_around_the_marks_of_documents_stand_where_sops_puts_them(sops: Sops) -> None:
+    kept = 0
+    for seeds in drawn(st.lists(st.integers(0, 2**32), min_size=2, max_size=3), 40):
+        texts = [Writer(seed, messy=True).document() for seed in seeds]
+        data = "".join(
+            f"{text}---{end}" for text, end in zip(texts, ("\n", " # mark 0\n", "\n"), strict=False)
+        ).encode()
+        theirs, made = sops.encrypt(data, "messy.yaml"), ours(sops, data, "messy.yaml", Selection())
+        if masked(theirs).count(b"ENC[comment]") == len(comments(data)):
+            assert_same(masked(made), masked(theirs))
+            kept += 1
+    assert kept > 25
+
+
 def test_no_comment_is_lost(sops: Sops) -> None:
     for seed in drawn(st.integers(0, 2**32), 300):
         data = Writer(seed, messy=True).document().encode()
-        text = opened(sops, ours(sops, data, "messy.yaml", Selection()), "messy.yaml")
-        assert sorted(comments(text)) == sorted(comments(data)), data.decode()
+        file = decrypt.read(ours(sops, data, "messy.yaml", Selection()), file="messy.yaml", store=Store.YAML)
+        plain = decrypt.decrypt(file, unwrap_data_key(file.metadata.data_key, sops.keys, file="messy.yaml"))
+        found = b"".join(f"#{each.text}\n".encode() for one in plain.documents for each in comments_of(one))
+        assert sorted(comments(found)) == sorted(comments(data)), data.decode()
 
 
 def comments(text: bytes) -> list[bytes]:
     return re.findall(rb"# (?:mark|note) \d+", text)
+
+
+def entries(data: bytes) -> list[bytes]:
+    return re.split(rb"(?m)^(?=d\d+:)", data.partition(b"sops:")[0])
 
 
 def uncommented(text: bytes) -> bytes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from difflib import SequenceMatcher
+
+from agent.sops import hunks
 
 _SIZE = 7
 _START, _BASE, _MIDDLE, _END = (re.compile(rb"%s{7,}(?: .*)?\r?\n?" % each) for each in (b"<", rb"\|", b"=", b">"))
@@ -14,7 +15,7 @@ def marked(ours: bytes, theirs: bytes, *, size: int = _SIZE) -> bytes:
     mine, other = _lines(ours), _lines(theirs)
     end = b"\r\n" if mine and mine[0].endswith(b"\r\n") else b"\n"
     out: list[bytes] = []
-    for kind, start, stop, other_start, other_stop in SequenceMatcher(None, mine, other, False).get_opcodes():
+    for kind, start, stop, other_start, other_stop in hunks.changes(mine, other):
         if kind == "equal":
             out += mine[start:stop]
             continue

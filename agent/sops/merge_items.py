@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from difflib import SequenceMatcher
+from collections import deque
 from typing import TYPE_CHECKING
 
+from agent.sops import hunks as list_hunks
 from agent.values.dataclass import dataclass
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
 
@@ -167,7 +168,7 @@ _Hunk = tuple[int, int, int, int]
 
 def regions(base: Many[Block], ours: Many[Block], theirs: Many[Block]) -> Iterator[Region]:
     """The lists cut so that changes of both sides to the same items, or at the same place, lie in one region."""
-    sides = (_hunks(base, ours), _hunks(base, theirs))
+    sides = (deque(_hunks(base, ours)), deque(_hunks(base, theirs)))
     # Where in the two sides what is item `at` of the base stands, as far as it is left.
     at, shifts = 0, [0, 0]
 
@@ -186,7 +187,7 @@ def regions(base: Many[Block], ours: Many[Block], theirs: Many[Block]) -> Iterat
             grown = False
             for side, hunks in enumerate(sides):
                 while hunks and _meet(hunks[0], start, end):
-                    _, stop, _, new_stop = hunks.pop(0)
+                    _, stop, _, new_stop = hunks.popleft()
                     end, after[side], grown = max(end, stop), new_stop - stop, True
         yield cut(end, after)
         at, shifts = end, after
@@ -204,8 +205,8 @@ def _meet(hunk: _Hunk, start: int, end: int) -> bool:
 def _hunks(base: Many[Block], side: Many[Block]) -> list[_Hunk]:
     """What a side changed, as ranges of the base and of its own; one item for one is a hunk of its own."""
     found: list[_Hunk] = []
-    matcher = SequenceMatcher(None, [form(each.value) for each in base], [form(each.value) for each in side], False)
-    for kind, start, end, new, new_end in matcher.get_opcodes():
+    before, after = ([form(each.value) for each in blocks] for blocks in (base, side))
+    for kind, start, end, new, new_end in list_hunks.changes(before, after):
         if kind == "equal":
             continue
         if end - start == new_end - new:

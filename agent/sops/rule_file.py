@@ -172,6 +172,7 @@ class _Plain:
     def __init__(self, read: Read) -> None:
         self._text = read.text
         self._leaves = iter(read.leaves)
+        self._at, self._line = 0, 1
 
     def node(self, value: Value, line: int) -> Node:
         """`line` is that of a null which is not written."""
@@ -195,8 +196,14 @@ class _Plain:
             case _:
                 start, end = self._span()
                 written = self._text[start:end] if start >= 0 else ""
-                line = self._text.count("\n", 0, start) + 1 if start >= 0 else line
+                line = self._line_of(start) if start >= 0 else line
                 return Written(value, value if isinstance(value, str) else written, line)
+
+    def _line_of(self, start: int) -> int:
+        """Counted from the place asked for before."""
+        self._line += self._text.count("\n", self._at, start) - self._text.count("\n", start, self._at)
+        self._at = start
+        return self._line
 
     def _span(self) -> tuple[int, int]:
         """Of the next scalar or comment; -1 and -1 of a null that is not written."""

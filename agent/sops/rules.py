@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from agent.sops import rule_file, rule_keys
 from agent.sops.groups import Recipients
-from agent.sops.keys import AzureRecipient, KmsRecipient
+from agent.sops.keys import AzureRecipient, KmsRecipient, kind_of, name_of
 from agent.sops.selection import SELECTORS, Selection, matcher
 from agent.values.dataclass import dataclass
 from agent.values.errors import NoRuleError, SopsFormatError, SopsRulesError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from agent.sops.keys import Recipient
     from agent.sops.rule_file import Fields
@@ -164,10 +164,18 @@ def _creation_rule(rule: _Rule, context: Context) -> CreationRule:
     for selector, pattern in rule.selectors.items():
         selection = Selection(selector, pattern, rule.mac_only_encrypted)
     if rule.groups:
-        groups = tuple(tuple(dict.fromkeys(_members(group))) for group in rule.groups)
+        groups = tuple(_distinct(_members(group)) for group in rule.groups)
         return CreationRule(Recipients(groups, rule.threshold), selection)
     keys = tuple(dict.fromkeys(_flat(rule, context)))
     return CreationRule(Recipients((keys,) if keys else (), rule.threshold), selection)
+
+
+def _distinct(keys: Iterable[Recipient]) -> tuple[Recipient, ...]:
+    """Each once, by the name that sops tells them by: a role may stand behind its key's ARN or beside it."""
+    found: dict[tuple[str, str], Recipient] = {}
+    for key in keys:
+        found.setdefault((kind_of(key), name_of(key)), key)
+    return tuple(found.values())
 
 
 def _flat(rule: _Rule, context: Context) -> Iterator[Recipient]:

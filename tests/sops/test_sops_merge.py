@@ -230,3 +230,16 @@ def test_what_a_rule_takes_its_globs_take(path: str) -> None:
     for pattern in PATTERNS:
         if matcher(pattern)(path):
             assert any(re.fullmatch(regex(glob), path) for glob in path_globs.globs(pattern) or ()), (pattern, path)
+
+
+def test_long_lists_of_equal_items_merge_in_little_time() -> None:
+    """Which item became which takes difflib hours of them: then all between the first and last change is one."""
+    same_items: list[Value] = [0] * 30_000
+    versions = (same_items, [1, *same_items[1:]], [*same_items[:-1], 2])
+    base, ours, theirs = ([Mapping((Entry("a", Sequence(tuple(items))),))] for items in versions)
+    merged = merge(base, ours, theirs)
+    assert not merged.conflicts
+    assert merged.documents == (Mapping((Entry("a", Sequence((1, *same_items[1:-1], 2))),)),)
+    longer = [Mapping((Entry("a", Sequence((2, *same_items, 3))),))]
+    assert merge(base, longer, base).documents == tuple(longer)
+    assert len(merge(base, longer, theirs).conflicts) == 1

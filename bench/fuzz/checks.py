@@ -284,7 +284,7 @@ def _markers(data: bytes, chance: Random) -> None:
 
 def _clean(text: bytes) -> bytes:
     """Whole lines, none of which looks like a marker."""
-    return b"".join(line + b"\n" for line in text[:8192].split(b"\n") if line[:1] not in (b"<", b"|", b"=", b">"))
+    return b"".join(line + b"\n" for line in text[:65536].split(b"\n") if line[:1] not in (b"<", b"|", b"=", b">"))
 
 
 def _binary(data: bytes, _: Random) -> None:
@@ -304,7 +304,7 @@ CHECKS: Final[dict[str, tuple[Check, ...]]] = {
             Check("open", _opened(store), 0.5, 8),
             Check("encrypt", _encrypted(store), 0.3, 16),
             Check("splice", _spliced(store), 0.4, 16),
-            Check("merge", _merged(store), 0.1, 16),
+            Check("merge", _merged(store), 0.1, 8),
         )
         for store in (Store.YAML, Store.JSON, Store.DOTENV, Store.INI)
     },

@@ -25,6 +25,7 @@ from agent.yaml import sealed as yaml
 from agent.yaml.limits import Limits
 from agent.yaml.matching import same, uncommented
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
+from agent.yaml.originals import YamlOriginal
 from bench.fuzz import trees
 from bench.fuzz.seeds import DATA_KEY
 
@@ -213,7 +214,10 @@ def _spliced(store: Store) -> Callable[[bytes, Random], None]:
         return put_in(data, documents, file=_FILE).data
 
     def run(data: bytes, chance: Random) -> None:
-        documents = store.parse_plain(data, file=_FILE)
+        # Where a comment stands is read in another way for this.
+        documents = (
+            YamlOriginal(data, file=_FILE).documents if store is Store.YAML else store.parse_plain(data, file=_FILE)
+        )
         if not documents:
             return
         if store in (Store.YAML, Store.JSON) and put(data, documents) != data:

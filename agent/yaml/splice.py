@@ -33,7 +33,8 @@ def splice(
 
     `before` is a YAML file, or one that the caller has read already. `indent` is that of entries put at the end of a document, which
     are written as sops writes them, and of a file that has to be written anew; the entry `anew` of each document goes and comes so.
-    Whether a comment is inline is layout: it stays where it stood. `loose`: so is which map or list it is read in. Raises YamlError and LimitError for a `before` that does not parse.
+    Whether a comment is inline is layout: it stays where it stood. `loose`: so is which map or list it is read in. Raises YamlError and
+    LimitError for a `before` that does not parse.
     """
     original = before if isinstance(before, YamlOriginal) else YamlOriginal(before, file=file, limits=limits)
     if same_documents(original.documents, documents):

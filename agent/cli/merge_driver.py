@@ -13,7 +13,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from agent.cli import creation, files, key_sources, layout, sealing, terminal, trees
-from agent.sops import cipher, decrypt, encrypt, markers, merge, merge_keys, stores
+from agent.sops import cipher, decrypt, encrypt, markers, merge, merge_keys, stores, stripped
 from agent.sops.decrypt import EncryptedFile, Ivs
 from agent.sops.merge_keys import MergedKeys, Side
 from agent.sops.stores import Store
@@ -140,7 +140,11 @@ class _Work:
             return _Version()
         file = f"{self.path} ({which})"
         if not trees.looks_encrypted(data, self.store):
-            return _Version(self.store.parse_plain(data, file=file))
+            documents = self.store.parse_plain(data, file=file)
+            line = stripped.encrypted_line(documents)
+            if line is not None or (self.store.single and stripped.is_binary(data)):
+                raise MergeError("an encrypted value in a version without sops metadata", file=file, line=line or 1)
+            return _Version(documents)
         encrypted = decrypt.read(data, file=file, store=self.store)
         try:
             data_key = self.keys.data_key(encrypted.metadata.data_key, file=file)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def refuse_encrypted(data: bytes, documents: Sequence[Mapping], *, file: str, store: Store) -> None:
     """Where values are encrypted already, since a second time nobody would look for. Raises AlreadyEncryptedError."""
-    if cipher.PREFIX.encode() not in data:
+    if b"ENC[" not in data:
         return
     # Only here, since few files come so far.
     from agent.sops import stripped

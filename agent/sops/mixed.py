@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.sops import cipher, mac
+from agent.sops import cipher, mac, stripped
 from agent.sops.cipher import Cipher
 from agent.sops.decrypt import opened
 from agent.values.dataclass import dataclass
-from agent.values.errors import MacMismatchError
+from agent.values.errors import MacMismatchError, SopsFormatError
 
 if TYPE_CHECKING:
     from agent.sops.decrypt import EncryptedFile, PlainFile
@@ -32,8 +32,14 @@ def read(encrypted: EncryptedFile, data_key: Secret) -> MixedFile:
 
     def parts_of(value: object, place: Place) -> cipher.Encrypted | None:
         nonlocal in_clear
-        del place
         parts = cipher.parse(value) if isinstance(value, str) else None
+        if parts is None and isinstance(value, str) and stripped.was_encrypted(value):
+            raise SopsFormatError(
+                "an encrypted value is damaged",
+                hint="take it from the version of one side, or write a new value in the clear",
+                file=encrypted.file,
+                field=place.field,
+            )
         in_clear += parts is None
         return parts
 

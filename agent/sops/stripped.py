@@ -1,6 +1,6 @@
 """Files that hold encrypted values and no metadata: somebody cut it out, or never meant to commit them so.
 
-A value that begins as an encrypted one is one, even if it is damaged: nobody writes that as plaintext.
+A value that begins or ends as an encrypted one is one, even if it is damaged: nobody writes that as plaintext.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from agent.sops import cipher
 from agent.yaml.nodes import Mapping, Sequence
 
 if TYPE_CHECKING:
@@ -17,7 +16,9 @@ if TYPE_CHECKING:
     from agent.yaml.nodes import Value
 
 
-_BINARY = re.compile(rb'\s*+\{\s*+"data"\s*+:\s*+"' + re.escape(cipher.PREFIX.encode()))
+_BEGIN = re.compile(r"ENC\[(?:AES|A?E?\Z)")
+_END = re.compile(r",iv:[A-Za-z0-9+/=]+,tag:[A-Za-z0-9+/=]+,type:[a-z]+\]\Z")
+_BINARY = re.compile(rb"(?s:.){0,16}ENC\[(?:AES|A?E?\Z)")
 
 
 def is_binary(data: bytes) -> bool:
@@ -25,11 +26,16 @@ def is_binary(data: bytes) -> bool:
     return _BINARY.match(data) is not None
 
 
+def was_encrypted(text: str) -> bool:
+    """Whether a value was encrypted, whatever one accident made of it."""
+    return _BEGIN.match(text) is not None or _END.search(text) is not None
+
+
 def encrypted_line(documents: Iterable[Mapping]) -> int | None:
     """Where the first encrypted value stands, 1-based (0 where its type of file tells no lines); None where there is none."""
     for document in documents:
         for line, text in _texts(document, 0):
-            if text.startswith(cipher.PREFIX):
+            if was_encrypted(text):
                 return line
     return None
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 from sops_documents import DOCUMENTS, ours
 
-from agent.sops import decrypt, rules, sealed, stores
+from agent.sops import decrypt, rules, sealed, stores, stripped
 from agent.sops.groups import unwrap_data_key
 from agent.sops.selection import Selection
-from agent.values.errors import AgentError
+from agent.values.errors import AgentError, SopsFormatError, YamlError
 
 if TYPE_CHECKING:
     from conftest import Sops
@@ -83,3 +83,16 @@ def test_damaged_files_end_in_our_errors(sops: Sops, name: str) -> None:
             decrypt.decrypt(decrypt.read(damaged, file=name, store=stores.of(name)), data_key)
         with contextlib.suppress(AgentError):
             rules.parse(damaged, file=name).match("a")
+
+
+def test_a_damaged_value_without_metadata_is_no_plaintext(sops: Sops) -> None:
+    """Or the agent would apply it as it stands."""
+    data = ours(sops, b"a: text\nb: [x]\n", "values.yaml", Selection())
+    value = data[data.index(b"ENC[") : data.index(b"]\n") + 1]
+    for at in range(len(value)):
+        damaged = value[:at] + bytes([value[at] ^ 1]) + value[at + 1 :]
+        for left in (damaged, value[: at + 4]):
+            with pytest.raises((SopsFormatError, YamlError)):
+                sealed.open_file(b"apiVersion: v1\nb: " + value + b"\na:\n- " + left + b"\n", file="values.yaml")
+            assert stripped.was_encrypted(left.decode())
+    assert not stripped.was_encrypted("ENC[PKCS7,MIIB]")

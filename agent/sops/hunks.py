@@ -13,13 +13,14 @@ if TYPE_CHECKING:
 Change: TypeAlias = "tuple[str, int, int, int, int]"
 """As difflib's opcodes: `equal`, `replace`, `insert` or `delete`, a range of the one and a range of the other."""
 
-_MOST_STEPS = 4_000_000
+_MOST_STEPS = 500_000
+"""Of some tenth of a second; a file may have many lists."""
 
 
-def changes(one: Sequence[Hashable], other: Sequence[Hashable]) -> list[Change]:
-    """What difflib finds. Where that would take long, such as of ten thousand equal items, all between the first and the last change."""
+def changes(one: Sequence[Hashable], other: Sequence[Hashable], *, most_steps: int = _MOST_STEPS) -> list[Change]:
+    """What difflib finds. Where that would take long, such as of a thousand equal items, all between the first and last change."""
     try:
-        return [*_Matcher(one, other).get_opcodes()]
+        return [*_Matcher(one, other, most_steps).get_opcodes()]
     except _TooLongError:
         return _around(one, other)
 
@@ -29,16 +30,16 @@ class _TooLongError(Exception):
 
 
 class _Matcher(SequenceMatcher["Hashable"]):
-    def __init__(self, one: Sequence[Hashable], other: Sequence[Hashable]) -> None:
+    def __init__(self, one: Sequence[Hashable], other: Sequence[Hashable], most_steps: int) -> None:
         super().__init__(None, one, other, autojunk=False)
         counted = Counter(other)
         self._size = len(one)
         self._steps_of_one = 1 + sum(counted[item] for item in one) / max(len(one), 1)
-        self._steps = 0.0
+        self._left = float(most_steps)
 
     def find_longest_match(self, alo: int = 0, ahi: int | None = None, blo: int = 0, bhi: int | None = None) -> Match:
-        self._steps += self._steps_of_one * ((self._size if ahi is None else ahi) - alo)
-        if self._steps > _MOST_STEPS:
+        self._left -= self._steps_of_one * ((self._size if ahi is None else ahi) - alo)
+        if self._left < 0:
             raise _TooLongError
         return super().find_longest_match(alo, ahi, blo, bhi)
 

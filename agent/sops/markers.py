@@ -7,6 +7,8 @@ import re
 from agent.sops import hunks
 
 _SIZE = 7
+_MOST_STEPS = 5_000_000
+"""Of comparing lines; a second, about."""
 _START, _BASE, _MIDDLE, _END = (re.compile(rb"%s{7,}(?: .*)?\r?\n?" % each) for each in (b"<", rb"\|", b"=", b">"))
 
 
@@ -15,7 +17,7 @@ def marked(ours: bytes, theirs: bytes, *, size: int = _SIZE) -> bytes:
     mine, other = _lines(ours), _lines(theirs)
     end = b"\r\n" if mine and mine[0].endswith(b"\r\n") else b"\n"
     out: list[bytes] = []
-    for kind, start, stop, other_start, other_stop in hunks.changes(mine, other):
+    for kind, start, stop, other_start, other_stop in hunks.changes(mine, other, most_steps=_MOST_STEPS):
         if kind == "equal":
             out += mine[start:stop]
             continue

@@ -9,8 +9,11 @@ import contextlib
 import json as plain_json
 import random
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from agent.adapters.keys import age_format
+from agent.adapters.keys.age import AgeKeys
 from agent.sops import decrypt, dotenv, ini, markers, merge, metadata, mixed, rules, sealed, stores, stripped, verify
 from agent.sops.encrypt import encrypt
 from agent.sops.groups import WrappedDataKey
@@ -20,6 +23,7 @@ from agent.sops.selection import Selection
 from agent.sops.stores import Store
 from agent.values.dataclass import replace
 from agent.values.errors import AgentError
+from agent.values.secret import Secret
 from agent.yaml import builder, manifests, splice
 from agent.yaml import sealed as yaml
 from agent.yaml.limits import Limits
@@ -27,7 +31,7 @@ from agent.yaml.matching import same, uncommented
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
 from agent.yaml.originals import YamlOriginal
 from bench.fuzz import trees
-from bench.fuzz.seeds import DATA_KEY
+from bench.fuzz.seeds import DATA_KEY, age_identities
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -291,6 +295,27 @@ def _clean(text: bytes) -> bytes:
     return b"".join(line + b"\n" for line in text[:65536].split(b"\n") if line[:1] not in (b"<", b"|", b"=", b">"))
 
 
+@cache
+def _age_keys() -> AgeKeys:
+    every = [AgeKeys.parse(Secret(text, "vector"), source="vector") for text in age_identities()]
+    return AgeKeys().merge(*every)
+
+
+def _age(data: bytes, _: Random) -> None:
+    """A data key as it stands in a file, armored or not."""
+    _age_keys().decrypt(data, armored=data.lstrip().startswith(b"-----"))
+
+
+def _age_header(data: bytes, _: Random) -> None:
+    """What was read of a header is written as it was."""
+    if age_format.parse(data).data != data:
+        raise Broken("an age file is not what was read")
+
+
+def _identities(data: bytes, _: Random) -> None:
+    AgeKeys.parse(Secret(data.decode("utf-8", "surrogateescape"), "fuzz"), source="fuzz")
+
+
 def _binary(data: bytes, _: Random) -> None:
     if Store.BINARY.emit(Store.BINARY.parse_plain(data, file=_FILE)) != data:
         raise Broken("bytes change")
@@ -324,5 +349,7 @@ CHECKS: Final[dict[str, tuple[Check, ...]]] = {
         Check("write", _manifests, 0.5, 8),
     ),
     "markers": (Check("parse", _markers, 1.0, 2),),
+    "age": (Check("parse", _age), Check("header", _age_header)),
+    "identities": (Check("parse", _identities),),
 }
 CHECKS["yaml"] = (*CHECKS["yaml"], Check("two readers", _read_alike, 0.5, 4))

@@ -39,10 +39,27 @@ _TOKENS: Final[dict[str, tuple[bytes, ...]]] = {
         b" ", b"\t", b"-", b"__list_0", b"__map_", b"[DEFAULT]\n", b"a", b"\x00", b"\xff", b"%(a)s",
     ), "markers": (b"<<<<<<< a\n", b"=======\n", b"||||||| b\n", b">>>>>>> c\n", b"<<<<<<<<<<\n", b"\n", b"\r\n",
     b"a: b\n"),
+    "age": (
+        b"age-encryption.org/v1\n", b"-> X25519 ", b"-> scrypt ", b"-> mlkem768x25519 ", b"-> ", b"--- ", b"\n", b"A" * 43, b"QUFB", b"=",
+        b"-----BEGIN AGE ENCRYPTED FILE-----\n", b"-----END AGE ENCRYPTED FILE-----\n", b"\r\n", b" ", b"\x00", b"\x7f", b"\xff",
+        b"AGE-SECRET-KEY-1", b"AGE-SECRET-KEY-PQ-1", b"AGE-PLUGIN-A-1", b"# ", b"ssh-ed25519 ", b"-----BEGIN OPENSSH PRIVATE KEY-----\n",
+    ),
 }  # fmt: skip
-_TARGETS: Final = {"yaml": 12, "json": 4, "dotenv": 4, "ini": 5, "binary": 1, "rules": 2, "manifests": 4, "markers": 1}
+_TARGETS: Final = {
+    "yaml": 12,
+    "json": 4,
+    "dotenv": 4,
+    "ini": 5,
+    "binary": 1,
+    "rules": 2,
+    "manifests": 4,
+    "markers": 1,
+    "age": 3,
+    "identities": 1,
+}
 """How often each is asked, beside the others."""
-_DIALECTS: Final = {"binary": "json", "rules": "yaml", "manifests": "yaml"}
+_DIALECTS: Final = {"binary": "json", "rules": "yaml", "manifests": "yaml", "identities": "age"}
+_WITHOUT_TREE: Final = {"markers", "age", "identities"}
 _TYPES: Final = (b"str", b"int", b"float", b"bool", b"time", b"comment", b"bytes")
 
 
@@ -85,6 +102,8 @@ def _seed(seeds: Sequence[Seed], chance: random.Random) -> bytes:
 
 def _changed(target: str, data: bytes, chance: random.Random) -> bytes:
     """The file with its tree changed, where it has one."""
+    if target in _WITHOUT_TREE:
+        return data
     store = next((each for each in Store if each.value == target), Store.YAML)
     try:
         documents = store.parse(data, file="seed")

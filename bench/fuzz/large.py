@@ -169,6 +169,21 @@ _MARKERS: Final[tuple[Callable[[int], bytes], ...]] = tuple(
         (b"", b"=======\n", b""),
     )
 )  # fmt: skip
+_HEADER: Final = b"age-encryption.org/v1\n"
+_MAC: Final = b"--- " + b"A" * 43 + b"\n"
+_AGE: Final[tuple[Callable[[int], bytes], ...]] = tuple(
+    _wrapped(*each)
+    for each in (
+        (_HEADER, b"-> X25519 " + b"A" * 43 + b"\n" + b"A" * 43 + b"\n", _MAC), (_HEADER, b"-> a\n\n", _MAC),
+        (_HEADER + b"-> a ", b"b ", b"\n\n" + _MAC), (_HEADER + b"-> a\n", b"A" * 64 + b"\n", b"\n" + _MAC),
+        (_HEADER + b"-> X25519 ", b"A", b"\n\n" + _MAC), (_HEADER + b"-> a\n\n" + _MAC, b"A", b""), (b"", b"\n", b""),
+        (b"-----BEGIN AGE ENCRYPTED FILE-----\n", b"QUFB" * 16 + b"\n", b"-----END AGE ENCRYPTED FILE-----\n"),
+        (b"-----BEGIN AGE ENCRYPTED FILE-----\n", b"A", b"\n-----END AGE ENCRYPTED FILE-----\n"), (b"", b" ", b"-----BEGIN"),
+        (b"", b"#\n", b""), (b"AGE-SECRET-KEY-1", b"Q", b""), (b"", b"AGE-SECRET-KEY-1Q\n", b""),
+        (b"", b"AGE-SECRET-KEY-1EGTZVFFV20835NWYV6270LXYVK2VKNX2MMDKWYKLMGR48UAWX40Q2P2LM0\n", b""),
+        (b"", b"AGE-PLUGIN-A-1", b""), (b"-----BEGIN OPENSSH PRIVATE KEY-----\n", b"A", b"\n-----END OPENSSH PRIVATE KEY-----\n"),
+    )
+)  # fmt: skip
 _FORMS: Final[list[tuple[str, Callable[[int], bytes]]]] = [
     *(("yaml", form) for form in _YAML),
     *(("manifests", form) for form in _YAML),
@@ -178,4 +193,5 @@ _FORMS: Final[list[tuple[str, Callable[[int], bytes]]]] = [
     *(("rules", form) for form in (*_RULES, *_YAML[:20])),
     *(("markers", form) for form in _MARKERS),
     *(("binary", form) for form in _JSON),
+    *((target, form) for form in _AGE for target in ("age", "identities")),
 ]

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 DATA_KEY = Secret(bytes(range(32)), "fuzz")
 """Of every encrypted seed, so that what is left of one can be opened."""
 
-_VECTORS = Path(__file__).parents[2] / "tests" / "vectors" / "yaml"
+_VECTORS = Path(__file__).parents[2] / "tests" / "vectors"
+_LARGEST_VECTOR = 4 * 1024
 _LASTMODIFIED = "2026-01-02T03:04:05Z"
 _ENC = "-----BEGIN AGE ENCRYPTED FILE-----\nYWdlLWVuY3J5cHRpb24ub3JnL3YxCg==\n-----END AGE ENCRYPTED FILE-----\n"
 _AGE = AgeKey("age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg", _ENC)
@@ -138,6 +139,12 @@ k: ~
     b'{"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b\\/c"}}',
 ]
 _MARKED = b"a: 1\n<<<<<<< ours\nb: 2\n||||||| base\nb: 0\n=======\nb: 3\n>>>>>>> theirs\nc: 4\n"
+_IDENTITIES = b"""\
+# created: 2026-01-02T03:04:05Z
+# public key: age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg
+AGE-SECRET-KEY-1EGTZVFFV20835NWYV6270LXYVK2VKNX2MMDKWYKLMGR48UAWX40Q2P2LM0
+AGE-PLUGIN-YUBIKEY-1QQQQQQQQQQQQQQQQQ
+"""
 _SELECTIONS = (
     Selection(),
     Selection(pattern="", mac_only_encrypted=True),
@@ -150,7 +157,7 @@ _SELECTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """Bytes, and which target they are for: a store's name, `rules`, `manifests` or `markers`."""
+    """Bytes, and which target they are for: a store's name, `rules`, `manifests`, `markers`, `age` or `identities`."""
 
     target: str
     data: bytes
@@ -165,6 +172,8 @@ def all_seeds() -> dict[str, list[Seed]]:
     found["rules"] = [Seed("rules", data) for data in _RULES]
     found["manifests"] = [Seed("manifests", data) for data in _MANIFESTS]
     found["markers"] = [Seed("markers", _MARKED)]
+    found["age"] = [Seed("age", data) for data in _age_files()]
+    found["identities"] = [Seed("identities", data) for data in (_IDENTITIES, _AGE.enc.encode())]
     for target in ("yaml", "manifests"):
         found[target] += [Seed(target, data, vector=True) for data in _vectors()]
     return found
@@ -189,6 +198,24 @@ def _encrypted(store: Store) -> Iterator[bytes]:
 
 
 def _vectors() -> Iterator[bytes]:
-    for path in sorted(_VECTORS.glob("*.jsonl")):
+    for path in sorted((_VECTORS / "yaml").glob("*.jsonl")):
         for line in path.read_text("utf-8").splitlines()[::7]:
             yield base64.b64decode(json.loads(line)["yaml_b64"])
+
+
+def _age_files() -> Iterator[bytes]:
+    for path in sorted((_VECTORS / "age").iterdir()):
+        head, _, body = path.read_bytes().partition(b"\n\n")
+        if b"compressed: zlib" not in head and len(body) <= _LARGEST_VECTOR:
+            yield body
+
+
+def age_identities() -> list[str]:
+    """Those that the vectors of age name."""
+    named: dict[str, None] = {}
+    for path in sorted((_VECTORS / "age").iterdir()):
+        head = path.read_bytes().partition(b"\n\n")[0].decode()
+        named |= dict.fromkeys(
+            line.removeprefix("identity: ") for line in head.splitlines() if line[:10] == "identity: "
+        )
+    return list(named)

@@ -13,10 +13,12 @@ from agent.values.errors import (
     AgentError,
     ExtractPathError,
     InputError,
+    LimitError,
     NoSuchPlaceError,
     PlaceShapeError,
     SetFormatError,
 )
+from agent.yaml.limits import Limits
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
 
 if TYPE_CHECKING:
@@ -97,12 +99,24 @@ def find(document: Mapping, path: Path) -> Value | Comment:
 
 
 def put(document: Mapping, path: Path, value: Value) -> Mapping:
-    """The document with a value at a place; the very same nodes where nothing changed. Raises PlaceShapeError."""
+    """The document with a value at a place; the very same nodes where nothing changed. Raises PlaceShapeError, LimitError."""
     if not path:
         raise PlaceShapeError("a path names at least one key").exiting(_MISFIT)
+    limit = Limits().depth
+    if len(path) + _depth(value) > limit:
+        raise LimitError("maps and lists would be nested too deeply", hint="shorten the path", limit=limit)
     new = _put(document, path, value)
     assert isinstance(new, Mapping)
     return new
+
+
+def _depth(value: Value) -> int:
+    """Of maps and lists; JSON has kept them within bounds."""
+    if isinstance(value, Mapping):
+        return 1 + max((_depth(entry.value) for entry in value.entries()), default=0)
+    if isinstance(value, Sequence):
+        return 1 + max((_depth(item) for item in value.values()), default=0)
+    return 0
 
 
 def _put(at: Value | Comment, path: Path, value: Value) -> Value:

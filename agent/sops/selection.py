@@ -59,7 +59,9 @@ EVERYTHING = Selection(pattern="")
 def matcher(pattern: str) -> Callable[[str], bool]:
     """Whether an RE2 pattern is found anywhere in a text. Raises SopsFormatError for what is no RE2 pattern, or a huge one."""
     if len(pattern) > _LONGEST:
-        raise SopsFormatError("a regular expression is longer than the limit", length=len(pattern), limit=_LONGEST)
+        raise SopsFormatError(
+            "a regular expression is longer than the limit", hint="say it shorter", length=len(pattern), limit=_LONGEST
+        )
     # Only here, since most files select by the end of a key.
     import re2
 

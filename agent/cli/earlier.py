@@ -2,7 +2,8 @@
 
 It is looked for where the result goes, beside the file as `name.enc.yaml` or `name.sops.yaml`, and in Git, staged and at HEAD. It is
 trusted as `agent edit` trusts the file that it opens: its MAC is verified first, and its data key used again. Not so when somebody is
-no recipient any more: then everything is new.
+no recipient any more: then everything is new. Nor where most values are others: whoever made a version knows its data key, and one that
+was planted is told by its values, which somebody without a key cannot know.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from agent.cli import files, trees
 from agent.sops import decrypt, key_changes, stores
+from agent.sops.selection import Selected
+from agent.sops.walk import rewrite
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import AgentError, DataKeyError, ReadError
 
@@ -20,8 +23,12 @@ if TYPE_CHECKING:
 
     from agent.cli.committed import Committed
     from agent.cli.sealing import Keys, Opened
+    from agent.sops.decrypt import Turns
     from agent.sops.groups import Recipients, WrappedDataKey
+    from agent.sops.selection import Selection
     from agent.sops.stores import Store
+    from agent.sops.walk import Place, Scalar
+    from agent.yaml.nodes import Comment, Mapping
 
 _MIDDLES = (".enc", ".sops")
 
@@ -34,6 +41,31 @@ class Earlier:
     data: bytes
     opened: Opened
     wrapped: WrappedDataKey
+
+    def mostly_stays(self, documents: Sequence[Mapping], selection: Selection, *, file: str) -> bool:
+        """Whether of the values that are to be encrypted at least half are in this version. Raises SopsKeyTypeError."""
+        counted = _Counted(self.opened.plain.ivs.in_turn())
+        selected = Selected(selection)
+        for document in documents:
+            rewrite(document, selected, counted, file=file)
+        return 2 * counted.kept >= counted.all
+
+
+@dataclass(slots=True)
+class _Counted:
+    turns: Turns
+    all: int = 0
+    kept: int = 0
+
+    def value(self, value: Scalar, place: Place) -> Scalar | Comment:
+        if place.encrypted and value != "":
+            self.all += 1
+            self.kept += self.turns.find(value, place.aad) is not None
+        return value
+
+    def comment(self, comment: Comment, place: Place) -> Comment | str:
+        del place
+        return comment
 
 
 @dataclass(slots=True)

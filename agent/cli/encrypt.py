@@ -60,10 +60,11 @@ examples:
 
 Of a file that was decrypted, what did not change keeps its ciphertext: of the version in Git, or of --output, or of name.enc.yaml or
 name.sops.yaml beside it, if your key opens it. It is trusted as edit trusts a file; --fresh makes everything new, and so does a
-recipient that is none any more.
+recipient that is none any more, or a version of which most values are others.
 """
 _KEPT = "values that did not change keep their ciphertext of the earlier version; --fresh makes everything new"
 _UNCHANGED = "nothing changed since the earlier version, which stays as it was; --fresh makes everything new"
+_OTHER = "most values are others than in the earlier version: a new data key, and every value encrypted anew"
 _RULES = {".sops.yaml", ".sops.yml"}
 
 
@@ -185,6 +186,9 @@ class _Encrypting:
         found = None if self.args.fresh else self.earlier.find(self._places(file), recipients, store)
         indent = layout.indent(self.args, self.config, store, file)
         unchanged = False
+        if found is not None and not found.mostly_stays(plain.documents, plain.rule.selection, file=file):
+            self._note(_OTHER)
+            found = None
         if found is None:
             wrapped, data_key = self._data_key(recipients)
             metadata, ivs = Metadata(wrapped, plain.rule.selection), None

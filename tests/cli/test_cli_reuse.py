@@ -209,6 +209,27 @@ def test_a_version_that_was_altered_is_not_used(shell: Shell) -> None:
     assert not set(values((shell.folder / "s.yaml").read_bytes())) & set(values(data))
 
 
+@pytest.mark.parametrize(("values", "again"), [((1, 2, 3, 4), True), ((1, 2, 9, 9), True), ((1, 9, 9, 9), False)])
+def test_a_version_of_other_values_may_be_planted_and_is_not_used(
+    shell: Shell, values: tuple[int, ...], again: bool
+) -> None:
+    """Whoever made it knows its data key, but without a private key not the values that were there before."""
+
+    def text(values: tuple[int, ...]) -> str:
+        return "".join(f"k{number}: canary-{value}\n" for number, value in enumerate(values)) + "x_unencrypted: same\n"
+
+    data = made(shell, "s.yaml", text((1, 2, 3, 4)))
+    commit(shell, "s.yaml", data)
+    shell.write("s.yaml", text(values))
+    told = encrypt(shell, "-i", "s.yaml")
+    after = (shell.folder / "s.yaml").read_bytes()
+    keys = [each.split(b"enc: |")[1].split(b"recipient")[0] for each in (data, after)]
+    assert (keys[0] == keys[1]) is again
+    assert ("most values are others" in told) is not again
+    assert bool(set(data.splitlines()[:4]) & set(after.splitlines()[:4])) is again
+    assert shell.sops("decrypt", "s.yaml").out.decode() == text(values)
+
+
 def test_without_a_key_or_on_demand_everything_is_new(shell: Shell) -> None:
     data = made(shell, "s.yaml", PLAIN)
     commit(shell, "s.yaml", data)

@@ -61,11 +61,11 @@ def _added(chance: Random, *, keyed: bool) -> Entry | Comment | Value:
 def _whole(value: Mapping | Sequence, items: Many[Entry | Comment | Value]) -> Value:
     if isinstance(value, Sequence):
         return Sequence(tuple(item for item in items if not isinstance(item, Entry)))
-    # A key that stands twice would be refused, wherever it came from.
+    # A key that stands twice would be refused, wherever it came from; Go tells keys apart by their text.
     entries: dict[object, Entry | Comment] = {}
     for item in items:
         if isinstance(item, Comment):
             entries[len(entries), "comment"] = item
         elif isinstance(item, Entry):
-            entries[type(item.key), item.key] = item
+            entries[str(item.key)] = item
     return Mapping(tuple(entries.values()))

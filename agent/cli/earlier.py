@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 
 from agent.cli import files, trees
 from agent.sops import decrypt, key_changes, stores
-from agent.sops.selection import Selected
-from agent.sops.walk import rewrite
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import AgentError, DataKeyError, ReadError
 
@@ -23,12 +21,8 @@ if TYPE_CHECKING:
 
     from agent.cli.committed import Committed
     from agent.cli.sealing import Keys, Opened
-    from agent.sops.decrypt import Turns
     from agent.sops.groups import Recipients, WrappedDataKey
-    from agent.sops.selection import Selection
     from agent.sops.stores import Store
-    from agent.sops.walk import Place, Scalar
-    from agent.yaml.nodes import Comment, Mapping
 
 _MIDDLES = (".enc", ".sops")
 
@@ -41,31 +35,6 @@ class Earlier:
     data: bytes
     opened: Opened
     wrapped: WrappedDataKey
-
-    def mostly_stays(self, documents: Sequence[Mapping], selection: Selection, *, file: str) -> bool:
-        """Whether of the values that are to be encrypted at least half are in this version. Raises SopsKeyTypeError."""
-        counted = _Counted(self.opened.plain.ivs.in_turn())
-        selected = Selected(selection)
-        for document in documents:
-            rewrite(document, selected, counted, file=file)
-        return 2 * counted.kept >= counted.all
-
-
-@dataclass(slots=True)
-class _Counted:
-    turns: Turns
-    all: int = 0
-    kept: int = 0
-
-    def value(self, value: Scalar, place: Place) -> Scalar | Comment:
-        if place.encrypted and value != "":
-            self.all += 1
-            self.kept += self.turns.find(value, place.aad) is not None
-        return value
-
-    def comment(self, comment: Comment, place: Place) -> Comment | str:
-        del place
-        return comment
 
 
 @dataclass(slots=True)

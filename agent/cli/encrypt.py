@@ -186,7 +186,7 @@ class _Encrypting:
         found = None if self.args.fresh else self.earlier.find(self._places(file), recipients, store)
         indent = layout.indent(self.args, self.config, store, file)
         unchanged = False
-        if found is not None and not found.mostly_stays(plain.documents, plain.rule.selection, file=file):
+        if found is not None and not self._mostly_stays(found, plain):
             self._note(_OTHER)
             found = None
         if found is None:
@@ -212,6 +212,12 @@ class _Encrypting:
         )
         mistakes.warn_if_clear(sealed, plain.documents, metadata.selection, file=file)
         return sealed
+
+    def _mostly_stays(self, found: Earlier, plain: _Plain) -> bool:
+        # Only here, since most files have no earlier version.
+        from agent.sops import kept
+
+        return kept.mostly(found.opened.plain.ivs, plain.documents, plain.rule.selection, file=plain.file)
 
     def _decrypted(self, found: Earlier, store: Store, indent: int | None) -> bytes:
         """What `agent decrypt` makes of the earlier version."""

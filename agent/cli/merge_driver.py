@@ -13,7 +13,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from agent.cli import creation, files, key_sources, layout, sealing, terminal, trees
-from agent.sops import cipher, decrypt, encrypt, markers, merge, merge_keys, stores, stripped
+from agent.sops import cipher, decrypt, encrypt, kept, markers, merge, merge_keys, stores, stripped
 from agent.sops.decrypt import EncryptedFile, Ivs
 from agent.sops.merge_keys import MergedKeys, Side
 from agent.sops.stores import Store
@@ -25,6 +25,7 @@ from agent.yaml.nodes import Mapping
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+    from typing import LiteralString
 
     from agent.sops.cipher import Text
     from agent.sops.merge import Merged
@@ -161,9 +162,6 @@ class _Work:
         if keys.data_key is None:
             data_key, ivs = creation.new_data_key(), Ivs()
             wrapped = self.keys.wrap(keys.recipients, data_key)
-            terminal.note(
-                f"{self.path}: somebody is no recipient any more: a new data key, and everything encrypted anew"
-            )
         else:
             data_key, ivs = keys.data_key, _joined(ours.ivs, theirs.ivs)
             wrapped = keys.before
@@ -185,7 +183,16 @@ class _Work:
 
     def _keys(self, base: _Version, ours: _Version, theirs: _Version) -> MergedKeys:
         if ours.side is not None and theirs.side is not None:
-            return merge_keys.merge(base.side, ours.side, theirs.side, file=self.path)
+            keys = merge_keys.merge(base.side, ours.side, theirs.side, file=self.path)
+            if keys.data_key is None:
+                self._note_anew("somebody is no recipient any more")
+            elif base.side is not None and keys.data_key != base.side.data_key:
+                chosen = theirs if keys.data_key == theirs.side.data_key else ours
+                # A rotation leaves the values as they are. Who plants a file knows its data key, and not those.
+                if not kept.mostly(base.ivs, chosen.documents, keys.selection, file=self.path):
+                    self._note_anew("one side has another data key and mostly other values")
+                    return replace(keys, data_key=None, before=None)
+            return keys
         side = ours.side or theirs.side
         if side is None:
             raise MergeError("no side is encrypted", file=self.path)
@@ -193,6 +200,9 @@ class _Work:
         metadata = side.metadata
         wrapped = metadata.data_key
         return MergedKeys(wrapped.recipients, metadata.selection, metadata.version, side.data_key, wrapped)
+
+    def _note_anew(self, why: LiteralString) -> None:
+        terminal.note(f"{self.path}: {why}: a new data key, and everything encrypted anew")
 
     def _sealed(self, documents: Sequence[Mapping], metadata: Metadata, data_key: Secret, ivs: Ivs) -> list[Mapping]:
         return encrypt.encrypt(

@@ -219,6 +219,23 @@ def test_a_rotation_on_one_side_gives_the_data_key(repository: Repository, rotat
     assert "b: 2" in text
 
 
+@pytest.mark.parametrize("planted", ["main", "other"])
+def test_a_data_key_that_comes_with_other_values_is_not_taken_over(repository: Repository, planted: str) -> None:
+    """Somebody without a private key can make a file of any values under a data key that they know."""
+    repository.branches("s.yaml", BASE, {'["a"]': "1"}, {'["a"]': "2"})
+    repository.git("checkout", "-q", planted)
+    repository.encrypt("s.yaml", "a: p\nb: q\nlist: [r, s]\n")
+    enc = repository.read("s.yaml").split("-----BEGIN")[1].split("-----END")[0]
+    repository.commit()
+    repository.git("checkout", "-q", "main")
+    assert "mostly other values" in repository.git("merge", "--no-edit", "other", code=1).out
+    assert enc not in repository.read("s.yaml")
+    flag = "--ours" if planted == "other" else "--theirs"
+    assert repository.shell.agent("resolve", flag, "s.yaml").code == 0
+    assert enc not in repository.read("s.yaml")
+    assert f"a: {1 if planted == 'other' else 2}\n" in repository.opened("s.yaml")
+
+
 def test_who_was_added_on_one_side_opens_what_was_before(repository: Repository) -> None:
     shell = repository.shell
     colleague, secret = age.generate()

@@ -17,6 +17,7 @@ _TOKENS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTAL
 _ESCAPED = re.compile('[\0-\x1f"\\\\<>&\u2028\u2029\ud800-\udfff]')
 _SHORT = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_OBJECT = re.compile(rb"\s*+\{")
 _UNDECODABLE = dict.fromkeys(range(0xDC80, 0xDD00), "\ufffd")
 
 
@@ -31,7 +32,7 @@ def parse(data: bytes, *, file: str, limits: Limits | None = None) -> Mapping:
     """
     limits = limits or Limits()
     check_text(data, file=file, limits=limits)
-    text = _text(data)
+    text = _text(data, file)
     _check_depth(text, file=file, limits=limits)
     _check_values(text, file=file, limits=limits)
     try:
@@ -49,10 +50,12 @@ def parse(data: bytes, *, file: str, limits: Limits | None = None) -> Mapping:
     return value
 
 
-def _text(data: bytes) -> str:
+def _text(data: bytes, file: str) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError:
+        if _OBJECT.match(data) is None:
+            raise YamlError("this is not JSON", file=file, line=1) from None
         # Go has one for each byte, where Python's "replace" has one for several.
         return data.decode("utf-8", "surrogateescape").translate(_UNDECODABLE)
 

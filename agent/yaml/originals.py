@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, LiteralString, Protocol
 from agent.values.dataclass import dataclass, replace
 from agent.values.errors import YamlError
 from agent.yaml import lines
-from agent.yaml.limits import Limits
+from agent.yaml.limits import Limits, check_text
 from agent.yaml.matching import same_documents
 from agent.yaml.spans import BREAKS, Lines
 
@@ -119,6 +119,8 @@ class YamlOriginal:
         from agent.yaml import builder
         from agent.yaml.recording import Recorder
 
+        # Their lines alone would take gigabytes of a file that is nothing else.
+        check_text(self.text.data, file=self.file, limits=self._limits)
         recorder = Recorder(self.text.text, self.text.lines)
         documents = builder.build(self.text.data, file=self.file, limits=self._limits, watcher=recorder, in_place=True)
         return documents, recorder

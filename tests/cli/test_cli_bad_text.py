@@ -1,0 +1,167 @@
+"""Text that is none, or odd, ends as it does for sops: with its exit code, or with values that both read alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from refusals import Sealed, Witness, covered
+
+if TYPE_CHECKING:
+    from conftest import Shell
+
+ODD: dict[str, list[bytes]] = {
+    "s.yaml": [
+        b"",
+        b"\n",
+        b"\n\n  \n",
+        b"# canary\n",
+        b"---\n",
+        b"---\n---\n",
+        b"...\n",
+        b"null\n",
+        b"~\n",
+        b"{}\n",
+        b"[]\n",
+        b"1\n",
+        b"canary\n",
+        b"- canary\n",
+        b"sops:\n",
+        b"sops: {}\n",
+        b"a: 1\nsops:\n",
+        b"a: 1\nsops: canary\n",
+        b"\xef\xbb\xbfa: canary\n",
+        "\ufeffa: canary\n".encode("utf-16-le"),
+        "\ufeffa: canary\n".encode("utf-16-be"),
+        "a: canary\n".encode("utf-16-le"),
+        "a: café\n".encode("latin-1"),
+        b"a: \x00\n",
+        b"a: \x01\n",
+        b"a: \x7f\n",
+        b"\x89PNG\r\n\x1a\n\x00\x00",
+        bytes(range(256)),
+        b"a: 18446744073709551615\n",
+        b"a: 18446744073709551616\n",
+        b"a: -9223372036854775809\n",
+        b"a: 0x1" + b"F" * 400 + b"\n",
+        b"a: 1" + b"0" * 400 + b"\n",
+        b"a: 1e999\n",
+        b"a: .inf\n",
+        b"1: canary\n",
+        b"true: canary\n",
+        b"? [a]\n: canary\n",
+        b"a: canary\na: canary\n",
+        b"a: &a [*a]\n",
+        b"a: *nobody\n",
+        b"a: !!int canary\n",
+        b"a: !!binary canary!\n",
+        b"a: !!float 1\n",
+        b"\ta: canary\n",
+        b"a: 'canary\n",
+        b"a: [canary\n",
+        b"a: {canary\n",
+        b"a: |\ncanary\n",
+        b"%YAML 3.0\n---\na: canary\n",
+        b"<<: canary\n",
+        b"a: @canary\n",
+        b"a: canary: canary\n",
+    ],
+    "s.json": [
+        b"",
+        b" \n",
+        b"null",
+        b"[]",
+        b"1",
+        b'"canary"',
+        b"{",
+        b"}",
+        b"{}",
+        b'{"a": "canary",}',
+        b'{"a": canary}',
+        b"{'a': 'canary'}",
+        b'{"a": NaN}',
+        b'{"a": Infinity}',
+        b'{"a": 1e999}',
+        b'{"a": 01}',
+        b'{"a": +1}',
+        b'{"a": "canary"} {"b": 1}',
+        b'{"a": "canary"}\n// canary',
+        b'{"a": "\\ud800"}',
+        b'{"a": "\xff"}',
+        b'{"a": "\x01"}',
+        b'{"a": "\\x"}',
+        b'{"a": "canary',
+        b'{"a": 18446744073709551616}',
+        b'{"a": 1' + b"0" * 400 + b"}",
+        b'\xef\xbb\xbf{"a": "canary"}',
+        '{"a": "canary"}'.encode("utf-16"),
+        b'{"sops": {}}',
+        b'{"a": 1, "sops": "canary"}',
+    ],
+    "s.env": [
+        b"",
+        b"\n",
+        b"# canary\n",
+        b"canary\n",
+        b"=canary\n",
+        b"A\n",
+        b"A=\n",
+        b"A=canary\nA=canary\n",
+        b" A = canary \n",
+        b"A=\x00\n",
+        b"\xff=\xff\n",
+        b"\xef\xbb\xbfA=canary\n",
+        b"A=canary\r\n",
+        b"sops_x=canary\n",
+        b"sops=canary\n",
+        "A=canary\n".encode("utf-16"),
+    ],
+    "s.ini": [
+        b"",
+        b"\n",
+        b"; canary\n",
+        b"canary\n",
+        b"[canary\n",
+        b"[]\ncanary = 1\n",
+        b"[a]\n= canary\n",
+        b"[a]\nb\n",
+        b"[a]\nb =\n",
+        b'[a]\nb = """canary\n',
+        b"[a]\nb = `canary\n",
+        b'[a]\nb = "canary\n',
+        b"[a]\nb = canary\\\n",
+        b"[a]\nb = \x00\n",
+        b"[a]\n\xff = \xff\n",
+        b"\xef\xbb\xbf[a]\nb = canary\n",
+        b"[sops]\nb = canary\n",
+        "[a]\nb = canary\n".encode("utf-16"),
+    ],
+    "s.txt": [b"", b"\x00", b"\xff\xfe", b"{", b'{"data": 1}', b'{"sops": {}}'],
+}
+STRICTER = {
+    b'{"a": "canary"} {"b": 1}': 2,
+    b'{"a": "canary"}\n// canary': 2,
+    b"sops=canary\n": 203,
+}
+"""What sops takes: text behind an object, which it drops, and a key of a `.env` file by which we know the metadata."""
+
+
+@pytest.fixture(scope="module")
+def sealed() -> Sealed:
+    return Sealed()
+
+
+@pytest.mark.parametrize(("name", "data"), [(name, data) for name, texts in ODD.items() for data in texts])
+def test_odd_text_ends_as_with_sops(shell: Shell, sealed: Sealed, name: str, data: bytes) -> None:
+    witness = Witness(shell, sealed)
+    shell.write(name, data)
+    theirs = shell.sops("encrypt", "--age", sealed.recipient, name)
+    ours = witness.run("encrypt", "--age", sealed.recipient, name)
+    assert "canary" not in ours.err
+    assert ours.code == STRICTER.get(data, theirs.code), (ours.err, theirs.err)
+    if ours.code == 0:
+        shell.write(name, theirs.out)
+        plain = witness.run("decrypt", name)
+        shell.write(name, ours.out)
+        assert covered(shell.sops("decrypt", name).out, name) == covered(plain.out, name)
+        assert covered(witness.run("decrypt", name).out, name) == covered(plain.out, name)

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
 from agent.adapters.keys import age
 from agent.cli.age_sources import UserAgeKeys
-from agent.sops.keys import AgeRecipient
+from agent.sops.keys import AgeRecipient, short_name_of
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
 
@@ -117,7 +117,7 @@ def test_an_identity_of_each_kind_in_each_place(
     assert shell.sops("encrypt", "-i", "theirs.yaml").code == 0
     none = shell.agent("decrypt", "theirs.yaml")
     assert none.code == 128
-    assert f"age {recipient}: no age identity is at hand (set SOPS_AGE_" in none.err
+    assert f"age {short_name_of(AgeRecipient(recipient))}: no age identity is at hand (set SOPS_AGE_" in none.err
     place(shell, identity)
     assert shell.sops("decrypt", "ours.yaml").out == PLAIN
     assert shell.agent("decrypt", "ours.yaml").out == PLAIN

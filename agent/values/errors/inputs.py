@@ -18,7 +18,8 @@ class EmitError(InputError):
     usual_hint = "name another --output-type, such as yaml"
 
 
-class ManifestError(InputError): ...
+class ManifestError(InputError):
+    usual_hint = "correct the object where it is written"
 
 
 class DuplicateObjectError(ManifestError): ...
@@ -33,7 +34,8 @@ class ForeignNamespaceError(ManifestError): ...
 class UnknownKindError(ManifestError): ...
 
 
-class SealedSecretError(InputError): ...
+class SealedSecretError(InputError):
+    usual_hint = "seal the Secret again, or restore the file from Git"
 
 
 class ReferenceSyntaxError(InputError): ...

@@ -7,6 +7,7 @@ from agent.values.errors.root import AgentError
 
 class ConfigError(AgentError):
     exit_code = 2
+    usual_hint = "correct the file or setting that is named"
 
 
 class UsageError(AgentError):

@@ -54,13 +54,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     terminal.open_streams()
     try:
-        return _dispatch(*arguments)
+        code = _dispatch(*arguments)
     except BaseException as error:  # noqa: BLE001  # each is answered by its exit code
         return _answer(error)
-    finally:
-        if argv is None:
-            # What is left goes with the process, which ends now: to look for cycles in it takes longer than many commands.
-            gc.freeze()
+    if argv is None and arguments[:1] != ["run"]:
+        # All is written. What is left goes with the process: to take it down piece by piece takes as long as a small file.
+        os._exit(code)
+    return code
 
 
 def _dispatch(name: str = "", *arguments: str) -> int:

@@ -42,6 +42,7 @@ SLOW = {
         "tokenize",
     ),
     *("re2", "yaml", "pyrage", "cryptography.x509", "cryptography.hazmat.primitives.serialization"),
+    "cryptography.hazmat.backends",
     *("agent.sops.dotenv", "agent.sops.ini", "agent.sops.path_globs", "agent.yaml.json", "agent.yaml.events"),
     *("agent.adapters.keys.age_hybrid", "agent.adapters.keys.age_plugin", "agent.adapters.keys.age_scrypt"),
     *("agent.adapters.keys.age_ssh", "agent.adapters.keys.pgp", "agent.adapters.keys.transit", "agent.cli.worktree"),

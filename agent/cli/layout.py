@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from agent.yaml.nodes import Value
     from agent.yaml.originals import Spliced, YamlOriginal
 
+_WIDEST = 16
+
+
+def spaces(text: str) -> int:
+    """An indent. Raises ValueError for one that no file has."""
+    number = int(text)
+    if not 0 <= number <= _WIDEST:
+        raise ValueError
+    return number
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Sets `sops_format` and `indent`."""
@@ -27,7 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write sops' own layout, byte for byte, instead of keeping comments, blank lines and quotes where they are",
     )
-    parser.add_argument("--indent", metavar="N", type=int, help="the indent of that layout (.sops.yaml's stores)")
+    parser.add_argument("--indent", metavar="N", type=spaces, help="the indent of that layout (.sops.yaml's stores)")
 
 
 def kept(args: argparse.Namespace, data: bytes, source: Store, target: Store) -> bytes | None:

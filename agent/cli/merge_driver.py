@@ -44,6 +44,8 @@ key opens the base, that is all that differs. Where none opens one of the sides,
 is in conflict; `git checkout --merge FILE` tries again.
 """
 _SIZE = 7
+_LARGEST = 1000
+"""Attributes of a repository say how large markers are."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -74,7 +76,8 @@ def _run(args: argparse.Namespace) -> int:
     if not any(trees.looks_encrypted(data, store) for data in (ours, theirs)):
         return _merge_lines(args)
     work = _Work(args.path, store, sealing.Keys(args))
-    result, conflicts = work.merged(*work.versions(base, ours, theirs), ours, size=args.marker_size)
+    size = args.marker_size if 0 < args.marker_size <= _LARGEST else _SIZE
+    result, conflicts = work.merged(*work.versions(base, ours, theirs), ours, size=size)
     if result != ours:
         files.write(args.ours, result)
     for conflict in conflicts:

@@ -165,3 +165,41 @@ def test_odd_text_ends_as_with_sops(shell: Shell, sealed: Sealed, name: str, dat
         shell.write(name, ours.out)
         assert covered(shell.sops("decrypt", name).out, name) == covered(plain.out, name)
         assert covered(witness.run("decrypt", name).out, name) == covered(plain.out, name)
+
+
+HUGE = "1" + "0" * 5000
+FLAGS: dict[str, tuple[int, list[str]]] = {
+    "an indent of gigabytes": (1, ["decrypt", "--indent", "1000000000", "s.json"]),
+    "an indent below nothing": (1, ["decrypt", "--indent", "-1", "s.json"]),
+    "an indent that is no number": (1, ["decrypt", "--indent", "canary", "s.json"]),
+    "a place without end": (91, ["decrypt", "--extract", f"[{HUGE}]", "s.yaml"]),
+    "a place of an item without end": (7, ["unset", "s.yaml", f'["l"][{HUGE}]']),
+    "a number without end": (7, ["set", "s.yaml", '["a"]', HUGE]),
+    "a group without end": (1, ["groups", "delete", "-i", "-f", "s.yaml", HUGE]),
+}
+
+
+@pytest.mark.parametrize("case", FLAGS)
+def test_numbers_that_lead_nowhere_are_refused(shell: Shell, sealed: Sealed, case: str) -> None:
+    code, arguments = FLAGS[case]
+    witness = Witness(shell, sealed)
+    for name, data in sealed.files.items():
+        shell.write(name, data)
+    before = witness.listing()
+    done = shell.agent(*arguments)
+    assert (done.code, done.out) == (code, b"")
+    assert "\nhint: " in done.err
+    assert witness.listing() == before
+
+
+@pytest.mark.parametrize("size", ["1000000000", "0", "-5"])
+def test_conflict_markers_of_no_size_have_the_usual_one(shell: Shell, sealed: Sealed, size: str) -> None:
+    """A repository's attributes say how large they are."""
+    witness = Witness(shell, sealed)
+    witness.beside("s.yaml")
+    for name, value in (("theirs", "1"), ("s.yaml", "2")):
+        shell.write("s.yaml", sealed.files["s.yaml"])
+        assert shell.agent("set", "s.yaml", '["n"]', value).code == 0
+        shell.write(name, (shell.folder / "s.yaml").read_bytes())
+    assert shell.agent("merge-driver", "base", "s.yaml", "theirs", "s.yaml", size).code == 1
+    assert b"\n<<<<<<< " in (shell.folder / "s.yaml").read_bytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import shutil
@@ -117,6 +118,9 @@ def for_key(data: bytes, kind: str, **fields: str) -> bytes:
 @pytest.fixture
 def silent() -> Iterator[str]:
     """The address of a server that takes connections and says nothing."""
+    # Loading them takes longer than these tests wait, and a thread that was given up would go on with it beside the next.
+    for name in ("hvac", "requests", "botocore.session"):
+        importlib.import_module(name)
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import importlib
 import re
 import warnings
 from typing import TYPE_CHECKING, LiteralString
@@ -83,6 +84,8 @@ class TransitKeys:
             raise DataKeyError("no token for the server", hint="set VAULT_TOKEN, or log in")
         token = key_text(self._token).strip()
         path = f"/v1/{'/'.join(segments[:-1])}/{action}/{segments[-1]}"
+        # Loaded by this thread: one that is given up would leave it half loaded.
+        _ = importlib.import_module("hvac")
         return within_deadline(lambda: self._request(address, token, path, body))
 
     def _request(self, address: str, token: str, path: str, body: Mapping[str, str]) -> object:

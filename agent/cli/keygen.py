@@ -66,7 +66,7 @@ def _recipients(path: str | None) -> tuple[str, ...]:
     name = file or "standard input"
     keys = AgeKeys.parse(Secret(files.read(file) if file else files.read_stdin(), name), source=name)
     if not keys.recipients:
-        raise ConfigError("no age identity in this file", file=name)
+        raise ConfigError("no age identity in this file", hint="agent keygen -o makes a file with one", file=name)
     return keys.recipients
 
 

@@ -96,7 +96,8 @@ def test_flags_that_exclude_one_another(shell: Shell, arguments: tuple[str, ...]
 def test_a_file_without_an_identity(shell: Shell) -> None:
     shell.write("key.txt", "# nothing\n")
     result = shell.agent("keygen", "-y", "key.txt")
-    assert (result.code, result.err) == (2, "agent: key.txt: no age identity in this file\n")
+    expected = "agent: key.txt: no age identity in this file\nhint: agent keygen -o makes a file with one\n"
+    assert (result.code, result.err) == (2, expected)
 
 
 def test_what_is_no_key_file(shell: Shell) -> None:

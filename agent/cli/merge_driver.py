@@ -13,8 +13,10 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from agent.cli import creation, files, key_sources, layout, sealing, terminal, trees
-from agent.sops import cipher, decrypt, encrypt, kept, markers, merge, merge_keys, stores, stripped
+from agent.sops import decrypt, encrypt, markers, merge, merge_keys, stores, stripped
 from agent.sops.decrypt import EncryptedFile, Ivs
+from agent.sops.exposed import Version, exposed, use
+from agent.sops.keys import kind_of, recipient_of, short_name_of
 from agent.sops.merge_keys import MergedKeys, Side
 from agent.sops.stores import Store
 from agent.values.dataclass import dataclass, field, replace
@@ -28,8 +30,12 @@ if TYPE_CHECKING:
     from typing import LiteralString
 
     from agent.sops.cipher import Text
+    from agent.sops.groups import WrappedDataKey
+    from agent.sops.keys import Recipient
     from agent.sops.merge import Merged
     from agent.sops.metadata import Metadata
+    from agent.sops.rules import Rules
+    from agent.sops.selection import Selection
     from agent.values.secret import Secret
     from agent.yaml.nodes import Entry
 
@@ -75,7 +81,7 @@ def _run(args: argparse.Namespace) -> int:
     base, ours, theirs = (files.read(name) for name in (args.base, args.ours, args.theirs))
     if not any(trees.looks_encrypted(data, store) for data in (ours, theirs)):
         return _merge_lines(args)
-    work = _Work(args.path, store, sealing.Keys(args))
+    work = _Work(args.path, store, sealing.Keys(args), creation.load_rules(args))
     size = args.marker_size if 0 < args.marker_size <= _LARGEST else _SIZE
     result, conflicts = work.merged(*work.versions(base, ours, theirs), ours, size=size)
     if result != ours:
@@ -117,6 +123,7 @@ class _Work:
     path: str
     store: Store
     keys: sealing.Keys
+    config: Rules | None
 
     def versions(self, base: bytes, ours: bytes, theirs: bytes) -> tuple[_Version, _Version, _Version]:
         """Opened, their MACs verified: with the user's keys, or with the data key of another version.
@@ -164,12 +171,12 @@ class _Work:
         keys = self._keys(base, ours, theirs)
         if keys.data_key is None:
             data_key, ivs = creation.new_data_key(), Ivs()
-            wrapped = self.keys.wrap(keys.recipients, data_key)
+            wrapped = self._wrapped(keys, data_key, ours)
         else:
-            data_key, ivs = keys.data_key, _joined(ours.ivs, theirs.ivs)
+            data_key, ivs = keys.data_key, _joined(keys.data_key, ours.ivs, theirs.ivs)
             wrapped = keys.before
             if wrapped is None or wrapped.recipients != keys.recipients:
-                wrapped = self.keys.wrap(keys.recipients, data_key, before=wrapped)
+                wrapped = self._wrapped(keys, data_key, ours)
         side = ours.side or theirs.side
         assert side is not None
         metadata = replace(side.metadata, data_key=wrapped, selection=keys.selection, version=keys.version)
@@ -178,6 +185,7 @@ class _Work:
             return before, ()
         if ours.side is not None and wrapped != ours.side.metadata.data_key:
             before = self._bare(before)
+        self._refuse_exposed(merged.documents, keys.selection, ours, theirs)
         sealed = self._sealed(merged.documents, metadata, data_key, ivs)
         text = self._written(sealed, before)
         if merged.conflicts:
@@ -187,14 +195,16 @@ class _Work:
     def _keys(self, base: _Version, ours: _Version, theirs: _Version) -> MergedKeys:
         if ours.side is not None and theirs.side is not None:
             keys = merge_keys.merge(base.side, ours.side, theirs.side, file=self.path)
-            if keys.data_key is None:
+            if ours.side.data_key != theirs.side.data_key:
+                self._note_anew("the sides have different data keys")
+            elif keys.data_key is None:
                 self._note_anew("somebody is no recipient any more")
-            elif base.side is not None and keys.data_key != base.side.data_key:
-                chosen = theirs if keys.data_key == theirs.side.data_key else ours
-                # A rotation leaves the values as they are. Who plants a file knows its data key, and not those.
-                if not kept.mostly(base.ivs, chosen.documents, keys.selection, file=self.path):
-                    self._note_anew("one side has another data key and mostly other values")
-                    return replace(keys, data_key=None, before=None)
+            before = _names(ours.side)
+            for each in keys.recipients.all:
+                if each not in before:
+                    terminal.warn(
+                        f"{self.path}: the other side adds a recipient: {kind_of(each)} {short_name_of(each)}"
+                    )
             return keys
         side = ours.side or theirs.side
         if side is None:
@@ -203,6 +213,34 @@ class _Work:
         metadata = side.metadata
         wrapped = metadata.data_key
         return MergedKeys(wrapped.recipients, metadata.selection, metadata.version, side.data_key, wrapped)
+
+    def _wrapped(self, keys: MergedKeys, data_key: Secret, ours: _Version) -> WrappedDataKey:
+        """For everybody, but anew for nobody of whom the other side's metadata tell alone: those are under no MAC. Raises MergeError."""
+        ours_and_kept = [*_names(ours.side), *map(recipient_of, keys.before.keys if keys.before is not None else ())]
+        unknown = [each for each in keys.recipients.all if each not in ours_and_kept]
+        rule = creation.rule_at(self.config, self.path) if unknown else None
+        for each in unknown:
+            if rule is None or each not in rule.recipients.all:
+                raise MergeError(
+                    "the other side adds a recipient, whom all would be encrypted for anew",
+                    hint="are they to have it? add them to .sops.yaml, and merge again",
+                    file=self.path,
+                    recipient=short_name_of(each),
+                )
+        return self.keys.wrap(keys.recipients, data_key, before=keys.before)
+
+    def _refuse_exposed(self, documents: Sequence[Mapping], selection: Selection, *sides: _Version) -> None:
+        versions = [
+            Version(each.documents, each.side.metadata.selection if each.side is not None else None, each.ivs)
+            for each in sides
+        ]
+        if where := exposed(documents, selection, versions, file=self.path):
+            raise MergeError(
+                "a value that one side has encrypted would be in the clear, by what the other side selects",
+                hint="take one side, and change its values with agent edit",
+                file=self.path,
+                field=where,
+            )
 
     def _note_anew(self, why: LiteralString) -> None:
         terminal.note(f"{self.path}: {why}: a new data key, and everything encrypted anew")
@@ -238,7 +276,9 @@ class _Work:
         bare, metadata = stores.split(sealed, file=self.path)
         assert metadata is not None
         made = decrypt.decrypt(EncryptedFile(self.path, tuple(bare), metadata), data_key).ivs
-        other, _ = stores.split(self._sealed(merged.theirs, metadata, data_key, _joined(made, ivs)), file=self.path)
+        other, _ = stores.split(
+            self._sealed(merged.theirs, metadata, data_key, _joined(data_key, made, ivs)), file=self.path
+        )
         return markers.marked(text, self._written(stores.join(other, metadata), text), size=size)
 
 
@@ -277,19 +317,20 @@ def _same(one: Sequence[Mapping], other: Sequence[Mapping]) -> bool:
     return len(one) == len(other) and all(map(same, one, other))
 
 
-def _joined(first: Ivs, second: Ivs) -> Ivs:
-    """Those of the first, and where it has fewer for a value those of the second."""
-    left = Counter(map(_use, first.kept))
+def _joined(data_key: Secret, first: Ivs, second: Ivs) -> Ivs:
+    """Those of the first, and where it has fewer for a value those of the second: both under this data key."""
+    if second.data_key != data_key:
+        return first
+    left = Counter(use(value, aad) for value, aad, _ in first.kept)
     more: list[tuple[Text, str, bytes]] = []
-    for each in second.kept:
-        use = _use(each)
-        if left[use]:
-            left[use] -= 1
+    for value, aad, iv in second.kept:
+        one = use(value, aad)
+        if left[one]:
+            left[one] -= 1
         else:
-            more.append(each)
-    return Ivs([*first.kept, *more])
+            more.append((value, aad, iv))
+    return Ivs(data_key, [*first.kept, *more])
 
 
-def _use(kept: tuple[Text, str, bytes]) -> tuple[str, bytes, str]:
-    value, aad, _ = kept
-    return cipher.type_of(value), cipher.plain_bytes(value), aad
+def _names(side: Side | None) -> tuple[Recipient, ...]:
+    return side.metadata.data_key.recipients.all if side is not None else ()

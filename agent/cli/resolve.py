@@ -104,7 +104,8 @@ class _Resolving:
         shown = markers.marked(
             self._written(mine.found.plain.documents, ours), self._written(other.found.plain.documents, theirs)
         )
-        mine.found.plain.ivs.kept.extend(other.found.plain.ivs.kept)
+        if mine.data_key == other.data_key:
+            mine.found.plain.ivs.kept.extend(other.found.plain.ivs.kept)
         return self._edited(shown, mine)
 
     def _shown(self, one: _Read, other: _Read, before: bytes) -> bytes:

@@ -76,7 +76,10 @@ class Keys:
         except DataKeyError as error:
             # To sops, only a data key that does not open is worth a code of its own.
             raise error.exiting(1) from None
-        self._opened.update(dict.fromkeys(wrapped.keys, data_key) if len(wrapped.groups) == 1 else {})
+        if len(wrapped.groups) == 1:
+            # What was kept of the file is its author's word: none of it has been opened.
+            made = set(wrapped.keys) - set(before.keys if before is not None else ())
+            self._opened.update(dict.fromkeys(made, data_key))
         return wrapped
 
 

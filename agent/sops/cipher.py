@@ -100,6 +100,7 @@ class Cipher:
         key = reveal(data_key)
         if not isinstance(key, bytes) or len(key) != DATA_KEY_SIZE:
             raise DataKeyError("a data key is 32 bytes", key=data_key.label)
+        self.data_key = data_key
         self._gcm = AESGCM(key)
 
     def open(self, value: Encrypted, aad: str) -> Text:

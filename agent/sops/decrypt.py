@@ -40,18 +40,22 @@ class EncryptedFile:
 class Ivs:
     """The iv of every value that was opened: the same value in the same place is encrypted to the same text again.
 
-    Reusing one is safe for an equal value alone, which is what the key holds; so it never leaves the process. Items of a list share
-    their place, so equal ones are told apart by their turn.
+    Reusing one is safe for an equal value alone, which is what the key holds; so it never leaves the process. And it is safe under the
+    same data key alone: under another one, whoever wrote the file chose both. Items of a list share their place, so equal ones are told
+    apart by their turn.
     """
 
+    data_key: Secret | None = field(default=None, repr=False)
     kept: list[tuple[cipher.Text, str, bytes]] = field(default_factory=list[tuple[cipher.Text, str, bytes]], repr=False)
 
     def keep(self, value: cipher.Text, aad: str, iv: bytes) -> None:
         if len(iv) == cipher.IV_SIZE:
             self.kept.append((value, aad, iv))
 
-    def in_turn(self) -> Turns:
-        """For one pass over a file."""
+    def in_turn(self, data_key: Secret | None) -> Turns:
+        """For one pass over a file under a data key: none, where they are of another one."""
+        if data_key is not self.data_key and data_key != self.data_key:
+            return Turns({})
         known: dict[tuple[str, bytes, str], list[bytes]] = {}
         for value, aad, iv in self.kept:
             known.setdefault((cipher.type_of(value), cipher.plain_bytes(value), aad), []).append(iv)
@@ -120,7 +124,7 @@ def opened(
     """
     metadata = encrypted.metadata
     computed = mac.Mac(only_encrypted=metadata.selection.mac_only_encrypted)
-    visitor = _Opener(opener, computed, Ivs(), encrypted.file, parts_of)
+    visitor = _Opener(opener, computed, Ivs(opener.data_key), encrypted.file, parts_of)
     selected = Selected(metadata.selection)
     documents = tuple(rewrite(each, selected, visitor, file=encrypted.file) for each in encrypted.documents)
     return PlainFile(encrypted.file, documents, metadata, visitor.ivs), computed.text()

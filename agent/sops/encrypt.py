@@ -45,7 +45,7 @@ def encrypt(
         raise NoMasterKeyError("no key to encrypt for", file=file)
     sealer = Cipher(data_key)
     computed = mac.Mac(only_encrypted=metadata.selection.mac_only_encrypted)
-    visitor = _Sealer(sealer, computed, (ivs or Ivs()).in_turn(), random_bytes, metadata.selection, file)
+    visitor = _Sealer(sealer, computed, (ivs or Ivs()).in_turn(data_key), random_bytes, metadata.selection, file)
     selected = Selected(metadata.selection)
     sealed = [rewrite(document, selected, visitor, file=file) for document in documents]
     return stores.join(

@@ -32,6 +32,11 @@ class Recipients:
         """Any of these; none of them is no group."""
         return cls((tuple(dict.fromkeys(recipients)),)) if recipients else cls()
 
+    @property
+    def all(self) -> tuple[Recipient, ...]:
+        """Those of all groups."""
+        return tuple(each for group in self.groups for each in group)
+
 
 @dataclass(frozen=True, slots=True)
 class WrappedDataKey:

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 def mostly(version: Ivs, documents: Sequence[Mapping], selection: Selection, *, file: str) -> bool:
     """Whether of the values of documents in the clear that are to be encrypted at least half stand in the same place of a version.
 
-    `version` is what was opened of it. Raises SopsKeyTypeError.
+    `version` is what was opened of it. Not where nothing is to be encrypted, which anybody could have known. Raises SopsKeyTypeError.
     """
-    counted = _Counted(version.in_turn())
+    counted = _Counted(version.in_turn(version.data_key))
     selected = Selected(selection)
     for document in documents:
         rewrite(document, selected, counted, file=file)
-    return 2 * counted.kept >= counted.all
+    return 0 < counted.all <= 2 * counted.kept
 
 
 @dataclass(slots=True)

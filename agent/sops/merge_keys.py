@@ -1,6 +1,6 @@
 """Two sides' metadata become one: recipients, the data key, what is encrypted.
 
-Whoever either side took out is out, and a data key that they know is not used again.
+Whoever either side took out is out, and a data key that they know is not used again; nor is one that only one side has.
 """
 
 from __future__ import annotations
@@ -47,18 +47,14 @@ def merge(base: Side | None, ours: Side, theirs: Side, *, file: str) -> MergedKe
     recipients = _recipients(base, ours, theirs, file)
     selection = _selection(base, ours, theirs, file)
     version = newer(ours.metadata.version, theirs.metadata.version)
-    versions = [side for side in (theirs, ours, base) if side is not None]
-    chosen = _data_key(base, ours, theirs)
-    holders = [side for side in versions if side.data_key == chosen]
+    if ours.data_key != theirs.data_key:
+        # Of a key that a side brought alone nobody can say who else knows it; a rotation is not undone by another one.
+        return MergedKeys(recipients, selection, version, None, None)
+    holders = [side for side in (theirs, ours, base) if side is not None and side.data_key == ours.data_key]
     left = {_name(each) for group in recipients.groups for each in group}
     if any(_name(recipient_of(key)) not in left for side in holders for key in side.metadata.data_key.keys):
         return MergedKeys(recipients, selection, version, None, None)
-    return MergedKeys(recipients, selection, version, chosen, _before(recipients, holders))
-
-
-def _data_key(base: Side | None, ours: Side, theirs: Side) -> Secret:
-    """That of the side which changed it, ours where both did."""
-    return theirs.data_key if base is not None and ours.data_key == base.data_key else ours.data_key
+    return MergedKeys(recipients, selection, version, ours.data_key, _before(recipients, holders))
 
 
 def _before(recipients: Recipients, holders: list[Side]) -> WrappedDataKey | None:

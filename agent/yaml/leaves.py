@@ -61,6 +61,8 @@ class _Substitution:
         filled = any(isinstance(each, Entry) for each in old[:stay])
         if not filled or len(old) - stay > 1 or len(new) - stay > 1 or not self._text.endswith("\n"):
             raise _RestructuredError
+        if not all(isinstance(each, Entry) for each in (*old[stay:], *new[stay:])):
+            raise _RestructuredError
         self._items(old[:stay], new[:stay])
         if stay < len(old) or stay < len(new):
             self._end(self._read.last if stay < len(old) else len(self._text), new[stay:])

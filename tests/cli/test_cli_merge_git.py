@@ -204,36 +204,98 @@ def test_a_removed_recipient_makes_everything_new(repository: Repository) -> Non
     assert "a: ours\n" in repository.opened("s.yaml")
 
 
+def wrapped(text: str) -> str:
+    """How the data key of a file is wrapped."""
+    return text.split("-----BEGIN")[1].split("-----END", maxsplit=1)[0]
+
+
 @pytest.mark.parametrize("rotated", ["main", "other"])
-def test_a_rotation_on_one_side_gives_the_data_key(repository: Repository, rotated: str) -> None:
+def test_a_rotation_on_one_side_is_not_undone(repository: Repository, rotated: str) -> None:
     repository.branches("s.yaml", BASE, {'["a"]': "1"}, {'["b"]': "2"})
+    former = wrapped(repository.read("s.yaml"))
     repository.git("checkout", "-q", rotated)
     assert repository.shell.agent("rotate", "-i", "s.yaml").code == 0
-    enc = repository.read("s.yaml").split("-----BEGIN")[1].split("-----END")[0]
     repository.commit()
     repository.git("checkout", "-q", "main")
-    repository.git("merge", "--no-edit", "other")
-    assert enc in repository.read("s.yaml")
+    assert "different data keys" in repository.git("merge", "--no-edit", "other").out
+    assert former not in repository.read("s.yaml")
     text = repository.opened("s.yaml")
     assert "a: 1\n" in text
     assert "b: 2" in text
 
 
 @pytest.mark.parametrize("planted", ["main", "other"])
-def test_a_data_key_that_comes_with_other_values_is_not_taken_over(repository: Repository, planted: str) -> None:
+@pytest.mark.parametrize("values", ["a: p\nb: q\nlist: [r, s]\n", 'a: ""\nb: ""\n', BASE])
+def test_a_data_key_that_one_side_alone_has_is_not_taken_over(
+    repository: Repository, planted: str, values: str
+) -> None:
     """Somebody without a private key can make a file of any values under a data key that they know."""
     repository.branches("s.yaml", BASE, {'["a"]': "1"}, {'["a"]': "2"})
     repository.git("checkout", "-q", planted)
-    repository.encrypt("s.yaml", "a: p\nb: q\nlist: [r, s]\n")
-    enc = repository.read("s.yaml").split("-----BEGIN")[1].split("-----END")[0]
+    repository.encrypt("s.yaml", values)
+    enc = wrapped(repository.read("s.yaml"))
     repository.commit()
     repository.git("checkout", "-q", "main")
-    assert "mostly other values" in repository.git("merge", "--no-edit", "other", code=1).out
+    done = repository.git("merge", "--no-edit", "other", code=None)
+    assert "different data keys" in done.out
     assert enc not in repository.read("s.yaml")
-    flag = "--ours" if planted == "other" else "--theirs"
-    assert repository.shell.agent("resolve", flag, "s.yaml").code == 0
-    assert enc not in repository.read("s.yaml")
+    if done.code:
+        flag = "--ours" if planted == "other" else "--theirs"
+        assert repository.shell.agent("resolve", flag, "s.yaml").code == 0
+        assert enc not in repository.read("s.yaml")
     assert f"a: {1 if planted == 'other' else 2}\n" in repository.opened("s.yaml")
+
+
+def test_a_recipient_in_the_metadata_alone_gets_nothing(repository: Repository) -> None:
+    """The names of recipients are under no MAC: whoever writes one there has not been given the data key."""
+    stranger, gone = age.generate()[0], age.generate()[0]
+    repository.encrypt("s.yaml", BASE, repository.shell.recipient, gone)
+    repository.commit("base")
+    repository.git("checkout", "-q", "-b", "other")
+    repository.shell.write("s.yaml", repository.read("s.yaml").replace(gone, stranger))
+    repository.commit()
+    repository.git("checkout", "-q", "main")
+    repository.set("s.yaml", {'["a"]': '"ours"'})
+    done = repository.git("merge", "--no-edit", "other", code=1)
+    assert f"adds a recipient: age {stranger}" in done.out
+    assert "add them to .sops.yaml" in done.out
+    assert stranger not in repository.read("s.yaml")
+    rule = f"creation_rules:\n  - age: {repository.shell.recipient},{stranger}\n"
+    repository.shell.write(".sops.yaml", rule)
+    repository.git("checkout", "--merge", "--", "s.yaml")
+    assert stranger in repository.read("s.yaml")
+    assert "a: ours\n" in repository.opened("s.yaml")
+
+
+def test_what_one_side_has_encrypted_is_not_shown_by_the_selection_of_the_other(repository: Repository) -> None:
+    repository.encrypt("s.yaml", BASE)
+    repository.commit("base")
+    repository.git("checkout", "-q", "-b", "other")
+    narrowed = repository.read("s.yaml").replace("unencrypted_suffix: _unencrypted", "unencrypted_regex: ^token$")
+    repository.shell.write("s.yaml", narrowed)
+    repository.commit()
+    repository.git("checkout", "-q", "main")
+    repository.set("s.yaml", {'["token"]': '"hunter2"'})
+    done = repository.git("merge", "--no-edit", "other", code=1)
+    assert "s.yaml: token: a value that one side has encrypted would be in the clear" in done.out
+    assert "hunter2" not in repository.read("s.yaml")
+
+
+def test_nor_by_a_comment_of_the_other(repository: Repository) -> None:
+    shell = repository.shell
+    shell.write("s.yaml", 'a: b\nempty: ""\n')
+    assert (
+        shell.agent("encrypt", "-i", "--age", shell.recipient, "--unencrypted-comment-regex", "^public", "s.yaml").code
+        == 0
+    )
+    repository.commit("base")
+    repository.git("checkout", "-q", "-b", "other")
+    shell.write("s.yaml", repository.read("s.yaml").replace("empty:", "#public\nempty:"))
+    repository.commit()
+    repository.git("checkout", "-q", "main")
+    repository.set("s.yaml", {'["empty"]': '"hunter2"'})
+    assert "would be in the clear" in repository.git("merge", "--no-edit", "other", code=1).out
+    assert "hunter2" not in repository.read("s.yaml")
 
 
 def test_who_was_added_on_one_side_opens_what_was_before(repository: Repository) -> None:

@@ -244,3 +244,29 @@ def test_files_of_every_type(shell: Shell, name: str) -> None:
     assert shell.agent("updatekeys", "-y", name).code == 0
     assert groups(shell, name) == [[shell.recipient, TWO[0]]]
     assert shell.sops("decrypt", name) == before
+
+
+def test_a_wrapped_key_that_was_only_kept_opens_nothing(shell: Shell) -> None:
+    """What stands in the metadata of one file is its author's word: copied into another one, it is not that one's data key."""
+    shell.write(".sops.yaml", f"creation_rules:\n  - path_regex: ^a/\n    age: {shell.recipient},{TWO[0]},{THREE[0]}\n"
+                f"  - path_regex: ^b/\n    age: {shell.recipient},{TWO[0]}\n")  # fmt: skip
+    shell.write("a/s.yaml", "password: canary-root\n")
+    shell.write("b/s.yaml", "x: one\n")
+    for name in ("a/s.yaml", "b/s.yaml"):
+        assert shell.agent("encrypt", "-i", "--fresh", name).code == 0
+    entries: dict[str, dict[str, str]] = {}
+    for name in ("a/s.yaml", "b/s.yaml"):
+        found = re.findall(r" +- enc: \|\n(?: {12}.*\n)+? +recipient: .*\n", (shell.folder / name).read_text())
+        entries[name] = {each.split("recipient: ")[1].strip(): each for each in found}
+    forged = f"        - enc: FORGED\n          recipient: {THREE[0]}\n"
+    text = (shell.folder / "a/s.yaml").read_text()
+    shell.write(
+        "a/s.yaml", text.replace(entries["a/s.yaml"][THREE[0]], forged).replace(entries["a/s.yaml"][TWO[0]], "")
+    )
+    text = (shell.folder / "b/s.yaml").read_text()
+    shell.write("b/s.yaml", text.replace(entries["b/s.yaml"][TWO[0]], forged))
+    assert shell.agent("updatekeys", "-y", "a", "b").code == 0
+    assert shell.agent("decrypt", "b/s.yaml").out == b"x: one\n"
+    shell.env("SOPS_AGE_KEY", reveal(TWO[1]))
+    assert shell.agent("decrypt", "b/s.yaml").out == b"x: one\n"
+    assert shell.sops("decrypt", "b/s.yaml").code == 0

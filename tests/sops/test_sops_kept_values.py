@@ -148,3 +148,24 @@ def _with(node: Value, place: int, value: str) -> Mapping:
     made = walk(node)
     assert isinstance(made, Mapping)
     return made
+
+
+def test_ivs_of_another_data_key_are_not_used() -> None:
+    """Who made a file chose its ivs: under a key that they do not know, one that they have seen before must not come again."""
+    opened = decrypt.decrypt(sealed([Mapping((Entry("a", "x"),))], Selection()), KEY)
+    [(_, _, iv)] = opened.ivs.kept
+    for key in (KEY, Secret(b"o" * 32, "another one")):
+        made = encrypt.encrypt(
+            opened.documents,
+            opened.metadata,
+            key,
+            file="s.yaml",
+            random_bytes=secrets.token_bytes,
+            lastmodified=NOW,
+            ivs=opened.ivs,
+        )
+        value = made[0].get("a")
+        assert isinstance(value, str)
+        parts = cipher.parse(value)
+        assert parts is not None
+        assert (parts.iv == iv) is (key is KEY)

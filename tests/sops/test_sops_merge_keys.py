@@ -30,15 +30,16 @@ CASES: dict[str, tuple[Side | None, Side, Side, str, str | None]] = {
     "added on both sides": (side("a"), side("ab"), side("ac"), "abc", "K"),
     "removed by an update of keys": (side("ab"), side("a"), side("ab"), "a", None),
     "removed by theirs": (side("ab"), side("ab"), side("a"), "a", None),
-    "removed by a rotation": (side("ab"), side("a", "L"), side("ab"), "a", "L"),
-    "removed by a rotation, added by theirs": (side("ab"), side("a", "L"), side("abc"), "ac", "L"),
-    "rotated by theirs": (side("ab"), side("ab"), side("ab", "L"), "ab", "L"),
+    "removed by a rotation": (side("ab"), side("a", "L"), side("ab"), "a", None),
+    "removed by a rotation, added by theirs": (side("ab"), side("a", "L"), side("abc"), "ac", None),
+    "rotated by theirs": (side("ab"), side("ab"), side("ab", "L"), "ab", None),
     "rotated by theirs, removed by ours": (side("ab"), side("a"), side("ab", "L"), "a", None),
-    "rotated by both": (side("ab"), side("ab", "L"), side("ab", "M"), "ab", "L"),
+    "rotated before both": (side("ab"), side("ab", "L"), side("ab", "L"), "ab", "L"),
+    "rotated by both": (side("ab"), side("ab", "L"), side("ab", "M"), "ab", None),
     "rotated by both, removed by theirs": (side("ab"), side("ab", "L"), side("a", "M"), "a", None),
-    "no ancestor": (None, side("ab", "K"), side("ac", "L"), "abc", "K"),
+    "no ancestor": (None, side("ab", "K"), side("ac", "L"), "abc", None),
     "groups": (side("ab cd"), side("abe cd"), side("ab c"), "abe c", None),
-    "more groups on one side": (side("a b"), side("a b"), side("a b c", "L"), "a b c", "L"),
+    "more groups on one side": (side("a b"), side("a b"), side("a b c", "L"), "a b c", None),
 }
 
 

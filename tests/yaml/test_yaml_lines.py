@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.yaml import builder, leaves, lines, splicing
+from agent.yaml import builder, leaves, lines, sealed, splicing
 from agent.yaml.limits import Limits
 from agent.yaml.matching import same_documents
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence, Timestamp
 from agent.yaml.originals import YamlOriginal, says
+from agent.yaml.splice import splice
 from tests.yaml.messy_yaml import Messy
 from tests.yaml.plain_yaml import SEALED, Plain
 
@@ -151,3 +152,11 @@ def test_most_new_values_are_written_so(kind):
     changes = [change_of(Random(seed), kind) for seed in range(100)]
     found = [leaves.substitute(original.read, wanted, indent=4, anew=anew) for original, wanted, anew in changes]
     assert sum(each is not None for each in found) >= 30
+
+
+@pytest.mark.parametrize("gone", [0, 2])
+def test_a_comment_that_goes_takes_nothing_else_along(gone):
+    data = b"#a\nx: y\n#b\n"
+    document = YamlOriginal(data, file="f.yaml").documents[0]
+    wanted = Mapping((*document.items[:gone], *document.items[gone + 1 :]))
+    assert same_documents(sealed.parse(splice(data, [wanted], file="f.yaml").data, file="f.yaml"), [wanted])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from agent.cli import creation, terminal
 from agent.sops import decrypt, metadata
 from agent.sops.stores import Store
+from agent.values.errors import EmitError
 from agent.yaml import numbers
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
 
@@ -93,6 +94,21 @@ def written(
 
     Raises EmitError, AlreadyEncryptedError, and YamlError for a `before` that is not of this type.
     """
+    try:
+        return _written(documents, file, store, indent, before, anew=anew)
+    except EmitError as error:
+        raise error.with_facts(file=file) from None
+
+
+def _written(
+    documents: Many[Mapping],
+    file: str,
+    store: Store,
+    indent: int | None,
+    before: bytes | YamlOriginal | None,
+    *,
+    anew: bool,
+) -> bytes:
     if before is None or store is Store.BINARY:
         return store.emit(documents, indent=indent)
     if store is Store.YAML or not isinstance(before, bytes):

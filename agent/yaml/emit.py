@@ -5,8 +5,10 @@ Comments are kept in the emitter's own five slots, since what sops writes follow
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
+from agent.values.errors import EmitError
 from agent.yaml import styles
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence, Value
 from agent.yaml.styles import Form
@@ -15,10 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _BREAKS = "\n\u2028\u2029"
+_COMMENT_BREAKS = "([\n\r\x85\u2028\u2029])"
 
 
 def emit(documents: Iterable[Mapping], *, indent: int = 4) -> bytes:
-    """A file of these documents, in UTF-8, with `---` between them."""
+    """A file of these documents, in UTF-8, with `---` between them. Raises EmitError for a comment that no YAML can hold."""
     writer = _Writer(indent)
     for number, document in enumerate(documents):
         writer.document(document, first=not number)
@@ -26,7 +29,7 @@ def emit(documents: Iterable[Mapping], *, indent: int = 4) -> bytes:
 
 
 def emit_value(value: Value, *, indent: int = 4) -> bytes:
-    """One value as a document: what `decrypt --extract` prints of a map or list."""
+    """One value as a document: what `decrypt --extract` prints of a map or list. Raises EmitError as `emit` does."""
     writer = _Writer(indent)
     writer.document(value, first=True)
     return writer.finish()
@@ -311,13 +314,24 @@ class _Writer:
             self._foot_indent = max(self._indent, 0)
 
     def _comment(self, text: str) -> None:
-        for number, line in enumerate(text.split("\n")):
+        if not styles.readable(text):
+            # sops writes it, and then nobody can read the file.
+            raise EmitError(
+                "a comment has bytes that are not UTF-8, or characters that YAML does not allow",
+                hint="correct the comment, or name another --output-type",
+            )
+        lines = re.split(_COMMENT_BREAKS, text)
+        for number in range(0, len(lines), 2):
+            line = lines[number]
             if line:
                 if number:
                     self._write_indent()
-                # A comment of an INI file may go on in lines of its own kind.
+                # What follows a line break, such as a carriage return in a `.env` file, is a comment too.
                 self._put(line if line[0] == "#" else f"# {line}")
-            self._break()
+            if number + 1 < len(lines):
+                self._break(lines[number + 1])
+            elif line:
+                self._break()
         self._whitespace = True
 
 

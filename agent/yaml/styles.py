@@ -19,6 +19,7 @@ _BREAK = "\n\r\x85\u2028\u2029"
 _UNPRINTABLE_ASCII = "[^\t\n -~]"
 _UNPRINTABLE = "[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd]"
 _INVALID = "[\ud800-\udfff]"
+_UNREADABLE = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 _FIRST = frozenset("#,[]{}&*!|>'\"%@`")
 _ESCAPES = {
     "\0": "0", "\a": "a", "\b": "b", "\t": "t", "\n": "n", "\v": "v", "\f": "f", "\r": "r", "\x1b": "e", '"': '"',
@@ -104,6 +105,11 @@ def analyze(text: str) -> Analysis:
 def _is_special(text: str) -> bool:
     # Compiled when it is needed: so many ranges take longer than most files.
     return bool(re.search(_UNPRINTABLE_ASCII if text.isascii() else _UNPRINTABLE, text))
+
+
+def readable(text: str) -> bool:
+    """Whether a file may hold it as it is: UTF-8, and no control character but tabs and line breaks (YAML 1.1, 5.1)."""
+    return (text.isascii() and text.isprintable()) or not re.search(_UNREADABLE, text)
 
 
 def _has_indicators(text: str) -> bool:

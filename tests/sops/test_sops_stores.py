@@ -126,13 +126,24 @@ OUTPUTS = ["yaml", "json", "dotenv", "ini", "binary"]
 @pytest.mark.parametrize("target", OUTPUTS)
 @pytest.mark.parametrize(
     "name",
-    [*FLAT, "values.json", "scalars.yaml", "texts.yaml", "nesting.yaml", "comments.yaml", "multi.yaml", "flat.yaml"],
+    [
+        *FLAT,
+        "values.json",
+        "scalars.yaml",
+        "texts.yaml",
+        "nesting.yaml",
+        "comments.yaml",
+        "multi.yaml",
+        "flat.yaml",
+        "breaks.env",
+    ],
 )
 def test_one_type_is_given_out_as_another(sops: Sops, name: str, target: str) -> None:
     documents = (
         DOCUMENTS
         | FLAT
         | {"flat.yaml": b"# c\ns: text\nl: |\n  a\n  b\ni: 5\nf: 2.0\nbig: 1e21\nt: true\nd: 2024-01-02\nn: null\n"}
+        | {"breaks.env": "#a\rb: c\nA=x\n#d\r\n#\u2028#e\x85\x85 f\nB=z\n#\r\n".encode()}
     )
     made = ours(sops, documents[name], name, Selection())
     done = sops.run("decrypt", "--output-type", target, name=name, data=made)

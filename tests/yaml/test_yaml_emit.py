@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
+from agent.values.errors import EmitError
 from agent.yaml import emit, json, sealed
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence, Timestamp
 from testbed import binaries
@@ -151,6 +152,35 @@ def test_comments_survive_sops_where_we_see_them(tmp_path):
     ours = sealed.parse(written, file="f")
     assert theirs.startswith(emit.emit(ours))
     assert sealed.parse(theirs, file="f")[0].items[:-1] == ours[0].items
+
+
+@pytest.mark.parametrize(
+    "character", ["\0", "\x01", "\v", "\f", "\x1b", "\x7f", "\x80", "\x9f", "\ufffe", "\uffff", "\udce9"]
+)
+def test_a_comment_that_no_yaml_can_hold_is_refused(character):
+    for items in [
+        (Comment(f"a{character}b"), Entry("k", "v")),
+        (Entry("k", "v"), Comment(f"{character}b", inline=True)),
+        (Entry("k", Sequence((Mapping((Entry("l", 1), Comment(character))),))),),
+    ]:
+        with pytest.raises(EmitError) as caught:
+            emit.emit([Mapping(items)])
+        assert caught.value.exit_code == 4
+        assert character not in str(caught.value)
+
+
+@pytest.mark.parametrize("character", ["\t", "\xa0", "\ufeff", "\ufffd", "\U0001f600", "\U0010ffff"])
+def test_a_comment_of_rare_characters_is_read_back(character):
+    document = Mapping((Comment(f"{character}a{character}b"), Entry("k", "v")))
+    assert sealed.parse(emit.emit([document]), file="f")[0].items == document.items
+
+
+@pytest.mark.parametrize("mark", ["\n", "\r", "\r\n", "\x85", "\u2028", "\u2029"])
+def test_a_comment_of_several_lines_is_all_comments(mark):
+    for text in (f"a{mark}b: injected", f"{mark}- {mark}{mark}b", f"a{mark}"):
+        document = Mapping((Comment(text), Entry("k", Mapping((Entry("l", 1), Comment(text)))), Comment(text)))
+        found = sealed.parse(emit.emit([document]), file="f")
+        assert [[entry.key for entry in each.entries()] for each in found] == [["k"]]
 
 
 @WITH_SOPS

@@ -2,6 +2,7 @@
 
 import pytest
 
+from agent.values.errors import EmitError
 from agent.yaml import emit, sealed
 from agent.yaml.matching import same
 from agent.yaml.nodes import Comment, Mapping
@@ -1184,6 +1185,14 @@ def test_a_comment_cannot_hold_more_than_comments(text):
     tree = Mapping((Comment(text), *documents("a: 1\n")[0].items))
     found = sealed.parse(splice(b"# old\na: 1\n", [tree], file="file.yaml").data, file="file.yaml")
     assert [list(each.entries()) for each in found] == [list(documents("a: 1\n")[0].entries())]
+
+
+@pytest.mark.parametrize("text", ["a\x01b", "caf\udce9"])
+@pytest.mark.parametrize("before", ["# old\na: 1\n", "a: 1\n---\nb: 2\n", "", "{a: 1}\n", "a: {}\n"])
+def test_a_comment_that_no_file_can_hold_is_refused(before, text):
+    tree = Mapping((Comment(text), *documents("a: {b: 1}\n")[0].items, Comment(text)))
+    with pytest.raises(EmitError):
+        splice(before.encode(), [tree], file="file.yaml")
 
 
 def test_a_comment_that_no_tree_has_is_taken_out_when_the_file_changes():

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from agent.values.errors import FileMissingError, ReadError, WriteError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Generator, Iterable
 
 _NO_REPLACING = {errno.EACCES, errno.EPERM, errno.EBUSY}
 
@@ -56,16 +57,17 @@ def write(path: str, data: bytes, *, durable: bool = True) -> None:
     """Replace a file, or make it, all at once: a reader sees the old bytes or the new, and a link keeps pointing where it points.
 
     An existing file keeps its owner and mode; where only writing into it can do that (a file of another user, a mount), that is done. A
-    new one is for its owner and, as the umask allows, others. Devices and pipes are written to. When `durable`, its name
-    outlasts a power cut; who writes many files does that once for each folder (`make_durable`). Raises WriteError.
+    new one is for its owner and, as the umask allows, others. Devices, pipes and open files, such as `/dev/stdout`, are written to. When
+    `durable`, its name outlasts a power cut; who writes many files does that once for each folder (`make_durable`). Raises WriteError.
     """
     try:
-        if path.startswith(("/dev/", "/proc/")) or (os.path.exists(path) and not os.path.isfile(path)):
-            with open(path, "wb") as stream:
-                stream.write(data)
+        if (stream := _stream(path)) is not None:
+            with os.fdopen(stream, "wb") as opened:
+                opened.write(data)
         else:
             target = os.path.realpath(path)
-            _replace(target, data)
+            with leaving():
+                _replace(target, data)
             if durable:
                 _sync(os.path.dirname(target))
     except (OSError, ValueError):
@@ -79,6 +81,47 @@ def make_durable(paths: Iterable[str]) -> None:
             _sync(folder)
         except OSError:
             raise WriteError("the folder cannot be synced to its disk", file=folder) from None
+
+
+@contextlib.contextmanager
+def leaving() -> Generator[None]:
+    """Let SIGTERM and SIGHUP end the process as an error does, so that what is temporary is removed first."""
+    # Only here, since most commands write no file.
+    import signal
+
+    # Who ignores a signal, as `nohup` does, goes on ignoring it.
+    numbers = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, _leave)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _leave(number: int, frame: object) -> NoReturn:
+    del frame
+    raise SystemExit(128 + number)
+
+
+def _stream(path: str) -> int | None:
+    """A descriptor to write to, of what is no file that could be replaced."""
+    folder, name = _place(path)
+    while not (folder + "/").startswith("/proc/") and os.path.islink(path) and os.path.exists(path):
+        path = os.path.join(folder, os.readlink(path))
+        folder, name = _place(path)
+    if folder == os.path.realpath("/proc/self/fd") and name.isdecimal():
+        # Opened by its name, a file would be emptied, and written over where it is appended to.
+        return os.dup(int(name))
+    if (folder + "/").startswith("/proc/") or (os.path.exists(path) and not os.path.isfile(path)):
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    return None
+
+
+def _place(path: str) -> tuple[str, str]:
+    folder, name = os.path.split(path)
+    return os.path.realpath(folder), name
 
 
 def _replace(target: str, data: bytes) -> None:
@@ -99,10 +142,10 @@ def _replace(target: str, data: bytes) -> None:
             os.fchmod(stream.fileno(), stat.S_IMODE(before.st_mode) if before is not None else 0o666 & ~_umask())
             os.fsync(stream.fileno())
         os.replace(temporary, target)
-    except OSError as error:
+    except BaseException as error:  # Ctrl-C too must leave no plaintext behind
         if os.path.lexists(temporary):
             os.unlink(temporary)
-        if before is None or error.errno not in _NO_REPLACING:
+        if before is None or not isinstance(error, OSError) or error.errno not in _NO_REPLACING:
             raise
         _overwrite(target, data)
 

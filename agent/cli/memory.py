@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from agent.cli import files
 from agent.values.errors import EditorError
 
 if TYPE_CHECKING:
@@ -39,19 +39,12 @@ def folder(*, allow_disk: bool) -> Generator[Path]:
             "there is no tmpfs to hold the plaintext",
             hint="neither shared memory nor XDG_RUNTIME_DIR is one; --insecure-temporary-folder uses the disk",
         )
-    handlers = {number: signal.signal(number, _leave) for number in (signal.SIGTERM, signal.SIGHUP)}
-    made = Path(tempfile.mkdtemp(prefix="agent-", dir=parent))
-    try:
-        yield made
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-
-
-def _leave(number: int, frame: object) -> NoReturn:
-    del frame
-    raise SystemExit(128 + number)
+    with files.leaving():
+        made = Path(tempfile.mkdtemp(prefix="agent-", dir=parent))
+        try:
+            yield made
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
 
 
 def _places() -> Iterator[Path]:

@@ -151,7 +151,8 @@ def rule_for(args: argparse.Namespace, config: Rules | None, file: str) -> Creat
         )
     threshold = args.shamir_secret_sharing_threshold or (rule.recipients.threshold if rule else 0)
     selection = _selection(args, rule.selection if rule else None)
-    return CreationRule(checked(Recipients(groups, threshold), file=file), selection)
+    whom = checked(Recipients(groups, threshold), file=file)
+    return CreationRule(whom, selection, rule is not None and rule.by_path)
 
 
 def checked(whom: Recipients, *, file: str) -> Recipients:

@@ -90,7 +90,7 @@ class _Decrypting:
         encrypted = reading.encrypted()
         plain = self.keys.open(encrypted, ignore_mac=self.args.ignore_mac).plain
         if not path:
-            documents = plain.documents if reading.before is None else layout.printed(plain.documents)
+            documents = plain.documents if reading.before is None else layout.printed(plain.documents, target)
             return layout.written(documents, file=file, store=target, indent=indent, before=reading.before)
         found = places.find(plain.documents[0], path)
         if isinstance(found, Comment):

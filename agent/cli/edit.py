@@ -96,6 +96,7 @@ def run(args: argparse.Namespace) -> int:
     source, target = file_types.of_input(args, file), file_types.of_output(args, file)
     indent = layout.indent(args, config, target, file)
     ivs: Ivs | None = None
+    data: bytes | None = None
     if os.path.exists(file):
         data = files.read(file)
         reading = layout.Reading(args, data, source, target, file=file)
@@ -132,6 +133,7 @@ def run(args: argparse.Namespace) -> int:
             indent=indent,
             ivs=ivs,
             before=layout.kept(args, after, target, target),
+            stored=data,
         )
 
     files.write(file, session.edit(text, seal))

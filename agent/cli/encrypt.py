@@ -47,7 +47,7 @@ examples:
   agent encrypt -i --age age1… db.yaml                  of a Kubernetes Secret, only data and stringData
   agent encrypt -i --age age1… --encrypted-regex '^password' values.yaml
   agent encrypt --output secret.enc.yaml secret.yaml
-  agent encrypt -i secrets/                             what .sops.yaml has a rule for and is not encrypted yet
+  agent encrypt -i secrets/                             what .sops.yaml has a rule for and is not encrypted yet, but no README
   agent encrypt --check secrets/                        for CI: exit 1 where something is not
   kubectl create secret generic db --from-env-file db.env --dry-run=client -o yaml |
     agent encrypt --filename-override secret.yaml > secret.yaml
@@ -66,6 +66,8 @@ _KEPT = "values that did not change keep their ciphertext of the earlier version
 _UNCHANGED = "nothing changed since the earlier version, which stays as it was; --fresh makes everything new"
 _OTHER = "most values are others than in the earlier version: a new data key, and every value encrypted anew"
 _RULES = {".sops.yaml", ".sops.yml"}
+_TOLD = (".git", "README")
+"""How files of a folder begin that are for Git or for readers, whatever a rule says of the folder; so are those in Markdown."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -151,18 +153,17 @@ class _Encrypting:
         return True
 
     def _wanted(self, file: str, store: Store) -> bool:
-        """Whether a file of a folder is one to encrypt: of a type that holds values, and with a rule that takes it."""
-        if (
-            store is Store.BINARY
-            or os.path.basename(file) in _RULES
-            or (self.config and os.path.samefile(self.config.file, file))
-        ):
+        """Whether a file of a folder is one to encrypt: a rule takes it, and one for its path where its type holds no values."""
+        name = os.path.basename(file)
+        if name in _RULES or name.startswith(_TOLD) or name.endswith(".md"):
+            return False
+        if self.config and os.path.samefile(self.config.file, file):
             return False
         try:
-            creation.rule_for(self.args, self.config, file)
+            rule = creation.rule_for(self.args, self.config, file)
         except NoRuleError:
             return False
-        return True
+        return store is not Store.BINARY or rule.by_path
 
     def sealed(self, data: bytes, file: str) -> bytes:
         return self._sealed(self._read(data, file))
@@ -208,6 +209,7 @@ class _Encrypting:
             indent=indent,
             ivs=ivs,
             before=plain.before,
+            stored=None if found is None else found.data,
             unchanged=unchanged,
         )
         mistakes.warn_if_clear(sealed, plain.documents, metadata.selection, file=file)
@@ -223,7 +225,7 @@ class _Encrypting:
         """What `agent decrypt` makes of the earlier version."""
         plain = found.opened.plain
         before = layout.kept(self.args, found.data, store, store)
-        documents = plain.documents if before is None else layout.printed(plain.documents)
+        documents = plain.documents if before is None else layout.printed(plain.documents, store)
         return layout.written(documents, file=plain.file, store=store, indent=indent, before=before)
 
     def _places(self, file: str) -> list[str]:

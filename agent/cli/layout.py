@@ -61,7 +61,9 @@ class Reading:
 
     def encrypted(self) -> EncryptedFile:
         """Raises YamlError, LimitError, SopsFormatError."""
-        return decrypt.of(lambda: self._yaml() or self._store.parse(self._data, file=self._file), file=self._file)
+        return decrypt.of(
+            lambda: self._yaml() or self._store.parse(self._data, file=self._file), self._data, file=self._file
+        )
 
     def _yaml(self) -> list[Mapping]:
         if self.before is None or self._store is not Store.YAML:
@@ -138,8 +140,10 @@ def _told(spliced: Spliced, file: str) -> bytes:
     return spliced.data
 
 
-def printed(documents: Many[Mapping]) -> list[Mapping]:
-    """The documents as they are read back once sops has printed them: `2.0`, which `set` makes of `2`, is `2`."""
+def printed(documents: Many[Mapping], store: Store) -> list[Mapping]:
+    """The documents as they are read back once sops has printed them: `2.0`, which `set` makes of `2`, is `2` in YAML and JSON."""
+    if store not in {Store.YAML, Store.JSON}:
+        return list(documents)
     return [_printed_mapping(each) for each in documents]
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from agent.cli import creation, key_sources, layout
 from agent.sops import decrypt, stores
 from agent.sops.groups import unwrap_data_key, wrap_data_key
+from agent.sops.stores import Store
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import DataKeyError
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from agent.sops.groups import Recipients, WrappedDataKey
     from agent.sops.keys import WrappedKey
     from agent.sops.metadata import Metadata
-    from agent.sops.stores import Store
     from agent.values.secret import Secret
     from agent.yaml.nodes import Mapping
     from agent.yaml.originals import YamlOriginal
@@ -93,16 +93,21 @@ def seal(
     indent: int | None,
     ivs: Ivs | None = None,
     before: bytes | YamlOriginal | None = None,
+    stored: bytes | None = None,
     unchanged: bool = False,
     anew: bool = False,
 ) -> bytes:
     """The encrypted file. With the `ivs` of a file that was opened, what did not change stays as it was.
 
-    `before` is the text whose layout stays, plain or encrypted; without it the layout is sops' own. `anew` as in `layout.written`. Where the values are those that
+    `before` is the text whose layout stays, plain or encrypted; without it the layout is sops' own. `stored` is the encrypted file that a
+    plain one was, whose quotes stay around what stays encrypted as it was. `anew` as in `layout.written`. Where the values are those that
     `metadata` was made for, all `unchanged`, its time and MAC stay too. Raises EmptyDocumentError, AlreadyEncryptedError,
     SopsKeyTypeError, SopsEncryptError, EmitError.
     """
     from agent.sops import encrypt
+
+    if store in {Store.DOTENV, Store.INI}:
+        stores.refuse_nulls(documents, file=file)
 
     encrypted = encrypt.encrypt(
         documents,
@@ -115,4 +120,9 @@ def seal(
     )
     if unchanged:
         encrypted = stores.join(stores.split(encrypted, file=file)[0], metadata)
-    return layout.written(encrypted, file=file, store=store, indent=indent, before=before, anew=anew)
+    written = layout.written(encrypted, file=file, store=store, indent=indent, before=before, anew=anew)
+    if stored is None or before is None or store is not Store.YAML:
+        return written
+    from agent.yaml.requoting import requoted
+
+    return requoted(written, stored, file=file)

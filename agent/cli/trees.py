@@ -99,7 +99,8 @@ def asked(args: argparse.Namespace) -> bool:
     names: list[str] = args.files
     args.file = names[0] if names else None
     special = [name for name in names if _is_glob(name) or _is_folder(name)]
-    if not special and len(names) < 2 and not (names and _looks(args)):
+    reported = args.report == "json" and getattr(args, "in_place", True)
+    if not special and len(names) < 2 and not (names and (reported or _looks(args))):
         return False
     if not _looks(args) and not getattr(args, "in_place", True):
         if len(names) == 1 and not _is_glob(names[0]):

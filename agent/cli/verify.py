@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from agent.cli import creation, file_types, key_sources, sealing, terminal, trees
 from agent.cli.trees import Done
-from agent.sops import cipher, decrypt, stores, stripped, verify
+from agent.sops import cipher, decrypt, markers, stores, stripped, verify
 from agent.sops.groups import in_order
 from agent.sops.keys import kind_of, name_of
 from agent.sops.stores import Store
@@ -14,6 +14,7 @@ from agent.values.dataclass import dataclass, field
 from agent.values.errors import (
     AgentError,
     FileMissingError,
+    InputError,
     MacMismatchError,
     NoRuleError,
     SopsError,
@@ -98,7 +99,10 @@ class _Verifying:
         store = file_types.of_input(self.args, found.file)
         if not found.named and not trees.looks_encrypted(data, store):
             return self._stripped(found, data, store)
-        documents, metadata = stores.split(store.parse(data, file=found.file), file=found.file)
+        try:
+            documents, metadata = stores.split(store.parse(data, file=found.file), file=found.file)
+        except InputError as error:
+            raise markers.explained(error, data, file=found.file) from None
         verdict = Verdict()
         if metadata is None:
             if (error := _cut_out(documents)) is None:

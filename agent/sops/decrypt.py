@@ -91,16 +91,19 @@ class PlainFile:
 
 def read(data: bytes, *, file: str, store: Store) -> EncryptedFile:
     """Parse an encrypted file. Raises YamlError, LimitError, SopsFormatError."""
-    return of(lambda: store.parse(data, file=file), file=file)
+    return of(lambda: store.parse(data, file=file), data, file=file)
 
 
-def of(parse: Callable[[], Sequence[Mapping]], *, file: str) -> EncryptedFile:
-    """An encrypted file as it is parsed. Raises what parsing raises, and SopsFormatError."""
+def of(parse: Callable[[], Sequence[Mapping]], data: bytes, *, file: str) -> EncryptedFile:
+    """An encrypted file as its `data` is parsed. Raises what parsing raises, and SopsFormatError."""
     try:
         documents, metadata = stores.split(parse(), file=file)
     except InputError as error:
+        # Only here, since few files fail.
+        from agent.sops import markers
+
         # Of a file to encrypt this is 2 to sops, and 1 of one to decrypt.
-        raise error.exiting(1) from None
+        raise markers.explained(error, data, file=file).exiting(1) from None
     if metadata is None:
         raise SopsFormatError("the file has no sops metadata", hint="it is not encrypted", file=file)
     return EncryptedFile(file, tuple(documents), metadata)

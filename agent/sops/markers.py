@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from agent.sops import hunks
+from agent.values.errors import YamlError
+
+if TYPE_CHECKING:
+    from agent.values.errors import InputError
 
 _SIZE = 7
 _MOST_STEPS = 5_000_000
@@ -59,6 +64,13 @@ def sides(text: bytes) -> tuple[bytes, bytes] | None:
             for side in into:
                 side.append(line)
     return (b"".join(ours), b"".join(theirs)) if found and state == 0 else None
+
+
+def explained(error: InputError, data: bytes, *, file: str) -> InputError:
+    """Why a file does not parse: for conflicts of a merge, if there are any."""
+    if not any_left(data):
+        return error
+    return YamlError("the file has conflicts of a merge", hint="agent resolve, then git add", file=file)
 
 
 def any_left(text: bytes) -> bool:

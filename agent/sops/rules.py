@@ -38,10 +38,14 @@ _LARGEST_INDENT = 16
 
 @dataclass(frozen=True, slots=True)
 class CreationRule:
-    """Whom a new file is encrypted for, and what of it. The groups are as the rule has them, an empty one too."""
+    """Whom a new file is encrypted for, and what of it. The groups are as the rule has them, an empty one too.
+
+    `by_path`: the rule says which paths it is for, so that it is no rule for whatever else there is.
+    """
 
     recipients: Recipients
     selection: Selection
+    by_path: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +169,9 @@ def _creation_rule(rule: _Rule, context: Context) -> CreationRule:
         selection = Selection(selector, pattern, rule.mac_only_encrypted)
     if rule.groups:
         groups = tuple(_distinct(_members(group)) for group in rule.groups)
-        return CreationRule(Recipients(groups, rule.threshold), selection)
+        return CreationRule(Recipients(groups, rule.threshold), selection, bool(rule.path_regex))
     keys = tuple(dict.fromkeys(_flat(rule, context)))
-    return CreationRule(Recipients((keys,) if keys else (), rule.threshold), selection)
+    return CreationRule(Recipients((keys,) if keys else (), rule.threshold), selection, bool(rule.path_regex))
 
 
 def _distinct(keys: Iterable[Recipient]) -> tuple[Recipient, ...]:

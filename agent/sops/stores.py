@@ -188,3 +188,18 @@ def _is_flat_metadata(entry: Entry) -> bool:
     from agent.sops import dotenv
 
     return isinstance(entry.key, str) and entry.key.startswith(dotenv.PREFIX)
+
+
+def refuse_nulls(documents: Many[Mapping], *, file: str) -> None:
+    """Of a flat file: a null would be read again as text, and as none that is encrypted. Raises EmitError."""
+    for document in documents:
+        for entry in document.entries():
+            values = entry.value.entries() if isinstance(entry.value, Mapping) else (entry,)
+            for each in values:
+                if each.value is None:
+                    raise EmitError(
+                        "a null has no form in this type of file",
+                        hint='set it to "", or remove it',
+                        file=file,
+                        key=str(each.key),
+                    )

@@ -131,3 +131,25 @@ def test_a_folder_of_the_session_is_preferred_where_it_is_memory(shell: Shell, f
     edit_with(shell, 'sed -i s/two/TWO/ "$1"')
     assert shell.agent("edit", "s.yaml").code == 0
     assert (shell.folder / "seen").read_text().startswith("/dev/shm/")
+
+
+def test_what_stays_encrypted_keeps_its_line_whatever_quotes_its_plaintext_needs(shell: Shell) -> None:
+    shell.write("s.yaml", "n: \"123\"\nstar: '*x'\ncolon: 'a: b'\nplain: p\ny: \"y\"\n")
+    assert shell.sops("encrypt", "--age", shell.recipient, "-i", "s.yaml").code == 0
+    before = (shell.folder / "s.yaml").read_text().splitlines()
+    shell.env("EDITOR", "sed -i 's/^plain:.*/plain: changed/'")
+    assert shell.agent("edit", "s.yaml").code == 0
+    after = (shell.folder / "s.yaml").read_text().splitlines()
+    changed = [one.split(":")[0].strip() for one, other in zip(before, after, strict=True) if one != other]
+    assert set(changed) <= {"plain", "lastmodified", "mac"}
+    assert "plain" in changed
+    assert "plain: changed\n" in shell.sops("decrypt", "s.yaml").out.decode()
+
+
+@pytest.mark.parametrize("command", [["decrypt"], ["edit"], ["set", "s.yaml", '["a"]', '"b"'], ["verify", "--offline"]])
+def test_conflict_markers_are_called_so(shell: Shell, command: list[str]) -> None:
+    shell.write("s.yaml", "<<<<<<< ours\na: ENC[1]\n=======\na: ENC[2]\n>>>>>>> theirs\nsops:\n    lastmodified: x\n")
+    done = shell.agent(*command, *(["s.yaml"] if "s.yaml" not in command else []))
+    assert done.code == (2 if command[0] == "verify" else 1)
+    assert "s.yaml: the file has conflicts of a merge" in done.err + done.out.decode()
+    assert "agent resolve" in done.err

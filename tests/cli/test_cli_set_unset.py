@@ -222,3 +222,23 @@ def _leaves(node: object) -> int:
     if isinstance(node, Mapping):
         return 1 + sum(_leaves(each.value) for each in node.entries())
     return 1 + sum(map(_leaves, node.values())) if isinstance(node, Sequence) else 1
+
+
+@pytest.mark.parametrize("name", ["s.env", "s.ini"])
+def test_a_null_is_refused_where_it_has_no_form(shell: Shell, name: str) -> None:
+    """sops writes it, and cannot decrypt what it wrote."""
+    shell.write(name, "[x]\na = b\n" if name == "s.ini" else "a=b\n")
+    assert shell.agent("encrypt", "--age", shell.recipient, "-i", name).code == 0
+    before = (shell.folder / name).read_bytes()
+    done = shell.agent("set", name, '["x"]["a"]' if name == "s.ini" else '["a"]', "null")
+    assert (done.code, (shell.folder / name).read_bytes()) == (4, before)
+    assert "a null has no form in this type of file" in done.err
+
+
+@pytest.mark.parametrize("name", ["s.env", "s.ini"])
+def test_a_number_that_was_set_is_shown_as_programs_get_it(shell: Shell, name: str) -> None:
+    place = '["x"]["a"]' if name == "s.ini" else '["a"]'
+    shell.write(name, "[x]\na = b\n" if name == "s.ini" else "a=b\n")
+    assert shell.agent("encrypt", "--age", shell.recipient, "-i", name).code == 0
+    assert shell.agent("set", name, place, "5").code == 0
+    assert shell.agent("decrypt", name).out == shell.sops("decrypt", name).out

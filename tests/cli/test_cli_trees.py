@@ -292,3 +292,20 @@ def test_files_of_the_whole_family_take_a_tree(shell: Shell) -> None:
     assert shell.agent("verify", "t").code == 0
     assert set(files_of(shell, "decrypt", "-i", "t").values()) == {"decrypted"}
     assert (shell.folder / "t/1.yaml").read_text() == PLAIN
+
+
+def test_a_folder_holds_what_a_rule_for_its_path_takes_whatever_its_type(shell: Shell) -> None:
+    rules(shell)
+    for name in ("secrets/tls.pem", "secrets/.env.prod", "other/tls.pem"):
+        shell.write(name, "canary\n")
+    assert shell.agent("encrypt", "--check", ".").code == 1
+    assert files_of(shell, "encrypt", "-i", ".") == {"secrets/.env.prod": "encrypted", "secrets/tls.pem": "encrypted"}
+    assert shell.agent("encrypt", "--check", ".").code == 0
+    assert shell.sops("decrypt", "secrets/tls.pem").out == b"canary\n"
+
+
+def test_one_file_has_a_report_too_where_it_is_asked_for(shell: Shell) -> None:
+    rules(shell)
+    shell.write("secrets/a.yaml", PLAIN)
+    done = shell.agent("encrypt", "-i", "-o", "json", "secrets/a.yaml")
+    assert json.loads(done.out)["files"] == [{"file": "secrets/a.yaml", "result": "encrypted", "changed": True}]

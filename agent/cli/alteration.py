@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from agent.cli import creation, file_types, files, key_sources, layout, mistakes, sealing, terminal
 from agent.sops import stores
+from agent.values.errors import NoSuchPlaceError, PlaceShapeError
 
 if TYPE_CHECKING:
     import argparse
@@ -47,7 +48,10 @@ def change(args: argparse.Namespace, file: str, edit: Callable[[Mapping], Mappin
     opened = keys.open(reading.encrypted(), ignore_mac=args.ignore_mac)
     mistakes.warn_of_recipients(config, file, opened.plain.metadata.data_key.recipients)
     first, *others = opened.plain.documents
-    changed = edit(first)
+    try:
+        changed = edit(first)
+    except (NoSuchPlaceError, PlaceShapeError) as error:
+        raise error.with_facts(file=file) from None
     if args.idempotent and changed is first:
         terminal.progress("nothing to do, and nothing was written")
         return 0

@@ -8,6 +8,7 @@ from agent.cli import creation, file_types, files, key_sources, layout, results,
 from agent.cli.trees import Done
 from agent.sops import places, stores
 from agent.values.dataclass import dataclass
+from agent.values.errors import NoSuchPlaceError, PlaceShapeError
 from agent.yaml.nodes import Comment, Mapping
 
 if TYPE_CHECKING:
@@ -92,7 +93,10 @@ class _Decrypting:
         if not path:
             documents = plain.documents if reading.before is None else layout.printed(plain.documents, target)
             return layout.written(documents, file=file, store=target, indent=indent, before=reading.before)
-        found = places.find(plain.documents[0], path)
+        try:
+            found = places.find(plain.documents[0], path)
+        except (NoSuchPlaceError, PlaceShapeError) as error:
+            raise error.with_facts(file=file) from None
         if isinstance(found, Comment):
             found = found.text
         if isinstance(found, str):

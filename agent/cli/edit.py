@@ -124,6 +124,10 @@ def run(args: argparse.Namespace) -> int:
         )
 
     def seal(edited: list[Mapping], after: bytes) -> bytes:
+        before = layout.kept(args, after, target, target)
+        if data is not None and before is not None and source is target:
+            alone = layout.only_values(text, after, edited, file=file, store=target, indent=indent)
+            before = data if alone else before
         return sealing.seal(
             edited,
             session.metadata,
@@ -132,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
             store=target,
             indent=indent,
             ivs=ivs,
-            before=layout.kept(args, after, target, target),
+            before=before,
             stored=data,
         )
 

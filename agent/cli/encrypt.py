@@ -186,7 +186,7 @@ class _Encrypting:
         file, recipients, store = plain.file, plain.rule.recipients, plain.store
         found = None if self.args.fresh else self.earlier.find(self._places(file), recipients, store)
         indent = layout.indent(self.args, self.config, store, file)
-        unchanged = False
+        before, unchanged = plain.before, False
         if found is not None and not self._mostly_stays(found, plain):
             self._note(_OTHER)
             found = None
@@ -198,8 +198,13 @@ class _Encrypting:
             metadata = replace(former.metadata, data_key=found.wrapped, selection=plain.rule.selection)
             unchanged = metadata == former.metadata and _same(former.documents, plain.documents)
             self._note(_UNCHANGED if unchanged else _KEPT)
-            if unchanged and plain.data == self._decrypted(found, store, indent):
+            shown = self._decrypted(found, store, indent)
+            if unchanged and plain.data == shown:
                 return found.data
+            if before is not None and layout.only_values(
+                shown, plain.data, plain.documents, file=file, store=store, indent=indent
+            ):
+                before = found.data
         sealed = sealing.seal(
             plain.documents,
             metadata,
@@ -208,7 +213,7 @@ class _Encrypting:
             store=store,
             indent=indent,
             ivs=ivs,
-            before=plain.before,
+            before=before,
             stored=None if found is None else found.data,
             unchanged=unchanged,
         )

@@ -134,6 +134,17 @@ def _written(
     return _told(splice.splice_json(before, documents, file=file, indent=indent or 0), file)
 
 
+def only_values(
+    shown: bytes, after: bytes, documents: Many[Mapping], *, file: str, store: Store, indent: int | None
+) -> bool:
+    """Whether a text is the one that was shown with other values in it, so that it has no layout of its own. Raises YamlError."""
+    if store is not Store.YAML:
+        return False
+    from agent.yaml import splice
+
+    return splice.splice(shown, documents, file=file, indent=indent or 4, loose=True).data == after
+
+
 def _told(spliced: Spliced, file: str) -> bytes:
     for each in spliced.notes:
         terminal.note(f"{file}:{each.line}: {each.message}")

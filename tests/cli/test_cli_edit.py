@@ -153,3 +153,27 @@ def test_conflict_markers_are_called_so(shell: Shell, command: list[str]) -> Non
     assert done.code == (2 if command[0] == "verify" else 1)
     assert "s.yaml: the file has conflicts of a merge" in done.err + done.out.decode()
     assert "agent resolve" in done.err
+
+
+FLOW = 'a: x\nd: [ 1,2 ,  3 ]    # flow\n\nl: !!str 5\nm: {a: b}\nk: "q"\nt: |\n  one\n  two\n'
+
+
+@pytest.mark.parametrize("way", ["edit", "decrypt and encrypt"])
+def test_a_value_that_changes_is_a_line_that_changes_whatever_the_others_look_like(shell: Shell, way: str) -> None:
+    shell.write(".sops.yaml", f"creation_rules:\n  - age: {shell.recipient}\n")
+    shell.write("s.yaml", FLOW)
+    assert shell.agent("encrypt", "-i", "s.yaml").code == 0
+    stored = (shell.folder / "s.yaml").read_text()
+    if way == "edit":
+        shell.env("EDITOR", "sed -i 's/^a:.*/a: changed/'")
+        assert shell.agent("edit", "s.yaml").code == 0
+    else:
+        shell.write("s.enc.yaml", stored)
+        text = shell.agent("decrypt", "s.yaml").out.decode()
+        shell.write("s.yaml", text.replace("a: x\n", "a: changed\n", 1))
+        shell.write("s.yaml", shell.agent("encrypt", "s.yaml").out)
+    before, after = stored.splitlines(), (shell.folder / "s.yaml").read_text().splitlines()
+    changed = {one.split(":")[0].strip() for one, other in zip(before, after, strict=True) if one != other}
+    assert "a" in changed
+    assert changed <= {"a", "lastmodified", "mac"}
+    assert "a: changed\n" in shell.sops("decrypt", "s.yaml").out.decode()

@@ -1,6 +1,7 @@
 """Fixtures of the testbed are there for every test; a server starts when a test first asks for it."""
 
 import os
+import signal
 from pathlib import Path
 
 from hypothesis import settings
@@ -13,3 +14,8 @@ os.environ.setdefault("XDG_CACHE_HOME", str(Path.home() / ".cache"))
 # A loaded machine is slow now and then; pytest's own timeout ends what hangs.
 settings.register_profile("house", deadline=None)
 settings.load_profile("house")
+
+# What a shell's background or `nohup` ignores would be ignored by every process that a test starts and sends a signal to.
+for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)

@@ -276,6 +276,7 @@ stores:
             TransitRecipient("https://vault.example.org:8200", "team/transit", "app"),
         ),
         Selection("encrypted_regex", "^data$"),
+        by_path=True,
     )
     assert (config.yaml_indent, config.json_indent, config.binary_indent) == (2, 4, 0)
 

@@ -9,6 +9,7 @@ import contextlib
 import json as plain_json
 import random
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
@@ -117,7 +118,10 @@ def _whole(value: Value) -> Value:
 
 
 def _scalar(value: Value) -> Value:
-    return int(value) if isinstance(value, float) and abs(value) < 1e21 and value.is_integer() else value
+    if not isinstance(value, float) or abs(value) >= 1e21 or not value.is_integer():
+        return value
+    # As it is written: the shortest digits that mean this number, which as an integer are another one above 2^53.
+    return int(Decimal(repr(value)))
 
 
 def _rewritten(store: Store) -> Callable[[bytes, Random], None]:

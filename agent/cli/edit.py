@@ -125,9 +125,8 @@ def run(args: argparse.Namespace) -> int:
 
     def seal(edited: list[Mapping], after: bytes) -> bytes:
         before = layout.kept(args, after, target, target)
-        if data is not None and before is not None and source is target:
-            alone = layout.only_values(text, after, edited, file=file, store=target, indent=indent)
-            before = data if alone else before
+        if data is not None and source is target:
+            before = layout.nearest(before, data, text, after, edited, file=file, store=target, indent=indent)
         return sealing.seal(
             edited,
             session.metadata,

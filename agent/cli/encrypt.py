@@ -201,10 +201,9 @@ class _Encrypting:
             shown = self._decrypted(found, store, indent)
             if unchanged and plain.data == shown:
                 return found.data
-            if before is not None and layout.only_values(
-                shown, plain.data, plain.documents, file=file, store=store, indent=indent
-            ):
-                before = found.data
+            before = layout.nearest(
+                before, found.data, shown, plain.data, plain.documents, file=file, store=store, indent=indent
+            )
         sealed = sealing.seal(
             plain.documents,
             metadata,

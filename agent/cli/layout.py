@@ -134,15 +134,27 @@ def _written(
     return _told(splice.splice_json(before, documents, file=file, indent=indent or 0), file)
 
 
-def only_values(
-    shown: bytes, after: bytes, documents: Many[Mapping], *, file: str, store: Store, indent: int | None
-) -> bool:
-    """Whether a text is the one that was shown with other values in it, so that it has no layout of its own. Raises YamlError."""
-    if store is not Store.YAML:
-        return False
+def nearest(
+    before: bytes | YamlOriginal | None,
+    stored: bytes,
+    shown: bytes,
+    after: bytes,
+    documents: Many[Mapping],
+    *,
+    file: str,
+    store: Store,
+    indent: int | None,
+) -> bytes | YamlOriginal | None:
+    """The text whose layout stays of what was `stored`, then `shown`, and is `after` an edit: `before`, which is that of `after`.
+
+    But the stored one where nothing but values was changed in what was shown, so that it has no layout of its own. Raises YamlError.
+    """
+    if before is None or store is not Store.YAML:
+        return before
     from agent.yaml import splice
 
-    return splice.splice(shown, documents, file=file, indent=indent or 4, loose=True).data == after
+    alone = splice.splice(shown, documents, file=file, indent=indent or 4, loose=True).data == after
+    return stored if alone else before
 
 
 def _told(spliced: Spliced, file: str) -> bytes:

@@ -19,7 +19,7 @@ Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 LONGEST_TEXT: Final = 512
 """Characters of a text in the status; what is longer is cut, with an ellipsis."""
 
-ConditionType = Literal["Ready", "Reconciling", "Stalled", "Healthy", "Drifted"]
+ConditionType = Literal["Ready", "Reconciling", "Stalled", "Healthy", "Drifted", "RecordLost"]
 
 
 class Condition(Model):
@@ -27,7 +27,8 @@ class Condition(Model):
 
     type: ConditionType
     """`Ready`: the revision is applied in full. `Reconciling`: a sync is running or will be retried. `Stalled`: it fails until
-    somebody changes something. `Healthy`: every object is. `Drifted`: live objects differ from the revision."""
+    somebody changes something. `Healthy`: every object is. `Drifted`: live objects differ from the revision. `RecordLost`: there was
+    no record to go by, or none that verifies, when the agent took the Application; absent where there was."""
     status: Literal["True", "False", "Unknown"]
     """Whether it is so."""
     reason: str
@@ -120,13 +121,19 @@ class ApplicationStatus(Model):
         tuple[Condition, ...],
         Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
     ] = ()
-    """Ready, Reconciling, Stalled, Healthy and Drifted."""
+    """Ready, Reconciling, Stalled, Healthy and Drifted, and RecordLost where that happened."""
     counts: Counts = Counts()
     """Objects, by what became of them."""
     failures: Annotated[tuple[Failure, ...], Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})] = ()
     """What is wrong now, the most telling first."""
     history: Annotated[tuple[SyncRecord, ...], Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})] = ()
     """The last ten syncs, newest first."""
+    agent: str | None = None
+    """The agent that runs the Application and wrote this."""
+    epoch: int | None = None
+    """How often an agent has taken the Application: each time it moves or its agent starts again, one more."""
+    since: Timestamp | None = None
+    """When `agent` took it."""
     last_handled_requested_at: str | None = None
     """The `signet-gitops.dev/requested-at` annotation that was last handled."""
 

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("signet")
 VERSION = metadata.version("signet")
 _GRACE_SECONDS = 25.0
-_REBALANCE_SECONDS = 1.0
+_HANDOVER_SECONDS = 2.0
+"""What a run may still take where another agent waits for the Application."""
 
 
 class Process:
@@ -51,6 +52,7 @@ class Process:
         self._driver: Driver | None = None
         self._metrics = counters.Metrics(version=VERSION)
         self._failure: AgentError | None = None
+        self._renewing: asyncio.Task[None] | None = None
         self._operator = read_operator_file(settings.operator_file)
 
     async def run(self) -> None:
@@ -103,18 +105,16 @@ class Process:
             _report_watch,
         )
         LOG.info("started", extra={"identity": self._settings.identity, "namespace": namespace, "version": VERSION})
-        renewing = asyncio.create_task(self._renew(membership), name="lease")
+        self._renewing = asyncio.create_task(self._renew(membership), name="lease")
         watching = asyncio.create_task(self._watch_operator_file(), name="operator file")
         try:
             while not self._stop.is_set():
                 self._reload.clear()
                 await self._one_engine(base)
         finally:
-            for task in (renewing, watching):
-                task.cancel()
-            await asyncio.gather(renewing, watching, return_exceptions=True)
-            with contextlib.suppress(AgentError):  # the Lease then runs out by itself
-                await membership.release()
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+            await self._give_back(membership)
             LOG.info("stopped", extra={"identity": self._settings.identity})
 
     async def _one_engine(self, base: wiring.Foundation) -> None:
@@ -123,24 +123,30 @@ class Process:
             self._driver = driver
             running = asyncio.create_task(driver.run(), name="driver")
             ends = [asyncio.create_task(event.wait()) for event in (self._stop, self._reload)]
-            members = base.membership.members
+            balancing = asyncio.create_task(_rebalance(base.membership, driver), name="rebalance")
             try:
-                while not running.done() and not any(end.done() for end in ends):
-                    await asyncio.wait(
-                        [running, *ends], timeout=_REBALANCE_SECONDS, return_when=asyncio.FIRST_COMPLETED
-                    )
-                    if base.membership.members != members:
-                        members = base.membership.members
-                        driver.rebalance()
+                await asyncio.wait([running, balancing, *ends], return_when=asyncio.FIRST_COMPLETED)
                 driver.stop()
+                if self._stop.is_set() and len(base.membership.members) > 1:
+                    await asyncio.wait([running], timeout=_HANDOVER_SECONDS)
+                    await self._give_back(base.membership)
                 done, _ = await asyncio.wait([running], timeout=_GRACE_SECONDS)
-                if done:
-                    await running
+                for task in (*done, balancing):
+                    if task.done():
+                        await task
             finally:
                 self._driver = None
-                for task in (running, *ends):
+                for task in (running, balancing, *ends):
                     task.cancel()
-                await asyncio.gather(running, *ends, return_exceptions=True)
+                await asyncio.gather(running, balancing, *ends, return_exceptions=True)
+
+    async def _give_back(self, membership: Membership) -> None:
+        """End renewing and delete the Lease. What a run still writes is refused from then on."""
+        if self._renewing is not None:
+            self._renewing.cancel()
+            await asyncio.gather(self._renewing, return_exceptions=True)
+        with contextlib.suppress(AgentError):  # the Lease then runs out by itself
+            await membership.release()
 
     async def _renew(self, membership: Membership) -> None:
         try:
@@ -169,6 +175,14 @@ class Process:
                 extra={"cause": error.message, "facts": {name: str(fact) for name, fact in error.facts.items()}},
             )
             return self._operator
+
+
+async def _rebalance(membership: Membership, driver: Driver) -> None:
+    """Have the driver take and leave Applications as agents come and go."""
+    while True:
+        await membership.changed.wait()
+        membership.changed.clear()
+        driver.rebalance()
 
 
 def _report_watch(resource: Resource, error: AgentError) -> None:

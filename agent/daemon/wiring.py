@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from agent.adapters.audit.credential import Signer
 from agent.adapters.git.mirrors import Mirrors
 from agent.adapters.kubernetes.cluster import Cluster
+from agent.adapters.kubernetes.lease import boot_time
 from agent.adapters.kubernetes.records import Records
 from agent.adapters.kubernetes.secrets import Secrets
 from agent.adapters.vault.stores import Stores
@@ -22,7 +23,7 @@ from agent.daemon.key_ring import KeyRing
 from agent.daemon.sealing_keys import SealingKeyRing
 from agent.reconcile.context import Fingerprints
 from agent.reconcile.driver.loop import Driver
-from agent.reconcile.driver.loop import Settings as DriverSettings
+from agent.reconcile.driver.settings import Settings as DriverSettings
 from agent.reconcile.driver.tasks import AsyncTasks
 from agent.reconcile.driver.watching import Watching
 from agent.reconcile.live import Observer
@@ -56,8 +57,8 @@ class SystemClock:
         return time.time()
 
     def monotonic(self) -> float:
-        """Seconds that never go back."""
-        return time.monotonic()
+        """Seconds since boot, as the Lease counts them."""
+        return boot_time()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +115,13 @@ async def engine(base: Foundation, operator: OperatorSettings) -> AsyncGenerator
         observer = Observer(base.installation.id, fingerprints.owners, fingerprints.projections)
         watching = Watching(cluster, observer, memories)
         settings = DriverSettings(
+            agent=base.settings.identity,
             observer=observer,
             fingerprints=fingerprints,
             grants=lambda application: policy.grants(operator, application),
             mine=base.is_mine,
+            term=lambda: base.membership.term,
+            recheck=base.membership.recheck,
             limits=operator.limits,
             random_bytes=os.urandom,
             probe_interval=float(operator.probe_interval_seconds),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from agent.manifests import diff, fields, health, order, ownership
 from agent.reconcile import adopting, audit_entries
 from agent.reconcile.finish import applied_as
+from agent.reconcile.ports import ABSENT
 from agent.reconcile.prune import CONFIRMED_ONLY
 from agent.reconcile.record import ObjectRecord
 from agent.reconcile.results import Result, stop_if_lease_lost
@@ -45,6 +46,7 @@ async def apply(run: Run, plan: Plan, live: Mapping[ObjectId, LiveFact]) -> list
     kinds = await run.ports.cluster.kinds()
     for index, wave in enumerate(plan.waves):
         existing = await adopting.existing(run, wave, kinds)
+        await run.fence.show()
         await run.ports.audit.write([audit_entries.of_step(run, step, "intent") for step in wave])
 
         async def one(
@@ -54,6 +56,7 @@ async def apply(run: Run, plan: Plan, live: Mapping[ObjectId, LiveFact]) -> list
         ) -> Result:
             try:
                 outage.check()
+                await run.fence.show()
                 _check_needs(step, results)
                 return await _apply_step(run, step, kinds, existing.get(step.finished.id), live.get(step.finished.id))
             except AgentError as error:
@@ -129,6 +132,7 @@ async def _apply_step(
                 force=run.application.spec.sync.force,
             )
         except StaleObjectError:
+            await run.fence.show(afresh=True)
             newer = await run.ports.cluster.get(resource, key.namespace, key.name)
             fact = run.observer.observe(newer) if newer is not None else None
             continue
@@ -182,11 +186,9 @@ def _explain(done: Result, before: Object | None, after: Object) -> Result:
 
 
 def _guarded(tree: Object, fact: LiveFact | None) -> Object:
-    """The object with uid and resourceVersion as preconditions, where they are known."""
-    if fact is None:
-        return tree
-    metadata = {**get_object(tree, "metadata"), "uid": fact.uid, "resourceVersion": fact.resource_version}
-    return {**tree, "metadata": metadata}
+    """The object with preconditions: uid and resourceVersion as they are known, or that there is none yet."""
+    preconditions = {"uid": fact.uid, "resourceVersion": fact.resource_version} if fact else {"resourceVersion": ABSENT}
+    return {**tree, "metadata": {**get_object(tree, "metadata"), **preconditions}}
 
 
 async def _settle(
@@ -205,6 +207,7 @@ async def _settle(
     start = run.ports.clock.monotonic()
     pause = 0.1
     while waiting:
+        run.fence.check()
         for key, limit in list(waiting.items()):
             resource = kinds.of(key)
             live = await run.ports.cluster.get(resource, key.namespace, key.name) if resource else None

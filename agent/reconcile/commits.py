@@ -52,7 +52,7 @@ async def read(run: Run, memory: Memory, kinds: Kinds) -> DesiredState:
 async def last_good(run: Run, memory: Memory, kinds: Kinds, problems: tuple[Problem, ...]) -> DesiredState | None:
     """The desired state that was applied last, from memory or from the mirror, marked incomplete; None where there is none."""
     state = memory.desired
-    recorded = memory.record.revision
+    recorded = memory.record.newest
     if state is None and recorded is not None and memory.record.generation == run.application.generation:
         try:
             credential = await run.ports.credentials.git(run.application)

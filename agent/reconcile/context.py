@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from agent.manifests.ownership import Owner
-from agent.reconcile.record import ApplicationRecord, Codec
+from agent.reconcile.record import HEAD, ApplicationRecord, Codec, RecordDamagedError
+from agent.values.errors import LeaseLostError, StaleObjectError
 from agent.values.fingerprint import Fingerprinter
 
 if TYPE_CHECKING:
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from agent.manifests.sealed_secrets import Unsealing
     from agent.manifests.sinks import AllowedSinks
     from agent.reconcile.desired import DesiredState, Problem
+    from agent.reconcile.fence import Fence
     from agent.reconcile.live import LiveFact, Observer
-    from agent.reconcile.ports import Identity, Ports
+    from agent.reconcile.ports import Identity, Ports, RecordPort
     from agent.values.ids import ApplicationId, ObjectId, Revision, RunId
     from agent.values.secret import Secret
 
@@ -57,7 +59,8 @@ class Run:
     """One run of one Application.
 
     `causes` say what started it. `rotated` are objects whose store references have a new version. `known_applications` maps the uid
-    of every Application of the installation to its name. `revision` is set once the commit is known.
+    of every Application of the installation to its name. `revision` is set once the commit is known. `fence` is this agent's right to
+    write; `ports` ask it before each attempt.
     """
 
     id: RunId
@@ -69,6 +72,7 @@ class Run:
     grants: Grants
     limits: Limits
     known_applications: Mapping[str, str]
+    fence: Fence
     rotated: frozenset[ObjectId] = frozenset()
     revision: Revision | None = None
 
@@ -92,7 +96,9 @@ class Memory:
 
     `saved` is the record that was stored last, `stored` its shards. `desired` is the last desired state, `desired_for` the generation and
     content it was made of, `recipes` its objects with their fingerprints, `applied` the state that was last applied. `parsed` holds files
-    by path, blob and layer.
+    by path, blob and layer. `loss` says why nothing was known of an Application when it was taken, though there had been a record.
+
+    It is as old as one epoch: whatever ends that ends the memory too.
     """
 
     record: ApplicationRecord = field(default_factory=ApplicationRecord)
@@ -107,24 +113,43 @@ class Memory:
     verified: dict[str, str] = field(default_factory=dict[str, str])
     checked: Revision | None = None
     unread: tuple[Problem, ...] = ()
+    found: bool = False
+    loss: str = ""
 
-    async def load(self, run: Run) -> None:
-        """Read the stored record. Raises RecordDamagedError where it does not verify; the memory then stays empty."""
-        self.stored = dict(await run.ports.records.load(run.application_id))
-        self.record = self._codec(run).decode(self.stored)
-        self.verified = dict(self.record.verified) if self.record.generation == run.application.generation else {}
+    async def take(self, records: RecordPort, codec: Codec, application: ApplicationId, agent: str) -> None:
+        """Read the stored record and write the next epoch into it. Raises LeaseLostError where another agent came first.
+
+        A record that does not verify is lost: `loss` then says so.
+        """
+        self.stored = dict(await records.load(application))
+        self.found = HEAD in self.stored
+        try:
+            self.record = codec.decode(self.stored)
+        except RecordDamagedError as error:
+            self.loss = error.reason
+            self.stored = dict.fromkeys(self.stored, "")
+        self.verified = dict(self.record.verified)
+        await self._store(records, codec, application, replace(self.record, epoch=self.record.epoch + 1, agent=agent))
 
     async def save(self, run: Run, record: ApplicationRecord) -> None:
-        """Remember a record, and store what changed of it."""
+        """Remember a record, and store what changed of it. Raises LeaseLostError where another agent wrote it meanwhile."""
+        codec = Codec(run.fingerprints.records, run.application_id.uid)
+        if await self._store(run.ports.records, codec, run.application_id, record):
+            run.fence.shown()
+
+    async def _store(
+        self, records: RecordPort, codec: Codec, application: ApplicationId, record: ApplicationRecord
+    ) -> bool:
+        """Whether the head was written."""
         self.record = record
         if record == self.saved:
-            return
-        changed = self._codec(run).encode(record, self.stored)
-        if changed:
-            await run.ports.records.store(run.application_id, changed)
-            self.stored = {name: text for name, text in {**self.stored, **changed}.items() if text}
+            return False
+        changed = codec.encode(record, self.stored)
+        try:
+            if changed:
+                await records.store(application, changed)
+        except StaleObjectError:
+            raise LeaseLostError("another agent writes the record of this Application") from None
+        self.stored = {name: text for name, text in {**self.stored, **changed}.items() if text}
         self.saved = record
-
-    @staticmethod
-    def _codec(run: Run) -> Codec:
-        return Codec(run.fingerprints.records, run.application_id.uid)
+        return HEAD in changed

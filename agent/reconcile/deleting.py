@@ -31,10 +31,12 @@ async def prune(
     if not plan.pruned:
         return []
     kinds = await run.ports.cluster.kinds()
+    await run.fence.show()
     await run.ports.audit.write([audit_entries.of_prune(run, key, "intent") for key in plan.pruned])
 
     async def one(key: ObjectId) -> Result:
         try:
+            await run.fence.show()
             secret = sealed_secrets.secret_id(key)
             await _delete(run, kinds, key, live.get(key), orphan=secret != key and secret in desired)
         except AgentError as error:
@@ -74,6 +76,7 @@ async def _delete(run: Run, kinds: Kinds, key: ObjectId, fact: LiveFact | None, 
                 orphan=orphan,
             )
         except StaleObjectError:
+            await run.fence.show(afresh=True)
             newer = await run.ports.cluster.get(resource, key.namespace, key.name)
             fact = run.observer.observe(newer) if newer is not None else None
         else:

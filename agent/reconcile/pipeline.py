@@ -58,6 +58,7 @@ async def reconcile(run: Run, memory: Memory) -> Outcome:
     run = replace(run, revision=desired.revision)
     followed = await run.ports.live.follow(_resources(kinds, desired, memory))
     observed = {(resource.group, resource.kind) for resource in followed}
+    await _note_loss(run, memory)
 
     recipe_of = await _recipes(run, memory, desired.objects)
     stale = judge.stale(
@@ -86,7 +87,7 @@ async def reconcile(run: Run, memory: Memory) -> Outcome:
         pending = frozenset(step.finished.id for step in steps.steps) | frozenset(steps.pruned)
         return Outcome(desired, desired.problems, pending=pending)
 
-    await _announce(run, memory, steps)
+    await _announce(run, memory, desired, steps)
     applied = await applying.apply(run, steps, memory.live)
     pruned = await deleting.prune(run, steps, memory.live, desired.objects)
     await run.ports.live.follow(_resources(await run.ports.cluster.kinds(), desired, memory))
@@ -133,8 +134,25 @@ def _resources(kinds: Kinds, desired: DesiredState, memory: Memory) -> frozenset
     return frozenset(resource for resource in (*wanted, *recorded) if resource is not None)
 
 
-async def _announce(run: Run, memory: Memory, steps: Plan) -> None:
-    """Record new objects before they are applied: whatever happens in between, they are known to be ours."""
+async def _note_loss(run: Run, memory: Memory) -> None:
+    """Objects that were applied, and no record of it: somebody deleted the record, or it does not verify."""
+    if not memory.found and any(fact.owner == run.application_id.uid for fact in memory.live.values()):
+        memory.found, memory.loss = True, "RecordLost"
+        await run.ports.cluster.event(
+            run.application_id,
+            kind="Warning",
+            reason=memory.loss,
+            message="there is no record of what was applied, though live objects show that there was one; all is applied again",
+        )
+
+
+async def _announce(run: Run, memory: Memory, desired: DesiredState, steps: Plan) -> None:
+    """Record new objects, and the commit, before anything is sent: whatever happens in between, they are known to be ours.
+
+    So the epoch is shown as well: by that write, or by a read where there is nothing to record.
+    """
+    if steps.empty:
+        return
     new = {
         step.finished.id: ObjectRecord(
             step.finished.record.api_version,
@@ -144,8 +162,9 @@ async def _announce(run: Run, memory: Memory, steps: Plan) -> None:
         for step in steps.steps
         if step.finished.id not in memory.record.objects
     }
-    if new:
-        await memory.save(run, memory.record.with_objects(new))
+    applying = desired.revision if desired.revision != memory.record.revision else None
+    await memory.save(run, replace(memory.record.with_objects(new), applying=applying))
+    await run.fence.show()
 
 
 async def _remember(run: Run, memory: Memory, desired: DesiredState, steps: Plan, results: list[Result]) -> None:
@@ -165,6 +184,7 @@ async def _remember(run: Run, memory: Memory, desired: DesiredState, steps: Plan
     record = replace(
         memory.record.with_objects(recorded, gone),
         revision=desired.revision,
+        applying=None,
         generation=run.application.generation,
         verified=dict(memory.verified),
     )

@@ -6,7 +6,7 @@ Every port translates what its library raises into AgentError where it is met. L
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
@@ -142,6 +142,10 @@ class WatchEvent:
 class ClusterPort(Protocol):
     """A Kubernetes apiserver. `identity` None is the agent's own."""
 
+    def fenced(self, check: Callable[[], None]) -> ClusterPort:
+        """The same cluster for one Application's run: `check` is called before each attempt to write, and raises LeaseLostError."""
+        ...
+
     async def kinds(self, *, fresh: bool = False) -> Kinds:
         """Discovery as it was asked for last; `fresh` asks again."""
         ...
@@ -170,7 +174,11 @@ class ClusterPort(Protocol):
         manager: str = "signet",
         dry_run: bool = False,
     ) -> Object:
-        """Server-side apply; `metadata.resourceVersion` and `uid` in `desired`, where present, are preconditions."""
+        """Server-side apply; `metadata.resourceVersion` and `uid` in `desired`, where present, are preconditions.
+
+        A resourceVersion without a uid lets an object be created, and refuses to change one of another version: with `ABSENT` it
+        creates only. StaleObjectError where a precondition fails.
+        """
         ...
 
     async def json_patch(
@@ -217,15 +225,31 @@ class ClusterPort(Protocol):
         ...
 
 
+ABSENT: Final = "1"
+"""The resourceVersion of no object: etcd's first revision comes before anything that is stored."""
+
+
 class RecordPort(Protocol):
     """Where records live: sharded ConfigMaps in the agent's namespace. Bytes in, bytes out; `reconcile.record` gives them meaning."""
+
+    def fenced(self, check: Callable[[], None]) -> RecordPort:
+        """The same records for one Application's run, as `ClusterPort.fenced`."""
+        ...
 
     async def load(self, application: ApplicationId) -> Mapping[str, str]:
         """Shard name → text; empty where nothing was stored."""
         ...
 
     async def store(self, application: ApplicationId, shards: Mapping[str, str]) -> None:
-        """Replace the given shards (only those that changed are passed) and remove those whose text is empty."""
+        """Replace the given shards (only those that changed are passed) and remove those whose text is empty; the head comes last.
+
+        Each write carries the version that was loaded or stored last, or creates where there was none: StaleObjectError where
+        another writer came first.
+        """
+        ...
+
+    async def stands(self, application: ApplicationId, shard: str, text: str) -> bool:
+        """Whether a shard is stored as `text`, asked of the API server now; a read of metadata where nothing was written since."""
         ...
 
     async def forget(self, application: ApplicationId) -> None:

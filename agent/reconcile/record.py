@@ -58,12 +58,24 @@ class ObjectRecord:
 
 @dataclass(frozen=True, slots=True)
 class ApplicationRecord:
-    """The inventory of an Application. `verified` maps a SOPS file to the blob whose MAC was verified under `generation`."""
+    """The inventory of an Application. `verified` maps a SOPS file to the blob whose MAC was verified under `generation`.
+
+    `epoch` counts the times that an agent took the Application, `agent` is the one that did so last. `applying` is the commit that a
+    run began to apply, until it is recorded as `revision`: what that run was killed over is never taken back to the one before.
+    """
 
     revision: Revision | None = None
     generation: int = 0
     objects: Mapping[ObjectId, ObjectRecord] = field(default_factory=dict[ObjectId, ObjectRecord])
     verified: Mapping[str, str] = field(default_factory=dict[str, str])
+    epoch: int = 0
+    agent: str = ""
+    applying: Revision | None = None
+
+    @property
+    def newest(self) -> Revision | None:
+        """The newest commit that any agent began to apply."""
+        return self.applying or self.revision
 
     def with_objects(
         self, changed: Mapping[ObjectId, ObjectRecord], gone: frozenset[ObjectId] = frozenset()
@@ -75,6 +87,14 @@ class ApplicationRecord:
     def of_file(self, path: str) -> frozenset[ObjectId]:
         """The identities that this file contributed to, as far as recorded."""
         return frozenset(key for key, value in self.objects.items() if path in value.files)
+
+
+def _revision_to_json(revision: Revision | None) -> list[str | int] | None:
+    return [revision.commit, revision.ref, revision.author, revision.authored_at] if revision else None
+
+
+def _revision_from_json(raw: object) -> Revision | None:
+    return Revision(str(raw[0]), str(raw[1]), str(raw[2]), int(raw[3])) if isinstance(raw, list) else None  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _object_to_json(record: ObjectRecord) -> dict[str, object]:
@@ -134,13 +154,15 @@ class Codec:
                 known[name] = counter
                 changed[name] = self._seal(name, counter, body)
         changed.update(dict.fromkeys(set(stored) - set(bodies) - {HEAD}, ""))
-        revision = record.revision
         meta = {
             "counter": counter,
             "shards": known,
             "generation": record.generation,
             "verified": dict(record.verified),
-            "revision": [revision.commit, revision.ref, revision.author, revision.authored_at] if revision else None,
+            "revision": _revision_to_json(record.revision),
+            "applying": _revision_to_json(record.applying),
+            "epoch": record.epoch,
+            "agent": record.agent,
         }
         head_now = _pack(meta)
         before = _unpack(stored[HEAD].split(".", 3)[3]) if stored.get(HEAD) else {}
@@ -161,17 +183,20 @@ class Codec:
             if name == HEAD:
                 continue
             found, part = self._open(name, shards.get(name, ""))
-            if found != expected:
+            # a newer one is of a writer that was stopped before it wrote the head
+            if found < expected:
                 raise RecordDamagedError("a stored record is older than its head", shard=name)
             for key, value in _unpack(part).items():
                 objects[ObjectId.from_key(key)] = _object_from_json(value)  # pyright: ignore[reportArgumentType]
-        raw: list[str] | None = meta.get("revision")  # pyright: ignore[reportAssignmentType]
         verified: dict[str, str] = meta.get("verified", {})  # pyright: ignore[reportAssignmentType]
         return ApplicationRecord(
-            Revision(raw[0], raw[1], raw[2], int(raw[3])) if raw else None,
+            _revision_from_json(meta.get("revision")),
             int(str(meta.get("generation", 0))),
             objects,
             verified,
+            int(str(meta.get("epoch", 0))),
+            str(meta.get("agent", "")),
+            _revision_from_json(meta.get("applying")),
         )
 
     def _seal(self, name: str, counter: int, body: str) -> str:

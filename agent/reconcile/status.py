@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
 
+_LOSSES: Final = {
+    "RecordLost": "the record of what was applied was gone; everything was applied again",
+    "RecordDamaged": "the record of what was applied did not verify; everything was applied again",
+}
 _LARGEST: Final = 32 * 1024
 _HISTORY: Final = 10
 _FAILURES: Final = 50
@@ -101,6 +105,13 @@ def refused(generation: int, error: AgentError, before: ApplicationStatus, now: 
     return with_times(status, before, now)
 
 
+def signed(status: ApplicationStatus, agent: str, epoch: int, since: float) -> ApplicationStatus:
+    """The status as the word of one agent under one epoch, which it holds `since` then, in Unix seconds; epoch 0: it holds none."""
+    return status.model_copy(
+        update={"agent": agent, "epoch": epoch or None, "since": durations.timestamp(since) if epoch else None}
+    )
+
+
 def of_tree(tree: Object) -> ApplicationStatus:
     """The status that an Application object carries; an empty one where it cannot be read."""
     try:
@@ -157,6 +168,7 @@ def _conditions(
         reason, message = "Applied", f"{counts.total} objects as in {memory.record.revision or 'Git'}"
     retrying = bool(failures) and outcome.transient
     health_status, health_reason, health_message = _health(memory)
+    lost = _condition("RecordLost", "True", memory.loss, _LOSSES.get(memory.loss, ""), generation)
     return (
         _condition("Ready", "True" if ready else "False", reason, message, generation),
         _condition("Reconciling", "True" if retrying else "False", reason, message if retrying else "", generation),
@@ -175,6 +187,7 @@ def _conditions(
             f"{counts.drifted} objects differ from the revision" if counts.drifted else "",
             generation,
         ),
+        *((lost,) if memory.loss else ()),
     )
 
 

@@ -57,6 +57,8 @@ async def test_a_record_that_somebody_else_wrote_is_not_written_over(records):
     await other.store(SHOP, {"0": "other"})
     with pytest.raises(StaleObjectError):
         await mine.store(SHOP, {"0": "mine again", "1": "new"})
+    with pytest.raises(StaleObjectError):
+        await mine.store(SHOP, {"0": "mine again"})
     assert await mine.load(SHOP) == {"0": "other", "1": "new"}
     await mine.store(SHOP, {"0": "mine again"})
     with pytest.raises(StaleObjectError):

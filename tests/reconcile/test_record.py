@@ -27,12 +27,16 @@ objects = st.builds(
     stores=st.dictionaries(names, st.integers(0, 9), max_size=2),
     files=st.tuples(names),
 )
+revisions = st.one_of(st.none(), st.builds(Revision, names, names, st.text(max_size=5), st.integers(0, 2**33)))
 records = st.builds(
     ApplicationRecord,
-    st.one_of(st.none(), st.builds(Revision, names, names, st.text(max_size=5), st.integers(0, 2**33))),
+    revisions,
     st.integers(0, 5),
     st.dictionaries(ids, objects, max_size=5),
     st.dictionaries(names, names, max_size=3),
+    st.integers(0, 9),
+    names,
+    revisions,
 )
 
 
@@ -82,7 +86,6 @@ DAMAGED = {
     "a missing head": {"objects-0": STORED["objects-0"]},
     "a missing shard": {HEAD: STORED[HEAD]},
     "an older shard under a newer head": {**LATER, "objects-0": STORED["objects-0"]},
-    "a newer shard under an older head": {**LATER, HEAD: STORED[HEAD]},
     "a shard under another name": {**STORED, "objects-0": STORED[HEAD]},
     "an empty text": {**STORED, HEAD: ""},
     "no record at all": {**STORED, HEAD: "hello"},
@@ -93,6 +96,13 @@ DAMAGED = {
 def test_what_was_tampered_with_is_refused(shards: dict[str, str]) -> None:
     with pytest.raises(RecordDamagedError):
         CODEC.decode(shards)
+
+
+def test_a_writer_that_was_stopped_before_the_head_costs_no_record() -> None:
+    torn = {**LATER, HEAD: STORED[HEAD]}
+    assert CODEC.decode(torn) == replace(TWO, objects={}, generation=1)
+    repaired = merged(torn, CODEC.encode(TWO, torn))
+    assert CODEC.decode(repaired) == TWO
 
 
 def test_the_record_of_another_application_is_refused() -> None:

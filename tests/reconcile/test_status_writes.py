@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 from agent.api import application as applications
 from agent.api.status import ApplicationStatus, Condition
-from agent.reconcile.context import Memory
 from agent.reconcile.driver.managed import Managed
 from agent.reconcile.driver.reporting import Reporter
 from agent.reconcile.pipeline import Outcome
@@ -39,11 +38,11 @@ class SlowFirst:
 
 async def test_a_slow_write_is_not_overtaken() -> None:
     cluster = SlowFirst()
-    reporter = Reporter(SimpleNamespace(cluster=cluster, clock=SimpleNamespace(now=lambda: 0.0)))
+    reporter = Reporter(SimpleNamespace(cluster=cluster, clock=SimpleNamespace(now=lambda: 0.0)), "agent-0")
     unhealthy = Condition(
         type="Healthy", status="False", reason="Degraded", last_transition_time="1970-01-01T00:00:00Z"
     )
-    managed = Managed(APPLICATION.id, APPLICATION, Memory(), ApplicationStatus(conditions=(unhealthy,)))
+    managed = Managed(APPLICATION.id, APPLICATION, reported=ApplicationStatus(conditions=(unhealthy,)))
     managed.outcome = Outcome(None)
     slow = asyncio.create_task(reporter.refreshed(managed, APPLICATION))
     await cluster.under_way.wait()

@@ -11,6 +11,7 @@ from agent.adapters.kubernetes.watch import Pace, Watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
+    from typing import Self
 
     from agent.adapters.kubernetes.session import Session
     from agent.adapters.kubernetes.wire import Seals
@@ -40,9 +41,14 @@ class Cluster(Objects):
     ) -> None:
         super().__init__(session, seals)
         self._discovery: Discovery = Discovery(session)
-        self._statuses: Statuses = Statuses(session, instance=instance, now=now)
+        self.statuses: Statuses = Statuses(session, instance=instance, now=now)
         self._pace: Pace = pace
         self._report: Callable[[Resource, AgentError], None] | None = report
+
+    def fenced(self, check: Callable[[], None]) -> Self:
+        other = super().fenced(check)
+        other.statuses = self.statuses.fenced(check)
+        return other
 
     async def kinds(self, *, fresh: bool = False) -> Kinds:
         return await self._discovery.kinds(fresh=fresh)
@@ -61,9 +67,9 @@ class Cluster(Objects):
         return watch.events()
 
     async def update_status(self, application: ApplicationId, status: Object) -> None:
-        await self._statuses.update(application, status)
+        await self.statuses.update(application, status)
 
     async def event(
         self, application: ApplicationId, *, kind: Literal["Normal", "Warning"], reason: str, message: str
     ) -> None:
-        await self._statuses.event(application, kind=kind, reason=reason, message=message)
+        await self.statuses.event(application, kind=kind, reason=reason, message=message)

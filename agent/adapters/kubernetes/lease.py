@@ -2,12 +2,16 @@
 
 An agent may write only while its Lease is surely valid, by its own boot-time clock, which goes on while the process is
 paused. Others count it as live until they have seen no renewal for the whole duration, by their clock; the times inside
-the Leases are for people. What this does not promise: a request in flight when the process is paused may still land.
+the Leases are for people. A watch tells of renewals, newcomers and Leases that were given back; that an agent is dead is
+only believed after a list.
+
+What this does not promise: that no two agents count an Application as theirs. `reconcile.fence` decides that.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from dataclasses import dataclass
@@ -18,17 +22,21 @@ from agent.adapters.kubernetes.objects import Objects, call
 from agent.adapters.kubernetes.resources import LEASE
 from agent.adapters.kubernetes.session import Request
 from agent.adapters.kubernetes.status import micro_time
+from agent.adapters.kubernetes.watch import Watch
 from agent.values import tree
 from agent.values.errors import AgentError, ClusterError, LeaseLostError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Collection
 
     from agent.adapters.kubernetes.session import Session
     from agent.values.tree import Object
 
 LOG = logging.getLogger(__name__)
 LABEL_MEMBER = "signet-gitops.dev/agent-lease"
+_PREFIX = "signet-agent-"
+_SOON = 0.5
+"""Seconds until the next attempt to learn whether an agent is dead, where the last one failed."""
 
 
 def boot_time() -> float:
@@ -46,9 +54,13 @@ class Terms:
     safe: float = 10.0
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Seen:
+    """A Lease, and when this agent saw it change. `holder` is empty where nobody holds it."""
+
+    uid: str
     version: str
+    holder: str
     at: float
 
 
@@ -57,6 +69,9 @@ class Membership:
 
     A later process of the same identity takes the Lease over at once: the platform ended the earlier one, and if it did
     not, the earlier one finds out at its next renewal, at the latest when `safe` is over.
+
+    `term` grows with each time that the Lease is taken, and with each renewal that came after it had lapsed: what was
+    decided in an earlier term counts no more. `changed` is set where `members` or `term` did.
     """
 
     def __init__(
@@ -83,6 +98,10 @@ class Membership:
         self._uid: str = ""
         self._seen: dict[str, _Seen] = {}
         self._members: tuple[str, ...] = ()
+        self._look_again_at: float = float("-inf")
+        self._nudge: asyncio.Event = asyncio.Event()
+        self.term: int = 0
+        self.changed: asyncio.Event = asyncio.Event()
 
     def check(self) -> None:
         """The session's guard. Raises LeaseLostError where this agent may no longer write."""
@@ -112,46 +131,89 @@ class Membership:
             self._renewed(answer, sent)
         await self._look()
 
+    def recheck(self) -> None:
+        """Renew and look at once: a write was refused, so another agent may be there."""
+        self._nudge.set()
+
     async def run(self) -> None:
         """Renew for ever. Raises LeaseLostError when another process took this identity over; all else is outlasted."""
-        while True:
-            await asyncio.sleep(self._terms.renew)
-            try:
-                async with asyncio.timeout(self._terms.safe):
-                    await self._renew()
-                    await self._look()
-            except LeaseLostError:
-                self._valid_until = float("-inf")
-                self._members = ()
-                raise
-            except TimeoutError:
-                self._missed("the apiserver did not answer in time")
-            except AgentError as error:
-                self._missed(error.message)
+        watching = asyncio.create_task(self._follow(), name="leases")
+        try:
+            due = self._clock() + self._terms.renew
+            while True:
+                rechecked = await self._wait(min(due, self._next_death()))
+                if rechecked or self._clock() >= due:
+                    due = self._clock() + self._terms.renew
+                    await self._in_time(self._renew())
+                if rechecked or not self._members or self._clock() >= self._next_death():
+                    await self._in_time(self._look())
+                    self._look_again_at = self._clock() + _SOON
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+
+    async def _wait(self, until: float) -> bool:
+        """Whether `recheck` was called before the boot-time clock says `until`."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._nudge.wait(), max(0.0, until - self._clock()))
+        asked = self._nudge.is_set()
+        self._nudge.clear()
+        return asked
+
+    def _next_death(self) -> float:
+        """When one of the members may have to be counted as dead; not before that may be asked again."""
+        others = [seen.at for name, seen in self._seen.items() if name != self.identity and name in self._members]
+        return max(min(others, default=float("inf")) + self._terms.duration, self._look_again_at)
+
+    async def _in_time(self, work: Awaitable[None]) -> None:
+        try:
+            async with asyncio.timeout(self._terms.safe):
+                await work
+        except LeaseLostError:
+            self._valid_until = float("-inf")
+            self._set_members(())
+            raise
+        except TimeoutError:
+            self._missed("the apiserver did not answer in time")
+        except AgentError as error:
+            self._missed(error.message)
+
+    async def _follow(self) -> None:
+        """Keep what is known of the Leases as new as a watch can."""
+        selector = f"{LABEL_MEMBER}=true"
+        watch = Watch(self._session, LEASE, lambda _: False, namespace=self._namespace, selector=selector)
+        async for event in watch.events():
+            name = tree.get_text(event.object, "metadata", "name").removeprefix(_PREFIX)
+            now = self._clock()
+            if event.type == "present":
+                self._seen[name] = self._see(name, event.object, now)
+            elif event.type == "gone":
+                self._seen.pop(name, None)
+            self._judge({name for name in self._members if name in self._seen and self._seen[name].holder}, now)
 
     async def release(self) -> None:
         """Delete the Lease, so that others take over at once, unless it is another's by now. Raises ClusterError."""
         self._valid_until = float("-inf")
-        self._members = ()
+        self._set_members(())
         uid, self._uid = self._uid, ""
         for _ in range(3):
-            if not uid or not await self._delete(uid):
+            if not uid or not await self._delete(self.identity, uid, self._version):
                 return
             # a renewal that was cut short may have landed
             found = await self._get()
             uid = found["metadata"]["uid"] if found is not None and self._holds(found) else ""
             self._version = found["metadata"]["resourceVersion"] if found is not None else ""
 
-    async def _delete(self, uid: str) -> bool:
-        """Delete the Lease as it was seen last; whether it changed meanwhile and still stands."""
+    async def _delete(self, identity: str, uid: str, version: str) -> bool:
+        """Delete a Lease as it was seen last; whether it changed meanwhile and still stands."""
         options: Object = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
-            "preconditions": {"uid": uid, "resourceVersion": self._version},
+            "preconditions": {"uid": uid, "resourceVersion": version},
         }
         request = Request(
-            call("DELETE", "delete", LEASE, self._namespace, self._name),
-            paths.item(LEASE, self._namespace, self._name),
+            call("DELETE", "delete", LEASE, self._namespace, f"{_PREFIX}{identity}"),
+            paths.item(LEASE, self._namespace, f"{_PREFIX}{identity}"),
             body=wire.encode(options),
             allow=(404, 409),
             urgent=True,
@@ -163,7 +225,7 @@ class Membership:
 
     @property
     def _name(self) -> str:
-        return f"signet-agent-{self.identity}"
+        return f"{_PREFIX}{self.identity}"
 
     async def _renew(self) -> None:
         sent = self._clock()
@@ -173,6 +235,8 @@ class Membership:
             return
         found = await self._get()
         if found is None:
+            # others may have taken it for given back
+            self._valid_until = float("-inf")
             await self.acquire()
         elif not self._holds(found):
             raise LeaseLostError("another process runs under this agent's identity", identity=self.identity)
@@ -182,31 +246,62 @@ class Membership:
             await self._renew()
 
     async def _look(self) -> None:
-        """Who else is there. A Lease is live for `duration` after this agent saw it change."""
+        """Who else is there, by a list; Leases of dead agents are removed. An agent is dead where its Lease did not change for `duration`."""
         now = self._clock()
         listed = await self._objects.list(LEASE, namespace=self._namespace, selector=f"{LABEL_MEMBER}=true")
-        live: set[str] = set()
-        seen: dict[str, _Seen] = {}
-        for item in listed:
-            name = tree.get_text(item, "metadata", "name").removeprefix("signet-agent-")
-            version = tree.get_text(item, "metadata", "resourceVersion")
-            before = self._seen.get(name)
-            seen[name] = before if before is not None and before.version == version else _Seen(version, now)
-            if tree.get_text(item, "spec", "holderIdentity") and now - seen[name].at < self._terms.duration:
-                live.add(name)
-        self._seen = seen
-        self._members = tuple(sorted(live | {self.identity}))
+        names = {tree.get_text(item, "metadata", "name").removeprefix(_PREFIX): item for item in listed}
+        self._seen = {name: self._see(name, item, now) for name, item in names.items()}
+        self._judge((), now)
+        dead = [name for name, seen in self._seen.items() if name != self.identity and not self._is_live(seen, now)]
+        # one of the living does it; where two do, the preconditions decide
+        if self._members[:1] == (self.identity,):
+            for name in dead:
+                await self._remove(name, self._seen.pop(name))
+
+    async def _remove(self, name: str, seen: _Seen) -> None:
+        """Remove the Lease of a dead agent, so that no later one waits for it."""
+        try:
+            if not await self._delete(name, seen.uid, seen.version):
+                LOG.info("the Lease of an agent that is gone was removed", extra={"identity": name})
+        except AgentError as error:
+            LOG.warning("the Lease of an agent that is gone was not removed", extra={"cause": error.message})
+
+    def _see(self, name: str, item: Object, now: float) -> _Seen:
+        before = self._seen.get(name)
+        version = tree.get_text(item, "metadata", "resourceVersion")
+        if before is not None and before.version == version:
+            return before
+        holder = tree.get_text(item, "spec", "holderIdentity")
+        return _Seen(tree.get_text(item, "metadata", "uid"), version, holder, now)
+
+    def _is_live(self, seen: _Seen, now: float) -> bool:
+        return bool(seen.holder) and now - seen.at < self._terms.duration
+
+    def _judge(self, believed: Collection[str], now: float) -> None:
+        """Count the members: those whose Lease is renewed, and those that are `believed` to live until a list says otherwise."""
+        if now < self._valid_until:
+            live = {name for name, seen in self._seen.items() if self._is_live(seen, now)}
+            self._set_members(tuple(sorted({*live, *believed, self.identity})))
+
+    def _set_members(self, members: tuple[str, ...]) -> None:
+        if members != self._members:
+            self._members = members
+            self.changed.set()
 
     def _missed(self, cause: str) -> None:
         """`check` refuses writes once `safe` is over; the next renewal allows them again."""
         if self._clock() >= self._valid_until:
-            self._members = ()
+            self._set_members(())
         LOG.warning("the Lease was not renewed", extra={"cause": cause})
 
     def _renewed(self, answer: dict[str, Any] | None, sent: float) -> None:
         if answer is None:
             raise ClusterError("the Lease was taken in between", identity=self.identity)
         self._uid, self._version = answer["metadata"]["uid"], answer["metadata"]["resourceVersion"]
+        if self._clock() >= self._valid_until:
+            # it had lapsed, whether that was noticed or not: another agent may have written since
+            self.term += 1
+            self.changed.set()
         self._valid_until = sent + self._terms.safe
 
     async def _get(self) -> dict[str, Any] | None:

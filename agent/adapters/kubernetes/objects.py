@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 from agent.adapters.kubernetes import errors, paths, wire
@@ -12,7 +13,8 @@ from agent.values.errors import ExpiredError
 from agent.values.ids import ObjectId
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
+    from typing import Self
 
     from agent.adapters.kubernetes.session import Session
     from agent.adapters.kubernetes.wire import Page, Seals
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 APPLY = "application/apply-patch+yaml"
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_ONE_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _PAGE = 250
 _METADATA_PAGE = 1000
 
@@ -40,13 +43,30 @@ class Objects:
     def __init__(self, session: Session, seals: Seals) -> None:
         self._session: Session = session
         self._seals: Seals = seals
+        self.check: Callable[[], None] | None = None
+
+    def fenced(self, check: Callable[[], None]) -> Self:
+        """The same, for writes that `check` refuses by LeaseLostError: it is called before each attempt."""
+        other = copy.copy(self)
+        other.check = check
+        return other
 
     async def get(
         self, resource: Resource, namespace: str, name: str, *, identity: Identity | None = None
     ) -> Object | None:
         """None where there is no such object; NotFoundError where the kind itself is not served."""
+        return await self._get(resource, namespace, name, JSON, identity)
+
+    async def get_metadata(self, resource: Resource, namespace: str, name: str) -> Object | None:
+        """PartialObjectMetadata, as `get`."""
+        return await self._get(resource, namespace, name, _ONE_METADATA)
+
+    async def _get(
+        self, resource: Resource, namespace: str, name: str, accept: str, identity: Identity | None = None
+    ) -> Object | None:
         asked = call("GET", "get", resource, namespace, name, identity)
-        request = Request(asked, paths.item(resource, namespace, name), identity=identity, allow=(404,))
+        path = paths.item(resource, namespace, name)
+        request = Request(asked, path, accept=accept, identity=identity, allow=(404,))
         answer = await self._session.request(request)
         if answer.code != 404:
             return wire.live_object(answer.body, resource, self._seals)
@@ -106,6 +126,7 @@ class Objects:
             APPLY,
             identity=identity,
             guarded=not dry_run,
+            check=self.check,
         )
         return wire.live_object((await self._session.request(request)).body, resource, self._seals)
 
@@ -127,6 +148,7 @@ class Objects:
             "application/json-patch+json",
             identity=identity,
             guarded=True,
+            check=self.check,
         )
         return wire.live_object((await self._session.request(request)).body, resource, self._seals)
 
@@ -157,6 +179,7 @@ class Objects:
             identity=identity,
             allow=(404,),
             guarded=True,
+            check=self.check,
         )
         answer = await self._session.request(request)
         if answer.code == 404 and not errors.is_status(answer.body):

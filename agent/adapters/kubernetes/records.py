@@ -1,22 +1,26 @@
 """`RecordPort`: a record's shards as ConfigMaps `signet-record-<application uid>-<shard>` in the agent's namespace.
 
-What was read or written last is a precondition of the next write, so that an agent that lost an Application without
-noticing cannot write over the record of the one that has it now.
+What was read or written last is a precondition of the next write, or that there is nothing yet: of two agents that take
+an Application at the same moment one does, and an agent that lost it cannot write over the record of its owner.
 """
 
 from __future__ import annotations
 
 import asyncio
+import copy
 import re
 from typing import TYPE_CHECKING
 
 from agent.adapters.kubernetes.objects import Objects
 from agent.adapters.kubernetes.resources import CONFIG_MAP
+from agent.reconcile.ports import ABSENT
+from agent.reconcile.record import HEAD
 from agent.values import tree
 from agent.values.errors import AgentError, LimitError, StaleObjectError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Self
 
     from agent.adapters.kubernetes.session import Session
     from agent.values.ids import ApplicationId
@@ -36,14 +40,23 @@ class Records:
     """`namespace` is the agent's own."""
 
     def __init__(self, session: Session, namespace: str) -> None:
-        self._objects: Objects = Objects(session, lambda _: False)
+        self.objects: Objects = Objects(session, lambda _: False)
         self._namespace: str = namespace
         self._versions: dict[str, tuple[str, str]] = {}
         """ConfigMap → uid and resourceVersion as last seen."""
 
+    def fenced(self, check: Callable[[], None]) -> Self:
+        """As `RecordPort.fenced`."""
+        other = copy.copy(self)
+        other.objects = self.objects.fenced(check)
+        return other
+
     async def load(self, application: ApplicationId) -> Mapping[str, str]:
-        found = await self._objects.list(CONFIG_MAP, namespace=self._namespace, selector=_selector(application))
+        found = await self.objects.list(CONFIG_MAP, namespace=self._namespace, selector=_selector(application))
         shards: dict[str, str] = {}
+        prefix = f"signet-record-{_part(application.uid)}-"
+        for name in [name for name in self._versions if name.startswith(prefix)]:
+            del self._versions[name]
         for item in found:
             shard = tree.get_text(item, "metadata", "labels", LABEL_SHARD)
             if tree.get_text(item, "metadata", "name") == _name(application, shard):
@@ -56,8 +69,26 @@ class Records:
         for shard, text in shards.items():
             if len(text.encode("utf-8", "replace")) > SHARD_BYTES:
                 raise LimitError("a shard of the record is too large to store", shard=shard, limit=SHARD_BYTES)
+        # a head names only what is there: it is written after what it names, and before what it names no more goes
+        await self._store_all(application, ((shard, text) for shard, text in shards.items() if text and shard != HEAD))
+        await self._store_all(application, ((shard, text) for shard, text in shards.items() if text and shard == HEAD))
+        await self._store_all(application, ((shard, text) for shard, text in shards.items() if not text))
+
+    async def stands(self, application: ApplicationId, shard: str, text: str) -> bool:
+        name = _name(application, shard)
+        found = await self.objects.get_metadata(CONFIG_MAP, self._namespace, name)
+        if found is None or _version(found) == self._versions.get(name):
+            return found is not None
+        # somebody annotated it, or wrote another text
+        found = await self.objects.get(CONFIG_MAP, self._namespace, name)
+        if found is None or tree.get_text(found, "data", _KEY) != text:
+            return False
+        self._remember(found)
+        return True
+
+    async def _store_all(self, application: ApplicationId, shards: Iterable[tuple[str, str]]) -> None:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._store(application, shard, text)) for shard, text in shards.items()]
+            tasks = [group.create_task(self._store(application, shard, text)) for shard, text in shards]
         for task in tasks:
             failure = task.result()
             if failure is not None:
@@ -67,10 +98,10 @@ class Records:
         name = _name(application, shard)
         try:
             if text:
-                self._remember(await self._objects.apply(CONFIG_MAP, self._body(application, name, shard, text)))
+                self._remember(await self.objects.apply(CONFIG_MAP, self._body(application, name, shard, text)))
             else:
                 uid, version = self._versions.get(name, ("", ""))
-                await self._objects.delete(
+                await self.objects.delete(
                     CONFIG_MAP, self._namespace, name, uid=uid, resource_version=version, identity=None
                 )
                 self._versions.pop(name, None)
@@ -89,22 +120,24 @@ class Records:
         }
         if name in self._versions:
             metadata["uid"], metadata["resourceVersion"] = self._versions[name]
+        else:
+            metadata["resourceVersion"] = ABSENT
         return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {_KEY: text}}
 
     async def forget(self, application: ApplicationId) -> None:
-        found = await self._objects.list_metadata(
-            CONFIG_MAP, namespace=self._namespace, selector=_selector(application)
-        )
+        found = await self.objects.list_metadata(CONFIG_MAP, namespace=self._namespace, selector=_selector(application))
         for item in found:
             name = tree.get_text(item, "metadata", "name")
             uid = tree.get_text(item, "metadata", "uid")
-            await self._objects.delete(CONFIG_MAP, self._namespace, name, uid=uid, resource_version="", identity=None)
+            await self.objects.delete(CONFIG_MAP, self._namespace, name, uid=uid, resource_version="", identity=None)
             self._versions.pop(name, None)
 
     def _remember(self, item: Object) -> None:
-        metadata = tree.get_object(item, "metadata")
-        version = (tree.get_text(metadata, "uid"), tree.get_text(metadata, "resourceVersion"))
-        self._versions[tree.get_text(metadata, "name")] = version
+        self._versions[tree.get_text(item, "metadata", "name")] = _version(item)
+
+
+def _version(item: Object) -> tuple[str, str]:
+    return tree.get_text(item, "metadata", "uid"), tree.get_text(item, "metadata", "resourceVersion")
 
 
 def _selector(application: ApplicationId) -> str:

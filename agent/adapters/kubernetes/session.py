@@ -67,7 +67,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`guarded` requests are writes that need this agent's Lease; `urgent` ones do not queue behind others."""
+    """`guarded` requests are writes that need this agent's Lease; `urgent` ones do not queue behind others.
+
+    `check` is called before each attempt at a guarded request, after the session's own guard.
+    """
 
     call: Call
     path: str
@@ -79,6 +82,7 @@ class Request:
     identity: Identity | None = None
     allow: Collection[int] = ()
     guarded: bool = False
+    check: Callable[[], None] | None = None
     urgent: bool = False
 
 
@@ -181,6 +185,8 @@ class Session:
         headers = await self._headers(request, refresh=refresh)
         if request.guarded:
             self.guard()
+            if request.check is not None:
+                request.check()
         started, code = time.monotonic(), 0
         failure: AgentError | None = None
         try:

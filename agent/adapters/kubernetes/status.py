@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from agent.values.text import escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Self
 
     from agent.adapters.kubernetes.session import Session
     from agent.values.ids import ApplicationId
@@ -51,11 +53,18 @@ class Statuses:
     """`instance` is the agent's identity; `now` gives Unix seconds."""
 
     def __init__(self, session: Session, *, instance: str, now: Callable[[], float]) -> None:
+        self.check: Callable[[], None] | None = None
         self._session: Session = session
         self._instance: str = instance
         self._now: Callable[[], float] = now
         self._series: OrderedDict[tuple[str, str, str, str], _Series] = OrderedDict()
         self._numbers: itertools.count[int] = itertools.count()
+
+    def fenced(self, check: Callable[[], None]) -> Self:
+        """The same, for writes that `check` refuses by LeaseLostError."""
+        other = copy.copy(self)
+        other.check = check
+        return other
 
     async def update(self, application: ApplicationId, status: Object) -> None:
         """Replace the status. StaleObjectError where another one took the name, NotFoundError where there is none."""
@@ -71,6 +80,7 @@ class Statuses:
             wire.encode(patch),
             "application/json-patch+json",
             guarded=True,
+            check=self.check,
         )
         await self._session.request(request)
 
@@ -93,6 +103,7 @@ class Statuses:
             wire.encode(self._body(application, kind, reason, message, series)),
             APPLY,
             guarded=True,
+            check=self.check,
         )
         await self._session.request(request)
 

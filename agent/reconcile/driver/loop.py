@@ -5,50 +5,34 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from agent.api import application as applications
 from agent.api import names
-from agent.reconcile import fights, pipeline, schedule, status
-from agent.reconcile.context import Memory, Run
+from agent.reconcile import fights, pipeline, schedule
+from agent.reconcile.context import Run
 from agent.reconcile.desired import Problem
-from agent.reconcile.driver import deletion, probing
+from agent.reconcile.driver import deletion, holding, probing
 from agent.reconcile.driver.managed import Managed
 from agent.reconcile.driver.reporting import Reporter, log_error
 from agent.reconcile.driver.tasks import Sharing
 from agent.reconcile.pipeline import Outcome
-from agent.reconcile.record import RecordDamagedError
-from agent.values.errors import AgentError, DefectError, ForeignNamespaceError, LeaseLostError, StaleObjectError
+from agent.values.errors import AgentError, DefectError, ForeignNamespaceError, LeaseLostError
 from agent.values.ids import ObjectId, RunId
 from agent.values.tree import get, get_object, get_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Coroutine
 
     from agent.api.application import Application
-    from agent.api.operator import Limits
-    from agent.reconcile.context import Fingerprints, Grants
+    from agent.reconcile.driver.settings import Settings
     from agent.reconcile.driver.watching import Watching
-    from agent.reconcile.live import Observer
+    from agent.reconcile.fence import Fence
     from agent.reconcile.ports import Ports, WatchEvent
 
 LOG = logging.getLogger("signet")
 _REFRESH_SECONDS = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """`grants` says what the operator lets an Application do, or raises; `mine` whether this agent is the one to run it."""
-
-    observer: Observer
-    fingerprints: Fingerprints
-    grants: Callable[[Application], Grants]
-    mine: Callable[[str], bool]
-    limits: Limits
-    random_bytes: Callable[[int], bytes]
-    probe_interval: float = 30.0
-    parallel_runs: int = 8
 
 
 class Driver:
@@ -65,7 +49,7 @@ class Driver:
         self._tasks: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(settings.parallel_runs)
         self._ports = replace(ports, tasks=Sharing(ports.tasks, self._slots))
-        self._reporter = Reporter(ports)
+        self._reporter = Reporter(ports, settings.agent)
         self._stopping = False
         self._listed = asyncio.Event()
 
@@ -105,21 +89,23 @@ class Driver:
         self._wake.clear()
 
     def rebalance(self) -> None:
-        """The agents that share the Applications changed: take and leave what that says."""
+        """The agents that share the Applications changed, or this one's Lease had lapsed: take and leave what that says."""
         for uid, managed in list(self._managed.items()):
-            mine = self._settings.mine(uid)
-            if mine and uid not in self._state and managed.application is not None:
-                self._seen(uid, managed.application, frozenset({"start"}))
-            elif not mine and uid in self._state:
+            if uid in self._state and (not self._settings.mine(uid) or (managed.fence and not managed.fence.holds)):
                 self._leave(uid, managed)
+            if uid not in self._state and managed.application is not None and self._settings.mine(uid):
+                self._seen(uid, managed.application, frozenset({"start"}))
 
     def _leave(self, uid: str, managed: Managed) -> None:
         self._event(schedule.Gone(uid))
-        self._watching.release(uid)
-        managed.loaded = False
-        managed.memory = Memory()
-        self._ports.metrics.forget(managed.id)
+        self._forsake(uid, managed)
         self._spawn(self._ports.data_keys.forget(managed.id), f"forget {uid}")
+
+    def _forsake(self, uid: str, managed: Managed) -> None:
+        """Whatever was known under a hold that is over counts no more."""
+        self._watching.release(uid)
+        managed.leave()
+        self._ports.metrics.forget(managed.id)
 
     # what happens
 
@@ -180,17 +166,18 @@ class Driver:
         managed = self._managed.get(uid)
         causes = frozenset({"start"}) if managed is None else _changes(managed.application, application)
         if managed is None:
-            reported = status.of_tree(get_object(event.object, "status"))
-            managed = self._managed[uid] = Managed(applications.identify(event.object), application, Memory(), reported)
+            managed = self._managed[uid] = Managed(applications.identify(event.object), application)
         managed.application = application
+        managed.found = get_object(event.object, "status")
         if not self._settings.mine(uid):
             return
+        if managed.fence is not None:
+            self._spawn(self._reporter.insist(managed), f"status {uid}")
         if error is not None:
             self._event(schedule.Gone(uid))
             generation = get(event.object, "metadata", "generation")
             number = generation if isinstance(generation, int) else 0
-            await self._reporter.refused(managed, number, error)
-            self._spawn(self._orphan(managed), f"orphan {uid}")
+            self._spawn(self._refuse(managed, number, error), f"refuse {uid}")
         elif application is not None and causes:
             self._seen(uid, application, causes)
 
@@ -211,17 +198,19 @@ class Driver:
     # one run
 
     async def _run(self, uid: str, causes: frozenset[str]) -> None:
-        result: Literal["ok", "transient", "failed"] = "failed"
+        result: Literal["ok", "transient", "failed"] = "transient"
         try:
             # an object is only known to be another Application's once all of them are
             await self._listed.wait()
-            async with self._slots:
-                managed = self._managed.get(uid)
-                if managed is not None and managed.application is not None and not self._stopping:
-                    result = await self._reconcile(uid, managed, managed.application, causes)
-        except LeaseLostError:
-            result = "transient"
+            managed = self._managed.get(uid)
+            if managed is not None:
+                async with managed.turn, self._slots:
+                    if managed.application is not None and self._settings.mine(uid) and not self._stopping:
+                        result = await self._reconcile(uid, managed, managed.application, causes)
+        except LeaseLostError as error:
+            self._lost(uid, error)
         except Exception as error:
+            result = "failed"
             LOG.exception("a run ended in a defect of the agent", extra={"application": uid})
             await self._confess(uid, causes, type(error).__name__)
         finally:
@@ -234,31 +223,31 @@ class Driver:
         started, began = clock.now(), clock.monotonic()
         rotated, managed.rotated = managed.rotated, frozenset()
         try:
+            fence = await self._hold(managed)
             try:
-                run = self._make_run(application, causes, rotated)
+                run = self._make_run(application, causes, rotated, fence)
             except ForeignNamespaceError:
                 await self._orphan(managed)
                 raise
-            if not managed.loaded:
-                await self._load(uid, managed, run)
+            memory = managed.memory
             if application.deleting:
-                return "ok" if await deletion.retire(run, managed.memory) else "transient"
+                return "ok" if await deletion.retire(run, memory) else "transient"
             if application.spec.suspend:
                 await self._reporter.suspended(managed, application)
                 return "ok"
-            await deletion.keep_finalizer(self._ports.cluster, application)
+            await deletion.keep_finalizer(run.ports.cluster, application)
             self._watching.begin(uid)
             try:
-                outcome = await pipeline.reconcile(run, managed.memory)
+                outcome = await pipeline.reconcile(run, memory)
             finally:
                 self._watching.end(uid)
         except LeaseLostError:
             raise
         except AgentError as error:
             managed.rotated |= rotated
-            # a record that somebody else wrote meanwhile is read again before the next write
-            managed.loaded = managed.loaded and not isinstance(error, StaleObjectError)
             outcome = Outcome(None, (Problem(error),))
+        if managed.fence is not None:
+            managed.fence.check()
         await self._reporter.run_ended(
             managed, application, outcome, causes=causes, started=started, seconds=clock.monotonic() - began
         )
@@ -289,36 +278,56 @@ class Driver:
         except AgentError as error:
             log_error("an application that goes could not be let go", error, managed.id)
 
-    def _make_run(self, application: Application, causes: frozenset[str], rotated: frozenset[ObjectId]) -> Run:
+    def _make_run(
+        self, application: Application, causes: frozenset[str], rotated: frozenset[ObjectId], fence: Fence
+    ) -> Run:
         settings = self._settings
+        cluster, records = self._ports.cluster.fenced(fence.check), self._ports.records.fenced(fence.check)
         return Run(
             RunId(settings.random_bytes(8).hex()),
             application,
             causes,
-            self._ports,
+            replace(self._ports, cluster=cluster, records=records),
             settings.observer,
             settings.fingerprints,
             settings.grants(application),
             settings.limits,
             {uid: str(managed.id) for uid, managed in self._managed.items()},
+            fence,
             rotated,
         )
 
-    async def _load(self, uid: str, managed: Managed, run: Run) -> None:
-        try:
-            await managed.memory.load(run)
-        except RecordDamagedError as error:
-            log_error("the stored record does not verify and is made anew", error, run.application_id)
-            await self._ports.cluster.event(
-                run.application_id, kind="Warning", reason=error.reason, message="the stored record does not verify"
-            )
-        managed.loaded = True
-        self._watching.adopt(uid, managed.memory)
+    async def _hold(self, managed: Managed) -> Fence:
+        """The hold of this agent on an Application, taken where it has none."""
+        if managed.fence is None:
+            await holding.take(self._ports, self._settings, managed)
+            self._watching.adopt(managed.id.uid, managed.memory)
+        assert managed.fence is not None
+        managed.fence.check()
+        return managed.fence
+
+    def _lost(self, uid: str, error: LeaseLostError) -> None:
+        """A run ended for want of the right to write: nothing of what it knew is used again."""
+        managed = self._managed.get(uid)
+        if managed is not None:
+            log_error("a run ended, since this agent may not write for the application", error, managed.id)
+            self._forsake(uid, managed)
+        self._settings.recheck()
+
+    async def _refuse(self, managed: Managed, generation: int, error: AgentError) -> None:
+        """Say that a spec cannot be run, and let an Application go that is being deleted."""
+        async with managed.turn:
+            try:
+                _ = await self._hold(managed)
+                await self._reporter.refused(managed, generation, error)
+            except AgentError as failure:
+                log_error("a spec that is not valid could not be reported", failure, managed.id)
+        await self._orphan(managed)
 
     async def _probe(self, uid: str) -> None:
         """Ask the stores for newer versions of what an Application uses."""
         managed = self._managed.get(uid)
-        if managed is None or managed.application is None or not managed.loaded or not self._settings.mine(uid):
+        if managed is None or managed.application is None or managed.fence is None or not managed.fence.holds:
             return
         application = managed.application.id
         try:
@@ -336,7 +345,7 @@ class Driver:
         managed = self._managed.get(uid)
         if managed is not None:
             managed.report_due = False
-            if managed.application is not None and uid in self._state:
+            if managed.application is not None and managed.fence is not None and managed.fence.holds:
                 await self._reporter.refreshed(managed, managed.application)
 
 

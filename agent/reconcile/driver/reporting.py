@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from agent.api.status import ApplicationStatus
     from agent.reconcile.driver.managed import Managed
     from agent.reconcile.pipeline import Outcome
-    from agent.reconcile.ports import Ports
+    from agent.reconcile.ports import ClusterPort, Ports
     from agent.reconcile.results import Result
     from agent.values.ids import ApplicationId
 
@@ -24,8 +24,9 @@ _EVENTS_OF_FAILURES = 10
 class Reporter:
     """Writes what is worth writing: a status only when it says something new, an event once."""
 
-    def __init__(self, ports: Ports) -> None:
+    def __init__(self, ports: Ports, agent: str) -> None:
         self._ports = ports
+        self._agent = agent
 
     async def run_ended(
         self,
@@ -52,6 +53,7 @@ class Reporter:
                 started=started,
                 now=self._ports.clock.now(),
             )
+            reported = status.signed(reported, self._agent, managed.memory.record.epoch, managed.since)
             told = await self._write(managed, reported)
         if status.differs(reported, before):
             await self._events(managed, application, outcome, reported, before)
@@ -65,26 +67,40 @@ class Reporter:
                 reported = status.refresh(application, managed.memory, managed.outcome, managed.reported, now)
                 await self._write(managed, reported)
 
+    async def insist(self, managed: Managed) -> None:
+        """Write the status again where another writer replaced it: an agent that had the Application before, or a person."""
+        async with managed.reporting:
+            own, found = managed.reported, status.of_tree(managed.found)
+            mine = own.agent == self._agent and own.epoch == managed.memory.record.epoch
+            if mine and (found.agent, found.epoch) != (own.agent, own.epoch):
+                managed.reported = found
+                await self._write(managed, own)
+
     async def suspended(self, managed: Managed, application: Application) -> None:
         """Tell that an Application is stopped by its user."""
         async with managed.reporting:
-            await self._write(managed, status.suspended(application, managed.reported, self._ports.clock.now()))
+            reported = status.suspended(application, managed.reported, self._ports.clock.now())
+            await self._write(managed, status.signed(reported, self._agent, managed.memory.record.epoch, managed.since))
 
     async def refused(self, managed: Managed, generation: int, error: AgentError) -> None:
         """Tell that an Application's spec cannot be run at all."""
         async with managed.reporting:
-            await self._write(managed, status.refused(generation, error, managed.reported, self._ports.clock.now()))
+            reported = status.refused(generation, error, managed.reported, self._ports.clock.now())
+            await self._write(managed, status.signed(reported, self._agent, managed.memory.record.epoch, managed.since))
 
     async def _write(self, managed: Managed, reported: ApplicationStatus) -> bool:
         """Write a status that says something new, and whether it stands: one that cannot be written is logged."""
         if status.differs(reported, managed.reported):
             try:
-                await self._ports.cluster.update_status(managed.id, reported.tree())
+                await self._cluster(managed).update_status(managed.id, reported.tree())
             except AgentError as error:
                 log_error("the status could not be written", error, managed.id)
                 return False
             managed.reported = reported
         return True
+
+    def _cluster(self, managed: Managed) -> ClusterPort:
+        return self._ports.cluster.fenced(managed.fence.check) if managed.fence else self._ports.cluster
 
     def _count(
         self, managed: Managed, application: Application, outcome: Outcome, causes: frozenset[str], seconds: float
@@ -138,7 +154,7 @@ class Reporter:
                 told.append(("Warning", failure.reason, f"{place}: {failure.message}" if place else failure.message))
         try:
             for kind, reason, message in told:
-                await self._ports.cluster.event(
+                await self._cluster(managed).event(
                     application.id, kind="Normal" if kind == "Normal" else "Warning", reason=reason, message=message
                 )
         except AgentError as error:

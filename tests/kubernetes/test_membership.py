@@ -101,6 +101,86 @@ async def test_a_paused_agent_may_not_write_when_it_wakes(connect, member, names
             await cluster.apply(CONFIG_MAP, body)
 
 
+async def test_every_lapse_begins_a_new_term_however_short(member, eventually):
+    clock = Clock()
+    mine = member("a", clock=clock)
+    await mine.acquire()
+    assert mine.term == 1
+    async with running(mine):
+        await eventually(lambda: mine._valid_until > clock() + QUICK.safe - QUICK.renew)
+        assert mine.term == 1, "renewals in time go on with the term"
+        mine.changed.clear()
+        clock.paused = QUICK.safe
+        await eventually(lambda: mine.term == 2)
+        assert mine.changed.is_set()
+        mine.check()
+
+
+async def test_a_lease_that_is_deleted_begins_a_new_term(member, controlplane, namespace, eventually):
+    mine = member("a")
+    await mine.acquire()
+    async with running(mine):
+        controlplane.delete(f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/signet-agent-a")
+        await eventually(lambda: mine.term == 2 and _may_write(mine))
+
+
+async def test_newcomers_and_those_that_go_are_seen_without_a_renewal(connect, namespace, eventually):
+    slow = Terms(duration=60, renew=30, safe=50)
+    async with connect() as cluster:
+        first, second = (
+            Membership(cluster._session, namespace, name, token="1", now=time.time, terms=slow) for name in "ab"
+        )
+        await first.acquire()
+        async with running(first):
+            await second.acquire()
+            await eventually(lambda: first.members == ("a", "b"), seconds=5)
+            await second.release()
+            await eventually(lambda: first.members == ("a",), seconds=5)
+
+
+async def test_the_lease_of_a_dead_agent_goes_and_keeps_no_later_one_waiting(
+    member, controlplane, namespace, eventually
+):
+    first, dead, third = member("a"), member("b"), member("c")
+    await dead.acquire()
+    await first.acquire()
+    assert first.members == ("a", "b")
+    path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/signet-agent-b"
+    async with running(first):
+        await eventually(lambda: controlplane.request("GET", path)[0] == 404)
+        assert first.members == ("a",)
+        await third.acquire()
+        assert third.members == ("a", "c")
+
+
+async def test_an_agent_that_slept_counts_nobody_as_dead_before_it_looked(member, eventually):
+    clock = Clock()
+    first, second = member("a", clock=clock), member("b")
+    await first.acquire()
+    await second.acquire()
+    seen: set[tuple[str, ...]] = set()
+    async with running(first, second):
+        await eventually(lambda: first.members == ("a", "b"))
+        clock.paused = 3 * QUICK.duration
+        await eventually(lambda: seen.add(first.members) or first.term == 2)
+        await eventually(lambda: seen.add(first.members) or first.members == ("a", "b"))
+    assert ("a",) not in seen
+
+
+async def test_a_recheck_finds_a_process_that_took_over_at_once(connect, namespace):
+    slow = Terms(duration=60, renew=30, safe=50)
+    async with connect() as cluster:
+        earlier, later = (
+            Membership(cluster._session, namespace, "a", token=token, now=time.time, terms=slow) for token in "12"
+        )
+        await earlier.acquire()
+        async with running(earlier) as (task,):
+            await later.acquire()
+            earlier.recheck()
+            with pytest.raises(LeaseLostError):
+                await asyncio.wait_for(task, 5)
+
+
 async def test_a_later_process_of_the_same_identity_ends_the_earlier(member):
     earlier, later = member("a", "1"), member("a", "2")
     await earlier.acquire()

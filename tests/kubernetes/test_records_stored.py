@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from agent.adapters.kubernetes.records import SHARD_BYTES, Records
-from agent.values.errors import ForbiddenError, LimitError, StaleObjectError
+from agent.values.errors import ForbiddenError, LeaseLostError, LimitError, StaleObjectError
 from agent.values.ids import ApplicationId
 
 SHOP = ApplicationId("shop", "web", "5f1d9c1e-7a57-4c2f-9f6a-2f1f6a1f0001")
@@ -72,6 +72,58 @@ async def test_a_record_that_somebody_deleted_is_stale_not_made_anew(records, co
     with pytest.raises(StaleObjectError):
         await mine.store(SHOP, {"0": "changed"})
     await mine.store(SHOP, {"0": "changed"})
+
+
+async def test_of_two_agents_that_begin_a_record_at_once_one_does(records):
+    outcomes = await asyncio.gather(
+        *(records().store(SHOP, {"head": name}) for name in ("mine", "other")), return_exceptions=True
+    )
+    assert sorted(type(each) for each in outcomes if each is not None) == [StaleObjectError]
+
+
+async def test_a_shard_stands_until_another_text_is_written(records, controlplane, namespace):
+    mine, other = records(), records()
+    head = f"/api/v1/namespaces/{namespace}/configmaps/signet-record-{SHOP.uid}-head"
+    assert not await mine.stands(SHOP, "head", "mine")
+    await mine.store(SHOP, {"head": "mine"})
+    assert await mine.stands(SHOP, "head", "mine")
+    controlplane.merge(head, {"metadata": {"annotations": {"note": "by hand"}}})
+    assert await mine.stands(SHOP, "head", "mine"), "an annotation is no other epoch"
+    await mine.store(SHOP, {"head": "mine 2"})
+    await other.load(SHOP)
+    await other.store(SHOP, {"head": "other"})
+    assert not await mine.stands(SHOP, "head", "mine 2")
+    controlplane.delete(head)
+    assert not await other.stands(SHOP, "head", "other")
+
+
+async def test_an_ended_hold_writes_nothing(records):
+    mine = records()
+    await mine.store(SHOP, {"head": "mine"})
+
+    def ended() -> None:
+        raise LeaseLostError("ended")
+
+    with pytest.raises(LeaseLostError):
+        await mine.fenced(ended).store(SHOP, {"head": "late"})
+    assert await mine.load(SHOP) == {"head": "mine"}
+
+
+async def test_the_head_is_written_after_what_it_names(connect, controlplane, namespace):
+    sent: list[str] = []
+
+    async with connect(observe=lambda verb, code, _: sent.append(verb)) as cluster:
+        mine = Records(cluster._session, namespace)
+        await mine.store(SHOP, {"head": "1", "objects-0": "a", "objects-1": "b"})
+        await mine.store(SHOP, {"head": "2", "objects-0": "c", "objects-1": ""})
+    assert sent == ["apply"] * 5 + ["delete"]
+    versions = {
+        item["metadata"]["name"].rpartition("-")[2]: int(item["metadata"]["resourceVersion"])
+        for item in controlplane.get(
+            f"/api/v1/namespaces/{namespace}/configmaps?labelSelector=signet-gitops.dev/record-of"
+        )["items"]
+    }
+    assert versions["head"] > versions["0"]
 
 
 async def test_a_shard_too_large_is_refused_before_anything_is_sent(records):

@@ -70,10 +70,10 @@ class Reporter:
     async def insist(self, managed: Managed) -> None:
         """Write the status again where another writer replaced it: an agent that had the Application before, or a person."""
         async with managed.reporting:
-            own, found = managed.reported, status.of_tree(managed.found)
+            own, found = managed.reported, managed.found
             mine = own.agent == self._agent and own.epoch == managed.memory.record.epoch
-            if mine and (found.agent, found.epoch) != (own.agent, own.epoch):
-                managed.reported = found
+            if mine and (found.get("agent"), found.get("epoch")) != (own.agent, own.epoch):
+                managed.reported = status.of_tree(found)
                 await self._write(managed, own)
 
     async def suspended(self, managed: Managed, application: Application) -> None:

@@ -12,6 +12,7 @@ from agent.api import names
 from agent.reconcile import applying, commits, deleting, judge, plan, prune, sealing
 from agent.reconcile.desired import Problem, UnknownChangeError
 from agent.reconcile.live import is_newer
+from agent.reconcile.ports import AuditEntry
 from agent.reconcile.record import ObjectRecord
 from agent.values.errors import AgentError, SourceError
 
@@ -138,6 +139,9 @@ async def _note_loss(run: Run, memory: Memory) -> None:
     """Objects that were applied, and no record of it: somebody deleted the record, or it does not verify."""
     if not memory.found and any(fact.owner == run.application_id.uid for fact in memory.live.values()):
         memory.found, memory.loss = True, "RecordLost"
+        await run.ports.audit.write(
+            [AuditEntry("event", run.id, "start", run.application_id, run.revision, "record-lost")]
+        )
         await run.ports.cluster.event(
             run.application_id,
             kind="Warning",

@@ -116,6 +116,9 @@ def details(report: Report) -> None:
     checked = get_text(report.status, "checkedRevision")
     if checked:
         terminal.line(f"newest commit that was looked at: {checked}")
+    if get_text(report.status, "agent"):
+        since = get_text(report.status, "since")
+        terminal.line(f"run by: {get_text(report.status, 'agent')}" + (f", since {since}" if since else ""))
     conditions = [
         _fields(each, "type", "status", "reason", "lastTransitionTime", "message")
         for each in report.items("conditions")

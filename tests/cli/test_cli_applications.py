@@ -102,6 +102,7 @@ def test_what_failed_is_told_with_file_cause_and_hint(desk: Desk) -> None:
     assert shown.code == 1
     assert "MacMismatch  db.yaml" in shown.out.decode()
     assert {"CONDITION", "Stalled", "MacMismatch", "partial"} <= set(shown.out.decode().split())
+    assert "run by: agent-0, since 20" in shown.out.decode()
     answer = json.loads(desk("status", "app", "-o", "json").out)
     assert answer["failures"][0]["file"].startswith("db.yaml")
     assert answer["ready"] is False

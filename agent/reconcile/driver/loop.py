@@ -91,15 +91,20 @@ class Driver:
     def rebalance(self) -> None:
         """The agents that share the Applications changed, or this one's Lease had lapsed: take and leave what that says."""
         for uid, managed in list(self._managed.items()):
-            if uid in self._state and (not self._settings.mine(uid) or (managed.fence and not managed.fence.holds)):
+            if managed.fence is not None and not managed.fence.holds:
+                self._forsake(uid, managed)
+            if not self._settings.mine(uid):
                 self._leave(uid, managed)
-            if uid not in self._state and managed.application is not None and self._settings.mine(uid):
+            elif managed.fence is None and managed.application is not None:
                 self._seen(uid, managed.application, frozenset({"start"}))
+            elif managed.fence is None:
+                self._spawn(self._refuse(managed), f"refuse {uid}")
 
     def _leave(self, uid: str, managed: Managed) -> None:
-        self._event(schedule.Gone(uid))
+        if uid in self._state:
+            self._event(schedule.Gone(uid))
+            self._spawn(self._ports.data_keys.forget(managed.id), f"forget {uid}")
         self._forsake(uid, managed)
-        self._spawn(self._ports.data_keys.forget(managed.id), f"forget {uid}")
 
     def _forsake(self, uid: str, managed: Managed) -> None:
         """Whatever was known under a hold that is over counts no more."""
@@ -157,28 +162,28 @@ class Driver:
         if event.type == "gone":
             await self._forget(uid)
             return
-        error: AgentError | None = None
         application: Application | None = None
+        refusal: AgentError | None = None
         try:
             application = applications.parse(event.object)
-        except AgentError as invalid:
-            error = invalid
+        except AgentError as error:
+            refusal = error
         managed = self._managed.get(uid)
         causes = frozenset({"start"}) if managed is None else _changes(managed.application, application)
         if managed is None:
             managed = self._managed[uid] = Managed(applications.identify(event.object), application)
-        managed.application = application
+        managed.application, managed.refusal = application, refusal
         managed.found = get_object(event.object, "status")
         if not self._settings.mine(uid):
             return
         if managed.fence is not None:
             self._spawn(self._reporter.insist(managed), f"status {uid}")
-        if error is not None:
+        generation = get(event.object, "metadata", "generation")
+        managed.generation = generation if isinstance(generation, int) else 0
+        if application is None:
             self._event(schedule.Gone(uid))
-            generation = get(event.object, "metadata", "generation")
-            number = generation if isinstance(generation, int) else 0
-            self._spawn(self._refuse(managed, number, error), f"refuse {uid}")
-        elif application is not None and causes:
+            self._spawn(self._refuse(managed), f"refuse {uid}")
+        elif causes:
             self._seen(uid, application, causes)
 
     def _seen(self, uid: str, application: Application, causes: frozenset[str]) -> None:
@@ -314,14 +319,15 @@ class Driver:
             self._forsake(uid, managed)
         self._settings.recheck()
 
-    async def _refuse(self, managed: Managed, generation: int, error: AgentError) -> None:
+    async def _refuse(self, managed: Managed) -> None:
         """Say that a spec cannot be run, and let an Application go that is being deleted."""
         async with managed.turn:
             try:
                 _ = await self._hold(managed)
-                await self._reporter.refused(managed, generation, error)
-            except AgentError as failure:
-                log_error("a spec that is not valid could not be reported", failure, managed.id)
+                if managed.refusal is not None:
+                    await self._reporter.refused(managed, managed.generation, managed.refusal)
+            except AgentError as error:
+                log_error("a spec that is not valid could not be reported", error, managed.id)
         await self._orphan(managed)
 
     async def _probe(self, uid: str) -> None:

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from agent.reconcile.fence import Fence
     from agent.reconcile.fights import Fight
     from agent.reconcile.pipeline import Outcome
+    from agent.values.errors import AgentError
     from agent.values.ids import ApplicationId, ObjectId
     from agent.values.tree import Object
 
 
 @dataclass(slots=True)
 class Managed:
-    """`application` None: its spec is not valid.
+    """`application` None: its spec of this `generation` is not valid, for the reason `refusal`.
 
     `fence` is this agent's hold on it, with which `memory` begins and ends, and `since` when that began, in Unix seconds. `turn` is held by the run under way: one that lost its hold may still be ending.
 
@@ -33,6 +34,8 @@ class Managed:
 
     id: ApplicationId
     application: Application | None
+    refusal: AgentError | None = None
+    generation: int = 0
     memory: Memory = field(default_factory=Memory)
     found: Object = field(default_factory=dict)
     reported: ApplicationStatus = field(default_factory=ApplicationStatus)

@@ -24,7 +24,7 @@ from agent.adapters.kubernetes.session import Session
 from agent.adapters.metrics import prometheus as counters
 from agent.daemon import logs, wiring
 from agent.daemon.settings import read_operator_file
-from agent.values.errors import AgentError, ConfigError, LeaseLostError
+from agent.values.errors import AgentError, ConfigError, DefectError, LeaseLostError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +69,7 @@ class Process:
             host=self._settings.host,
             port=self._settings.port,
             live=lambda: True,
-            ready=lambda: self._driver is not None and self._driver.synced,
+            ready=lambda: self._driver is not None and self._driver.synced and self._renewing is not None,
             metrics=self._metrics.exposition,
             content_type=counters.CONTENT_TYPE,
         )
@@ -93,19 +93,11 @@ class Process:
 
     async def _serve(self, session: Session, namespace: str) -> None:
         membership = Membership(session, namespace, self._settings.identity, token=os.urandom(8).hex(), now=time.time)
-        await membership.acquire()
+        installation = await wiring.installation(Secrets(session), namespace)
         session.guard = membership.check
         base = wiring.Foundation(
-            self._settings,
-            namespace,
-            session,
-            await wiring.installation(Secrets(session), namespace),
-            membership,
-            self._metrics,
-            _report_watch,
+            self._settings, namespace, session, installation, membership, self._metrics, _report_watch
         )
-        LOG.info("started", extra={"identity": self._settings.identity, "namespace": namespace, "version": VERSION})
-        self._renewing = asyncio.create_task(self._renew(membership), name="lease")
         watching = asyncio.create_task(self._watch_operator_file(), name="operator file")
         try:
             while not self._stop.is_set():
@@ -123,15 +115,12 @@ class Process:
             self._driver = driver
             running = asyncio.create_task(driver.run(), name="driver")
             ends = [asyncio.create_task(event.wait()) for event in (self._stop, self._reload)]
-            balancing = asyncio.create_task(_rebalance(base.membership, driver), name="rebalance")
+            balancing = asyncio.create_task(self._share(base.membership, driver), name="rebalance")
             try:
                 await asyncio.wait([running, balancing, *ends], return_when=asyncio.FIRST_COMPLETED)
                 driver.stop()
-                if self._stop.is_set() and len(base.membership.members) > 1:
-                    await asyncio.wait([running], timeout=_HANDOVER_SECONDS)
-                    await self._give_back(base.membership)
-                done, _ = await asyncio.wait([running], timeout=_GRACE_SECONDS)
-                for task in (*done, balancing):
+                await self._finish(running, base.membership)
+                for task in (running, balancing):
                     if task.done():
                         await task
             finally:
@@ -139,6 +128,27 @@ class Process:
                 for task in (running, balancing, *ends):
                     task.cancel()
                 await asyncio.gather(running, balancing, *ends, return_exceptions=True)
+
+    async def _finish(self, running: asyncio.Task[None], membership: Membership) -> None:
+        """Let runs that are under way end; those that take long are left to another agent where there is one."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        while not running.done() and clock() - began < _GRACE_SECONDS:
+            await asyncio.wait([running], timeout=0.2)
+            if self._stop.is_set() and len(membership.members) > 1 and clock() - began >= _HANDOVER_SECONDS:
+                await self._give_back(membership)
+
+    async def _share(self, membership: Membership, driver: Driver) -> None:
+        """Join the other agents, once every Application is known; then take and leave Applications as agents come and go."""
+        await driver.listed()
+        if self._renewing is None:
+            await membership.acquire()
+            self._renewing = asyncio.create_task(self._renew(membership), name="lease")
+            LOG.info("started", extra={"identity": self._settings.identity, "version": VERSION})
+        while True:
+            await membership.changed.wait()
+            membership.changed.clear()
+            driver.rebalance()
 
     async def _give_back(self, membership: Membership) -> None:
         """End renewing and delete the Lease. What a run still writes is refused from then on."""
@@ -153,6 +163,10 @@ class Process:
             await membership.run()
         except LeaseLostError as error:
             self._failure = error
+            self._stop.set()
+        except Exception as error:
+            LOG.exception("the Lease is not renewed any more, because of a defect of the agent")
+            self._failure = DefectError("a defect of the agent ended it", exception=type(error).__name__)
             self._stop.set()
 
     async def _watch_operator_file(self) -> None:
@@ -175,14 +189,6 @@ class Process:
                 extra={"cause": error.message, "facts": {name: str(fact) for name, fact in error.facts.items()}},
             )
             return self._operator
-
-
-async def _rebalance(membership: Membership, driver: Driver) -> None:
-    """Have the driver take and leave Applications as agents come and go."""
-    while True:
-        await membership.changed.wait()
-        membership.changed.clear()
-        driver.rebalance()
 
 
 def _report_watch(resource: Resource, error: AgentError) -> None:

@@ -129,7 +129,7 @@ def _place(file: File) -> tuple[str, str, int]:
 
 async def _note_rewrite(run: Run, memory: Memory, credential: GitCredential | None, new: Revision) -> None:
     """A branch that was rewritten is followed, and told."""
-    old = memory.record.revision
+    old = memory.record.newest
     if old is None or old.commit == new.commit or old.ref != new.ref:
         return
     source = run.application.spec.source

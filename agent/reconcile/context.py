@@ -96,7 +96,8 @@ class Memory:
 
     `saved` is the record that was stored last, `stored` its shards. `desired` is the last desired state, `desired_for` the generation and
     content it was made of, `recipes` its objects with their fingerprints, `applied` the state that was last applied. `parsed` holds files
-    by path, blob and layer. `loss` says why nothing was known of an Application when it was taken, though there had been a record.
+    by path, blob and layer. `unrecorded` says that nothing was stored when the Application was taken, until its first run looked whether
+    there should have been; `loss` is the reason why what was stored is not known.
 
     It is as old as one epoch: whatever ends that ends the memory too.
     """
@@ -113,23 +114,23 @@ class Memory:
     verified: dict[str, str] = field(default_factory=dict[str, str])
     checked: Revision | None = None
     unread: tuple[Problem, ...] = ()
-    found: bool = False
+    unrecorded: bool = False
     loss: str = ""
 
-    async def take(self, records: RecordPort, codec: Codec, application: ApplicationId, agent: str) -> None:
+    async def take(self, records: RecordPort, codec: Codec, application: ApplicationId, holder: str) -> None:
         """Read the stored record and write the next epoch into it. Raises LeaseLostError where another agent came first.
 
-        A record that does not verify is lost: `loss` then says so.
+        A record that does not verify is lost: `loss` then says so. `holder` is a text that no other hold has.
         """
         self.stored = dict(await records.load(application))
-        self.found = HEAD in self.stored
+        self.unrecorded = not self.stored
         try:
             self.record = codec.decode(self.stored)
         except RecordDamagedError as error:
             self.loss = error.reason
             self.stored = dict.fromkeys(self.stored, "")
         self.verified = dict(self.record.verified)
-        await self._store(records, codec, application, replace(self.record, epoch=self.record.epoch + 1, agent=agent))
+        await self._store(records, codec, application, replace(self.record, epoch=self.record.epoch + 1, holder=holder))
 
     async def save(self, run: Run, record: ApplicationRecord) -> None:
         """Remember a record, and store what changed of it. Raises LeaseLostError where another agent wrote it meanwhile."""

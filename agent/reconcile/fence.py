@@ -15,6 +15,7 @@ from agent.values.errors import LeaseLostError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager
 
 FRESH_SECONDS: Final = 1.0
 """How long an epoch that was shown counts as shown: a long run shows it once a second, a short one once."""
@@ -24,17 +25,23 @@ class Fence:
     """One agent's hold on one Application, from the epoch that it took until that is over; never taken up again.
 
     `mine` says whether this agent still counts the Application as its own, from what it knows; `stands` asks the API server whether
-    the record's head is the one that this agent wrote last; `monotonic` gives seconds.
+    the record's head is the one that this agent wrote last; `monotonic` gives seconds; `turn` is a lock: of many that ask at once, one does.
     """
 
     def __init__(
-        self, mine: Callable[[], bool], stands: Callable[[], Awaitable[bool]], monotonic: Callable[[], float]
+        self,
+        mine: Callable[[], bool],
+        stands: Callable[[], Awaitable[bool]],
+        monotonic: Callable[[], float],
+        turn: AbstractAsyncContextManager[object],
     ) -> None:
         self._mine = mine
         self._stands = stands
         self._monotonic = monotonic
+        self._turn = turn
         self._over = False
         self._shown_at = float("-inf")
+        self._questions = 0
 
     @property
     def holds(self) -> bool:
@@ -63,17 +70,22 @@ class Fence:
         `afresh` shows it in any case: somebody else wrote where this agent did.
         """
         self.check()
-        now = self._monotonic()
-        if not afresh and now - self._shown_at < FRESH_SECONDS:
+        before = self._questions
+        if not afresh and self._is_fresh:
             return
-        # set before the answer, so that of many requests at once one asks
-        self._shown_at = now
-        stands = False
-        try:
-            stands = await self._stands()
-        finally:
-            if not stands:
-                self._shown_at = float("-inf")
-        if not stands:
-            self._over = True
-        self.check()
+        async with self._turn:
+            self.check()
+            # somebody else asked meanwhile, and would have ended the hold had the answer been another one
+            if self._is_fresh and (not afresh or self._questions > before):
+                return
+            self._questions += 1
+            now = self._monotonic()
+            if await self._stands():
+                self._shown_at = now
+            else:
+                self._over = True
+            self.check()
+
+    @property
+    def _is_fresh(self) -> bool:
+        return self._monotonic() - self._shown_at < FRESH_SECONDS

@@ -137,8 +137,9 @@ def _resources(kinds: Kinds, desired: DesiredState, memory: Memory) -> frozenset
 
 async def _note_loss(run: Run, memory: Memory) -> None:
     """Objects that were applied, and no record of it: somebody deleted the record, or it does not verify."""
-    if not memory.found and any(fact.owner == run.application_id.uid for fact in memory.live.values()):
-        memory.found, memory.loss = True, "RecordLost"
+    unrecorded, memory.unrecorded = memory.unrecorded, False
+    if unrecorded and any(fact.owner == run.application_id.uid for fact in memory.live.values()):
+        memory.loss = "RecordLost"
         await run.ports.audit.write(
             [AuditEntry("event", run.id, "start", run.application_id, run.revision, "record-lost")]
         )

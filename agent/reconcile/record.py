@@ -1,7 +1,7 @@
 """The record: what was last applied, by which a no-op, drift and pruning are judged without any plaintext.
 
 An ApplicationRecord is kept in memory and stored as text shards, each under a MAC with the Application's uid, the shard's name and a
-counter, so that a shard of another Application, an edited one and an older one are all refused. Losing one costs re-applies, never a
+counter, so that a shard of another Application, an edited one and one older than the head says are all refused. Losing one costs re-applies, never a
 wrong prune: an object that is not recorded is only ever pruned when its owner annotation proves it ours. No values are in it.
 """
 
@@ -60,7 +60,7 @@ class ObjectRecord:
 class ApplicationRecord:
     """The inventory of an Application. `verified` maps a SOPS file to the blob whose MAC was verified under `generation`.
 
-    `epoch` counts the times that an agent took the Application, `agent` is the one that did so last. `applying` is the commit that a
+    `epoch` counts the times that the Application was taken, as far as this record goes back, `holder` says by whom. `applying` is the commit that a
     run began to apply, until it is recorded as `revision`: what that run was killed over is never taken back to the one before.
     """
 
@@ -69,7 +69,7 @@ class ApplicationRecord:
     objects: Mapping[ObjectId, ObjectRecord] = field(default_factory=dict[ObjectId, ObjectRecord])
     verified: Mapping[str, str] = field(default_factory=dict[str, str])
     epoch: int = 0
-    agent: str = ""
+    holder: str = ""
     applying: Revision | None = None
 
     @property
@@ -162,7 +162,7 @@ class Codec:
             "revision": _revision_to_json(record.revision),
             "applying": _revision_to_json(record.applying),
             "epoch": record.epoch,
-            "agent": record.agent,
+            "holder": record.holder,
         }
         head_now = _pack(meta)
         before = _unpack(stored[HEAD].split(".", 3)[3]) if stored.get(HEAD) else {}
@@ -195,7 +195,7 @@ class Codec:
             objects,
             verified,
             int(str(meta.get("epoch", 0))),
-            str(meta.get("agent", "")),
+            str(meta.get("holder", "")),
             _revision_from_json(meta.get("applying")),
         )
 

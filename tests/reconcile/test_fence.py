@@ -19,11 +19,13 @@ class World:
         self.away = False
         self.now = 0.0
         self.asked = 0
-        self.fence = Fence(lambda: self.mine, self._stands, lambda: self.now)
+        self.fence = Fence(lambda: self.mine, self._stands, lambda: self.now, asyncio.Lock())
+        self.answer = asyncio.Event()
+        self.answer.set()
 
     async def _stands(self) -> bool:
         self.asked += 1
-        await asyncio.sleep(0)
+        await self.answer.wait()
         if self.away:
             raise ClusterUnavailableError("away")
         return self.stands
@@ -54,6 +56,32 @@ async def test_many_requests_at_once_ask_once():
     world = World()
     await asyncio.gather(*(world.fence.show() for _ in range(50)))
     assert world.asked == 1
+
+
+async def test_none_goes_on_while_the_question_is_not_answered():
+    world = World()
+    world.answer.clear()
+    waiting = [asyncio.create_task(world.fence.show()) for _ in range(5)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not any(task.done() for task in waiting)
+    world.stands = False
+    world.answer.set()
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(each) for each in outcomes] == [LeaseLostError] * 5
+    assert world.asked == 1
+
+
+async def test_a_question_under_way_does_not_answer_one_that_was_asked_afresh():
+    world = World()
+    world.answer.clear()
+    first = asyncio.create_task(world.fence.show())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    again = [asyncio.create_task(world.fence.show(afresh=True)) for _ in range(3)]
+    world.answer.set()
+    await asyncio.gather(first, *again)
+    assert world.asked == 2, "one for all that asked after it was sent"
 
 
 async def test_another_epoch_ends_the_hold_for_good():

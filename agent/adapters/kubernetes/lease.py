@@ -98,6 +98,8 @@ class Membership:
         self._uid: str = ""
         self._seen: dict[str, _Seen] = {}
         self._members: tuple[str, ...] = ()
+        self._told: set[str] = set()
+        self._looked_at: float = float("-inf")
         self._look_again_at: float = float("-inf")
         self._nudge: asyncio.Event = asyncio.Event()
         self.term: int = 0
@@ -141,33 +143,39 @@ class Membership:
         try:
             due = self._clock() + self._terms.renew
             while True:
-                rechecked = await self._wait(min(due, self._next_death()))
+                rechecked = await self._wait(min(due, self._next_look()))
+                if watching.done():
+                    watching.result()
                 if rechecked or self._clock() >= due:
                     due = self._clock() + self._terms.renew
                     await self._in_time(self._renew())
-                if rechecked or not self._members or self._clock() >= self._next_death():
-                    await self._in_time(self._look())
+                if rechecked or self._clock() >= self._next_look():
                     self._look_again_at = self._clock() + _SOON
+                    await self._in_time(self._look(), due - self._clock())
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
 
     async def _wait(self, until: float) -> bool:
-        """Whether `recheck` was called before the boot-time clock says `until`."""
+        """Whether `recheck` was called before the boot-time clock says `until`; not right after the last look."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._nudge.wait(), max(0.0, until - self._clock()))
+            await asyncio.sleep(max(0.0, self._look_again_at - self._clock()))
         asked = self._nudge.is_set()
         self._nudge.clear()
         return asked
 
-    def _next_death(self) -> float:
-        """When one of the members may have to be counted as dead; not before that may be asked again."""
+    def _next_look(self) -> float:
+        """When a list is due: one of the members may be dead, or a watch that has broken may have missed one."""
+        if not self._members:
+            return self._look_again_at
         others = [seen.at for name, seen in self._seen.items() if name != self.identity and name in self._members]
-        return max(min(others, default=float("inf")) + self._terms.duration, self._look_again_at)
+        return max(min(others, default=self._looked_at) + self._terms.duration, self._look_again_at)
 
-    async def _in_time(self, work: Awaitable[None]) -> None:
+    async def _in_time(self, work: Awaitable[None], seconds: float = 0.0) -> None:
+        """Within `seconds`, which keeps a slow list from costing the Lease, or while the Lease is safe."""
         try:
-            async with asyncio.timeout(self._terms.safe):
+            async with asyncio.timeout(max(seconds, _SOON) if seconds else self._terms.safe):
                 await work
         except LeaseLostError:
             self._valid_until = float("-inf")
@@ -185,6 +193,7 @@ class Membership:
         async for event in watch.events():
             name = tree.get_text(event.object, "metadata", "name").removeprefix(_PREFIX)
             now = self._clock()
+            self._told.add(name)
             if event.type == "present":
                 self._seen[name] = self._see(name, event.object, now)
             elif event.type == "gone":
@@ -248,15 +257,19 @@ class Membership:
     async def _look(self) -> None:
         """Who else is there, by a list; Leases of dead agents are removed. An agent is dead where its Lease did not change for `duration`."""
         now = self._clock()
+        self._told.clear()
         listed = await self._objects.list(LEASE, namespace=self._namespace, selector=f"{LABEL_MEMBER}=true")
         names = {tree.get_text(item, "metadata", "name").removeprefix(_PREFIX): item for item in listed}
-        self._seen = {name: self._see(name, item, now) for name, item in names.items()}
+        told = {name: seen for name, seen in self._seen.items() if name in self._told}
+        self._looked_at = now
+        # what the watch said meanwhile may be newer than the list
+        self._seen = {name: self._see(name, item, now) for name, item in names.items() if name not in self._told} | told
         self._judge((), now)
         dead = [name for name, seen in self._seen.items() if name != self.identity and not self._is_live(seen, now)]
         # one of the living does it; where two do, the preconditions decide
         if self._members[:1] == (self.identity,):
-            for name in dead:
-                await self._remove(name, self._seen.pop(name))
+            for name, seen in [(name, self._seen.pop(name)) for name in dead]:
+                await self._remove(name, seen)
 
     async def _remove(self, name: str, seen: _Seen) -> None:
         """Remove the Lease of a dead agent, so that no later one waits for it."""
@@ -299,8 +312,9 @@ class Membership:
             raise ClusterError("the Lease was taken in between", identity=self.identity)
         self._uid, self._version = answer["metadata"]["uid"], answer["metadata"]["resourceVersion"]
         if self._clock() >= self._valid_until:
-            # it had lapsed, whether that was noticed or not: another agent may have written since
+            # it had lapsed, whether that was noticed or not: another agent may have written since, and others may have come
             self.term += 1
+            self._set_members(())
             self.changed.set()
         self._valid_until = sent + self._terms.safe
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import hashlib
 import re
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,8 @@ class Records:
         self._namespace: str = namespace
         self._versions: dict[str, tuple[str, str]] = {}
         """ConfigMap → uid and resourceVersion as last seen."""
+        self._digests: dict[str, bytes] = {}
+        """ConfigMap → digest of the text that it then had."""
 
     def fenced(self, check: Callable[[], None]) -> Self:
         """As `RecordPort.fenced`."""
@@ -56,7 +59,7 @@ class Records:
         shards: dict[str, str] = {}
         prefix = f"signet-record-{_part(application.uid)}-"
         for name in [name for name in self._versions if name.startswith(prefix)]:
-            del self._versions[name]
+            self._drop(name)
         for item in found:
             shard = tree.get_text(item, "metadata", "labels", LABEL_SHARD)
             if tree.get_text(item, "metadata", "name") == _name(application, shard):
@@ -98,18 +101,31 @@ class Records:
         name = _name(application, shard)
         try:
             if text:
-                self._remember(await self.objects.apply(CONFIG_MAP, self._body(application, name, shard, text)))
+                await self._write(application, name, shard, text)
             else:
                 uid, version = self._versions.get(name, ("", ""))
                 await self.objects.delete(
                     CONFIG_MAP, self._namespace, name, uid=uid, resource_version=version, identity=None
                 )
-                self._versions.pop(name, None)
+                self._drop(name)
         except AgentError as error:
             if isinstance(error, StaleObjectError):
-                self._versions.pop(name, None)
+                self._drop(name)
             return error
         return None
+
+    async def _write(self, application: ApplicationId, name: str, shard: str, text: str) -> None:
+        try:
+            self._remember(await self.objects.apply(CONFIG_MAP, self._body(application, name, shard, text)))
+        except StaleObjectError:
+            # an answer of ours that was lost, or somebody's annotation, is no other agent
+            found = await self.objects.get(CONFIG_MAP, self._namespace, name)
+            stored = tree.get_text(found, "data", _KEY) if found is not None else ""
+            if found is None or (stored != text and _digest(stored) != self._digests.get(name)):
+                raise
+            self._remember(found)
+            if stored != text:
+                self._remember(await self.objects.apply(CONFIG_MAP, self._body(application, name, shard, text)))
 
     def _body(self, application: ApplicationId, name: str, shard: str, text: str) -> Object:
         metadata: Object = {
@@ -130,10 +146,19 @@ class Records:
             name = tree.get_text(item, "metadata", "name")
             uid = tree.get_text(item, "metadata", "uid")
             await self.objects.delete(CONFIG_MAP, self._namespace, name, uid=uid, resource_version="", identity=None)
-            self._versions.pop(name, None)
+            self._drop(name)
+
+    def _drop(self, name: str) -> None:
+        self._versions.pop(name, None)
+        self._digests.pop(name, None)
 
     def _remember(self, item: Object) -> None:
-        self._versions[tree.get_text(item, "metadata", "name")] = _version(item)
+        name = tree.get_text(item, "metadata", "name")
+        self._versions[name], self._digests[name] = _version(item), _digest(tree.get_text(item, "data", _KEY))
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
 
 
 def _version(item: Object) -> tuple[str, str]:

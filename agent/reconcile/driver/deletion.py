@@ -53,6 +53,13 @@ async def retire(run: Run, memory: Memory) -> bool:
         kinds = await run.ports.cluster.kinds()
         resources = (kinds.of(key) for key in memory.record.objects)
         await run.ports.live.follow(frozenset(resource for resource in resources if resource is not None))
+        if memory.unrecorded or memory.loss:
+            await run.ports.cluster.event(
+                application.id,
+                kind="Warning",
+                reason="Orphaned",
+                message="there is no record of what was applied, so objects may stay behind",
+            )
         errors = await pipeline.retire(run, memory)
         if any(error.transient for error in errors):
             return False
@@ -64,6 +71,7 @@ async def retire(run: Run, memory: Memory) -> bool:
                 reason="Orphaned",
                 message="an object could not be deleted and stays behind",
             )
+    await run.fence.show()
     await _set_finalizer(
         run.ports.cluster, application.id, application.finalizers, application.resource_version, present=False
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from agent.reconcile import status
 from agent.reconcile.context import Memory
+from agent.reconcile.driver.deletion import APPLICATIONS
 from agent.reconcile.fence import Fence
 from agent.reconcile.record import HEAD, Codec
+from agent.values.tree import get_text
 
 if TYPE_CHECKING:
     from agent.reconcile.driver.managed import Managed
@@ -15,23 +18,36 @@ if TYPE_CHECKING:
     from agent.reconcile.ports import Ports
 
 
-async def take(ports: Ports, settings: Settings, managed: Managed) -> None:
-    """Give a managed Application its memory and its fence. Raises LeaseLostError where another agent came first."""
+async def take(ports: Ports, settings: Settings, managed: Managed) -> bool:
+    """Give a managed Application its memory and its fence, and read it again: its spec too may be from before the epoch.
+
+    False where there is no such Application any more. Raises LeaseLostError where another agent came first.
+    """
     application, memory, term = managed.id, Memory(), settings.term()
 
     async def stands() -> bool:
         return await ports.records.stands(application, HEAD, memory.stored[HEAD])
 
-    fence = Fence(lambda: settings.term() == term and settings.mine(application.uid), stands, ports.clock.monotonic)
+    def mine() -> bool:
+        return settings.term() == term and settings.mine(application.uid)
+
+    fence = Fence(mine, stands, ports.clock.monotonic, asyncio.Lock())
     fence.check()
-    codec = Codec(settings.fingerprints.records, application.uid)
-    await memory.take(ports.records.fenced(fence.check), codec, application, settings.agent)
-    managed.memory, managed.fence, managed.since = memory, fence, ports.clock.now()
+    managed.fence, managed.memory, managed.since = fence, memory, ports.clock.now()
     managed.reported = status.of_tree(managed.found)
-    if memory.loss:
-        await ports.cluster.fenced(fence.check).event(
-            application,
-            kind="Warning",
-            reason=memory.loss,
-            message="the stored record does not verify; everything is applied again",
-        )
+    try:
+        codec = Codec(settings.fingerprints.records, application.uid)
+        holder = f"{settings.agent} {settings.random_bytes(8).hex()}"
+        await memory.take(ports.records.fenced(fence.check), codec, application, holder)
+        found = await ports.cluster.get(APPLICATIONS, application.namespace, application.name)
+        fence.check()
+    except BaseException:
+        fence.end()
+        if managed.fence is fence:
+            managed.fence, managed.memory = None, Memory()
+        raise
+    if found is None or get_text(found, "metadata", "uid") != application.uid:
+        return False
+    managed.read(found, now=True)
+    managed.reported = status.of_tree(managed.found)
+    return True

@@ -9,18 +9,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from agent.api import application as applications
-from agent.api import names
 from agent.reconcile import fights, pipeline, schedule
 from agent.reconcile.context import Run
 from agent.reconcile.desired import Problem
 from agent.reconcile.driver import deletion, holding, probing
-from agent.reconcile.driver.managed import Managed
+from agent.reconcile.driver.managed import Managed, changes
 from agent.reconcile.driver.reporting import Reporter, log_error
 from agent.reconcile.driver.tasks import Sharing
 from agent.reconcile.pipeline import Outcome
 from agent.values.errors import AgentError, DefectError, ForeignNamespaceError, LeaseLostError
 from agent.values.ids import ObjectId, RunId
-from agent.values.tree import get, get_object, get_text
+from agent.values.tree import get_text
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -58,6 +57,10 @@ class Driver:
         """Whether every Application is known."""
         return self._listed.is_set()
 
+    async def listed(self) -> None:
+        """Wait until every Application is known, or the driver ends."""
+        await self._listed.wait()
+
     async def run(self) -> None:
         """Watch Applications and run them, until `stop`."""
         watch = asyncio.create_task(self._watch_applications(), name="watch applications")
@@ -92,18 +95,18 @@ class Driver:
         """The agents that share the Applications changed, or this one's Lease had lapsed: take and leave what that says."""
         for uid, managed in list(self._managed.items()):
             if managed.fence is not None and not managed.fence.holds:
+                self._event(schedule.Gone(uid))
                 self._forsake(uid, managed)
             if not self._settings.mine(uid):
                 self._leave(uid, managed)
-            elif managed.fence is None and managed.application is not None:
-                self._seen(uid, managed.application, frozenset({"start"}))
-            elif managed.fence is None:
-                self._spawn(self._refuse(managed), f"refuse {uid}")
+            elif managed.fence is None and uid not in self._state:
+                self._changed(uid, managed, frozenset({"start"}))
 
     def _leave(self, uid: str, managed: Managed) -> None:
+        if uid in self._state or managed.fence is not None:
+            self._spawn(self._ports.data_keys.forget(managed.id), f"forget {uid}")
         if uid in self._state:
             self._event(schedule.Gone(uid))
-            self._spawn(self._ports.data_keys.forget(managed.id), f"forget {uid}")
         self._forsake(uid, managed)
 
     def _forsake(self, uid: str, managed: Managed) -> None:
@@ -162,73 +165,90 @@ class Driver:
         if event.type == "gone":
             await self._forget(uid)
             return
-        application: Application | None = None
-        refusal: AgentError | None = None
-        try:
-            application = applications.parse(event.object)
-        except AgentError as error:
-            refusal = error
         managed = self._managed.get(uid)
-        causes = frozenset({"start"}) if managed is None else _changes(managed.application, application)
+        known = managed.application if managed is not None else None
         if managed is None:
-            managed = self._managed[uid] = Managed(applications.identify(event.object), application)
-        managed.application, managed.refusal = application, refusal
-        managed.found = get_object(event.object, "status")
-        if not self._settings.mine(uid):
+            managed = self._managed[uid] = Managed(applications.identify(event.object))
+        if not managed.read(event.object) or not self._settings.mine(uid):
             return
         if managed.fence is not None:
-            self._spawn(self._reporter.insist(managed), f"status {uid}")
-        generation = get(event.object, "metadata", "generation")
-        managed.generation = generation if isinstance(generation, int) else 0
+            self._spawn(self._insist(uid, managed), f"status {uid}")
+        causes = changes(known, managed.application)
+        if causes or managed.application is None:
+            self._changed(uid, managed, causes)
+
+    def _changed(self, uid: str, managed: Managed, causes: frozenset[str]) -> None:
+        """An Application of this agent's may have changed: `causes` say what of it starts a run."""
+        application = managed.application
         if application is None:
             self._event(schedule.Gone(uid))
-            self._spawn(self._refuse(managed), f"refuse {uid}")
-        elif causes:
-            self._seen(uid, application, causes)
-
-    def _seen(self, uid: str, application: Application, causes: frozenset[str]) -> None:
-        self._event(schedule.Seen(uid, float(application.spec.interval), application.spec.suspend, causes))
+            self._spawn(self._refuse(uid, managed), f"refuse {uid}")
+        else:
+            spec = application.spec
+            self._event(schedule.Seen(uid, float(spec.interval), spec.suspend, causes))
 
     async def _forget(self, uid: str) -> None:
         managed = self._managed.pop(uid, None)
-        if managed is None:
-            return
-        self._leave(uid, managed)
+        if managed is not None:
+            self._leave(uid, managed)
+            async with managed.taking:
+                await self._remove_record(uid, managed)
+
+    async def _remove_record(self, uid: str, managed: Managed) -> None:
         if self._settings.mine(uid):
             try:
                 await self._ports.records.forget(managed.id)
             except AgentError as error:
                 log_error("the record of a deleted application could not be removed", error, managed.id)
 
+    async def _insist(self, uid: str, managed: Managed) -> None:
+        """Keep this agent's word in the status; where that of a later owner stands there, its hold is over."""
+        try:
+            await self._reporter.insist(managed)
+        except LeaseLostError as error:
+            self._lost(uid, managed, error)
+            self._event(schedule.Poke(uid, "start", schedule.FIRST_RETRY))
+        except AgentError as error:
+            log_error("the status could not be compared", error, managed.id)
+
     # one run
 
     async def _run(self, uid: str, causes: frozenset[str]) -> None:
         result: Literal["ok", "transient", "failed"] = "transient"
+        managed = self._managed.get(uid)
+        tenure = managed.tenure if managed is not None else 0
         try:
             # an object is only known to be another Application's once all of them are
             await self._listed.wait()
-            managed = self._managed.get(uid)
-            if managed is not None:
-                async with managed.turn, self._slots:
-                    if managed.application is not None and self._settings.mine(uid) and not self._stopping:
-                        result = await self._reconcile(uid, managed, managed.application, causes)
+            async with self._slots:
+                if managed is not None and managed.tenure == tenure and not self._stopping:
+                    result = await self._reconcile(uid, managed, causes)
         except LeaseLostError as error:
-            self._lost(uid, error)
+            if managed is not None and managed.tenure == tenure:
+                self._lost(uid, managed, error)
+                tenure = managed.tenure
         except Exception as error:
             result = "failed"
             LOG.exception("a run ended in a defect of the agent", extra={"application": uid})
-            await self._confess(uid, causes, type(error).__name__)
+            if managed is not None and managed.tenure == tenure:
+                await self._confess(managed, causes, type(error).__name__)
         finally:
-            self._event(schedule.Finished(uid, result))
+            # a run of a hold that is over ends beside those of the next one
+            if managed is None or managed.tenure == tenure:
+                self._event(schedule.Finished(uid, result))
 
     async def _reconcile(
-        self, uid: str, managed: Managed, application: Application, causes: frozenset[str]
+        self, uid: str, managed: Managed, causes: frozenset[str]
     ) -> Literal["ok", "transient", "failed"]:
         clock = self._ports.clock
         started, began = clock.now(), clock.monotonic()
         rotated, managed.rotated = managed.rotated, frozenset()
+        fence: Fence | None = None
         try:
-            fence = await self._hold(managed)
+            fence = await self._hold(uid, managed)
+            application = managed.application
+            if application is None:
+                return "failed"
             try:
                 run = self._make_run(application, causes, rotated, fence)
             except ForeignNamespaceError:
@@ -245,23 +265,27 @@ class Driver:
             try:
                 outcome = await pipeline.reconcile(run, memory)
             finally:
-                self._watching.end(uid)
+                if managed.fence is fence:
+                    self._watching.end(uid)
+            fence.check()
         except LeaseLostError:
+            managed.rotated |= rotated
             raise
         except AgentError as error:
             managed.rotated |= rotated
             outcome = Outcome(None, (Problem(error),))
-        if managed.fence is not None:
-            managed.fence.check()
-        await self._reporter.run_ended(
-            managed, application, outcome, causes=causes, started=started, seconds=clock.monotonic() - began
-        )
+            application = managed.application
+            if fence is not None:
+                fence.check()
+        if application is not None:
+            await self._reporter.run_ended(
+                managed, application, outcome, causes=causes, started=started, seconds=clock.monotonic() - began
+            )
         return "ok" if not outcome.problems else "transient" if outcome.transient else "failed"
 
-    async def _confess(self, uid: str, causes: frozenset[str], kind: str) -> None:
+    async def _confess(self, managed: Managed, causes: frozenset[str], kind: str) -> None:
         """Say in the status what must not hide behind an old Ready."""
-        managed = self._managed.get(uid)
-        if managed is not None and managed.application is not None:
+        if managed.application is not None and (managed.fence is None or managed.fence.holds):
             error = DefectError(
                 "a defect of the agent ended the run", hint="its log says where; please report it", exception=kind
             )
@@ -302,32 +326,53 @@ class Driver:
             rotated,
         )
 
-    async def _hold(self, managed: Managed) -> Fence:
+    async def _hold(self, uid: str, managed: Managed) -> Fence:
         """The hold of this agent on an Application, taken where it has none."""
-        if managed.fence is None:
-            await holding.take(self._ports, self._settings, managed)
-            self._watching.adopt(managed.id.uid, managed.memory)
-        assert managed.fence is not None
-        managed.fence.check()
-        return managed.fence
+        async with managed.taking:
+            if managed.fence is None:
+                there = await holding.take(self._ports, self._settings, managed)
+                if not there or self._managed.get(uid) is not managed:
+                    self._managed.pop(uid, None)
+                    self._leave(uid, managed)
+                    await self._remove_record(uid, managed)
+                    raise LeaseLostError("the Application is gone")
+                self._watching.adopt(uid, managed.memory)
+                self._changed(uid, managed, frozenset() if uid in self._state else frozenset({"start"}))
+                await self._tell_loss(managed)
+            fence = managed.fence
+        if fence is None:
+            raise LeaseLostError("the Application was left while it was taken")
+        fence.check()
+        return fence
 
-    def _lost(self, uid: str, error: LeaseLostError) -> None:
-        """A run ended for want of the right to write: nothing of what it knew is used again."""
-        managed = self._managed.get(uid)
-        if managed is not None:
-            log_error("a run ended, since this agent may not write for the application", error, managed.id)
-            self._forsake(uid, managed)
+    async def _tell_loss(self, managed: Managed) -> None:
+        loss = managed.memory.loss
+        if loss and managed.fence is not None:
+            text = "the stored record does not verify; everything is applied again"
+            try:
+                cluster = self._ports.cluster.fenced(managed.fence.check)
+                await cluster.event(managed.id, kind="Warning", reason=loss, message=text)
+            except AgentError as error:
+                log_error("an event could not be written", error, managed.id)
+
+    def _lost(self, uid: str, managed: Managed, error: LeaseLostError) -> None:
+        """The right to write for an Application is lost: nothing that was known of it is used again."""
+        log_error("a run ended, since this agent may not write for the application", error, managed.id)
+        self._forsake(uid, managed)
         self._settings.recheck()
 
-    async def _refuse(self, managed: Managed) -> None:
+    async def _refuse(self, uid: str, managed: Managed) -> None:
         """Say that a spec cannot be run, and let an Application go that is being deleted."""
-        async with managed.turn:
+        while managed.refusal is not None and self._settings.mine(uid) and not self._stopping:
             try:
-                _ = await self._hold(managed)
-                if managed.refusal is not None:
-                    await self._reporter.refused(managed, managed.generation, managed.refusal)
+                _ = await self._hold(uid, managed)
+                await self._reporter.refused(managed, managed.generation, managed.refusal)
+                break
+            except LeaseLostError as error:
+                self._lost(uid, managed, error)
             except AgentError as error:
                 log_error("a spec that is not valid could not be reported", error, managed.id)
+            await asyncio.sleep(schedule.FIRST_RETRY)
         await self._orphan(managed)
 
     async def _probe(self, uid: str) -> None:
@@ -353,20 +398,3 @@ class Driver:
             managed.report_due = False
             if managed.application is not None and managed.fence is not None and managed.fence.holds:
                 await self._reporter.refreshed(managed, managed.application)
-
-
-def _changes(before: Application | None, now: Application | None) -> frozenset[str]:
-    if now is None:
-        return frozenset()
-    if before is None:
-        return frozenset({"start"})
-    causes: set[str] = set()
-    if (
-        before.generation != now.generation
-        or before.deleting != now.deleting
-        or before.annotations.get(names.ANNOTATION_CONFIRM_PRUNE) != now.annotations.get(names.ANNOTATION_CONFIRM_PRUNE)
-    ):
-        causes.add("spec")
-    if before.requested_at != now.requested_at:
-        causes.add("request")
-    return frozenset(causes)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from agent.api.application import Application
     from agent.api.status import ApplicationStatus
     from agent.reconcile.driver.managed import Managed
+    from agent.reconcile.fence import Fence
     from agent.reconcile.pipeline import Outcome
     from agent.reconcile.ports import ClusterPort, Ports
     from agent.reconcile.results import Result
@@ -39,6 +40,7 @@ class Reporter:
         seconds: float,
     ) -> bool:
         """Tell of a run, and whether the status says so: `started` in Unix seconds, `seconds` its length."""
+        fence, memory = managed.fence, managed.memory
         managed.outcome = outcome
         self._count(managed, application, outcome, causes, seconds)
         self._log(application, outcome)
@@ -46,61 +48,69 @@ class Reporter:
             before = managed.reported
             reported = status.compute(
                 application,
-                managed.memory,
+                memory,
                 outcome,
                 before,
                 causes=causes,
                 started=started,
                 now=self._ports.clock.now(),
             )
-            reported = status.signed(reported, self._agent, managed.memory.record.epoch, managed.since)
-            told = await self._write(managed, reported)
+            reported = status.signed(reported, self._agent, memory.record.epoch, managed.since)
+            told = await self._write(managed, reported, fence)
         if status.differs(reported, before):
             await self._events(managed, application, outcome, reported, before)
         return told
 
     async def refreshed(self, managed: Managed, application: Application) -> None:
         """Tell of health and drift as they are now, between runs."""
+        fence = managed.fence
         async with managed.reporting:
             if managed.outcome is not None:
                 now = self._ports.clock.now()
                 reported = status.refresh(application, managed.memory, managed.outcome, managed.reported, now)
-                await self._write(managed, reported)
+                await self._write(managed, reported, fence)
 
     async def insist(self, managed: Managed) -> None:
-        """Write the status again where another writer replaced it: an agent that had the Application before, or a person."""
+        """Write the status again where another writer replaced it: an agent that had the Application before, or a person.
+
+        Raises LeaseLostError where it is the word of an agent that took the Application since.
+        """
         async with managed.reporting:
-            own, found = managed.reported, managed.found
+            own, found, fence = managed.reported, managed.found, managed.fence
             mine = own.agent == self._agent and own.epoch == managed.memory.record.epoch
-            if mine and (found.get("agent"), found.get("epoch")) != (own.agent, own.epoch):
+            if fence is not None and mine and (found.get("agent"), found.get("epoch")) != (own.agent, own.epoch):
+                await fence.show(afresh=True)
                 managed.reported = status.of_tree(found)
-                await self._write(managed, own)
+                await self._write(managed, own, fence)
 
     async def suspended(self, managed: Managed, application: Application) -> None:
         """Tell that an Application is stopped by its user."""
+        fence, epoch = managed.fence, managed.memory.record.epoch
         async with managed.reporting:
             reported = status.suspended(application, managed.reported, self._ports.clock.now())
-            await self._write(managed, status.signed(reported, self._agent, managed.memory.record.epoch, managed.since))
+            await self._write(managed, status.signed(reported, self._agent, epoch, managed.since), fence)
 
     async def refused(self, managed: Managed, generation: int, error: AgentError) -> None:
         """Tell that an Application's spec cannot be run at all."""
+        fence, epoch = managed.fence, managed.memory.record.epoch
         async with managed.reporting:
             reported = status.refused(generation, error, managed.reported, self._ports.clock.now())
-            await self._write(managed, status.signed(reported, self._agent, managed.memory.record.epoch, managed.since))
+            await self._write(managed, status.signed(reported, self._agent, epoch, managed.since), fence)
 
-    async def _write(self, managed: Managed, reported: ApplicationStatus) -> bool:
+    async def _write(self, managed: Managed, reported: ApplicationStatus, fence: Fence | None) -> bool:
         """Write a status that says something new, and whether it stands: one that cannot be written is logged."""
         if status.differs(reported, managed.reported):
             try:
-                await self._cluster(managed).update_status(managed.id, reported.tree())
+                await self._cluster(fence).update_status(managed.id, reported.tree())
             except AgentError as error:
                 log_error("the status could not be written", error, managed.id)
                 return False
             managed.reported = reported
         return True
 
-    def _cluster(self, managed: Managed) -> ClusterPort:
-        return self._ports.cluster.fenced(managed.fence.check) if managed.fence else self._ports.cluster
+    def _cluster(self, fence: Fence | None) -> ClusterPort:
+        """Without a hold, as where none can be taken, the Lease alone guards what is reported."""
+        return self._ports.cluster.fenced(fence.check) if fence is not None else self._ports.cluster
 
     def _count(
         self, managed: Managed, application: Application, outcome: Outcome, causes: frozenset[str], seconds: float
@@ -154,7 +164,7 @@ class Reporter:
                 told.append(("Warning", failure.reason, f"{place}: {failure.message}" if place else failure.message))
         try:
             for kind, reason, message in told:
-                await self._cluster(managed).event(
+                await self._cluster(managed.fence).event(
                     application.id, kind="Normal" if kind == "Normal" else "Warning", reason=reason, message=message
                 )
         except AgentError as error:

@@ -71,6 +71,8 @@ class Watching:
 
     def release(self, uid: str) -> None:
         """Forget an Application that is gone or has moved to another agent."""
+        self._running.discard(uid)
+        self._touched.pop(uid, None)
         memory = self._memories.pop(uid, None)
         if memory is not None:
             self._unclaimed.update(memory.live)

@@ -181,6 +181,123 @@ async def test_a_recheck_finds_a_process_that_took_over_at_once(connect, namespa
                 await asyncio.wait_for(task, 5)
 
 
+class Scripted(Membership):
+    """Its Leases are a list, which it gets when the test lets it."""
+
+    def __init__(self, clock, *others: str) -> None:
+        super().__init__(None, "signet-system", "a", token="1", now=time.time, clock=clock)
+        self.leases = [lease(name, "1") for name in ("a", *others)]
+        self.answering = asyncio.Event()
+        self.answering.set()
+        self.listed = self.put = 0
+        self.objects_of_leases()
+
+    def objects_of_leases(self) -> None:
+        async def listing(*_, **__):
+            self.listed += 1
+            found = list(self.leases)
+            await self.answering.wait()
+            return found
+
+        self._objects.list = listing
+
+    async def _follow(self) -> None:
+        await asyncio.Event().wait()
+
+    async def _get(self):
+        return None
+
+    async def _send(self, method, body, allow=()):
+        self.put += 1
+        await asyncio.sleep(0)
+        return lease("a", str(self.put))
+
+
+def lease(name: str, version: str) -> dict:
+    metadata = {"name": f"signet-agent-{name}", "uid": f"uid-{name}", "resourceVersion": version}
+    return {"metadata": metadata, "spec": {"holderIdentity": name}}
+
+
+async def turns(number: int = 30) -> None:
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+async def test_after_a_lapse_no_application_is_its_own_before_it_looked():
+    now = [0.0]
+    mine = Scripted(lambda: now[0])
+    await mine.acquire()
+    assert mine.members == ("a",)
+    mine.changed.clear()
+    mine.answering.clear()
+    mine.leases.append(lease("b", "9"))
+    now[0] = 40.0
+    async with running(mine):
+        mine.recheck()
+        await turns()
+        assert mine.changed.is_set()
+        assert (mine.term, mine.members) == (2, ())
+        mine.answering.set()
+        await turns()
+        assert mine.members == ("a", "b")
+
+
+async def test_what_the_watch_said_meanwhile_is_newer_than_the_list():
+    mine = Scripted(lambda: 0.0, "b")
+    await mine.acquire()
+    mine.answering.clear()
+    looking = asyncio.create_task(mine._look())
+    await turns()
+    mine._told.add("b")
+    mine._seen.pop("b")
+    mine.answering.set()
+    await looking
+    assert mine.members == ("a",)
+
+
+async def test_two_dead_agents_of_which_another_removes_one():
+    now = [0.0]
+    mine = Scripted(lambda: now[0], "b", "c")
+    await mine.acquire()
+    removed = []
+
+    async def delete(identity, *_):
+        removed.append(identity)
+        mine._seen.pop("c", None)
+        return False
+
+    mine._delete = delete
+    now[0], mine._valid_until = 20.0, 100.0
+    await mine._look()
+    assert removed == ["b", "c"]
+    assert mine.members == ("a",)
+
+
+async def test_rechecks_keep_a_pace():
+    now = [0.0]
+    mine = Scripted(lambda: now[0])
+    await mine.acquire()
+    async with running(mine):
+        for _ in range(100):
+            mine.recheck()
+            await turns(5)
+        assert mine.put <= 3
+        assert mine.listed <= 3
+
+
+async def test_a_defect_ends_the_membership_rather_than_its_renewals(monkeypatch):
+    mine = Scripted(boot_time)
+    await mine.acquire()
+
+    async def broken() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(mine, "_follow", broken)
+    mine.recheck()
+    with pytest.raises(ZeroDivisionError):
+        await asyncio.wait_for(mine.run(), 10)
+
+
 async def test_a_later_process_of_the_same_identity_ends_the_earlier(member):
     earlier, later = member("a", "1"), member("a", "2")
     await earlier.acquire()

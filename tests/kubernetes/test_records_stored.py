@@ -97,6 +97,33 @@ async def test_a_shard_stands_until_another_text_is_written(records, controlplan
     assert not await other.stands(SHOP, "head", "other")
 
 
+@pytest.mark.parametrize("shard", ["head", "objects-0"])
+async def test_an_annotation_is_no_other_writer(records, controlplane, namespace, shard):
+    mine = records()
+    await mine.store(SHOP, {"head": "1", "objects-0": "a"})
+    path = f"/api/v1/namespaces/{namespace}/configmaps/signet-record-{SHOP.uid}-{shard}"
+    controlplane.merge(path, {"metadata": {"annotations": {"backup": "done"}}})
+    await mine.store(SHOP, {"head": "2", "objects-0": "b"})
+    assert await mine.load(SHOP) == {"head": "2", "objects-0": "b"}
+
+
+async def test_an_answer_that_was_lost_is_no_other_writer(records, cluster, monkeypatch):
+    mine, attempt, lost = records(), cluster._session._attempt, []
+
+    async def lossy(request, *, refresh):
+        answer = await attempt(request, refresh=refresh)
+        if request.guarded and not lost:
+            lost.append(request.path)
+            return None, 0.0
+        return answer
+
+    monkeypatch.setattr(cluster._session, "_attempt", lossy)
+    await mine.store(SHOP, {"head": "1"})
+    await mine.store(SHOP, {"head": "2"})
+    assert lost
+    assert await mine.load(SHOP) == {"head": "2"}
+
+
 async def test_an_ended_hold_writes_nothing(records):
     mine = records()
     await mine.store(SHOP, {"head": "mine"})

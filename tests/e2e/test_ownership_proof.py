@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from manifests_written import config_map
 
 if TYPE_CHECKING:
-    from testbed.installation import Tenant
+    from testbed.installation import Installation, Tenant
 
 
 def test_an_object_of_another_application_is_a_conflict_until_that_one_lets_go(tenant: Tenant):
@@ -78,3 +78,22 @@ def test_what_kubectl_applied_is_adopted_so_that_git_can_remove_a_field(tenant: 
     live = tenant.get("configmaps", "a") or {}
     assert live["data"] == {"kept": "1"}
     assert "kubectl.kubernetes.io/last-applied-configuration" not in live["metadata"]["annotations"]
+
+
+def test_a_lost_record_is_said_once_and_only_where_there_was_one(installation: Installation, tenant: Tenant):
+    tenant.deploy({"a.yaml": config_map("a", value="1")})
+    report = tenant.sync({"a.yaml": config_map("a", value="2")})
+    assert not report.condition("RecordLost"), "a new Application had none to lose"
+
+    namespace = installation.agent.namespace
+    uid = installation.controlplane.get(tenant.application.path)["metadata"]["uid"]
+    for shard in ("head", "objects-0"):
+        installation.controlplane.delete(f"/api/v1/namespaces/{namespace}/configmaps/signet-record-{uid}-{shard}")
+    _ = tenant.commit({"a.yaml": config_map("a", value="3")})
+    tenant.request()
+    report = tenant.until_ready()
+    assert report.condition("RecordLost")["reason"] == "RecordLost"
+    assert any(reason == "RecordLost" for reason, _ in tenant.events())
+    mine = [record for record in installation.agent.audit() if tenant.namespace in str(record.get("application"))]
+    assert [record.get("action") for record in mine].count("record-lost") == 1
+    assert tenant.data("a") == {"value": "3"}

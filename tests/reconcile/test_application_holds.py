@@ -10,7 +10,7 @@ import pytest
 
 from agent.api import application as applications
 from agent.api.status import ApplicationStatus
-from agent.reconcile import pipeline
+from agent.reconcile import pipeline, schedule
 from agent.reconcile.context import Fingerprints, Memory
 from agent.reconcile.driver import deletion
 from agent.reconcile.driver.loop import Driver
@@ -121,7 +121,13 @@ class World:
     def objects(self, application, states) -> None:
         self.metrics[application.uid] = states
 
+    async def watch(self, *_, **__):
+        await asyncio.Event().wait()
+        yield
+
     # LivePort
+
+    async def close(self) -> None: ...
 
     def adopt(self, uid, _) -> None:
         self.adopted.add(uid)
@@ -306,6 +312,30 @@ async def test_a_spec_that_is_not_valid_is_reported_by_the_next_owner_too(world)
     await settle()
     (status,) = world.statuses
     assert (status["agent"], status["epoch"], status["observedGeneration"]) == ("agent-a", 1, 1)
+
+
+async def test_a_hold_that_ends_beside_a_run_is_taken_again(world, monkeypatch):
+    release, again, ran = asyncio.Event(), asyncio.Event(), []
+    monkeypatch.setattr(schedule, "FIRST_RETRY", 0.05)
+
+    async def first_waits(run, memory) -> None:
+        ran.append(memory.record.epoch)
+        if len(ran) == 1:
+            await release.wait()
+        else:
+            again.set()
+
+    runs(monkeypatch, first_waits)
+    driving = asyncio.create_task(world.driver.run())
+    await world.see(tree())
+    await settle()
+    world.driver._lost(UID, world.managed, LeaseLostError("another agent wrote the status"))
+    release.set()
+    await asyncio.wait_for(again.wait(), 5)
+    world.driver.stop()
+    await driving
+    assert ran == [1, 2]
+    assert world.rechecks == 1
 
 
 def insisting(stands: bool) -> tuple[Reporter, Managed, list]:

@@ -207,7 +207,6 @@ class Driver:
             await self._reporter.insist(managed)
         except LeaseLostError as error:
             self._lost(uid, managed, error)
-            self._event(schedule.Poke(uid, "start", schedule.FIRST_RETRY))
         except AgentError as error:
             log_error("the status could not be compared", error, managed.id)
 
@@ -226,7 +225,6 @@ class Driver:
         except LeaseLostError as error:
             if managed is not None and managed.tenure == tenure:
                 self._lost(uid, managed, error)
-                tenure = managed.tenure
         except Exception as error:
             result = "failed"
             LOG.exception("a run ended in a defect of the agent", extra={"application": uid})
@@ -338,28 +336,22 @@ class Driver:
                     raise LeaseLostError("the Application is gone")
                 self._watching.adopt(uid, managed.memory)
                 self._changed(uid, managed, frozenset() if uid in self._state else frozenset({"start"}))
-                await self._tell_loss(managed)
+                await self._reporter.record_damaged(managed)
             fence = managed.fence
         if fence is None:
             raise LeaseLostError("the Application was left while it was taken")
         fence.check()
         return fence
 
-    async def _tell_loss(self, managed: Managed) -> None:
-        loss = managed.memory.loss
-        if loss and managed.fence is not None:
-            text = "the stored record does not verify; everything is applied again"
-            try:
-                cluster = self._ports.cluster.fenced(managed.fence.check)
-                await cluster.event(managed.id, kind="Warning", reason=loss, message=text)
-            except AgentError as error:
-                log_error("an event could not be written", error, managed.id)
-
     def _lost(self, uid: str, managed: Managed, error: LeaseLostError) -> None:
-        """The right to write for an Application is lost: nothing that was known of it is used again."""
-        log_error("a run ended, since this agent may not write for the application", error, managed.id)
+        """The right to write for an Application is lost: nothing that was known of it is used again, and it is taken again if it is ours."""
+        log_error("this agent may not write for the application", error, managed.id)
+        self._event(schedule.Gone(uid))
         self._forsake(uid, managed)
         self._settings.recheck()
+        if managed.application is not None and self._settings.mine(uid):
+            self._changed(uid, managed, frozenset())
+            self._event(schedule.Poke(uid, "start", schedule.FIRST_RETRY))
 
     async def _refuse(self, uid: str, managed: Managed) -> None:
         """Say that a spec cannot be run, and let an Application go that is being deleted."""

@@ -83,6 +83,16 @@ class Reporter:
                 managed.reported = status.of_tree(found)
                 await self._write(managed, own, fence)
 
+    async def record_damaged(self, managed: Managed) -> None:
+        """Tell that what was stored of an Application does not verify, where that is so."""
+        if managed.memory.loss:
+            text = "the stored record does not verify; everything is applied again"
+            try:
+                cluster = self._cluster(managed.fence)
+                await cluster.event(managed.id, kind="Warning", reason=managed.memory.loss, message=text)
+            except AgentError as error:
+                log_error("an event could not be written", error, managed.id)
+
     async def suspended(self, managed: Managed, application: Application) -> None:
         """Tell that an Application is stopped by its user."""
         fence, epoch = managed.fence, managed.memory.record.epoch

@@ -21,6 +21,13 @@ def test_empty_files_and_documents_are_nothing():
     assert found == documents.Parsed((), {}, ())
 
 
+@pytest.mark.parametrize("file", ["a.json", "a.yaml"])
+def test_json_objects_in_one_file_are_all_declared(file):
+    one = '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "NAME"}}\n'
+    found = parsed({file: one.replace("NAME", "a") + one.replace("NAME", "b")})
+    assert [(d.line, d.tree["metadata"]["name"]) for d in found.documents] == [(1, "a"), (2, "b")]
+
+
 def test_lists_are_expanded_also_nested_ones():
     found = parsed(
         {

@@ -15,12 +15,12 @@ from agent.sops import cipher
 from agent.sops import sealed as sops
 from agent.values.errors import AgentError, LimitError, ManifestError, UnsupportedManifestError
 from agent.values.secret import Sealed
-from agent.values.tree import format_path, get, walk
+from agent.values.tree import format_path, get, get_text, walk
 from agent.yaml import manifests as yaml
 from agent.yaml.limits import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from agent.values.tree import Object, Tree
 
@@ -35,6 +35,8 @@ _LIMITS = Limits()
 # Without such a key no value opens: what is left of a ciphertext holds its own object, not the file.
 _SOPS_KEY = re.compile(rb"""(?:^|[{,])[ \t]*["']?sops["']?[ \t]*:""", re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.:@-]{0,251}[A-Za-z0-9])?")
+_MOST_OF_A_NAME = 1000
+_RBAC = "rbac.authorization.k8s.io"
 _NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _KIND = re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}")
 _API_VERSION = re.compile(r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -144,11 +146,21 @@ def claim(tree: Tree) -> Claim | None:
         return None
     if not (isinstance(namespace, str) and isinstance(name, str)):
         return None
-    if not (_API_VERSION.fullmatch(api_version) and _KIND.fullmatch(kind) and _NAME.fullmatch(name)):
+    if not (_API_VERSION.fullmatch(api_version) and _KIND.fullmatch(kind)):
         return None
-    if namespace and not _NAMESPACE.fullmatch(namespace):
+    group = group_of(api_version)
+    if not _is_name(name, group) or (namespace and not _NAMESPACE.fullmatch(namespace)):
         return None
-    return group_of(api_version), kind, namespace, name
+    return group, kind, namespace, name
+
+
+def _is_name(name: str, group: str) -> bool:
+    """Names of RBAC are any segment of a path to the API server (IsValidPathSegmentName); ours are one line of text too."""
+    if group != _RBAC:
+        return _NAME.fullmatch(name) is not None
+    return (
+        name not in {"", ".", ".."} and not {"/", "%"} & {*name} and len(name) <= _MOST_OF_A_NAME and name.isprintable()
+    )
 
 
 def _claims_in_clear(file: File, limits: Limits) -> frozenset[Claim]:
@@ -241,12 +253,14 @@ def _fault_of_identity(tree: Object) -> AgentError | None:
         return UnsupportedManifestError(
             "generateName gives a new object at every apply", hint="write metadata.name", field="metadata.generateName"
         )
-    for path, pattern in (
-        (("apiVersion",), _API_VERSION),
-        (("kind",), _KIND),
-        (("metadata", "name"), _NAME),
-        (("metadata", "namespace"), _NAMESPACE),
-    ):
+    group = group_of(get_text(tree, "apiVersion"))
+    fits: tuple[tuple[tuple[str, ...], Callable[[str], object]], ...] = (
+        (("apiVersion",), _API_VERSION.fullmatch),
+        (("kind",), _KIND.fullmatch),
+        (("metadata", "name"), lambda name: _is_name(name, group)),
+        (("metadata", "namespace"), _NAMESPACE.fullmatch),
+    )
+    for path, fit in fits:
         value = get(tree, *path)
         if value is None and path[-1] == "namespace":
             continue
@@ -258,7 +272,7 @@ def _fault_of_identity(tree: Object) -> AgentError | None:
             )
         if not isinstance(value, str):
             return ManifestError("field takes a string", hint="quote the value", field=format_path(path))
-        if not pattern.fullmatch(value):
+        if not fit(value):
             return ManifestError("field is not well-formed", field=format_path(path))
     return None
 

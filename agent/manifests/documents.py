@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from agent.manifests import lookalikes
 from agent.manifests.builtin import CLEAR_FIELDS, group_of
 from agent.sops import cipher
 from agent.sops import sealed as sops
@@ -129,7 +130,8 @@ def parse_file(file: File, *, limits: Limits = _LIMITS) -> ParsedFile:
             else [(document.line, document.tree) for document in yaml.parse(file.data, file=file.path, limits=limits)]
         )
     except AgentError as error:
-        return ParsedFile(failure=FileFailure(file.path, file.layer, error, _claims_in_clear(file, limits)))
+        said = lookalikes.unreadable(error, file.data, file=file.path)
+        return ParsedFile(failure=FileFailure(file.path, file.layer, said, _claims_in_clear(file, limits)))
     documents = tuple(
         document for line, tree in trees for document in _documents(file, line, tree, sealed=sealed is not None)
     )
@@ -180,13 +182,8 @@ def _documents(file: File, line: int, tree: Tree, *, sealed: bool) -> Iterator[D
         yield Document(file.path, line, file.layer, {}, sealed, error)
         return
     for item in _expand(tree):
-        if isinstance(item, dict):
-            item_tree, error = item, _fault(item, sealed=sealed)
-        else:
-            item_tree, error = (
-                {},
-                ManifestError("document is no map", hint="a manifest has apiVersion, kind and metadata"),
-            )
+        item_tree = item if isinstance(item, dict) else {}
+        error = _fault(item, file.path, sealed=sealed)
         if error is not None:
             error = error.with_facts(file=file.path, line=line)
         yield Document(file.path, line, file.layer, item_tree, sealed, error)
@@ -220,8 +217,16 @@ def _too_deep(tree: Tree) -> bool:
     return True
 
 
-def _fault(tree: Object, *, sealed: bool) -> AgentError | None:
-    return _fault_of_secrecy(tree, sealed=sealed) or _fault_of_identity(tree) or _fault_of_renderer(tree)
+def _fault(tree: Tree, file: str, *, sealed: bool) -> AgentError | None:
+    if not isinstance(tree, dict):
+        return lookalikes.foreign(tree, file=file)
+    return (
+        _fault_of_secrecy(tree, sealed=sealed)
+        or lookalikes.foreign(tree, file=file)
+        or _fault_of_renderer(tree)
+        or lookalikes.templated(tree, file=file)
+        or _fault_of_identity(tree)
+    )
 
 
 def _fault_of_secrecy(tree: Object, *, sealed: bool) -> AgentError | None:
@@ -267,7 +272,7 @@ def _fault_of_identity(tree: Object) -> AgentError | None:
         if value is None:
             return ManifestError(
                 "manifest lacks a field",
-                hint="a manifest has apiVersion, kind and metadata.name",
+                hint=lookalikes.HINT,
                 field=format_path(path),
             )
         if not isinstance(value, str):
@@ -278,7 +283,7 @@ def _fault_of_identity(tree: Object) -> AgentError | None:
 
 
 def _fault_of_renderer(tree: Object) -> AgentError | None:
-    if tree.get("kind") == "Kustomization" and group_of(str(tree.get("apiVersion"))) == "kustomize.config.k8s.io":
+    if group_of(str(tree.get("apiVersion"))) == "kustomize.config.k8s.io":
         return UnsupportedManifestError(
             "kustomize is not rendered",
             hint="commit the rendered manifests, or leave the file out with spec.source.exclude",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from agent.cli import key_sources, terminal, worktree
 from agent.manifests import builtin, documents, known_kinds, order, references, resolve, sinks
-from agent.reconcile import desired
+from agent.reconcile import causes, desired
 from agent.reconcile.desired import DesiredState, Problem, UnknownChangeError
 from agent.reconcile.record import ApplicationRecord
 from agent.sops import sealed
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     _Merge: TypeAlias = Callable[[Kinds], DesiredState]
 
 _NO_COMMIT = Revision("", "work tree", "", 0)
+_SHOWN = 3
+"""Places of one cause that are named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,17 +197,33 @@ def _template(key: ObjectId, path: Path, leaf: str | float | bool) -> str:
 
 
 def report(problems: Iterable[Problem]) -> int:
-    """Tell each on standard error; how many."""
+    """Tell each cause on standard error, with the places that it has; how many problems there are."""
     count = 0
-    for problem in problems:
-        error = problem.error
-        if problem.object is not None:
-            error = error.with_facts(object=problem.object)
-        if problem.file:
-            error = error.with_facts(file=problem.file)
-        terminal.error(error)
-        count += 1
+    for cause in causes.of(problems, objects=True):
+        places = [_place(problem) for problem in cause.problems]
+        count += len(places)
+        if len(places) == 1:
+            terminal.error(_placed(cause.problems[0]))
+            continue
+        more = len(places) - _SHOWN
+        shown = ", ".join(places[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+        terminal.note(f"agent: {shown}: {cause.error} ({len(places)} times)")
+        if cause.error.hint:
+            terminal.note(f"hint: {cause.error.hint}")
     return count
+
+
+def _placed(problem: Problem) -> AgentError:
+    error = problem.error
+    if problem.object is not None:
+        error = error.with_facts(object=problem.object)
+    return error.with_facts(file=problem.file) if problem.file else error
+
+
+def _place(problem: Problem) -> str:
+    facts = _placed(problem).facts
+    file = ":".join(str(facts[name]) for name in ("file", "line", "column") if name in facts)
+    return ": ".join(part for part in (file, str(facts.get("object", ""))) if part)
 
 
 def problems_of(error: UnknownChangeError) -> tuple[Problem, ...]:

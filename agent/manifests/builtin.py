@@ -94,6 +94,13 @@ _ANY_LISTS: Mapping[tuple[str, ...], tuple[str, ...]] = {
 _KEY_DEFAULTS: Mapping[str, str] = {"protocol": "TCP"}
 
 
+_TEXT_MAPS: Mapping[tuple[str, str], frozenset[Path]] = {
+    ("", "ConfigMap"): frozenset({("data",), ("binaryData",)}),
+    ("", "Secret"): frozenset({("data",), ("stringData",)}),
+}
+_METADATA_MAPS = frozenset({("metadata", "labels"), ("metadata", "annotations")})
+
+
 def group_of(api_version: str) -> str:
     """`apps` of `apps/v1`, empty for the core group."""
     return api_version.rpartition("/")[0]
@@ -107,6 +114,14 @@ def is_core_secret(tree: Object) -> bool:
 def pod_template(group: str, kind: str) -> tuple[str, ...] | None:
     """The path of the pod template (`metadata` and `spec` stand below it), or None. For a Pod it is the object itself."""
     return _POD_TEMPLATES.get((group, kind))
+
+
+def is_text_map(group: str, kind: str, path: Path) -> bool:
+    """Whether a map of texts stands at `path`: one in which null is the empty text, as it is to Go."""
+    if path in _METADATA_MAPS or path in _TEXT_MAPS.get((group, kind), ()):
+        return True
+    template = pod_template(group, kind)
+    return template is not None and path[: len(template)] == template and path[len(template) :] in _METADATA_MAPS
 
 
 def list_keys(group: str, kind: str, path: Path) -> tuple[str, ...] | None:

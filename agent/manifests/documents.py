@@ -10,17 +10,18 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from agent.manifests import lookalikes
 from agent.manifests.builtin import CLEAR_FIELDS, group_of
 from agent.sops import cipher
 from agent.sops import sealed as sops
 from agent.values.errors import AgentError, LimitError, ManifestError, UnsupportedManifestError
 from agent.values.secret import Sealed
-from agent.values.tree import format_path, get, walk
+from agent.values.tree import format_path, get, get_text, walk
 from agent.yaml import manifests as yaml
 from agent.yaml.limits import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from agent.values.tree import Object, Tree
 
@@ -35,6 +36,8 @@ _LIMITS = Limits()
 # Without such a key no value opens: what is left of a ciphertext holds its own object, not the file.
 _SOPS_KEY = re.compile(rb"""(?:^|[{,])[ \t]*["']?sops["']?[ \t]*:""", re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.:@-]{0,251}[A-Za-z0-9])?")
+_MOST_OF_A_NAME = 1000
+_RBAC = "rbac.authorization.k8s.io"
 _NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _KIND = re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}")
 _API_VERSION = re.compile(r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -127,7 +130,8 @@ def parse_file(file: File, *, limits: Limits = _LIMITS) -> ParsedFile:
             else [(document.line, document.tree) for document in yaml.parse(file.data, file=file.path, limits=limits)]
         )
     except AgentError as error:
-        return ParsedFile(failure=FileFailure(file.path, file.layer, error, _claims_in_clear(file, limits)))
+        said = lookalikes.unreadable(error, file.data, file=file.path)
+        return ParsedFile(failure=FileFailure(file.path, file.layer, said, _claims_in_clear(file, limits)))
     documents = tuple(
         document for line, tree in trees for document in _documents(file, line, tree, sealed=sealed is not None)
     )
@@ -144,11 +148,21 @@ def claim(tree: Tree) -> Claim | None:
         return None
     if not (isinstance(namespace, str) and isinstance(name, str)):
         return None
-    if not (_API_VERSION.fullmatch(api_version) and _KIND.fullmatch(kind) and _NAME.fullmatch(name)):
+    if not (_API_VERSION.fullmatch(api_version) and _KIND.fullmatch(kind)):
         return None
-    if namespace and not _NAMESPACE.fullmatch(namespace):
+    group = group_of(api_version)
+    if not _is_name(name, group) or (namespace and not _NAMESPACE.fullmatch(namespace)):
         return None
-    return group_of(api_version), kind, namespace, name
+    return group, kind, namespace, name
+
+
+def _is_name(name: str, group: str) -> bool:
+    """Names of RBAC are any segment of a path to the API server (IsValidPathSegmentName); ours are one line of text too."""
+    if group != _RBAC:
+        return _NAME.fullmatch(name) is not None
+    return (
+        name not in {"", ".", ".."} and not {"/", "%"} & {*name} and len(name) <= _MOST_OF_A_NAME and name.isprintable()
+    )
 
 
 def _claims_in_clear(file: File, limits: Limits) -> frozenset[Claim]:
@@ -168,13 +182,8 @@ def _documents(file: File, line: int, tree: Tree, *, sealed: bool) -> Iterator[D
         yield Document(file.path, line, file.layer, {}, sealed, error)
         return
     for item in _expand(tree):
-        if isinstance(item, dict):
-            item_tree, error = item, _fault(item, sealed=sealed)
-        else:
-            item_tree, error = (
-                {},
-                ManifestError("document is no map", hint="a manifest has apiVersion, kind and metadata"),
-            )
+        item_tree = item if isinstance(item, dict) else {}
+        error = _fault(item, file.path, sealed=sealed)
         if error is not None:
             error = error.with_facts(file=file.path, line=line)
         yield Document(file.path, line, file.layer, item_tree, sealed, error)
@@ -208,8 +217,16 @@ def _too_deep(tree: Tree) -> bool:
     return True
 
 
-def _fault(tree: Object, *, sealed: bool) -> AgentError | None:
-    return _fault_of_secrecy(tree, sealed=sealed) or _fault_of_identity(tree) or _fault_of_renderer(tree)
+def _fault(tree: Tree, file: str, *, sealed: bool) -> AgentError | None:
+    if not isinstance(tree, dict):
+        return lookalikes.foreign(tree, file=file)
+    return (
+        _fault_of_secrecy(tree, sealed=sealed)
+        or lookalikes.foreign(tree, file=file)
+        or _fault_of_renderer(tree)
+        or lookalikes.templated(tree, file=file)
+        or _fault_of_identity(tree)
+    )
 
 
 def _fault_of_secrecy(tree: Object, *, sealed: bool) -> AgentError | None:
@@ -241,30 +258,32 @@ def _fault_of_identity(tree: Object) -> AgentError | None:
         return UnsupportedManifestError(
             "generateName gives a new object at every apply", hint="write metadata.name", field="metadata.generateName"
         )
-    for path, pattern in (
-        (("apiVersion",), _API_VERSION),
-        (("kind",), _KIND),
-        (("metadata", "name"), _NAME),
-        (("metadata", "namespace"), _NAMESPACE),
-    ):
+    group = group_of(get_text(tree, "apiVersion"))
+    fits: tuple[tuple[tuple[str, ...], Callable[[str], object]], ...] = (
+        (("apiVersion",), _API_VERSION.fullmatch),
+        (("kind",), _KIND.fullmatch),
+        (("metadata", "name"), lambda name: _is_name(name, group)),
+        (("metadata", "namespace"), _NAMESPACE.fullmatch),
+    )
+    for path, fit in fits:
         value = get(tree, *path)
         if value is None and path[-1] == "namespace":
             continue
         if value is None:
             return ManifestError(
                 "manifest lacks a field",
-                hint="a manifest has apiVersion, kind and metadata.name",
+                hint=lookalikes.HINT,
                 field=format_path(path),
             )
         if not isinstance(value, str):
             return ManifestError("field takes a string", hint="quote the value", field=format_path(path))
-        if not pattern.fullmatch(value):
+        if not fit(value):
             return ManifestError("field is not well-formed", field=format_path(path))
     return None
 
 
 def _fault_of_renderer(tree: Object) -> AgentError | None:
-    if tree.get("kind") == "Kustomization" and group_of(str(tree.get("apiVersion"))) == "kustomize.config.k8s.io":
+    if group_of(str(tree.get("apiVersion"))) == "kustomize.config.k8s.io":
         return UnsupportedManifestError(
             "kustomize is not rendered",
             hint="commit the rendered manifests, or leave the file out with spec.source.exclude",

@@ -113,13 +113,14 @@ def _fold(object_id: ObjectId, declared: list[Document]) -> Object | ObjectFailu
     twice = _first_twice(declared)
     if twice is not None:
         return ObjectFailure(object_id, twice[1].file, _duplicate(object_id, *twice))
-    tree: Object | None = None
+    layers = strategic.Merge(object_id.group, object_id.kind)
     at = declared[0]
     try:
         for at in sorted(declared, key=lambda one: one.layer):
-            tree = strategic.merge(tree or {}, at.tree, group=object_id.group, kind=object_id.kind)
+            layers.add(at.tree)
     except ManifestError as error:
         return ObjectFailure(object_id, at.file, error.with_facts(file=at.file, line=at.line, object=object_id))
+    tree = layers.result()
     return None if tree is None else _normalised(tree, object_id)
 
 

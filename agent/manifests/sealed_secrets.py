@@ -211,6 +211,8 @@ def _literals(template: Object) -> dict[str, str]:
     """Texts of the template without an action: Go's text/template gives them as they are."""
     for key, text in template.items():
         place = format_path(("spec", "template", "data", key))
+        if text is None:
+            continue
         if not isinstance(text, str):
             raise ManifestError("field takes a string", hint="quote the value", field=place)
         if _TEMPLATE_ACTION in text:
@@ -219,7 +221,7 @@ def _literals(template: Object) -> dict[str, str]:
                 hint="seal what it renders to, as a value of its own",
                 field=place,
             )
-    return {key: text for key, text in template.items() if isinstance(text, str)}
+    return {key: text if isinstance(text, str) else "" for key, text in template.items()}
 
 
 def _value(key: str, text: Tree, scope: Scope, namespace: str, name: str) -> SealedValue:
@@ -244,13 +246,18 @@ def _metadata(tree: Object) -> Object:
     own = get_object(tree, "metadata")
     template = _map(tree, "spec", "template", "metadata")
     metadata: Object = {key: own[key] for key in ("name", "namespace") if key in own}
-    for part in ("labels", "finalizers"):
-        given = template.get(part)
-        if given is not None:
-            metadata[part] = given
+    if labels := _map(tree, "spec", "template", "metadata", "labels"):
+        metadata["labels"] = _texts(labels)
+    if (finalizers := template.get("finalizers")) is not None:
+        metadata["finalizers"] = finalizers
     words = {key: text for key, text in get_object(own, "annotations").items() if key.startswith(ownership.PREFIX)}
-    merged = {**words, **_map(tree, "spec", "template", "metadata", "annotations")}
+    merged = {**words, **_texts(_map(tree, "spec", "template", "metadata", "annotations"))}
     merged.pop(LAST_APPLIED, None)
     if merged:
         metadata["annotations"] = merged
     return metadata
+
+
+def _texts(given: Object) -> Object:
+    """A map of texts, in which null is the empty one, as it is to Go."""
+    return {key: "" if text is None else text for key, text in given.items()}

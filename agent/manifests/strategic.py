@@ -1,8 +1,8 @@
 """Later layer onto earlier, by Kubernetes' rules: a strategic merge without a schema of its own.
 
-Maps merge by key, the lists that `builtin` knows merge by their key fields, other lists are replaced, `null` deletes a field.
-`$patch: delete` deletes the object, map or list item that it stands in, `$patch: replace` replaces it. Leaves are never looked at,
-so ciphertexts merge as they are.
+Maps merge by key, the lists that `builtin` knows merge by their key fields, other lists are replaced. `null` deletes what an earlier
+layer gave a value; where none did, it is what the layer declares. `$patch: delete` deletes the object, map or list item that it stands
+in, `$patch: replace` replaces it. Leaves are never looked at, so ciphertexts merge as they are.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.manifests.builtin import item_key, list_keys
+from agent.manifests.builtin import GROUPS, is_text_map, item_key, list_keys
 from agent.values.errors import ManifestError
 from agent.values.secret import Sealed, Secret
 from agent.values.tree import format_path
@@ -24,24 +24,53 @@ DIRECTIVE = "$patch"
 _UNSUPPORTED = ("$retainKeys", "$setElementOrder/", "$deleteFromPrimitiveList/")
 
 
+_GONE: Object = {}
+"""What stands, while layers are merged, where one deleted what an earlier one gave: this very map, which stays empty."""
+
+
+class Merge:
+    """The layers of one object, added from the first on."""
+
+    def __init__(self, group: str, kind: str) -> None:
+        self._merge = _Merge(group, kind)
+        self._tree: Object | None = None
+
+    def add(self, overlay: Object) -> None:
+        """The next layer's declaration, which stays as it is.
+
+        Raises ManifestError for a directive that is not known and for items of a keyed list without their key.
+        """
+        base = self._tree or {}
+        if (self._merge.group, self._merge.kind) == ("", "Secret"):
+            base, overlay = _one_home(base, overlay)
+        self._tree = self._merge.map(base, overlay, ())
+
+    def result(self) -> Object | None:
+        """The object; None where the last word is to delete it."""
+        return None if self._tree is None else self._merge.settled_map(self._tree, ())
+
+
 def merge(base: Object, overlay: Object, *, group: str, kind: str) -> Object | None:
-    """`overlay` onto `base`, which stays as it is; None where the overlay deletes the object.
-
-    Raises ManifestError for a directive that is not known and for items of a keyed list without their key.
-    """
-    if (group, kind) == ("", "Secret"):
-        base = _one_home(base, overlay)
-    return _Merge(group, kind).map(base, overlay, ())
+    """`overlay` onto `base`: two layers at once."""
+    both = Merge(group, kind)
+    both.add(base)
+    both.add(overlay)
+    return both.result()
 
 
-def _one_home(base: Object, overlay: Object) -> Object:
-    """A key of a Secret stands in `data` or in `stringData`: what the overlay sets in one leaves the other."""
+def _one_home(base: Object, overlay: Object) -> tuple[Object, Object]:
+    """A key of a Secret stands in `data` or in `stringData`: what the overlay sets or deletes in one leaves the other."""
     for here, there in (("data", "stringData"), ("stringData", "data")):
         incoming, outgoing = overlay.get(here), base.get(there)
-        if isinstance(incoming, dict) and isinstance(outgoing, dict):
-            stays = {} if DIRECTIVE in incoming else {key: outgoing[key] for key in outgoing if key not in incoming}
-            base = {**base, there: stays}
-    return base
+        if not isinstance(incoming, dict) or not isinstance(outgoing, dict):
+            continue
+        if DIRECTIVE in incoming:
+            base = {**base, there: {}}
+            continue
+        base = {**base, there: {key: _GONE if key in incoming else value for key, value in outgoing.items()}}
+        kept = {key: value for key, value in incoming.items() if value is not None or outgoing.get(key) is None}
+        overlay = {**overlay, here: kept}
+    return base, overlay
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +94,10 @@ class _Merge:
                     field=format_path((*at, key)),
                 )
             child = None if value is None else self._value(merged.get(key), value, (*at, key))
-            if child is None:
-                merged.pop(key, None)
-            else:
+            if child is not None or (value is None and merged.get(key) is None):
                 merged[key] = child
+            elif key in merged:
+                merged[key] = _GONE
         return merged
 
     def _value(self, base: Tree, overlay: Tree, at: Path) -> Tree:
@@ -99,6 +128,34 @@ class _Merge:
             else:
                 merged[key] = child
         return list(merged.values())
+
+    def settled_map(self, tree: Object, at: Path) -> Object:
+        """Without what was deleted, and with nulls as the API server takes them."""
+        settled: Object = {}
+        for key, value in tree.items():
+            path = (*at, key)
+            if value is None:
+                value = self._null(path)  # noqa: PLW2901
+            if value is not _GONE:
+                settled[key] = self._settled(value, path)
+        return settled
+
+    def _settled(self, tree: Tree, at: Path) -> Tree:
+        if isinstance(tree, dict):
+            return self.settled_map(tree, at)
+        if isinstance(tree, list) and list_keys(self.group, self.kind, at) is not None:
+            return [self._settled(item, (*at, index)) for index, item in enumerate(tree)]
+        return tree
+
+    def _null(self, at: Path) -> Tree:
+        """What the declaration of a null comes to.
+
+        Kinds of the API server's own, and metadata of all, have types in which it is no value: sent, it would make the field ours, so
+        that nobody else could set it. In a custom resource it may mean something.
+        """
+        if is_text_map(self.group, self.kind, at[:-1]):
+            return ""
+        return _GONE if self.group in GROUPS or at[0] == "metadata" else None
 
 
 def _keyed(items: list[Tree], keys: tuple[str, ...], at: Path) -> Iterator[tuple[tuple[object, ...], Object]]:

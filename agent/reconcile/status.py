@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from agent.api import durations
 from agent.api.status import ApplicationStatus, Condition, Counts, Failure, SyncRecord, cut
+from agent.reconcile import causes as causes_of
 from agent.reconcile import judge
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from agent.api.application import Application
     from agent.api.status import ConditionType
+    from agent.reconcile.causes import Cause
     from agent.reconcile.context import Memory
     from agent.reconcile.desired import Problem
     from agent.reconcile.pipeline import Outcome
@@ -41,10 +43,7 @@ def compute(
     now: float,
 ) -> ApplicationStatus:
     """The status after a run. `started` and `now` are Unix seconds."""
-    failures = tuple(
-        Failure.of(problem.error, object=str(problem.object or ""), file=_file(problem, outcome))
-        for problem in outcome.problems
-    )
+    failures = tuple(_failure(cause, outcome) for cause in causes_of.of(outcome.problems, objects=False))
     counted = counts(memory, outcome)
     status = ApplicationStatus(
         observed_generation=application.generation,
@@ -189,6 +188,12 @@ def _conditions(
         ),
         *((lost,) if memory.loss else ()),
     )
+
+
+def _failure(cause: Cause, outcome: Outcome) -> Failure:
+    problem, more = cause.problems[0], len(cause.problems) - 1
+    failure = Failure.of(problem.error, object=str(problem.object or ""), file=_file(problem, outcome))
+    return failure.model_copy(update={"message": f"{failure.message} (and {more} times more)"}) if more else failure
 
 
 def _file(problem: Problem, outcome: Outcome) -> str:

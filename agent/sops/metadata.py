@@ -31,11 +31,11 @@ VERSION = "3.13.3"
 
 _NUMBER = r"(?:0|[1-9][0-9]{0,18})"
 _VERSION = (
-    rf"v?{_NUMBER}\.{_NUMBER}\.{_NUMBER}"
+    rf"v?{_NUMBER}(?:\.{_NUMBER}(?:\.{_NUMBER}"
     rf"(?:-(?:{_NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(?:\.(?:{_NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?"
-    r"(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
+    r"(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?)?)?"
 )
-"""As semver.org has it, and a `v` before it."""
+"""As semver.org has it, and a `v` before it; or less of it, as in a `version: 3.7` that YAML takes for a number."""
 _MOST_GROUPS = 255
 _FRACTION = r"\.[0-9]+"
 
@@ -57,6 +57,8 @@ def parse(node: Mapping, *, file: str) -> Metadata:
     version = _text(data, "version", file)
     if version != VERSION and not re.fullmatch(_VERSION, version):
         raise _malformed("version", file)
+    # sops reads no shorter one.
+    version += ".0" * (2 - version.count(".")) if re.fullmatch(r"[0-9.]+", version) else ""
     found: list[Selector] = [name for name in SELECTORS if _text(data, name, file)]
     if len(found) > 1:
         raise SopsFormatError("more than one selector", hint="a file has one rule of what is encrypted", file=file)

@@ -7,6 +7,7 @@ process on deep nesting. What libyaml says about an error may quote the input; o
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, LiteralString, NoReturn, Protocol, TypeAlias, cast
 
 import yaml
@@ -23,6 +24,7 @@ from yaml.events import (
 
 from agent.values.dataclass import dataclass
 from agent.values.errors import LimitError, YamlError
+from agent.yaml.colons import Colons
 from agent.yaml.limits import Limits, check_text, excessive_aliasing
 
 if TYPE_CHECKING:
@@ -82,6 +84,17 @@ class Source:
 _Span: TypeAlias = "tuple[int, int]"
 
 
+def _events(data: bytes) -> Iterator[Event]:
+    parser: CParser | None = None
+    try:
+        parser = CParser(data)
+        while (event := parser.get_event()) is not None:
+            yield event
+    finally:
+        if parser is not None:
+            parser.dispose()
+
+
 class Stream:
     """The events of one text.
 
@@ -108,18 +121,19 @@ class Stream:
         self._open: list[tuple[str, int, int]] = []
 
     def _raw(self) -> Iterator[Event]:
-        event: Event | None = None
-        parser: CParser | None = None
-        try:
-            parser = CParser(self._data)
-            while (event := parser.get_event()) is not None:
-                self._last = event
-                yield event
-        except (yaml.YAMLError, ValueError, MemoryError) as error:
-            self._translate(error)
-        finally:
-            if parser is not None:
-                parser.dispose()
+        colons = Colons(self._data)
+        given = 0
+        while True:
+            try:
+                for event in islice(_events(colons.data), given, None):
+                    given += 1
+                    self._last = colons.shown(event)
+                    yield event
+            except (yaml.YAMLError, ValueError, MemoryError) as error:
+                if not colons.hide(error):
+                    self._translate(error)
+            else:
+                return
 
     def _translate(self, error: Exception) -> NoReturn:
         if isinstance(error, yaml.MarkedYAMLError):

@@ -12,8 +12,10 @@ from agent.yaml import numbers
 from agent.yaml.limits import Limits, check_text
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence, Timestamp, Value
 
-# A text that is not closed is one token to the end: without that, each quote in it would be tried as the beginning of one.
-_TOKENS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
+STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
+"""A pattern of a text, for re.DOTALL. One that is not closed goes to the end, or each quote in it would be tried as the beginning of one."""
+
+_TOKENS = re.compile(STRING + r"|[\[\]{}]", re.DOTALL)
 _ESCAPED = re.compile('[\0-\x1f"\\\\<>&\u2028\u2029\ud800-\udfff]')
 _SHORT = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _SURROGATE = re.compile("[\ud800-\udfff]")

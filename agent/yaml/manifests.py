@@ -1,7 +1,7 @@
 """Manifests as kubectl reads them: documents split as apimachinery's YAMLReader does, each one go-yaml v2 behind sigs.k8s.io/yaml.
 
-JSON files are read by the same function. Numbers come out as the apiserver would see them after that conversion: `1.0` and `1e3`
-are integers, as encoding/json prints them without a fraction.
+JSON is read by the same function, several objects one behind the other too. Numbers come out as the apiserver would see them after that
+conversion: `1.0` and `1e3` are integers, as encoding/json prints them without a fraction.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from yaml.events import (
     MappingStartEvent,
     ScalarEvent,
     SequenceStartEvent,
+    StreamEndEvent,
 )
 
 from agent.values.dataclass import dataclass
 from agent.values.errors import YamlError
-from agent.yaml import numbers, scalars
+from agent.yaml import json_stream, numbers, scalars
 from agent.yaml.events import Source, Stream
 from agent.yaml.limits import Limits, check_text
 from agent.yaml.scalars import Dialect, ScalarError
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 _SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*+\{")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,25 @@ def parse(data: bytes, *, file: str, limits: Limits | None = None, strict: bool 
     """
     limits = limits or Limits()
     check_text(data, file=file, limits=limits)
-    documents: list[ManifestDocument] = []
-    for index, (text, first_line) in enumerate(_split(data, file)):
-        tree, line = _document(text, Source(file, first_line), limits, strict=strict)
-        if tree is not None:
-            documents.append(ManifestDocument(tree, line, index))
-    return documents
+    found = (
+        each
+        for chunk, first_line in _split(data, file)
+        for each in _objects(chunk, Source(file, first_line), limits, strict=strict)
+    )
+    return [ManifestDocument(tree, line, index) for index, (tree, line) in enumerate(found) if tree is not None]
+
+
+def _objects(chunk: bytes, source: Source, limits: Limits, *, strict: bool) -> Iterator[tuple[Tree, int]]:
+    """What stands between two `---`: JSON objects, then one document of YAML."""
+    if _JSON.match(chunk) is None:
+        yield _document(chunk, source, limits, strict=strict, alone=True)
+        return
+    stream = json_stream.read(chunk.decode("utf-8-sig", "surrogateescape"), limits, strict=strict)
+    for each in stream.objects:
+        yield each.tree, source.first_line + each.line
+    if stream.rest:
+        rest = Source(source.file, source.first_line + stream.line)
+        yield _document(stream.rest.encode("utf-8", "surrogateescape"), rest, limits, strict=strict, alone=True)
 
 
 def _split(data: bytes, file: str) -> Iterator[tuple[bytes, int]]:
@@ -112,21 +127,38 @@ class _List:
         self.merge = merge
 
 
-def _document(text: bytes, source: Source, limits: Limits, *, strict: bool) -> tuple[Tree, int]:
+def _document(text: bytes, source: Source, limits: Limits, *, strict: bool, alone: bool = False) -> tuple[Tree, int]:
+    """The first document of a text and its line; `alone`: anything behind a map or list is refused."""
     builder = _Builder(source, strict=strict)
     stream = Stream(text, source, limits)
     take = builder.take
+    events = iter(stream)
     started = False
-    for event in stream:
+    for event in events:
         kind = type(event)
         if kind is DocumentStartEvent:
             started = True
         elif kind is DocumentEndEvent:
-            # Go reads the first document only; what follows it need not even parse.
+            if alone and isinstance(builder.result, dict | list):
+                _refuse_more(events, source, event)
             break
         elif started:
             take(event, aliased=stream.aliased)
     return builder.result, builder.line
+
+
+def _refuse_more(events: Iterator[Event], source: Source, end: Event) -> None:
+    """Go reads the first document only and passes over the rest, which then would be missed without a word."""
+    try:
+        more = next(events)
+    except YamlError:
+        more = end
+    if not isinstance(more, StreamEndEvent):
+        source.fail(
+            "more text stands behind the end of this document",
+            more.start_mark,
+            hint="begin each document with `---` on a line of its own",
+        )
 
 
 class _Builder:

@@ -302,3 +302,23 @@ def test_help_has_examples(shell: Shell) -> None:
         assert result.code == 0
         assert f"agent {name}" in result.out.decode().split("examples:")[1]
         assert "exit codes:" in result.out.decode()
+
+
+def test_a_cause_that_many_files_have_is_one_line_with_a_count(shell: Shell) -> None:
+    for number in range(5):
+        shell.write(f"chart/templates/{number}.yaml", "a: {{ .Values.a }}\n")
+    shell.write("chart/values.yaml", "a: b\n")
+    shell.write("chart/one.yaml", "a: b\n")
+    shell.write("chart/two.yaml", "a: b\n")
+    result = shell.agent("render", "--layers", "chart")
+    assert result.code == 1
+    places = ", ".join(f"chart/templates/{number}.yaml:1" for number in range(3))
+    assert result.err.splitlines() == [
+        f"agent: {places} and 2 more: this looks like a Helm template, which is not rendered (5 times)",
+        "hint: commit what the tool renders of it, or leave the file out with spec.source.exclude",
+        "agent: chart/one.yaml:1, chart/two.yaml:1: apiVersion: document has neither apiVersion nor kind (2 times)",
+        "hint: a manifest has apiVersion, kind and metadata.name; leave other files out with spec.source.exclude",
+        "agent: chart/values.yaml:1: apiVersion: this looks like values of a Helm chart, and is no manifest",
+        "hint: leave the file out with spec.source.exclude",
+        "0 objects, 0 held, 8 problems",
+    ]

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from written import files, parsed
 
@@ -19,6 +21,13 @@ def test_documents_come_in_order_with_their_lines():
 def test_empty_files_and_documents_are_nothing():
     found = parsed({"empty.yaml": "", "comment.yaml": "# only this\n", "null.yaml": "---\nnull\n---\n"})
     assert found == documents.Parsed((), {}, ())
+
+
+@pytest.mark.parametrize("file", ["a.json", "a.yaml"])
+def test_json_objects_in_one_file_are_all_declared(file):
+    one = '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "NAME"}}\n'
+    found = parsed({file: one.replace("NAME", "a") + one.replace("NAME", "b")})
+    assert [(d.line, d.tree["metadata"]["name"]) for d in found.documents] == [(1, "a"), (2, "b")]
 
 
 def test_lists_are_expanded_also_nested_ones():
@@ -84,6 +93,29 @@ def test_a_bad_document_fails_alone_with_file_and_line(text, error, field):
     assert bad.error.facts["file"] == "a.yaml"
     assert bad.error.facts["line"] == 5
     assert bad.error.facts.get("field") == field
+
+
+ROLE = "apiVersion: rbac.authorization.k8s.io/v1\nkind: {}\nmetadata: {{name: {}}}\n"
+NAMES = ["*", "my role", "_x", ":x", "x:", "-x", ".x", "é", "a?b#c", 'a"b', "app:node", " ", "x" * 254]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_of_rbac_are_what_the_api_server_takes(controlplane, name):
+    for kind in ("ClusterRole", "ClusterRoleBinding"):
+        (document,) = parsed({"a.yaml": ROLE.format(kind, json.dumps(name, ensure_ascii=False))}).documents
+        assert document.error is None
+        assert documents.claim(document.tree) == ("rbac.authorization.k8s.io", kind, "", name)
+    (other,) = parsed({"a.yaml": CONFIG.replace("name: a", f"name: {json.dumps(name)}")}).documents
+    assert (other.error is None) == (name == "app:node")
+    manifest = json.dumps(parsed({"a.yaml": ROLE.format("ClusterRole", json.dumps(name))}).documents[0].tree)
+    controlplane.kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", input=manifest)
+
+
+@pytest.mark.parametrize("name", [".", "..", "a/b", "a%b", "", "a\nb", "\u202e", "x" * 1001])
+def test_other_names_of_rbac_are_refused(name):
+    (document,) = parsed({"a.yaml": ROLE.format("ClusterRole", json.dumps(name))}).documents
+    assert document.error.facts["field"] == "metadata.name"
+    assert documents.claim(document.tree) is None
 
 
 def test_a_leftover_ciphertext_fails_its_document_only():

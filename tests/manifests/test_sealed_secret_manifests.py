@@ -153,6 +153,14 @@ def test_what_is_not_understood_is_refused(old: str, new: str, message: str):
     assert caught.value.hint or message == "field takes a map"
 
 
+def test_nulls_of_the_template_are_empty_texts():
+    template = "template: {data: {mode: null}, metadata: {labels: {a: null}, annotations: {b: null}}}"
+    secret = state({"db.yaml": MINIMAL.replace("spec: {", f"spec: {{{template}, ")}).objects[DB].tree
+    assert secret["stringData"] == {"mode": ""}
+    assert secret["metadata"]["labels"] == {"a": ""}
+    assert secret["metadata"]["annotations"] == {"b": ""}
+
+
 def test_layers_merge_before_the_secret_is_made():
     over = """\
 apiVersion: bitnami.com/v1alpha1

@@ -98,7 +98,9 @@ def test_the_order_before_3_13_is_read_and_the_one_since_is_written() -> None:
         (b"version: 3.7.3", b"version: ''"),
         (b"version: 3.7.3", b"version: latest"),
         (b"version: 3.7.3\n", b""),
-        (b"version: 3.7.3", b"version: 3.7"),
+        (b"version: 3.7.3", b"version: 3.7-rc"),
+        (b"version: 3.7.3", b"version: true"),
+        (b"version: 3.7.3", b"version: [3.7]"),
         (b"version: 3.7.3", b"version: 3.7.3x"),
         (b"version: 3.7.3", b"version: x3.7.3"),
         (b"version: 3.7.3", b"version: 3.07.3"),
@@ -121,6 +123,21 @@ def test_what_is_malformed_is_refused(old: bytes, new: bytes) -> None:
     with pytest.raises(SopsFormatError) as caught:
         read(BEFORE_3_13.replace(old, new))
     assert caught.value.facts["file"] == "f.yaml"
+
+
+@pytest.mark.parametrize(
+    ("written", "version"),
+    [
+        (b"3.7", "3.7.0"),
+        (b"'3.7'", "3.7.0"),
+        (b"3.10", "3.1.0"),
+        (b"'3.10'", "3.10.0"),
+        (b"3", "3.0.0"),
+        (b"4.0", "4.0.0"),
+    ],
+)
+def test_a_version_may_be_a_number(written: bytes, version: str) -> None:
+    assert read(BEFORE_3_13.replace(b"version: 3.7.3", b"version: " + written)).version == version
 
 
 @pytest.mark.parametrize("version", [b"v3.7.3", b"0.0.0", b"3.7.3-rc.1+build.5"])

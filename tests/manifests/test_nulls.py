@@ -1,0 +1,161 @@
+"""What a null comes to: it deletes what an earlier layer gave, and is else what the API server makes of it."""
+
+import pytest
+from written import merged_one, shown, tree
+
+from agent.manifests import resolve
+from testbed.processes import wait_until
+
+RELEASE = "apiVersion: example.com/v1\nkind: Database\nmetadata: {name: main}\n"
+CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
+SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\n"
+DEPLOYMENT = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\n"
+
+
+@pytest.mark.parametrize(
+    ("layers", "field", "expected"),
+    [
+        # a first declaration in a custom resource stays, however deep
+        ([RELEASE + "spec: {cpu: null, memory: 1Gi}"], "spec", {"cpu": None, "memory": "1Gi"}),
+        ([RELEASE + "spec: {a: {b: {c: ~}}, d: }"], "spec", {"a": {"b": {"c": None}}, "d": None}),
+        ([RELEASE + "spec: {l: [null, {a: null}]}"], "spec", {"l": [None, {"a": None}]}),
+        ([RELEASE + "spec: null"], "spec", None),
+        # so it does in a later layer, where no earlier one gave a value
+        ([RELEASE + "spec: {a: 1}", RELEASE + "spec: {b: null}"], "spec", {"a": 1, "b": None}),
+        ([RELEASE, RELEASE + "spec: {b: {c: null}}"], "spec", {"b": {"c": None}}),
+        ([RELEASE + "spec: {a: 1}", RELEASE + "spec: {a: {b: null}}"], "spec", {"a": {"b": None}}),
+        ([RELEASE + "spec: {a: null}", RELEASE + "spec: {a: null}"], "spec", {"a": None}),
+        ([RELEASE + "spec: {a: null}", RELEASE + "spec: {a: 1}"], "spec", {"a": 1}),
+        ([RELEASE + "spec: {a: null}", RELEASE + "spec: {b: 1}"], "spec", {"a": None, "b": 1}),
+        # it deletes what an earlier layer gave, and what is deleted twice is not declared
+        ([RELEASE + "spec: {a: 1, b: 2}", RELEASE + "spec: {a: null}"], "spec", {"b": 2}),
+        ([RELEASE + "spec: {a: ''}", RELEASE + "spec: {a: null}"], "spec", {}),
+        ([RELEASE + "spec: {a: false}", RELEASE + "spec: {a: null}"], "spec", {}),
+        ([RELEASE + "spec: {a: {b: 1}}", RELEASE + "spec: {a: null}"], "spec", {}),
+        ([RELEASE + "spec: {a: [1]}", RELEASE + "spec: {a: null}"], "spec", {}),
+        ([RELEASE + "spec: {a: 1}", *[RELEASE + "spec: {a: null}"] * 2], "spec", {}),
+        ([RELEASE + "spec: {a: 1}", RELEASE + "spec: {a: null}", RELEASE + "spec: {a: 2}"], "spec", {"a": 2}),
+        ([RELEASE + "spec: {a: null}", RELEASE + "spec: {a: 1}", RELEASE + "spec: {a: null}"], "spec", {}),
+        ([RELEASE + "spec: {a: {b: 1}}", RELEASE + "spec: {a: null}", RELEASE + "spec: {a: {c: 1}}"], "spec", {"a": {"c": 1}}),
+        ([RELEASE + "spec: {a: {b: 1}}", RELEASE + "spec: {a: {$patch: delete}}", RELEASE + "spec: {a: null}"], "spec", {}),
+        # maps of texts
+        ([CONFIG + "data: {a: null, b: x}\nbinaryData: {c: null}"], "data", {"a": "", "b": "x"}),
+        ([CONFIG + "data: {a: null, b: x}\nbinaryData: {c: null}"], "binaryData", {"c": ""}),
+        ([CONFIG + "data: {b: x}", CONFIG + "data: {a: null}"], "data", {"a": "", "b": "x"}),
+        ([CONFIG + "data: {a: x}", CONFIG + "data: {a: null}"], "data", {}),
+        ([CONFIG + "data: {a: x}", *[CONFIG + "data: {a: null}"] * 2], "data", {}),
+        ([SECRET + "data: {a: null}"], "data", {"a": ""}),
+        ([SECRET + "stringData: {a: null}"], "stringData", {"a": ""}),
+        ([SECRET + "data: {a: eA==}", SECRET + "stringData: {a: null}"], "stringData", {}),
+        ([SECRET + "data: {a: eA==}", *[SECRET + "stringData: {a: null}"] * 2], "stringData", {}),
+        ([SECRET + "data: {a: eA==}", SECRET + "stringData: {a: null}", SECRET + "data: {a: null}"], "data", {}),
+        ([SECRET + "data: {a: null}", SECRET + "stringData: {a: null}"], "stringData", {"a": ""}),
+        ([RELEASE.replace("main", "main, labels: {a: null}, annotations: {b: null}")], "metadata",
+         {"name": "main", "labels": {"a": ""}, "annotations": {"b": ""}, "namespace": "shop"}),
+        # metadata and the API server's own kinds have types in which null is no value
+        ([RELEASE.replace("main", "main, labels: null, finalizers: null")], "metadata", {"name": "main", "namespace": "shop"}),
+        ([DEPLOYMENT + "spec: {replicas: null, paused: false}"], "spec", {"paused": False}),
+        ([DEPLOYMENT + "spec: {template: {metadata: {creationTimestamp: null, labels: {a: null}}}}"], "spec",
+         {"template": {"metadata": {"labels": {"a": ""}}}}),
+        ([DEPLOYMENT + "spec: {template: {spec: {containers: [{name: c, command: null, args: [null]}]}}}"], "spec",
+         {"template": {"spec": {"containers": [{"name": "c", "args": [None]}]}}}),
+        ([CONFIG + "data: null"], "data", None),
+    ],
+)  # fmt: skip
+def test_a_null_deletes_what_was_given_and_is_else_declared(layers, field, expected):
+    assert merged_one(*layers).get(field) == expected
+
+
+def test_a_null_of_a_custom_resource_is_there_and_not_only_not_missing():
+    assert "spec" in merged_one(RELEASE + "spec: null")
+    assert "data" not in merged_one(CONFIG + "data: null")
+
+
+def test_data_of_a_secret_is_empty_where_it_is_null():
+    assert shown(resolve.finish(merged_one(SECRET + "data: {a: null}\nstringData: {b: }"), {})["data"]) == {
+        "a": "",
+        "b": "",
+    }
+
+
+DEFINITION = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "databases.example.com"},
+    "spec": {
+        "group": "example.com",
+        "scope": "Namespaced",
+        "names": {"kind": "Database", "plural": "databases", "singular": "database", "listKind": "DatabaseList"},
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {
+                    "openAPIV3Schema": {
+                        "type": "object",
+                        "properties": {
+                            "spec": {
+                                "type": "object",
+                                "properties": {
+                                    "values": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+                                    "tier": {"type": "string", "nullable": True},
+                                },
+                            }
+                        },
+                    }
+                },
+            }
+        ],
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def databases(controlplane):
+    controlplane.apply(DEFINITION)
+    path = "/apis/example.com/v1/namespaces/default/databases"
+    wait_until(lambda: controlplane.request("GET", path)[0] == 200, 30, "databases are served")
+    yield controlplane
+    controlplane.delete("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/databases.example.com")
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        (RELEASE + "spec: {values: {cpu: null, l: [null], memory: 1Gi}, tier: null}", "spec"),
+        (RELEASE.replace("main", "main, labels: {a: null}, annotations: {b: null}"), "metadata"),
+        (CONFIG + "data: {a: null, b: x}", "data"),
+        (CONFIG + "data: {b: x}\nbinaryData: {c: null}", "binaryData"),
+        (SECRET + "data: {a: null, b: eA==}", "data"),
+        (SECRET + "data: null", "data"),
+        (CONFIG + "data: null", "data"),
+    ],
+)
+def test_server_side_apply_makes_the_same_of_what_we_send_and_of_what_was_written(databases, namespace, text, field):
+    sent = merged_one(text)
+    sent["metadata"]["namespace"] = namespace
+    written = {**tree(text), "metadata": {**tree(text)["metadata"], "namespace": namespace}}
+    ours = databases.apply(sent)
+    databases.delete(databases.path(sent))
+    theirs = databases.apply(written)
+    assert (
+        {key: ours.get(field, {}).get(key) for key in sent.get(field) or {}}
+        == {key: theirs.get(field, {}).get(key) for key in sent.get(field) or {}}
+        == (sent.get(field) or {})
+    )
+
+
+def test_a_null_of_a_type_of_the_server_leaves_the_field_to_others(controlplane, namespace):
+    template = "template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: i}]}}"
+    text = DEPLOYMENT + f"spec: {{replicas: null, selector: {{matchLabels: {{a: b}}}}, {template}}}"
+    sent = merged_one(text)
+    sent["metadata"]["namespace"] = namespace
+    path = controlplane.path(sent)
+    controlplane.apply(sent)
+    controlplane.merge(path, {"spec": {"replicas": 3}})
+    assert controlplane.apply(sent)["spec"]["replicas"] == 3
+    written = {**tree(text), "metadata": sent["metadata"]}
+    assert controlplane.apply(written)["spec"]["replicas"] == 1, (
+        "the API server takes a null that it is sent for its default"
+    )

@@ -106,12 +106,13 @@ def _one(args: argparse.Namespace, work: _Encrypting) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Plain:
-    """A file as read, and what is to become of it. `before` is the text whose layout stays."""
+    """A file as read, of type `source`, and what is to become of it. `before` is the text whose layout stays."""
 
     file: str
     data: bytes = field(repr=False)
     documents: list[Mapping] = field(repr=False)
     rule: CreationRule
+    source: Store
     store: Store
     before: bytes | YamlOriginal | None = field(repr=False)
 
@@ -180,7 +181,7 @@ class _Encrypting:
         if not source.single:
             selection, note = mistakes.selection(self.args, rule.selection, documents, file=file)
         self._note(note)
-        return _Plain(file, data, documents, replace(rule, selection=selection), target, reading.before)
+        return _Plain(file, data, documents, replace(rule, selection=selection), source, target, reading.before)
 
     def _sealed(self, plain: _Plain) -> bytes:
         file, recipients, store = plain.file, plain.rule.recipients, plain.store
@@ -215,6 +216,7 @@ class _Encrypting:
             before=before,
             stored=None if found is None else found.data,
             unchanged=unchanged,
+            source=plain.source,
         )
         mistakes.warn_if_clear(sealed, plain.documents, metadata.selection, file=file)
         return sealed

@@ -123,8 +123,11 @@ def _open(parsed: Parsed, keys: MasterKeys) -> tuple[dict[str, Secret], dict[str
     for path, file in parsed.sealed.items():
         terminal.progress(f"opening {path}")
         try:
-            data_key = unwrap_data_key(file.metadata.data_key, keys, file=path, order=order_of_kinds, opened=opened)
-            secrets.update(sealed.unseal(file, data_key))
+            values: dict[str, Secret] = {}
+            for part in file.parts:
+                data_key = unwrap_data_key(part.metadata.data_key, keys, file=path, order=order_of_kinds, opened=opened)
+                values.update(sealed.unseal(part, data_key))
+            secrets.update(values)
         except AgentError as error:
             untrusted[path] = error.with_facts(file=path)
     return secrets, untrusted

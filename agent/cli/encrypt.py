@@ -143,14 +143,21 @@ class _Encrypting:
 
     def _is_encrypted(self, data: bytes, file: str, store: Store) -> bool:
         """Raises UnsoundFileError for a file that is encrypted in part."""
-        documents, metadata = stores.split(store.parse(data, file=file), file=file)
-        if metadata is None:
-            return False
         # Only here, since it is for files of a tree.
-        from agent.sops import verify
+        from agent.sops import parts, verify
 
-        for error in verify.structure(decrypt.EncryptedFile(file, tuple(documents), metadata)).errors:
-            raise error.with_facts(file=file)
+        several = parts.of(store.parse(data, file=file), file=file)
+        selection = next((part.metadata.selection for part in several if part.metadata is not None), None)
+        if selection is None:
+            return False
+        for part in several:
+            if part.metadata is None:
+                found = [verify.in_clear(part, selection, file=file)]
+            else:
+                found = verify.structure(decrypt.EncryptedFile(file, part.documents, part.metadata)).errors
+            for error in filter(None, found):
+                at = {"line": part.line} if len(several) > 1 else {}
+                raise error.with_facts(file=file, **at)
         return True
 
     def _wanted(self, file: str, store: Store) -> bool:

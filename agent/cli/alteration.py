@@ -66,6 +66,7 @@ def change(args: argparse.Namespace, file: str, edit: Callable[[Mapping], Mappin
         indent=indent,
         ivs=opened.plain.ivs,
         before=reading.before,
+        source=source,
     )
     files.write(file, sealed)
     return 0

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 from agent.cli import creation, file_types, files, key_sources, layout, results, sealing, trees
 from agent.cli.trees import Done
 from agent.sops import places, stores
+from agent.sops.decrypt import EncryptedFile
 from agent.values.dataclass import dataclass
 from agent.values.errors import NoSuchPlaceError, PlaceShapeError
 from agent.yaml.nodes import Comment, Mapping
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from agent.cli.trees import Found
+    from agent.sops.parts import Part
     from agent.sops.rules import Rules
     from agent.sops.stores import Store
     from agent.values.tree import Path
@@ -88,13 +91,12 @@ class _Decrypting:
             target = store
         indent = layout.indent(self.args, self.config, target, file)
         reading = layout.Reading(self.args, data, store, target, file=file)
-        encrypted = reading.encrypted()
-        plain = self.keys.open(encrypted, ignore_mac=self.args.ignore_mac).plain
+        opened = self._opened(reading.parts(), file)
         if not path:
-            documents = plain.documents if reading.before is None else layout.printed(plain.documents, target)
+            documents = opened if reading.before is None else layout.printed(opened, target)
             return layout.written(documents, file=file, store=target, indent=indent, before=reading.before)
         try:
-            found = places.find(plain.documents[0], path)
+            found = places.find(opened[0], path)
         except (NoSuchPlaceError, PlaceShapeError) as error:
             raise error.with_facts(file=file) from None
         if isinstance(found, Comment):
@@ -102,5 +104,16 @@ class _Decrypting:
         if isinstance(found, str):
             return found.encode("utf-8", "surrogateescape")
         if isinstance(found, Mapping):
-            return target.emit([found, *plain.documents[1:]], indent=indent)
+            return target.emit([found, *opened[1:]], indent=indent)
         return target.emit_value(found, indent=indent)
+
+    def _opened(self, parts: Sequence[Part], file: str) -> list[Mapping]:
+        """All documents in their order, each opened by its own metadata."""
+        found: dict[int, Mapping] = {}
+        for part in parts:
+            documents = part.documents
+            if part.metadata is not None:
+                encrypted = EncryptedFile(file, documents, part.metadata)
+                documents = self.keys.open(encrypted, ignore_mac=self.args.ignore_mac).plain.documents
+            found.update(zip(part.numbers, documents, strict=True))
+        return [found[number] for number in sorted(found)]

@@ -125,8 +125,11 @@ def _open(parsed: Parsed, keys: MasterKeys) -> tuple[dict[str, Secret], dict[str
     for path, file in parsed.sealed.items():
         terminal.progress(f"opening {path}")
         try:
-            data_key = unwrap_data_key(file.metadata.data_key, keys, file=path, order=order_of_kinds, opened=opened)
-            secrets.update(sealed.unseal(file, data_key))
+            values: dict[str, Secret] = {}
+            for part in file.parts:
+                data_key = unwrap_data_key(part.metadata.data_key, keys, file=path, order=order_of_kinds, opened=opened)
+                values.update(sealed.unseal(part, data_key))
+            secrets.update(values)
         except AgentError as error:
             untrusted[path] = error.with_facts(file=path)
     return secrets, untrusted
@@ -163,7 +166,8 @@ def check(key: ObjectId, tree: Object, allowed: sinks.AllowedSinks) -> None:
     """Everything that can be wrong with an object before a store or the cluster is asked. Raises the AgentError that holds it."""
     sinks.check(key, tree, allowed)
     order.wave_of(key, tree)
-    values = {reference: Secret("", str(reference)) for reference in references.find(tree)}
+    # A digit stands anywhere, in a URL and in JSON too.
+    values = {reference: Secret("0", str(reference)) for reference in references.find(tree)}
     if not any(isinstance(leaf, Sealed) for _, leaf in walk(tree)):
         resolve.finish(tree, values)
 

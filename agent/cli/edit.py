@@ -137,6 +137,7 @@ def run(args: argparse.Namespace) -> int:
             ivs=ivs,
             before=before,
             stored=data,
+            source=target,
         )
 
     files.write(file, session.edit(text, seal))

@@ -106,12 +106,13 @@ def _one(args: argparse.Namespace, work: _Encrypting) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Plain:
-    """A file as read, and what is to become of it. `before` is the text whose layout stays."""
+    """A file as read, of type `source`, and what is to become of it. `before` is the text whose layout stays."""
 
     file: str
     data: bytes = field(repr=False)
     documents: list[Mapping] = field(repr=False)
     rule: CreationRule
+    source: Store
     store: Store
     before: bytes | YamlOriginal | None = field(repr=False)
 
@@ -142,14 +143,21 @@ class _Encrypting:
 
     def _is_encrypted(self, data: bytes, file: str, store: Store) -> bool:
         """Raises UnsoundFileError for a file that is encrypted in part."""
-        documents, metadata = stores.split(store.parse(data, file=file), file=file)
-        if metadata is None:
-            return False
         # Only here, since it is for files of a tree.
-        from agent.sops import verify
+        from agent.sops import parts, verify
 
-        for error in verify.structure(decrypt.EncryptedFile(file, tuple(documents), metadata)).errors:
-            raise error.with_facts(file=file)
+        several = parts.of(store.parse(data, file=file), file=file)
+        selection = next((part.metadata.selection for part in several if part.metadata is not None), None)
+        if selection is None:
+            return False
+        for part in several:
+            if part.metadata is None:
+                found = [verify.in_clear(part, selection, file=file)]
+            else:
+                found = verify.structure(decrypt.EncryptedFile(file, part.documents, part.metadata)).errors
+            for error in filter(None, found):
+                at = {"line": part.line} if len(several) > 1 else {}
+                raise error.with_facts(file=file, **at)
         return True
 
     def _wanted(self, file: str, store: Store) -> bool:
@@ -180,7 +188,7 @@ class _Encrypting:
         if not source.single:
             selection, note = mistakes.selection(self.args, rule.selection, documents, file=file)
         self._note(note)
-        return _Plain(file, data, documents, replace(rule, selection=selection), target, reading.before)
+        return _Plain(file, data, documents, replace(rule, selection=selection), source, target, reading.before)
 
     def _sealed(self, plain: _Plain) -> bytes:
         file, recipients, store = plain.file, plain.rule.recipients, plain.store
@@ -215,6 +223,7 @@ class _Encrypting:
             before=before,
             stored=None if found is None else found.data,
             unchanged=unchanged,
+            source=plain.source,
         )
         mistakes.warn_if_clear(sealed, plain.documents, metadata.selection, file=file)
         return sealed

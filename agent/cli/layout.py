@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence as Many
 
     from agent.sops.decrypt import EncryptedFile
+    from agent.sops.parts import Part
     from agent.sops.rules import Rules
     from agent.yaml.nodes import Value
     from agent.yaml.originals import Spliced, YamlOriginal
@@ -61,9 +62,14 @@ class Reading:
 
     def encrypted(self) -> EncryptedFile:
         """Raises YamlError, LimitError, SopsFormatError."""
-        return decrypt.of(
-            lambda: self._yaml() or self._store.parse(self._data, file=self._file), self._data, file=self._file
-        )
+        return decrypt.of(self._parsed, self._data, file=self._file)
+
+    def parts(self) -> tuple[Part, ...]:
+        """What was encrypted together, and what is clear. Raises YamlError, LimitError, SopsFormatError."""
+        return decrypt.parts_of(self._parsed, self._data, file=self._file)
+
+    def _parsed(self) -> list[Mapping]:
+        return self._yaml() or self._store.parse(self._data, file=self._file)
 
     def _yaml(self) -> list[Mapping]:
         if self.before is None or self._store is not Store.YAML:

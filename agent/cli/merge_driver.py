@@ -186,10 +186,18 @@ class _Work:
         if ours.side is not None and wrapped != ours.side.metadata.data_key:
             before = self._bare(before)
         self._refuse_exposed(merged.documents, keys.selection, ours, theirs)
-        sealed = self._sealed(merged.documents, metadata, data_key, ivs)
-        text = self._written(sealed, before)
+        text = sealing.seal(
+            merged.documents,
+            metadata,
+            data_key,
+            file=self.path,
+            store=self.store,
+            indent=None,
+            ivs=ivs,
+            before=before,
+        )
         if merged.conflicts:
-            text = self._marked(merged, sealed, text, data_key, theirs.ivs, size=size)
+            text = self._marked(merged, text, data_key, theirs.ivs, size=size)
         return text, merged.conflicts
 
     def _keys(self, base: _Version, ours: _Version, theirs: _Version) -> MergedKeys:
@@ -266,16 +274,13 @@ class _Work:
         documents, _ = stores.split(self.store.parse(before, file=self.path), file=self.path)
         return self._written(documents, before)
 
-    def _marked(
-        self, merged: Merged, sealed: list[Mapping], text: bytes, data_key: Secret, ivs: Ivs, *, size: int
-    ) -> bytes:
+    def _marked(self, merged: Merged, text: bytes, data_key: Secret, ivs: Ivs, *, size: int) -> bytes:
         """Both texts as one, between markers where they differ. The MAC is that of ours.
 
         Plaintext has no place here, even if a person asked for it: Git stores the result as an object.
         """
-        bare, metadata = stores.split(sealed, file=self.path)
-        assert metadata is not None
-        made = decrypt.decrypt(EncryptedFile(self.path, tuple(bare), metadata), data_key).ivs
+        mine = decrypt.read(text, file=self.path, store=self.store)
+        metadata, made = mine.metadata, decrypt.decrypt(mine, data_key).ivs
         other, _ = stores.split(
             self._sealed(merged.theirs, metadata, data_key, _joined(data_key, made, ivs)), file=self.path
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.cli import creation, file_types, key_sources, layout, sealing, terminal
-from agent.sops import stores
+from agent.sops import reopened, stores
 from agent.sops.keys import kind_of, short_name_of
 from agent.values.dataclass import replace
 
@@ -42,8 +42,11 @@ def rewrapped(
     old = encrypted.metadata.data_key
     data_key = keys.data_key(old, file=encrypted.file)
     wrapped = keys.wrap(recipients, data_key, before=old)
-    documents = stores.join(encrypted.documents, replace(encrypted.metadata, data_key=wrapped))
-    return layout.written(documents, file=encrypted.file, store=store, indent=indent, before=before, anew=True)
+    metadata = replace(encrypted.metadata, data_key=wrapped)
+    documents = stores.join(encrypted.documents, metadata)
+    written = layout.written(documents, file=encrypted.file, store=store, indent=indent, before=before, anew=True)
+    reopened.check_sealed(written, encrypted.documents, metadata, file=encrypted.file, store=store)
+    return written
 
 
 def rotated(
@@ -54,6 +57,7 @@ def rotated(
     *,
     store: Store,
     indent: int | None,
+    source: Store | None = None,
     ignore_mac: bool = False,
 ) -> bytes:
     """As `rewrapped`, under a new data key and with new ivs. Raises also MacMismatchError, SopsDecryptError, SopsFormatError."""
@@ -61,7 +65,15 @@ def rotated(
     data_key = creation.new_data_key()
     metadata = replace(plain.metadata, data_key=keys.wrap(recipients, data_key))
     return sealing.seal(
-        plain.documents, metadata, data_key, file=encrypted.file, store=store, indent=indent, before=before, anew=True
+        plain.documents,
+        metadata,
+        data_key,
+        file=encrypted.file,
+        store=store,
+        indent=indent,
+        before=before,
+        anew=True,
+        source=source,
     )
 
 

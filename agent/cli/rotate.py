@@ -125,6 +125,7 @@ class _Rotating:
             after,
             layout.kept(self.args, data, source, target),
             store=target,
+            source=source,
             indent=layout.indent(self.args, self.config, target, file),
             ignore_mac=self.args.ignore_mac,
         )

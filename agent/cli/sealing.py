@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from agent.cli import creation, key_sources, layout
+from agent.cli import creation, key_sources, layout, terminal
 from agent.sops import decrypt, stores
 from agent.sops.groups import unwrap_data_key, wrap_data_key
 from agent.sops.stores import Store
 from agent.values.dataclass import dataclass, field
-from agent.values.errors import DataKeyError
+from agent.values.errors import DataKeyError, SopsEncryptError
 
 if TYPE_CHECKING:
     import argparse
@@ -96,15 +96,16 @@ def seal(
     stored: bytes | None = None,
     unchanged: bool = False,
     anew: bool = False,
+    source: Store | None = None,
 ) -> bytes:
-    """The encrypted file. With the `ivs` of a file that was opened, what did not change stays as it was.
+    """The encrypted file, which was opened again and compared. With the `ivs` of a file that was opened, what did not change stays.
 
     `before` is the text whose layout stays, plain or encrypted; without it the layout is sops' own. `stored` is the encrypted file that a
     plain one was, whose quotes stay around what stays encrypted as it was. `anew` as in `layout.written`. Where the values are those that
-    `metadata` was made for, all `unchanged`, its time and MAC stay too. Raises EmptyDocumentError, AlreadyEncryptedError,
-    SopsKeyTypeError, SopsEncryptError, EmitError.
+    `metadata` was made for, all `unchanged`, its time and MAC stay too. `source` is the type of file that they come from, where it may be
+    another: comments do not survive that. Raises EmptyDocumentError, AlreadyEncryptedError, SopsKeyTypeError, SopsEncryptError, EmitError.
     """
-    from agent.sops import encrypt
+    from agent.sops import encrypt, reopened
 
     if store in {Store.DOTENV, Store.INI}:
         stores.refuse_nulls(documents, file=file)
@@ -121,8 +122,20 @@ def seal(
     if unchanged:
         encrypted = stores.join(stores.split(encrypted, file=file)[0], metadata)
     written = layout.written(encrypted, file=file, store=store, indent=indent, before=before, anew=anew)
-    if stored is None or before is None or store is not Store.YAML:
-        return written
-    from agent.yaml.requoting import requoted
+    if stored is not None and before is not None and store is Store.YAML:
+        from agent.yaml.requoting import requoted
 
-    return requoted(written, stored, file=file)
+        written = requoted(written, stored, file=file)
+    sealed, made = stores.split(encrypted, file=file)
+    assert made is not None
+    fresh = () if unchanged else sealed
+    commented = reopened.check(written, documents, made, data_key, file=file, store=store, fresh=fresh)
+    if not commented and source in {None, store}:
+        if before is not None:
+            raise SopsEncryptError(
+                "a comment would be lost, or stand elsewhere",
+                hint="move it to a line of its own above a key",
+                file=file,
+            )
+        terminal.warn(f"{file}: a comment has no place in sops' layout: it is lost, or stands elsewhere")
+    return written

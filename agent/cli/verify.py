@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from agent.cli import creation, file_types, key_sources, sealing, terminal, trees
 from agent.cli.trees import Done
-from agent.sops import cipher, decrypt, markers, stores, stripped, verify
+from agent.sops import cipher, decrypt, markers, parts, stripped, verify
 from agent.sops.groups import in_order
 from agent.sops.keys import kind_of, name_of
 from agent.sops.stores import Store
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from agent.sops.decrypt import EncryptedFile
     from agent.sops.groups import WrappedDataKey
     from agent.sops.keys import WrappedKey
+    from agent.sops.parts import Part
     from agent.sops.rules import Rules
     from agent.yaml.nodes import Mapping
 
@@ -100,17 +101,38 @@ class _Verifying:
         if not found.named and not trees.looks_encrypted(data, store):
             return self._stripped(found, data, store)
         try:
-            documents, metadata = stores.split(store.parse(data, file=found.file), file=found.file)
+            documents = store.parse(data, file=found.file)
+            several = parts.of(documents, file=found.file)
         except InputError as error:
             raise markers.explained(error, data, file=found.file) from None
         verdict = Verdict()
-        if metadata is None:
+        if all(part.metadata is None for part in several):
             if (error := _cut_out(documents)) is None:
                 raise SopsFormatError("the file has no sops metadata", hint="it is not encrypted", file=found.file)
             verdict.errors.append(error)
         else:
-            self._verify(decrypt.EncryptedFile(found.file, tuple(documents), metadata), verdict)
+            self._verify_parts(found.file, several, verdict)
         return self._done(found, verdict)
+
+    def _verify_parts(self, file: str, several: Sequence[Part], verdict: Verdict) -> None:
+        """Each by its own metadata; what is found of one of several is found at the line where it begins."""
+        found: list[Verdict] = []
+        selection = next(part.metadata.selection for part in several if part.metadata is not None)
+        for part in several:
+            if part.metadata is not None:
+                own = Verdict()
+                self._verify(decrypt.EncryptedFile(file, part.documents, part.metadata), own)
+                found.append(own)
+                at = {"line": part.line} if len(several) > 1 else {}
+                verdict.errors += [error.with_facts(**at) for error in own.errors]
+                verdict.warnings += [error.with_facts(**at) for error in own.warnings]
+            elif (error := verify.in_clear(part, selection, file=file)) is not None:
+                verdict.warnings.append(error)
+        states: tuple[Mac, ...] = ("mismatch", "not verified", "verified")
+        verdict.mac = next(state for state in states if any(own.mac == state for own in found))
+        verdict.mac_cause = next((own.mac_cause for own in found if own.mac_cause is not None), None)
+        verdict.recipients = tuple(dict.fromkeys(group for own in found for group in own.recipients))
+        verdict.opened_by = tuple(dict.fromkeys(name for own in found for name in own.opened_by))
 
     def _stripped(self, found: Found, data: bytes, store: Store) -> Done | None:
         """A file of a folder that has no metadata: none of ours, unless somebody cut it out."""

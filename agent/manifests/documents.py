@@ -124,18 +124,27 @@ def parse_file(file: File, *, limits: Limits = _LIMITS) -> ParsedFile:
                 file=file.path,
             )
         sealed = sops.open_file(file.data, file=file.path, limits=limits) if _SOPS_KEY.search(file.data) else None
-        trees = (
-            list(zip(sealed.lines, sealed.documents, strict=True))
-            if sealed is not None
-            else [(document.line, document.tree) for document in yaml.parse(file.data, file=file.path, limits=limits)]
-        )
+        trees = _trees(file, sealed, limits)
     except AgentError as error:
         said = lookalikes.unreadable(error, file.data, file=file.path)
         return ParsedFile(failure=FileFailure(file.path, file.layer, said, _claims_in_clear(file, limits)))
     documents = tuple(
-        document for line, tree in trees for document in _documents(file, line, tree, sealed=sealed is not None)
+        document for line, tree, opaque in trees for document in _documents(file, line, tree, sealed=opaque)
     )
     return ParsedFile(documents, sealed)
+
+
+def _trees(file: File, sealed: sops.SealedFile | None, limits: Limits) -> list[tuple[int, Tree, bool]]:
+    """Each document's line and tree, and whether it is an encrypted one. A clear one beside others is read as kubectl reads it."""
+    found = [] if sealed and not sealed.clear else yaml.parse(file.data, file=file.path, limits=limits)
+    if sealed is None:
+        return [(each.line, each.tree, False) for each in found]
+    plain = {each.line: each.tree for each in found}
+    documents = enumerate(zip(sealed.lines, sealed.documents, strict=True))
+    return [
+        (line, plain.get(line, tree), False) if place in sealed.clear else (line, tree, True)
+        for place, (line, tree) in documents
+    ]
 
 
 def claim(tree: Tree) -> Claim | None:

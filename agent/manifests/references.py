@@ -1,5 +1,6 @@
-"""References to a store's values: `vault://<store>/<mount>/<path>[?version=N&decode=base64&optional=true]#<key>`.
+"""References to a store's values: `vault://<store>/<mount>/<path>[?version=N&decode=base64&encode=url&optional=true]#<key>`.
 
+`%20` is a space, and so any other byte of path and key; a `%` that no two hex digits follow is itself.
 A reference is a whole scalar, or stands inline as `${vault://…}`; `$${vault://…}` is the text `${vault://…}`. References are found in
 clear strings and inside opened SOPS values, where only the reference itself comes into the clear: what is malformed there is named by
 its field and never quoted. What a store answers is never searched again. Forms of other tools are recognised and refused.
@@ -8,19 +9,21 @@ its field and never quoted. What a store answers is never searched again. Forms 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agent.manifests.builtin import CLEAR_FIELDS
 from agent.values import derive
 from agent.values.errors import HeldError, ReferenceSyntaxError, SecretValueError, SinkError
 from agent.values.secret import Secret
+from agent.values.text import percent_decoded, percent_encoded
 from agent.values.tree import format_path, get
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from agent.values.errors import AgentError
+    from agent.values.surroundings import Encoding
     from agent.values.tree import Leaf, Path, Tree
 
 # Every pattern here is linear in a text of any length: a repeated class never runs over the beginning of another match.
@@ -36,6 +39,10 @@ PATTERN = re.compile(
 )
 """What may come into the clear of an opened value: a well-formed reference, or no more than the first characters of a malformed one."""
 
+_PATH_ESCAPED = re.compile(r"[\s{}#?\"`<>]|%(?=[0-9A-Fa-f]{2})")
+_KEY_ESCAPED = re.compile(r"[\s{}\"`<>]|%(?=[0-9A-Fa-f]{2})")
+_PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+_ENCODINGS: tuple[Encoding, ...] = ("none", "url", "json", "yaml")
 _WELL_FORMED = re.compile(rf"{_BODY}|\$\{{{_BODY}\}}")
 _CLEAR = re.compile(r"\A(?:vault|lease)://.*\Z|\$?\$\{(?:vault|lease)://[^}]*\}?", re.DOTALL)
 _FOREIGN = re.compile(
@@ -55,7 +62,8 @@ _SHOWN = 120
 class Reference:
     """One value of a store. `path` starts with the mount. `key` is a literal key or, with a leading slash, an RFC 6901 pointer.
 
-    `version` None is the latest. `decode`: the stored text is base64 of the value. `optional`: where there is none, the field is left out.
+    `version` None is the latest. `decode`: the stored text is base64 of the value. `encode`: how the value is written into the text
+    around it. `optional`: where there is none, the field is left out.
     """
 
     store: str
@@ -64,6 +72,7 @@ class Reference:
     version: int | None = None
     decode: bool = False
     optional: bool = False
+    encode: Encoding = ""
 
     def __str__(self) -> str:
         """The canonical text: what `parse` reads back."""
@@ -72,12 +81,18 @@ class Reference:
             for text, given in (
                 (f"version={self.version}", self.version is not None),
                 ("decode=base64", self.decode),
+                (f"encode={self.encode}", self.encode != ""),
                 ("optional=true", self.optional),
             )
             if given
         ]
         query = "?" + "&".join(options) if options else ""
-        return f"vault://{self.store}/{self.path}{query}#{self.key}"
+        path, key = _PATH_ESCAPED.sub(_escape, self.path), _KEY_ESCAPED.sub(_escape, self.key)
+        return f"vault://{self.store}/{path}{query}#{key}"
+
+
+def _escape(found: re.Match[str]) -> str:
+    return percent_encoded(found.group())
 
 
 def parse(text: str) -> Reference:
@@ -91,7 +106,8 @@ def parse(text: str) -> Reference:
         raise ReferenceSyntaxError("reference does not start with vault://")
     if re.search(r"[\s{}\"`<>]", rest):
         raise ReferenceSyntaxError(
-            "reference has a space, quote, brace or angle bracket", hint="references do not nest; write one per ${}"
+            "reference has a space, quote, brace or angle bracket",
+            hint="write %20 for a space; references do not nest: write one per ${}",
         )
     address, found, key = rest.partition("#")
     if not found or not key:
@@ -105,23 +121,28 @@ def parse(text: str) -> Reference:
             "reference lacks a store's name",
             hint="vault://<store>/<mount>/<path>#<key>; stores are the operator's to configure",
         )
-    segments = path.split("/")
+    segments = [_unescaped(segment) for segment in path.split("/")]
+    path, key = "/".join(segments), _unescaped(key)
     if len(segments) < 2:
         raise ReferenceSyntaxError(
             "reference lacks a path below the mount", hint="vault://<store>/<mount>/<path>#<key>"
         )
-    if any(segment in {"", ".", ".."} for segment in segments) or "%" in path or "\\" in path:
+    if any(segment in {"", ".", ".."} or "/" in segment for segment in segments) or "\\" in path:
         raise ReferenceSyntaxError(
-            "path of a reference has an empty, dot or percent-encoded segment", hint="write it plainly"
+            "path of a reference has an empty or dot segment, or a slash within one", hint="write it plainly"
         )
-    if not path.isprintable():
-        raise ReferenceSyntaxError("path of a reference has an unprintable character")
-    version, decode, optional = _options(query)
-    return Reference(store, path, key, version, decode, optional)
+    if not (path.isprintable() and key.isprintable()):
+        raise ReferenceSyntaxError("reference has an unprintable character, or bytes that are no UTF-8")
+    return _with_options(Reference(store, path, key), query)
 
 
-def _options(query: str) -> tuple[int | None, bool, bool]:
+def _unescaped(text: str) -> str:
+    return _PERCENT.sub(lambda found: percent_decoded(found.group()), text)
+
+
+def _with_options(reference: Reference, query: str) -> Reference:
     version: int | None = None
+    encode: Encoding = ""
     decode = optional = False
     pairs = [option.partition("=") for option in query.split("&")] if query else []
     if len({name for name, _, _ in pairs}) != len(pairs):
@@ -131,13 +152,16 @@ def _options(query: str) -> tuple[int | None, bool, bool]:
             version = int(value)
         elif name == "decode" and value == "base64":
             decode = True
+        elif name == "encode" and value in _ENCODINGS:
+            encode = value
         elif name == "optional" and value in {"true", "false"}:
             optional = value == "true"
         else:
             raise ReferenceSyntaxError(
-                "reference has an option that is not known", hint="version=<number>, decode=base64, optional=true"
+                "reference has an option that is not known",
+                hint="version=<number>, decode=base64, encode=url|json|yaml, optional=true",
             )
-    return version, decode, optional
+    return replace(reference, version=version, decode=decode, optional=optional, encode=encode)
 
 
 def find(tree: Tree) -> dict[Reference, list[Path]]:
@@ -187,8 +211,9 @@ _GONE = _Gone()
 def substitute(tree: Tree, values: Mapping[Reference, Secret]) -> Tree:
     """`tree` with every reference replaced by its Secret.
 
-    A whole scalar takes the value's type; inline parts become one string. An optional value that is missing takes its field (or list
-    item) away, inline it is empty. Raises HeldError where a value is missing, ReferenceSyntaxError and SecretValueError.
+    A whole scalar takes the value's type; inline parts become one string, each written as its reference says. An optional value that is
+    missing takes its field (or list item) away, inline it is empty. Where an inline value breaks the URL or the JSON around it, that is
+    an error. Raises HeldError where a value is missing, ReferenceSyntaxError and SecretValueError.
     """
     result = _substitute(tree, values, ())
     return None if isinstance(result, _Gone) else result
@@ -208,19 +233,27 @@ def _fill(leaf: Leaf, values: Mapping[Reference, Secret], at: Path) -> Leaf | _G
     parts = _parts(leaf, at)
     if len(parts) == 1 and isinstance(parts[0], Reference):
         secret = _value(parts[0], values, at)
-        return _GONE if secret is None else secret
+        return _GONE if secret is None else _whole(secret, parts[0], at)
     if not parts or (len(parts) == 1 and isinstance(parts[0], Secret)):
         return leaf
-    filled: list[str | Secret] = []
+    filled: list[str | Secret | tuple[Secret, Encoding]] = []
     for part in parts:
-        value = _value(part, values, at) if isinstance(part, Reference) else part
-        if value is not None:
-            filled.append(value)
-    if not any(isinstance(part, Secret) for part in filled):
+        if not isinstance(part, Reference):
+            filled.append(part)
+        elif (value := _value(part, values, at)) is not None:
+            filled.append((value, part.encode))
+    if all(isinstance(part, str) for part in filled):
         text = "".join(part for part in filled if isinstance(part, str))
         return Secret(text, *leaf.labels) if isinstance(leaf, Secret) else text
     try:
-        return derive.concat(filled)
+        return derive.embed(filled)
+    except SecretValueError as error:
+        raise error.with_facts(field=format_path(at)) from None
+
+
+def _whole(secret: Secret, reference: Reference, at: Path) -> Secret:
+    try:
+        return derive.encode(secret, reference.encode)
     except SecretValueError as error:
         raise error.with_facts(field=format_path(at)) from None
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from agent.reconcile.judge import Cause
     from agent.reconcile.ports import Resolved
     from agent.reconcile.record import ObjectRecord
+    from agent.sops.groups import WrappedDataKey
     from agent.sops.sealed import SealedFile
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
@@ -38,7 +39,7 @@ async def verify(run: Run, memory: Memory, parsed: Parsed, blobs: Mapping[str, s
         memory.verified = {}
     memory.verified = {path: blob for path, blob in memory.verified.items() if blobs.get(path) == blob}
     new = {path: file for path, file in parsed.sealed.items() if path not in memory.verified}
-    await run.ports.data_keys.prepare(run.application, [file.metadata.data_key for file in new.values()])
+    await run.ports.data_keys.prepare(run.application, _wrapped(new.values()))
     for path, file in new.items():
         try:
             await _unseal(run, file)
@@ -50,10 +51,23 @@ async def verify(run: Run, memory: Memory, parsed: Parsed, blobs: Mapping[str, s
 
 
 async def _unseal(run: Run, file: SealedFile) -> Mapping[str, Secret]:
-    data_key = await run.ports.data_keys.unwrap(run.application, file.metadata.data_key, file.file)
-    if len(file.leaves) <= _QUICK:
-        return sealed.unseal(file, data_key)
-    return await run.ports.tasks.apart(lambda: sealed.unseal(file, data_key))
+    """Of each part by its own data key, and none where a MAC does not verify."""
+    parts = [
+        (part, await run.ports.data_keys.unwrap(run.application, part.metadata.data_key, file.file))
+        for part in file.parts
+    ]
+
+    def opened() -> dict[str, Secret]:
+        values: dict[str, Secret] = {}
+        for part, data_key in parts:
+            values.update(sealed.unseal(part, data_key))
+        return values
+
+    return opened() if file.size <= _QUICK else await run.ports.tasks.apart(opened)
+
+
+def _wrapped(files: Iterable[SealedFile]) -> list[WrappedDataKey]:
+    return [part.metadata.data_key for file in files for part in file.parts]
 
 
 async def finish(
@@ -116,7 +130,7 @@ async def _open(
     ids = frozenset[str]().union(*needs.values())
     secrets, errors = await _open_values(run, desired, ids)
     needed = [file for file in desired.sealed.values() if not ids.isdisjoint(file.ids)]
-    await run.ports.data_keys.prepare(run.application, [file.metadata.data_key for file in needed])
+    await run.ports.data_keys.prepare(run.application, _wrapped(needed))
     for file in needed:
         try:
             secrets.update(await _unseal(run, file))

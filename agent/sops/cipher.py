@@ -89,7 +89,7 @@ def type_of(value: Text) -> str:
         return "time"
     if isinstance(value, Comment):
         return "comment"
-    return type(value).__name__
+    return "float" if isinstance(value, float) else type(value).__name__
 
 
 class Cipher:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from agent.sops import cipher, mac, stores
+from agent.sops import cipher, mac, parts
 from agent.sops.cipher import Cipher
 from agent.sops.selection import Selected
 from agent.sops.walk import rewrite
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from agent.sops.metadata import Metadata
+    from agent.sops.parts import Part
     from agent.sops.stores import Store
     from agent.sops.walk import Place, Scalar
     from agent.values.secret import Secret
@@ -95,18 +96,31 @@ def read(data: bytes, *, file: str, store: Store) -> EncryptedFile:
 
 
 def of(parse: Callable[[], Sequence[Mapping]], data: bytes, *, file: str) -> EncryptedFile:
-    """An encrypted file as its `data` is parsed. Raises what parsing raises, and SopsFormatError."""
+    """An encrypted file as its `data` is parsed. Raises what parsing raises, and SopsFormatError, also where it is not of one piece."""
+    first, *others = parts_of(parse, data, file=file)
+    if others or first.metadata is None:
+        raise SopsFormatError(
+            "its documents were not encrypted as one, so that they are not changed as one",
+            hint="give each a file of its own; or decrypt the file, and encrypt it again",
+            file=file,
+        )
+    return EncryptedFile(file, first.documents, first.metadata)
+
+
+def parts_of(parse: Callable[[], Sequence[Mapping]], data: bytes, *, file: str) -> tuple[Part, ...]:
+    """The parts of a file with metadata, clear documents among them. Raises as `of`."""
     try:
-        documents, metadata = stores.split(parse(), file=file)
+        documents = parse()
+        found = parts.of(documents, file=file)
     except InputError as error:
         # Only here, since few files fail.
         from agent.sops import markers
 
         # Of a file to encrypt this is 2 to sops, and 1 of one to decrypt.
         raise markers.explained(error, data, file=file).exiting(1) from None
-    if metadata is None:
+    if all(part.metadata is None for part in found):
         raise SopsFormatError("the file has no sops metadata", hint="it is not encrypted", file=file)
-    return EncryptedFile(file, tuple(documents), metadata)
+    return found
 
 
 def decrypt(encrypted: EncryptedFile, data_key: Secret, *, ignore_mac: bool = False) -> PlainFile:

@@ -13,6 +13,7 @@ from agent.sops.selection import Selected, matcher
 from agent.sops.walk import rewrite
 from agent.values.dataclass import dataclass, replace
 from agent.values.errors import NoMasterKeyError, SopsEncryptError
+from agent.yaml import numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -81,6 +82,13 @@ class _Sealer:
         if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
             raise SopsEncryptError(
                 "a number is larger than SOPS can hold",
+                hint="quote it to make it text",
+                file=self.file,
+                field=place.field,
+            )
+        if place.encrypted and isinstance(value, numbers.Rounded):
+            raise SopsEncryptError(
+                "a number has more digits than SOPS keeps",
                 hint="quote it to make it text",
                 file=self.file,
                 field=place.field,

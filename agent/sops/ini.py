@@ -22,20 +22,32 @@ if TYPE_CHECKING:
 
 _ENTRY = "sops"
 _MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+_HEADER = re.compile(r"^\s*\[sops\]", re.MULTILINE)
 _USUAL_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 _QUOTING = re.compile(r"""["'`\\\r]""")
 _QUOTES = ('"', "`", '"""', "'")
 
 
 def parse_plain(data: bytes, *, file: str, limits: Limits | None = None) -> Mapping:
-    """A file's sections, `DEFAULT` always the first; every value is text. Raises YamlError, LimitError."""
-    return _tree(_lines(data, file, limits))
+    """A file's sections, `DEFAULT` always the first; every value is text. Raises YamlError, also for what would be lost, and LimitError."""
+    check_text(data, file=file, limits=limits or Limits())
+    return _tree(ini_lines.read(_text(data), file=file, whole=True))
+
+
+def _text(data: bytes) -> str:
+    mark = next((mark for mark in _MARKS if data.startswith(mark)), b"")
+    return data[len(mark) :].decode("utf-8", "surrogateescape")
 
 
 def _lines(data: bytes, file: str, limits: Limits | None) -> Lines:
+    """As sops reads a file with metadata, and as `parse_plain` one without."""
     check_text(data, file=file, limits=limits or Limits())
-    mark = next((mark for mark in _MARKS if data.startswith(mark)), b"")
-    return ini_lines.read(data[len(mark) :].decode("utf-8", "surrogateescape"), file=file)
+    text = _text(data)
+    if _HEADER.search(text):
+        lines = ini_lines.read(text, file=file)
+        if any(each.name == _ENTRY for each in lines.sections):
+            return lines
+    return ini_lines.read(text, file=file, whole=True)
 
 
 def _tree(lines: Lines) -> Mapping:
@@ -59,7 +71,7 @@ def _bare(comment: str) -> str:
 
 def parse(data: bytes, *, file: str, limits: Limits | None = None) -> Mapping:
     """The same with the metadata, where there is some, nested. Raises YamlError, LimitError, SopsFormatError."""
-    document = parse_plain(data, file=file, limits=limits)
+    document = _tree(_lines(data, file, limits))
     return Mapping(tuple(_nested(entry, file, limits) for entry in document.entries()))
 
 
@@ -208,7 +220,7 @@ def splice(before: bytes, documents: Sequence[Mapping], *, file: str, limits: Li
     mark = next((mark for mark in _MARKS if before.startswith(mark)), b"")
     wanted = _sections(documents)
     text = mark + _Splicer(lines, wanted).text().encode("utf-8", "surrogateescape")
-    return text if _sections([parse_plain(text, file=file, limits=limits)]) == wanted else plain
+    return text if _sections([_tree(_lines(text, file, limits))]) == wanted else plain
 
 
 class _Splicer:
@@ -252,7 +264,7 @@ class _Splicer:
     def _section(self, known: Section, section: _Written) -> None:
         if known.end > known.line:
             name, _, behind = self._lines[known.line].rpartition("]")
-            same = _is(known.comment, section.comment)
+            same = _is(known.comment, section.comment) and not (known.below and self._closing)
             bare = bool(behind.strip(SPACE)) and (self._closing or not same)
             self._head(known.start, known.line, section.comment, same=same and not bare)
             if bare:
@@ -288,8 +300,10 @@ class _Splicer:
         self._add(pending)
 
     def _key(self, key: Key, value: str, comment: str) -> None:
-        untouched = value == key.value and not (key.hidden and self._closing)
-        same = _is(key.comment, comment)
+        # With metadata, a file is read as sops reads it: a mark in a value that stays clear needs quotes.
+        marked = key.hidden or any(mark in value for mark in "#;")
+        untouched = value == key.value and not (marked and self._closing)
+        same = _is(key.comment, comment) and not (key.below and self._closing)
         # A comment behind the value is not written there again.
         self._head(key.start, key.line, comment, same=same and (untouched or not key.hidden))
         if untouched and (same or not key.hidden):

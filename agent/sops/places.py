@@ -18,6 +18,7 @@ from agent.values.errors import (
     PlaceShapeError,
     SetFormatError,
 )
+from agent.yaml import numbers
 from agent.yaml.limits import Limits
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from agent.yaml.nodes import Value
 
 _INDEX = re.compile(r"[+-]?[0-9]{1,18}")
+_MOST_EXACT = 1 << 53
+"""The largest integer up to which every one is a float64."""
 _MISFIT = 2
 """The exit code where sops itself stops with a panic."""
 
@@ -56,9 +59,9 @@ def _not_a_path(text: str, refusal: type[AgentError]) -> AgentError:
 
 
 def parse_value(text: str) -> Value:
-    """What JSON says: a number is a float, as sops has it, but an integer within an object. Raises SetFormatError.
+    """What JSON says: a number is a float, as sops has it, but an integer within an object, or where a float would round it.
 
-    An array is refused, since sops refuses it: its items are set one by one.
+    Raises SetFormatError, also for a number that SOPS does not hold. An array is refused, since sops refuses it: its items are set one by one.
     """
     # Only here, since a file may be looked up without.
     from agent.yaml import json
@@ -73,7 +76,20 @@ def parse_value(text: str) -> Value:
         _not_a_value("the value is not JSON")
     if isinstance(values[0], Sequence):
         _not_a_value("the value is a list")
-    return float(values[0]) if isinstance(values[0], int) and not isinstance(values[0], bool) else values[0]
+    [value] = values
+    if _is_rounded(value):
+        raise SetFormatError("a number has more digits than SOPS keeps", hint="""quote it to make it text: '"text"'""")
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _MOST_EXACT:
+        return float(value)
+    return value
+
+
+def _is_rounded(value: Value) -> bool:
+    if isinstance(value, Mapping):
+        return any(_is_rounded(entry.value) for entry in value.entries())
+    if isinstance(value, Sequence):
+        return any(map(_is_rounded, value.values()))
+    return isinstance(value, numbers.Rounded)
 
 
 def _not_a_value(message: LiteralString) -> NoReturn:

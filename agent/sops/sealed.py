@@ -10,7 +10,7 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, TypeAlias
 
-from agent.sops import cipher, mac, meaning, stores, stripped
+from agent.sops import cipher, mac, meaning, parts, stores, stripped
 from agent.sops.cipher import Cipher
 from agent.sops.decrypt import encrypted_value
 from agent.sops.selection import Selected
@@ -21,10 +21,15 @@ from agent.values.secret import Plain, Sealed, Secret
 from agent.yaml.nodes import Comment
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from collections.abc import Mapping as Lookup
+
     from agent.sops.metadata import Metadata
+    from agent.sops.parts import Part
     from agent.sops.walk import Place, Scalar
     from agent.values.tree import Object, Path
     from agent.yaml.limits import Limits
+    from agent.yaml.nodes import Mapping
 
 _MARKER = cipher.PREFIX.encode()
 _ENTRY = re.compile(rb"""sops["']?[ \t]*:""")
@@ -52,23 +57,39 @@ Leaf: TypeAlias = Clear | Opaque
 
 
 @dataclass(frozen=True, slots=True)
+class SealedPart:
+    """Documents that were encrypted together: one data key, one MAC over `leaves`."""
+
+    file: str
+    metadata: Metadata
+    leaves: tuple[Leaf, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class SealedFile:
     """A parsed SOPS file.
 
-    `documents` are manifests (documents with nothing in them are left out) and `lines` where each starts, 1-based. Encrypted leaves are
+    `documents` are manifests (documents with nothing in them are left out), `lines` where each starts, 1-based, and `clear` which of them
+    stand in the clear beside others. Encrypted leaves are
     Sealed, whose `id` is unique to file, document, path and ciphertext.
     """
 
     file: str
     documents: tuple[Object, ...]
     lines: tuple[int, ...]
-    metadata: Metadata
-    leaves: tuple[Leaf, ...] = field(repr=False)
+    clear: frozenset[int]
+    parts: tuple[SealedPart, ...]
 
     @property
     def ids(self) -> tuple[str, ...]:
         """The ids of all Sealed leaves, in file order."""
-        return tuple(leaf.leaf.id for leaf in self.leaves if isinstance(leaf, Opaque) and leaf.leaf is not None)
+        leaves = (leaf for part in self.parts for leaf in part.leaves)
+        return tuple(leaf.leaf.id for leaf in leaves if isinstance(leaf, Opaque) and leaf.leaf is not None)
+
+    @property
+    def size(self) -> int:
+        """How many values there are to open or to verify."""
+        return sum(len(part.leaves) for part in self.parts)
 
 
 def open_file(data: bytes, *, file: str, limits: Limits | None = None) -> SealedFile | None:
@@ -87,8 +108,8 @@ def open_file(data: bytes, *, file: str, limits: Limits | None = None) -> Sealed
             # Only the words of one; plain manifests follow another dialect, which is asked next.
             return None
         raise
-    bare, metadata = stores.split(documents, file=file)
-    if metadata is None:
+    found = parts.of(documents, file=file)
+    if all(part.metadata is None for part in found):
         if (line := stripped.encrypted_line(documents)) is not None:
             raise SopsFormatError(
                 "an encrypted value in a file without sops metadata",
@@ -97,22 +118,52 @@ def open_file(data: bytes, *, file: str, limits: Limits | None = None) -> Sealed
                 line=line,
             )
         return None
-    selected = Selected(metadata.selection)
-    found: list[Object] = []
-    lines: list[int] = []
-    leaves: list[Leaf] = []
-    for index, document in enumerate(bare):
-        visitor = _Sealer(file, index, metadata.selection.mac_only_encrypted, leaves)
-        left = rewrite(document, selected, visitor, file=file)
-        tree = meaning.tree(left, visitor.sealed, file=file)
+    return _Reader(file).sealed(found)
+
+
+class _Reader:
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._objects: dict[int, Object] = {}
+        self._lines: dict[int, int] = {}
+
+    def sealed(self, found: Iterable[Part]) -> SealedFile:
+        """Its parts, and its documents in their order."""
+        clear: set[int] = set()
+        sealed: list[SealedPart] = []
+        for part in found:
+            if part.metadata is None:
+                clear.update(part.numbers)
+                for number, document in zip(part.numbers, part.documents, strict=True):
+                    self._take(number, document, {})
+            else:
+                sealed.append(SealedPart(self._file, part.metadata, self._leaves(part, part.metadata)))
+        order = sorted(self._objects)
+        return SealedFile(
+            self._file,
+            tuple(self._objects[number] for number in order),
+            tuple(self._lines[number] for number in order),
+            frozenset(place for place, number in enumerate(order) if number in clear),
+            tuple(sealed),
+        )
+
+    def _leaves(self, part: Part, metadata: Metadata) -> tuple[Leaf, ...]:
+        selected = Selected(metadata.selection)
+        leaves: list[Leaf] = []
+        for number, document in zip(part.numbers, part.documents, strict=True):
+            visitor = _Sealer(self._file, number, metadata.selection.mac_only_encrypted, leaves)
+            self._take(number, rewrite(document, selected, visitor, file=self._file), visitor.sealed)
+        return tuple(leaves)
+
+    def _take(self, number: int, document: Mapping, sealed: Lookup[Path, Sealed]) -> None:
+        tree = meaning.tree(document, sealed, file=self._file)
         if tree:
-            found.append(tree)
-            lines.append(next((entry.line for entry in left.entries()), 0))
-    return SealedFile(file, tuple(found), tuple(lines), metadata, tuple(leaves))
+            self._objects[number] = tree
+            self._lines[number] = next((entry.line for entry in document.entries()), 0)
 
 
-def unseal(sealed: SealedFile, data_key: Secret) -> dict[str, Secret]:
-    """Every Sealed leaf's id with its Secret, labelled as the leaf is.
+def unseal(sealed: SealedPart, data_key: Secret) -> dict[str, Secret]:
+    """Every Sealed leaf's id of a part with its Secret, labelled as the leaf is.
 
     Raises MacMismatchError, SopsDecryptError, SopsFormatError or DataKeyError, and then gives out nothing. Times are their text, and
     text that is not UTF-8 is bytes.

@@ -68,7 +68,11 @@ class Store(Enum):
                 from agent.sops import ini
 
                 return [ini.parse_plain(data, file=file, limits=limits)]
-            case _:
+            case Store.JSON:
+                from agent.yaml import json
+
+                return [json.parse(data, file=file, limits=limits, whole=True)]
+            case Store.YAML:
                 return self.parse(data, file=file, limits=limits)
 
     def emit(self, documents: Many[Mapping], *, indent: int | None = None) -> bytes:

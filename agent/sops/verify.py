@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from agent.sops.decrypt import EncryptedFile
     from agent.sops.groups import Recipients
     from agent.sops.keys import Recipient
+    from agent.sops.parts import Part
     from agent.sops.rules import CreationRule
+    from agent.sops.selection import Selection
     from agent.sops.walk import Place, Scalar
     from agent.yaml.nodes import Comment
 
@@ -57,6 +59,33 @@ def structure(encrypted: EncryptedFile) -> Findings:
     except SopsError as error:
         findings.errors.append(error)
     return findings
+
+
+def in_clear(part: Part, selection: Selection, *, file: str) -> UnsoundFileError | None:
+    """Of a document in the clear beside encrypted ones: whether what they have encrypted stands readable in it."""
+    counted = _Selected()
+    for document in part.documents:
+        rewrite(document, Selected(selection), counted, file=file)
+    if not counted.any:
+        return None
+    return UnsoundFileError(
+        "a document is in the clear, beside encrypted ones of which such values are encrypted",
+        hint="is it meant to be? then give it a file of its own",
+        line=part.line,
+    )
+
+
+@dataclass(slots=True)
+class _Selected:
+    any: bool = False
+
+    def value(self, value: Scalar, place: Place) -> Scalar | Comment:
+        self.any |= place.encrypted and value != ""
+        return value
+
+    def comment(self, comment: Comment, place: Place) -> Comment | str:
+        del place
+        return comment
 
 
 def against_rule(encrypted: EncryptedFile, rule: CreationRule) -> Findings:

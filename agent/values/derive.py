@@ -8,6 +8,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+from agent.values import surroundings
 from agent.values.errors import SecretValueError
 from agent.values.reveal import reveal
 from agent.values.secret import Plain, Secret
@@ -16,6 +17,7 @@ from agent.values.tree import Path, Tree, map_leaves
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from agent.values.surroundings import Encoding
     from agent.values.tree import Leaf
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
@@ -38,6 +40,46 @@ def concat(parts: Sequence[str | Secret]) -> Secret:
         if isinstance(part, Secret):
             labels.update(dict.fromkeys(part.labels))
     return Secret("".join(part if isinstance(part, str) else _text(part) for part in parts), *labels)
+
+
+def encode(secret: Secret, encoding: Encoding) -> Secret:
+    """A value that is a whole text, percent-encoded or as a text of JSON; bytes must be UTF-8."""
+    return secret if encoding in {"", "none"} else Secret(surroundings.alone(_text(secret), encoding), *secret.labels)
+
+
+def embed(parts: Sequence[str | Secret | tuple[Secret, Encoding]]) -> Secret:
+    """As `concat`, where pairs are values of a store, each with how it is written there.
+
+    Raises SecretValueError where a value that nobody encoded breaks the URL or the JSON around it.
+    """
+    labels: dict[str, None] = {}
+    texts: list[surroundings.Part] = []
+    for part in parts:
+        secret = part[0] if isinstance(part, tuple) else part
+        if isinstance(secret, Secret):
+            labels.update(dict.fromkeys(secret.labels))
+        text = _text(secret) if isinstance(secret, Secret) else secret
+        texts.append((text, part[1]) if isinstance(part, tuple) else text)
+    try:
+        return Secret(surroundings.joined(texts), *labels)
+    except surroundings.BrokenError as error:
+        what = error.what
+    match what:
+        case "url":
+            raise SecretValueError(
+                "a value breaks the URL around it",
+                hint="add ?encode=url to the reference, or encode=none where it is a part of the URL as it is",
+            )
+        case "json":
+            raise SecretValueError(
+                "a value breaks the JSON around it",
+                hint="add ?encode=json to the reference, or encode=none to leave it",
+            )
+        case "yaml":
+            raise SecretValueError(
+                "a value of several lines has no form between single quotes",
+                hint="put double quotes around it, or none",
+            )
 
 
 def split(secret: Secret, pattern: re.Pattern[str]) -> list[Secret | str]:

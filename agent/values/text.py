@@ -8,3 +8,13 @@ def escape(text: str) -> str:
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in text
     )
+
+
+def percent_encoded(text: str) -> str:
+    """Every byte of a text as RFC 3986 writes one that has to be: `%20`."""
+    return "".join(f"%{byte:02X}" for byte in text.encode("utf-8", "surrogateescape"))
+
+
+def percent_decoded(text: str) -> str:
+    """The inverse, of nothing but such bytes."""
+    return bytes.fromhex(text.replace("%", "")).decode("utf-8", "surrogateescape")

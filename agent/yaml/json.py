@@ -19,6 +19,9 @@ _TOKENS = re.compile(STRING + r"|[\[\]{}]", re.DOTALL)
 _ESCAPED = re.compile('[\0-\x1f"\\\\<>&\u2028\u2029\ud800-\udfff]')
 _SHORT = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
+# A backslash that is escaped itself escapes nothing.
+_PAIR = re.compile(r"(?i)\\\\|\\u(?:d[89ab][0-9a-f]{2})\\u(?:d[c-f][0-9a-f]{2})")
+_HALF = re.compile(r"(?i)\\ud[89a-f][0-9a-f]{2}")
 _OBJECT = re.compile(rb"\s*+\{")
 _UNDECODABLE = dict.fromkeys(range(0xDC80, 0xDD00), "\ufffd")
 
@@ -27,10 +30,11 @@ class _NumberError(ValueError):
     pass
 
 
-def parse(data: bytes, *, file: str, limits: Limits | None = None) -> Mapping:
+def parse(data: bytes, *, file: str, limits: Limits | None = None, whole: bool = False) -> Mapping:
     """The object that a file holds: integers that fit 64 bits are int, all other numbers float, bad UTF-8 becomes U+FFFD.
 
-    Raises YamlError with file, line and column (also where the top level is no object, or more text follows it), LimitError.
+    Read `whole`, text that would become U+FFFD is an error. Raises YamlError with file, line and column (also where the top level is no
+    object, or more text follows it), LimitError.
     """
     limits = limits or Limits()
     check_text(data, file=file, limits=limits)
@@ -49,7 +53,20 @@ def parse(data: bytes, *, file: str, limits: Limits | None = None) -> Mapping:
         raise LimitError("maps and lists are nested too deeply", file=file, limit=limits.depth) from None
     if not isinstance(value, Mapping):
         raise YamlError("the top level of a SOPS file is an object", file=file, line=1)
+    if whole and _is_spoilt(data, text):
+        # Go, and so sops, puts U+FFFD in its place.
+        raise YamlError("text is not UTF-8, or half of a character", hint="it would be lost: write it anew", file=file)
     return value
+
+
+def _is_spoilt(data: bytes, text: str) -> bool:
+    """Whether a file has bytes that are no UTF-8, or halves of a surrogate pair."""
+    try:
+        _ = data.decode()
+    except UnicodeDecodeError:
+        return True
+    pairs = _PAIR.sub("", text) if "\\u" in text else ""
+    return _HALF.search(pairs) is not None
 
 
 def _text(data: bytes, file: str) -> str:
@@ -107,7 +124,7 @@ def _real(text: str) -> float:
     value = float(text)
     if math.isinf(value):
         raise _NumberError
-    return value
+    return numbers.exactly(text, value)
 
 
 def _constant(_: str) -> NoReturn:

@@ -16,6 +16,12 @@ _MOST_DIGITS = 4000
 """Below the interpreter's own limit on the digits of an int; no number that long fits 64 bits but one of leading zeros."""
 
 
+class Rounded(float):
+    """A number of which the file has more digits than a float64 holds: what is encrypted of it would be another number."""
+
+    __slots__ = ()
+
+
 def parse_int(text: str, base: int = 0) -> int | None:
     """strconv.ParseInt, then ParseUint, of 64 bits; base 0 takes it from the prefix. None where both refuse."""
     digits = text[1:] if text[:1] in {"+", "-"} else text
@@ -53,6 +59,13 @@ def parse_dot_float(text: str) -> float | None:
         return None
     value = float(text)
     return None if math.isinf(value) else value
+
+
+def exactly(text: str, value: float) -> float:
+    """The float64 of a decimal number, Rounded where it is not the number that the text says."""
+    # Fifteen digits are kept by every float64.
+    exact = len(text) <= 15 or _shortest(text.lower().lstrip("+"))[1:] == _shortest(repr(value))[1:]
+    return value if exact else Rounded(value)
 
 
 def _shortest(text: str) -> tuple[str, str, int]:

@@ -88,7 +88,7 @@ def _number(text: str, dialect: Dialect) -> int | float | None:
         return integer
     real = numbers.parse_float(text)
     if real is not None:
-        return real
+        return numbers.exactly(text, real) if dialect is Dialect.V3 else real
     for base, mark in ((2, "0b"), (8, "0o")):
         if base == 8 and dialect is Dialect.V2:
             break

@@ -194,8 +194,9 @@ def _opened(store: Store) -> Callable[[bytes, Random], None]:
             with contextlib.suppress(AgentError):
                 file = sealed.open_file(data, file=name)
             if file is not None:
-                with contextlib.suppress(AgentError):
-                    sealed.unseal(file, DATA_KEY)
+                for part in file.parts:
+                    with contextlib.suppress(AgentError):
+                        sealed.unseal(part, DATA_KEY)
         documents = store.parse(data, file=_FILE)
         stripped.encrypted_line(documents)
         encrypted = decrypt.read(data, file=_FILE, store=store)

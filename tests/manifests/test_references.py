@@ -246,16 +246,17 @@ def test_long_texts_are_searched_in_time(part):
 
 
 SEGMENT = st.text(
-    st.characters(categories=["L", "Nd"], include_characters="._-~:@!,;=+"), min_size=1, max_size=8
+    st.characters(categories=["L", "Nd"], include_characters="._-~:@!,;=+% #?"), min_size=1, max_size=8
 ).filter(lambda text: text not in {".", ".."})
 REFERENCES = st.builds(
     Reference,
     store=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,5}[A-Za-z0-9]", fullmatch=True).filter(str.isascii),
     path=st.lists(SEGMENT, min_size=2, max_size=4).map("/".join),
-    key=st.text(st.characters(categories=["L", "Nd"], include_characters="./_-#?~%"), min_size=1, max_size=8),
+    key=st.text(st.characters(categories=["L", "Nd"], include_characters="./_-#?~% }"), min_size=1, max_size=8),
     version=st.none() | st.integers(1, 10**9 - 1),
     decode=st.booleans(),
     optional=st.booleans(),
+    encode=st.sampled_from(["", "none", "url", "json", "yaml"]),
 )
 
 
@@ -278,7 +279,7 @@ def test_what_is_found_is_all_that_substitution_needs_and_nothing_is_left(parts,
         found = references.find(tree)
     except ReferenceSyntaxError:
         return
-    filled = references.substitute(tree, {reference: Secret("#", "vault:x") for reference in found})
+    filled = references.substitute(tree, {reference: Secret("x", "vault:x") for reference in found})
     if "k" in filled and "$${" not in text:
         assert "${vault://" not in str(shown(filled)["k"])
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def opened(sops: Sops, file: SealedFile) -> list[Tree]:
     """The documents with every leaf in the clear."""
-    values = sealed.unseal(file, unwrap_data_key(file.metadata.data_key, sops.keys, file=file.file))
+    values = sealed.unseal(file.parts[0], unwrap_data_key(file.parts[0].metadata.data_key, sops.keys, file=file.file))
 
     def clear(_: Path, leaf: Leaf) -> Leaf:
         return reveal(values[leaf.id]) if isinstance(leaf, Sealed) else leaf  # pyright: ignore[reportReturnType]
@@ -61,7 +61,7 @@ def test_values_keep_their_types_and_times_are_text(sops: Sops) -> None:
     text = b"s: a\ni: 5\nf: 1.5\nwhole: 2.0\nb: true\nt: 2024-01-02\nraw: !!binary /////w==\nl: [x]\n"
     file = sealed.open_file(ours(sops, text, "types.yaml", Selection()), file="types.yaml")
     assert file is not None
-    values = sealed.unseal(file, unwrap_data_key(file.metadata.data_key, sops.keys, file=file.file))
+    values = sealed.unseal(file.parts[0], unwrap_data_key(file.parts[0].metadata.data_key, sops.keys, file=file.file))
     found = {secret.label.removeprefix("sops:types.yaml#"): reveal(secret) for secret in values.values()}
     assert found == {
         "s": "a",
@@ -102,8 +102,8 @@ def test_nothing_of_a_sealed_file_needs_a_key(sops: Sops) -> None:
         "password": Sealed(file.ids[0], "sops:m.yaml#stringData.password", "str"),
         "port": Sealed(file.ids[1], "sops:m.yaml#stringData.port", "str"),
     }
-    assert hash(file.metadata.data_key)
-    assert file.metadata.lastmodified == NOW
+    assert hash(file.parts[0].metadata.data_key)
+    assert file.parts[0].metadata.lastmodified == NOW
 
 
 def test_empty_documents_are_left_out(sops: Sops) -> None:
@@ -116,16 +116,16 @@ def test_a_wrong_data_key_opens_nothing(sops: Sops) -> None:
     file = sealed.open_file(ours(sops, b"a: 1\n", "k.yaml", Selection()), file="k.yaml")
     assert file is not None
     with pytest.raises(DataKeyError):
-        sealed.unseal(file, Secret(b"short", "short"))
+        sealed.unseal(file.parts[0], Secret(b"short", "short"))
 
 
 @pytest.mark.parametrize("number", [b".inf", b"-.inf", b".nan"])
 def test_a_number_that_json_does_not_have_is_refused(sops: Sops, number: bytes) -> None:
     file = sealed.open_file(ours(sops, b"a: " + number, "n.yaml", Selection()), file="n.yaml")
     assert file is not None
-    data_key = unwrap_data_key(file.metadata.data_key, sops.keys, file="n.yaml")
+    data_key = unwrap_data_key(file.parts[0].metadata.data_key, sops.keys, file="n.yaml")
     with pytest.raises(SopsFormatError):
-        sealed.unseal(file, data_key)
+        sealed.unseal(file.parts[0], data_key)
     with pytest.raises(SopsFormatError):
         sealed.open_file(ours(sops, b"a: " + number, "n.yaml", Selection("encrypted_regex", "^b$")), file="n.yaml")
 

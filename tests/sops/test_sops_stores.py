@@ -78,9 +78,9 @@ def test_env_files_of_any_lines_survive_both_ways(sops: Sops) -> None:
 
 
 def test_ini_files_of_any_lines_survive_both_ways(sops: Sops) -> None:
-    """Each value in a section of its own; but for those that sops writes so that they are read as something else."""
+    """Each value in a section of its own; but for those that sops cuts, or writes so that they are read as something else."""
     sections: list[str] = []
-    for number, value in enumerate(drawn(LINES, 1200)):
+    for number, value in enumerate(drawn(LINES.filter(lambda value: not set(value) & set("#;")), 1200)):
         section = f"[s{number}]\n; note {value}\nkey = {value}\nother=1\n"
         try:
             [document] = Store.INI.parse_plain(section.encode("utf-8", "surrogateescape"), file="f")
@@ -90,7 +90,7 @@ def test_ini_files_of_any_lines_survive_both_ways(sops: Sops) -> None:
         text = found.get("key") if isinstance(found, Mapping) and len(found.items) == 3 else None
         if isinstance(text, str) and (not set(text) & set("\"'`\\") or re.fullmatch(r"\w[^`\n;#]*\w", text)):
             sections.append(section)
-    assert len(sections) > 500
+    assert len(sections) > 400
     assert_agreement(sops, "\n".join(sections).encode("utf-8", "surrogateescape"), "any.ini", Selection())
 
 
@@ -174,7 +174,6 @@ REFUSED = [
     ("empty.ini", b""),
     ("mark.ini", b"\xef\xbb\xbfa = 1\n"),
     ("carriage.ini", b"a = 1\r\n[s]\r\nb = 2\r\n"),
-    ("twice.ini", b"a = 1\na = 2\n; c\na = 3\n"),
     ("empty.json", b""),
     ("list.json", b"[1]\n"),
     ("text.json", b'"a"\n'),

@@ -123,7 +123,7 @@ def test_a_changed_file_gives_nothing(sops: Sops, genuine: str, other: str, chan
     def by_the_agent() -> object:
         file = sealed.open_file(changed.encode(), file=FILE)
         assert file is not None
-        return sealed.unseal(file, unwrap_data_key(file.metadata.data_key, sops.keys, file=FILE))
+        return sealed.unseal(file.parts[0], unwrap_data_key(file.parts[0].metadata.data_key, sops.keys, file=FILE))
 
     def by_the_command() -> object:
         file = decrypt.read(changed.encode(), file=FILE, store=stores.Store.YAML)
@@ -155,7 +155,7 @@ def test_what_the_mac_does_not_cover_may_change(sops: Sops) -> None:
     changed = text.replace(b"name: db", b"name: other")
     file = sealed.open_file(changed, file=FILE)
     assert file is not None
-    opened = sealed.unseal(file, unwrap_data_key(file.metadata.data_key, sops.keys, file=FILE))
+    opened = sealed.unseal(file.parts[0], unwrap_data_key(file.parts[0].metadata.data_key, sops.keys, file=FILE))
     assert len(opened) == 5
 
 

@@ -52,6 +52,7 @@ DATA = {
 SELECTED = [
     ("#password", "pässword"),
     ("#empty", ""),
+    ("#with%20space", "s"),
     ("#number", 12),
     ("#float", 1.5),
     ("#flag", True),

@@ -169,6 +169,22 @@ class Sinks(Model):
     """Fields of custom resources."""
 
 
+class SecretsInGit(Model):
+    """Secrets that Git holds in the clear."""
+
+    plaintext: Literal["warn", "deny"] = "warn"
+    """What becomes of a `v1/Secret` with values that anybody reads in Git, of all Applications: `warn` applies it, `deny` holds it."""
+
+
+class SopsSettings(Model):
+    """SOPS files."""
+
+    clear_values: Literal["warn", "hold"] = "warn"
+    """What becomes of the objects of a SOPS file that has clear values besides `apiVersion`, `kind`, `metadata` and `type`. SOPS' MAC
+    covers such values, but not under which key each stands: whoever may commit can exchange them unseen. `warn` applies the file and
+    names it, `hold` holds it. Null and empty texts count, which SOPS never encrypts."""
+
+
 class DestinationGrant(Model):
     """Lets Applications reach further than their own namespace."""
 
@@ -228,6 +244,10 @@ class OperatorSettings(Model):
     """Decryption keys that several namespaces share. Keys of one namespace are named by its Applications instead."""
     sealed_secrets: SealedSecrets = SealedSecrets()
     """SealedSecrets that the agent unseals itself."""
+    secrets: SecretsInGit = SecretsInGit()
+    """Secrets that Git holds in the clear."""
+    sops: SopsSettings = SopsSettings()
+    """SOPS files."""
     sinks: Sinks = Sinks()
     """Where secrets may stand besides the data of a Secret."""
     destinations: tuple[DestinationGrant, ...] = ()

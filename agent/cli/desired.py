@@ -87,6 +87,7 @@ def compute(target: Target, kinds: Kinds | None, keys: MasterKeys | None) -> Wan
             allowed_namespaces=frozenset() if target.namespace else _named(parsed),
             record=ApplicationRecord(),
             unsealing=target.unsealing,
+            strict=target.strict,
         )
 
     state = merged(kinds) if kinds is not None else _without_cluster(merged)
@@ -206,6 +207,17 @@ def report(problems: Iterable[Problem]) -> int:
         terminal.error(error)
         count += 1
     return count
+
+
+def warn(warnings: Iterable[Problem]) -> None:
+    """Tell on standard error what is applied and hardly meant."""
+    hints: dict[str, None] = {}
+    for problem in warnings:
+        error = problem.error if problem.object is None else problem.error.with_facts(object=problem.object)
+        terminal.warn(str(error))
+        hints[error.hint] = None
+    for hint in hints:
+        terminal.note(f"hint: {hint}")
 
 
 def problems_of(error: UnknownChangeError) -> tuple[Problem, ...]:

@@ -46,10 +46,14 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What a file's turn came to: a past participle, and the new bytes, or None where the file stays as it is."""
+    """What a file's turn came to: a past participle, and the new bytes, or None where the file stays as it is.
+
+    `warnings` are errors that are not raised: what is hardly meant.
+    """
 
     result: str
     data: bytes | None = None
+    warnings: tuple[AgentError, ...] = ()
 
 
 class Work(Protocol):
@@ -68,6 +72,7 @@ class Result:
     result: str
     changed: bool = False
     error: AgentError | None = None
+    warnings: tuple[AgentError, ...] = ()
 
 
 def add_options(parser: argparse.ArgumentParser, *, check: bool = False) -> None:
@@ -149,7 +154,8 @@ def _turn(found: Found, work: Work, *, write: bool) -> Result | None:
     changed = done.data is not None and done.data != data
     if changed and write and done.data is not None:
         files.write(found.file, done.data, durable=False)
-    return Result(found.file, done.result if write or not changed else f"would be {done.result}", changed)
+    result = done.result if write or not changed else f"would be {done.result}"
+    return Result(found.file, result, changed, warnings=done.warnings)
 
 
 def looks_encrypted(data: bytes, store: Store) -> bool:
@@ -280,13 +286,19 @@ def _report(args: argparse.Namespace, results: Sequence[Result]) -> int:
     terminal.table(("FILE", "RESULT", "CAUSE"), ((each.file, each.result, _cause(each.error)) for each in shown))
     counts = Counter(result.result for result in results)
     terminal.line(", ".join(f"{count} {name}" for name, count in counts.items()) or "no file to work on")
-    for hint in dict.fromkeys(each.error.hint for each in shown if each.error is not None and each.error.hint):
+    warnings = [(each.file, warning) for each in results for warning in each.warnings]
+    for file, warning in warnings:
+        terminal.warn(str(warning.with_facts(file=file)))
+    told = [each.error for each in shown if each.error is not None] + [warning for _, warning in warnings]
+    for hint in dict.fromkeys(error.hint for error in told if error.hint):
         terminal.note(f"hint: {hint}")
     return code
 
 
 def _line(result: Result) -> dict[str, object]:
     line: dict[str, object] = {"file": escape(result.file), "result": result.result, "changed": result.changed}
+    if result.warnings:
+        line["warnings"] = [{"cause": _cause(each), "hint": each.hint} for each in result.warnings]
     if result.error is not None:
         line |= {"cause": _cause(result.error), "hint": result.error.hint, "exit_code": result.error.exit_code}
     return line

@@ -95,6 +95,7 @@ async def _merge(
             allowed_namespaces=frozenset({run.application.namespace}),
             record=record,
             unsealing=run.grants.unsealing,
+            strict=run.grants.strict,
         )
     )
     memory.desired = state

@@ -1,7 +1,7 @@
 """Several files, folders and globs as one piece of work: which files are meant, each one's turn, and the report at the end.
 
-In a folder, what hides (`.git`) and links are passed by; a file that is named is taken whatever it is. Quoted globs know `*`, `?`, `[…]`
-and `**`. A failure ends the turn of its file only. The exit code is the first failure's, else 1 where `--check` found something to do.
+In a folder, what hides (`.git`) and links are passed by, and by globs links to folders; a file that is named is taken whatever it is, but
+not written where a link leads out of the folder of `.sops.yaml`. Quoted globs know `*`, `?`, `[…]` and `**`. A failure ends the turn of its file only. The exit code is the first failure's, else 1 where `--check` found something to do.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import Counter
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Protocol
 
-from agent.cli import files, terminal
+from agent.cli import boundary, files, terminal
 from agent.sops.stores import Store
 from agent.values.dataclass import dataclass
 from agent.values.errors import AgentError, ConflictingFlagsError, FileMissingError, ReadError
@@ -123,12 +123,12 @@ def _looks(args: argparse.Namespace) -> bool:
 
 def run(args: argparse.Namespace, work: Work) -> int:
     """Every file's turn, and the report; the exit code."""
-    results = list(each(args.files, work, write=not _looks(args)))
+    results = list(each(args.files, work, write=not _looks(args), config=getattr(args, "config", None)))
     return _report(args, results)
 
 
-def each(names: Sequence[str], work: Work, *, write: bool) -> Iterator[Result]:
-    """Every file's turn, with progress for a person who waits."""
+def each(names: Sequence[str], work: Work, *, write: bool, config: str | None = None) -> Iterator[Result]:
+    """Every file's turn, with progress for a person who waits. `config` is the `.sops.yaml` that was named."""
     finder = _Finder()
     found = list(finder.find(names))
     yield from finder.failed
@@ -136,7 +136,7 @@ def each(names: Sequence[str], work: Work, *, write: bool) -> Iterator[Result]:
     for number, one in enumerate(found, 1):
         terminal.status(f"{number}/{len(found)} {one.file}")
         try:
-            result = _turn(one, work, write=write)
+            result = _turn(one, work, write=write, config=config)
         except AgentError as error:
             result = Result(one.file, "failed", error=error)
         if result is not None:
@@ -146,12 +146,14 @@ def each(names: Sequence[str], work: Work, *, write: bool) -> Iterator[Result]:
     files.make_durable(written)
 
 
-def _turn(found: Found, work: Work, *, write: bool) -> Result | None:
+def _turn(found: Found, work: Work, *, write: bool, config: str | None) -> Result | None:
     data = files.read(found.file)
     done = work(found, data)
     if done is None:
         return None
     changed = done.data is not None and done.data != data
+    if changed:
+        boundary.check(found.file, config)
     if changed and write and done.data is not None:
         files.write(found.file, done.data, durable=False)
     result = done.result if write or not changed else f"would be {done.result}"
@@ -200,7 +202,7 @@ class _Finder:
             yield from self._glob_below(folder, parts)
         elif _GLOB.isdisjoint(part):
             path = os.path.join(folder, part)
-            if rest and os.path.isdir(path):
+            if rest and os.path.isdir(path) and (part == ".." or not os.path.islink(path)):
                 yield from self._glob(path, rest)
             elif not rest and os.path.exists(path):
                 yield path

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
+_MOVING = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]|\r(?!\n)")
+
 
 def escape(text: str) -> str:
     r"""Untrusted text on one line, with control and bidirectional characters as `\\x1b`-style escapes."""
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in text
     )
+
+
+def steady(text: str) -> str:
+    r"""Text of several lines as a terminal may show it: what moves the cursor or turns the direction of writing is `\\x1b`-style escapes."""
+    return _MOVING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

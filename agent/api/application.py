@@ -46,7 +46,8 @@ class SourceRevision(Model):
     tag: RefName | None = None
     """A tag, annotated or not. A tag that is moved is followed."""
     commit: Commit | None = None
-    """A full commit hash, which pins the Application."""
+    """A full commit hash, which pins the Application. A branch or tag of the repository must lead to it: what a server holds of forks and
+    pull requests alone is not taken."""
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:

@@ -113,7 +113,8 @@ class KeyGrant(Model):
     """Namespaces whose Applications these keys serve."""
     repositories: Annotated[tuple[RepositoryUrl, ...], Field(min_length=1)]
     """Repositories whose files these keys open, as `spec.source.url` writes them. Both must fit: else a tenant reads another's
-    secret by committing its ciphertext."""
+    secret by committing its ciphertext. They open what branches and tags of these repositories hold, and nothing else that an Application
+    reads or has read before."""
 
     def serves(self, namespace: str, repository: str) -> bool:
         """Whether these keys open files of `repository` for an Application of `namespace`."""

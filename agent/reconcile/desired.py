@@ -57,6 +57,7 @@ class DesiredState:
     """The sealed merge of one commit. `incomplete` tells that something is held or unreadable: then nothing is pruned.
 
     `sealed` are the SOPS files by path, `values` those of SealedSecrets by the id of their leaf. `warnings` hold nothing back.
+    `repository` is where its files are from: keys that are granted to a repository open nothing of another one.
     """
 
     revision: Revision
@@ -66,6 +67,7 @@ class DesiredState:
     problems: tuple[Problem, ...] = ()
     values: Mapping[str, SealedValue] = field(default_factory=dict[str, "SealedValue"])
     warnings: tuple[Problem, ...] = ()
+    repository: str = ""
 
     @property
     def incomplete(self) -> bool:

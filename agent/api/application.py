@@ -46,7 +46,8 @@ class SourceRevision(Model):
     tag: RefName | None = None
     """A tag, annotated or not. A tag that is moved is followed."""
     commit: Commit | None = None
-    """A full commit hash, which pins the Application."""
+    """A full commit hash, which pins the Application. A branch or tag of the repository must lead to it: what a server holds of forks and
+    pull requests alone is not taken."""
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
@@ -134,7 +135,7 @@ class Sync(Model):
 
 
 class Secrets(Model):
-    """Where else than in the data of a Secret a secret may stand."""
+    """Where a secret may stand, in the cluster and in Git."""
 
     allow: Annotated[
         tuple[Literal["ConfigMap", "Env", "Args"], ...],
@@ -144,6 +145,9 @@ class Secrets(Model):
     """Places that this Application asks for, each of which the operator's file must allow too: data of a `ConfigMap`, the value
     of a container's `Env` variable, a container's command and `Args`. All are readable by more people than a Secret is;
     `secretKeyRef` and a volume need none of them."""
+    plaintext: Literal["warn", "deny"] = "warn"
+    """What becomes of a `v1/Secret` with values that anybody reads in Git. `warn` applies it and names it in `status.warnings`; `deny`
+    holds it. The operator's file may deny it for all. Empty Secrets and service account tokens are exempt."""
 
 
 class ApplicationSpec(Model):
@@ -179,7 +183,7 @@ class ApplicationSpec(Model):
     suspend: bool = False
     """Stops everything for this Application: no fetch, no apply, no healing, no pruning."""
     secrets: Secrets = Secrets()
-    """Where else than in the data of a Secret a secret may stand."""
+    """Where a secret may stand, in the cluster and in Git."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,8 @@ class KeyGrant(Model):
     """Namespaces whose Applications these keys serve."""
     repositories: Annotated[tuple[RepositoryUrl, ...], Field(min_length=1)]
     """Repositories whose files these keys open, as `spec.source.url` writes them. Both must fit: else a tenant reads another's
-    secret by committing its ciphertext."""
+    secret by committing its ciphertext. They open what branches and tags of these repositories hold, and nothing else that an Application
+    reads or has read before."""
 
     def serves(self, namespace: str, repository: str) -> bool:
         """Whether these keys open files of `repository` for an Application of `namespace`."""
@@ -167,6 +168,22 @@ class Sinks(Model):
     """Containers' commands and arguments."""
     custom_resources: tuple[CustomField, ...] = ()
     """Fields of custom resources."""
+
+
+class SecretsInGit(Model):
+    """Secrets that Git holds in the clear."""
+
+    plaintext: Literal["warn", "deny"] = "warn"
+    """What becomes of a `v1/Secret` with values that anybody reads in Git, of all Applications: `warn` applies it, `deny` holds it."""
+
+
+class SopsSettings(Model):
+    """SOPS files."""
+
+    clear_values: Literal["warn", "hold"] = "warn"
+    """What becomes of the objects of a SOPS file that has clear values besides `apiVersion`, `kind`, `metadata` and `type`. SOPS' MAC
+    covers such values, but not under which key each stands: whoever may commit can exchange them unseen. `warn` applies the file and
+    names it, `hold` holds it. Null and empty texts count, which SOPS never encrypts."""
 
 
 class DestinationGrant(Model):
@@ -228,6 +245,10 @@ class OperatorSettings(Model):
     """Decryption keys that several namespaces share. Keys of one namespace are named by its Applications instead."""
     sealed_secrets: SealedSecrets = SealedSecrets()
     """SealedSecrets that the agent unseals itself."""
+    secrets: SecretsInGit = SecretsInGit()
+    """Secrets that Git holds in the clear."""
+    sops: SopsSettings = SopsSettings()
+    """SOPS files."""
     sinks: Sinks = Sinks()
     """Where secrets may stand besides the data of a Secret."""
     destinations: tuple[DestinationGrant, ...] = ()

@@ -58,6 +58,8 @@ class Counts(Model):
     """Live objects that differ from the revision now."""
     pruned: int = 0
     """Deleted, because no layer holds them any more."""
+    warnings: int = 0
+    """What was found and is applied all the same, whether or not `warnings` has room for it."""
 
 
 class Failure(Model):
@@ -109,7 +111,7 @@ class SyncRecord(Model):
 
 
 class ApplicationStatus(Model):
-    """What the agent reports. At most 32 KiB: the list of failures is cut to fit, and the counts are not."""
+    """What the agent reports. At most 32 KiB: the lists of warnings and failures are cut to fit, and the counts are not."""
 
     observed_generation: int = 0
     """The `metadata.generation` that was last handled."""
@@ -126,6 +128,9 @@ class ApplicationStatus(Model):
     """Objects, by what became of them."""
     failures: Annotated[tuple[Failure, ...], Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})] = ()
     """What is wrong now, the most telling first."""
+    warnings: Annotated[tuple[Failure, ...], Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})] = ()
+    """What was applied and is hardly meant: secrets and values in the clear in Git, variables that nothing replaces. `Ready` does not
+    depend on it."""
     history: Annotated[tuple[SyncRecord, ...], Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})] = ()
     """The last ten syncs, newest first."""
     agent: str | None = None

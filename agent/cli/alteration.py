@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.cli import creation, file_types, files, key_sources, layout, mistakes, sealing, terminal
+from agent.cli import boundary, creation, file_types, files, key_sources, layout, mistakes, sealing, terminal
 from agent.sops import stores
 from agent.values.errors import NoSuchPlaceError, PlaceShapeError
 
@@ -68,5 +68,5 @@ def change(args: argparse.Namespace, file: str, edit: Callable[[Mapping], Mappin
         before=reading.before,
         source=source,
     )
-    files.write(file, sealed)
+    boundary.write(file, sealed, args.config)
     return 0

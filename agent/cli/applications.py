@@ -132,11 +132,12 @@ def details(report: Report) -> None:
 
 
 def failures(report: Report) -> None:
-    """What is wrong now: a block for each, since causes and hints are sentences."""
-    for each in report.items("failures"):
+    """What is wrong now, and what is hardly meant: a block for each, since causes and hints are sentences."""
+    warnings = [("warning: ", each) for each in report.items("warnings")]
+    for lead, each in [*(("", each) for each in report.items("failures")), *warnings]:
         where = ": ".join(part for part in _fields(each, "file", "object", "field") if part)
         terminal.line("")
-        terminal.line(f"{get_text(each, 'reason')}  {where}")
+        terminal.line(f"{lead}{get_text(each, 'reason')}  {where}")
         terminal.line(f"  {get_text(each, 'message')}")
         if get_text(each, "hint"):
             terminal.line(f"  hint: {get_text(each, 'hint')}")

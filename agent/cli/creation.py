@@ -53,7 +53,7 @@ def add_config_option(parser: argparse.ArgumentParser) -> None:
 
 def load_rules(args: argparse.Namespace) -> Rules | None:
     """The `.sops.yaml` that is named, or the next one from the working directory upwards. Raises SopsRulesError."""
-    path = args.config or os.environ.get("SOPS_CONFIG") or _search(".")
+    path = args.config or os.environ.get("SOPS_CONFIG") or search(".")
     return _read(path) if path else None
 
 
@@ -61,7 +61,7 @@ def rules_of(config: Rules | None, file: str) -> Rules | None:
     """The rules that a file goes by: `load_rules`' or, where there are none, the next ones from its own folder upwards."""
     if config is not None or not file:
         return config
-    path = _search(os.path.dirname(file) or ".")  # as sops joins `..`: by name, links are not followed
+    path = search(os.path.dirname(file) or ".")  # as sops joins `..`: by name, links are not followed
     return _read(path) if path else None
 
 
@@ -85,7 +85,7 @@ def _warn_once(other: str) -> None:
     terminal.warn(f"{other} is not used: the file must be called .sops.yaml")
 
 
-def _search(start: str) -> str:
+def search(start: str) -> str:
     """The next `.sops.yaml` upwards. What is called `.sops.yml` is warned of, as sops does."""
     folder = os.path.abspath(start)
     other = found = ""

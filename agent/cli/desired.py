@@ -89,6 +89,7 @@ def compute(target: Target, kinds: Kinds | None, keys: MasterKeys | None) -> Wan
             allowed_namespaces=frozenset() if target.namespace else _named(parsed),
             record=ApplicationRecord(),
             unsealing=target.unsealing,
+            strict=target.strict,
         )
 
     state = merged(kinds) if kinds is not None else _without_cluster(merged)
@@ -228,6 +229,17 @@ def _place(problem: Problem) -> str:
     facts = _placed(problem).facts
     file = ":".join(str(facts[name]) for name in ("file", "line", "column") if name in facts)
     return ": ".join(part for part in (file, str(facts.get("object", ""))) if part)
+
+
+def warn(warnings: Iterable[Problem]) -> None:
+    """Tell on standard error what is applied and hardly meant."""
+    hints: dict[str, None] = {}
+    for problem in warnings:
+        error = problem.error if problem.object is None else problem.error.with_facts(object=problem.object)
+        terminal.warn(str(error))
+        hints[error.hint] = None
+    for hint in hints:
+        terminal.note(f"hint: {hint}")
 
 
 def problems_of(error: UnknownChangeError) -> tuple[Problem, ...]:

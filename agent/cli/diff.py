@@ -93,6 +93,7 @@ async def _diff(args: argparse.Namespace) -> int:
         found, problems = await _compare(args, connected, target, wanted, sealed)
         if args.prune:
             found += await _surplus(connected, target, wanted)
+    desired.warn(wanted.state.warnings)
     return _tell(args, found, (*wanted.problems, *problems))
 
 

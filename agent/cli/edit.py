@@ -8,7 +8,19 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from agent.cli import creation, editor, file_types, files, key_sources, layout, memory, mistakes, sealing, terminal
+from agent.cli import (
+    boundary,
+    creation,
+    editor,
+    file_types,
+    files,
+    key_sources,
+    layout,
+    memory,
+    mistakes,
+    sealing,
+    terminal,
+)
 from agent.sops import stores
 from agent.sops.metadata import Metadata
 from agent.sops.selection import EVERYTHING
@@ -140,7 +152,7 @@ def run(args: argparse.Namespace) -> int:
             source=target,
         )
 
-    files.write(file, session.edit(text, seal))
+    boundary.write(file, session.edit(text, seal), getattr(args, "config", None))
     return 0
 
 

@@ -13,6 +13,7 @@ from agent.cli import (
     key_sources,
     layout,
     mistakes,
+    plaintext_secrets,
     results,
     sealing,
     terminal,
@@ -132,9 +133,10 @@ class _Encrypting:
         """A file of a tree: what is encrypted already is passed over, and so is what a folder holds besides files of secrets."""
         store = file_types.of_input(self.args, found.file)
         if trees.looks_encrypted(data, store) and self._is_encrypted(data, found.file, store):
-            return Done("already encrypted")
+            return Done("already encrypted", warnings=plaintext_secrets.of(data, store, file=found.file))
         if not found.named and not self._wanted(found.file, store):
-            return None
+            warnings = plaintext_secrets.of(data, store, file=found.file)
+            return Done("in the clear", warnings=warnings) if warnings else None
         plain = self._read(data, found.file)
         if self.args.dry_run or self.args.check:
             # Told without asking a key or a server; these bytes are never written.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, cast
 
 from agent.cli import terminal
 from agent.values.errors import DataKeyError
@@ -16,6 +16,8 @@ from agent.values.errors import DataKeyError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+_HIDDEN = "\0"
+"""No argument of a process has it."""
 _TRUE = {"1", "t", "T", "TRUE", "true", "True"}
 _FALSE = {"0", "f", "F", "FALSE", "false", "False"}
 
@@ -56,6 +58,9 @@ class Parser(argparse.ArgumentParser):
             # Else it is made of all flags, for messages that are not shown here, which takes longer than most commands.
             self.usage = self.prog
         args = self.parse_intermixed_args(spelt_out)
+        if "--" in arguments:
+            for name, value in vars(args).items():
+                setattr(args, name, _shown(value))
         if args.keyservice:
             terminal.warn("key services are not supported: the keys of this machine are used")
         return args
@@ -64,7 +69,9 @@ class Parser(argparse.ArgumentParser):
         rest = iter(arguments)
         for argument in rest:
             if argument == "--":
-                yield from (argument, *rest)
+                # argparse forgets between its two turns what stood behind, so a dash there is hidden from it.
+                yield from (_HIDDEN + each if each.startswith("-") else each for each in rest)
+                return
             name, equals, value = argument.partition("=")
             flag = self._flag(name)
             if flag is None:
@@ -86,6 +93,12 @@ class Parser(argparse.ArgumentParser):
             return None
         flag = f"-{bare}" if len(bare) == 1 else f"--{bare}"
         return flag if self.knows(flag) else None
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, list):
+        return [_shown(each) for each in cast("list[object]", value)]
+    return value.removeprefix(_HIDDEN) if isinstance(value, str) else value
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import subprocess  # git
 import sys
+import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli import creation, files, terminal
 from agent.sops.path_globs import globs
 from agent.values.dataclass import dataclass
-from agent.values.errors import ConfigError, ReadError
+from agent.values.errors import ConfigError, ReadError, WriteError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 _EXAMPLES = """\
 examples:
@@ -38,6 +38,9 @@ git diff shows fingerprints of values by default, which tell that one changed an
 logs and web pages easily. Git is told not to cache what it shows: it would store it in the repository.
 """
 _ATTRIBUTES = "merge=signet diff=signet"
+_PROGRAM = "agent"
+_SCHEMES = (sysconfig.get_default_scheme(), sysconfig.get_preferred_scheme("user"))
+_COMMANDS = {"merge.signet.driver": "merge-driver", "diff.signet.textconv": "textconv"}
 _PRINTABLE = set(range(0x21, 0x7F)) - set(b'"\\')
 
 
@@ -66,6 +69,8 @@ def run(args: argparse.Namespace) -> int:
             setup.forget(name)
     for name, value in settings.items():
         setup.configure(name, value)
+    if settings:
+        setup.repair(settings)
     if top is not None:
         setup.attributes(top)
     if not setup.changed:
@@ -83,19 +88,26 @@ def _settings(args: argparse.Namespace) -> dict[str, str]:
     }
     if not args.no_textconv:
         shown = "" if args.plaintext_diffs else " --fingerprints"
-        settings |= {"diff.signet.textconv": f"{command} textconv{shown}", "diff.signet.cachetextconv": "false"}
+        settings |= {"diff.signet.textconv": f"{command} textconv{shown} --", "diff.signet.cachetextconv": "false"}
     return settings
 
 
 def _command() -> str:
-    """How a shell starts this very program."""
-    script = Path(sys.argv[0])
-    found = shutil.which("agent")
-    if found is not None and script.exists() and Path(found).samefile(script):
-        return "agent"
-    if script.name == "agent" and os.access(script, os.X_OK):
-        return shlex.quote(str(script.absolute()))
-    return f"{shlex.quote(sys.executable)} -m agent.cli.main"
+    """How a shell starts this very program, in any folder and environment: its console script, by its absolute path.
+
+    Git calls it in the work tree. `python -m agent.cli.main` would run what a hostile repository has at that path, and a name alone
+    whatever `PATH` has there and then.
+    """
+    scripts = [Path(sys.argv[0])] if Path(sys.argv[0]).name == _PROGRAM else []
+    scripts += [Path(sysconfig.get_path("scripts", scheme)) / _PROGRAM for scheme in _SCHEMES]
+    found = next((each.absolute() for each in scripts if each.is_file() and os.access(each, os.X_OK)), None)
+    if found is None:
+        raise ConfigError(
+            "the console script of this program is not found",
+            hint="install it as a package, so that Git can call it by its path",
+            script=_PROGRAM,
+        )
+    return shlex.quote(str(found))
 
 
 @dataclass(slots=True)
@@ -104,29 +116,51 @@ class _Setup:
     changed: bool = False
 
     def configure(self, name: str, value: str) -> None:
-        if _git(*self._config, "--get", name) != value:
+        if _git(*self._config, "--get-all", name) != value:
             self._tell(f"git config {name} {value}")
             if not self.args.dry_run:
-                self._run(name, value)
+                self._run(self._config, "--replace-all", name, value)
+
+    def repair(self, settings: Mapping[str, str]) -> None:
+        """Commands that an earlier version wrote elsewhere, which Git would go on to call: by name, or with the work tree's modules."""
+        for scope in ("--local", "--worktree", "--global"):
+            for name, command in _COMMANDS.items():
+                before = _git("config", scope, "--get-all", name)
+                if before is None or before in settings.values() or f" {command}" not in before:
+                    continue
+                wanted = settings["merge.signet.driver"]
+                if command == "textconv":
+                    shown = " --fingerprints" if "--fingerprints" in before else ""
+                    wanted = f"{_command()} textconv{shown} --"
+                if before != wanted:
+                    self._tell(f"git config {scope} {name} {wanted}")
+                    if not self.args.dry_run:
+                        self._run(("config", scope), "--replace-all", name, wanted)
 
     def forget(self, section: str) -> None:
         if _git(*self._config, "--get-regexp", f"^{section.replace('.', '[.]')}[.]") is not None:
             self._tell(f"git config --remove-section {section}")
             if not self.args.dry_run:
-                self._run("--remove-section", section)
+                self._run(self._config, "--remove-section", section)
 
     @property
     def _config(self) -> tuple[str, str]:
         return "config", "--global" if self.args.everywhere else "--local"
 
-    def _run(self, *arguments: str) -> None:
-        if _git(*self._config, *arguments) is None:
-            raise ConfigError("Git's configuration cannot be written", setting=arguments[0])
+    def _run(self, scope: tuple[str, str], *arguments: str) -> None:
+        if _git(*scope, *arguments) is None:
+            raise ConfigError("Git's configuration cannot be written", setting=arguments[1])
 
     def attributes(self, top: Path) -> None:
         """The lines of `.gitattributes`, where they are missing or to go."""
         folder, patterns = self._patterns(top)
         path = folder / ".gitattributes"
+        if path.is_symlink():
+            raise WriteError(
+                "a link stands where .gitattributes belongs, and Git follows none",
+                hint="put a file in its place",
+                file=str(path),
+            )
         before = files.read(str(path)) if path.exists() else b""
         lines = before.decode("utf-8", "surrogateescape").splitlines()
         if self.args.remove:

@@ -5,7 +5,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from agent.cli import creation, file_types, files, key_sources, layout, recipients, rewrapping, sealing, terminal
+from agent.cli import (
+    boundary,
+    creation,
+    file_types,
+    files,
+    key_sources,
+    layout,
+    recipients,
+    rewrapping,
+    sealing,
+    terminal,
+)
 from agent.sops import decrypt, key_changes
 from agent.sops.groups import Recipients
 from agent.values.errors import DataKeyError, SopsRulesError, UsageError
@@ -78,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
         raise error.exiting(1) from None
     rewrapping.warn_of_gone(key_changes.between(before, after), args.file)
     if args.in_place:
-        files.write(args.file, result)
+        boundary.write(args.file, result, args.config)
     else:
         terminal.write_bytes(result)
     return 0

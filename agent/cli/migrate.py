@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.cli import creation, files, key_sources, sealed_secrets, sealing, terminal, trees
+from agent.cli import boundary, creation, key_sources, sealed_secrets, sealing, terminal, trees
 from agent.sops import cipher, stores
 from agent.sops.metadata import Metadata
 from agent.sops.selection import Selection
@@ -183,10 +183,12 @@ class _Migration:
             self._tell(made, source, "printed")
             return
         if not self.args.dry_run:
+            config: str | None = getattr(self.args, "config", None)
+            boundary.check(target, config)
             _make_folder(Path(target).parent)
-            files.write(target, encrypted)
+            boundary.write(target, encrypted, config)
             if rest and self.args.in_place:
-                files.write(source, rest)
+                boundary.write(source, rest, config)
         self.written.add(target)
         self._tell(made, target, "would be migrated" if self.args.dry_run else "migrated")
 

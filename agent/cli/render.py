@@ -21,7 +21,8 @@ Show the objects that a folder of manifests merges to, in the order in which the
 
 Nothing is decrypted and no key is needed: a secret shows as <secret sops:FILE#FIELD>, a reference to Vault as it is written.
 --verify opens the encrypted files with your keys, found as `agent decrypt` finds them, and tells whether one was altered.
-What the agent would hold or refuse is told on standard error and left out.
+What the agent would hold or refuse is told on standard error and left out. Secrets and values in the clear, and variables that
+nothing replaces, are told there too.
 
 exit codes: 0 everything can be applied, 1 something is held or refused, 2 it could not be tried
 """
@@ -78,6 +79,7 @@ def _render(args: argparse.Namespace) -> int:
         terminal.write_json({"apiVersion": "v1", "kind": "List", "items": list(shown.values())})
     else:
         _write_yaml(shown, wanted)
+    desired.warn(wanted.state.warnings)
     found = desired.report(wanted.problems)
     if found:
         terminal.note(f"{len(shown)} objects, {len(wanted.state.held)} held, {found} problems")

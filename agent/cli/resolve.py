@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.cli import editor, file_types, files, key_sources, layout, memory, sealing, terminal
+from agent.cli import boundary, editor, file_types, files, key_sources, layout, memory, sealing, terminal
 from agent.sops import decrypt, markers, mixed, stores
 from agent.sops.merge_shown import uncovered
 from agent.values.dataclass import dataclass, field
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         result = work.by_hand(data)
     if result is not None:
-        files.write(file, result)
+        boundary.write(file, result)
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.cli import file_types, files, terminal
+from agent.cli import boundary, file_types, terminal
 from agent.values.errors import ConflictingFlagsError
 
 if TYPE_CHECKING:
@@ -32,6 +32,6 @@ def deliver(args: argparse.Namespace, data: bytes) -> None:
     """The result to where the flags say."""
     target = args.file if args.in_place else args.output
     if target:
-        files.write(target, data)
+        boundary.write(target, data, getattr(args, "config", None))
     else:
         terminal.write_bytes(data)

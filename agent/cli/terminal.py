@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Literal
 
 from agent.values.errors import WriteError
-from agent.values.text import escape
+from agent.values.text import escape, steady
 
 if TYPE_CHECKING:
     import argparse
@@ -53,7 +53,12 @@ def _discard(number: int) -> None:
 
 
 def write_bytes(data: bytes) -> None:
-    """A result as it is. Raises WriteError, and BrokenPipeError where whoever reads has read enough."""
+    """A result as it is, and on a terminal without what would move its cursor or turn the direction of its text.
+
+    Raises WriteError, and BrokenPipeError where whoever reads has read enough.
+    """
+    if is_tty():
+        data = _steady(data)
     try:
         sys.stdout.flush()
         sys.stdout.buffer.write(data)
@@ -64,6 +69,10 @@ def write_bytes(data: bytes) -> None:
         # What is left in the buffers must not fail again at exit.
         _discard(sys.stdout.fileno())
         raise WriteError("standard output cannot be written", hint="is there room where it goes?").exiting(1) from None
+
+
+def _steady(data: bytes) -> bytes:
+    return steady(data.decode("utf-8", "surrogateescape")).encode("utf-8", "backslashreplace")
 
 
 def write_text(text: str) -> None:

@@ -17,6 +17,7 @@ from agent.values import fingerprint
 from agent.values.dataclass import dataclass
 from agent.values.errors import AgentError
 from agent.values.fingerprint import Fingerprinter
+from agent.values.text import steady
 from agent.yaml.nodes import Comment
 
 if TYPE_CHECKING:
@@ -59,8 +60,13 @@ def run(args: argparse.Namespace) -> int:
         except AgentError as error:
             # A failure here would end the whole of `git diff`.
             terminal.note(f"agent: {args.file}: shown as it is: {error.message}")
-    terminal.write_bytes(shown)
+    terminal.write_bytes(_steady(shown))
     return 0
+
+
+def _steady(data: bytes) -> bytes:
+    """For the person who reads the diff: nothing in it turns the direction of text, so that what stands there is what is shown."""
+    return steady(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
 
 def _shown(args: argparse.Namespace, data: bytes, store: Store) -> bytes:

@@ -1,7 +1,7 @@
 """Several files, folders and globs as one piece of work: which files are meant, each one's turn, and the report at the end.
 
-In a folder, what hides (`.git`) and links are passed by; a file that is named is taken whatever it is. Quoted globs know `*`, `?`, `[…]`
-and `**`. A failure ends the turn of its file only. The exit code is the first failure's, else 1 where `--check` found something to do.
+In a folder, what hides (`.git`) and links are passed by, and by globs links to folders; a file that is named is taken whatever it is, but
+not written where a link leads out of the folder of `.sops.yaml`. Quoted globs know `*`, `?`, `[…]` and `**`. A failure ends the turn of its file only. The exit code is the first failure's, else 1 where `--check` found something to do.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import Counter
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Protocol
 
-from agent.cli import files, terminal
+from agent.cli import boundary, files, terminal
 from agent.sops.stores import Store
 from agent.values.dataclass import dataclass
 from agent.values.errors import AgentError, ConflictingFlagsError, FileMissingError, ReadError
@@ -46,10 +46,14 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What a file's turn came to: a past participle, and the new bytes, or None where the file stays as it is."""
+    """What a file's turn came to: a past participle, and the new bytes, or None where the file stays as it is.
+
+    `warnings` are errors that are not raised: what is hardly meant.
+    """
 
     result: str
     data: bytes | None = None
+    warnings: tuple[AgentError, ...] = ()
 
 
 class Work(Protocol):
@@ -68,6 +72,7 @@ class Result:
     result: str
     changed: bool = False
     error: AgentError | None = None
+    warnings: tuple[AgentError, ...] = ()
 
 
 def add_options(parser: argparse.ArgumentParser, *, check: bool = False) -> None:
@@ -118,12 +123,12 @@ def _looks(args: argparse.Namespace) -> bool:
 
 def run(args: argparse.Namespace, work: Work) -> int:
     """Every file's turn, and the report; the exit code."""
-    results = list(each(args.files, work, write=not _looks(args)))
+    results = list(each(args.files, work, write=not _looks(args), config=getattr(args, "config", None)))
     return _report(args, results)
 
 
-def each(names: Sequence[str], work: Work, *, write: bool) -> Iterator[Result]:
-    """Every file's turn, with progress for a person who waits."""
+def each(names: Sequence[str], work: Work, *, write: bool, config: str | None = None) -> Iterator[Result]:
+    """Every file's turn, with progress for a person who waits. `config` is the `.sops.yaml` that was named."""
     finder = _Finder()
     found = list(finder.find(names))
     yield from finder.failed
@@ -131,7 +136,7 @@ def each(names: Sequence[str], work: Work, *, write: bool) -> Iterator[Result]:
     for number, one in enumerate(found, 1):
         terminal.status(f"{number}/{len(found)} {one.file}")
         try:
-            result = _turn(one, work, write=write)
+            result = _turn(one, work, write=write, config=config)
         except AgentError as error:
             result = Result(one.file, "failed", error=error)
         if result is not None:
@@ -141,15 +146,18 @@ def each(names: Sequence[str], work: Work, *, write: bool) -> Iterator[Result]:
     files.make_durable(written)
 
 
-def _turn(found: Found, work: Work, *, write: bool) -> Result | None:
+def _turn(found: Found, work: Work, *, write: bool, config: str | None) -> Result | None:
     data = files.read(found.file)
     done = work(found, data)
     if done is None:
         return None
     changed = done.data is not None and done.data != data
+    if changed:
+        boundary.check(found.file, config)
     if changed and write and done.data is not None:
         files.write(found.file, done.data, durable=False)
-    return Result(found.file, done.result if write or not changed else f"would be {done.result}", changed)
+    result = done.result if write or not changed else f"would be {done.result}"
+    return Result(found.file, result, changed, warnings=done.warnings)
 
 
 def looks_encrypted(data: bytes, store: Store) -> bool:
@@ -194,7 +202,7 @@ class _Finder:
             yield from self._glob_below(folder, parts)
         elif _GLOB.isdisjoint(part):
             path = os.path.join(folder, part)
-            if rest and os.path.isdir(path):
+            if rest and os.path.isdir(path) and (part == ".." or not os.path.islink(path)):
                 yield from self._glob(path, rest)
             elif not rest and os.path.exists(path):
                 yield path
@@ -280,13 +288,19 @@ def _report(args: argparse.Namespace, results: Sequence[Result]) -> int:
     terminal.table(("FILE", "RESULT", "CAUSE"), ((each.file, each.result, _cause(each.error)) for each in shown))
     counts = Counter(result.result for result in results)
     terminal.line(", ".join(f"{count} {name}" for name, count in counts.items()) or "no file to work on")
-    for hint in dict.fromkeys(each.error.hint for each in shown if each.error is not None and each.error.hint):
+    warnings = [(each.file, warning) for each in results for warning in each.warnings]
+    for file, warning in warnings:
+        terminal.warn(str(warning.with_facts(file=file)))
+    told = [each.error for each in shown if each.error is not None] + [warning for _, warning in warnings]
+    for hint in dict.fromkeys(error.hint for error in told if error.hint):
         terminal.note(f"hint: {hint}")
     return code
 
 
 def _line(result: Result) -> dict[str, object]:
     line: dict[str, object] = {"file": escape(result.file), "result": result.result, "changed": result.changed}
+    if result.warnings:
+        line["warnings"] = [{"cause": _cause(each), "hint": each.hint} for each in result.warnings]
     if result.error is not None:
         line |= {"cause": _cause(result.error), "hint": result.error.hint, "exit_code": result.error.exit_code}
     return line

@@ -8,7 +8,19 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from agent.cli import creation, file_types, files, key_sources, layout, recipients, rewrapping, sealing, terminal, trees
+from agent.cli import (
+    boundary,
+    creation,
+    file_types,
+    files,
+    key_sources,
+    layout,
+    recipients,
+    rewrapping,
+    sealing,
+    terminal,
+    trees,
+)
 from agent.cli.trees import Done
 from agent.sops import decrypt, key_changes
 from agent.sops.groups import Recipients
@@ -66,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     data = files.read(args.file)
     done = work.updated(data, args.file)
     if done.data is not None:
-        files.write(args.file, done.data)
+        boundary.write(args.file, done.data, args.config)
     terminal.note(f"File {args.file} {_TOLD[done.result]}")
     return 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from agent.cli import creation, file_types, key_sources, sealing, terminal, trees
+from agent.cli import creation, file_types, key_sources, plaintext_secrets, sealing, terminal, trees
 from agent.cli.trees import Done
 from agent.sops import cipher, decrypt, markers, parts, stripped, verify
 from agent.sops.groups import in_order
@@ -41,12 +41,14 @@ examples:
   agent verify --require-mac 'envs/**/*.yaml'           and fail where no key is at hand that tells more
 
 Without a key: does the file parse, is every value encrypted that its own rule selects and no other, is there a MAC, can its key groups
-open it, and are its recipients those of .sops.yaml. With one: the MAC, so that nothing was altered, moved or taken away.
+open it, and are its recipients those of .sops.yaml. With one: the MAC, so that no value was altered, added or taken away, and no encrypted
+one moved. Clear values may have been exchanged all the same, and nulls and empty texts added: a warning names them. Another names
+Kubernetes Secrets in the clear, of files that were never encrypted too. Warnings do not change the exit code.
 
 Exit codes: 0 all sound; 51 altered, or no MAC; 25 a value does not open; 1 anything else that was found; 128 with --require-mac, no key;
 2 and 100 files that cannot be read. Of several files the first that is not sound decides.
 """
-Mac = Literal["verified", "mismatch", "not verified"]
+Mac = Literal["verified", "mismatch", "not verified", "none"]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -76,7 +78,7 @@ class Verdict:
     """What was found of a file."""
 
     errors: list[SopsError] = field(default_factory=list["SopsError"])
-    warnings: list[SopsError] = field(default_factory=list["SopsError"])
+    warnings: list[AgentError] = field(default_factory=list["AgentError"])
     mac: Mac = "not verified"
     mac_cause: AgentError | None = None
     recipients: tuple[tuple[str, ...], ...] = ()
@@ -99,7 +101,7 @@ class _Verifying:
     def __call__(self, found: Found, data: bytes) -> Done | None:
         store = file_types.of_input(self.args, found.file)
         if not found.named and not trees.looks_encrypted(data, store):
-            return self._stripped(found, data, store)
+            return self._stripped(found, data, store) or self._in_clear(found, data, store)
         try:
             documents = store.parse(data, file=found.file)
             several = parts.of(documents, file=found.file)
@@ -112,6 +114,9 @@ class _Verifying:
             verdict.errors.append(error)
         else:
             self._verify_parts(found.file, several, verdict)
+            encrypted = [document for part in several if part.metadata is not None for document in part.documents]
+            verdict.warnings += plaintext_secrets.among(documents, file=found.file)
+            verdict.warnings += plaintext_secrets.unbound(encrypted, file=found.file)
         return self._done(found, verdict)
 
     def _verify_parts(self, file: str, several: Sequence[Part], verdict: Verdict) -> None:
@@ -144,6 +149,14 @@ class _Verifying:
             # A template or a page about SOPS: nothing that anybody could have encrypted.
             return None
         return self._done(found, Verdict([error])) if error is not None else None
+
+    def _in_clear(self, found: Found, data: bytes, store: Store) -> Done | None:
+        """A file that was never encrypted, and should have been."""
+        warnings = plaintext_secrets.of(data, store, file=found.file)
+        if not warnings:
+            return None
+        self.verdicts[found.file] = Verdict(warnings=list(warnings), mac="none")
+        return Done("in the clear")
 
     def _done(self, found: Found, verdict: Verdict) -> Done:
         self.verdicts[found.file] = verdict

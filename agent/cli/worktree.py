@@ -17,6 +17,7 @@ from agent.cli import files, sealed_secrets
 from agent.manifests.documents import File
 from agent.manifests.sealed_secrets import Unsealing
 from agent.manifests.sinks import AllowedSinks
+from agent.reconcile import cautions
 from agent.reconcile.ports import Snapshot
 from agent.values.dataclass import dataclass
 from agent.values.errors import LimitError, ReadError, SourceError, UsageError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from agent.adapters.keys.sealed_secrets import SealingKeys
     from agent.api.application import Application, Source
     from agent.api.operator import Limits, OperatorSettings
+    from agent.reconcile.cautions import Strictness
     from agent.values.errors import AgentError
     from agent.values.tree import Tree
 
@@ -52,6 +54,7 @@ class Target:
     application: Application | None
     unsealing: Unsealing | None
     sealing_keys: SealingKeys
+    strict: Strictness
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +72,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--sealing-key", action="append", default=[], metavar="FILE", help=sealed_secrets.KEY_HELP)
     parser.add_argument(
-        "--operator-file", metavar="FILE", help="the agent's limits and allowed sinks, instead of the usual"
+        "--operator-file",
+        metavar="FILE",
+        help="the agent's limits, allowed sinks and what it holds, instead of the usual",
     )
 
 
@@ -85,7 +90,8 @@ def target(args: argparse.Namespace) -> Target:
         # The address is the one part of a source that a work tree has no use for.
         source = applications.Source.model_construct(layers=layers or (".",), include=(), exclude=())
         sinks, unsealing = _sinks(settings, None), _unsealing(args, settings, args.namespace)
-        return Target(folder, source, args.namespace, sinks, settings.limits, None, unsealing, sealing_keys)
+        strict = cautions.strictness(settings, None)
+        return Target(folder, source, args.namespace, sinks, settings.limits, None, unsealing, sealing_keys, strict)
     application = _application(args.application, args.namespace)
     if args.namespace and args.namespace != application.namespace:
         raise UsageError(
@@ -99,7 +105,17 @@ def target(args: argparse.Namespace) -> Target:
         source = source.model_copy(update={"layers": layers})
     sinks = _sinks(settings if args.operator_file else None, application)
     unsealing = _unsealing(args, settings, application.namespace)
-    return Target(folder, source, application.namespace, sinks, settings.limits, application, unsealing, sealing_keys)
+    return Target(
+        folder,
+        source,
+        application.namespace,
+        sinks,
+        settings.limits,
+        application,
+        unsealing,
+        sealing_keys,
+        cautions.strictness(settings, application),
+    )
 
 
 def _operator(path: str | None) -> OperatorSettings:

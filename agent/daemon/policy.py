@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from agent.manifests.sealed_secrets import Unsealing
 from agent.manifests.sinks import AllowedSinks
+from agent.reconcile import cautions
 from agent.reconcile.context import Grants
 from agent.reconcile.ports import Identity
 from agent.values.errors import ForeignNamespaceError
@@ -44,4 +45,5 @@ def grants(settings: OperatorSettings, application: Application) -> Grants:
             custom_fields=frozenset((item.group, item.kind, item.path) for item in sinks.custom_resources),
         ),
         unsealing(settings, application.namespace),
+        cautions.strictness(settings, application),
     )

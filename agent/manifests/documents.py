@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from agent.manifests import lookalikes
 from agent.manifests.builtin import CLEAR_FIELDS, group_of
-from agent.sops import cipher
+from agent.sops import cipher, clear
 from agent.sops import sealed as sops
 from agent.values.errors import AgentError, LimitError, ManifestError, UnsupportedManifestError
 from agent.values.secret import Sealed
@@ -42,6 +42,9 @@ _NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _KIND = re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}")
 _API_VERSION = re.compile(r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
+_VARIABLE = re.compile(r"\$\{(?!(?:vault|lease):)[A-Za-z_][A-Za-z0-9_]*(?:\}|[-:=?+#%/^,][^{}]*\})")
+"""As envsubst and Flux's postBuild know it; a reference to a store is none."""
+
 _RENDERER_FILES = frozenset({"kustomization.yaml", "kustomization.yml", "Kustomization", "Chart.yaml"})
 
 
@@ -57,7 +60,11 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One object as one file declares it. `sealed`: it comes from a SOPS file. `error`: why it cannot be applied."""
+    """One object as one file declares it. `sealed`: it comes from a SOPS file. `error`: why it cannot be applied.
+
+    Fields, as text for people: `plaintext` has those of a Secret that hold a value in the clear, `unbound` what the MAC does not hold in
+    its place. `variables`: a text is written as if something would put a value in.
+    """
 
     file: str
     line: int
@@ -65,6 +72,9 @@ class Document:
     tree: Object
     sealed: bool
     error: AgentError | None = None
+    plaintext: str = ""
+    unbound: str = ""
+    variables: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,25 +200,41 @@ def _documents(file: File, line: int, tree: Tree, *, sealed: bool) -> Iterator[D
         error = LimitError("document is nested too deep", file=file.path, line=line, limit=MAX_DEPTH)
         yield Document(file.path, line, file.layer, {}, sealed, error)
         return
-    for item in _expand(tree):
-        item_tree = item if isinstance(item, dict) else {}
+    for item in clear.objects(tree):
         error = _fault(item, file.path, sealed=sealed)
         if error is not None:
             error = error.with_facts(file=file.path, line=line)
-        yield Document(file.path, line, file.layer, item_tree, sealed, error)
+        if not isinstance(item, dict):
+            yield Document(file.path, line, file.layer, {}, sealed, error)
+            continue
+        yield Document(
+            file.path,
+            line,
+            file.layer,
+            item,
+            sealed,
+            error,
+            plaintext=clear.listed(clear.plaintext(item)),
+            unbound=clear.listed(clear.unbound(item)) if sealed else "",
+            variables=_has_variables(item),
+        )
 
 
-def _expand(tree: Tree) -> Iterator[Tree]:
-    kind = get(tree, "kind")
-    items = get(tree, "items")
-    if kind == "List" and items is None:
-        return
-    if isinstance(kind, str) and kind.endswith("List") and isinstance(items, list):
-        for item in items:
-            if item is not None:
-                yield from _expand(item)
-    else:
-        yield tree
+def _has_variables(tree: Tree, *, prose: bool = False) -> bool:
+    """Whether a text of one line, or a key, has a `${NAME}`: other tools put values there. `prose`: descriptions do not count."""
+    if isinstance(tree, dict):
+        prose = prose or tree.get("kind") == "CustomResourceDefinition"
+        return any(
+            _is_variable(key) or (_has_variables(value, prose=prose) and not (prose and key == "description"))
+            for key, value in tree.items()
+        )
+    if isinstance(tree, list):
+        return any(_has_variables(value, prose=prose) for value in tree)
+    return isinstance(tree, str) and "\n" not in tree and _is_variable(tree)
+
+
+def _is_variable(text: str) -> bool:
+    return "${" in text and _VARIABLE.search(text) is not None
 
 
 def _too_deep(tree: Tree) -> bool:

@@ -52,6 +52,8 @@ async def read(run: Run, memory: Memory, kinds: Kinds) -> DesiredState:
 async def last_good(run: Run, memory: Memory, kinds: Kinds, problems: tuple[Problem, ...]) -> DesiredState | None:
     """The desired state that was applied last, from memory or from the mirror, marked incomplete; None where there is none."""
     state = memory.desired
+    if state is not None and state.repository != run.application.spec.source.url:
+        state = None  # its keys are not this one's, and the other way round
     recorded = memory.record.newest
     if state is None and recorded is not None and memory.record.generation == run.application.generation:
         try:
@@ -95,8 +97,10 @@ async def _merge(
             allowed_namespaces=frozenset({run.application.namespace}),
             record=record,
             unsealing=run.grants.unsealing,
+            strict=run.grants.strict,
         )
     )
+    state = replace(state, repository=spec.source.url)
     memory.desired = state
     memory.desired_for = (run.application.generation, content)
     return state

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from agent.manifests.ownership import Owner
+from agent.reconcile.cautions import Strictness
 from agent.reconcile.record import HEAD, ApplicationRecord, Codec, RecordDamagedError
 from agent.values.errors import LeaseLostError, StaleObjectError
 from agent.values.fingerprint import Fingerprinter
@@ -45,13 +46,20 @@ class Fingerprints:
         return cls(*(Fingerprinter.derive(installation_key, purpose) for purpose in purposes))
 
 
+_LENIENT = Strictness()
+
+
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """What the operator lets an Application do. `identity` None acts as the agent itself; without `unsealing`, SealedSecrets are applied."""
+    """What the operator lets an Application do. `identity` None acts as the agent itself; without `unsealing`, SealedSecrets are applied.
+
+    `strict`: what is held rather than warned of.
+    """
 
     identity: Identity | None
     sinks: AllowedSinks
     unsealing: Unsealing | None = None
+    strict: Strictness = _LENIENT
 
 
 @dataclass(frozen=True, slots=True)

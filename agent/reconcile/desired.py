@@ -11,19 +11,24 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from agent.manifests import documents, layers, order, sealed_secrets
-from agent.values.errors import AgentError, HeldError
+from agent.reconcile import cautions
+from agent.reconcile.cautions import Strictness
+from agent.values.errors import AgentError, HeldError, PlaintextSecretError
 from agent.values.ids import ObjectId
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from agent.manifests.documents import Claim, Parsed
+    from agent.manifests.documents import Claim, Document, Parsed
     from agent.manifests.kinds import Kinds
     from agent.manifests.layers import Desired
     from agent.manifests.sealed_secrets import SealedValue, Unsealing
     from agent.reconcile.record import ApplicationRecord
     from agent.sops.sealed import SealedFile
     from agent.values.ids import Revision
+
+
+_LENIENT = Strictness()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,8 @@ class UnknownChangeError(HeldError):
 class DesiredState:
     """The sealed merge of one commit. `incomplete` tells that something is held or unreadable: then nothing is pruned.
 
-    `sealed` are the SOPS files by path, `values` those of SealedSecrets by the id of their leaf.
+    `sealed` are the SOPS files by path, `values` those of SealedSecrets by the id of their leaf. `warnings` hold nothing back.
+    `repository` is where its files are from: keys that are granted to a repository open nothing of another one.
     """
 
     revision: Revision
@@ -60,6 +66,8 @@ class DesiredState:
     held: Mapping[ObjectId, AgentError] = field(default_factory=dict[ObjectId, AgentError])
     problems: tuple[Problem, ...] = ()
     values: Mapping[str, SealedValue] = field(default_factory=dict[str, "SealedValue"])
+    warnings: tuple[Problem, ...] = ()
+    repository: str = ""
 
     @property
     def incomplete(self) -> bool:
@@ -86,6 +94,7 @@ def compute(
     allowed_namespaces: frozenset[str],
     record: ApplicationRecord,
     unsealing: Unsealing | None = None,
+    strict: Strictness = _LENIENT,
 ) -> DesiredState:
     """The desired state of a commit.
 
@@ -101,14 +110,18 @@ def compute(
     for failure in parsed.failures:
         for key in {_identity(claim, kinds, namespace) for claim in failure.claims} | record.of_file(failure.file):
             held[key] = failure.error
+    if strict.clear_values:
+        untrusted = {**cautions.untrusted(parsed.documents), **untrusted}
     for path, error in untrusted.items():
         problems.append(Problem(error, file=path))
         claims = (documents.claim(document.tree) for document in parsed.documents if document.file == path)
         for key in {_identity(claim, kinds, namespace) for claim in claims if claim} | record.of_file(path):
             held[key] = error
 
+    trusted = [document for document in parsed.documents if document.file not in untrusted]
+    warnings = _warnings(trusted, kinds, namespace, strict)
     merged = layers.merge(
-        (document for document in parsed.documents if document.file not in untrusted),
+        map(cautions.refuse_plaintext, trusted) if strict.plaintext else trusted,
         kinds=kinds,
         namespace=namespace,
         allowed_namespaces=allowed_namespaces,
@@ -123,7 +136,19 @@ def compute(
     if unsealing:  # whoever needs the Secret waits with it
         held |= {sealed_secrets.secret_id(key): error for key, error in held.items()}
     held = with_dependents(held, replaced.objects)
-    return DesiredState(revision, replaced.objects, parsed.sealed, held, tuple(problems), replaced.values)
+    return DesiredState(revision, replaced.objects, parsed.sealed, held, tuple(problems), replaced.values, warnings)
+
+
+def _warnings(given: Iterable[Document], kinds: Kinds, namespace: str, strict: Strictness) -> tuple[Problem, ...]:
+    found: list[Problem] = []
+    for caution in cautions.of(given):
+        if strict.plaintext and isinstance(caution.error, PlaintextSecretError):
+            continue  # held, and so a problem
+        document = caution.document
+        claim = documents.claim(document.tree) if document and isinstance(caution.error, PlaintextSecretError) else None
+        key = _identity(claim, kinds, namespace) if claim else None
+        found.append(Problem(caution.error, key, document.file if document else ""))
+    return tuple(found)
 
 
 def _identity(claim: Claim, kinds: Kinds, namespace: str) -> ObjectId:

@@ -30,6 +30,7 @@ _LOSSES: Final = {
 _LARGEST: Final = 32 * 1024
 _HISTORY: Final = 10
 _FAILURES: Final = 50
+_WARNINGS: Final = 20
 
 
 def compute(
@@ -44,6 +45,9 @@ def compute(
 ) -> ApplicationStatus:
     """The status after a run. `started` and `now` are Unix seconds."""
     failures = tuple(_failure(cause, outcome) for cause in causes_of.of(outcome.problems, objects=False))
+    warnings = tuple(
+        Failure.of(problem.error, object=str(problem.object or ""), file=problem.file) for problem in _warnings(outcome)
+    )
     counted = counts(memory, outcome)
     status = ApplicationStatus(
         observed_generation=application.generation,
@@ -52,6 +56,7 @@ def compute(
         conditions=_conditions(application, memory, outcome, failures, counted),
         counts=counted,
         failures=failures[:_FAILURES],
+        warnings=warnings[:_WARNINGS],
         history=before.history,
         last_handled_requested_at=cut(application.requested_at) or None,
     )
@@ -150,7 +155,12 @@ def counts(memory: Memory, outcome: Outcome) -> Counts:
         failed=failed,
         drifted=len(drifted(memory) | outcome.pending),
         pruned=sum(result.action == "prune" for result in done),
+        warnings=len(_warnings(outcome)),
     )
+
+
+def _warnings(outcome: Outcome) -> tuple[Problem, ...]:
+    return outcome.desired.warnings if outcome.desired else ()
 
 
 def _conditions(
@@ -254,9 +264,10 @@ def with_times(status: ApplicationStatus, before: ApplicationStatus, now: float)
 
 
 def fit(status: ApplicationStatus) -> ApplicationStatus:
-    """At most 32 KiB: failures go first, the counts stay."""
-    while status.failures and len(status.model_dump_json(by_alias=True)) > _LARGEST:
-        status = status.model_copy(update={"failures": status.failures[: len(status.failures) // 2]})
+    """At most 32 KiB: warnings go first, then failures, and the counts stay."""
+    while (status.warnings or status.failures) and len(status.model_dump_json(by_alias=True)) > _LARGEST:
+        field, kept = ("warnings", status.warnings) if status.warnings else ("failures", status.failures)
+        status = status.model_copy(update={field: kept[: len(kept) // 2]})
     return status
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+_MOVING = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]|\r(?!\n)")
+
 
 def escape(text: str) -> str:
     r"""Untrusted text on one line, with control and bidirectional characters as `\\x1b`-style escapes."""
@@ -18,3 +22,8 @@ def percent_encoded(text: str) -> str:
 def percent_decoded(text: str) -> str:
     """The inverse, of nothing but such bytes."""
     return bytes.fromhex(text.replace("%", "")).decode("utf-8", "surrogateescape")
+
+
+def steady(text: str) -> str:
+    r"""Text of several lines as a terminal may show it: what moves the cursor or turns the direction of writing is `\\x1b`-style escapes."""
+    return _MOVING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

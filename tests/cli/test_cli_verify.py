@@ -29,7 +29,8 @@ def test_a_sound_file_with_a_key_and_without(shell: Shell) -> None:
     data = sealed(shell)
     path = shell.write("s.yaml", data)
     line = report(shell.agent("verify", "-o", "json", "s.yaml"))["s.yaml"]
-    assert (line["result"], line["mac"], line["errors"], line["warnings"]) == ("sound", "verified", [], [])
+    assert (line["result"], line["mac"], line["errors"]) == ("sound", "verified", [])
+    assert [(each["reason"], each["fields"]) for each in line["warnings"]] == [("ClearValues", "b_unencrypted")]
     assert line["opened_by"] == [f"age {shell.recipient}"]
     offline = report(shell.agent("verify", "--offline", "-o", "json", "s.yaml"))["s.yaml"]
     assert (offline["mac"], offline["opened_by"]) == ("not verified", [])

@@ -61,8 +61,57 @@ async def test_a_pinned_commit_is_fetched_by_its_hash(
     pinned = source(revision={"commit": commit})
     assert await mirrors.head(pinned, credential) == commit
     assert (await mirrors.fetch(pinned, credential)).commit == commit
-    with pytest.raises(SourceError, match="no such branch, tag or commit"):
+    with pytest.raises(SourceError, match="no branch or tag of the repository leads to this commit"):
         await mirrors.fetch(source(revision={"commit": "1" * 40}), credential)
+
+
+HIDDEN = [
+    "refs/pull/7/head",
+    "refs/merge-requests/7/head",
+    "refs/keep-around/x",
+    "refs/notes/commits",
+    "refs/heads-of/x",
+]
+
+
+@pytest.mark.parametrize("ref", HIDDEN)
+@pytest.mark.parametrize("known", [False, True], ids=["", "that the mirror holds already"])
+async def test_a_pinned_commit_that_no_branch_or_tag_leads_to_is_refused(
+    mirrors: Mirrors,
+    repository: Repository,
+    source: Callable[..., Source],
+    credential: GitCredential,
+    ref: str,
+    known: bool,
+) -> None:
+    """A server hands out what a pull request or a fork holds by its hash, and somebody else wrote it."""
+    repository.commit({"a.yaml": "a: 1\n"})
+    theirs = repository.commit({"a.yaml": "a: 2\n"}, branch="theirs")
+    if known:
+        await mirrors.fetch(source(revision={"branch": "theirs"}), credential)
+    repository.git("update-ref", ref, theirs)
+    repository.delete_branch("theirs")
+    with pytest.raises(SourceError, match="no branch or tag of the repository leads to this commit"):
+        await mirrors.fetch(source(revision={"commit": theirs}), credential)
+
+
+async def test_a_pinned_commit_of_another_branch_or_under_a_tag_is_taken_and_stays(
+    mirrors: Mirrors,
+    repository: Repository,
+    gitserver: GitServer,
+    source: Callable[..., Source],
+    credential: GitCredential,
+) -> None:
+    repository.commit({"a.yaml": "a: 1\n"})
+    branched = repository.commit({"a.yaml": "a: 2\n"}, branch="other")
+    repository.commit({"a.yaml": "a: 3\n"}, branch="other")
+    tagged = repository.commit({"a.yaml": "a: 4\n"}, branch="gone")
+    repository.tag("v1", tagged, message="annotated")
+    repository.delete_branch("gone")
+    for commit in (branched, tagged):
+        assert (await mirrors.fetch(source(revision={"commit": commit}), credential)).commit == commit
+    with gitserver.away():
+        assert (await mirrors.fetch(source(revision={"commit": branched}), credential)).commit == branched
 
 
 async def test_a_server_that_gives_no_commit_by_its_hash_gives_all_branches(

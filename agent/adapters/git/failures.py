@@ -71,11 +71,6 @@ _RULES: Final = (
 )
 
 
-def refers_to_missing(outcome: Outcome) -> bool:
-    """Whether the server refused to give a commit by its hash."""
-    return re.search(r"not our ref|unadvertised object|couldn't find remote ref", _own_words(outcome)) is not None
-
-
 def is_unknown(outcome: Outcome) -> bool:
     """Whether git failed for none of the reasons that lie with the server: then most likely with what the mirror holds."""
     return not outcome.stopped and _rule_for(outcome) is None

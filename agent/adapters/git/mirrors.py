@@ -161,24 +161,47 @@ class Mirrors:
     def _fetch(self, source: Source, login: GitCredential | None, stop: threading.Event) -> Revision:
         path = self._path(source, login)
         self._prepare(path)
-        ref = source.revision.ref
-        local = "refs/signet/" + hashlib.sha256(ref.encode()).hexdigest()
-        if source.revision.commit is None or reading.commit_of(path, ref, cancelled=stop) is None:
-            outcome = self._download(source, login, path, [f"+{ref}:{local}"], stop)
-            if not outcome.ok and source.revision.commit is not None and failures.refers_to_missing(outcome):
-                everything = ["+refs/heads/*:refs/signet-heads/*", "+refs/tags/*:refs/signet-tags/*"]
-                outcome = self._download(source, login, path, everything, stop)
-                local = ref
-            if not outcome.ok:
-                raise failures.translate(outcome, repository=source.url)
+        if source.revision.commit is not None:
+            commit = self._pinned(source, login, path, source.revision.commit, stop)
         else:
-            local = ref
-        commit = reading.commit_of(path, local, cancelled=stop)
-        if commit is None:
-            raise _no_such_revision(source)
+            commit = self._newest(source, login, path, stop)
         os.utime(path)
         author, authored_at = reading.author_of(path, commit, cancelled=stop)
         return Revision(commit, source.revision.branch or source.revision.tag or "commit", author, authored_at)
+
+    def _newest(self, source: Source, login: GitCredential | None, path: Path, stop: threading.Event) -> str:
+        """The commit that a branch or tag names now."""
+        ref = source.revision.ref
+        local = "refs/signet/" + hashlib.sha256(ref.encode()).hexdigest()
+        outcome = self._download(source, login, path, [f"+{ref}:{local}"], stop)
+        if not outcome.ok:
+            raise failures.translate(outcome, repository=source.url)
+        commit = reading.commit_of(path, local, cancelled=stop)
+        if commit is None:
+            raise _no_such_revision(source)
+        return commit
+
+    def _pinned(
+        self, source: Source, login: GitCredential | None, path: Path, commit: str, stop: threading.Event
+    ) -> str:
+        """A commit that is pinned by its hash, if a branch or tag of the repository leads to it.
+
+        A server hands out commits of forks and pull requests by their hash too, which somebody else wrote. What was found on a branch
+        once is taken without asking again.
+        """
+        if not reading.is_held(path, commit, cancelled=stop):
+            everything = [f"+refs/{kind}/*:{reading.HELD}/{kind}/*" for kind in ("heads", "tags")]
+            outcome = self._download(source, login, path, everything, stop)
+            if not outcome.ok:
+                raise failures.translate(outcome, repository=source.url)
+            if not reading.is_held(path, commit, cancelled=stop):
+                raise SourceError(
+                    "no branch or tag of the repository leads to this commit",
+                    hint="pin one that is on a branch or under a tag: what only a fork or a pull request holds is not taken",
+                    repository=source.url,
+                    revision=commit,
+                )
+        return commit
 
     def _prepare(self, path: Path) -> None:
         """An empty mirror where there is none, and no leftovers of a git that was killed in one that is there."""

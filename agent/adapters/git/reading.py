@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _SECONDS: Final = 120.0
 """For one command; none of these touches the network."""
+HELD: Final = "refs/signet-held"
+"""Below it a mirror has the branches and tags of its repository, where a commit is pinned by its hash."""
 _LISTING: Final = 64 * 1024 * 1024
 """Bytes of one layer's listing."""
 _LINK: Final = 4096
@@ -36,6 +38,15 @@ def commit_of(path: Path, revision: str, *, cancelled: threading.Event) -> str |
     arguments = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"]
     outcome = command.run(_confined(path), arguments, seconds=_SECONDS, cancelled=cancelled)
     return outcome.stdout.decode("ascii", "replace").strip() if outcome.ok else None
+
+
+def is_held(path: Path, commit: str, *, cancelled: threading.Event) -> bool:
+    """Whether a branch or tag of the repository, as `HELD` has them, leads to a commit. An object that merely lies in the mirror does not count."""
+    if commit_of(path, commit, cancelled=cancelled) != commit:
+        return False
+    arguments = ["for-each-ref", "--count=1", f"--contains={commit}", "--format=%(refname)", HELD]
+    outcome = command.run(_confined(path), arguments, seconds=_SECONDS, cancelled=cancelled)
+    return outcome.ok and bool(outcome.stdout.strip())
 
 
 def author_of(path: Path, commit: str, *, cancelled: threading.Event) -> tuple[str, int]:

@@ -167,8 +167,8 @@ class Reporter:
             for done in outcome.results
             if done.id in managed.fights and managed.fights[done.id].fought and done.action == "heal"
         ]
-        old = {(failure.object, failure.reason, failure.message) for failure in before.failures}
-        for failure in reported.failures[:_EVENTS_OF_FAILURES]:
+        old = {(failure.object, failure.reason, failure.message) for failure in (*before.failures, *before.warnings)}
+        for failure in (*reported.failures[:_EVENTS_OF_FAILURES], *reported.warnings[:_EVENTS_OF_FAILURES]):
             if (failure.object, failure.reason, failure.message) not in old:
                 place = failure.object or failure.file
                 told.append(("Warning", failure.reason, f"{place}: {failure.message}" if place else failure.message))

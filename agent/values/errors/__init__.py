@@ -15,6 +15,7 @@
     │   │   ├── NoMasterKeyError      nothing to encrypt for                                1
     │   │   ├── UnsoundFileError      found by verify: not what its own rule or .sops.yaml says     1
     │   │   ├── LeftInClearError      what encrypt would leave readable by mistake                  1
+    │   │   ├── ClearValuesError      values in the clear, which the MAC does not hold in their places      1
     │   │   ├── MergeError            versions of a file that cannot be merged                      1
     │   │   ├── AlreadyEncryptedError                                                     203
     │   │   ├── SopsRulesError        .sops.yaml is malformed                               1
@@ -24,7 +25,9 @@
     │   │   ├── DuplicateObjectError      one identity twice in a layer
     │   │   ├── UnsupportedManifestError  generateName, kustomization.yaml, Chart.yaml
     │   │   ├── ForeignNamespaceError     an object outside the destination
-    │   │   └── UnknownKindError          the cluster does not serve this kind
+    │   │   ├── UnknownKindError          the cluster does not serve this kind
+    │   │   ├── PlaintextSecretError      a Secret that anybody reads in Git
+    │   │   └── VariablesError            text such as ${NAME}, which is applied as it is written
     │   ├── SealedSecretError     a value of a SealedSecret does not open
     │   ├── ReferenceSyntaxError  a reference that cannot be read, or of a foreign tool
     │   ├── SinkError             a secret where no secret may stand

@@ -34,6 +34,14 @@ class ForeignNamespaceError(ManifestError): ...
 class UnknownKindError(ManifestError): ...
 
 
+class PlaintextSecretError(ManifestError):
+    usual_hint = "encrypt it with agent encrypt, and change its values: the history of Git keeps them"
+
+
+class VariablesError(ManifestError):
+    usual_hint = "nothing is put in their place here: write the values, or commit what the other tool renders"
+
+
 class SealedSecretError(InputError):
     usual_hint = "seal the Secret again, or restore the file from Git"
 

@@ -49,6 +49,10 @@ class UnsoundFileError(SopsError): ...
 class LeftInClearError(SopsError): ...
 
 
+class ClearValuesError(SopsError):
+    usual_hint = "encrypt them too, or move them into a file without secrets"
+
+
 class MergeError(SopsError):
     usual_hint = "take one of the sides, with git checkout --ours or --theirs"
 

@@ -1,0 +1,90 @@
+"""What of a commit can be applied and is hardly meant: secrets in the clear, clear values that the MAC does not hold, variables.
+
+Each is a warning, which changes nothing of what is applied; where the operator or the Application is strict, it is held instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from agent.sops import clear
+from agent.values.errors import AgentError, ClearValuesError, PlaintextSecretError, VariablesError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agent.api.application import Application
+    from agent.api.operator import OperatorSettings
+    from agent.manifests.documents import Document
+
+
+@dataclass(frozen=True, slots=True)
+class Strictness:
+    """What is held rather than warned of: Secrets in the clear, and SOPS files with `clear_values`."""
+
+    plaintext: bool = False
+    clear_values: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """A warning. `document` is where it stands, None for what is said of several files at once."""
+
+    error: AgentError
+    document: Document | None
+
+
+def strictness(settings: OperatorSettings, application: Application | None) -> Strictness:
+    """The stricter of what the operator and the Application say."""
+    asked = application is not None and application.spec.secrets.plaintext == "deny"
+    return Strictness(
+        plaintext=asked or settings.secrets.plaintext == "deny", clear_values=settings.sops.clear_values == "hold"
+    )
+
+
+def untrusted(documents: Iterable[Document]) -> dict[str, AgentError]:
+    """SOPS files with clear values, by path, each with its error."""
+    return {caution.document.file: caution.error for caution in _clear_values(documents) if caution.document}
+
+
+def refuse_plaintext(document: Document) -> Document:
+    """The document with its error where it is a Secret in the clear."""
+    return replace(document, error=_plaintext(document)) if document.plaintext and not document.error else document
+
+
+def of(documents: Iterable[Document]) -> list[Caution]:
+    """Warnings: one for each Secret in the clear, one for each SOPS file with clear values, one for all files with variables."""
+    given = list(documents)
+    found = [Caution(_plaintext(document), document) for document in given if document.plaintext]
+    found += _clear_values(given)
+    files = dict.fromkeys(document.file for document in given if document.variables)
+    if files:
+        found.append(
+            Caution(VariablesError("text such as ${NAME} is applied as it is written", files=clear.listed(files)), None)
+        )
+    return found
+
+
+def _plaintext(document: Document) -> AgentError:
+    return PlaintextSecretError(
+        "a Secret is in the clear in Git", file=document.file, line=document.line, fields=document.plaintext
+    )
+
+
+def _clear_values(documents: Iterable[Document]) -> list[Caution]:
+    by_file: dict[str, list[Document]] = {}
+    for document in documents:
+        if document.unbound:
+            by_file.setdefault(document.file, []).append(document)
+    return [Caution(_unbound(file, given), given[0]) for file, given in by_file.items()]
+
+
+def _unbound(file: str, given: list[Document]) -> AgentError:
+    error = ClearValuesError(
+        "the MAC does not hold values in the clear in their places, so they can be exchanged unseen",
+        file=file,
+        line=given[0].line,
+        fields=given[0].unbound,
+    )
+    return error.with_facts(objects=len(given)) if len(given) > 1 else error

@@ -83,21 +83,27 @@ class Fleet:
         with contextlib.ExitStack() as stack:
             self.controlplane: ControlPlane = stack.enter_context(ControlPlane(audit=True))
             servers = stack.enter_context(GitServer()), stack.enter_context(OpenBao())
-            port = urlsplit(self.controlplane.url).port
-            assert port is not None
-            self.relay: Relay = stack.enter_context(Relay(port))
+            self.relay, server = stack.enter_context(self.relayed())
             self.installation: Installation = stack.enter_context(Installation(self.controlplane, *servers))
             assert self.controlplane.audit_file is not None
             self.log: Log = Log(self.controlplane.audit_file, self._credentials)
             self.installation.start()
             _ = self.installation.add_agent()
             _ = self.installation.add_agent(clock=AHEAD)
-            _ = self.installation.add_agent(server=f"https://127.0.0.1:{self.relay.port}")
+            _ = self.installation.add_agent(server=server)
             self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    @contextlib.contextmanager
+    def relayed(self) -> Generator[tuple[Relay, str]]:
+        """A relay before the API server, and the address by which to reach that."""
+        port = urlsplit(self.controlplane.url).port
+        assert port is not None
+        with Relay(port) as relay:
+            yield relay, f"https://127.0.0.1:{relay.port}"
 
     @property
     def agents(self) -> list[Agent]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from bench.handover import faults, judge
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 APPLICATIONS = 9
 GATES = 3
 """How many of them have a gate."""
-_RENEWED = 5.2
-"""Seconds in which an agent has renewed its Lease."""
 _LEASE_GONE = 45.0
 _STATUS_TRUE = 30.0
 _RESTARTED = 6.0
@@ -75,27 +74,27 @@ def scaling(fleet: Fleet) -> Verdict:
 def twins(fleet: Fleet) -> Verdict:
     """A second process of an agent's name, as after a forced deletion of a Pod that runs on.
 
-    It begins when the first has just renewed the Lease, and so has five seconds until the first finds out.
+    It reaches the API server when the first has just renewed the Lease, and so has five seconds until the first finds out.
     """
-    _ = _all(fleet)
-    original = max(fleet.agents[1:4], key=lambda each: len(fleet.held(each)))
-    twin = fleet.installation.add_agent(original.name, label=f"{original.name}-twin-{len(fleet.agents)}")
-    fleet.stop(original)
-    started = time.time()
-    fleet.start(original)
-    takes = next(call.received for call in fleet.log.read() if call.agent == original.label and call.received > started)
     began = _all(fleet)
+    original = max(fleet.agents[1:4], key=lambda each: len(fleet.held(each)))
     theirs = fleet.held(original)
     rest = [each for each in fleet.commits if each not in theirs]
-    with fleet.committing(theirs, ask=False), fleet.committing(rest):
-        time.sleep(3)
-        lease = _lease(fleet, original)
-        _ = wait_until(lambda: _lease(fleet, original) != lease, 10, "the Lease is renewed", interval=0.01)
-        time.sleep(max(0.0, _RENEWED - (takes - started)))
-        fleet.start(twin)
-        time.sleep(8)
-    verdict = fleet.settle("twins", began)
-    fleet.stop(twin, original)
+    with fleet.relayed() as (relay, server):
+        label = f"{original.name}-twin-{len(fleet.agents)}"
+        twin = fleet.installation.add_agent(original.name, label=label, server=server)
+        relay.drop()
+        with fleet.committing(theirs, ask=False), fleet.committing(rest), ThreadPoolExecutor(1) as pool:
+            starting = pool.submit(fleet.start, twin)
+            _ = wait_until(lambda: relay.accepted, 30, "the second process asks for the Lease", interval=0.01)
+            time.sleep(3)
+            lease = _lease(fleet, original)
+            _ = wait_until(lambda: _lease(fleet, original) != lease, 10, "the first renews the Lease", interval=0.01)
+            relay.resume()
+            starting.result()
+            time.sleep(8)
+        verdict = fleet.settle("twins", began)
+        fleet.stop(twin, original)
     return verdict
 
 
@@ -112,6 +111,7 @@ def kills(fleet: Fleet) -> Verdict:
         each.tenant.configure(interval="10s")
     _rest(fleet, first)
     fleet.start(agent)
+    time.sleep(faults.LEFT)
     began = time.time()
     theirs = [each for each in fleet.commits if each.tenant.namespace in shown(agent)]
     broken = next((each for each in theirs if each in polled), None)
@@ -127,6 +127,8 @@ def kills(fleet: Fleet) -> Verdict:
     found += _restarted(fleet)
     verdict = fleet.settle("kills", began)
     verdict.faults += found
+    for each in polled:
+        each.tenant.configure(interval="5m")
     return verdict
 
 

@@ -70,6 +70,7 @@ def play(options: argparse.Namespace) -> int:
                 print(f"{number:>4}  {row(verdict)}", flush=True)
                 _explain(verdict)
             if options.logs:
+                options.logs.mkdir(parents=True, exist_ok=True)
                 _ = (options.logs / f"pass-{number}.log").write_text(fleet.logs(), "utf-8")
         print(f"{number:>4}  {time.monotonic() - began:.0f} s", flush=True)
     found = Counter(fault.kind for verdict in verdicts for fault in verdict.faults)

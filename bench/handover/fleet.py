@@ -253,7 +253,8 @@ class Fleet:
         verdict.faults += self.differs(CONVERGED)
         quiet = time.monotonic() + QUIET
         while time.monotonic() < quiet and not verdict.faults:
-            verdict.faults += self.differences()
+            # what is applied between reading what is due and what there is, is no difference
+            verdict.faults += self.differs(1.0)
         verdict.faults += _left(self._stale, 5.0)
         owners: dict[str, str] = {}
 

@@ -1,7 +1,8 @@
-"""What a run costs: requests of a lone agent by verb and resource, as the API server counts them, for runs that write and runs that do not."""
+"""What a run costs a lone agent in requests to the API server: a run that changes nothing, one that applies, one that heals."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from bench import counters
@@ -10,11 +11,13 @@ from bench.handover.fleet import Fleet
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bench.handover.calls import Call
+
 _RUNS = 10
 
 
 def measure() -> dict[str, dict[str, float]]:
-    """Kind of run → `VERB resource` → requests a run. The annotation that asks for a run, and its status, are among them."""
+    """Kind of run → verb, and what was written → requests a run, by the agent's own count and by the audit log."""
     with Fleet() as fleet:
         fleet.begin(1)
         [commits] = fleet.commits
@@ -51,11 +54,15 @@ def _counted(fleet: Fleet, run: Callable[[], None]) -> dict[str, float]:
     counters.wait_at_rest(fleet.controlplane)
     calls = counters.agent_calls(agent.metrics()) - before
     written = [call for call in fleet.log.read()[since:] if call.agent]
-    leases = sum(call.resource == "leases" for call in written)
-    found = {f"{verb} (with {leases} renewals in all)": count / _RUNS for verb, count in sorted(calls.items())}
-    for call in written:
-        if call.resource != "leases":
-            of = "records" if call.namespace == agent.namespace else "objects" if call.number else call.resource
-            key = f"  {call.verb} {of}"
-            found[key] = found.get(key, 0.0) + 1 / _RUNS
-    return found
+    found = {verb: count / _RUNS for verb, count in sorted(calls.items())}
+    wrote = Counter(_what(call, agent.namespace) for call in written)
+    return found | {f"of these, {what}": count / _RUNS for what, count in sorted(wrote.items())}
+
+
+def _what(call: Call, namespace: str) -> str:
+    """What a write was of: the Lease is renewed by the clock, and not by the run."""
+    if call.resource == "leases":
+        return "renewals of the Lease, each with a list of them"
+    if call.namespace == namespace:
+        return f"{call.verb} of a record" if "-record-" in call.name else f"{call.verb} of the audit anchor"
+    return f"{call.verb} of an object" if call.number else f"{call.verb} of {call.resource}"

@@ -117,6 +117,7 @@ def stopped_in_a_wave(fleet: Fleet, commits: Commits) -> Callable[[], None]:
         owner = _owner(fleet, commits)
         blocked(commits)
         _stop(fleet, owner, commits, lambda: _unblock(commits))
+        commits.open_gate()  # whatever waits for it still goes on now
 
     return happen
 

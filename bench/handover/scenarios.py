@@ -111,6 +111,7 @@ def kills(fleet: Fleet) -> Verdict:
         each.tenant.configure(interval="10s")
     _rest(fleet, first)
     fleet.start(agent)
+    _ = wait_until(lambda: len(shown(agent)) > 1, 30, f"{agent.label} has its share", interval=0.2)
     time.sleep(faults.LEFT)
     began = time.time()
     theirs = [each for each in fleet.commits if each.tenant.namespace in shown(agent)]

@@ -51,6 +51,7 @@ def test_commits_that_are_applied_one_after_another_are_no_fault(history):
         pytest.param(
             (*SECOND, write("a", 1, 5), write("a", 2, 6), write("a", 1, 7)), ["older write"] * 2, id="a fight"
         ),
+        pytest.param((*THIRD, write("a", 1, 5), write("a", 2, 6)), ["older write"] * 2, id="reverted step by step"),
         pytest.param((*SECOND, delete("c", 5, agent="agent-1")), ["wrong delete"], id="deleted what was added"),
         pytest.param((*SECOND, delete("b", 5), write("b", 1, 6, uid="b-2")), ["wrong delete"], id="and put right"),
         pytest.param((*THIRD, write("c", 2, 5, uid="c-2")), ["older write"], id="brought back"),
@@ -87,6 +88,8 @@ def test_a_delete_that_was_sent_before_the_newer_commit_was_applied_is_judged_by
 def test_versions_and_not_times_order_the_writes_of_an_object():
     answered_late = Call("agent-1", "patch", "configmaps", "team", "a", 200, 1.9, 2.5, "a-1", 19, 1)
     assert judge.judge((*SECOND, answered_late), {"team": COMMITS}) == []
+    answered_early = Call("agent-1", "patch", "configmaps", "team", "a", 200, 1.9, 1.95, "a-1", 21, 1)
+    assert judge.judge((*SECOND, answered_early), {"team": COMMITS})
 
 
 def test_a_write_of_what_was_replaced_elsewhere_is_late_and_no_fault():

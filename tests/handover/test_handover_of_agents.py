@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def fleet() -> Generator[Fleet]:
-    with Fleet() as running:
+    with Fleet(agent_fields=True) as running:
         running.begin(scenarios.APPLICATIONS, gates=scenarios.GATES)
         yield running
 

@@ -28,7 +28,8 @@ _DESIRED = ("desired", "desired_for", "applied", "recipes", "parsed", "checked")
 def memory_kept(patch: pytest.MonkeyPatch) -> None:
     """What was desired before a hold ended is what is desired under the next one."""
 
-    taken, left = holding.take, managed.Managed.leave
+    taken, left, read = holding.take, managed.Managed.leave, commits.read
+    trusted: list[Memory] = []
 
     def leave(self: managed.Managed) -> None:
         memory = self.memory
@@ -40,8 +41,16 @@ def memory_kept(patch: pytest.MonkeyPatch) -> None:
         there = await taken(ports, settings, each)
         for name in _DESIRED:
             setattr(each.memory, name, getattr(before, name))
+        trusted.append(each.memory)
         return there
 
+    async def known(run: Run, memory: Memory, kinds: object) -> DesiredState:
+        if memory.desired is not None and any(memory is each for each in trusted):
+            trusted.clear()
+            return memory.desired
+        return await read(run, memory, kinds)
+
+    patch.setattr(commits, "read", known)
     patch.setattr(managed.Managed, "leave", leave)
     patch.setattr(holding, "take", take)
 
@@ -153,7 +162,7 @@ def source_read_too_early(patch: pytest.MonkeyPatch) -> None:
 
 
 FAULTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str, int]] = {
-    "memory is kept after a lapse": (memory_kept, "a newcomer", 2),
+    "memory is kept after a lapse": (memory_kept, "paused while idle", 1),
     "the epoch is not shown before the first write": (never_shown_at_first, "a newcomer", 1),
     "the epoch is not shown between waves": (never_shown_again, "waiting for a wave", 2),
     "a run is not ended after its agent left": (run_not_ended, "a newcomer that goes again", 2),

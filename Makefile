@@ -39,9 +39,10 @@ bench: build ## the benchmarks: tables and JSON
 	$(PYTHON) -m bench.sops
 	$(PYTHON) -m bench
 
-soak: build ## what is too long for CI: ten minutes of damaged files for the parsers, half an hour of faults for the agent
+soak: build ## what is too long for CI: damaged files for the parsers, half an hour of faults, twenty passes of hand-overs
 	$(PYTHON) -m bench.fuzz
 	$(PYTHON) -m bench.soak
+	$(PYTHON) -m bench.handover --passes 20
 
 build: $(ENVIRONMENT) ## the testbed's programs, into the user's cache folder
 	@$(PYTHON) -m testbed build > /dev/null

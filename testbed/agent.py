@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -73,21 +74,46 @@ def _documents(name: str, namespaces: Mapping[str, str], roles: str) -> list[dic
     return documents
 
 
+_CLOCK = """import time
+_time, _time_ns = time.time, time.time_ns
+time.time = lambda: _time() + {seconds}
+time.time_ns = lambda: _time_ns() + {seconds} * 10**9
+"""
+"""A sitecustomize.py that shifts a process's clock and none of the timers, which are monotonic."""
+
+
 class Agent:
-    """One agent. `folder` holds its operator file, token, state, audit trail and logs."""
+    """One agent. `folder` holds its operator file, token, state, audit trail and logs.
+
+    `name` is its identity in the cluster, `label` what its folder and its logs are called, by default the same: two processes of one
+    name need two labels. `server` is where it finds the API server, if that is not the API server's own address. `clock` is how many
+    seconds its clock is ahead. `credentials` are the ids of the tokens that it was given, as the audit log of the API server has them.
+    """
 
     def __init__(
-        self, controlplane: Cluster, supervisor: Supervisor, *, name: str = "agent-0", namespace: str = NAMESPACE
+        self,
+        controlplane: Cluster,
+        supervisor: Supervisor,
+        *,
+        name: str = "agent-0",
+        namespace: str = NAMESPACE,
+        label: str = "",
+        server: str = "",
+        clock: int = 0,
     ) -> None:
         self.controlplane = controlplane
         self.supervisor = supervisor
         self.name = name
         self.namespace = namespace
-        self.folder = supervisor.folder / name
+        self.label = label or name
+        self.server = server
+        self.clock = clock
+        self.credentials: list[str] = []
+        self.folder = supervisor.folder / self.label
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         in_memory = Path("/dev/shm")  # noqa: S108  # a folder of our own in it
         base = in_memory if os.access(in_memory, os.W_OK) else self.folder
-        self.memory = base / f"{supervisor.folder.name}-{name}"
+        self.memory = base / f"{supervisor.folder.name}-{self.label}"
         self.operator_file = self.folder / "operator" / "operator.yaml"
         self.operator_file.parent.mkdir(exist_ok=True)
         self.audit_file = self.folder / "audit.jsonl"
@@ -105,21 +131,54 @@ class Agent:
     def start(self, *, environment: Mapping[str, str] | None = None) -> Process:
         """Start it and wait until it is ready."""
         token = self.controlplane.service_account_token(self.namespace, SERVICE_ACCOUNT, seconds=7200)
-        kubeconfig = self.controlplane.kubeconfig(self.folder / "kubeconfig", token, namespace=self.namespace)
+        self.credentials.append(_credential_id(token))
+        kubeconfig = self.controlplane.kubeconfig(
+            self.folder / "kubeconfig", token, namespace=self.namespace, server=self.server
+        )
         self.starts += 1
         self.process = self.supervisor.start(
-            f"{self.name}-{self.starts}",
+            f"{self.label}-{self.starts}",
             [
                 *(sys.executable, "-m", "agent.cli.main", "run", "--kubeconfig", str(kubeconfig)),
                 *("--namespace", self.namespace, "--name", self.name, "--operator-file", str(self.operator_file)),
                 *("--state-dir", str(self.folder / "state"), "--memory-dir", str(self.memory)),
                 *("--listen", f"127.0.0.1:{self.port}"),
             ],
-            env={"PATH": os.environ["PATH"], "HOME": str(self.folder), **(environment or {})},
+            env={"PATH": os.environ["PATH"], "HOME": str(self.folder), **self._shifted(), **(environment or {})},
             cwd=ROOT,
         )
         self.process.wait_ready(self.is_ready, 60.0)
         return self.process
+
+    @property
+    def running(self) -> bool:
+        """Whether a process of it lives, paused or not."""
+        return self.process is not None and self.process.alive
+
+    def pause(self) -> None:
+        """SIGSTOP: it stands still, with every connection open."""
+        if self.process is not None:
+            self.process.pause()
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        if self.process is not None:
+            self.process.resume()
+
+    def kill(self) -> None:
+        """SIGKILL: it can put nothing in order."""
+        if self.process is not None:
+            _ = self.process.kill()
+            self.process = None
+
+    def _shifted(self) -> dict[str, str]:
+        """The environment that sets its clock ahead."""
+        if not self.clock:
+            return {}
+        folder = self.folder / "clock"
+        folder.mkdir(exist_ok=True)
+        _ = (folder / "sitecustomize.py").write_text(_CLOCK.format(seconds=self.clock), "utf-8")
+        return {"PYTHONPATH": str(folder)}
 
     def is_ready(self) -> bool:
         """Whether /readyz says so."""
@@ -148,7 +207,7 @@ class Agent:
     def logs(self) -> str:
         """Everything that every process of it printed."""
         return "\n".join(
-            path.read_text("utf-8", "replace") for path in sorted(self.supervisor.folder.rglob(f"{self.name}-*.log"))
+            path.read_text("utf-8", "replace") for path in sorted(self.supervisor.folder.rglob(f"{self.label}-*.log"))
         )
 
     def audit(self) -> list[dict[str, object]]:
@@ -156,6 +215,13 @@ class Agent:
         if not self.audit_file.exists():
             return []
         return [json.loads(line) for line in self.audit_file.read_text("utf-8").splitlines()]
+
+
+def _credential_id(token: str) -> str:
+    """What authentication.kubernetes.io/credential-id says of requests with a ServiceAccount's token (KEP-4193)."""
+    payload = token.split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return f"JTI={claims['jti']}"
 
 
 class Deployed:

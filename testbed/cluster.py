@@ -116,13 +116,13 @@ class Cluster:
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
         return self.create(path, {"spec": spec})["status"]["token"]
 
-    def kubeconfig(self, path: Path, token: str | None = None, *, namespace: str = "default") -> Path:
-        """Write a kubeconfig (0600) for `token`, the administrator's by default. Gives `path`."""
-        name = "testbed"
+    def kubeconfig(self, path: Path, token: str | None = None, *, namespace: str = "default", server: str = "") -> Path:
+        """Write a kubeconfig (0600) for `token`, the administrator's by default, by way of `server`. Gives `path`."""
+        name, url = "testbed", server or self.url
         config = {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": name, "cluster": {"server": self.url, "certificate-authority": str(self.ca_file)}}],
+            "clusters": [{"name": name, "cluster": {"server": url, "certificate-authority": str(self.ca_file)}}],
             "users": [{"name": name, "user": {"token": token or self.admin_token}}],
             "contexts": [{"name": name, "context": {"cluster": name, "user": name, "namespace": namespace}}],
             "current-context": name,

@@ -26,6 +26,7 @@ PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "kwo
 
 NODE = "node-0"
 _STAGES = Path(__file__).with_name("stages.yaml")
+_AUDIT_POLICY = Path(__file__).with_name("audit-policy.yaml")
 _CAPACITY = {"cpu": "4096", "memory": "64Ti", "pods": "100000"}
 _NODE_OBJECT = {
     "apiVersion": "v1",
@@ -67,9 +68,12 @@ _PROBE_POD = {
 
 
 class ControlPlane(Cluster):
-    """A control plane of our own. A context manager; `folder` (a temporary one by default) holds state, logs and keys."""
+    """A control plane of our own. A context manager; `folder` (a temporary one by default) holds state, logs and keys.
 
-    def __init__(self, folder: Path | None = None) -> None:
+    With `audit` the API server writes an audit log to `audit_file`, a JSON event a line, before it answers: audit-policy.yaml says of what.
+    """
+
+    def __init__(self, folder: Path | None = None, *, audit: bool = False) -> None:
         self._supervisor: Supervisor = Supervisor(folder, grace=0)
         self._authority: Authority = Authority.create("signet testbed kubernetes")
         self._port: int = free_port()
@@ -80,6 +84,7 @@ class ControlPlane(Cluster):
         super().__init__(
             f"https://127.0.0.1:{self._port}", self._authority.pem, secrets.token_hex(16), self._supervisor.folder
         )
+        self.audit_file: Path | None = self.folder / "audit.jsonl" if audit else None
 
     def __enter__(self) -> Self:
         self.start()
@@ -232,7 +237,14 @@ class ControlPlane(Cluster):
             "--service-cluster-ip-range=10.96.0.0/12",
             "--endpoint-reconciler-type=none",
             "--allow-privileged=true",
+            *self._audit_arguments(),
         ]
+
+    def _audit_arguments(self) -> list[str]:
+        if self.audit_file is None:
+            return []
+        file = [f"--audit-log-path={self.audit_file}", "--audit-log-maxsize=4096", "--audit-log-mode=blocking"]
+        return [f"--audit-policy-file={_AUDIT_POLICY}", *file]
 
     def _runs_pods(self) -> bool:
         """Whether the service account controller and the admission policy are in force."""

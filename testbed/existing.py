@@ -61,11 +61,11 @@ class ExistingCluster(Cluster):
         tls = self._tls if token else self._client
         return request(method, self.url + path, body, headers=headers, tls=tls, timeout=timeout)
 
-    def kubeconfig(self, path: Path, token: str | None = None, *, namespace: str = "default") -> Path:
+    def kubeconfig(self, path: Path, token: str | None = None, *, namespace: str = "default", server: str = "") -> Path:
         """As Cluster's, but only for a `token`: the user has a kubeconfig already."""
         if token is None:
             raise ValueError("the user's own kubeconfig is not copied")
-        _ = super().kubeconfig(path, token, namespace=namespace)
+        _ = super().kubeconfig(path, token, namespace=namespace, server=server)
         if not self.ca_pem:
             config = json.loads(path.read_text())
             del config["clusters"][0]["cluster"]["certificate-authority"]

@@ -1,4 +1,4 @@
-"""One agent over real servers, with as many tenants as a test or the soak wants: each a namespace, a repository and a key of its own."""
+"""Agents over real servers, with as many tenants as a test or the soak wants: each a namespace, a repository and a key of its own."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _LABEL = "signet-gitops.dev/application"
 
 
 class Installation:
-    """A context manager. The servers are the caller's; the agent is started by `start`.
+    """A context manager. The servers are the caller's; the one agent is started by `start`, further ones are made by `add_agent`.
 
     `tenants` are those that were made, `statuses` what the Applications said that were taken away since.
 
@@ -51,7 +51,8 @@ class Installation:
         self.canaries: dict[str, str] = {}
         self.tenants: list[Tenant] = []
         self.statuses: list[object] = []
-        self.agent: Agent = Agent(controlplane, self.supervisor)
+        self.agents: list[Agent] = [Agent(controlplane, self.supervisor)]
+        self._settings: dict[str, object] = {}
         self._numbers = itertools.count(1)
 
     def __enter__(self) -> Self:
@@ -59,6 +60,11 @@ class Installation:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def agent(self) -> Agent:
+        """The first agent, in most tests the only one."""
+        return self.agents[0]
 
     def start(self) -> None:
         """Install deploy/, configure the store and start the agent."""
@@ -69,22 +75,42 @@ class Installation:
         self.openbao.create_transit_key("sops", mount=self.transit)
         transit = _TRANSIT_POLICY.format(mount=self.transit)
         self.openbao.put_policy(self.mount, _POLICY.format(mount=self.mount) + denied + transit)
-        token = self.agent.folder / "vault-token"
-        token.touch(mode=0o600)
-        _ = token.write_text(self.openbao.token(self.mount))
         self.configure()
         _ = self.agent.start()
 
+    def add_agent(self, name: str = "", *, label: str = "", server: str = "", clock: int = 0) -> Agent:
+        """A further agent with the same settings, not yet started; by default `agent-1`, `agent-2` and so on. See Agent."""
+        added = Agent(
+            self.controlplane,
+            self.supervisor,
+            name=name or f"agent-{len(self.agents)}",
+            label=label,
+            server=server,
+            clock=clock,
+        )
+        self.agents.append(added)
+        self._configure(added)
+        return added
+
     def configure(self, **more: object) -> None:
-        """Write the operator's file, with further settings of it in `more`."""
+        """Write every agent's operator file, with further settings of it in `more`."""
+        self._settings = more
+        for agent in self.agents:
+            self._configure(agent)
+
+    def _configure(self, agent: Agent) -> None:
+        token = agent.folder / "vault-token"
+        if not token.exists():
+            token.touch(mode=0o600)
+            _ = token.write_text(self.openbao.token(self.mount))
         store = {
             "address": self.openbao.url,
-            "auth": {"tokenFile": str(self.agent.folder / "vault-token")},
+            "auth": {"tokenFile": str(token)},
             "allowedPaths": [f"{self.mount}/apps/**", f"{self.transit}/keys/sops"],
             "allowedNamespaces": ["*"],
         }
         git = {"allowedHosts": [urlsplit(self.gitserver.url).netloc]}
-        self.agent.configure({"git": git, "probeIntervalSeconds": 5, "stores": {STORE: store}, **more})
+        agent.configure({"git": git, "probeIntervalSeconds": 5, "stores": {STORE: store}, **self._settings})
 
     def canary(self, name: str) -> str:
         """A new secret value that stands nowhere else."""
@@ -106,8 +132,9 @@ class Installation:
         _ = wait_until(forgotten, 30, f"no record of {uid}")
 
     def close(self) -> None:
-        """End the agent. Harmless twice."""
-        self.agent.stop()
+        """End every agent. Harmless twice."""
+        for agent in self.agents:
+            agent.close()
         self.supervisor.stop()
 
 

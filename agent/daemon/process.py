@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("signet")
 VERSION = metadata.version("signet")
 _GRACE_SECONDS = 25.0
-_HANDOVER_SECONDS = 2.0
+_HANDOVER_SECONDS = 1.0
 """What a run may still take where another agent waits for the Application."""
 
 

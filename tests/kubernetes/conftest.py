@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -15,63 +15,18 @@ from agent.adapters.kubernetes.cluster import Cluster
 from agent.adapters.kubernetes.session import Session
 from agent.adapters.kubernetes.watch import Pace
 from agent.values.secret import Secret
+from testbed.relay import Relay
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Generator
 
     from testbed.controlplane import ControlPlane
 
 
-class Relay:
-    """Forwards connections to the apiserver; `cut` breaks those that are open, `refuse` those to come."""
-
-    def __init__(self, port: int) -> None:
-        self._target = port
-        self._writers: set[asyncio.StreamWriter] = set()
-        self._server: asyncio.Server | None = None
-        self.port = 0
-        self.refuse = False
-        self.accepted = 0
-
-    async def start(self) -> None:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def stop(self) -> None:
-        self.refuse = True
-        self.cut()
-        self._server.close()
-        await self._server.wait_closed()
-
-    def cut(self) -> None:
-        for writer in list(self._writers):
-            writer.transport.abort()
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.accepted += 1
-        if self.refuse:
-            writer.transport.abort()
-            return
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
-        self._writers |= {writer, far_writer}
-        await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
-        self._writers -= {writer, far_writer}
-
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-        with suppress(OSError):
-            writer.close()
-
-
 @pytest.fixture
-async def relay(controlplane: ControlPlane) -> AsyncGenerator[Relay]:
-    running = Relay(urlsplit(controlplane.url).port)
-    await running.start()
-    yield running
-    await running.stop()
+def relay(controlplane: ControlPlane) -> Generator[Relay]:
+    with Relay(urlsplit(controlplane.url).port) as running:
+        yield running
 
 
 @pytest.fixture

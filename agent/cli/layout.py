@@ -126,7 +126,9 @@ def _written(
         entry = metadata.ENTRY if anew else ""
         # What is encrypted is bound to its map or list, comments too.
         loose = all(each.get(metadata.ENTRY) is None for each in documents)
-        return _told(splice.splice(before, documents, file=file, indent=indent or 4, anew=entry, loose=loose), file)
+        return _told(
+            splice.splice(before, documents, file=file, indent=indent or 4, anew=entry, loose=loose, ends=True), file
+        )
     if store is Store.DOTENV:
         from agent.sops import dotenv
 
@@ -159,7 +161,7 @@ def nearest(
         return before
     from agent.yaml import splice
 
-    alone = splice.splice(shown, documents, file=file, indent=indent or 4, loose=True).data == after
+    alone = splice.splice(shown, documents, file=file, indent=indent or 4, loose=True, ends=True).data == after
     return stored if alone else before
 
 

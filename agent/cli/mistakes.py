@@ -79,6 +79,21 @@ def warn_if_clear(sealed: bytes, documents: Sequence[Mapping], chosen: Selection
         terminal.warn(f"nothing of {file} is encrypted: {chosen.selector} {chosen.pattern} leaves all of it clear")
 
 
+def warn_of_cut_block(data: bytes, *, file: str, store: Store) -> None:
+    """Where the file ends in a block scalar without a line break, which kubectl reads as if there were one, and sops does not."""
+    if store is not Store.YAML or data.endswith((b"\n", b"\r")) or not (b"|" in data or b">" in data):
+        return
+    # Only here, since few files come so far.
+    from agent.yaml import sealed
+    from agent.yaml.matching import same_documents
+
+    if not same_documents(sealed.parse(data, file=file), sealed.parse(data + b"\n", file=file)):
+        terminal.warn(
+            f"{file}: its last value is a block scalar without a line break at its end, and is encrypted so; kubectl reads one "
+            "there. end the file with a line break if it belongs to the value"
+        )
+
+
 def warn_of_plain(file: str) -> None:
     """Where a file in the clear may come into Git."""
     if committed.may_be_committed(file):

@@ -22,6 +22,7 @@ from agent.values.dataclass import replace
 from agent.yaml import scalars
 from agent.yaml.comments import VALUE, Gaps, unplaced
 from agent.yaml.events import Source, Stream
+from agent.yaml.lines import SEALED_BLOCK
 from agent.yaml.nodes import Comment, Entry, Key, Mapping, Scalar, Sequence, Value
 from agent.yaml.pending import Pending
 from agent.yaml.scalars import Dialect, ScalarError
@@ -218,6 +219,8 @@ class _Builder:
 
     def _resolve(self, event: ScalarEvent) -> Scalar:
         text, tag = cast("str", event.value), event.tag
+        if event.style in {"|", ">"} and text[:4] == "ENC[" and SEALED_BLOCK.fullmatch(text):
+            text = text.rstrip("\n")
         if tag is None or tag == "!":
             return text if event.style else scalars.plain(text, Dialect.V3)
         try:

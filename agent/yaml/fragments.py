@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _SEALED = re.compile(r"ENC\[[A-Za-z0-9_]+(?:[:,][A-Za-z0-9_./+=-]+)+\]", re.ASCII)
 _FLOW_SAFE = re.compile(r"[A-Za-z_/][A-Za-z0-9_./+@-]*", re.ASCII)
 _INVALID = re.compile("[\ud800-\udfff]")
+_BEYOND = re.compile("([\U00010000-\U000effff])")
 _UNSAFE_LITERAL = re.compile("[\r\x85\u2028\u2029]")
 
 
@@ -33,7 +35,7 @@ _UNSAFE_LITERAL = re.compile("[\r\x85\u2028\u2029]")
 class Layout:
     """A file's habits: by how many columns a nested map and a list in a map are indented, and the line break.
 
-    In flow style: `quoted` where text is quoted as in JSON, `spread` the indent where items have lines of their own, `tight` where no
+    `nested` is the indent that the first nested map shows, 0 where there is none. In flow style: `quoted` where text is quoted as in JSON, `spread` the indent where items have lines of their own, `tight` where no
     space follows a colon or comma.
     """
 
@@ -43,6 +45,7 @@ class Layout:
     quoted: bool = False
     spread: str | None = None
     tight: bool = False
+    nested: int = 0
 
 
 def scalar(value: Scalar, *, quote: str = "", flow: bool = False, quoted: bool = False) -> str:
@@ -50,7 +53,7 @@ def scalar(value: Scalar, *, quote: str = "", flow: bool = False, quoted: bool =
     if isinstance(value, str):
         return _json_text(value) if quoted and not _INVALID.search(value) else _text(value, quote, flow=flow)
     if isinstance(value, float):
-        return _real(value)
+        return _real(value, quoted=quoted)
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -63,7 +66,8 @@ def _text(text: str, quote: str, *, flow: bool) -> str:
         return text
     if _INVALID.search(text):
         return "!!binary " + base64.b64encode(text.encode("utf-8", "surrogateescape")).decode()
-    analysis = styles.analyze(text)
+    # Readers take what is beyond the first plane as it is, though sops escapes it.
+    analysis = styles.analyze(_BEYOND.sub("\u00e9", text))
     if quote == "'" and analysis.single and not analysis.multiline:
         return "'" + text.replace("'", "''") + "'"
     if quote == "" and text != "<<" and styles.is_text(text, Dialect.V3):
@@ -71,7 +75,9 @@ def _text(text: str, quote: str, *, flow: bool) -> str:
             return text
         if analysis.single and not analysis.multiline and not flow:
             return "'" + text.replace("'", "''") + "'"
-    return styles.double_quoted(text)
+    return "".join(
+        part if number % 2 else styles.double_quoted(part)[1:-1] for number, part in enumerate(_BEYOND.split(text))
+    ).join('""')
 
 
 def is_sealed(text: str) -> bool:
@@ -89,8 +95,8 @@ def _json_text(text: str) -> str:
     )
 
 
-def _real(value: float) -> str:
-    text = numbers.float_text(value)
+def _real(value: float, *, quoted: bool) -> str:
+    text = numbers.json_text(value) if quoted and math.isfinite(value) else numbers.float_text(value)
     if repr(plain(text, Dialect.V3)) == repr(value):
         return text
     # As Go prints it, a whole float is read again as an integer.

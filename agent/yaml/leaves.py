@@ -101,13 +101,15 @@ class _Substitution:
         if isinstance(old, Comment) and isinstance(new, Comment):
             self._sure &= _NOTE.fullmatch(new.text) is not None
             self._edits.append((start, end, "#" + new.text))
-        elif start < 0 or isinstance(old, Comment) or isinstance(new, Mapping | Sequence | Comment):
+        elif (
+            start < 0 or isinstance(old, Comment | Mapping | Sequence) or isinstance(new, Mapping | Sequence | Comment)
+        ):
             raise _RestructuredError
         else:
             self._sure = False
-            self._rewrite(start, end, new)
+            self._rewrite(start, end, old, new)
 
-    def _rewrite(self, start: int, end: int, new: Scalar) -> None:
+    def _rewrite(self, start: int, end: int, old: Scalar, new: Scalar) -> None:
         """A scalar that may need quotes, or lines of its own."""
         # Only here, since few files have one.
         from agent.yaml.rewriting import Place, Rewriter
@@ -120,7 +122,7 @@ class _Substitution:
         column = dashes.end() - line if dashes else 0
         # An item of a list stands behind its dash, and its list where that is.
         place = Place(column - 2 if line + column == start else column, start)
-        self._rewriter.leaf(scalar_node(self._text, self._rewriter.lines, start, end), new, place)
+        self._rewriter.leaf(scalar_node(self._text, self._rewriter.lines, start, end), old, new, place)
         self._edits += self._rewriter.edits.drain()
 
     def _end(self, end: int, new: tuple[Entry | Comment, ...]) -> None:
@@ -145,7 +147,7 @@ class _Substitution:
         from agent.yaml.fragments import Layout
 
         step = self._read.step or self._read.body or self._indent
-        return Layout(step, self._read.dash if self._read.dash >= 0 else step)
+        return Layout(step, self._read.dash if self._read.dash >= 0 else step, nested=self._read.step)
 
     def _applied(self) -> str:
         out: list[str] = []

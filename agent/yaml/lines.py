@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from agent.yaml.nodes import Scalar, Value
 
 SEALED = r"ENC\[AES256_GCM,[A-Za-z0-9+/=,:]++\]"
+SEALED_BLOCK = re.compile(SEALED + r"\n+")
+"""A ciphertext that is a block scalar: the line breaks behind it are of the scalar that it stands for."""
+
 _KEY = r"[A-Za-z_][A-Za-z0-9_./-]{0,999}+"  # libyaml takes up to 1,024 characters
 _USUAL = re.compile(rf"(\ *+)({_KEY}):\ ({SEALED}|[A-Za-z_/][A-Za-z0-9_./+=-]*+)(?:\n|\Z)")
 _LINE = re.compile(
@@ -305,4 +308,5 @@ class _Reader:
         self._leaves += (found.start("literal"), at)
         chomp = found["literal"][1:]
         tail = {"": "\n", "-": "", "+": "\n" * (len(lines) - kept + 1)}[chomp]
-        return "\n".join(lines[:kept]) + tail
+        text = "\n".join(lines[:kept]) + tail
+        return lines[0] if tail and lines[0][:4] == "ENC[" and SEALED_BLOCK.fullmatch(text) else text

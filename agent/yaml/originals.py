@@ -156,7 +156,7 @@ class YamlOriginal:
         dash = recorder.dash if recorder.dash >= 0 else step
         quoted = any(_like_json(span, self.text.text) for span in self.spans)
         around = spread(self.spans, self.text) if quoted else None
-        return Layout(step, dash, self.text.newline, quoted, around, quoted and tight(self.spans))
+        return Layout(step, dash, self.text.newline, quoted, around, quoted and tight(self.spans), nested=recorder.step)
 
 
 def says(original: Original, data: bytes, wanted: List[Mapping]) -> bool:

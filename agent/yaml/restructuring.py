@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.values.dataclass import dataclass, replace
-from agent.yaml import fragments
+from agent.yaml import fragments, list_comments
 from agent.yaml.matching import positions
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
 from agent.yaml.spans import Kind
@@ -45,6 +45,7 @@ class Restructuring:
         self._place = place
         self._edits: list[tuple[int, int, str]] = []
         self._children: list[int] = []
+        self._behind: dict[str, str] = {}
 
     @property
     def plain(self) -> bool:
@@ -56,10 +57,15 @@ class Restructuring:
 
     def plan(self) -> bool:
         """Put the edits; False, with nothing done, where the whole must be written anew."""
-        if not self._node.children:
-            return False
         self._children = positions(self._old)
-        if self._node.flow:
+        behind = list_comments.behind_flow(self._text, self._lines, self._node, self._old, self._new)
+        if behind is not None:
+            self._edits += behind
+            self._pairs[:] = [*range(len(self._new))]
+            done = True
+        elif not self._node.children:
+            return False
+        elif self._node.flow:
             done = self._flow()
         else:
             self._loosen()
@@ -172,12 +178,19 @@ class Restructuring:
             if isinstance(former, Comment) is not isinstance(item, Comment):
                 if not self._alone(at) or self._noted(at):
                     pairs[number] = -1
+                    self._remember(number, at)
             elif isinstance(former, Comment) and not self._alone(at) and not (number == at == 0 and self._opens(at)):
                 behind = number + 1 < len(pairs) and pairs[number + 1] == at + 1
                 if not behind or not self._continues(number + 1):
                     pairs[number] = -1
         if document_end:
             self._gather()
+
+    def _remember(self, number: int, at: int) -> None:
+        """That an encrypted comment stood behind the item that follows it."""
+        former, item = self._old[at], self._new[number]
+        if number + 1 < len(self._pairs) and self._pairs[number + 1] == at + 1 and isinstance(former, Comment):
+            self._behind |= list_comments.behind(self._text, former, item)
 
     def _gather(self) -> None:
         """Take apart the comments that stand outside of their document, behind its end or before its `---`, if items come before."""
@@ -209,9 +222,23 @@ class Restructuring:
         gaps = self._gaps()
         for number, at in enumerate(self._pairs):
             if at >= 0 and isinstance(self._old[at], Comment) is not isinstance(self._new[number], Comment):
-                start, end = self._lines.start(self._first(at)), self._lines.end(self._last(at))
-                self._edits.append((start, end, self._rewriter.layout.newline.join(self._written([self._new[number]]))))
+                self._edits += self._exchanged(number, at)
         return all(self._fill(*gap) for gap in gaps)
+
+    def _exchanged(self, number: int, at: int) -> list[tuple[int, int, str]]:
+        """The edits of a comment that becomes an item, or the other way round."""
+        start, end = self._lines.start(self._first(at)), self._lines.end(self._last(at))
+        former, item, node = self._old[at], self._new[number], self._node
+        found: list[tuple[int, int, str]] | None = None
+        if isinstance(former, Comment):
+            found = list_comments.sealed(former, item, start, end, node.column)
+        elif isinstance(item, Comment) and list_comments.is_sealed(former):
+            stays = number + 1 < len(self._pairs) and self._pairs[number + 1] == at + 1 and self._continues(number + 1)
+            follows = stays and not isinstance(self._old[at + 1], Comment)
+            following = node.children[self._children[at + 1]] if follows else None
+            child = node.children[self._children[at]]
+            found = list_comments.opened(self._text, self._lines, child, item, following=following, column=node.column)
+        return found or [(start, end, self._rewriter.layout.newline.join(self._written([item])))]
 
     def _gaps(self) -> Iterator[tuple[int, int, list[Item]]]:
         """What is between two items that stay: the first old index behind one, that of the next, and the new items there."""
@@ -327,7 +354,10 @@ class Restructuring:
         """New items as lines; `last` where they end a document, should this be its top."""
         column, layout = self._node.column, self._rewriter.layout
         if self._node.kind is not Kind.MAPPING:
-            return fragments.block(Sequence(tuple(items)), column, layout)  # pyright: ignore[reportArgumentType]
+            lines = fragments.block(Sequence(tuple(items)), column, layout)  # pyright: ignore[reportArgumentType]
+            return [
+                " " * column + self._behind[line[column:]] if line[column:] in self._behind else line for line in lines
+            ]
         if last and self._place.column < 0:
             return fragments.document_end(items, layout, self._rewriter.indent)
         return fragments.block(Mapping(tuple(items)), column, layout)  # pyright: ignore[reportArgumentType]

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from agent.values.dataclass import dataclass
-from agent.yaml import fragments
+from agent.yaml import fragments, styling
 from agent.yaml.edits import Edits, Path
 from agent.yaml.matching import comments_of, match, positions, same
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agent.yaml.fragments import Layout
     from agent.yaml.nodes import Scalar, Value
     from agent.yaml.spans import Lines, Node
+    from agent.yaml.styling import Edit
 
 _HEADER = re.compile(r"[|>][-+0-9]*")
 _COLON = re.compile(f"(?:[ \t{BREAKS}]|#[^{BREAKS}]*+)*+:")
@@ -74,7 +75,7 @@ class Rewriter:
                 self.replace(node, old, new, place)
                 return
             if self.forced or not same(old, new):
-                self.leaf(node, new, place)
+                self.leaf(node, old, new, place)
             self._bind(node, new)
         elif type(old) is not type(new) or self.forced or not self._collection(node, old, new, place):
             self.replace(node, old, new, place)
@@ -142,8 +143,12 @@ class Rewriter:
 
     # Scalars
 
-    def leaf(self, node: Node, new: Scalar, place: Place) -> None:
-        """Make a scalar say `new`."""
+    def leaf(self, node: Node, old: Scalar, new: Scalar, place: Place) -> None:
+        """Make a scalar, which says `old`, say `new`."""
+        if not self.forced and (edits := self._styled(node, old, new, place)) is not None:
+            for start, end, text in edits:
+                self.put(start, end, text)
+            return
         usual = node.start == node.content < node.end and node.quote not in {"|", ">"}
         if usual and isinstance(new, str) and fragments.is_sealed(new) and not self.forced:
             quote = node.quote or ('"' if place.flow else "")
@@ -171,6 +176,21 @@ class Rewriter:
         if body:
             end = self.lines.end(node.end)
             self.put(end, end, body)
+
+    def _styled(self, node: Node, old: Scalar, new: Scalar, place: Place) -> list[Edit] | None:
+        """The edits of encrypting or decrypting, where the style of the text in the clear has to be seen in the ciphertext."""
+        if place.flow and self.layout.quoted:
+            return None
+        if isinstance(new, str) and fragments.is_sealed(new):
+            if isinstance(old, str) and fragments.is_sealed(old):
+                return styling.resealed(self.text, self.lines, node, old, new)
+            column, layout, indent = place.column, self.layout, self.indent
+            return styling.sealed(
+                self.text, self.lines, node, old, new, column=column, flow=place.flow, layout=layout, indent=indent
+            )
+        if isinstance(old, str) and fragments.is_sealed(old):
+            return styling.opened(self.text, self.lines, node, new, flow=place.flow, layout=self.layout)
+        return None
 
     def _spaced(self, node: Node, header: str) -> str:
         before, behind = self.text[node.end - 1 : node.end], self.text[node.end : node.end + 1]

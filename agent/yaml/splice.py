@@ -28,13 +28,14 @@ def splice(
     indent: int = 4,
     anew: str = "",
     loose: bool = False,
+    ends: bool = False,
 ) -> Spliced:
     """The text nearest to `before` that says `documents`: maps and lists with their comments, as `sealed.parse` gives them.
 
     `before` is a YAML file, or one that the caller has read already. `indent` is that of entries put at the end of a document, which
     are written as sops writes them, and of a file that has to be written anew; the entry `anew` of each document goes and comes so.
-    Whether a comment is inline is layout: it stays where it stood. `loose`: so is which map or list it is read in. Raises YamlError and
-    LimitError for a `before` that does not parse.
+    Whether a comment is inline is layout: it stays where it stood. `loose`: so is which map or list it is read in. `ends`: a file without a
+    line break at its end stays so, whatever comes there. Raises YamlError and LimitError for a `before` that does not parse.
     """
     original = before if isinstance(before, YamlOriginal) else YamlOriginal(before, file=file, limits=limits)
     if same_documents(original.documents, documents):
@@ -51,9 +52,9 @@ def splice(
 
     if anew:
         bare = [_without(each, anew) for each in original.documents]
-        data = splicing.splice(original, bare, indent=indent, loose=loose).data
+        data = splicing.splice(original, bare, indent=indent, loose=loose, ends=ends).data
         original = YamlOriginal(data, file=file, limits=limits)
-    return splicing.splice(original, documents, indent=indent, loose=loose)
+    return splicing.splice(original, documents, indent=indent, loose=loose, ends=ends)
 
 
 def splice_json(

@@ -35,13 +35,15 @@ _ANEW = "the file is written anew, since the change does not fit into its text"
 _BREAK = re.compile(f"\r\n|[{BREAKS}]")
 
 
-def splice(original: Original, documents: List[Mapping], *, indent: int, loose: bool = False) -> Spliced:
+def splice(
+    original: Original, documents: List[Mapping], *, indent: int, loose: bool = False, ends: bool = False
+) -> Spliced:
     """As `agent.yaml.splice.splice`, for a file of any kind that was read already."""
     if same_documents(original.documents, documents):
         return Spliced(original.text.data)
     wanted = [_one_line_comments(each) for each in documents]
     if original.text.readable and len(documents) == len(original.documents):
-        spliced = _Splicing(original, wanted, indent).attempt(loose=loose)
+        spliced = _Splicing(original, wanted, indent, ends=ends).attempt(loose=loose)
         if spliced is not None:
             return spliced
     notes = (Note(_ANEW, 1),)
@@ -67,8 +69,9 @@ def _plain(original: Original, documents: List[Mapping], indent: int) -> str:
 
 
 class _Splicing:
-    def __init__(self, original: Original, wanted: List[Mapping], indent: int) -> None:
+    def __init__(self, original: Original, wanted: List[Mapping], indent: int, *, ends: bool) -> None:
         self._original = original
+        self._ends = ends
         self._text = original.text.text
         self._wanted = wanted
         self._indent = indent
@@ -101,10 +104,15 @@ class _Splicing:
             text, places = rewriter.edits.apply(self._text)
         except OverlapError as error:
             return None, [error.path]
-        completed = bool(places) and rewriter.edits.last >= len(self._text)
-        spliced = Spliced(original.text.encode(text, complete=completed), tuple(rewriter.notes))
+        notes = tuple(rewriter.notes)
+        completed = not self._ends and bool(places) and rewriter.edits.last >= len(self._text)
+        spliced = Spliced(original.text.encode(text, complete=completed), notes)
         try:
             got = original.parse(spliced.data)
+            if self._ends and not original.text.complete and not same_documents(got, self._wanted):
+                # The last line of a block scalar means something else without its break.
+                spliced = Spliced(original.text.encode(text, complete=True), notes)
+                got = original.parse(spliced.data)
         except YamlError as error:
             return None, [_culprit(error, text, places)]
         return spliced, [] if same_documents(got, self._wanted) else list(_differences(got, self._wanted))

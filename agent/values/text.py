@@ -18,3 +18,21 @@ def percent_encoded(text: str) -> str:
 def percent_decoded(text: str) -> str:
     """The inverse, of nothing but such bytes."""
     return bytes.fromhex(text.replace("%", "")).decode("utf-8", "surrogateescape")
+
+
+UTF8_MARK = b"\xef\xbb\xbf"
+"""The byte order mark that some editors write before UTF-8."""
+
+_POINTER = b"version https://git-lfs.github.com/spec/"
+
+
+def is_utf16(data: bytes) -> bool:
+    """Whether bytes begin as text in UTF-16 does: with its mark, or with a character of ASCII."""
+    return data.startswith((b"\xff\xfe", b"\xfe\xff")) or (
+        len(data) > 3 and data[:4].count(0) == 2 and (data[1] == data[3] == 0 or data[0] == data[2] == 0)
+    )
+
+
+def is_lfs_pointer(data: bytes) -> bool:
+    """Whether these bytes are what Git has in place of a file that Git LFS keeps."""
+    return data.startswith(_POINTER) and len(data) < 1024

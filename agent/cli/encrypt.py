@@ -186,6 +186,7 @@ class _Encrypting:
         stores.check_plain(documents, file=file, store=target)
         mistakes.refuse_encrypted(data, documents, file=file, store=source)
         mistakes.warn_of_cut_block(data, file=file, store=source)
+        mistakes.warn_of_line_ends(data, file=file, store=source)
         rule = creation.rule_for(self.args, self.config, file)
         selection, note = EVERYTHING, ""
         if not source.single:

@@ -13,6 +13,7 @@ from agent.sops.selection import SELECTORS
 from agent.sops.stores import Store
 from agent.values.dataclass import replace
 from agent.values.errors import AgentError, AlreadyEncryptedError, LeftInClearError, NoRuleError
+from agent.values.text import UTF8_MARK
 
 if TYPE_CHECKING:
     import argparse
@@ -92,6 +93,16 @@ def warn_of_cut_block(data: bytes, *, file: str, store: Store) -> None:
             f"{file}: its last value is a block scalar without a line break at its end, and is encrypted so; kubectl reads one "
             "there. end the file with a line break if it belongs to the value"
         )
+
+
+def warn_of_line_ends(data: bytes, *, file: str, store: Store) -> None:
+    """Of a `.env` file, whose format makes the carriage return and a byte order mark a part of a value or key."""
+    if store is not Store.DOTENV:
+        return
+    if b"\r\n" in data:
+        terminal.warn(f"the lines of {file} end with CRLF, so that each value ends with a carriage return, as for sops")
+    if data.startswith(UTF8_MARK):
+        terminal.warn(f"{file} begins with a byte order mark, which is now a part of its first line, as for sops")
 
 
 def warn_of_plain(file: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.manifests import builtin, references, secret_data
+from agent.manifests import builtin, references, secret_data, sizes
 from agent.values import derive
 from agent.values.errors import HeldError, SecretValueError
 from agent.values.secret import Sealed, Secret
@@ -38,7 +38,9 @@ def finish(tree: Object, values: Mapping[Reference, Secret]) -> Object:
     `tree` is unsealed. Errors name the field: ManifestError, ReferenceSyntaxError, SecretValueError; HeldError where a value is missing.
     """
     if builtin.is_core_secret(tree):
-        return secret_data.finish(tree, values)
+        finished = secret_data.finish(tree, values)
+        sizes.check(finished)
+        return finished
     filled = references.substitute(tree, values)
     assert isinstance(filled, dict)
     group, kind = builtin.group_of(str(tree.get("apiVersion"))), str(tree.get("kind"))
@@ -53,6 +55,7 @@ def finish(tree: Object, values: Mapping[Reference, Secret]) -> Object:
 
     result = map_leaves(filled, as_text)
     assert isinstance(result, dict)
+    sizes.check(result)
     return result
 
 

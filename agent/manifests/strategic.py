@@ -167,7 +167,14 @@ def _keyed(items: list[Tree], keys: tuple[str, ...], at: Path) -> Iterator[tuple
         key = item_key(item, keys)
         if any(isinstance(part, Secret | Sealed) for part in key):
             raise ManifestError("merge keys stand in clear text", field=field, keys=", ".join(keys))
-        if not all(isinstance(part, str | int) and not isinstance(part, bool) for part in key):
+        if any(isinstance(part, bool) for part in key):
+            raise ManifestError(
+                "a merge key is true or false, not text",
+                hint="quote it: kubectl reads on, off, yes, no, y and n as these",
+                field=field,
+                keys=", ".join(keys),
+            )
+        if not all(isinstance(part, str | int) for part in key):
             raise ManifestError("list item lacks its merge key", field=field, keys=", ".join(keys))
         if key in seen:
             raise ManifestError("list names one merge key twice", field=field, keys=", ".join(keys))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.values.errors import EmitError
-from agent.yaml.limits import Limits, check_size
+from agent.yaml.limits import Limits, check_content, check_size
 from agent.yaml.nodes import Entry, Mapping
 
 if TYPE_CHECKING:
@@ -15,7 +15,8 @@ KEY = "data"
 
 
 def parse_plain(data: bytes, *, file: str, limits: Limits | None = None) -> Mapping:
-    """The bytes as text, with surrogate escapes where they are not UTF-8. Raises LimitError."""
+    """The bytes as text, with surrogate escapes where they are not UTF-8. Raises LimitError, and YamlError for a pointer of Git LFS."""
+    check_content(data, file=file)
     check_size(data, file=file, limits=limits or Limits())
     return Mapping((Entry(KEY, data.decode("utf-8", "surrogateescape"), 1),))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from agent.sops import alignment, flatten
 from agent.values.errors import AlreadyEncryptedError, YamlError
-from agent.yaml.limits import Limits, check_text
+from agent.yaml.limits import Limits, check_text, check_utf8
 from agent.yaml.nodes import Comment, Entry, Mapping
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ PREFIX = "sops_"
 def parse_plain(data: bytes, *, file: str, limits: Limits | None = None) -> Mapping:
     """A file's lines; keys of metadata are keys. Raises YamlError for a line without `=`, LimitError."""
     check_text(data, file=file, limits=limits or Limits())
+    check_utf8(data, file=file)
     items: list[Entry | Comment] = []
     for number, line in enumerate(_text(data).split("\n"), 1):
         if line:
@@ -39,6 +40,13 @@ def _item(line: str, file: str, number: int) -> Entry | Comment:
     if line[0] == "#":
         return Comment(line[1:])
     key, equals, value = line.partition("=")
+    if not equals and line.endswith("\r"):
+        raise YamlError(
+            "the lines end with CRLF, and the carriage return is a line of its own here",
+            hint="convert the file first: sed -i 's/\\r$//' makes the line ends those of Unix",
+            file=file,
+            line=number,
+        )
     if not equals:
         raise YamlError(
             "this line is no KEY=value", hint="a comment begins with # in the first column", file=file, line=number

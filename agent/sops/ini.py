@@ -12,7 +12,8 @@ from agent.sops import alignment, flatten, ini_lines
 from agent.sops.ini_lines import DEFAULT, DELIMITERS, SPACE
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import EmitError
-from agent.yaml.limits import Limits, check_text
+from agent.values.text import UTF8_MARK
+from agent.yaml.limits import Limits, check_text, check_utf8
 from agent.yaml.nodes import Comment, Entry, Mapping
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from agent.sops.ini_lines import Key, Lines, Section
 
 _ENTRY = "sops"
-_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _HEADER = re.compile(r"^\s*\[sops\]", re.MULTILINE)
 _USUAL_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 _QUOTING = re.compile(r"""["'`\\\r]""")
@@ -31,17 +31,18 @@ _QUOTES = ('"', "`", '"""', "'")
 def parse_plain(data: bytes, *, file: str, limits: Limits | None = None) -> Mapping:
     """A file's sections, `DEFAULT` always the first; every value is text. Raises YamlError, also for what would be lost, and LimitError."""
     check_text(data, file=file, limits=limits or Limits())
+    check_utf8(data, file=file)
     return _tree(ini_lines.read(_text(data), file=file, whole=True))
 
 
 def _text(data: bytes) -> str:
-    mark = next((mark for mark in _MARKS if data.startswith(mark)), b"")
-    return data[len(mark) :].decode("utf-8", "surrogateescape")
+    return data.removeprefix(UTF8_MARK).decode("utf-8", "surrogateescape")
 
 
 def _lines(data: bytes, file: str, limits: Limits | None) -> Lines:
     """As sops reads a file with metadata, and as `parse_plain` one without."""
     check_text(data, file=file, limits=limits or Limits())
+    check_utf8(data, file=file)
     text = _text(data)
     if _HEADER.search(text):
         lines = ini_lines.read(text, file=file)
@@ -217,7 +218,7 @@ def splice(before: bytes, documents: Sequence[Mapping], *, file: str, limits: Li
     plain = emit(documents)
     if lines.repeated:
         return plain
-    mark = next((mark for mark in _MARKS if before.startswith(mark)), b"")
+    mark = UTF8_MARK if before.startswith(UTF8_MARK) else b""
     wanted = _sections(documents)
     text = mark + _Splicer(lines, wanted).text().encode("utf-8", "surrogateescape")
     return text if _sections([_tree(_lines(text, file, limits))]) == wanted else plain

@@ -15,7 +15,7 @@ from agent.values.secret import Plain, Secret
 from agent.values.tree import Path, Tree, map_leaves
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from agent.values.surroundings import Encoding
     from agent.values.tree import Leaf
@@ -40,6 +40,16 @@ def concat(parts: Sequence[str | Secret]) -> Secret:
         if isinstance(part, Secret):
             labels.update(dict.fromkeys(part.labels))
     return Secret("".join(part if isinstance(part, str) else _text(part) for part in parts), *labels)
+
+
+def larger_than(most: int, plain: Iterable[str | Secret], encoded: Iterable[str | Secret]) -> bool:
+    """Whether texts, and what base64 texts stand for, are more than so many bytes together: that alone is told of them."""
+
+    def size(value: str | Secret) -> int:
+        text = reveal(value) if isinstance(value, Secret) else value
+        return len(text if isinstance(text, bytes) else str(text).encode("utf-8", "surrogateescape"))
+
+    return sum(map(size, plain)) + sum(size(value) * 3 // 4 - 2 for value in encoded) > most
 
 
 def encode(secret: Secret, encoding: Encoding) -> Secret:

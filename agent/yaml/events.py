@@ -24,8 +24,9 @@ from yaml.events import (
 
 from agent.values.dataclass import dataclass
 from agent.values.errors import LimitError, YamlError
+from agent.values.text import UTF8_MARK
 from agent.yaml.colons import Colons
-from agent.yaml.limits import Limits, check_text, excessive_aliasing
+from agent.yaml.limits import Limits, check_text, check_utf8, excessive_aliasing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,12 +136,21 @@ class Stream:
             else:
                 return
 
+    def _at(self, mark: Mark) -> str:
+        """The character at a place, and none where the file is not UTF-8 alone."""
+        lines = self._data.removeprefix(UTF8_MARK).splitlines()
+        line = lines[mark.line].decode("utf-8", "replace") if mark.line < len(lines) else ""
+        return line[mark.column : mark.column + 1]
+
     def _translate(self, error: Exception) -> NoReturn:
         if isinstance(error, yaml.MarkedYAMLError):
-            problem = _PROBLEMS.get(error.problem or "", "this is not YAML")
-            self.source.fail(problem, cast("Mark | None", error.problem_mark or error.context_mark))
+            mark = cast("Mark | None", error.problem_mark or error.context_mark)
+            if mark is not None and self._at(mark) == "\t":
+                self.source.fail("a tab cannot indent", mark, hint="YAML takes spaces there: expand -t 2 makes them")
+            self.source.fail(_PROBLEMS.get(error.problem or "", "this is not YAML"), mark)
         last = cast("Mark", self._last.end_mark) if self._last is not None else None
         if isinstance(error, yaml.reader.ReaderError):
+            check_utf8(self._data, file=self.source.file)
             self.source.fail("a character that YAML does not allow, or bytes that are not UTF-8", last)
         self.source.fail("this is not YAML", last)
 

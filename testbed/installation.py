@@ -106,7 +106,8 @@ class Installation:
         store = {
             "address": self.openbao.url,
             "auth": {"tokenFile": str(token)},
-            "allowedPaths": [f"{self.mount}/apps/**", f"{self.transit}/keys/sops"],
+            "allowedPaths": [f"{self.mount}/apps/**"],
+            "transitKeys": [f"{self.transit}/keys/sops"],
             "allowedNamespaces": ["*"],
         }
         git = {"allowedHosts": [urlsplit(self.gitserver.url).netloc]}

@@ -78,6 +78,11 @@ class StoreAuth(Model):
 StorePath = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^/%\\\s][^%\\\s]*$")]
 
 
+TransitKeyPath = Annotated[
+    str, Field(min_length=1, max_length=512, pattern=r"^([A-Za-z0-9_.*-]+/)+keys/[A-Za-z0-9_.*-]+$")
+]
+
+
 class Store(Model):
     """A Vault or OpenBao server that references and SOPS files may name."""
 
@@ -91,7 +96,10 @@ class Store(Model):
     """How the agent proves itself."""
     allowed_paths: tuple[StorePath, ...]
     """Paths, the mount first, that references may read: `secret/shop/**`, `secret/*/db`. `*` stays within a segment, a final
-    `**` is everything below. For SOPS keys the path is `<engine>/keys/<key>`, as in `transit/keys/shop`."""
+    `**` is everything below. Nothing is written there, and no key of SOPS is asked for."""
+    transit_keys: tuple[TransitKeyPath, ...] = ()
+    """Keys of transit engines that SOPS files may name, as `<engine>/keys/<key>`: `transit/keys/shop`, `team/transit/keys/*`. `*` stays
+    within a segment. To open with a key is a POST to `<engine>/decrypt/<key>`, which another engine would take for a write."""
     allowed_namespaces: tuple[NamePattern, ...]
     """Namespaces whose Applications may use this store; `*` stands for any run of characters."""
 
@@ -102,6 +110,11 @@ class Store(Model):
     def allows(self, path: str) -> bool:
         """Whether references may read `path` (`<mount>/<path>`)."""
         return any(path_matches(pattern, path) for pattern in self.allowed_paths)
+
+    def opens(self, engine: str, key: str) -> bool:
+        """Whether SOPS files may be opened with a transit key."""
+        path = f"{engine}/keys/{key}"
+        return "/" not in key and any(path_matches(pattern, path) for pattern in self.transit_keys)
 
 
 class KeyGrant(Model):

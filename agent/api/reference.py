@@ -48,6 +48,7 @@ stores:
         role: signet
     allowedPaths:
     - secret/shop/**
+    transitKeys:
     - transit/keys/shop
     allowedNamespaces:
     - shop

@@ -57,7 +57,7 @@ def master_keys(args: argparse.Namespace) -> MasterKeys:
             "hc_vault": _Late(lambda: _transit(_vault_addresses(args))),
             "kms": _Late(_aws),
             "gcp_kms": _Late(_gcp),
-            "azure_kv": _Late(_azure),
+            "azure_kv": _Late(lambda: _azure(_azure_vaults(args))),
             "hckms": _Huawei(),
         }
     )
@@ -106,10 +106,17 @@ def _gcp() -> MasterKeys:
     return GcpKeys()
 
 
-def _azure() -> MasterKeys:
+def _azure(named: Collection[str]) -> MasterKeys:
     from agent.adapters.keys.azure import AzureKeys
 
-    return AzureKeys()
+    return AzureKeys(named)
+
+
+def _azure_vaults(args: argparse.Namespace) -> list[str]:
+    """The vaults of the keys that the user named by flag or environment, for what is not in Azure's own domains."""
+    flag: object = getattr(args, "azure_kv", None)
+    urls = f"{os.environ.get('SOPS_AZURE_KEYVAULT_URLS', '')},{flag if isinstance(flag, str) else ''}".split(",")
+    return [url.strip().partition("/keys/")[0] for url in urls if url.strip()]
 
 
 def _pgp() -> MasterKeys:

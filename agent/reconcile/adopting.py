@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.manifests import fields, ownership
+from agent.reconcile import polling
 from agent.reconcile.live import LiveFact
 from agent.values.errors import AgentError, StaleObjectError
 from agent.values.tree import get_object
@@ -35,10 +36,10 @@ async def existing(run: Run, wave: Sequence[Step], kinds: Kinds) -> dict[ObjectI
     ) -> dict[ObjectId, Object | AgentError]:
         try:
             if len(wanted) <= 2:
-                found = [await run.ports.cluster.get(resource, namespace, key.name) for key in wanted]
+                found = [await polling.get(run, resource, namespace, key.name) for key in wanted]
                 return {key: item for key, item in zip(wanted, found, strict=True) if item is not None}
             names = {key.name: key for key in wanted}
-            listed = await run.ports.cluster.list_metadata(resource, namespace=namespace)
+            listed = await polling.list_metadata(run, resource, namespace, [key.name for key in wanted])
             by_name = {str(get_object(item, "metadata").get("name")): item for item in listed}
             return {names[name]: item for name, item in by_name.items() if name in names}
         except AgentError as error:
@@ -71,7 +72,7 @@ async def _take_fields(run: Run, resource: Resource, key: ObjectId, existing: Ob
             )
         except StaleObjectError:
             await run.fence.show(afresh=True)
-            newer = await run.ports.cluster.get(resource, key.namespace, key.name)
+            newer = await polling.get(run, resource, key.namespace, key.name)
             if newer is None:
                 return existing
             existing = newer

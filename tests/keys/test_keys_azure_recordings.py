@@ -109,7 +109,7 @@ def server(recording: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_what_azure_wrapped_is_unwrapped(recording: Recording, server: CloudServer) -> None:
     enc = recording.of("encrypt").body["value"]
     key = AzureKey(recording.url, recording.key, recording.version, WHEN, enc)
-    assert AzureKeys().unwrap(key) == SAID
+    assert AzureKeys([recording.url]).unwrap(key) == SAID
     assert [each.host for each in server.seen if each.host != LOGIN][-1] == recording.host
 
 
@@ -117,15 +117,15 @@ def test_azure_wraps_where_the_key_may_not_be_read(recording: Recording) -> None
     """Where it may, the client wraps with the public key, and Azure is not asked."""
     recording.may_get = False
     recipient = AzureRecipient(recording.url, recording.key, recording.version)
-    wrapped = AzureKeys().wrap(recipient, SAID, created_at=WHEN)
+    wrapped = AzureKeys([recording.url]).wrap(recipient, SAID, created_at=WHEN)
     assert wrapped == AzureKey(
         recording.url, recording.key, recording.version, WHEN, recording.of("encrypt").body["value"]
     )
-    assert AzureKeys().unwrap(wrapped) == SAID
+    assert AzureKeys([recording.url]).unwrap(wrapped) == SAID
 
 
 def test_the_public_key_of_azure_wraps_here(recording: Recording, server: CloudServer) -> None:
-    wrapped = AzureKeys().wrap(AzureRecipient(recording.url, recording.key), SAID, created_at=WHEN)
+    wrapped = AzureKeys([recording.url]).wrap(AzureRecipient(recording.url, recording.key), SAID, created_at=WHEN)
     assert wrapped.version == recording.version
     assert len(base64.urlsafe_b64decode(wrapped.enc + "==")) == 256
     assert not [each for each in server.seen if each.host == recording.host and each.method == "POST"]
@@ -134,7 +134,7 @@ def test_the_public_key_of_azure_wraps_here(recording: Recording, server: CloudS
 def test_a_key_that_azure_does_not_find(recording: Recording) -> None:
     key = AzureKey(recording.url, "none", recording.version, WHEN, recording.of("encrypt").body["value"])
     with pytest.raises(DataKeyError, match=r"^no such key, or version of it, in the vault$") as caught:
-        AzureKeys().unwrap(key)
+        AzureKeys([recording.url]).unwrap(key)
     assert "recover" not in f"{caught.value.hint} {caught.value.facts}"  # a word of the recorded answer
 
 

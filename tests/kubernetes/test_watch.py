@@ -188,6 +188,7 @@ async def test_a_refusal_backs_off_and_ends_when_it_is_granted(connect, controlp
         await eventually(lambda: len(troubles) == 3)
         assert all(isinstance(trouble, ForbiddenError) for trouble in troubles)
         assert len(requests) <= 4
+        assert {kind for kind, _ in seen.events} == {"refused"}
         api = "rbac.authorization.k8s.io"
         subject = {"kind": "ServiceAccount", "name": "agent", "namespace": namespace}
         controlplane.apply(

@@ -103,7 +103,7 @@ async def test_an_address_of_a_file_is_looked_up_and_never_dialled(
 async def test_the_operator_decides_who_opens_with_which_key(
     make_stores: Callable[..., Stores], openbao: OpenBao, engine: str
 ) -> None:
-    stores = make_stores(allowedPaths=[f"{engine}/keys/shop"])
+    stores = make_stores(transitKeys=[f"{engine}/keys/shop"])
     shop, other = wrap(openbao, engine, b"k" * 32), wrap(openbao, engine, b"k" * 32, key="other")
     answers = await transit.unwrap(stores, SHOP, [shop, other])
     assert isinstance(answers[shop], Secret)
@@ -113,6 +113,22 @@ async def test_the_operator_decides_who_opens_with_which_key(
     stranger = ApplicationId("stranger", "web", "uid-2")
     refused = (await transit.unwrap(stores, stranger, [shop]))[shop]
     assert isinstance(refused, DataKeyError)
+
+
+@pytest.mark.parametrize("allowed", [["**"], ["{mount}/**"], ["{mount}/keys/*"]])
+async def test_what_references_may_read_is_no_key_and_is_not_written_to(
+    make_stores: Callable[..., Stores], openbao: OpenBao, mount1: str, engine: str, allowed: list[str]
+) -> None:
+    """A key's path in a SOPS file is its author's: a POST to `<engine>/decrypt/<key>` would write into a KV engine."""
+    paths = [path.format(mount=mount1) for path in allowed]
+    stores = make_stores(allowedPaths=paths, transitKeys=[f"{engine}/keys/shop"])
+    for name in ("x", "../decrypt/x", "x/y"):
+        key = TransitKey(openbao.url, mount1, name, "", "vault:v1:AAAA")
+        error = (await transit.unwrap(stores, SHOP, [key]))[key]
+        assert isinstance(error, DataKeyError)
+        assert error.message == "the operator's file does not allow this transit key"
+    assert openbao.request("LIST", f"{mount1}/decrypt")[0] == 404
+    assert openbao.request("GET", f"{mount1}/decrypt/x")[0] == 404
 
 
 async def test_a_policy_that_denies_and_an_outage_are_told_apart(

@@ -45,7 +45,13 @@ class Proxy:
 
 
 def settings(address: str, **fields: Tree) -> StoreSettings:
-    tree: dict[str, Tree] = {"address": address, "allowedPaths": ["**"], "allowedNamespaces": ["shop"], **fields}
+    tree: dict[str, Tree] = {
+        "address": address,
+        "allowedPaths": ["**"],
+        "transitKeys": ["*/keys/*", "*/*/keys/*"],
+        "allowedNamespaces": ["shop"],
+        **fields,
+    }
     return model.validate(StoreSettings, tree)
 
 

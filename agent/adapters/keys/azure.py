@@ -18,11 +18,21 @@ from agent.values.errors import DataKeyError
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from agent.sops.keys import Recipient, WrappedKey
 
-_VAULT = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]+)?/?")
+_VAULT = re.compile(r"https://([A-Za-z0-9.-]+)(?::([0-9]+))?/?")
+_DOMAINS = (
+    ".vault.azure.net",
+    ".vault.azure.cn",
+    ".vault.usgovcloudapi.net",
+    ".vault.microsoftazure.de",
+    ".managedhsm.azure.net",
+    ".managedhsm.azure.cn",
+    ".managedhsm.usgovcloudapi.net",
+)
+"""Of Azure's clouds. A vault elsewhere, such as an emulator, is asked where the user names it."""
 _NAME = re.compile(r"[0-9A-Za-z-]+")
 _CONNECT_SECONDS = 5
 _READ_SECONDS = 10
@@ -47,10 +57,14 @@ _PROBLEMS: dict[str, LiteralString] = {
 
 
 class AzureKeys:
-    """Keys of Azure Key Vault, with the credentials of the environment."""
+    """Keys of Azure Key Vault, with the credentials of the environment.
 
-    def __init__(self) -> None:
+    `named` are the vaults that the user named: `https://vault.example.com`. A file may name others in Azure's own domains only.
+    """
+
+    def __init__(self, named: Collection[str] = ()) -> None:
         self._credential: Any = None
+        self._named = {url.rstrip("/").lower() for url in named}
 
     def unwrap(self, key: WrappedKey) -> Secret:
         """Raises DataKeyError."""
@@ -87,8 +101,16 @@ class AzureKeys:
     def _call(self, key: AzureKey | AzureRecipient, request: Callable[[Any, Any], Any]) -> Any:
         """What one request gives, of a client and the algorithm. Raises DataKeyError, also where the SDK itself fails."""
         identifier = f"{key.vault_url.rstrip('/')}/keys/{key.name}"
-        if not _VAULT.fullmatch(key.vault_url) or not _NAME.fullmatch(key.name):
+        address = _VAULT.fullmatch(key.vault_url)
+        if address is None or not _NAME.fullmatch(key.name):
             raise DataKeyError("not the address of a key in a vault")
+        in_azure = address[1].lower().endswith(_DOMAINS) and address[2] in {None, "443"}
+        if not in_azure and key.vault_url.rstrip("/").lower() not in self._named:
+            raise DataKeyError(
+                "the vault is not in a domain of Azure's",
+                hint="name it with --azure-kv or SOPS_AZURE_KEYVAULT_URLS if you trust it",
+                address=key.vault_url,
+            )
         if key.version:
             if not _NAME.fullmatch(key.version):
                 raise DataKeyError("not the address of a key in a vault")

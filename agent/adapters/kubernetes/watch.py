@@ -20,7 +20,7 @@ from agent.adapters.kubernetes.objects import pages
 from agent.adapters.kubernetes.session import Request
 from agent.reconcile.ports import WatchEvent
 from agent.values import tree
-from agent.values.errors import AgentError, ClusterUnavailableError, ExpiredError
+from agent.values.errors import AgentError, ClusterUnavailableError, ExpiredError, ForbiddenError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -96,6 +96,9 @@ class Watch:
                         yield event
             except AgentError as error:
                 trouble = error
+            if isinstance(trouble, ForbiddenError):
+                self._version = ""  # what happens meanwhile is in the list that begins it anew
+                yield WatchEvent("refused", {}, self._resource)
             lasted = time.monotonic() - started
             well = lasted >= self._pace.first if self._heard else trouble is None and lasted > self._pace.longest
             if type(trouble) is not type(before):

@@ -91,10 +91,10 @@ def _open(store: Store, keys: Sequence[TransitKey]) -> dict[TransitKey, Secret |
     engine, name = keys[0].engine_path, keys[0].key_name
     path = f"{engine}/keys/{name}"
     try:
-        if not store.settings.allows(path):
+        if not store.settings.opens(engine, name):
             raise DataKeyError(
                 "the operator's file does not allow this transit key",
-                hint="allowedPaths of the store must hold <engine>/keys/<key>",
+                hint="transitKeys of the store must hold <engine>/keys/<key>",
                 store=store.name,
                 path=path,
             )

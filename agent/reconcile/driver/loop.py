@@ -157,7 +157,7 @@ class Driver:
         async for event in self._ports.cluster.watch(deletion.APPLICATIONS):
             if event.type == "synced":
                 self._listed.set()
-            else:
+            elif event.type != "refused":
                 await self._take(event)
 
     async def _take(self, event: WatchEvent) -> None:

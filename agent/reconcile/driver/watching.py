@@ -40,6 +40,7 @@ class Watching:
         self._memories = memories
         self._tasks: dict[Resource, asyncio.Task[None]] = {}
         self._synced: dict[Resource, asyncio.Event] = {}
+        self._settled: dict[Resource, asyncio.Event] = {}
         self._awaited: set[Resource] = set()
         self._unclaimed: dict[ObjectId, LiveFact] = {}
         self._running: set[str] = set()
@@ -53,15 +54,24 @@ class Watching:
                 # one that ended met a defect of the agent, which the event loop tells of; its kind is not given up for that
                 self._awaited.discard(resource)
                 self._synced[resource] = asyncio.Event()
+                self._settled[resource] = asyncio.Event()
                 self._tasks[resource] = asyncio.create_task(self._watch(resource), name=f"watch {resource.plural}")
         waiting = [resource for resource in resources if resource not in self._awaited]
         if waiting:
-            tasks = [asyncio.create_task(self._synced[resource].wait()) for resource in waiting]
+            tasks = [asyncio.create_task(self._settled[resource].wait()) for resource in waiting]
             _, late = await asyncio.wait(tasks, timeout=_FIRST_LIST_SECONDS)
             for task in late:
                 task.cancel()
             self._awaited.update(waiting)
         return frozenset(resource for resource in resources if self._synced[resource].is_set())
+
+    def refused(self) -> frozenset[Resource]:
+        """The kinds that the API server refuses to list or watch, as it said last."""
+        return frozenset(
+            resource
+            for resource, settled in self._settled.items()
+            if settled.is_set() and not self._synced[resource].is_set()
+        )
 
     def adopt(self, uid: str, memory: Memory) -> None:
         """Take in an Application's memory: facts that came before it was loaded are handed over."""
@@ -102,6 +112,10 @@ class Watching:
                 await self._miss(resource, told)
                 told.clear()
                 self._synced[resource].set()
+                self._settled[resource].set()
+            elif event.type == "refused":
+                self._synced[resource].clear()
+                self._settled[resource].set()
             else:
                 key = _identify(event)
                 told.add(key)

@@ -44,6 +44,7 @@
     │   ├── ObjectInvalidError        422, or a schema error
     │   ├── ImmutableFieldError       a field that only a new object can change
     │   ├── ForbiddenError            403
+    │   ├── NotWatchedError           a kind that the agent may not list and watch; its objects are read at the interval
     │   ├── NotFoundError             404
     │   ├── FieldConflictError        409 of server-side apply: another manager owns a field
     │   ├── StaleObjectError          409: the object changed in between

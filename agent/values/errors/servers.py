@@ -40,6 +40,10 @@ class ImmutableFieldError(ClusterError): ...
 class ForbiddenError(ClusterError): ...
 
 
+class NotWatchedError(ClusterError):
+    usual_hint = 'add the rule to a ClusterRole with the label signet-gitops.dev/aggregate-to-agent: "true"'
+
+
 class NotFoundError(ClusterError): ...
 
 

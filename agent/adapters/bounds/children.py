@@ -5,6 +5,7 @@ The kernel ends a whole container when all of it together is over its limit (cgr
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -21,6 +22,11 @@ shift 3
 exec "$@"
 """
 """A limit that cannot be set is one that is tighter already."""
+
+
+def environment() -> dict[str, str]:
+    """That of this process, for a child that is bounded."""
+    return {**os.environ, **ENVIRONMENT}
 
 
 def bounded(command: Sequence[str], *, address_space: int, cpu_seconds: int) -> list[str]:

@@ -95,12 +95,17 @@ class AzureKeys:
             identifier = f"{identifier}/{key.version}"
         try:
             # Late, because they are large, and an extra.
+            from azure.core.pipeline.transport import RequestsTransport
             from azure.identity import DefaultAzureCredential
             from azure.keyvault.keys.crypto import CryptographyClient, EncryptionAlgorithm
         except ImportError:
             raise DataKeyError(
                 "Azure Key Vault keys need the azure extra", hint="pip install 'signet[azure]'"
             ) from None
+        from requests import Session
+
+        from agent.adapters.bounds import answers
+
         silence("azure", "msal", "urllib3")
         bounds: dict[str, Any] = {
             "connection_timeout": _CONNECT_SECONDS,
@@ -108,10 +113,17 @@ class AzureKeys:
             "retry_total": _RETRIES,
         }
 
+        def transport() -> Any:
+            session = Session()
+            answers.mount(session)
+            return RequestsTransport(session=session, **bounds)
+
         def call() -> Any:
             if self._credential is None:
-                self._credential = DefaultAzureCredential(process_timeout=_READ_SECONDS, **bounds)
-            with CryptographyClient(identifier, self._credential, **bounds) as client:
+                self._credential = DefaultAzureCredential(
+                    process_timeout=_READ_SECONDS, transport=transport(), **bounds
+                )
+            with CryptographyClient(identifier, self._credential, transport=transport(), **bounds) as client:
                 return request(client, EncryptionAlgorithm.rsa_oaep_256)
 
         try:

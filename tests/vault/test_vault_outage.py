@@ -100,7 +100,7 @@ OTHER = ApplicationId("other", "web", "uid-2")
 
 
 def answering(failing: str, health: str) -> Callable[[socket.socket, bytes], None]:
-    """A store with KV version 1 at `secret`: `failing` is what it answers to paths with `bad`, `health` to those of nobody."""
+    """A store with KV version 1 at `secret`: `failing` is what it answers to paths with `bad`, `health` to the neutral one."""
 
     def answer(connection: socket.socket, request: bytes) -> None:
         path = request.split()[1].decode()
@@ -140,7 +140,7 @@ async def test_what_fails_for_one_namespace_is_no_outage_for_another(
 
 
 @pytest.mark.parametrize("health", ["503 Unavailable", "500 Internal", "301 Moved"])
-async def test_a_server_that_answers_nobody_is_left_alone_by_all(
+async def test_a_server_that_does_not_answer_at_all_is_left_alone_by_all(
     health: str, make_stores: Callable[..., Stores], clock: Clock
 ) -> None:
     bad, good = (references.parse(f"vault://main/secret/{name}/db#p") for name in ("bad", "good"))

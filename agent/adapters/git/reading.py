@@ -205,7 +205,7 @@ def _list(mirror: Mirror, tree: str, cancelled: threading.Event) -> bytes:
         raise LimitError("a layer lists more files than the agent takes", hint="split the repository")
     if outcome.stopped:
         raise _lost(tree)
-    # A blob that was left out is told from one that cannot be read: it is listed without a word.
+    # Where a blob was left out git lists it without a word, and where it cannot be read with one.
     if not outcome.ok or failures.own_words(outcome):
         raise DamagedError
     return outcome.stdout

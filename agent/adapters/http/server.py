@@ -1,7 +1,7 @@
 """/healthz, /readyz and /metrics. Answers hold no text but `ok`, `no` and the metrics; a request's text enters none.
 
-Anybody who reaches the port may connect, so a connection is good for one request of a few KiB, has five seconds for everything, and makes
-room for a newer one when there are many: who holds on to many keeps nobody out, the kubelet least of all.
+Every client that reaches the port may connect, so a connection is good for one request of a few KiB, has five seconds for everything, and
+makes room for a newer one when there are many: a client that holds on to many keeps no other out, the kubelet least of all.
 """
 
 from __future__ import annotations

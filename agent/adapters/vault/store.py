@@ -1,7 +1,7 @@
 """One configured store: its client, its token and its circuit breakers behind one call.
 
-What a request asks for is a tenant's to say, so its failure counts for its namespace alone. Only where the server does not answer a
-request that is nobody's either is the store left alone by all.
+What a request asks for is a tenant's to say, so its failure counts for its namespace alone. The store is left alone by all only where the
+server does not answer a neutral request either.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ T = TypeVar("T")
 WORKERS: Final = 12
 """Requests to one store at a time."""
 _HEALTH: Final = "sys/health?standbyok=true&perfstandbyok=true"
-"""Needs no token, and a standby hands requests on."""
+"""Neutral: it needs no token and names nothing of a tenant. A standby counts as well, for it hands requests on."""
 _HEALTH_SECONDS: Final = 5.0
 
 
@@ -56,7 +56,7 @@ class Store:
         self._credential: Final = credential.Credential(
             self._client, anonymous, login or credential.login(settings.auth), monotonic
         )
-        self._nobody: Final = StoreClient(name, settings, self._session, seconds=min(seconds, _HEALTH_SECONDS))
+        self._neutral: Final = StoreClient(name, settings, self._session, seconds=min(seconds, _HEALTH_SECONDS))
         self._breaker: Final = Breaker(name, monotonic=monotonic, jitter=jitter)
         self._of: Final[dict[str, Breaker]] = {}
         self._jitter: Final = jitter
@@ -117,7 +117,7 @@ class Store:
             if self._looked_at > came_at:
                 return
             try:
-                self._nobody.call("get", _HEALTH)
+                self._neutral.call("get", _HEALTH)
             except AgentError:
                 self._breaker.failed()
             self._looked_at = self._monotonic()

@@ -235,6 +235,9 @@ class Limits(Model):
     """One file."""
     repository_bytes: Annotated[int, Field(ge=MIB)] = 512 * MIB
     """One repository's mirror."""
+    git_bytes: Annotated[int, Field(ge=64 * MIB)] = 96 * MIB
+    """Address space of each process of Git. Three of one command and four commands at a time may have so much in memory: the
+    container's memory limit has to hold them. It is enough for some 500,000 objects of Git in one fetch, however large they are."""
     manifest_bytes: Annotated[int, Field(ge=1024)] = 64 * MIB
     """All files of one Application's layers together. They are held in memory, where they take several times their size."""
     objects: Annotated[int, Field(ge=1, le=500_000)] = 50_000

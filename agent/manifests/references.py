@@ -54,6 +54,8 @@ _FOREIGN = re.compile(
 _AVP_ANNOTATION = "avp.kubernetes.io/path"
 _AVP_PLACEHOLDER = re.compile(r"<[A-Za-z0-9_.-]+(?:\s*\|[^<>]*)?>")
 
+LONGEST = 512
+"""Characters of a reference: what is longer is a mistake, or meant for the server that would be asked."""
 _SHOWN = 120
 """Characters of a malformed reference that an error shows."""
 
@@ -97,6 +99,12 @@ def _escape(found: re.Match[str]) -> str:
 
 def parse(text: str) -> Reference:
     """The reference that `text` is, without `${}`. Raises ReferenceSyntaxError."""
+    if len(text) > LONGEST:
+        raise ReferenceSyntaxError(
+            "reference is longer than any that is taken",
+            hint="512 characters are the limit; where several were meant, each needs its own ${}",
+            characters=len(text),
+        )
     if text.startswith("lease://"):
         raise ReferenceSyntaxError(
             "leases of dynamic secrets are not supported yet", hint="use a vault:// reference to a KV secret"

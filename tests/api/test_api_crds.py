@@ -274,6 +274,17 @@ def test_applier_keeps_to_its_namespace(installed: ControlPlane, verb, resource,
     assert may(installed, token, verb, resource, **where) is allowed
 
 
+def test_only_who_scrapes_metrics_may_connect_to_the_agent(installed: ControlPlane):
+    policies = "/apis/networking.k8s.io/v1/namespaces/signet-system/networkpolicies/signet-agent"
+    spec = installed.get(policies)["spec"]
+    pod = installed.get("/apis/apps/v1/namespaces/signet-system/deployments/signet-agent")["spec"]["template"]
+    assert spec["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    assert spec["policyTypes"] == ["Ingress"]
+    (rule,) = spec["ingress"]
+    assert [set(peer) for peer in rule["from"]] == [{"namespaceSelector"}]
+    assert [port["port"] for port in rule["ports"]] == [pod["spec"]["containers"][0]["ports"][0]["name"]]
+
+
 # files
 
 
@@ -285,7 +296,7 @@ def test_generated_files_are_current():
 
 
 def test_stale_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    for name in ("namespace.yaml", "rbac.yaml", "deployment.yaml"):
+    for name in ("namespace.yaml", "rbac.yaml", "network.yaml", "deployment.yaml"):
         (tmp_path / "deploy").mkdir(exist_ok=True)
         (tmp_path / "deploy" / name).write_text((ROOT / "deploy" / name).read_text())
     monkeypatch.setattr(generate, "_ROOT", tmp_path)

@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 
 from agent.adapters.kubernetes import config
+from agent.adapters.kubernetes import session as session_module
 from agent.adapters.kubernetes.errors import Call
 from agent.adapters.kubernetes.session import Limits, Request, Session
 from agent.reconcile.ports import Identity
@@ -108,6 +109,26 @@ async def test_what_passes_is_repeated(request_, failures):
         assert (await session.request(request_)).code == 200
         # aiohttp itself repeats an idempotent request once, where a kept-alive connection was closed
         assert len(server.requests) >= len(failures) + 1
+
+
+def endless(code: int):
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(status=code)
+        await response.prepare(request)
+        while True:
+            await response.write(b" " * 65536)
+
+    return answer
+
+
+@pytest.mark.parametrize(("code", "expected"), [(200, ClusterUnavailableError), (403, ForbiddenError)])
+async def test_an_answer_without_end_is_cut(code, expected, monkeypatch):
+    monkeypatch.setattr(session_module, "_ANSWER_BYTES", 2**20)
+    monkeypatch.setattr(session_module, "_ERROR_BYTES", 2**20)
+    async with serving(endless(code), limits=Limits(deadline=20, attempt=20)) as (session, server):
+        with pytest.raises(expected):
+            await session.request(GET)
+        assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,18 @@ def test_what_is_malformed_is_refused(text):
         references.parse(text)
 
 
+def test_a_reference_has_at_most_512_characters():
+    head, tail = "vault://main/secret/", "#k"
+    longest = head + "a" * (512 - len(head) - len(tail)) + tail
+    assert str(references.parse(longest)) == longest
+    for text in (longest + "k", head + "a" * 1_500_000 + tail, "vault://main/secret/a#" + "k" * 1_500_000):
+        for leaf in (text, f"x ${{{text}}} y", Secret(text, "sops:a.yaml#a"), Secret(f"${{{text}}}", "sops:a.yaml#a")):
+            with pytest.raises(ReferenceSyntaxError, match="longer than any that is taken") as caught:
+                references.find({"data": {"a": leaf}})
+            assert caught.value.facts["field"] == "data.a"
+            assert len(str(caught.value)) < 400
+
+
 def test_references_are_found_with_all_their_places():
     tree = {
         "data": {

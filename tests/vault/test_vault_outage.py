@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from vault_servers import SHOP
+import pytest
+from vault_servers import SHOP, listener, message
 
 from agent.adapters.vault.breaker import Breaker
 from agent.manifests import references
 from agent.reconcile.ports import Resolved
-from agent.values.errors import StoreUnavailableError
+from agent.values.errors import LimitError, StoreUnavailableError
+from agent.values.ids import ApplicationId
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     from vault_servers import Clock, Proxy
@@ -32,7 +35,10 @@ async def test_a_sealed_store_is_an_outage_until_it_is_unsealed(
             error = (await call(SHOP, [reference]))[reference]
             assert isinstance(error, StoreUnavailableError)
             assert error.transient
-        assert proxy.count() == 1
+        assert [path.partition("?")[0] for _, path in proxy.requests] == [
+            f"/v1/sys/internal/ui/mounts/{mount}/shop/db",
+            "/v1/sys/health",
+        ]
         clock.now += 6
         error = (await stores.resolve(SHOP, [reference]))[reference]
         assert isinstance(error, StoreUnavailableError)
@@ -88,6 +94,84 @@ async def test_a_dead_store_delays_no_other(make_stores: Callable[..., Stores], 
         assert not slow.done()
         assert {type(answer) for answer in (await slow).values()} == {StoreUnavailableError}
         await stores.close()
+
+
+OTHER = ApplicationId("other", "web", "uid-2")
+
+
+def answering(failing: str, health: str) -> Callable[[socket.socket, bytes], None]:
+    """A store with KV version 1 at `secret`: `failing` is what it answers to paths with `bad`, `health` to the neutral one."""
+
+    def answer(connection: socket.socket, request: bytes) -> None:
+        path = request.split()[1].decode()
+        if "sys/health" in path:
+            text = message(health, "{}", "Connection: close")
+        elif "bad" in path:
+            text = message(failing, "<html>", "Connection: close") if failing else ""
+        elif "ui/mounts" in path:
+            text = message("200 OK", '{"data":{"path":"secret/","type":"kv"}}', "Connection: close")
+        else:
+            text = message("200 OK", '{"data":{"p":"x"}}', "Connection: close")
+        connection.sendall(text.encode())
+
+    return answer
+
+
+FAILURES = ["503 Unavailable", "429 Too Many", "502 Bad Gateway", "414 Too Long", "431 Too Large", "301 Moved", ""]
+
+
+@pytest.mark.parametrize("failing", FAILURES)
+async def test_what_fails_for_one_namespace_is_no_outage_for_another(
+    failing: str, make_stores: Callable[..., Stores], clock: Clock
+) -> None:
+    bad, good = (references.parse(f"vault://main/secret/{name}/db#p") for name in ("bad", "good"))
+    with listener(answering(failing, "200 OK")) as (url, received):
+        stores = make_stores(address=url, allowedNamespaces=["*"])
+        assert isinstance((await stores.resolve(SHOP, [bad]))[bad], StoreUnavailableError)
+        assert isinstance((await stores.resolve(OTHER, [good]))[good], Resolved)
+        # Its own is left alone for a while, and comes back by itself.
+        asked = len(received)
+        error = (await stores.resolve(SHOP, [good]))[good]
+        assert isinstance(error, StoreUnavailableError)
+        assert error.facts["namespace"] == "shop"
+        assert len(received) == asked
+        clock.now += 6
+        assert isinstance((await stores.resolve(SHOP, [good]))[good], Resolved)
+
+
+@pytest.mark.parametrize("health", ["503 Unavailable", "500 Internal", "301 Moved"])
+async def test_a_server_that_does_not_answer_at_all_is_left_alone_by_all(
+    health: str, make_stores: Callable[..., Stores], clock: Clock
+) -> None:
+    bad, good = (references.parse(f"vault://main/secret/{name}/db#p") for name in ("bad", "good"))
+    with listener(answering("503 Unavailable", health)) as (url, received):
+        stores = make_stores(address=url, allowedNamespaces=["*"])
+        assert isinstance((await stores.resolve(SHOP, [bad]))[bad], StoreUnavailableError)
+        asked = len(received)
+        error = (await stores.resolve(OTHER, [good]))[good]
+        assert isinstance(error, StoreUnavailableError)
+        assert "namespace" not in error.facts
+        assert len(received) == asked
+        clock.now += 6
+        assert isinstance((await stores.resolve(OTHER, [good]))[good], Resolved)
+
+
+async def test_an_answer_that_is_too_large_is_no_outage(make_stores: Callable[..., Stores]) -> None:
+    body = '{"data":{"p":"' + "x" * (5 * 1024 * 1024) + '"}}'
+    small = answering("", "200 OK")
+
+    def answer(connection: socket.socket, request: bytes) -> None:
+        if b"/large/" in request and b"ui/mounts" not in request:
+            connection.sendall(message("200 OK", body, "Connection: close").encode())
+        else:
+            small(connection, request)
+
+    large, good = (references.parse(f"vault://main/secret/{name}/db#p") for name in ("large", "good"))
+    with listener(answer) as (url, _):
+        stores = make_stores(address=url)
+        answers = await stores.resolve(SHOP, [large, good])
+    assert isinstance(answers[large], LimitError)
+    assert isinstance(answers[good], Resolved)
 
 
 def opens_for(breaker: Breaker, clock: Clock) -> float:

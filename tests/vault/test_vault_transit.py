@@ -67,6 +67,27 @@ async def test_a_thousand_data_keys_are_opened_by_three_requests(
     assert len(proxy.requests) == 3
 
 
+async def test_what_no_server_has_made_is_not_sent_to_one(
+    make_stores: Callable[..., Stores], openbao: OpenBao, engine: str, proxy: Proxy
+) -> None:
+    good = wrap(openbao, engine, b"k" * 32, address=proxy.url)
+    long = [
+        TransitKey(proxy.url, engine, "shop", "", "vault:v1:" + "A" * 5_000_000),
+        TransitKey(proxy.url, engine, "s" * 600, "", good.enc),
+        TransitKey(proxy.url, "e/" * 300, "shop", "", good.enc),
+    ]
+    stores = make_stores(address=proxy.url)
+    opened = await transit.unwrap(stores, SHOP, [*long, good])
+    assert opened[good] == Secret(b"k" * 32, "test:key")
+    for key in long:
+        error = opened[key]
+        assert isinstance(error, DataKeyError)
+        assert "longer than any that a store takes" in error.message
+        with pytest.raises(DataKeyError, match="longer than any"):
+            TransitMasterKeys(stores, SHOP).unwrap(key)
+    assert len(proxy.requests) == 1
+
+
 async def test_one_bad_item_spoils_no_other_and_no_plaintext_is_told(
     stores: Stores, openbao: OpenBao, engine: str
 ) -> None:

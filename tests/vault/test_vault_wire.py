@@ -5,7 +5,9 @@ The servers here are ours where no real one can be made to misbehave so.
 
 from __future__ import annotations
 
+import gzip
 import time
+import tracemalloc
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -17,7 +19,7 @@ from vault_servers import SHOP, listener, message, say, settings
 from agent.adapters.vault import client, transport
 from agent.adapters.vault.client import StoreClient
 from agent.manifests import references
-from agent.values.errors import AgentError, StoreUnavailableError
+from agent.values.errors import AgentError, LimitError, StoreUnavailableError
 
 if TYPE_CHECKING:
     import socket
@@ -72,11 +74,67 @@ async def test_a_dripping_answer_ends_at_the_deadline(
     assert error.message in {"the store did not answer in time", "the store cannot be reached"}
 
 
-async def test_an_endless_answer_is_cut(make_stores: Callable[..., Stores], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "LARGEST", 100_000)
-    with listener(say(message("200 OK", " " * 200_000))) as (url, _):
+def flood(head: str, body: bytes) -> Callable[[socket.socket, bytes], None]:
+    def send(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(head.encode())
+        while True:
+            connection.sendall(body)
+
+    return send
+
+
+MIB = 1024 * 1024
+ENDLESS = {
+    "body": flood("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", b" " * MIB),
+    "length": flood(f"HTTP/1.1 200 OK\r\nContent-Length: {10**12}\r\n\r\n", b" " * MIB),
+    "chunks": flood("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"10000\r\n" + b" " * 65536 + b"\r\n"),
+}
+
+
+@pytest.mark.parametrize("answer", ENDLESS)
+async def test_an_endless_answer_is_cut_and_is_no_outage(answer: str, make_stores: Callable[..., Stores]) -> None:
+    with listener(ENDLESS[answer]) as (url, _):
+        error = await ask(make_stores(address=url))
+    assert isinstance(error, LimitError)
+    assert error.message == "the store's answer is larger than the agent takes"
+    assert error.facts["limit"] == 4 * MIB
+
+
+async def test_endless_headers_are_cut(make_stores: Callable[..., Stores]) -> None:
+    with listener(flood("", b"HTTP/1.1 100 Continue\r\n\r\n" * 4000)) as (url, _):
         error = await ask(make_stores(address=url))
     assert isinstance(error, StoreUnavailableError)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "GZIP", "identity, gzip", "br", "zstd", "x-unknown"])
+async def test_what_unfolds_to_more_is_refused_unread(encoding: str, make_stores: Callable[..., Stores]) -> None:
+    packed = gzip.compress(bytes(256 * MIB), 1)
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(packed)}\r\nContent-Encoding: {encoding}\r\n\r\n"
+    with listener(lambda connection, _: connection.sendall(head.encode() + packed)) as (url, received):
+        tracemalloc.start()
+        try:
+            error = await ask(make_stores(address=url))
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert isinstance(error, StoreUnavailableError)
+    assert error.message == "the store's answer is compressed, which is not taken"
+    assert peak < 16 * MIB
+    assert all(b"accept-encoding: identity\r\n" in request.lower() for request in received)
+
+
+@pytest.mark.parametrize("part", ["{},", "[],", "1,"])
+async def test_an_answer_of_very_many_values_is_cut(part: str, make_stores: Callable[..., Stores]) -> None:
+    with listener(say(message("200 OK", f"[{part * 1_000_000}1]"))) as (url, _):
+        error = await ask(make_stores(address=url))
+    assert isinstance(error, LimitError)
+
+
+async def test_an_answer_that_is_nested_endlessly_is_none(make_stores: Callable[..., Stores]) -> None:
+    for body in ("[" * 100_000, '{"a":' * 100_000):
+        with listener(say(message("200 OK", body))) as (url, _):
+            error = await ask(make_stores(address=url))
+        assert error.message == "the store's answer is no JSON object"
 
 
 async def test_redirects_are_not_followed(make_stores: Callable[..., Stores]) -> None:

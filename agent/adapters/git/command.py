@@ -5,6 +5,7 @@ GitPython starts every process with a copy of this process's environment, so `Co
 
 from __future__ import annotations
 
+import math
 import os
 import selectors
 import shutil
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import git
 
+from agent.adapters.bounds import children
+from agent.adapters.git import failures
 from agent.values.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,10 +28,20 @@ if TYPE_CHECKING:
 
 _POLL: Final = 0.2
 """Seconds between looks at cancellation and size."""
-_ERROR_TAIL: Final = 16 * 1024
+ERROR_TAIL: Final = 16 * 1024
 """Bytes of stderr that are kept to judge a failure by."""
+PROCESSES: Final = 3
+"""Of one command, as many take what a server sends into memory: `fetch`, `remote-https` and `index-pack`. Each has the whole limit."""
 
 _CONFIGURATION: Final = {
+    # What lets every repository be read within a small address space: large blobs are streamed, packs are mapped by pieces.
+    "core.bigFileThreshold": "1m",
+    "core.deltaBaseCacheLimit": "8m",
+    "core.packedGitLimit": "16m",
+    "core.packedGitWindowSize": "1m",
+    "pack.deltaCacheSize": "8m",
+    "pack.threads": "1",
+    "pack.windowMemory": "16m",
     "core.hooksPath": "/dev/null",
     "core.fsmonitor": "false",
     "core.askPass": "",
@@ -66,6 +79,7 @@ def _environment() -> dict[str, str]:
         "GIT_NO_REPLACE_OBJECTS": "1",
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_TERMINAL_PROMPT": "0",
+        **children.ENVIRONMENT,
     }
 
 
@@ -77,18 +91,21 @@ def settings(configuration: dict[str, str]) -> list[str]:
 class Confined(git.Git):
     """GitPython's command, without anything of this machine's environment and configuration.
 
-    `variables` and `configuration` hold for this instance's commands, and may be added to.
+    Each process of it has at most `address_space` bytes and `cpu_seconds` of a processor. `variables` and `configuration` hold for
+    this instance's commands, and may be added to.
     """
 
-    __slots__ = ("configuration", "variables")
+    __slots__ = ("address_space", "configuration", "cpu_seconds", "variables")
 
-    def __init__(self, working_dir: str | Path | None = None) -> None:
+    def __init__(self, working_dir: str | Path, *, address_space: int, cpu_seconds: float) -> None:
         super().__init__(working_dir)
+        self.address_space: int = address_space
+        self.cpu_seconds: int = math.ceil(cpu_seconds)
         self.variables: dict[str, str] = _environment()
         self.configuration: dict[str, str] = dict(_CONFIGURATION)
 
     def execute(self, command: str | Sequence[Any], *args: Any, **kwargs: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """As git.Git's, behind `env -i`, in a session of its own."""
+        """As git.Git's, behind `env -i` and its limits, in a session of its own."""
         assert not isinstance(command, str)
         program = shutil.which(str(command[0]))
         env = shutil.which("env")
@@ -96,8 +113,9 @@ class Confined(git.Git):
             raise ConfigError("git is not installed", hint="install git 2.32 or newer")
         assignments = [f"{name}={value}" for name, value in self.variables.items()]
         confined = [env, "-i", *assignments, program, *settings(self.configuration), *map(str, command[1:])]
+        bounded = children.bounded(confined, address_space=self.address_space, cpu_seconds=self.cpu_seconds)
         return super().execute(  # pyright: ignore[reportUnknownVariableType]
-            confined, *args, start_new_session=True, **kwargs
+            bounded, *args, start_new_session=True, **kwargs
         )
 
 
@@ -127,7 +145,8 @@ def run(
 ) -> Outcome:
     """Run `git <arguments>` to its end, or end it: after `seconds`, past `output` bytes, when `too_large` or when cancelled.
 
-    Blocks; meant for a worker thread. `descriptor` is inherited by git and its children.
+    Blocks; meant for a worker thread. `descriptor` is inherited by git and its children. Raises LimitError where git met a limit of its
+    own.
     """
     if cancelled.is_set():
         return Outcome(-1, b"", "", "cancelled")
@@ -158,7 +177,10 @@ def run(
         if stopped:
             _end(process)
     status = process.wait()
-    return Outcome(status, bytes(taken[process.stdout]), taken[process.stderr].decode("utf-8", "replace"), stopped)
+    stderr = taken[process.stderr].decode("utf-8", "replace")
+    if not stopped and status:
+        failures.check_limits(status, stderr, address_space=confined.address_space, cpu_seconds=confined.cpu_seconds)
+    return Outcome(status, bytes(taken[process.stdout]), stderr, stopped)
 
 
 def _read(selector: selectors.BaseSelector, taken: dict[Any, bytearray], errors: Any) -> None:
@@ -171,7 +193,7 @@ def _read(selector: selectors.BaseSelector, taken: dict[Any, bytearray], errors:
             selector.unregister(key.fileobj)
         taken[key.fileobj] += data
         if key.fileobj is errors:
-            del taken[key.fileobj][:-_ERROR_TAIL]
+            del taken[key.fileobj][:-ERROR_TAIL]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, LiteralString
 
-from agent.values.errors import AgentError, SourceError, SourceUnavailableError
+from agent.values.errors import AgentError, LimitError, SourceError, SourceUnavailableError
 
 if TYPE_CHECKING:
     from agent.adapters.git.command import Outcome
@@ -71,6 +72,29 @@ _RULES: Final = (
 )
 
 
+_OUT_OF_MEMORY: Final = re.compile(
+    r"out of memory|cannot allocate memory|unable to create (async )?thread", re.IGNORECASE
+)
+_OUT_OF_TIME: Final = re.compile(rf"died of signal {signal.SIGXCPU:d}\b")
+
+
+def check_limits(status: int, stderr: str, *, address_space: int, cpu_seconds: int) -> None:
+    """Raises LimitError where git, or a process of its, ended because it may take no more."""
+    words = "\n".join(line for line in _own_lines(stderr) if "remote error:" not in line)
+    if _OUT_OF_MEMORY.search(words):
+        raise LimitError(
+            "git needs more memory than the agent gives it",
+            hint="limits.gitBytes in the operator's file is the limit of each process; it goes with the container's memory",
+            limit=address_space,
+        )
+    if status == -signal.SIGXCPU or _OUT_OF_TIME.search(words):
+        raise LimitError(
+            "git needs more processor time than the agent gives it",
+            hint="git.timeoutSeconds in the operator's file is the limit for what the server sends",
+            limit=cpu_seconds,
+        )
+
+
 def is_unknown(outcome: Outcome) -> bool:
     """Whether git failed for none of the reasons that lie with the server: then most likely with what the mirror holds."""
     return not outcome.stopped and _rule_for(outcome) is None
@@ -98,11 +122,14 @@ def translate(outcome: Outcome, *, repository: str) -> AgentError:
 
 
 def _rule_for(outcome: Outcome) -> _Rule | None:
-    text = _own_words(outcome)
+    text = own_words(outcome)
     return next((rule for rule in _RULES if rule.pattern.search(text)), None)
 
 
-def _own_words(outcome: Outcome) -> str:
+def own_words(outcome: Outcome) -> str:
+    return "\n".join(_own_lines(outcome.stderr))
+
+
+def _own_lines(stderr: str) -> list[str]:
     """Lines of git itself; what the server says comes as `remote: …`."""
-    lines = outcome.stderr.replace("\r", "\n").split("\n")
-    return "\n".join(line for line in lines if line.startswith(("fatal:", "error:")))
+    return [line for line in stderr.replace("\r", "\n").split("\n") if line.startswith(("fatal:", "error:"))]

@@ -25,11 +25,11 @@ SUBMODULE: Final = "160000"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file as `git ls-tree -r -z -l` lists it; `path` from the repository's root."""
+    """A file as `git ls-tree -r -z -l` lists it; `path` from the repository's root. `size` None: the mirror has no such blob."""
 
     mode: str
     blob: str
-    size: int
+    size: int | None
     path: str
 
 
@@ -76,7 +76,14 @@ def parse(listing: bytes, layer: Layer) -> Iterator[tuple[Entry, AgentError | No
         except UnicodeDecodeError:
             path = prefix + name.decode("utf-8", "backslashreplace")
             error = ManifestError("the file's name is not UTF-8", hint="rename the file", file=path, layer=layer.path)
-        yield Entry(mode, blob, int(size) if size.isdecimal() else 0, path), error
+        yield Entry(mode, blob, _size(size), path), error
+
+
+def _size(text: str) -> int | None:
+    """`-` stands for what is no blob, `BAD` for one that is not there: the server was asked to leave out what is too large."""
+    if text == "-":
+        return 0
+    return int(text) if text.isdecimal() else None
 
 
 class Selection:
@@ -146,14 +153,15 @@ class Selection:
                 if self._counts(entry.path) or is_folder(entry)
                 else None
             )
-        if entry.size > self._file_bytes and self._counts(entry.path):
+        if (entry.size is None or entry.size > self._file_bytes) and self._counts(entry.path):
+            size = {} if entry.size is None else {"bytes": entry.size}
             return LimitError(
                 "larger than the agent takes",
                 hint="limits.fileBytes in the operator's file is the limit; split the file, or exclude it",
                 file=entry.path,
-                bytes=entry.size,
                 limit=self._file_bytes,
                 layer=layer.path,
+                **size,
             )
         return None
 
@@ -168,4 +176,4 @@ def link_target(path: str, target: bytes) -> str | None:
 
 def total(entries: Sequence[Entry]) -> int:
     """Bytes of all of them."""
-    return sum(entry.size for entry in entries)
+    return sum(entry.size or 0 for entry in entries)

@@ -32,8 +32,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+WORKERS: Final = 4
+"""Commands of git at a time."""
 _LOCAL: Final = 120.0
 """Seconds that a command without network may take."""
+_LIST_BYTES: Final = 64 * 1024 * 1024
+"""Address space of each git that only asks what a ref names."""
+_REMOTE: Final = "origin"
 
 
 class Mirrors:
@@ -46,7 +51,7 @@ class Mirrors:
         limits: Limits,
         fingerprinter: Fingerprinter,
         *,
-        workers: int = 4,
+        workers: int = WORKERS,
         packs: int = 40,
     ) -> None:
         """`fingerprinter` names the mirrors by credential without telling it; its purpose is this alone.
@@ -69,39 +74,40 @@ class Mirrors:
         if source.revision.commit is not None:
             addresses.check(source.url, self._settings)
             return source.revision.commit
-        return await self._in_thread(lambda stop: self._head(source, credential, stop))
+        return await self._of(source, lambda stop: self._head(source, credential, stop))
 
     async def fetch(self, source: Source, credential: GitCredential | None) -> Revision:
         """Bring the commit into the mirror. Raises SourceError, SourceUnavailableError, LimitError (the repository is too large)."""
         async with self._locked(source, credential):
-            return await self._in_thread(lambda stop: self._fetch(source, credential, stop))
+            return await self._of(source, lambda stop: self._fetch(source, credential, stop))
 
     async def files(self, source: Source, credential: GitCredential | None, commit: str) -> Snapshot:
         """The manifest files of a commit that was fetched. Raises SourceError (layer), LimitError, SourceUnavailableError."""
         addresses.check(source.url, self._settings)
-        path = self._path(source, credential)
+        mirror = self._mirror(source, credential)
         limits = self._limits
         try:
-            return await self._in_thread(
+            return await self._of(
+                source,
                 lambda stop: reading.read(
-                    path,
+                    mirror,
                     source,
                     _hash(commit),
                     file_bytes=limits.file_bytes,
                     total_bytes=limits.manifest_bytes,
                     files=limits.objects,
                     cancelled=stop,
-                )
+                ),
             )
         except reading.DamagedError:
             async with self._locked(source, credential):
-                await self._in_thread(lambda _: shutil.rmtree(path, ignore_errors=True))
+                await self._in_thread(lambda _: shutil.rmtree(mirror.path, ignore_errors=True))
             raise failures.damaged(repository=source.url) from None
 
     async def is_ancestor(self, source: Source, credential: GitCredential | None, old: str, new: str) -> bool:
         """Whether `new` descends from `old`. Raises SourceUnavailableError where `new` was not fetched."""
-        path = self._path(source, credential)
-        return await self._in_thread(lambda stop: reading.is_ancestor(path, _hash(old), _hash(new), cancelled=stop))
+        mirror = self._mirror(source, credential)
+        return await self._of(source, lambda stop: reading.is_ancestor(mirror, _hash(old), _hash(new), cancelled=stop))
 
     async def sweep(self, idle_seconds: float) -> int:
         """Remove mirrors whose server was not asked through them for so long; how many went."""
@@ -122,10 +128,22 @@ class Mirrors:
         await asyncio.to_thread(self._executor.shutdown, wait=True, cancel_futures=True)
 
     def _path(self, source: Source, login: GitCredential | None) -> Path:
-        return self.directory / credential.mirror_name(self._fingerprinter, source.url, login)
+        """Another limit is another mirror too: a mirror lacks the blobs over it."""
+        name = credential.mirror_name(self._fingerprinter, source.url, login)
+        return self.directory / f"{name}-{self._limits.file_bytes:x}"
+
+    def _mirror(self, source: Source, login: GitCredential | None) -> reading.Mirror:
+        return reading.Mirror(self._path(source, login), self._limits.git_bytes)
 
     def _locked(self, source: Source, login: GitCredential | None) -> asyncio.Lock:
         return self._locks.setdefault(self._path(source, login).name, asyncio.Lock())
+
+    async def _of(self, source: Source, work: Callable[[threading.Event], T]) -> T:
+        """The work's result; a limit that it met names the repository."""
+        try:
+            return await self._in_thread(work)
+        except LimitError as error:
+            raise error.with_facts(repository=source.url) from None
 
     async def _in_thread(self, work: Callable[[threading.Event], T]) -> T:
         stop = threading.Event()
@@ -159,42 +177,45 @@ class Mirrors:
         return _hash(found)
 
     def _fetch(self, source: Source, login: GitCredential | None, stop: threading.Event) -> Revision:
-        path = self._path(source, login)
+        mirror = self._mirror(source, login)
+        path = mirror.path
         self._prepare(path)
         if source.revision.commit is not None:
-            commit = self._pinned(source, login, path, source.revision.commit, stop)
+            commit = self._pinned(source, login, mirror, source.revision.commit, stop)
         else:
-            commit = self._newest(source, login, path, stop)
+            commit = self._newest(source, login, mirror, stop)
         os.utime(path)
-        author, authored_at = reading.author_of(path, commit, cancelled=stop)
+        author, authored_at = reading.author_of(mirror, commit, cancelled=stop)
         return Revision(commit, source.revision.branch or source.revision.tag or "commit", author, authored_at)
 
-    def _newest(self, source: Source, login: GitCredential | None, path: Path, stop: threading.Event) -> str:
+    def _newest(
+        self, source: Source, login: GitCredential | None, mirror: reading.Mirror, stop: threading.Event
+    ) -> str:
         """The commit that a branch or tag names now."""
         ref = source.revision.ref
         local = "refs/signet/" + hashlib.sha256(ref.encode()).hexdigest()
-        outcome = self._download(source, login, path, [f"+{ref}:{local}"], stop)
+        outcome = self._download(source, login, mirror.path, [f"+{ref}:{local}"], stop)
         if not outcome.ok:
             raise failures.translate(outcome, repository=source.url)
-        commit = reading.commit_of(path, local, cancelled=stop)
+        commit = reading.commit_of(mirror, local, cancelled=stop)
         if commit is None:
             raise _no_such_revision(source)
         return commit
 
     def _pinned(
-        self, source: Source, login: GitCredential | None, path: Path, commit: str, stop: threading.Event
+        self, source: Source, login: GitCredential | None, mirror: reading.Mirror, commit: str, stop: threading.Event
     ) -> str:
         """A commit that is pinned by its hash, if a branch or tag of the repository leads to it.
 
         A server hands out commits of forks and pull requests by their hash too, which somebody else wrote. What was found on a branch
         once is taken without asking again.
         """
-        if not reading.is_held(path, commit, cancelled=stop):
+        if not reading.is_held(mirror, commit, cancelled=stop):
             everything = [f"+refs/{kind}/*:{reading.HELD}/{kind}/*" for kind in ("heads", "tags")]
-            outcome = self._download(source, login, path, everything, stop)
+            outcome = self._download(source, login, mirror.path, everything, stop)
             if not outcome.ok:
                 raise failures.translate(outcome, repository=source.url)
-            if not reading.is_held(path, commit, cancelled=stop):
+            if not reading.is_held(mirror, commit, cancelled=stop):
                 raise SourceError(
                     "no branch or tag of the repository leads to this commit",
                     hint="pin one that is on a branch or under a tag: what only a fork or a pull request holds is not taken",
@@ -208,17 +229,26 @@ class Mirrors:
         if (path / "HEAD").is_file():
             for leftover in (*path.glob("objects/pack/tmp_*"), *path.glob("**/*.lock")):
                 leftover.unlink(missing_ok=True)
-            if sum(1 for _ in path.glob("objects/pack/*.pack")) > self._packs:
-                self._local(path, ["repack", "-a", "-d", "-k", "--quiet"])
-            return
+            if sum(1 for _ in path.glob("objects/pack/*.pack")) <= self._packs or self._repacked(path):
+                return
         new = path.with_name(f"{path.name}.new")
         for stale in (new, path):
             shutil.rmtree(stale, ignore_errors=True)
         self._local(self.directory, ["init", "--bare", "--quiet", "--template=", "--end-of-options", str(new)])
         new.replace(path)
 
+    def _repacked(self, path: Path) -> bool:
+        """Whether one pack was made of many. That takes more memory and time than fetching them did, and may be too much."""
+        try:
+            self._local(path, ["repack", "-a", "-d", "-k", "--quiet"])
+        except (LimitError, SourceUnavailableError):
+            return False
+        return True
+
     def _local(self, path: Path, arguments: Sequence[str]) -> None:
-        outcome = command.run(command.Confined(path), arguments, seconds=_LOCAL, cancelled=self._closing)
+        confined = command.Confined(path, address_space=self._limits.git_bytes, cpu_seconds=_LOCAL)
+        confined.configuration |= self._partial()
+        outcome = command.run(confined, arguments, seconds=_LOCAL, cancelled=self._closing)
         if not outcome.ok:
             raise SourceUnavailableError("the folder of mirrors cannot be written", hint="is its volume full?")
 
@@ -236,7 +266,7 @@ class Mirrors:
                 "--no-auto-maintenance",
                 "--prune",
                 "--end-of-options",
-                source.url,
+                _REMOTE,
                 *refspecs,
             ],
             stop,
@@ -250,7 +280,6 @@ class Mirrors:
             raise LimitError(
                 "the repository is larger than the agent takes",
                 hint="limits.repositoryBytes in the operator's file is the limit",
-                repository=source.url,
                 limit=self._limits.repository_bytes,
             )
         return outcome
@@ -264,16 +293,21 @@ class Mirrors:
         path: Path | None = None,
     ) -> Outcome:
         address = addresses.check(source.url, self._settings)
-        confined = command.Confined(path or self.directory)
+        seconds = float(self._settings.timeout_seconds)
+        confined = command.Confined(
+            path or self.directory,
+            address_space=_LIST_BYTES if path is None else self._limits.git_bytes,
+            cpu_seconds=seconds,
+        )
         confined.variables["GIT_ALLOW_PROTOCOL"] = address.scheme
         if path is not None:
             confined.variables["GIT_DIR"] = str(path)
+            confined.configuration |= {f"remote.{_REMOTE}.url": source.url, **self._partial()}
         else:
             confined.variables["GIT_CEILING_DIRECTORIES"] = str(self.directory.parent)
         authority = self._authority(source, login)
         if authority is not None:
             confined.configuration["http.sslCAInfo"] = str(authority)
-        seconds = float(self._settings.timeout_seconds)
         confined.configuration |= {"http.lowSpeedLimit": "1", "http.lowSpeedTime": str(int(seconds))}
         with credential.offered(login) as descriptor:
             if descriptor is not None:
@@ -286,6 +320,13 @@ class Mirrors:
                 too_large=None if path is None else lambda: self._too_large(path),
                 descriptor=descriptor,
             )
+
+    def _partial(self) -> dict[str, str]:
+        """A server that can leaves out what is no manifest for its size (gitrepository-layout, partial clone)."""
+        return {
+            f"remote.{_REMOTE}.promisor": "true",
+            f"remote.{_REMOTE}.partialCloneFilter": f"blob:limit={self._limits.file_bytes + 1}",
+        }
 
     def _authority(self, source: Source, login: GitCredential | None) -> Path | str | None:
         """The PEM file to trust: it is no secret, and git takes nothing but a file."""

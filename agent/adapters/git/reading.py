@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess  # what GitPython started
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from git.db import GitCmdObjectDB
 from git.exc import GitError
 from gitdb.exc import ODBError  # pyright: ignore[reportMissingTypeStubs]
 
-from agent.adapters.git import command, listing
+from agent.adapters.git import command, failures, listing
 from agent.manifests.documents import File
 from agent.reconcile.ports import Snapshot
 from agent.values.errors import LimitError, SourceError, SourceUnavailableError
@@ -29,49 +31,65 @@ HELD: Final = "refs/signet-held"
 """Below it a mirror has the branches and tags of its repository, where a commit is pinned by its hash."""
 _LISTING: Final = 64 * 1024 * 1024
 """Bytes of one layer's listing."""
+_END: Final = 0.5
+"""Seconds that a git which failed has to end."""
 _LINK: Final = 4096
 """Bytes of a symbolic link's target that are looked at."""
 
 
-def commit_of(path: Path, revision: str, *, cancelled: threading.Event) -> str | None:
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """A mirror's folder, and the address space that each git which reads it has."""
+
+    path: Path
+    git_bytes: int
+
+    def confined(self) -> command.Confined:
+        """Commands in this mirror, without network. That blobs are left out of it is not configured here: none is ever asked for."""
+        confined = command.Confined(self.path, address_space=self.git_bytes, cpu_seconds=_SECONDS)
+        confined.variables["GIT_DIR"] = str(self.path)
+        return confined
+
+
+def commit_of(mirror: Mirror, revision: str, *, cancelled: threading.Event) -> str | None:
     """The hash of the commit that a ref, a tag or a hash of the mirror leads to; None where there is none."""
     arguments = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"]
-    outcome = command.run(_confined(path), arguments, seconds=_SECONDS, cancelled=cancelled)
+    outcome = command.run(mirror.confined(), arguments, seconds=_SECONDS, cancelled=cancelled)
     return outcome.stdout.decode("ascii", "replace").strip() if outcome.ok else None
 
 
-def is_held(path: Path, commit: str, *, cancelled: threading.Event) -> bool:
+def is_held(mirror: Mirror, commit: str, *, cancelled: threading.Event) -> bool:
     """Whether a branch or tag of the repository, as `HELD` has them, leads to a commit. An object that merely lies in the mirror does not count."""
-    if commit_of(path, commit, cancelled=cancelled) != commit:
+    if commit_of(mirror, commit, cancelled=cancelled) != commit:
         return False
     arguments = ["for-each-ref", "--count=1", f"--contains={commit}", "--format=%(refname)", HELD]
-    outcome = command.run(_confined(path), arguments, seconds=_SECONDS, cancelled=cancelled)
+    outcome = command.run(mirror.confined(), arguments, seconds=_SECONDS, cancelled=cancelled)
     return outcome.ok and bool(outcome.stdout.strip())
 
 
-def author_of(path: Path, commit: str, *, cancelled: threading.Event) -> tuple[str, int]:
+def author_of(mirror: Mirror, commit: str, *, cancelled: threading.Event) -> tuple[str, int]:
     """`Name <address>` and Unix seconds, as the commit says: nobody has checked either."""
     arguments = ["log", "--max-count=1", "--no-show-signature", "--format=%an <%ae>%x00%at", "--end-of-options", commit]
-    outcome = command.run(_confined(path), arguments, seconds=_SECONDS, cancelled=cancelled)
+    outcome = command.run(mirror.confined(), arguments, seconds=_SECONDS, cancelled=cancelled)
     author, _, seconds = outcome.stdout.decode("utf-8", "replace").strip().partition("\0")
     return author, int(seconds) if seconds.isdecimal() else 0
 
 
-def is_ancestor(path: Path, old: str, new: str, *, cancelled: threading.Event) -> bool:
+def is_ancestor(mirror: Mirror, old: str, new: str, *, cancelled: threading.Event) -> bool:
     """Whether `old` is `new` or comes before it. Raises SourceUnavailableError where `new` is not there."""
-    if commit_of(path, new, cancelled=cancelled) is None:
+    if commit_of(mirror, new, cancelled=cancelled) is None:
         raise _lost(new)
-    if commit_of(path, old, cancelled=cancelled) is None:
+    if commit_of(mirror, old, cancelled=cancelled) is None:
         return False
     arguments = ["merge-base", "--is-ancestor", "--end-of-options", old, new]
-    outcome = command.run(_confined(path), arguments, seconds=_SECONDS, cancelled=cancelled)
+    outcome = command.run(mirror.confined(), arguments, seconds=_SECONDS, cancelled=cancelled)
     if outcome.status not in {0, 1} or outcome.stopped:
         raise _lost(new)
     return outcome.status == 0
 
 
 def read(
-    path: Path,
+    mirror: Mirror,
     source: Source,
     commit: str,
     *,
@@ -82,15 +100,15 @@ def read(
 ) -> Snapshot:
     """The manifest files of the source's layers, in layer order, then by path. Raises SourceError, LimitError, DamagedError."""
     layers = listing.layers(source)
-    if commit_of(path, commit, cancelled=cancelled) is None:
+    if commit_of(mirror, commit, cancelled=cancelled) is None:
         raise _lost(commit)
     selection = listing.Selection(source, file_bytes=file_bytes, files=files)
     found: list[File] = []
     refused: list[tuple[str, AgentError]] = []
     size = 0
-    with _objects(path, commit) as objects:
+    with _objects(mirror, commit) as objects:
         for layer in layers:
-            entries = listing.parse(_list(path, objects.tree(layer), cancelled), layer)
+            entries = listing.parse(_list(mirror, objects.tree(layer), cancelled), layer)
             taken, not_taken = selection.of(entries, layer, objects.leads_to_folder)
             refused += not_taken
             size += listing.total(taken)
@@ -133,11 +151,17 @@ class _Objects:
 
     def blob(self, blob: str) -> bytes:
         stream = cast("Any", self._database.stream(bytes.fromhex(blob)))  # pyright: ignore[reportUnknownMemberType]
-        return stream.read()
+        size: int = stream.size
+        data: bytes = stream.read()
+        del stream  # which reads on when it goes, so before its git does
+        if len(data) != size:
+            raise ValueError
+        return data
 
     def leads_to_folder(self, entry: Entry) -> bool:
         """Whether a symbolic link's target is a folder of this commit, or cannot be known."""
-        target = listing.link_target(entry.path, self.blob(entry.blob)) if entry.size <= _LINK else None
+        small = entry.size is not None and entry.size <= _LINK
+        target = listing.link_target(entry.path, self.blob(entry.blob)) if small else None
         if target is None:
             return True
         return self._header(f"{self._commit}:{target}")[1] != "blob"
@@ -160,32 +184,42 @@ class DamagedError(Exception):
 
 
 @contextmanager
-def _objects(path: Path, commit: str) -> Generator[_Objects]:
-    confined = _confined(path)
+def _objects(mirror: Mirror, commit: str) -> Generator[_Objects]:
+    confined = mirror.confined()
     try:
-        yield _Objects(confined, path, commit)
+        yield _Objects(confined, mirror.path, commit)
     except (GitError, ODBError, ValueError, OSError):
+        _check_limits(confined)
         raise DamagedError from None
     finally:
         confined.clear_cache()
 
 
-def _list(path: Path, tree: str, cancelled: threading.Event) -> bytes:
+def _check_limits(confined: command.Confined) -> None:
+    """Raises LimitError where a `cat-file` ended because it may take no more."""
+    for started in (confined.cat_file_header, confined.cat_file_all):
+        process = cast("subprocess.Popen[bytes] | None", None if started is None else started.proc)
+        if process is None or process.stderr is None:
+            continue
+        try:
+            status = process.wait(_END)
+        except subprocess.TimeoutExpired:
+            continue
+        words = process.stderr.read(command.ERROR_TAIL).decode("utf-8", "replace")
+        failures.check_limits(status, words, address_space=confined.address_space, cpu_seconds=confined.cpu_seconds)
+
+
+def _list(mirror: Mirror, tree: str, cancelled: threading.Event) -> bytes:
     arguments = ["ls-tree", "-r", "-z", "-l", "--end-of-options", tree]
-    outcome = command.run(_confined(path), arguments, seconds=_SECONDS, cancelled=cancelled, output=_LISTING)
+    outcome = command.run(mirror.confined(), arguments, seconds=_SECONDS, cancelled=cancelled, output=_LISTING)
     if outcome.stopped == "output":
         raise LimitError("a layer lists more files than the agent takes", hint="split the repository")
     if outcome.stopped:
         raise _lost(tree)
-    if not outcome.ok:
+    # Where a blob was left out git lists it without a word, and where it cannot be read with one.
+    if not outcome.ok or failures.own_words(outcome):
         raise DamagedError
     return outcome.stdout
-
-
-def _confined(path: Path) -> command.Confined:
-    confined = command.Confined(path)
-    confined.variables["GIT_DIR"] = str(path)
-    return confined
 
 
 def _lost(commit: str) -> SourceUnavailableError:

@@ -172,9 +172,15 @@ def _code(error: Any) -> str:
 def _session(profile: str) -> Any:
     """A session whose credentials are at hand. A profile goes before keys of the environment, as for sops."""
     import botocore.session  # pyright: ignore[reportMissingTypeStubs]
+    from botocore import awsrequest  # pyright: ignore[reportMissingTypeStubs]
     from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs]
     from botocore.exceptions import NoCredentialsError  # pyright: ignore[reportMissingTypeStubs]
 
+    from agent.adapters.bounds import answers
+
+    # For every client of it, those that fetch credentials too. It decodes nothing.
+    for connection in (awsrequest.AWSHTTPConnection, awsrequest.AWSHTTPSConnection):
+        connection.response_class = answers.Response
     session: Any = botocore.session.Session(
         profile=profile or os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE")
     )

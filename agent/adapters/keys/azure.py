@@ -98,8 +98,8 @@ class AzureKeys:
         enc = base64.urlsafe_b64encode(made.ciphertext).rstrip(b"=").decode()
         return AzureKey(recipient.vault_url, recipient.name, version, created_at, enc)
 
-    def _call(self, key: AzureKey | AzureRecipient, request: Callable[[Any, Any], Any]) -> Any:
-        """What one request gives, of a client and the algorithm. Raises DataKeyError, also where the SDK itself fails."""
+    def _identifier(self, key: AzureKey | AzureRecipient) -> str:
+        """The address of a key in a vault that may be asked. Raises DataKeyError."""
         identifier = f"{key.vault_url.rstrip('/')}/keys/{key.name}"
         address = _VAULT.fullmatch(key.vault_url)
         if address is None or not _NAME.fullmatch(key.name):
@@ -115,14 +115,24 @@ class AzureKeys:
             if not _NAME.fullmatch(key.version):
                 raise DataKeyError("not the address of a key in a vault")
             identifier = f"{identifier}/{key.version}"
+        return identifier
+
+    def _call(self, key: AzureKey | AzureRecipient, request: Callable[[Any, Any], Any]) -> Any:
+        """What one request gives, of a client and the algorithm. Raises DataKeyError, also where the SDK itself fails."""
+        identifier = self._identifier(key)
         try:
             # Late, because they are large, and an extra.
+            from azure.core.pipeline.transport import RequestsTransport
             from azure.identity import DefaultAzureCredential
             from azure.keyvault.keys.crypto import CryptographyClient, EncryptionAlgorithm
         except ImportError:
             raise DataKeyError(
                 "Azure Key Vault keys need the azure extra", hint="pip install 'signet[azure]'"
             ) from None
+        from requests import Session
+
+        from agent.adapters.bounds import answers
+
         silence("azure", "msal", "urllib3")
         bounds: dict[str, Any] = {
             "connection_timeout": _CONNECT_SECONDS,
@@ -130,10 +140,17 @@ class AzureKeys:
             "retry_total": _RETRIES,
         }
 
+        def transport() -> Any:
+            session = Session()
+            answers.mount(session)
+            return RequestsTransport(session=session, **bounds)
+
         def call() -> Any:
             if self._credential is None:
-                self._credential = DefaultAzureCredential(process_timeout=_READ_SECONDS, **bounds)
-            with CryptographyClient(identifier, self._credential, **bounds) as client:
+                self._credential = DefaultAzureCredential(
+                    process_timeout=_READ_SECONDS, transport=transport(), **bounds
+                )
+            with CryptographyClient(identifier, self._credential, transport=transport(), **bounds) as client:
                 return request(client, EncryptionAlgorithm.rsa_oaep_256)
 
         try:

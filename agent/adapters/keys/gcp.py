@@ -104,11 +104,18 @@ class GcpKeys:
         raise DataKeyError(reason, hint=hint)
 
     def _request(self, resource: str, action: str, body: dict[str, str]) -> object:
-        from google.auth.transport.requests import AuthorizedSession
+        from google.auth.transport.requests import AuthorizedSession, Request
+        from requests import Session
+
+        from agent.adapters.bounds import answers
 
         if self._session is None:
             credentials = _credentials()
-            self._session = (AuthorizedSession(credentials), _endpoint(credentials))
+            signing_in = Session()
+            authorized = AuthorizedSession(credentials, auth_request=Request(signing_in))
+            for each in (signing_in, authorized):
+                answers.mount(each)
+            self._session = (authorized, _endpoint(credentials))
         session, endpoint = self._session
         response = session.post(
             f"{endpoint}/v1/{resource}:{action}",
@@ -117,10 +124,7 @@ class GcpKeys:
             max_allowed_time=_WHOLE_SECONDS,
             allow_redirects=False,
         )
-        try:
-            answer: object = response.json()
-        except ValueError:
-            answer = None
+        answer: object = answers.tree(response.content)
         if response.status_code == 200:
             return answer
         match answer:

@@ -11,11 +11,14 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import stat
 import subprocess  # gpg and gpgconf, with arguments of our own
 from pathlib import Path
 from typing import TYPE_CHECKING, LiteralString
 
+from agent.adapters.bounds import children
+from agent.adapters.keys import gpg_homes
 from agent.adapters.keys.credential import data_key_bytes, key_text
 from agent.sops.keys import PgpKey, PgpRecipient
 from agent.values.dataclass import dataclass
@@ -23,7 +26,7 @@ from agent.values.errors import ConfigError, DataKeyError
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
     from agent.sops.keys import Recipient, WrappedKey
 
@@ -31,10 +34,15 @@ _FINGERPRINT = re.compile(r"(0x)?([0-9A-Fa-f]{16}|[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64
 # A wrapped key is small, and the message comes from a file: no more of it is unpacked, and nobody is asked over the network.
 _SAFE = ("--max-output", "4096", "--no-auto-key-retrieve", "--disable-dirmngr")
 _UNATTENDED_SECONDS = 30.0
+_CPU_SECONDS = 20
+_NOT_FOUND = 127
+"""What a shell ends with that has no such program."""
 _ATTENDED_SECONDS = 300.0
 
 _NO_GPG: LiteralString = "gpg is not there, or does not run"
 _NO_GPG_HINT: LiteralString = "install GnuPG 2.2 or later; SOPS_GPG_EXEC names its program"
+_TOO_MUCH: LiteralString = "gpg needs more memory or processor time than the agent gives it"
+_OUT_OF_MEMORY = re.compile(r"out of (core|memory)|cannot allocate memory|can't allocate", re.IGNORECASE)
 _NOBODY: LiteralString = "the key is under a passphrase, and nobody can be asked for it"
 _NOT_GIVEN: LiteralString = "the passphrase was not given"
 _DECRYPT_REASONS: dict[int, LiteralString] = {
@@ -63,6 +71,8 @@ class _Result:
     code: int
     output: bytes
     status: tuple[tuple[str, ...], ...]
+    limited: bool = False
+    """Whether it ended because it may take no more."""
 
     def fields(self, keyword: str) -> list[tuple[str, ...]]:
         return [words[1:] for words in self.status if words[0] == keyword]
@@ -89,6 +99,10 @@ class PgpKeys:
             raise ConfigError("gpg does not run", hint=_NO_GPG_HINT, source=armored.label) from None
         # The lowest five bits say what changed, the next whether it is a secret key.
         found = {fields[1] for fields in result.fields("IMPORT_OK") if len(fields) > 1 and int(fields[0]) & 16}
+        if result.limited:
+            raise ConfigError(
+                _TOO_MUCH, hint="export the secret keys that open files, and no others", source=armored.label
+            )
         if not found:
             raise ConfigError(
                 "no PGP secret key in this text", hint="gpg --armor --export-secret-keys", source=armored.label
@@ -142,40 +156,61 @@ class PgpKeys:
         asking = [] if attended else ["--batch", "--no-tty"]
         asking += [] if self._home is None else ["--pinentry-mode", "error"]
         command = [self._binary, *home, "--status-fd", "2", "--no-verbose", *asking, *arguments]
+        environment = _environment()
+        if self._home is not None:
+            command = children.bounded(command, address_space=gpg_homes.ADDRESS_SPACE, cpu_seconds=_CPU_SECONDS)
+            environment = children.environment()
         try:
-            done = subprocess.run(  # noqa: S603
-                command,
-                input=data,
-                capture_output=True,
-                check=False,
-                env=_environment(),
-                timeout=_ATTENDED_SECONDS if attended else _UNATTENDED_SECONDS,
-            )
+            with self._turn():
+                done = subprocess.run(  # noqa: S603
+                    command,
+                    input=data,
+                    capture_output=True,
+                    check=False,
+                    env=environment,
+                    timeout=_ATTENDED_SECONDS if attended else _UNATTENDED_SECONDS,
+                )
         except subprocess.TimeoutExpired:
             raise DataKeyError(
                 "gpg does not answer in time", hint="it may wait for a passphrase that nobody is there to enter"
             ) from None
         except (OSError, ValueError):
             raise DataKeyError(_NO_GPG, hint=_NO_GPG_HINT, binary=self._binary) from None
+        if done.returncode == _NOT_FOUND:
+            raise DataKeyError(_NO_GPG, hint=_NO_GPG_HINT, binary=self._binary)
         lines = done.stderr.decode("utf-8", "replace").splitlines()
         status = (line.split()[1:] for line in lines if line.startswith("[GNUPG:] "))
-        return _Result(done.returncode, done.stdout, tuple(tuple(words) for words in status if words))
+        own = "\n".join(line for line in lines if line.startswith("gpg: "))
+        limited = done.returncode in {-signal.SIGXCPU, -signal.SIGKILL} or _OUT_OF_MEMORY.search(own) is not None
+        words = tuple(tuple(words) for words in status if words)
+        return _Result(done.returncode, done.stdout, words, limited and done.returncode != 0)
+
+    @contextlib.contextmanager
+    def _turn(self) -> Generator[None]:
+        """The user's own gpg has all the turns and as much of an agent as the user likes."""
+        if self._home is None:
+            yield
+            return
+        with _HOMES.use(self._home):
+            gpg_homes.launch(self._home, _gpgconf(self._binary))
+            yield
 
     def close(self) -> None:
         """End the gpg-agent of a home of our own. The user's stays."""
-        gpgconf = shutil.which("gpgconf", path=str(Path(shutil.which(self._binary) or "gpg").parent)) or "gpgconf"
         if self._home is not None:
-            subprocess.run(  # noqa: S603
-                [gpgconf, "--homedir", str(self._home), "--kill", "all"],
-                check=False,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                timeout=10,
-            )
+            _HOMES.forget(self._home)
+
+
+def _gpgconf(binary: str = "gpg") -> str:
+    return shutil.which("gpgconf", path=str(Path(shutil.which(binary) or "gpg").parent)) or "gpgconf"
+
+
+_HOMES = gpg_homes.Homes(lambda home: gpg_homes.end(home, _gpgconf()))
 
 
 def _why_closed(result: _Result) -> LiteralString:
+    if result.limited:
+        return _TOO_MUCH
     for fields in result.fields("ERROR"):
         if fields[:1] == ("pkdecrypt_failed",) and fields[1:2] and fields[1].isdecimal():
             code = int(fields[1]) & 0xFFFF

@@ -25,6 +25,18 @@ if TYPE_CHECKING:
     from agent.sops.keys import Recipient, WrappedKey
 
 _READ_SECONDS = 10
+_SILENT: LiteralString = "the server does not answer"
+_PROBLEMS: dict[str, LiteralString] = {
+    "Forbidden": "the server denies the use of this transit key",
+    "InvalidPath": "the server has no such transit engine",
+    "InvalidRequest": "the server has no such transit key, or it did not make this wrapped key",
+    "VaultDown": "the server is sealed",
+    "VaultError": "the server refuses",
+    "SSLError": "the server's certificate is not trusted",
+    "EncodedError": "the server's answer is compressed, which is not taken",
+    "TooLargeError": "the server's answer is too large",
+}
+"""By the class of the exception of hvac, requests or ours, or one of its bases, the first that stands here."""
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
@@ -95,6 +107,8 @@ class TransitKeys:
         from hvac import exceptions  # pyright: ignore[reportMissingTypeStubs]
         from urllib3.exceptions import InsecureRequestWarning
 
+        from agent.adapters.bounds import answers
+
         silence("hvac", "urllib3")
         if not self._verify:
             # The user said so, once.
@@ -102,6 +116,7 @@ class TransitKeys:
         with requests.Session() as session:
             # No proxy or netrc of the environment; no redirect, which would carry the token along.
             session.trust_env = False
+            answers.mount(session)
             # hvac takes the session's, but not where it is False.
             session.verify = self._verify
             client = hvac.Client(
@@ -116,23 +131,18 @@ class TransitKeys:
             )
             try:
                 answer: object = client.adapter.post(path, json=dict(body))
-            except exceptions.Forbidden:
-                reason: LiteralString = "the server denies the use of this transit key"
-            except exceptions.InvalidPath:
-                reason = "the server has no such transit engine"
-            except exceptions.InvalidRequest:
-                reason = "the server has no such transit key, or it did not make this wrapped key"
-            except exceptions.VaultDown:
-                reason = "the server is sealed"
-            except exceptions.VaultError:
-                reason = "the server refuses"
-            except requests.exceptions.SSLError:
-                reason = "the server's certificate is not trusted"
-            except (requests.exceptions.RequestException, ValueError):
-                reason = "the server does not answer"
+            except (exceptions.VaultError, requests.exceptions.RequestException, ValueError, RecursionError) as error:
+                reason = _why(error)
             else:
                 return answer
         raise DataKeyError(reason)
+
+
+def _why(error: Exception) -> LiteralString:
+    for each in type(error).__mro__:
+        if each.__name__ in _PROBLEMS:
+            return _PROBLEMS[each.__name__]
+    return _SILENT
 
 
 def _field(answer: object, name: str) -> str:

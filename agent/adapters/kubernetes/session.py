@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 JSON = "application/json"
 _ACCOUNT = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _ERROR_BYTES = 4 * 1024 * 1024
+_ANSWER_BYTES = 512 * 1024 * 1024
+"""A page of a list has 250 objects, and an object up to 1.5 MiB in etcd."""
 _PIECES_ABOVE = 512 * 1024
 
 # what these write at debug level holds headers and addresses
@@ -199,10 +201,13 @@ class Session:
                 timeout=aiohttp.ClientTimeout(total=self.limits.attempt),
                 server_hostname=self._config.server_name or None,
             ) as response:
-                body = await response.read()
+                body = await _read(response)
                 code = response.status
-                answer = Answer(code, body, response.headers.get("ETag", ""))
-                return answer, _seconds(response.headers.get("Retry-After", ""))
+                if body is not None:
+                    answer = Answer(code, body, response.headers.get("ETag", ""))
+                    return answer, _seconds(response.headers.get("Retry-After", ""))
+                failure = ClusterUnavailableError("the apiserver's answer is larger than the agent takes")
+                failure = failure.with_facts(**request.call.facts())
         except aiohttp.ClientConnectorCertificateError:
             failure = _untrusted(request.call)
         except (aiohttp.ClientError, TimeoutError, OSError):
@@ -269,6 +274,18 @@ class Session:
 def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
     # aiohttp writes a file-like body by pieces, so that a large one does not hold up the event loop
     return io.BytesIO(body) if body is not None and len(body) > _PIECES_ABOVE else body
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes | None:
+    """The body, or the beginning of an error's; None for one that is too large. Nothing is unpacked."""
+    most = _ANSWER_BYTES if response.status < 300 else _ERROR_BYTES
+    body = bytearray()
+    async for piece in response.content.iter_any():
+        body += piece
+        if len(body) > most:
+            _abandon(response)
+            return bytes(body[:most]) if response.status >= 300 else None
+    return bytes(body)
 
 
 def _abandon(response: aiohttp.ClientResponse) -> None:

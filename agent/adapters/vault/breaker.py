@@ -1,4 +1,4 @@
-"""The circuit breaker of one store: after a failure nobody asks for a while, longer each time."""
+"""A circuit breaker of one store, for all or for one namespace: after a failure it is not asked for a while, longer each time."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ LONGEST: Final = 60.0
 class Breaker:
     """Closed until `failed`, then open for 5, 10, 20, 40, 60, 60, … seconds, until `succeeded`. Thread-safe."""
 
-    def __init__(self, store: str, *, monotonic: Callable[[], float], jitter: Callable[[], float]) -> None:
-        """`jitter` gives numbers from 0 to 1."""
-        self._store: Final = store
+    def __init__(
+        self, store: str, *, monotonic: Callable[[], float], jitter: Callable[[], float], namespace: str = ""
+    ) -> None:
+        """`jitter` gives numbers from 0 to 1. `namespace` is whose failures count, empty for everybody's."""
+        self._facts: Final = {"store": store, "namespace": namespace} if namespace else {"store": store}
         self._monotonic: Final = monotonic
         self._jitter: Final = jitter
         self._lock: Final = threading.Lock()
@@ -32,8 +34,8 @@ class Breaker:
         left = self._until - self._monotonic() if self._failures else 0.0
         if left > 0:
             raise StoreUnavailableError(
-                "the store failed just now and is not asked yet", store=self._store, seconds=int(left) + 1
-            )
+                "the store failed just now and is not asked yet", seconds=int(left) + 1
+            ).with_facts(**self._facts)
 
     def failed(self) -> None:
         """One outage, however many requests were in flight when it came."""

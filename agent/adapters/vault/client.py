@@ -6,7 +6,7 @@ returns every response, and what it means is judged here from its status.
 
 from __future__ import annotations
 
-import json
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, LiteralString
 from urllib.parse import quote
@@ -15,7 +15,8 @@ from hvac.adapters import RawAdapter  # pyright: ignore[reportMissingTypeStubs]
 from requests.exceptions import ConnectionError as UnreachableError
 from requests.exceptions import RequestException, SSLError, Timeout
 
-from agent.values.errors import StoreDeniedError, StoreNotFoundError, StoreUnavailableError
+from agent.adapters.bounds import answers
+from agent.values.errors import LimitError, StoreDeniedError, StoreNotFoundError, StoreUnavailableError
 from agent.values.tree import Object, Tree, get_object
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _CONNECT: Final = 5.0
 """Seconds for a connection."""
+_LEAST: Final = 0.001
 
 Method = Literal["get", "post", "list"]
 
@@ -50,6 +52,7 @@ class StoreClient:
     def __init__(self, name: str, settings: StoreSettings, session: requests.Session, *, seconds: float) -> None:
         """Requests end after `seconds`, connecting aside. The token is empty, so that none is taken from the environment."""
         self.name: Final = name
+        self._seconds: Final = seconds
         self.adapter: Final = RawAdapter(
             base_uri=settings.address.rstrip("/"),
             token="",
@@ -65,40 +68,50 @@ class StoreClient:
     ) -> Answer:
         """Ask `/v1/<path>`. A get or list that meets a connection which the server has closed is sent once more.
 
-        Raises StoreUnavailableError: no answer, 429, 5xx, a redirect, or what is no JSON object.
+        Raises StoreUnavailableError: no answer, 429, 5xx, a redirect, or what is no JSON object. LimitError: more than the agent takes.
         """
+        until = time.monotonic() + self._seconds
         try:
-            response = self._send(method, path, body, version)
-        except (Timeout, SSLError) as error:
-            raise self._unreachable(error) from None
-        except UnreachableError as error:
-            if method == "post":
-                raise self._unreachable(error) from None
             try:
-                response = self._send(method, path, body, version)
-            except RequestException as again:
-                raise self._unreachable(again) from None
+                return self._judge(self._send(method, path, body, version, until))
+            except UnreachableError as error:
+                if method == "post" or isinstance(error, Timeout | SSLError):
+                    raise
+            return self._judge(self._send(method, path, body, version, until))
         except RequestException as error:
             raise self._unreachable(error) from None
         except OSError:
             raise StoreUnavailableError(
                 "the store's caFile cannot be read", hint="the operator's file names it", store=self.name
             ) from None
-        return self._judge(response)
 
     def _send(
-        self, method: Method, path: str, body: Mapping[str, Any] | None, version: int | None
+        self, method: Method, path: str, body: Mapping[str, Any] | None, version: int | None, until: float
     ) -> requests.Response:
         options: dict[str, Any] = {} if body is None else {"json": body}
         if version is not None:
             options["params"] = {"version": version}
+        options["timeout"] = (_CONNECT, max(until - time.monotonic(), _LEAST))
         return self.adapter.request(method, f"/v1/{path}", raise_exception=False, **options)
 
-    def _unreachable(self, error: RequestException) -> StoreUnavailableError:
+    def _unreachable(self, error: RequestException) -> StoreUnavailableError | LimitError:
+        if isinstance(error, answers.TooLargeError):
+            return LimitError(
+                "the store's answer is larger than the agent takes",
+                hint="keep less at one path, and fewer in one folder",
+                store=self.name,
+                limit=answers.LARGEST,
+            )
         if isinstance(error, SSLError):
             return StoreUnavailableError(
                 "the store's certificate is not trusted",
                 hint="set caFile of the store in the operator's file",
+                store=self.name,
+            )
+        if isinstance(error, answers.EncodedError):
+            return StoreUnavailableError(
+                "the store's answer is compressed, which is not taken",
+                hint="what stands before the store must leave its answers as they are",
                 store=self.name,
             )
         message: LiteralString = "the store cannot be reached"
@@ -108,10 +121,7 @@ class StoreClient:
 
     def _judge(self, response: requests.Response) -> Answer:
         status = response.status_code
-        try:
-            body: Tree = json.loads(response.content) if response.content else {}
-        except ValueError:
-            body = None
+        body: Tree = answers.tree(response.content) if response.content else {}
         known = body if isinstance(body, dict) else None
         if 300 <= status < 400:
             raise StoreUnavailableError(

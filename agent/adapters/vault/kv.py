@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from agent.adapters.vault import client
 from agent.values import derive
-from agent.values.errors import AgentError, StoreDeniedError, StoreNotFoundError
+from agent.values.errors import AgentError, LimitError, StoreDeniedError, StoreNotFoundError
 from agent.values.secret import Sealed, Secret
 from agent.values.tree import Tree, get, get_object, get_text
 
@@ -164,7 +164,11 @@ def _listed(store: Caller, mount: Mount, paths: Collection[str]) -> dict[str, in
     listing = f"{client.address(mount.path)}/detailed-metadata"
     if below != mount.path:
         listing += f"/{client.address(below[len(mount.path) + 1 :])}"
-    answer = store.call("list", listing)
+    try:
+        answer = store.call("list", listing)
+    except LimitError:
+        # What else lies in the folder is no reason to know nothing of what is asked for.
+        return None
     if answer.status != 200 or not isinstance(answer.data.get("key_info"), dict):
         return None
     return {path: _judge(store, path, get_object(answer.data, "key_info", path.rpartition("/")[2])) for path in paths}

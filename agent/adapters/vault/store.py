@@ -1,15 +1,21 @@
-"""One configured store: its client, its token and its circuit breaker behind one call."""
+"""One configured store: its client, its token and its circuit breakers behind one call.
+
+What a request asks for is a tenant's to say, so its failure counts for its namespace alone. The store is left alone by all only where the
+server does not answer a neutral request either.
+"""
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from agent.adapters.vault import credential, transport
 from agent.adapters.vault.breaker import Breaker
 from agent.adapters.vault.client import StoreClient
 from agent.adapters.vault.kv import Mounts
-from agent.values.errors import StoreUnavailableError
+from agent.values.errors import AgentError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,8 +24,13 @@ if TYPE_CHECKING:
     from agent.adapters.vault.credential import Login
     from agent.api.operator import Store as StoreSettings
 
+T = TypeVar("T")
+
 WORKERS: Final = 12
 """Requests to one store at a time."""
+_HEALTH: Final = "sys/health?standbyok=true&perfstandbyok=true"
+"""Neutral: it needs no token and names nothing of a tenant. A standby counts as well, for it hands requests on."""
+_HEALTH_SECONDS: Final = 5.0
 
 
 class Store:
@@ -45,31 +56,104 @@ class Store:
         self._credential: Final = credential.Credential(
             self._client, anonymous, login or credential.login(settings.auth), monotonic
         )
+        self._neutral: Final = StoreClient(name, settings, self._session, seconds=min(seconds, _HEALTH_SECONDS))
         self._breaker: Final = Breaker(name, monotonic=monotonic, jitter=jitter)
+        self._of: Final[dict[str, Breaker]] = {}
+        self._jitter: Final = jitter
         self._monotonic: Final = monotonic
+        self._looking: Final = threading.Lock()
+        self._looked_at: float = float("-inf")
         self.mounts: Final = Mounts(name, monotonic)
 
     def call(
-        self, method: Method, path: str, *, body: Mapping[str, Any] | None = None, version: int | None = None
+        self,
+        namespace: str,
+        method: Method,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        version: int | None = None,
     ) -> Answer:
-        """Ask with a token that is good; a second time where it had died. Raises StoreUnavailableError, StoreDeniedError (login)."""
+        """Ask for an Application of `namespace`, with a token that is good; a second time where it had died.
+
+        Raises StoreUnavailableError, StoreDeniedError (login), LimitError.
+        """
+        breaker = self._of.setdefault(
+            namespace, Breaker(self.name, monotonic=self._monotonic, jitter=self._jitter, namespace=namespace)
+        )
         self._breaker.check()
+        breaker.check()
+        generation = self._for_all(self._credential.ready)
+        asked_at = self._monotonic()
+        answer = self._for_one(breaker, lambda: self._client.call(method, path, body=body, version=version))
+        if answer.status == 403 and self._for_all(lambda: self._credential.replaced(generation, asked_at)):
+            answer = self._for_one(breaker, lambda: self._client.call(method, path, body=body, version=version))
+        self._breaker.succeeded()
+        breaker.succeeded()
+        return answer
+
+    def _for_all(self, work: Callable[[], T]) -> T:
+        """What concerns the agent's own token: its failure is everybody's."""
         try:
-            generation = self._credential.ready()
-            asked_at = self._monotonic()
-            answer = self._client.call(method, path, body=body, version=version)
-            if answer.status == 403 and self._credential.replaced(generation, asked_at):
-                answer = self._client.call(method, path, body=body, version=version)
+            return work()
+        except StoreUnavailableError:
+            self._breaker.failed()
+            raise
+
+    def _for_one(self, breaker: Breaker, work: Callable[[], T]) -> T:
+        try:
+            return work()
         except StoreUnavailableError as error:
             # An error of one path is not an outage of the store.
             if error.facts.get("status") not in {500, 501}:
-                self._breaker.failed()
+                breaker.failed()
+                self._look()
             raise
-        self._breaker.succeeded()
-        return answer
+
+    def _look(self) -> None:
+        """Whether the server answers at all. Those who come while another looks share what it sees."""
+        came_at = self._monotonic()
+        with self._looking:
+            if self._looked_at > came_at:
+                return
+            try:
+                self._neutral.call("get", _HEALTH)
+            except AgentError:
+                self._breaker.failed()
+            self._looked_at = self._monotonic()
 
     def close(self) -> None:
         """Revoke what was ours and let go of the connections."""
         self.executor.shutdown(wait=True, cancel_futures=True)
         self._credential.close()
         self._session.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A store as the Applications of one namespace use it."""
+
+    store: Store
+    namespace: str
+
+    @property
+    def name(self) -> str:
+        return self.store.name
+
+    @property
+    def settings(self) -> StoreSettings:
+        return self.store.settings
+
+    @property
+    def mounts(self) -> Mounts:
+        return self.store.mounts
+
+    @property
+    def executor(self) -> ThreadPoolExecutor:
+        return self.store.executor
+
+    def call(
+        self, method: Method, path: str, *, body: Mapping[str, Any] | None = None, version: int | None = None
+    ) -> Answer:
+        """As `Store.call`."""
+        return self.store.call(self.namespace, method, path, body=body, version=version)

@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from agent.adapters.vault import kv
-from agent.adapters.vault.store import Store
+from agent.adapters.vault.store import Access, Store
 from agent.reconcile.ports import Resolved
 from agent.values import derive
 from agent.values.errors import AgentError, StoreDeniedError, StoreNotFoundError, UnknownStoreError
@@ -52,7 +52,7 @@ class Stores:
     ) -> dict[Reference, Resolved | AgentError]:
         """One read per store, path and version. A value that is not there is an error, for an optional reference too."""
         answers: dict[Reference, Resolved | AgentError] = {}
-        reads: defaultdict[Store, defaultdict[tuple[str, int | None], list[Reference]]] = defaultdict(
+        reads: defaultdict[Access, defaultdict[tuple[str, int | None], list[Reference]]] = defaultdict(
             lambda: defaultdict(list)
         )
         for reference in references:
@@ -62,12 +62,12 @@ class Stores:
             else:
                 reads[store][reference.path, reference.version].append(reference)
 
-        async def of(store: Store, path: str, version: int | None, wanted: list[Reference]) -> None:
+        async def of(store: Access, path: str, version: int | None, wanted: list[Reference]) -> None:
             found = await _attempt(store, lambda: kv.read(store, path, version))
             for reference in wanted:
                 answers[reference] = found if isinstance(found, AgentError) else _pick(reference, found)
 
-        async def all_of(store: Store, wanted: Mapping[tuple[str, int | None], list[Reference]]) -> None:
+        async def all_of(store: Access, wanted: Mapping[tuple[str, int | None], list[Reference]]) -> None:
             unmounted = await _preflight(store, {path for path, _ in wanted})
             for (path, _), some in wanted.items():
                 answers.update({reference: unmounted[path] for reference in some if path in unmounted})
@@ -83,7 +83,7 @@ class Stores:
     ) -> dict[Reference, int | AgentError]:
         """The current version of each; a reference with a version of its own stays at that, 0 for an engine that keeps none."""
         answers: dict[Reference, int | AgentError] = {}
-        wanted: defaultdict[Store, defaultdict[str, list[Reference]]] = defaultdict(lambda: defaultdict(list))
+        wanted: defaultdict[Access, defaultdict[str, list[Reference]]] = defaultdict(lambda: defaultdict(list))
         for reference in references:
             store = self._permitted(application, reference)
             if isinstance(store, AgentError):
@@ -93,13 +93,13 @@ class Stores:
             else:
                 wanted[store][reference.path].append(reference)
 
-        async def folder(store: Store, paths: list[str]) -> None:
+        async def folder(store: Access, paths: list[str]) -> None:
             found = await _attempt(store, lambda: kv.versions(store, paths))
             for path in paths:
                 answer = found if isinstance(found, AgentError) else found[path]
                 answers.update(dict.fromkeys(wanted[store][path], answer))
 
-        async def all_of(store: Store, paths: Collection[str]) -> None:
+        async def all_of(store: Access, paths: Collection[str]) -> None:
             unmounted = await _preflight(store, paths)
             folders: defaultdict[str, list[str]] = defaultdict(list)
             for path in paths:
@@ -112,10 +112,10 @@ class Stores:
         await asyncio.gather(*(all_of(store, list(paths)) for store, paths in wanted.items()))
         return {reference: _named(answer, reference) for reference, answer in answers.items()}
 
-    def serving(self, application: ApplicationId, address: str) -> list[Store]:
+    def serving(self, application: ApplicationId, address: str) -> list[Access]:
         """The stores with exactly this address that serve the Application's namespace."""
         return [
-            store
+            Access(store, application.namespace)
             for store in self._stores.values()
             if store.settings.address == address and store.settings.serves(application.namespace)
         ]
@@ -124,7 +124,7 @@ class Stores:
         """Let requests in flight finish, and revoke the tokens that logins made."""
         await asyncio.gather(*(asyncio.to_thread(store.close) for store in self._stores.values()))
 
-    def _permitted(self, application: ApplicationId, reference: Reference) -> Store | AgentError:
+    def _permitted(self, application: ApplicationId, reference: Reference) -> Access | AgentError:
         store = self._stores.get(reference.store)
         if store is None:
             return UnknownStoreError(
@@ -146,10 +146,10 @@ class Stores:
                 store=reference.store,
                 path=reference.path,
             )
-        return store
+        return Access(store, application.namespace)
 
 
-async def _attempt(store: Store, work: Callable[[], T]) -> T | AgentError:
+async def _attempt(store: Access, work: Callable[[], T]) -> T | AgentError:
     """The work's result from one of the store's threads, or its error as a value."""
 
     def run() -> T | AgentError:
@@ -161,7 +161,7 @@ async def _attempt(store: Store, work: Callable[[], T]) -> T | AgentError:
     return await asyncio.get_running_loop().run_in_executor(store.executor, run)
 
 
-async def _preflight(store: Store, paths: Collection[str]) -> dict[str, AgentError]:
+async def _preflight(store: Access, paths: Collection[str]) -> dict[str, AgentError]:
     """Learn the mounts of all paths; those that have none, with the error.
 
     One path of each first segment goes first: nearly always the others lie in the same mount.

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agent.adapters.vault import client
+from agent.manifests.references import LONGEST
 from agent.sops.keys import TransitKey
 from agent.values.errors import AgentError, DataKeyError, StoreError
 from agent.values.secret import Secret
@@ -22,11 +23,13 @@ from agent.values.tree import Tree, get_text
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from agent.adapters.vault.store import Store
+    from agent.adapters.vault.store import Access
     from agent.adapters.vault.stores import Stores
     from agent.sops.keys import Recipient, WrappedKey
     from agent.values.ids import ApplicationId
 
+_LONGEST: Final = 4096
+"""Characters of a wrapped data key. One by RSA-4096 has some 700."""
 BATCH: Final = 400
 """Ciphertexts in one request; a server refuses 500."""
 
@@ -86,8 +89,19 @@ class TransitMasterKeys:
         raise DataKeyError("the agent wraps no data keys")
 
 
-def _open(store: Store, keys: Sequence[TransitKey]) -> dict[TransitKey, Secret | AgentError]:
-    """A batch of one engine and key name, from one store."""
+def _open(store: Access, keys: Sequence[TransitKey]) -> dict[TransitKey, Secret | AgentError]:
+    """A batch of one engine and key name, from one store. What no server has made is not sent to one."""
+    long = {key for key in keys if len(key.enc) > _LONGEST or len(key.engine_path) + len(key.key_name) > LONGEST}
+    too_long: dict[TransitKey, Secret | AgentError] = {
+        key: DataKeyError("the wrapped key, or the name of its key, is longer than any that a store takes")
+        for key in long
+    }
+    return too_long | _ask(store, [key for key in keys if key not in long])
+
+
+def _ask(store: Access, keys: Sequence[TransitKey]) -> dict[TransitKey, Secret | AgentError]:
+    if not keys:
+        return {}
     engine, name = keys[0].engine_path, keys[0].key_name
     path = f"{engine}/keys/{name}"
     try:

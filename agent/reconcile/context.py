@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from agent.manifests.ownership import Owner
 from agent.reconcile.record import ApplicationRecord, Codec
 from agent.values.fingerprint import Fingerprinter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from agent.api.application import Application
     from agent.api.operator import Limits
@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from agent.reconcile.ports import Identity, Ports
     from agent.values.ids import ApplicationId, ObjectId, Revision, RunId
     from agent.values.secret import Secret
+
+
+T = TypeVar("T")
+
+_QUICK: Final = 500
+_QUICK_BYTES: Final = 64 * 1024
+"""Of a record that is written or read at once; a larger one takes long enough to keep everything else waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +118,8 @@ class Memory:
     async def load(self, run: Run) -> None:
         """Read the stored record. Raises RecordDamagedError where it does not verify; the memory then stays empty."""
         self.stored = dict(await run.ports.records.load(run.application_id))
-        self.record = self._codec(run).decode(self.stored)
+        codec, stored = self._codec(run), self.stored
+        self.record = await _beside(run, sum(map(len, stored.values())) > _QUICK_BYTES, lambda: codec.decode(stored))
         self.verified = dict(self.record.verified) if self.record.generation == run.application.generation else {}
 
     async def save(self, run: Run, record: ApplicationRecord) -> None:
@@ -119,7 +127,8 @@ class Memory:
         self.record = record
         if record == self.saved:
             return
-        changed = self._codec(run).encode(record, self.stored)
+        codec, stored = self._codec(run), self.stored
+        changed = await _beside(run, len(record.objects) > _QUICK, lambda: codec.encode(record, stored))
         if changed:
             await run.ports.records.store(run.application_id, changed)
             self.stored = {name: text for name, text in {**self.stored, **changed}.items() if text}
@@ -128,3 +137,7 @@ class Memory:
     @staticmethod
     def _codec(run: Run) -> Codec:
         return Codec(run.fingerprints.records, run.application_id.uid)
+
+
+async def _beside(run: Run, long: bool, work: Callable[[], T]) -> T:
+    return await run.ports.tasks.apart(work) if long else work()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from agent.api import durations
 from agent.api.status import ApplicationStatus, Condition, Counts, Failure, SyncRecord, cut
 from agent.reconcile import judge
+from agent.values.text import excerpts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _LARGEST: Final = 32 * 1024
 _HISTORY: Final = 10
 _FAILURES: Final = 50
+_MESSAGE: Final = 2048
 
 
 def compute(
@@ -39,7 +41,7 @@ def compute(
     """The status after a run. `started` and `now` are Unix seconds."""
     failures = tuple(
         Failure.of(problem.error, object=str(problem.object or ""), file=_file(problem, outcome))
-        for problem in outcome.problems
+        for problem in outcome.problems[:_FAILURES]
     )
     counted = counts(memory, outcome)
     status = ApplicationStatus(
@@ -48,7 +50,7 @@ def compute(
         checked_revision=str(memory.checked) if memory.checked and memory.checked != memory.record.revision else None,
         conditions=_conditions(application, memory, outcome, failures, counted),
         counts=counted,
-        failures=failures[:_FAILURES],
+        failures=failures,
         history=before.history,
         last_handled_requested_at=cut(application.requested_at) or None,
     )
@@ -150,7 +152,7 @@ def _conditions(
     ready = not failures and not outcome.pending
     first = failures[0] if failures else None
     if first:
-        reason, message = first.reason, _summary(failures)
+        reason, message = first.reason, _summary(first, len(outcome.problems))
     elif outcome.pending:
         reason, message = "Detected", f"{len(outcome.pending)} objects differ, and spec.sync.mode is detect"
     else:
@@ -183,13 +185,12 @@ def _file(problem: Problem, outcome: Outcome) -> str:
     if problem.file or problem.object is None or outcome.desired is None:
         return problem.file
     desired = outcome.desired.objects.get(problem.object)
-    return ", ".join(desired.files) if desired else ""
+    return ", ".join(excerpts(desired.files)) if desired else ""
 
 
-def _summary(failures: Sequence[Failure]) -> str:
-    first = failures[0]
+def _summary(first: Failure, problems: int) -> str:
     place = first.object or first.file
-    more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+    more = f" (and {problems - 1} more)" if problems > 1 else ""
     return (f"{place}: {first.message}" if place else first.message) + more
 
 
@@ -213,7 +214,7 @@ def _condition(
         type=kind,
         status=status,
         reason=reason,
-        message=message,
+        message=cut(message, _MESSAGE),
         last_transition_time="1970-01-01T00:00:00Z",
         observed_generation=generation,
     )

@@ -12,6 +12,7 @@ from agent.sops import cipher
 from agent.sops.keys import DEFAULT_ORDER, kind_of, recipient_of, short_name_of
 from agent.values.dataclass import dataclass
 from agent.values.errors import AgentError, DataKeyError, NoMasterKeyError
+from agent.values.text import excerpts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
@@ -98,7 +99,7 @@ def unwrap_data_key(
     for error in failed.values():
         if error.transient:
             raise error.with_facts(file=file) from None
-    reasons = "; ".join(_reasons(wrapped, failed, order))
+    reasons = "; ".join(excerpts(_reasons(wrapped, failed, order)))
     if len(wrapped.groups) == 1:
         raise DataKeyError(
             "no key opens the data key",

@@ -16,18 +16,22 @@ from agent.sops.decrypt import encrypted_value
 from agent.sops.selection import Selected
 from agent.sops.walk import rewrite
 from agent.values.dataclass import dataclass, field
-from agent.values.errors import SopsError, SopsFormatError, YamlError
+from agent.values.errors import LimitError, SopsError, SopsFormatError, YamlError
 from agent.values.secret import Plain, Sealed, Secret
+from agent.yaml.limits import Limits, check_keys
 from agent.yaml.nodes import Comment
 
 if TYPE_CHECKING:
     from agent.sops.metadata import Metadata
     from agent.sops.walk import Place, Scalar
     from agent.values.tree import Object, Path
-    from agent.yaml.limits import Limits
 
 _MARKER = cipher.PREFIX.encode()
 _ENTRY = re.compile(rb"""sops["']?[ \t]*:""")
+_LIMITS = Limits()
+_PLACES = 4
+_SMALL = 64 * 1024
+"""The places of a file's encrypted values may have so many times its bytes, and so many characters besides: a ciphertext is longer."""
 _SURE = re.compile(rb"""^["']?sops["']?[ \t]*:|\A\s*\{""", re.MULTILINE)
 
 
@@ -87,6 +91,8 @@ def open_file(data: bytes, *, file: str, limits: Limits | None = None) -> Sealed
             # Only the words of one; plain manifests follow another dialect, which is asked next.
             return None
         raise
+    for document in documents:
+        check_keys(document, file=file, limits=limits or _LIMITS)
     bare, metadata = stores.split(documents, file=file)
     if metadata is None:
         if (line := stripped.encrypted_line(documents)) is not None:
@@ -101,8 +107,9 @@ def open_file(data: bytes, *, file: str, limits: Limits | None = None) -> Sealed
     found: list[Object] = []
     lines: list[int] = []
     leaves: list[Leaf] = []
+    room = _Room(_PLACES * len(data) + _SMALL)
     for index, document in enumerate(bare):
-        visitor = _Sealer(file, index, metadata.selection.mac_only_encrypted, leaves)
+        visitor = _Sealer(file, index, metadata.selection.mac_only_encrypted, leaves, room)
         left = rewrite(document, selected, visitor, file=file)
         tree = meaning.tree(left, visitor.sealed, file=file)
         if tree:
@@ -150,12 +157,26 @@ def _plain(value: Scalar, file: str, place: str) -> Plain:
     return found
 
 
+@dataclass(slots=True)
+class _Room:
+    """Characters that the places of a file's encrypted values may still have: each is kept with its value, so all together are bounded."""
+
+    left: int
+
+    def take(self, place: Place, file: str) -> None:
+        """Raises LimitError."""
+        self.left -= len(place.aad)
+        if self.left < 0:
+            raise LimitError("the keys above the file's encrypted values are too long for so many of them", file=file)
+
+
 @dataclass(frozen=True, slots=True)
 class _Sealer:
     file: str
     index: int
     only_encrypted: bool
     leaves: list[Leaf]
+    room: _Room
     sealed: dict[Path, Sealed] = field(default_factory=dict["Path", Sealed])
 
     def value(self, value: Scalar, place: Place) -> Scalar | Comment:
@@ -165,6 +186,7 @@ class _Sealer:
             return value
         if value == "":
             return value
+        self.room.take(place, self.file)
         parts = encrypted_value(value, place, file=self.file)
         in_list = isinstance(place.path[-1], int)
         if parts.type == "comment":

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from agent.values.secret import Secret
 
 
+_REASON = 1024
+"""Characters of why one key does not open."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recipients:
     """Whom a data key is for, group by group. `threshold` is how many groups are needed; 0 is all of them."""
@@ -99,7 +103,7 @@ def unwrap_data_key(
     for error in failed.values():
         if error.transient:
             raise error.with_facts(file=file) from None
-    reasons = "; ".join(excerpts(_reasons(wrapped, failed, order)))
+    reasons = "; ".join(excerpts(_reasons(wrapped, failed, order), _REASON))
     if len(wrapped.groups) == 1:
         raise DataKeyError(
             "no key opens the data key",

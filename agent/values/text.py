@@ -37,13 +37,13 @@ def excerpt(text: str, longest: int = LONGEST) -> str:
     return cut(escape(cut(text, longest)), longest)
 
 
-def excerpts(texts: Iterable[str], *, counted: bool = True) -> tuple[str, ...]:
-    """At most MOST texts, each cut at LONGEST characters, and behind them how many more there are.
+def excerpts(texts: Iterable[str], longest: int = LONGEST, *, counted: bool = True) -> tuple[str, ...]:
+    """At most MOST texts, each cut at `longest` characters, and behind them how many more there are.
 
     Not `counted`: what comes behind them is not asked for, which may cost as much as the texts themselves.
     """
     left = iter(texts)
-    shown = tuple(cut(text) for text in islice(left, MOST))
+    shown = tuple(cut(text, longest) for text in islice(left, MOST))
     more = sum(1 for _ in (left if counted else islice(left, 1)))
     if not more:
         return shown

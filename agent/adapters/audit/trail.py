@@ -3,13 +3,14 @@
 Writes that arrive while another is under way go to the disk together, so that a wave of a hundred objects costs a few
 synchronisations, not a hundred. What is asked for at once is made and written a part at a time, as is what goes to the disk together: both
 are counted in bytes, since a tenant chooses how many objects there are. A record that cannot be written raises AuditError in whoever asked
-for it, and leaves the chain as it was.
+for it, and leaves the chain as it was. The one thread that writes does nothing else, so no other work keeps it waiting.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -65,6 +66,7 @@ class AuditTrail:
         self._head: Head = head
         self._pending: list[_Pending] = []
         self._flusher: asyncio.Task[None] | None = None
+        self._thread: Final = ThreadPoolExecutor(1, thread_name_prefix="audit")
 
     @property
     def head(self) -> Head:
@@ -120,6 +122,7 @@ class AuditTrail:
         """Finish what is under way and release the file."""
         if self._flusher is not None:
             await asyncio.wait([self._flusher])
+        self._thread.shutdown(wait=False)
         if self._journal is not None:
             self._journal.close()
 
@@ -138,7 +141,9 @@ class AuditTrail:
         while self._pending:
             batch = self._next_batch()
             try:
-                heads = await asyncio.to_thread(self._write_batch, [pending.contents for pending in batch])
+                heads = await asyncio.get_running_loop().run_in_executor(
+                    self._thread, self._write_batch, [pending.contents for pending in batch]
+                )
             except Exception as error:  # noqa: BLE001  # whoever waits is told, whatever happened
                 for pending in batch:
                     if not pending.done.done():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from agent.api import application as applications
@@ -16,7 +16,7 @@ from agent.reconcile.desired import Problem
 from agent.reconcile.driver import deletion, probing
 from agent.reconcile.driver.managed import Managed
 from agent.reconcile.driver.reporting import Reporter, log_error
-from agent.reconcile.driver.tasks import Sharing
+from agent.reconcile.driver.tasks import Shares
 from agent.reconcile.pipeline import Outcome
 from agent.reconcile.record import RecordDamagedError
 from agent.values.errors import AgentError, DefectError, ForeignNamespaceError, LeaseLostError, StaleObjectError
@@ -63,8 +63,8 @@ class Driver:
         self._state: dict[str, schedule.Entry] = {}
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._slots = asyncio.Semaphore(settings.parallel_runs)
-        self._ports = replace(ports, tasks=Sharing(ports.tasks, self._slots))
+        self._shares = Shares.of(settings.parallel_runs)
+        self._ports = ports
         self._reporter = Reporter(ports)
         self._stopping = False
         self._listed = asyncio.Event()
@@ -215,7 +215,8 @@ class Driver:
         try:
             # an object is only known to be another Application's once all of them are
             await self._listed.wait()
-            async with self._slots:
+            managed = self._managed.get(uid)
+            async with self._shares.slots.turn(managed.id.namespace if managed is not None else ""):
                 managed = self._managed.get(uid)
                 if managed is not None and managed.application is not None and not self._stopping:
                     result = await self._reconcile(uid, managed, managed.application, causes)
@@ -295,7 +296,7 @@ class Driver:
             RunId(settings.random_bytes(8).hex()),
             application,
             causes,
-            self._ports,
+            self._shares.ports(self._ports, application.id.namespace),
             settings.observer,
             settings.fingerprints,
             settings.grants(application),

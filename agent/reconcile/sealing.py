@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from agent.manifests import order, references, resolve, sinks
 from agent.manifests.ownership import is_apply_if_absent, is_reconcile_disabled
 from agent.reconcile.finish import Finished, Finisher, rolls
+from agent.reconcile.ports import Resolved
 from agent.sops import sealed
 from agent.values import derive
 from agent.values.errors import AgentError, LimitError
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from agent.reconcile.context import Memory, Run
     from agent.reconcile.desired import DesiredState
     from agent.reconcile.judge import Cause
-    from agent.reconcile.ports import Resolved
     from agent.reconcile.record import ObjectRecord
     from agent.sops.sealed import SealedFile
     from agent.values.ids import ObjectId
@@ -32,6 +32,8 @@ T = TypeVar("T")
 
 _QUICK: Final = 200
 """Values or objects that are done at once; more may take long enough to keep everything else waiting."""
+_PATHS: Final = 32
+"""Paths of stores that are read together; more than a store is asked at a time."""
 _MANY: Final = 5000
 """Maps, lists and leaves of an object that is done at once."""
 
@@ -80,9 +82,7 @@ async def finish(
             wanted.update(await _beside(run, tree, lambda key=key, tree=tree: _checked(run, key, tree)))
         except AgentError as error:
             failed[key] = error.with_facts(object=key)
-    answers: Mapping[Reference, Resolved | AgentError] = (
-        await run.ports.stores.resolve(run.application_id, list(wanted)) if wanted else {}
-    )
+    answers = await _resolve(run, wanted)
 
     finished: dict[ObjectId, Finished] = {}
     contents = _secret_contents(memory.record.objects)
@@ -111,6 +111,33 @@ async def finish(
     if failed:
         desired = await run.ports.tasks.apart(lambda: desired.holding(failed))
     return desired, {key: item for key, item in finished.items() if key not in desired.held}, causes
+
+
+async def _resolve(run: Run, wanted: Collection[Reference]) -> dict[Reference, Resolved | AgentError]:
+    """What the stores have, some paths at a time: who writes to a store says how much each of its values is."""
+    by_path: dict[tuple[str, str, int | None], list[Reference]] = {}
+    for reference in wanted:
+        by_path.setdefault((reference.store, reference.path, reference.version), []).append(reference)
+    paths = list(by_path.values())
+    answers: dict[Reference, Resolved | AgentError] = {}
+    left = run.limits.manifest_bytes
+    for at in range(0, len(paths), _PATHS):
+        some = [reference for path in paths[at : at + _PATHS] for reference in path]
+        if left <= 0:
+            answers.update({reference: _too_much(run) for reference in some})
+            continue
+        found = await run.ports.stores.resolve(run.application_id, some)
+        left -= sum(derive.size(answer.secret) for answer in found.values() if isinstance(answer, Resolved))
+        answers.update(found)
+    return answers
+
+
+def _too_much(run: Run) -> LimitError:
+    return LimitError(
+        "the values that the Application takes are together larger than the agent takes",
+        hint="name fewer or shorter values; limits.manifestBytes in the operator's file is the limit",
+        limit=run.limits.manifest_bytes,
+    )
 
 
 def _checked(run: Run, key: ObjectId, tree: Object) -> dict[Reference, None]:

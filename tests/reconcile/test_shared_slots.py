@@ -27,7 +27,7 @@ async def settle() -> None:
 
 
 def sharing(slots: Turns, namespace: str = "shop") -> Sharing:
-    return Sharing(AsyncTasks(), slots, Turns(2), namespace)
+    return Sharing(AsyncTasks(), slots, Turns(2), Turns(32), namespace)
 
 
 async def test_a_run_that_waits_lends_its_slot():
@@ -175,7 +175,9 @@ async def test_heavy_work_of_one_namespace_leaves_a_thread_to_others():
     ports = cast("Ports", SimpleNamespace(tasks=AsyncTasks(), git=None))
     shares = Shares.of(8)
     end = threading.Event()
-    greedy, other = (Sharing(ports.tasks, shares.slots, shares.heavy, name) for name in ("greedy", "other"))
+    greedy, other = (
+        Sharing(ports.tasks, shares.slots, shares.heavy, shares.calls, name) for name in ("greedy", "other")
+    )
     tasks = [asyncio.create_task(greedy.apart(end.wait)) for _ in range(5)]
     async with asyncio.timeout(5):
         assert await other.apart(lambda: "done") == "done"
@@ -186,6 +188,29 @@ async def test_heavy_work_of_one_namespace_leaves_a_thread_to_others():
     await asyncio.gather(*tasks, return_exceptions=True)
     await settle()
     assert shares.heavy.free == 2
+
+
+async def test_ten_thousand_requests_of_one_namespace_leave_places_to_others():
+    shares, hang = Shares.of(8), asyncio.Event()
+    under_way = 0
+
+    async def request() -> None:
+        nonlocal under_way
+        under_way += 1
+        await hang.wait()
+
+    greedy, other = (
+        Sharing(AsyncTasks(), shares.slots, shares.heavy, shares.calls, name) for name in ("greedy", "other")
+    )
+    waiting = [asyncio.create_task(greedy.all([request() for _ in range(10_000)]))]
+    await settle()
+    assert under_way == 16
+    async with asyncio.timeout(5):
+        assert await other.all([asyncio.sleep(0, number) for number in range(100)]) == list(range(100))
+    waiting[0].cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert shares.calls.free == 32
+    assert under_way == 16, "what had no turn yet was not begun"
 
 
 async def test_long_work_leaves_the_loop_to_others():

@@ -9,6 +9,7 @@ from agent.adapters.vault import credential, transport
 from agent.adapters.vault.breaker import Breaker
 from agent.adapters.vault.client import StoreClient
 from agent.adapters.vault.kv import Mounts
+from agent.reconcile.driver.turns import Turns
 from agent.values.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ WORKERS: Final = 12
 
 
 class Store:
-    """What the operator configured under one name. Blocking and thread-safe; `executor` has a thread for every connection."""
+    """What the operator configured under one name. Blocking and thread-safe.
+
+    `executor` has a thread for every connection, `turns` says which namespace is next.
+    """
 
     def __init__(
         self,
@@ -39,6 +43,7 @@ class Store:
         self.name: Final = name
         self.settings: Final = settings
         self.executor: Final = ThreadPoolExecutor(WORKERS, thread_name_prefix=f"vault-{name}")
+        self.turns: Final = Turns(WORKERS)
         self._session: Final = transport.session(workers=WORKERS, ca_file=settings.ca_file)
         self._client: Final = StoreClient(name, settings, self._session, seconds=seconds)
         anonymous = StoreClient(name, settings, self._session, seconds=seconds)

@@ -63,12 +63,12 @@ class Stores:
                 reads[store][reference.path, reference.version].append(reference)
 
         async def of(store: Store, path: str, version: int | None, wanted: list[Reference]) -> None:
-            found = await _attempt(store, lambda: kv.read(store, path, version))
+            found = await _attempt(store, application, lambda: kv.read(store, path, version))
             for reference in wanted:
                 answers[reference] = found if isinstance(found, AgentError) else _pick(reference, found)
 
         async def all_of(store: Store, wanted: Mapping[tuple[str, int | None], list[Reference]]) -> None:
-            unmounted = await _preflight(store, {path for path, _ in wanted})
+            unmounted = await _preflight(store, application, {path for path, _ in wanted})
             for (path, _), some in wanted.items():
                 answers.update({reference: unmounted[path] for reference in some if path in unmounted})
             await asyncio.gather(
@@ -94,13 +94,13 @@ class Stores:
                 wanted[store][reference.path].append(reference)
 
         async def folder(store: Store, paths: list[str]) -> None:
-            found = await _attempt(store, lambda: kv.versions(store, paths))
+            found = await _attempt(store, application, lambda: kv.versions(store, paths))
             for path in paths:
                 answer = found if isinstance(found, AgentError) else found[path]
                 answers.update(dict.fromkeys(wanted[store][path], answer))
 
         async def all_of(store: Store, paths: Collection[str]) -> None:
-            unmounted = await _preflight(store, paths)
+            unmounted = await _preflight(store, application, paths)
             folders: defaultdict[str, list[str]] = defaultdict(list)
             for path in paths:
                 if path in unmounted:
@@ -149,8 +149,8 @@ class Stores:
         return store
 
 
-async def _attempt(store: Store, work: Callable[[], T]) -> T | AgentError:
-    """The work's result from one of the store's threads, or its error as a value."""
+async def _attempt(store: Store, application: ApplicationId, work: Callable[[], T]) -> T | AgentError:
+    """The work's result from one of the store's threads, in the turn of the Application's namespace, or its error as a value."""
 
     def run() -> T | AgentError:
         try:
@@ -158,10 +158,11 @@ async def _attempt(store: Store, work: Callable[[], T]) -> T | AgentError:
         except AgentError as error:
             return error
 
-    return await asyncio.get_running_loop().run_in_executor(store.executor, run)
+    loop = asyncio.get_running_loop()
+    return await store.turns.to_its_end(application.namespace, lambda: loop.run_in_executor(store.executor, run))
 
 
-async def _preflight(store: Store, paths: Collection[str]) -> dict[str, AgentError]:
+async def _preflight(store: Store, application: ApplicationId, paths: Collection[str]) -> dict[str, AgentError]:
     """Learn the mounts of all paths; those that have none, with the error.
 
     One path of each first segment goes first: nearly always the others lie in the same mount.
@@ -171,7 +172,7 @@ async def _preflight(store: Store, paths: Collection[str]) -> dict[str, AgentErr
     async def ask(some: Iterable[str]) -> None:
         waiting = list(some)
         found = await asyncio.gather(
-            *(_attempt(store, lambda path=path: kv.preflight(store, path)) for path in waiting)
+            *(_attempt(store, application, lambda path=path: kv.preflight(store, path)) for path in waiting)
         )
         failed.update({path: each for path, each in zip(waiting, found, strict=True) if isinstance(each, AgentError)})
 

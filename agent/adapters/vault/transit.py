@@ -40,14 +40,20 @@ async def unwrap(
     for key in dict.fromkeys(keys):
         groups[key.vault_address, key.engine_path, key.key_name].append(key)
 
+    loop = asyncio.get_running_loop()
+
+    async def ask(store: Store, waiting: list[TransitKey]) -> dict[TransitKey, Secret | AgentError]:
+        return await store.turns.to_its_end(
+            application.namespace, lambda: loop.run_in_executor(store.executor, _open, store, waiting)
+        )
+
     async def open_group(group: list[TransitKey]) -> None:
         for at in range(0, len(group), BATCH):
             batch = group[at : at + BATCH]
             for store in stores.serving(application, batch[0].vault_address):
                 waiting = [key for key in batch if not isinstance(answers.get(key), Secret)]
                 if waiting:
-                    loop = asyncio.get_running_loop()
-                    answers.update(await loop.run_in_executor(store.executor, _open, store, waiting))
+                    answers.update(await ask(store, waiting))
             for key in batch:
                 answers.setdefault(
                     key,

@@ -22,6 +22,8 @@ _THREADS: Final = 2
 """What runs apart shares one interpreter with the loop: more threads would only slow the loop down."""
 
 
+_CALLS: Final = 32
+"""As many as `Session` makes at a time."""
 _GITS: Final = 4
 """As many as `Mirrors` has workers."""
 
@@ -50,16 +52,28 @@ class AsyncTasks:
 class Sharing:
     """TasksPort of the runs of one namespace, each of which has one of `slots`: who waits for something to become healthy gives it up.
 
-    `heavy` are the turns of what runs apart.
+    `heavy` are the turns of what runs apart, `calls` those of what a run does at once, mostly requests to the API server.
     """
 
     tasks: TasksPort
     slots: Turns
     heavy: Turns
+    calls: Turns
     namespace: str
 
     async def all(self, work: Iterable[Awaitable[T]]) -> list[T]:
-        return await self.tasks.all(work)
+        items = list(work)
+
+        async def one(item: Awaitable[T]) -> T:
+            async with self.calls.turn(self.namespace):
+                return await item
+
+        try:
+            return await self.tasks.all([one(item) for item in items])
+        finally:
+            for item in items:
+                if asyncio.iscoroutine(item):
+                    item.close()  # one that was cancelled before its turn
 
     async def apart(self, work: Callable[[], T]) -> T:
         return await self.heavy.to_its_end(self.namespace, lambda: self.tasks.apart(work))
@@ -107,16 +121,17 @@ class Shares:
     slots: Turns
     heavy: Turns
     gits: Turns
+    calls: Turns
 
     @classmethod
     def of(cls, runs: int) -> Shares:
         """For so many runs at a time."""
-        return cls(Turns(runs), Turns(_THREADS), Turns(_GITS))
+        return cls(Turns(runs), Turns(_THREADS), Turns(_GITS), Turns(_CALLS))
 
     def ports(self, ports: Ports, namespace: str) -> Ports:
         """The ports of a run of an Application of this namespace."""
         return replace(
             ports,
-            tasks=Sharing(ports.tasks, self.slots, self.heavy, namespace),
+            tasks=Sharing(ports.tasks, self.slots, self.heavy, self.calls, namespace),
             git=GitInTurn(ports.git, self.gits, namespace),
         )

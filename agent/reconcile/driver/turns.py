@@ -38,9 +38,7 @@ class Turns:
         try:
             await mine
         except asyncio.CancelledError:
-            if mine.cancelled():
-                self._leave(namespace, mine)
-            else:
+            if not mine.cancelled():
                 self.give(namespace)
             raise
 
@@ -73,14 +71,8 @@ class Turns:
             done.exception()
         self.give(namespace)
 
-    def _leave(self, namespace: str, mine: asyncio.Future[None]) -> None:
-        queue = self._waiting.get(namespace)
-        if queue is not None and mine in queue:
-            queue.remove(mine)
-            if not queue:
-                del self._waiting[namespace]
-
     def _serve(self) -> None:
+        """Give places to those who wait; who was cancelled meanwhile is passed over."""
         while self._free:
             ready = [namespace for namespace in self._waiting if self._held[namespace] < self._each]
             if not ready:

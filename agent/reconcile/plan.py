@@ -93,7 +93,7 @@ def compute(
 
 
 def _changed(key: ObjectId, desired: DesiredState, before: DesiredState | None) -> tuple[str, ...]:
-    """Where the sealed merge of two commits differs for one object: it is compared as far as is told."""
+    """Where the sealed merge of two commits differs for one object: it is compared as far as is shown."""
     if before is None or key not in before.objects:
         return ()
     changes = diff.compare(before.objects[key].tree, desired.objects[key].tree)

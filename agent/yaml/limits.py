@@ -24,7 +24,7 @@ class Limits:
     go-yaml takes 10,000 levels; trees are walked by recursion all over the house, and no real manifest comes near 150.
     A value or a comment that takes two bytes of a file takes hundreds in memory, so that `size` alone limits nothing.
 
-    `key` is how many characters a key may have, and `path` all keys that lead to a value together: whatever is told or kept of a value by
+    `key` is how many characters a key may have, and `path` all keys that lead to a value together: whatever is shown or kept of a value by
     its path takes as much for each of them. What aliases stand for counts as text of the file, and so is bounded by `size`.
     """
 

@@ -281,8 +281,8 @@ async def test_unreadable_tail_is_set_aside_and_stays_visible(chain: Path, kept:
     whole = unreadable.removesuffix(b"half")
     assert chain.with_name("audit.jsonl.unreadable").read_bytes() == whole
     assert kinds(judge(lines_of(chain), kept.anchor)) == [("removal", *lost)]
-    told = [json.loads(line) for line in lines_of(chain)[15:]]
-    notes = {note["action"]: note.get("facts") for note in told if note["phase"] == "event"}
+    said = [json.loads(line) for line in lines_of(chain)[15:]]
+    notes = {note["action"]: note.get("facts") for note in said if note["phase"] == "event"}
     assert notes["unreadable-tail-set-aside"] == {"bytes": len(whole)}
     assert notes["records-lost"] == {"first": 16, "last": 16}
     assert ("torn-line-cut" in notes) is unreadable.endswith(b"half")

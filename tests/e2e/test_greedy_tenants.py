@@ -124,8 +124,8 @@ def many_keys(greedy: Tenant) -> None:
         each.configure()
     for each in applications:
         each.until(lambda report: bool(report.failures), "tried", seconds=150)
-    told = [each.until(lambda _: True, "status").failure() for each in applications]
-    assert {failure["message"].partition(" (")[0] for failure in told} == {
+    said = [each.until(lambda _: True, "status").failure() for each in applications]
+    assert {failure["message"].partition(" (")[0] for failure in said} == {
         "the file's keys take longer than they are tried"
     }
 

@@ -232,7 +232,7 @@ async def test_links_and_refused_files_count_as_files(
     source: Callable[..., Source],
     credential: GitCredential,
 ) -> None:
-    """Each link costs questions to git, and each refusal is kept and told."""
+    """Each link costs questions to git, and each refusal is kept and shown."""
     mirrors = make_mirrors(limits={"objects": 30})
     commit = repository.commit({f"{number}.link": Link("nowhere/") for number in range(31)})
     await mirrors.fetch(source(), credential)

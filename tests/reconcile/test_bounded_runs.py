@@ -115,12 +115,12 @@ def test_a_status_looks_at_the_failures_that_it_shows() -> None:
     problems = tuple(Problem(ManifestError("wrong", field=f"{number}" + "\x1b" * 4000)) for number in range(20_000))
     outcome = Outcome(replace(state(thing("1", leaves=1)), problems=problems), problems)
     started = time.process_time()
-    told = status.compute(
+    shown = status.compute(
         APPLICATION, Memory(), outcome, ApplicationStatus(), causes=frozenset({"git"}), started=0.0, now=0.0
     )
     assert time.process_time() - started < 1
-    assert len(told.model_dump_json()) <= 33_000
-    assert told.conditions[0].message.endswith("(and 19999 more)")
+    assert len(shown.model_dump_json()) <= 33_000
+    assert shown.conditions[0].message.endswith("(and 19999 more)")
 
 
 async def test_the_log_names_as_many_problems_as_the_status(caplog: pytest.LogCaptureFixture) -> None:

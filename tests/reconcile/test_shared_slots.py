@@ -91,7 +91,7 @@ async def test_one_namespace_never_has_all_slots():
     assert Counter(began) == {"greedy": 20, "other": 30}
 
 
-async def test_whoever_has_the_fewest_places_is_next():
+async def test_a_namespace_with_the_fewest_places_is_next():
     slots = Turns(4, 3)
     order: list[str] = []
 
@@ -183,7 +183,7 @@ async def test_heavy_work_of_one_namespace_leaves_a_thread_to_others():
         assert await other.apart(lambda: "done") == "done"
     tasks[0].cancel()
     await settle()
-    assert shares.heavy.free == 1, "a thread is not free because nobody waits for it"
+    assert shares.heavy.free == 1, "a thread is not free because its caller went away"
     end.set()
     await asyncio.gather(*tasks, return_exceptions=True)
     await settle()

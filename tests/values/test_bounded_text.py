@@ -1,4 +1,4 @@
-"""What a tenant writes has no say in how much is kept, told or written: every text is cut, and every list of them."""
+"""What a tenant writes has no say in how much is kept, shown or written: every text is cut, and every list of them."""
 
 from __future__ import annotations
 

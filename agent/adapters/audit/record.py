@@ -4,7 +4,7 @@ A line is canonical JSON (RFC 8259, ASCII, keys sorted, no spaces). `hash` is th
 of the record before, `seq` counts from 1. A checkpoint also holds `signature`, by Ed25519 (RFC 8032), over the line without `hash`
 and `signature`. Every text is escaped, so a terminal that shows a record obeys none of it.
 
-A record has at most LONGEST bytes: whoever writes one keeps to that, and whoever reads one takes no more for a record. Its texts come
+A record has at most LONGEST bytes: a writer keeps to that, and a reader takes no more for a record. Its texts come
 from Git, so they are cut, and lists of them end with how many are left out.
 """
 

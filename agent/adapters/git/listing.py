@@ -122,7 +122,7 @@ class Selection:
     def _looked_at(
         self, entries: Iterable[tuple[Entry, AgentError | None]], layer: Layer
     ) -> Iterator[tuple[Entry, AgentError | None]]:
-        """Those that count or may have to be refused; a link costs questions to git, and each refusal is kept and told."""
+        """Those that count or may have to be refused; a link costs questions to git, and each refusal is kept and shown."""
         for entry, wrong in entries:
             below = entry.path if layer.path == "." else entry.path[len(layer.path) + 1 :]
             if not any(step.startswith(".") for step in below.split("/")) and (

@@ -27,7 +27,7 @@ class Turns:
 
     @property
     def free(self) -> int:
-        """Places that nobody has."""
+        """Places that are not taken."""
         return self._free
 
     async def take(self, namespace: str) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _FIRST_LIST_SECONDS = 15.0
 _KEPT = 50
-"""Whole live objects of one Application that drifted; of others it is healed, and not told, what was changed and by whom."""
+"""Whole live objects of one Application that drifted; the others are healed without the fields that changed and their writer."""
 
 
 class Watching:

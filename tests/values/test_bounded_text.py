@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import tracemalloc
 from dataclasses import dataclass
 
@@ -62,21 +61,6 @@ def test_showing_a_path_of_megabytes_builds_none() -> None:
         assert tracemalloc.get_traced_memory()[1] < 10 << 20
     finally:
         tracemalloc.stop()
-
-
-def test_every_leaf_is_found_as_soon_below_many_levels() -> None:
-    """By recursion, each leaf passed through every level above it."""
-    wide: tree.Tree = {str(number): number for number in range(100_000)}
-    deep = wide
-    for _ in range(140):
-        deep = {"a": deep}
-    assert seconds_to_walk(deep) < 5 * seconds_to_walk(wide)
-
-
-def seconds_to_walk(wide: tree.Tree) -> float:
-    started = time.process_time()
-    assert sum(1 for _ in tree.walk(wide)) == 100_000
-    return time.process_time() - started
 
 
 @dataclass(frozen=True)

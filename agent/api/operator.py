@@ -244,6 +244,19 @@ class Limits(Model):
     """Objects of one Application."""
     yaml_depth: Annotated[int, Field(ge=8, le=150)] = 150
     """Nesting of one document."""
+    identities: Annotated[int, Field(ge=1, le=1024)] = 64
+    """Private keys that open files of one Application: age identities, and secret keys and subkeys of PGP."""
+    key_bytes: Annotated[int, Field(ge=1024, le=16 * MIB)] = 256 * 1024
+    """All texts with private keys of one Application together."""
+    pgp_bytes: Annotated[int, Field(ge=64 * 1024)] = 4 * MIB
+    """What the PGP keys of all Applications of one namespace take of the memory-backed storage that all namespaces share: 128 KiB
+    for each Application that has some, and what gpg keeps of them."""
+    wrapped_keys: Annotated[int, Field(ge=1, le=10_000)] = 256
+    """Recipients of one SOPS file, in all of its key groups."""
+    stanzas: Annotated[int, Field(ge=1, le=1024)] = 64
+    """Recipients of one wrapped key of age. Each is tried with each identity."""
+    key_seconds: Seconds = 10
+    """Total time that private keys are tried on one file. A key that is being tried then is the last one."""
     request_seconds: Seconds = 30
     """Total time of one request to the API server or a store, watches aside."""
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, Self, cast
 from pydantic import Field
 
 from agent.api.model import Model
-from agent.values.text import escape
+from agent.values.text import cut as cut_text
+from agent.values.text import excerpt
 
 if TYPE_CHECKING:
     from agent.values.errors import AgentError
@@ -81,13 +82,13 @@ class Failure(Model):
     @classmethod
     def of(cls, error: AgentError, *, object: str = "", file: str = "") -> Self:  # noqa: A002  # the field's name
         """What an error tells, with its facts escaped and cut. `object` and `file` serve where the error names none."""
-        facts = {name: escape(str(fact)) for name, fact in error.facts.items()}
+        facts = {name: excerpt(str(fact), LONGEST_TEXT) for name, fact in error.facts.items()}
         place = ":".join(facts.pop(name) for name in ("file", "line", "column") if name in facts)
         shown, field = facts.pop("object", "") or object, facts.pop("field", "")
         rest = ", ".join(f"{name} {fact}" for name, fact in facts.items())
         return cls(
             object=cut(shown),
-            file=cut(place or escape(file)),
+            file=cut(place or excerpt(file, LONGEST_TEXT)),
             field=cut(field),
             reason=error.reason,
             message=cut(f"{error.message} ({rest})" if rest else error.message),
@@ -149,4 +150,4 @@ class ApplicationStatus(Model):
 
 def cut(text: str, longest: int = LONGEST_TEXT) -> str:
     """`text`, at most `longest` characters of it."""
-    return text if len(text) <= longest else text[: longest - 1] + "…"
+    return cut_text(text, longest)

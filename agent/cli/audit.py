@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from agent.adapters.audit import verify
+    from agent.adapters.audit import record, verify
 
     if not (args.anchor or args.public_key or args.chain_only):
         raise UsageError(
@@ -76,8 +76,8 @@ def _verify(args: argparse.Namespace) -> int:
             hint="kubectl get configmap -n signet-system signet-audit-AGENT -o json | agent audit verify FILE --anchor -",
         )
     anchor = _anchor(args.anchor) if args.anchor else None
-    with _opened(args.file) as lines:
-        report = verify.verify(lines, _keys(args.public_key, anchor), anchor)
+    with _opened(args.file) as file:
+        report = verify.verify(record.lines(file), _keys(args.public_key, anchor), anchor)
     if args.output == "json":
         terminal.write_json(_as_json(report))
     else:
@@ -149,9 +149,9 @@ def _anchor(path: str) -> Anchor:
 def _show(args: argparse.Namespace) -> int:
     wanted = {"application": args.application, "object": args.object, "run": args.run}
     chosen = {name: escape(value) for name, value in wanted.items() if value is not None}
-    with _opened(args.file) as lines:
+    with _opened(args.file) as file:
         records = [
-            record for record in _records(lines) if all(record.get(name) == value for name, value in chosen.items())
+            record for record in _records(file) if all(record.get(name) == value for name, value in chosen.items())
         ]
     if args.output == "json":
         terminal.write_json(records)
@@ -160,11 +160,11 @@ def _show(args: argparse.Namespace) -> int:
     return 0
 
 
-def _records(lines: BinaryIO) -> Iterator[Content]:
+def _records(file: BinaryIO) -> Iterator[Content]:
     from agent.adapters.audit import record
 
     strange = 0
-    for line in lines:
+    for line in record.lines(file):
         fields = record.read(line.removesuffix(b"\n"))
         if fields is None:
             strange += 1

@@ -67,7 +67,7 @@ def compute(target: Target, kinds: Kinds | None, keys: MasterKeys | None) -> Wan
     Raises UnknownChangeError where nothing can be said, LimitError, SourceError.
     """
     snapshot = worktree.read(target)
-    limits = Limits(size=target.limits.file_bytes, depth=target.limits.yaml_depth)
+    limits = Limits.served(size=target.limits.file_bytes, depth=target.limits.yaml_depth)
     parsed = documents.parse(snapshot.files, limits=limits)
     if len(parsed.documents) > target.limits.objects:
         raise LimitError(

@@ -13,7 +13,7 @@ from agent.adapters.kubernetes.resources import CONFIG_MAP
 from agent.values.errors import AuditError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable
 
     from agent.adapters.audit.anchor import Anchor
     from agent.adapters.audit.credential import Signer
@@ -52,7 +52,7 @@ class Lenient:
 
     trail: AuditTrail
 
-    async def write(self, entries: Sequence[AuditEntry]) -> None:
+    async def write(self, entries: Iterable[AuditEntry]) -> None:
         """Never raises AuditError."""
         try:
             await self.trail.write(entries)

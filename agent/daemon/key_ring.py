@@ -1,14 +1,14 @@
 """Which keys open an Application's files: its own Secrets, what the operator grants it, and the transit engine of its stores.
 
 Each Application has a GnuPG home of its own on memory-backed storage, so that no tenant's key opens another's file. Opened data keys
-are kept in memory, per Application generation and wrapped key.
+are kept in memory, per Application generation and wrapped key. What one tenant brings to be tried, and for how long, is limited, and goes on
+in threads that namespaces have turns in.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -16,22 +16,25 @@ from typing import TYPE_CHECKING
 from agent.adapters.git import credential as git_credential
 from agent.adapters.keys import credential as key_credential
 from agent.adapters.keys.age import AgeKeys
-from agent.adapters.keys.pgp import PgpKeys
 from agent.adapters.vault import transit
 from agent.adapters.vault.transit import TransitMasterKeys
+from agent.daemon.gnupg_homes import GnupgHomes
+from agent.daemon.key_work import TimedKeys
 from agent.sops.groups import is_known, unwrap_data_key
 from agent.sops.keys import ByKind, TransitKey
-from agent.values.errors import AgentError, ConfigError, SourceError
+from agent.values import derive
+from agent.values.errors import AgentError, ConfigError, LimitError, SourceError
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from agent.adapters.kubernetes.secrets import Secrets
     from agent.adapters.vault.stores import Stores
     from agent.api.application import Application
     from agent.api.operator import OperatorSettings
+    from agent.daemon.key_work import Workers
     from agent.reconcile.ports import GitCredential
     from agent.sops.groups import WrappedDataKey
     from agent.sops.keys import MasterKeys, WrappedKey
@@ -60,11 +63,14 @@ class KeyRing:
         settings: OperatorSettings,
         memory: Path,
         stores: Stores,
+        workers: Workers,
     ) -> None:
         self._secrets = secrets
         self._settings = settings
-        self._memory = memory
+        self._limits = settings.limits
+        self._homes = GnupgHomes(memory, settings.limits.pgp_bytes)
         self._stores = stores
+        self._workers = workers
         self._rings: dict[str, _Ring] = {}
         self._logins: dict[str, tuple[int, GitCredential]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
@@ -97,6 +103,7 @@ class KeyRing:
 
         What fails is asked for again, and told, by `unwrap`.
         """
+        wrapped = [data_key for data_key in wrapped if len(data_key.keys) <= self._limits.wrapped_keys]
         async with self._locks.setdefault(application.id.uid, asyncio.Lock()):
             ring = self._rings.get(application.id.uid)
             opened = ring.opened if ring is not None and ring.generation == application.generation else {}
@@ -114,7 +121,8 @@ class KeyRing:
                 ring.opened.update({key: answer for key, answer in answers.items() if isinstance(answer, Secret)})
 
     async def unwrap(self, application: Application, wrapped: WrappedDataKey, file: str) -> Secret:
-        """The data key of a file. Raises DataKeyError with a reason per key, or what keeps a key from being asked."""
+        """The data key of a file. Raises DataKeyError with a reason per key, LimitError, or what keeps a key from being asked."""
+        self._check(wrapped, file)
         async with self._locks.setdefault(application.id.uid, asyncio.Lock()):
             kept = self._rings.get(application.id.uid)
             current = kept is not None and kept.generation == application.generation
@@ -122,17 +130,46 @@ class KeyRing:
                 return unwrap_data_key(wrapped, ByKind({}), file=file, opened=kept.opened)
             ring = await self._ring(application)
             try:
-                data_key = await self._open(ring, wrapped, file)
+                data_key = await self._open(application, ring, wrapped, file)
             except AgentError:
                 again = await self._ring(application, fresh=True)
                 if again is ring:
                     raise
-                ring, data_key = again, await self._open(again, wrapped, file)
+                ring, data_key = again, await self._open(application, again, wrapped, file)
             return data_key
 
-    @staticmethod
-    async def _open(ring: _Ring, wrapped: WrappedDataKey, file: str) -> Secret:
-        return await asyncio.to_thread(unwrap_data_key, wrapped, ByKind(ring.keys), file=file, opened=ring.opened)
+    def _check(self, wrapped: WrappedDataKey, file: str) -> None:
+        """Raises LimitError for more than is tried."""
+        most = self._limits.wrapped_keys
+        count = len(wrapped.keys)
+        if count > most or len(wrapped.groups) > most:
+            raise LimitError(
+                "the file is for more recipients than are tried",
+                hint="limits.wrappedKeys in the operator's file is the limit",
+                file=file,
+                found=count,
+                limit=most,
+            )
+
+    async def _open(self, application: Application, ring: _Ring, wrapped: WrappedDataKey, file: str) -> Secret:
+        seconds = self._limits.key_seconds
+
+        def work() -> Secret:
+            until = time.monotonic() + seconds
+            keys = TimedKeys(ring.keys, until)
+            try:
+                return unwrap_data_key(wrapped, keys, file=file, opened=ring.opened)
+            except AgentError:
+                if not keys.is_late():
+                    raise
+            raise LimitError(
+                "the file's keys take longer than they are tried",
+                hint="encrypt it for fewer recipients; limits.keySeconds in the operator's file is the limit",
+                file=file,
+                seconds=seconds,
+            )
+
+        return await self._workers.run(application.id.namespace, work)
 
     async def _ring(self, application: Application, *, fresh: bool = False) -> _Ring:
         """The Application's keys, read again when they are a minute old, or in doubt."""
@@ -144,7 +181,7 @@ class KeyRing:
         if ring is not None and current and ring.secrets == secrets:
             ring.read_at = time.monotonic()
             return ring
-        keys = await asyncio.to_thread(self._build, application, secrets)
+        keys = await self._workers.run(application.id.namespace, lambda: self._build(application, secrets))
         ring = self._rings[application.id.uid] = _Ring(secrets, keys, application.generation, time.monotonic())
         return ring
 
@@ -159,45 +196,45 @@ class KeyRing:
                     object=f"Secret {application.id.namespace}/{reference.secret_name}",
                 )
             found.extend(data[name] for name in sorted(data))
+            self._check_size(found, f"Secret {application.id.namespace}/{reference.secret_name}")
         for grant in self._settings.keys:
             if grant.serves(application.id.namespace, application.spec.source.url):
                 found.extend(await asyncio.to_thread(key_credential.read_files, grant.path))
+                self._check_size(found, grant.path)
         return tuple(found)
+
+    def _check_size(self, found: Sequence[Secret], source: str) -> None:
+        if sum(map(derive.size, found)) > self._limits.key_bytes:
+            raise LimitError(
+                "the private keys of the Application are larger than the agent takes",
+                hint="limits.keyBytes in the operator's file is the limit",
+                source=source,
+                limit=self._limits.key_bytes,
+            )
 
     def _build(self, application: Application, secrets: tuple[Secret, ...]) -> dict[str, MasterKeys]:
         pgp = [secret for secret in secrets if key_credential.is_pgp(secret)]
-        age = [AgeKeys.parse(secret, source=secret.label) for secret in secrets if not key_credential.is_pgp(secret)]
-        keys: dict[str, MasterKeys] = {
-            "age": AgeKeys().merge(*age),
-            "hc_vault": TransitMasterKeys(self._stores, application.id),
-        }
-        home = self._home(application.id.uid)
-        self._drop_home(home)
+        age = AgeKeys(stanzas=self._limits.stanzas)
+        left = self._limits.identities
+        for secret in secrets:
+            if not key_credential.is_pgp(secret):
+                parsed = AgeKeys.parse(secret, source=secret.label, most=left)
+                left = max(0, left - len(parsed.identities) - parsed.passed_over)
+                age = age.merge(parsed)
+        keys: dict[str, MasterKeys] = {"age": age, "hc_vault": TransitMasterKeys(self._stores, application.id)}
+        self._homes.drop(application.id)
         if pgp:
-            home.mkdir(mode=0o700, parents=True)
-            keyring = PgpKeys(home)
-            for secret in pgp:
-                keyring.import_key(secret)
-            keys["pgp"] = keyring
+            keys["pgp"] = self._homes.make(application.id, pgp, most=left)
         return keys
-
-    def _home(self, uid: str) -> Path:
-        # GnuPG's sockets are at most 107 characters long
-        return self._memory / f"gpg-{uid[:13]}"
-
-    def _drop_home(self, home: Path) -> None:
-        if home.exists():
-            PgpKeys(home).close()
-            shutil.rmtree(home)
 
     async def forget(self, application: ApplicationId) -> None:
         """Drop the keys, the opened data keys and the GnuPG home of an Application."""
         self.doubt(application)
         async with self._locks.setdefault(application.uid, asyncio.Lock()):
             if self._rings.pop(application.uid, None) is not None:
-                await asyncio.to_thread(self._drop_home, self._home(application.uid))
+                await self._workers.run(application.namespace, lambda: self._homes.drop(application))
 
     async def close(self) -> None:
         """End every gpg-agent and remove the homes."""
-        for uid in self._rings:
-            await asyncio.to_thread(self._drop_home, self._home(uid))
+        await asyncio.to_thread(self._homes.close)
+        self._workers.close()

@@ -8,25 +8,28 @@ from typing import TYPE_CHECKING
 
 from agent.adapters.keys.sealed_secrets import SealingKeys
 from agent.values.errors import AgentError, ConfigError
+from agent.values.ids import ObjectId
+from agent.values.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from agent.adapters.kubernetes.secrets import Secrets
+    from agent.daemon.key_work import Workers
     from agent.manifests.sealed_secrets import SealedValue
-    from agent.values.ids import ObjectId
-    from agent.values.secret import Secret
 
 _READ_AGAIN_SECONDS = 60.0
+_AT_A_TIME = 50
 
 
 class SealingKeyRing:
     """SealingKeyPort. `names` are Secrets of the agent's `namespace`; they are read when a value has to be opened, and kept a minute."""
 
-    def __init__(self, secrets: Secrets, namespace: str, names: Sequence[str]) -> None:
+    def __init__(self, secrets: Secrets, namespace: str, names: Sequence[str], workers: Workers) -> None:
         self._secrets = secrets
         self._namespace = namespace
         self._names = names
+        self._workers = workers
         self._keys: SealingKeys | None = None
         self._read_at = float("-inf")
         self._lock = asyncio.Lock()
@@ -35,15 +38,25 @@ class SealingKeyRing:
         """As `SealingKeyPort.unseal`. Where a value does not open, the keys are read again: there may be a new one."""
         try:
             keys, fresh = await self._read()
-            answers = await asyncio.to_thread(_open, keys, values)
+            answers = await self._open(keys, values)
             refused = [value for value in values if isinstance(answers.get(value.leaf.id), AgentError)]
             if refused and not fresh:
                 self._read_at = float("-inf")
                 again, _ = await self._read()
                 if again != keys:
-                    answers = await asyncio.to_thread(_open, again, values)
+                    answers = await self._open(again, values)
         except AgentError as error:
             return {value.leaf.id: error for value in values}
+        return answers
+
+    async def _open(self, keys: SealingKeys, values: Collection[SealedValue]) -> dict[str, Secret | AgentError]:
+        """A turn of the namespace for some values at a time: each that does not open costs milliseconds for every key."""
+        waiting, answers, refused = list(values), dict[str, Secret | AgentError](), set[ObjectId]()
+        for at in range(0, len(waiting), _AT_A_TIME):
+            some = waiting[at : at + _AT_A_TIME]
+            await self._workers.run(
+                some[0].secret.namespace, lambda some=some: _open(keys, some, answers=answers, refused=refused)
+            )
         return answers
 
     async def _read(self) -> tuple[SealingKeys, bool]:
@@ -67,10 +80,14 @@ class SealingKeyRing:
             return self._keys, True
 
 
-def _open(keys: SealingKeys, values: Collection[SealedValue]) -> dict[str, Secret | AgentError]:
-    """Of an object that is held anyway nothing more is tried: each try costs milliseconds for every key."""
-    answers: dict[str, Secret | AgentError] = {}
-    refused: set[ObjectId] = set()
+def _open(
+    keys: SealingKeys,
+    values: Collection[SealedValue],
+    *,
+    answers: dict[str, Secret | AgentError],
+    refused: set[ObjectId],
+) -> None:
+    """Of an object that is held anyway nothing more is tried."""
     for value in values:
         if value.secret in refused:
             continue
@@ -79,4 +96,3 @@ def _open(keys: SealingKeys, values: Collection[SealedValue]) -> dict[str, Secre
         except AgentError as error:
             refused.add(value.secret)
             answers[value.leaf.id] = error
-    return answers

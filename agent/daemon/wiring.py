@@ -20,6 +20,7 @@ from agent.adapters.kubernetes.secrets import Secrets
 from agent.adapters.vault.stores import Stores
 from agent.daemon import audit, policy
 from agent.daemon.key_ring import KeyRing
+from agent.daemon.key_work import Workers
 from agent.daemon.sealing_keys import SealingKeyRing
 from agent.reconcile.context import Fingerprints
 from agent.reconcile.driver.loop import Driver
@@ -140,7 +141,8 @@ async def _ports(
         seconds=operator.limits.request_seconds,
     )
     stack.push_async_callback(stores.close)
-    ring = KeyRing(Secrets(base.session), operator, base.settings.memory, stores)
+    workers = Workers()
+    ring = KeyRing(Secrets(base.session), operator, base.settings.memory, stores, workers)
     stack.push_async_callback(ring.close)
     mirror_names = Fingerprinter.derive(base.installation.key, "mirror")
     mirrors = Mirrors(base.settings.mirrors, operator.git, operator.limits, mirror_names)
@@ -161,7 +163,7 @@ async def _ports(
         credentials=ring,
         data_keys=ring,
         sealing_keys=SealingKeyRing(
-            Secrets(base.session), base.namespace, [key.secret_name for key in operator.sealed_secrets.keys]
+            Secrets(base.session), base.namespace, [key.secret_name for key in operator.sealed_secrets.keys], workers
         ),
         stores=stores,
         cluster=cluster,

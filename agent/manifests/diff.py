@@ -11,6 +11,8 @@ from agent.values.secret import Sealed, Secret
 from agent.values.tree import format_path, get_text, map_leaves
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from agent.values.fingerprint import Fingerprinter
     from agent.values.ids import ObjectId
     from agent.values.tree import Leaf, Object, Path, Tree
@@ -37,23 +39,22 @@ class Line(TypedDict):
     after: Tree
 
 
-def compare(before: Object | None, after: Object | None) -> list[Change]:
+def compare(before: Object | None, after: Object | None) -> Iterator[Change]:
     """What leads from one object to the other, in the order of `after`; None is an object that is not there.
 
-    What only the server writes (status, managedFields, versions) is left out. Lists that merge by key are compared by key. Data of a
+    Changes are found as they are asked for: who wants the first few leaves the rest uncompared. What only the server writes (status, managedFields, versions) is left out. Lists that merge by key are compared by key. Data of a
     `v1/Secret` is sealed before it is looked at.
     """
-    found: list[Change] = []
     one, other = _compared(before), _compared(after)
     tree = other if other is not None else one
-    if tree is None:
-        return found
-    group, kind = builtin.group_of(get_text(tree, "apiVersion")), get_text(tree, "kind")
-    _Comparison(group, kind, found).values(one, other, ())
-    return found
+    if tree is not None:
+        group, kind = builtin.group_of(get_text(tree, "apiVersion")), get_text(tree, "kind")
+        yield from _Comparison(group, kind).values(one, other, ())
 
 
-def describe(changes: list[Change], fingerprinter: Fingerprinter, application: str, object_id: ObjectId) -> list[Line]:
+def describe(
+    changes: Iterable[Change], fingerprinter: Fingerprinter, application: str, object_id: ObjectId
+) -> list[Line]:
     """The changes with every Secret as `fp:…`, keyed by Application uid, object and path. Strings are untrusted text."""
 
     def hide(at: Path, tree: Tree) -> Tree:
@@ -89,32 +90,31 @@ def _compared(tree: Object | None) -> Object | None:
 class _Comparison:
     group: str
     kind: str
-    found: list[Change]
 
-    def values(self, before: Tree, after: Tree, at: Path) -> None:
+    def values(self, before: Tree, after: Tree, at: Path) -> Iterator[Change]:
         if isinstance(before, dict) and isinstance(after, dict):
             for key in [*after, *(key for key in before if key not in after)]:
-                self.values(before.get(key), after.get(key), (*at, key))
+                yield from self.values(before.get(key), after.get(key), (*at, key))
         elif isinstance(before, list) and isinstance(after, list):
-            self._lists(before, after, at)
+            yield from self._lists(before, after, at)
         elif not _same(before, after):
-            self.found.append(Change(at, *_alike(before, after)))
+            yield Change(at, *_alike(before, after))
 
-    def _lists(self, before: list[Tree], after: list[Tree], at: Path) -> None:
+    def _lists(self, before: list[Tree], after: list[Tree], at: Path) -> Iterator[Change]:
         keys = builtin.list_keys(self.group, self.kind, at)
         if keys is None:
             for index in range(max(len(before), len(after))):
                 old = before[index] if index < len(before) else None
-                self.values(old, after[index] if index < len(after) else None, (*at, index))
+                yield from self.values(old, after[index] if index < len(after) else None, (*at, index))
             return
         olds, news = _keyed(before, keys), _keyed(after, keys)
         for key, (index, item) in news.items():
-            self.values(olds[key][1] if key in olds else None, item, (*at, index))
+            yield from self.values(olds[key][1] if key in olds else None, item, (*at, index))
         for key, (index, item) in olds.items():
             if key not in news:
-                self.values(item, None, (*at, index))
+                yield from self.values(item, None, (*at, index))
         if [key for key in olds if key in news] != [key for key in news if key in olds]:
-            self.found.append(Change(at, [*olds], [*news]))
+            yield Change(at, [*olds], [*news])
 
 
 def _keyed(items: list[Tree], keys: tuple[str, ...]) -> dict[str, tuple[int, Tree]]:

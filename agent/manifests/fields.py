@@ -230,8 +230,20 @@ def _at(value: Tree, element: str) -> tuple[str | int, Tree] | _Missing:
     return _MISSING
 
 
-@lru_cache(maxsize=4096)
+_KEPT = 256
+"""Characters of a key that is remembered: one that has more is a whole value of a list, and seldom comes again."""
+
+
 def _parsed(text: str) -> Tree:
+    return _known(text) if len(text) <= _KEPT else _read(text)
+
+
+@lru_cache(maxsize=4096)
+def _known(text: str) -> Tree:
+    return _read(text)
+
+
+def _read(text: str) -> Tree:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

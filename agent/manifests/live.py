@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from agent.manifests.builtin import CLEAR_FIELDS, GROUPS, LAST_APPLIED, group_of, is_core_secret
 from agent.values.secret import Sealed, Secret
-from agent.values.tree import format_path, get, get_text, map_leaves
+from agent.values.tree import get, get_text, map_leaves, show_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +44,7 @@ def wrap(object_: Object, *, whole: bool = False) -> Object:
     )
 
     def label(path: Path) -> str:
-        return f"live:{name}/{place}#{format_path(path)}"
+        return f"live:{name}/{place}#{show_path(path)}"
 
     built_in = group_of(get_text(object_, "apiVersion")) in GROUPS and not is_core_secret(object_)
     wrapped = dict(object_)

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 from agent.manifests.builtin import CLEAR_FIELDS
 from agent.values import derive
-from agent.values.errors import HeldError, ReferenceSyntaxError, SecretValueError, SinkError
+from agent.values.errors import HeldError, LimitError, ReferenceSyntaxError, SecretValueError, SinkError
 from agent.values.secret import Secret
 from agent.values.text import percent_decoded, percent_encoded
-from agent.values.tree import format_path, get
+from agent.values.tree import format_path, get, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from agent.values.errors import AgentError
     from agent.values.surroundings import Encoding
@@ -179,7 +179,8 @@ def find(tree: Tree) -> dict[Reference, list[Path]]:
     """
     found: dict[Reference, list[Path]] = {}
     of_plugin = get(tree, "metadata", "annotations", _AVP_ANNOTATION) is not None
-    for path, leaf in _walk(tree, ()):
+    _check_keys(tree)
+    for path, leaf in walk(tree):
         if of_plugin and isinstance(leaf, str) and _AVP_PLACEHOLDER.search(leaf):
             raise ReferenceSyntaxError(
                 "placeholder is of argocd-vault-plugin",
@@ -195,7 +196,7 @@ def find(tree: Tree) -> dict[Reference, list[Path]]:
                         field=format_path(path),
                     )
                 paths = found.setdefault(part, [])
-                if path not in paths:
+                if not paths or paths[-1] != path:
                     paths.append(path)
     return found
 
@@ -255,7 +256,7 @@ def _fill(leaf: Leaf, values: Mapping[Reference, Secret], at: Path) -> Leaf | _G
         return Secret(text, *leaf.labels) if isinstance(leaf, Secret) else text
     try:
         return derive.embed(filled)
-    except SecretValueError as error:
+    except (SecretValueError, LimitError) as error:
         raise error.with_facts(field=format_path(at)) from None
 
 
@@ -273,17 +274,16 @@ def _value(reference: Reference, values: Mapping[Reference, Secret], at: Path) -
     return secret
 
 
-def _walk(tree: Tree, at: Path) -> Iterator[tuple[Path, Leaf]]:
-    if isinstance(tree, dict):
-        for key, value in tree.items():
-            if "${vault://" in key or key.startswith("vault://"):
+def _check_keys(tree: Tree) -> None:
+    waiting: list[tuple[Tree, Path]] = [(tree, ())]
+    while waiting:
+        node, at = waiting.pop()
+        if isinstance(node, dict):
+            if any("${vault://" in key or key.startswith("vault://") for key in node):
                 raise ReferenceSyntaxError("a key cannot be a reference", field=format_path(at))
-            yield from _walk(value, (*at, key))
-    elif isinstance(tree, list):
-        for index, item in enumerate(tree):
-            yield from _walk(item, (*at, index))
-    else:
-        yield at, tree
+            waiting.extend((value, (*at, key)) for key, value in node.items() if isinstance(value, dict | list))
+        elif isinstance(node, list):
+            waiting.extend((item, (*at, index)) for index, item in enumerate(node) if isinstance(item, dict | list))
 
 
 def _parts(leaf: Leaf, at: Path) -> list[str | Secret | Reference]:

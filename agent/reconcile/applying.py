@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from agent.manifests import diff, fields, health, order, ownership
@@ -22,7 +23,8 @@ from agent.values.errors import (
     StaleObjectError,
     UnknownKindError,
 )
-from agent.values.tree import format_path, get_object, get_text
+from agent.values.text import MOST, excerpts
+from agent.values.tree import get_object, get_text, show_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,7 +49,7 @@ async def apply(run: Run, plan: Plan, live: Mapping[ObjectId, LiveFact]) -> list
     for index, wave in enumerate(plan.waves):
         existing = await adopting.existing(run, wave, kinds)
         await run.fence.show()
-        await run.ports.audit.write([audit_entries.of_step(run, step, "intent") for step in wave])
+        await run.ports.audit.write(audit_entries.of_step(run, step, "intent") for step in wave)
 
         async def one(
             step: Step,
@@ -66,7 +68,7 @@ async def apply(run: Run, plan: Plan, live: Mapping[ObjectId, LiveFact]) -> list
         done = await run.ports.tasks.all([one(step) for step in wave])
         results.update({result.id: result for result in done})
         await run.ports.audit.write(
-            [audit_entries.of_step(run, step, "outcome", result) for step, result in zip(wave, done, strict=True)]
+            audit_entries.of_step(run, step, "outcome", result) for step, result in zip(wave, done, strict=True)
         )
         stop_if_lease_lost(done)
         if index + 1 < len(plan.waves):
@@ -151,8 +153,8 @@ async def _apply_step(
             continue
         now = run.observer.observe(answer)
         record = applied_as(step.finished, uid=now.uid, projection=now.projection)
-        done = Result(key, action, None, now, record)
-        return _explain(done, fact.object, answer) if fact is not None and step.cause == "live" else done
+        done = Result(key, action, None, replace(now, object=None), record)
+        return _explain(done, fact.object if fact is not None and step.cause == "live" else None, answer)
     raise StaleObjectError("the object keeps changing while it is applied", hint="see who else writes it", object=key)
 
 
@@ -179,10 +181,12 @@ def _may_replace(run: Run, step: Step, fact: LiveFact) -> bool:
 
 
 def _explain(done: Result, before: Object | None, after: Object) -> Result:
-    """What a heal put right, and whose doing it was."""
-    changed = [change.path for change in diff.compare(before, after)]
-    writer = fields.last_writer(before, changed, besides=ownership.FIELD_MANAGER) if before else None
-    return replace(done, fields=tuple(format_path(path) for path in changed), writer=writer)
+    """What a heal put right, and whose doing it was; nothing of what is no heal, or was not kept as it was found."""
+    if before is None:
+        return done
+    changed = [change.path for change in islice(diff.compare(before, after), MOST + 1)]
+    writer = fields.last_writer(before, changed, besides=ownership.FIELD_MANAGER)
+    return replace(done, fields=excerpts(map(show_path, changed), counted=False), writer=writer)
 
 
 def _guarded(tree: Object, fact: LiveFact | None) -> Object:

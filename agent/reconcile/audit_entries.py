@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 from agent.reconcile.ports import AuditEntry
 from agent.values.fingerprint import shown
-from agent.values.tree import format_path, secrets
+from agent.values.text import MOST, excerpts
+from agent.values.tree import secrets, show_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agent.reconcile.context import Run
+    from agent.reconcile.finish import Finished
     from agent.reconcile.plan import Step
     from agent.reconcile.results import Result
     from agent.values.errors import Fact
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
 def of_step(run: Run, step: Step, phase: Literal["intent", "outcome"], result: Result | None = None) -> AuditEntry:
     """About applying one object."""
     finished = step.finished
-    uid = run.application_id.uid
     return AuditEntry(
         phase=phase,
         run=run.id,
@@ -31,14 +33,22 @@ def of_step(run: Run, step: Step, phase: Literal["intent", "outcome"], result: R
         action=result.action if result else step.action,
         object=finished.id,
         fields=(result.fields if result else ()) or step.fields,
-        fingerprints={
-            format_path(path): shown(run.fingerprints.leaves.leaf(uid, finished.id.key, path, secret))
-            for path, secret in secrets(finished.tree)
-        },
-        secrets=tuple(sorted({label for _, secret in secrets(finished.tree) for label in secret.labels})),
+        fingerprints=_fingerprints(run, finished),
+        secrets=excerpts(sorted({label for _, secret in secrets(finished.tree) for label in secret.labels})),
         result="" if result is None else result.error.reason if result.error else "ok",
         facts=_facts(result) if result else None,
     )
+
+
+def _fingerprints(run: Run, finished: Finished) -> Mapping[str, str]:
+    """Of the first secrets of an object, and how many more it has."""
+    uid, found = run.application_id.uid, secrets(finished.tree)
+    fingerprints = {
+        show_path(path): shown(run.fingerprints.leaves.leaf(uid, finished.id.key, path, secret))
+        for path, secret in islice(found, MOST)
+    }
+    more = sum(1 for _ in found)
+    return {**fingerprints, "…": f"and {more} more"} if more else fingerprints
 
 
 def _facts(result: Result) -> Mapping[str, Fact] | None:

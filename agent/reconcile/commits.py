@@ -75,7 +75,7 @@ async def _merge(
     known = memory.desired
     if known is not None and memory.desired_for == (run.application.generation, content) and not known.incomplete:
         return known
-    parsed = await _parse(run, memory, snapshot, Limits(size=run.limits.file_bytes, depth=run.limits.yaml_depth))
+    parsed = await _parse(run, memory, snapshot, Limits.served(size=run.limits.file_bytes, depth=run.limits.yaml_depth))
     if len(parsed.documents) > run.limits.objects:
         raise LimitError(
             "the commit holds more objects than the agent takes",

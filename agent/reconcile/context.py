@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from agent.manifests.ownership import Owner
 from agent.reconcile.cautions import Strictness
@@ -12,7 +12,7 @@ from agent.values.errors import LeaseLostError, StaleObjectError
 from agent.values.fingerprint import Fingerprinter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from agent.api.application import Application
     from agent.api.operator import Limits
@@ -23,9 +23,16 @@ if TYPE_CHECKING:
     from agent.reconcile.desired import DesiredState, Problem
     from agent.reconcile.fence import Fence
     from agent.reconcile.live import LiveFact, Observer
-    from agent.reconcile.ports import Identity, Ports, RecordPort
+    from agent.reconcile.ports import Identity, Ports, RecordPort, TasksPort
     from agent.values.ids import ApplicationId, ObjectId, Revision, RunId
     from agent.values.secret import Secret
+
+
+T = TypeVar("T")
+
+_QUICK: Final = 500
+_QUICK_BYTES: Final = 64 * 1024
+"""Of a record that is written or read at once; a larger one takes long enough to keep everything else waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +132,9 @@ class Memory:
     unrecorded: bool = False
     loss: str = ""
 
-    async def take(self, records: RecordPort, codec: Codec, application: ApplicationId, holder: str) -> None:
+    async def take(
+        self, records: RecordPort, tasks: TasksPort, codec: Codec, application: ApplicationId, holder: str
+    ) -> None:
         """Read the stored record and write the next epoch into it. Raises LeaseLostError where another agent came first.
 
         A record that does not verify is lost: `loss` then says so. `holder` is a text that no other hold has.
@@ -133,27 +142,37 @@ class Memory:
         self.stored = dict(await records.load(application))
         self.unrecorded = not self.stored
         try:
-            self.record = codec.decode(self.stored)
+            stored = self.stored
+            large = sum(map(len, stored.values())) > _QUICK_BYTES
+            self.record = await _beside(tasks, large, lambda: codec.decode(stored))
         except RecordDamagedError as error:
             self.loss = error.reason
             self.stored = dict.fromkeys(self.stored, "")
         self.verified = dict(self.record.verified)
-        await self._store(records, codec, application, replace(self.record, epoch=self.record.epoch + 1, holder=holder))
+        await self._store(
+            records, tasks, codec, application, replace(self.record, epoch=self.record.epoch + 1, holder=holder)
+        )
 
     async def save(self, run: Run, record: ApplicationRecord) -> None:
         """Remember a record, and store what changed of it. Raises LeaseLostError where another agent wrote it meanwhile."""
         codec = Codec(run.fingerprints.records, run.application_id.uid)
-        if await self._store(run.ports.records, codec, run.application_id, record):
+        if await self._store(run.ports.records, run.ports.tasks, codec, run.application_id, record):
             run.fence.shown()
 
     async def _store(
-        self, records: RecordPort, codec: Codec, application: ApplicationId, record: ApplicationRecord
+        self,
+        records: RecordPort,
+        tasks: TasksPort,
+        codec: Codec,
+        application: ApplicationId,
+        record: ApplicationRecord,
     ) -> bool:
         """Whether the head was written."""
         self.record = record
         if record == self.saved:
             return False
-        changed = codec.encode(record, self.stored)
+        stored = self.stored
+        changed = await _beside(tasks, len(record.objects) > _QUICK, lambda: codec.encode(record, stored))
         try:
             if changed:
                 await records.store(application, changed)
@@ -162,3 +181,7 @@ class Memory:
         self.stored = {name: text for name, text in {**self.stored, **changed}.items() if text}
         self.saved = record
         return HEAD in changed
+
+
+async def _beside(tasks: TasksPort, long: bool, work: Callable[[], T]) -> T:
+    return await tasks.apart(work) if long else work()

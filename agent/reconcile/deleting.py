@@ -32,7 +32,7 @@ async def prune(
         return []
     kinds = await run.ports.cluster.kinds()
     await run.fence.show()
-    await run.ports.audit.write([audit_entries.of_prune(run, key, "intent") for key in plan.pruned])
+    await run.ports.audit.write(audit_entries.of_prune(run, key, "intent") for key in plan.pruned)
 
     async def one(key: ObjectId) -> Result:
         try:
@@ -46,7 +46,7 @@ async def prune(
     results: list[Result] = []
     for wave in reversed(order.waves({key: {} for key in plan.pruned})):
         results += await run.ports.tasks.all([one(key) for key in wave])
-    await run.ports.audit.write([audit_entries.of_prune(run, result.id, "outcome", result) for result in results])
+    await run.ports.audit.write(audit_entries.of_prune(run, result.id, "outcome", result) for result in results)
     stop_if_lease_lost(results)
     return results
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from agent.manifests import order, ownership, references, resolve
 from agent.reconcile.ports import Resolved
 from agent.reconcile.record import ObjectRecord
-from agent.values.errors import StoreNotFoundError
-from agent.values.tree import format_path, freeze_labels
+from agent.values import derive
+from agent.values.errors import LimitError, StoreNotFoundError
+from agent.values.tree import format_path, secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,9 +59,18 @@ class Finisher:
         wanted = references.find(opened)
         values: dict[Reference, Secret] = {}
         versions: dict[str, int] = {}
+        size = 0
         for reference, paths in wanted.items():
             answer = answers[reference]
             if isinstance(answer, Resolved):
+                size += derive.size(answer.secret) * len(paths)
+                if size > derive.LONGEST:
+                    raise LimitError(
+                        "the values that the object takes are larger than an API server takes",
+                        hint="name shorter values, or fewer",
+                        object=key,
+                        limit=derive.LONGEST,
+                    )
                 values[reference] = answer.secret
                 versions[str(reference)] = answer.version
             elif not (reference.optional and isinstance(answer, StoreNotFoundError)):
@@ -75,7 +85,7 @@ class Finisher:
             recipe=recipe,
             applied=self.applied.tree(self.owner.application.uid, key.key, tree),
             roll=roll,
-            secrets=freeze_labels(tree),
+            holds_secret=next(secrets(tree), None) is not None,
             stores=versions,
             files=desired.files,
         )

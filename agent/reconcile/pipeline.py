@@ -15,6 +15,7 @@ from agent.reconcile.live import is_newer
 from agent.reconcile.ports import AuditEntry
 from agent.reconcile.record import ObjectRecord
 from agent.values.errors import AgentError, SourceError
+from agent.values.tree import is_large
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
     from agent.manifests.layers import Desired
     from agent.reconcile.context import Memory, Run
     from agent.reconcile.desired import DesiredState
+    from agent.reconcile.finish import Finished
+    from agent.reconcile.judge import Cause
     from agent.reconcile.plan import Plan
     from agent.reconcile.results import Result
     from agent.values.ids import ObjectId, Revision
 
-_QUICK: Final = 2000
-"""Objects that are fingerprinted at once; more take long enough to keep everything else waiting."""
+_MANY: Final = 20_000
+"""Maps, lists and leaves that are gone through at once; more take long enough to keep everything else waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ async def reconcile(run: Run, memory: Memory) -> Outcome:
     followed = await run.ports.live.follow(resources)
     unwatched = (resources - followed) & run.ports.live.refused()
     read = await polling.read(run, memory, desired.objects, kinds, unwatched)
-    observed = {(resource.group, resource.kind) for resource in followed | read}
+    observed = frozenset((resource.group, resource.kind) for resource in followed | read)
     desired = replace(desired, warnings=(*desired.warnings, *polling.not_watched(unwatched)))
     await _note_loss(run, memory)
 
@@ -75,19 +78,7 @@ async def reconcile(run: Run, memory: Memory) -> Outcome:
         observed=observed,
     )
     desired, finished, causes = await sealing.finish(run, memory, desired, stale, recipe_of)
-    steps = plan.compute(
-        desired,
-        finished,
-        causes,
-        record=memory.record,
-        live=memory.live,
-        application=run.application_id.uid,
-        policy=prune.Policy(
-            run.application.spec.prune, run.application.annotations.get(names.ANNOTATION_CONFIRM_PRUNE, "")
-        ),
-        observed=observed,
-        before=memory.applied,
-    )
+    steps = await _plan(run, memory, desired, finished, causes, observed=observed)
     if run.application.spec.sync.mode == "detect":
         pending = frozenset(step.finished.id for step in steps.steps) | frozenset(steps.pruned)
         return Outcome(desired, desired.problems, pending=pending)
@@ -102,6 +93,35 @@ async def reconcile(run: Run, memory: Memory) -> Outcome:
     failures = [Problem(result.error, result.id) for result in [*applied, *pruned] if result.error]
     kept = [Problem(error, key) for key, error in steps.kept.items()]
     return Outcome(desired, (*desired.problems, *failures, *kept), (*applied, *pruned))
+
+
+async def _plan(
+    run: Run,
+    memory: Memory,
+    desired: DesiredState,
+    finished: Mapping[ObjectId, Finished],
+    causes: Mapping[ObjectId, Cause],
+    *,
+    observed: frozenset[tuple[str, str]],
+) -> Plan:
+    """Where a commit changed objects, they are compared with the commit before: of large ones beside the loop, by a copy of what is live."""
+    record, live, before = memory.record, dict(memory.live), memory.applied
+    word = run.application.annotations.get(names.ANNOTATION_CONFIRM_PRUNE, "")
+
+    def work() -> Plan:
+        return plan.compute(
+            desired,
+            finished,
+            causes,
+            record=record,
+            live=live,
+            application=run.application_id.uid,
+            policy=prune.Policy(run.application.spec.prune, word),
+            observed=observed,
+            before=before,
+        )
+
+    return await run.ports.tasks.apart(work) if is_large((item.tree for item in finished.values()), _MANY) else work()
 
 
 async def _desired_state(run: Run, memory: Memory, kinds: Kinds) -> tuple[DesiredState | None, tuple[Problem, ...]]:
@@ -128,7 +148,8 @@ async def _recipes(run: Run, memory: Memory, objects: Mapping[ObjectId, Desired]
         def fingerprint() -> dict[ObjectId, str]:
             return judge.recipes(fingerprinter, application, objects)
 
-        found = fingerprint() if len(objects) <= _QUICK else await run.ports.tasks.apart(fingerprint)
+        large = is_large((item.tree for item in objects.values()), _MANY)
+        found = await run.ports.tasks.apart(fingerprint) if large else fingerprint()
         memory.recipes = (objects, found)
     return memory.recipes[1]
 
@@ -165,7 +186,7 @@ async def _announce(run: Run, memory: Memory, desired: DesiredState, steps: Plan
     new = {
         step.finished.id: ObjectRecord(
             step.finished.record.api_version,
-            secrets=step.finished.record.secrets,
+            holds_secret=step.finished.record.holds_secret,
             files=step.finished.record.files,
         )
         for step in steps.steps

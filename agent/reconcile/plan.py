@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from agent.manifests import diff, order
 from agent.reconcile import prune
-from agent.values.tree import format_path
+from agent.values.text import excerpts
+from agent.values.tree import show_path
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One apply, and why. `fields` are the paths that a commit changed, where the one before is known."""
+    """One apply, and why. `fields` are the first paths that a commit changed, where the one before is known."""
 
     finished: Finished
     cause: Cause
@@ -92,8 +93,8 @@ def compute(
 
 
 def _changed(key: ObjectId, desired: DesiredState, before: DesiredState | None) -> tuple[str, ...]:
-    """Where the sealed merge of two commits differs for one object."""
+    """Where the sealed merge of two commits differs for one object: it is compared as far as is shown."""
     if before is None or key not in before.objects:
         return ()
     changes = diff.compare(before.objects[key].tree, desired.objects[key].tree)
-    return tuple(format_path(change.path) for change in changes)
+    return excerpts((show_path(change.path) for change in changes), counted=False)

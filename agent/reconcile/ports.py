@@ -281,8 +281,8 @@ class AuditEntry:
 class AuditPort(Protocol):
     """The tamper-evident trail."""
 
-    async def write(self, entries: Sequence[AuditEntry]) -> None:
-        """Durable when it returns. Raises AuditError."""
+    async def write(self, entries: Iterable[AuditEntry]) -> None:
+        """Durable when it returns. Raises AuditError. Entries are asked for as they are written, and cut where they are larger than a record."""
         ...
 
     async def checkpoint(self, run: str) -> None:

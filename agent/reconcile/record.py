@@ -14,8 +14,9 @@ import zlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from agent.values.errors import AuditError
+from agent.values.errors import AuditError, LimitError
 from agent.values.ids import ObjectId, Revision
+from agent.values.text import cut
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +37,8 @@ class ObjectRecord:
     """What is known of one object since its last apply.
 
     `recipe` is the fingerprint of the sealed merge; `applied` that of the finished object; `projection` that of the live values at the
-    fields that we own. `secrets` tells at which paths secrets stand and from where; `stores` the version of each store reference.
+    fields that we own. `holds_secret` tells that a path of it holds one: then the whole live object is wrapped when it is read. `stores`
+    has the version of each store reference.
     `uid` is empty while the first apply is under way. `refused` marks a prune that still needs doing.
     """
 
@@ -46,14 +48,9 @@ class ObjectRecord:
     applied: str = ""
     projection: str = ""
     roll: str = ""
-    secrets: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    holds_secret: bool = False
     stores: Mapping[str, int] = field(default_factory=dict[str, int])
     files: tuple[str, ...] = ()
-
-    @property
-    def holds_secret(self) -> bool:
-        """Whether any of its paths holds a secret: then the whole live object is wrapped when it is read."""
-        return bool(self.secrets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +87,7 @@ class ApplicationRecord:
 
 
 def _revision_to_json(revision: Revision | None) -> list[str | int] | None:
-    return [revision.commit, revision.ref, revision.author, revision.authored_at] if revision else None
+    return [revision.commit, revision.ref, cut(revision.author), revision.authored_at] if revision else None
 
 
 def _revision_from_json(raw: object) -> Revision | None:
@@ -105,7 +102,7 @@ def _object_to_json(record: ObjectRecord) -> dict[str, object]:
         "a": record.applied,
         "p": record.projection,
         "t": record.roll,
-        "s": {path: list(labels) for path, labels in record.secrets.items()},
+        "s": record.holds_secret,
         "w": dict(record.stores),
         "f": list(record.files),
     }
@@ -116,7 +113,6 @@ def _object_from_json(data: dict[str, object]) -> ObjectRecord:
     def text(key: str) -> str:
         return str(data.get(key, ""))
 
-    secrets: dict[str, list[str]] = data.get("s", {})  # pyright: ignore[reportAssignmentType]
     stores: dict[str, int] = data.get("w", {})  # pyright: ignore[reportAssignmentType]
     files: list[str] = data.get("f", [])  # pyright: ignore[reportAssignmentType]
     return ObjectRecord(
@@ -126,7 +122,7 @@ def _object_from_json(data: dict[str, object]) -> ObjectRecord:
         text("a"),
         text("p"),
         text("t"),
-        {path: tuple(labels) for path, labels in secrets.items()},
+        bool(data.get("s")),
         stores,
         tuple(files),
     )
@@ -154,7 +150,7 @@ class Codec:
                 known[name] = counter
                 changed[name] = self._seal(name, counter, body)
         changed.update(dict.fromkeys(set(stored) - set(bodies) - {HEAD}, ""))
-        meta = {
+        meta: dict[str, object] = {
             "counter": counter,
             "shards": known,
             "generation": record.generation,
@@ -231,9 +227,13 @@ def _counters(head: str) -> dict[str, int]:
 
 
 def _pack(value: Mapping[str, object]) -> str:
-    return base64.b64encode(
-        zlib.compress(json.dumps(value, separators=(",", ":"), sort_keys=True).encode(), 6)
-    ).decode()
+    """Raises LimitError for what `_unpack` would not read back."""
+    text = json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
+    if len(text) > _MOST_BYTES:
+        raise LimitError(
+            "a shard of the record is too large to be read back", hint="split the Application", limit=_MOST_BYTES
+        )
+    return base64.b64encode(zlib.compress(text, 6)).decode()
 
 
 def _unpack(body: str) -> dict[str, object]:

@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from agent.manifests import order, references, resolve, sinks
 from agent.manifests.ownership import is_apply_if_absent, is_reconcile_disabled
 from agent.reconcile.finish import Finished, Finisher, rolls
+from agent.reconcile.ports import Resolved
 from agent.sops import sealed
 from agent.values import derive
-from agent.values.errors import AgentError
+from agent.values.errors import AgentError, LimitError
 from agent.values.secret import Sealed, Secret
-from agent.values.tree import walk
+from agent.values.tree import is_large, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from agent.manifests.documents import Parsed
     from agent.manifests.references import Reference
     from agent.reconcile.context import Memory, Run
     from agent.reconcile.desired import DesiredState
     from agent.reconcile.judge import Cause
-    from agent.reconcile.ports import Resolved
     from agent.reconcile.record import ObjectRecord
     from agent.sops.groups import WrappedDataKey
     from agent.sops.sealed import SealedFile
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
 
+T = TypeVar("T")
+
 _QUICK: Final = 200
 """Values or objects that are done at once; more may take long enough to keep everything else waiting."""
+_PATHS: Final = 32
+"""Paths of stores that are read together; more than a store is asked at a time."""
+_MANY: Final = 5000
+"""Maps, lists and leaves of an object that is done at once."""
 
 
 async def verify(run: Run, memory: Memory, parsed: Parsed, blobs: Mapping[str, str]) -> dict[str, AgentError]:
@@ -86,16 +93,14 @@ async def finish(
     for number, (key, tree) in enumerate(opened.items(), 1):
         await _let_others(run, number)
         try:
-            sinks.check(key, tree, run.grants.sinks)
-            wanted.update(dict.fromkeys(references.find(tree)))
+            wanted.update(await _beside(run, tree, lambda key=key, tree=tree: _checked(run, key, tree)))
         except AgentError as error:
             failed[key] = error.with_facts(object=key)
-    answers: Mapping[Reference, Resolved | AgentError] = (
-        await run.ports.stores.resolve(run.application_id, list(wanted)) if wanted else {}
-    )
+    answers = await _resolve(run, wanted)
 
     finished: dict[ObjectId, Finished] = {}
     contents = _secret_contents(memory.record.objects)
+    room = _Room(run.limits.manifest_bytes)
     for number, key in enumerate(sorted(opened, key=rolls), 1):
         await _let_others(run, number)
         if key in failed:
@@ -103,14 +108,84 @@ async def finish(
         item = desired.objects[key]
         try:
             roll = finisher.roll_token(item, contents)
-            finished[key] = finisher.finish(item, opened[key], answers, recipe=recipe_of[key], roll=roll)
+            finished[key] = await _beside(
+                run,
+                opened[key],
+                lambda key=key, item=item, roll=roll: finisher.finish(
+                    item, opened[key], answers, recipe=recipe_of[key], roll=roll
+                ),
+            )
+            room.take(key, finished[key].tree)
         except AgentError as error:
+            finished.pop(key, None)
             failed[key] = error.with_facts(object=key)
         else:
             if key.kind == "Secret":
                 contents[key] = finished[key].record.applied
-    desired = desired.holding(failed)
+    if failed:
+        desired = await run.ports.tasks.apart(lambda: desired.holding(failed))
     return desired, {key: item for key, item in finished.items() if key not in desired.held}, causes
+
+
+async def _resolve(run: Run, wanted: Collection[Reference]) -> dict[Reference, Resolved | AgentError]:
+    """What the stores have, some paths at a time: who writes to a store says how much each of its values is."""
+    by_path: dict[tuple[str, str, int | None], list[Reference]] = {}
+    for reference in wanted:
+        by_path.setdefault((reference.store, reference.path, reference.version), []).append(reference)
+    paths = list(by_path.values())
+    answers: dict[Reference, Resolved | AgentError] = {}
+    left = run.limits.manifest_bytes
+    for at in range(0, len(paths), _PATHS):
+        some = [reference for path in paths[at : at + _PATHS] for reference in path]
+        if left <= 0:
+            answers.update({reference: _too_much(run) for reference in some})
+            continue
+        found = await run.ports.stores.resolve(run.application_id, some)
+        left -= sum(derive.size(answer.secret) for answer in found.values() if isinstance(answer, Resolved))
+        answers.update(found)
+    return answers
+
+
+def _too_much(run: Run) -> LimitError:
+    return LimitError(
+        "the values that the Application takes are together larger than the agent takes",
+        hint="name fewer or shorter values; limits.manifestBytes in the operator's file is the limit",
+        limit=run.limits.manifest_bytes,
+    )
+
+
+def _checked(run: Run, key: ObjectId, tree: Object) -> dict[Reference, None]:
+    """What an opened object names of stores. Raises SinkError, ReferenceSyntaxError."""
+    sinks.check(key, tree, run.grants.sinks)
+    return dict.fromkeys(references.find(tree))
+
+
+@dataclass(slots=True)
+class _Room:
+    """Characters that the secrets of a run's finished objects may still have.
+
+    Git bounds how often a value of a store is named and the store how long it is: what is kept until it is applied is the product.
+    """
+
+    left: int
+
+    def take(self, key: ObjectId, tree: Object) -> None:
+        """Raises LimitError, and then takes none."""
+        size = derive.size(tree)
+        most = min(self.left, derive.LONGEST)
+        if size > most:
+            raise LimitError(
+                "the values that the object takes are larger than the agent applies",
+                hint="name shorter values, or fewer; limits.manifestBytes in the operator's file is the limit for all objects",
+                object=key,
+                limit=most,
+            )
+        self.left -= size
+
+
+async def _beside(run: Run, tree: Object, work: Callable[[], T]) -> T:
+    """A large object is worked on beside the loop, and a small one at once."""
+    return await run.ports.tasks.apart(work) if is_large([tree], _MANY) else work()
 
 
 async def _let_others(run: Run, number: int) -> None:

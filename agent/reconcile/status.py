@@ -9,6 +9,7 @@ from agent.api import durations
 from agent.api.status import ApplicationStatus, Condition, Counts, Failure, SyncRecord, cut
 from agent.reconcile import causes as causes_of
 from agent.reconcile import judge
+from agent.values.text import excerpts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +32,7 @@ _LARGEST: Final = 32 * 1024
 _HISTORY: Final = 10
 _FAILURES: Final = 50
 _WARNINGS: Final = 20
+_MESSAGE: Final = 2048
 
 
 def compute(
@@ -44,9 +46,11 @@ def compute(
     now: float,
 ) -> ApplicationStatus:
     """The status after a run. `started` and `now` are Unix seconds."""
-    failures = tuple(_failure(cause, outcome) for cause in causes_of.of(outcome.problems, objects=False))
+    causes_of_failure = causes_of.of(outcome.problems, objects=False)
+    failures = tuple(_failure(cause, outcome) for cause in causes_of_failure[:_FAILURES])
     warnings = tuple(
-        Failure.of(problem.error, object=str(problem.object or ""), file=problem.file) for problem in _warnings(outcome)
+        Failure.of(problem.error, object=str(problem.object or ""), file=problem.file)
+        for problem in _warnings(outcome)[:_WARNINGS]
     )
     counted = counts(memory, outcome)
     status = ApplicationStatus(
@@ -55,8 +59,8 @@ def compute(
         checked_revision=str(memory.checked) if memory.checked and memory.checked != memory.record.revision else None,
         conditions=_conditions(application, memory, outcome, failures, counted),
         counts=counted,
-        failures=failures[:_FAILURES],
-        warnings=warnings[:_WARNINGS],
+        failures=failures,
+        warnings=warnings,
         history=before.history,
         last_handled_requested_at=cut(application.requested_at) or None,
     )
@@ -170,7 +174,7 @@ def _conditions(
     ready = not failures and not outcome.pending
     first = failures[0] if failures else None
     if first:
-        reason, message = first.reason, _summary(failures)
+        reason, message = first.reason, _summary(first, len(outcome.problems))
     elif outcome.pending:
         reason, message = "Detected", f"{len(outcome.pending)} objects differ, and spec.sync.mode is detect"
     else:
@@ -211,13 +215,12 @@ def _file(problem: Problem, outcome: Outcome) -> str:
     if problem.file or problem.object is None or outcome.desired is None:
         return problem.file
     desired = outcome.desired.objects.get(problem.object)
-    return ", ".join(desired.files) if desired else ""
+    return ", ".join(excerpts(desired.files)) if desired else ""
 
 
-def _summary(failures: Sequence[Failure]) -> str:
-    first = failures[0]
+def _summary(first: Failure, problems: int) -> str:
     place = first.object or first.file
-    more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+    more = f" (and {problems - 1} more)" if problems > 1 else ""
     return (f"{place}: {first.message}" if place else first.message) + more
 
 
@@ -241,7 +244,7 @@ def _condition(
         type=kind,
         status=status,
         reason=reason,
-        message=message,
+        message=cut(message, _MESSAGE),
         last_transition_time="1970-01-01T00:00:00Z",
         observed_generation=generation,
     )

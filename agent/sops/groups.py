@@ -12,12 +12,17 @@ from agent.sops import cipher
 from agent.sops.keys import DEFAULT_ORDER, kind_of, recipient_of, short_name_of
 from agent.values.dataclass import dataclass
 from agent.values.errors import AgentError, DataKeyError, NoMasterKeyError
+from agent.values.text import excerpts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
 
     from agent.sops.keys import MasterKeys, Recipient, WrappedKey
     from agent.values.secret import Secret
+
+
+_REASON = 1024
+"""Characters of why one key does not open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +103,7 @@ def unwrap_data_key(
     for error in failed.values():
         if error.transient:
             raise error.with_facts(file=file) from None
-    reasons = "; ".join(_reasons(wrapped, failed, order))
+    reasons = "; ".join(excerpts(_reasons(wrapped, failed, order), _REASON))
     if len(wrapped.groups) == 1:
         raise DataKeyError(
             "no key opens the data key",

@@ -16,8 +16,9 @@ from agent.sops.decrypt import encrypted_value
 from agent.sops.selection import Selected
 from agent.sops.walk import rewrite
 from agent.values.dataclass import dataclass, field
-from agent.values.errors import SopsError, SopsFormatError, YamlError
+from agent.values.errors import LimitError, SopsError, SopsFormatError, YamlError
 from agent.values.secret import Plain, Sealed, Secret
+from agent.yaml.limits import Limits, check_keys
 from agent.yaml.nodes import Comment
 
 if TYPE_CHECKING:
@@ -28,11 +29,14 @@ if TYPE_CHECKING:
     from agent.sops.parts import Part
     from agent.sops.walk import Place, Scalar
     from agent.values.tree import Object, Path
-    from agent.yaml.limits import Limits
     from agent.yaml.nodes import Mapping
 
 _MARKER = cipher.PREFIX.encode()
 _ENTRY = re.compile(rb"""sops["']?[ \t]*:""")
+_LIMITS = Limits()
+_PLACES = 4
+_SMALL = 64 * 1024
+"""The places of a file's encrypted values may have so many times its bytes, and so many characters besides: a ciphertext is longer."""
 _SURE = re.compile(rb"""^["']?sops["']?[ \t]*:|\A\s*\{""", re.MULTILINE)
 
 
@@ -108,6 +112,8 @@ def open_file(data: bytes, *, file: str, limits: Limits | None = None) -> Sealed
             # Only the words of one; plain manifests follow another dialect, which is asked next.
             return None
         raise
+    for document in documents:
+        check_keys(document, file=file, limits=limits or _LIMITS)
     found = parts.of(documents, file=file)
     if all(part.metadata is None for part in found):
         if (line := stripped.encrypted_line(documents)) is not None:
@@ -118,12 +124,13 @@ def open_file(data: bytes, *, file: str, limits: Limits | None = None) -> Sealed
                 line=line,
             )
         return None
-    return _Reader(file).sealed(found)
+    return _Reader(file, _Room(_PLACES * len(data) + _SMALL)).sealed(found)
 
 
 class _Reader:
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, room: _Room) -> None:
         self._file = file
+        self._room = room
         self._objects: dict[int, Object] = {}
         self._lines: dict[int, int] = {}
 
@@ -151,7 +158,7 @@ class _Reader:
         selected = Selected(metadata.selection)
         leaves: list[Leaf] = []
         for number, document in zip(part.numbers, part.documents, strict=True):
-            visitor = _Sealer(self._file, number, metadata.selection.mac_only_encrypted, leaves)
+            visitor = _Sealer(self._file, number, metadata.selection.mac_only_encrypted, leaves, self._room)
             self._take(number, rewrite(document, selected, visitor, file=self._file), visitor.sealed)
         return tuple(leaves)
 
@@ -201,12 +208,26 @@ def _plain(value: Scalar, file: str, place: str) -> Plain:
     return found
 
 
+@dataclass(slots=True)
+class _Room:
+    """Characters that the places of a file's encrypted values may still have: each is kept with its value, so all together are bounded."""
+
+    left: int
+
+    def take(self, place: Place, file: str) -> None:
+        """Raises LimitError."""
+        self.left -= len(place.aad)
+        if self.left < 0:
+            raise LimitError("the keys above the file's encrypted values are too long for so many of them", file=file)
+
+
 @dataclass(frozen=True, slots=True)
 class _Sealer:
     file: str
     index: int
     only_encrypted: bool
     leaves: list[Leaf]
+    room: _Room
     sealed: dict[Path, Sealed] = field(default_factory=dict["Path", Sealed])
 
     def value(self, value: Scalar, place: Place) -> Scalar | Comment:
@@ -216,6 +237,7 @@ class _Sealer:
             return value
         if value == "":
             return value
+        self.room.take(place, self.file)
         parts = encrypted_value(value, place, file=self.file)
         in_list = isinstance(place.path[-1], int)
         if parts.type == "comment":

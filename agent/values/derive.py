@@ -6,19 +6,22 @@ import base64
 import binascii
 import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent.values import surroundings
-from agent.values.errors import SecretValueError
+from agent.values.errors import LimitError, SecretValueError
 from agent.values.reveal import reveal
 from agent.values.secret import Plain, Secret
-from agent.values.tree import Path, Tree, map_leaves
+from agent.values.tree import Path, Tree, map_leaves, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from agent.values.surroundings import Encoding
     from agent.values.tree import Leaf
+
+LONGEST: Final = 3 * 1024 * 1024
+"""Characters of a text that is put together, and of all secrets of an object: an API server takes no larger request."""
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 
@@ -34,12 +37,27 @@ def relabel(secret: Secret, *labels: str) -> Secret:
 
 
 def concat(parts: Sequence[str | Secret]) -> Secret:
-    """One string of clear and secret parts, in order. At least one part is a Secret."""
+    """One string of clear and secret parts, in order. At least one part is a Secret. Raises LimitError for one longer than LONGEST."""
     labels: dict[str, None] = {}
+    texts: list[str] = []
+    left = LONGEST
     for part in parts:
         if isinstance(part, Secret):
             labels.update(dict.fromkeys(part.labels))
-    return Secret("".join(part if isinstance(part, str) else _text(part) for part in parts), *labels)
+        texts.append(part if isinstance(part, str) else _text(part))
+        left = _room(left, texts[-1])
+    return Secret("".join(texts), *labels)
+
+
+def _room(left: int, text: str) -> int:
+    """What is left for further texts."""
+    if len(text) > left:
+        raise LimitError(
+            "a text with its values is larger than an API server takes",
+            hint="name shorter values, or fewer",
+            limit=LONGEST,
+        )
+    return left - len(text)
 
 
 def larger_than(most: int, plain: Iterable[str | Secret], encoded: Iterable[str | Secret]) -> bool:
@@ -60,20 +78,25 @@ def encode(secret: Secret, encoding: Encoding) -> Secret:
 def embed(parts: Sequence[str | Secret | tuple[Secret, Encoding]]) -> Secret:
     """As `concat`, where pairs are values of a store, each with how it is written there.
 
-    Raises SecretValueError where a value that nobody encoded breaks the URL or the JSON around it.
+    Raises SecretValueError where a value that nobody encoded breaks the URL or the JSON around it, and LimitError as `concat`.
     """
     labels: dict[str, None] = {}
     texts: list[surroundings.Part] = []
+    left = LONGEST
     for part in parts:
         secret = part[0] if isinstance(part, tuple) else part
         if isinstance(secret, Secret):
             labels.update(dict.fromkeys(secret.labels))
         text = _text(secret) if isinstance(secret, Secret) else secret
+        left = _room(left, text)
         texts.append((text, part[1]) if isinstance(part, tuple) else text)
     try:
-        return Secret(surroundings.joined(texts), *labels)
+        whole = surroundings.joined(texts)
     except surroundings.BrokenError as error:
         what = error.what
+    else:
+        _room(LONGEST, whole)  # what is encoded has become longer
+        return Secret(whole, *labels)
     match what:
         case "url":
             raise SecretValueError(
@@ -148,6 +171,15 @@ def json_pointer(secret: Secret, pointer: str) -> Secret:
     if isinstance(at, str | int | float):
         return Secret(at, *secret.labels)
     return Secret(json.dumps(at, separators=(",", ":"), ensure_ascii=False), *secret.labels)
+
+
+def size(tree: Tree) -> int:
+    """Characters or bytes of all Secrets of a tree that are text: for budgets, and too coarse to tell one by."""
+    found = 0
+    for _, leaf in walk(tree):
+        value = reveal(leaf) if isinstance(leaf, Secret) else None
+        found += len(value) if isinstance(value, str | bytes) else 0
+    return found
 
 
 def indent(secret: Secret, spaces: int) -> Secret:

@@ -1,8 +1,22 @@
-"""Text of others as it may be shown: paths, names and authors come from Git and may hold anything."""
+"""Text of others as it may be shown: paths, names and authors come from Git and may hold anything, of any length.
+
+What a tenant chooses the number and the length of is cut before it is kept, logged or written: `excerpt` is one text, `excerpts` a list
+of them. So a record, a status and a log line have a size that no tenant can choose.
+"""
 
 from __future__ import annotations
 
 import re
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+LONGEST: Final = 256
+"""Characters of one text: an author, a path, a field, a label."""
+MOST: Final = 50
+"""Texts of one list."""
 
 UTF8_MARK = b"\xef\xbb\xbf"
 """The byte order mark that some editors write before UTF-8."""
@@ -13,6 +27,8 @@ _MOVING = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2
 
 def escape(text: str) -> str:
     r"""Untrusted text on one line, with control and bidirectional characters as `\\x1b`-style escapes."""
+    if text.isprintable():
+        return text
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in text
     )
@@ -43,3 +59,26 @@ def is_utf16(data: bytes) -> bool:
 def is_lfs_pointer(data: bytes) -> bool:
     """Whether these bytes are what Git has in place of a file that Git LFS keeps."""
     return data.startswith(_POINTER) and len(data) < 1024
+
+
+def cut(text: str, longest: int = LONGEST) -> str:
+    """At most `longest` characters of a text, the last of them an ellipsis where some are left out."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def excerpt(text: str, longest: int = LONGEST) -> str:
+    """Untrusted text, escaped, at most `longest` characters of it: what is left out is not looked at."""
+    return cut(escape(cut(text, longest)), longest)
+
+
+def excerpts(texts: Iterable[str], longest: int = LONGEST, *, counted: bool = True) -> tuple[str, ...]:
+    """At most MOST texts, each cut at `longest` characters, and behind them how many more there are.
+
+    Not `counted`: what comes behind them is not asked for, which may cost as much as the texts themselves.
+    """
+    left = iter(texts)
+    shown = tuple(cut(text, longest) for text in islice(left, MOST))
+    more = sum(1 for _ in (left if counted else islice(left, 1)))
+    if not more:
+        return shown
+    return (*shown, f"and {more} more" if counted else "and more")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from agent.values.secret import Sealed, Secret
+from agent.values.text import LONGEST, cut
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
 Leaf: TypeAlias = str | int | float | bool | Secret | Sealed | None
 Tree: TypeAlias = "Leaf | dict[str, Tree] | list[Tree]"
@@ -17,15 +18,45 @@ Path: TypeAlias = tuple[str | int, ...]
 
 
 def walk(tree: Tree, path: Path = ()) -> Iterator[tuple[Path, Leaf]]:
-    """Every leaf with its path, depth first, in document order. Empty maps and lists have no leaf."""
-    if isinstance(tree, dict):
-        for key, value in tree.items():
-            yield from walk(value, (*path, key))
-    elif isinstance(tree, list):
-        for index, value in enumerate(tree):
-            yield from walk(value, (*path, index))
-    else:
+    """Every leaf with its path, depth first, in document order. Empty maps and lists have no leaf.
+
+    Without recursion: else each leaf would pass through a generator for every level above it.
+    """
+    if not isinstance(tree, dict | list):
         yield path, tree
+        return
+    open_: list[tuple[Path, Iterator[tuple[str | int, Tree]]]] = [(path, _items(tree))]
+    while open_:
+        at, items = open_[-1]
+        for step, value in items:
+            if isinstance(value, dict | list):
+                open_.append(((*at, step), _items(value)))
+                break
+            yield (*at, step), value
+        else:
+            open_.pop()
+
+
+def _items(tree: dict[str, Tree] | list[Tree]) -> Iterator[tuple[str | int, Tree]]:
+    return iter(tree.items()) if isinstance(tree, dict) else iter(enumerate(tree))
+
+
+def is_large(trees: Iterable[Tree], most: int) -> bool:
+    """Whether trees have more than `most` maps, lists and leaves together: no more than that many are counted."""
+    waiting: list[Tree] = []
+    left = most
+    for tree in trees:
+        waiting.append(tree)
+        while waiting:
+            left -= 1
+            if left < 0:
+                return True
+            node = waiting.pop()
+            if isinstance(node, dict | list):
+                if len(node) > left:
+                    return True
+                waiting.extend(node.values() if isinstance(node, dict) else node)
+    return False
 
 
 def secrets(tree: Tree) -> Iterator[tuple[Path, Secret]]:
@@ -82,6 +113,16 @@ def format_path(path: Path) -> str:
     return text
 
 
+def show_path(path: Path, longest: int = LONGEST) -> str:
+    """As `format_path`, at most `longest` characters of it: what lies deeper is not written out first."""
+    length, end = 0, 0
+    for end, step in enumerate(path, 1):  # noqa: B007  # how far it came
+        length += len(step) if isinstance(step, str) else 1
+        if length > longest:
+            break
+    return cut(format_path(path[:end]), longest)
+
+
 def seal(tree: Tree, label: Callable[[Path], str]) -> Tree:
     """Wrap every scalar leaf but null into a Secret labelled by its path; leaves that are Secrets already stay."""
 
@@ -89,8 +130,3 @@ def seal(tree: Tree, label: Callable[[Path], str]) -> Tree:
         return leaf if leaf is None or isinstance(leaf, Secret | Sealed) else Secret(leaf, label(path))
 
     return map_leaves(tree, wrap)
-
-
-def freeze_labels(tree: Tree) -> Mapping[str, tuple[str, ...]]:
-    """Path text → labels of every Secret in the tree: where secrets stand, and from where, without a value."""
-    return {format_path(path): secret.labels for path, secret in secrets(tree)}

@@ -112,6 +112,7 @@ class Stream:
         self.alias: AliasEvent | None = None
         self._limits = limits
         self._left = limits.values
+        self._text_left = limits.size - len(data)
         self._depth = self._nodes = self._aliased = 0
         self._cross = anchors_cross_documents
         self._data = data
@@ -187,6 +188,10 @@ class Stream:
                 self._left -= 1
                 if self._left < 0:
                     self._exceed_values(alias)
+                self._text_left -= len(event.value)
+                if self._text_left < 0:
+                    limit = self._limits.size
+                    self.source.exceed("aliases make the file larger than the limit", alias.start_mark, limit=limit)
             self._nest(event, alias)
             if excessive_aliasing(self._nodes, self._aliased):
                 self.source.fail("aliases expand to far more than the file holds", alias.start_mark)

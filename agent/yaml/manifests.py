@@ -25,7 +25,7 @@ from agent.values.dataclass import dataclass
 from agent.values.errors import YamlError
 from agent.yaml import json_stream, numbers, scalars
 from agent.yaml.events import Source, Stream
-from agent.yaml.limits import Limits, check_text
+from agent.yaml.limits import Limits, check_text, long_key, long_path
 from agent.yaml.scalars import Dialect, ScalarError
 
 if TYPE_CHECKING:
@@ -106,11 +106,16 @@ _MERGE: _Typed = ("merge", None)
 
 
 class _Map:
-    """A map under construction. Keys that are no strings are told apart by type until it is complete, as in Go."""
+    """A map under construction. Keys that are no strings are told apart by type until it is complete, as in Go.
 
-    __slots__ = ("explicit", "key", "typed", "values")
+    `length` has the characters of the key that it stands under, `key_length` those of its own key that waits for a value.
+    """
+
+    __slots__ = ("explicit", "key", "key_length", "length", "typed", "values")
 
     def __init__(self) -> None:
+        self.length = 0
+        self.key_length = 0
         self.values: dict[_Typed, Tree] = {}
         self.key: _Typed | None = None
         self.explicit: set[_Typed] = set()
@@ -120,16 +125,17 @@ class _Map:
 class _List:
     """A list under construction; `merge` where it is the value of `<<` and takes maps only."""
 
-    __slots__ = ("merge", "values")
+    __slots__ = ("length", "merge", "values")
 
     def __init__(self, *, merge: bool) -> None:
+        self.length = 0
         self.values: list[Tree] = []
         self.merge = merge
 
 
 def _document(text: bytes, source: Source, limits: Limits, *, strict: bool, alone: bool = False) -> tuple[Tree, int]:
     """The first document of a text and its line; `alone`: anything behind a map or list is refused."""
-    builder = _Builder(source, strict=strict)
+    builder = _Builder(source, limits, strict=strict)
     stream = Stream(text, source, limits)
     take = builder.take
     events = iter(stream)
@@ -162,11 +168,13 @@ def _refuse_more(events: Iterator[Event], source: Source, end: Event) -> None:
 
 
 class _Builder:
-    def __init__(self, source: Source, *, strict: bool) -> None:
+    def __init__(self, source: Source, limits: Limits, *, strict: bool) -> None:
         self.result: Tree = None
         self.line = source.first_line
         self._source = source
         self._strict = strict
+        self._limits = limits
+        self._above = 0
         self._stack: list[_Map | _List] = []
         self._top: _Map | _List | None = None
         self._begun = False
@@ -180,6 +188,7 @@ class _Builder:
             self._scalar(event)
         elif isinstance(event, CollectionEndEvent):
             frame = self._stack.pop()
+            self._above -= frame.length
             self._top = self._stack[-1] if self._stack else None
             self._put(frame.values if isinstance(frame, _List) else self._finish(frame, event))
         elif isinstance(event, MappingStartEvent | SequenceStartEvent):
@@ -198,6 +207,9 @@ class _Builder:
             if (merge and aliased) or (isinstance(top, _List) and top.merge):
                 self._fail_merge(event)
             self._top = _List(merge=merge)
+        if isinstance(top, _Map):
+            self._top.length = top.key_length
+            self._above += top.key_length
         self._stack.append(self._top)
 
     def _fail_merge(self, event: Event) -> NoReturn:
@@ -233,6 +245,9 @@ class _Builder:
         return _SURROGATE.sub("\ufffd", value) if isinstance(value, str) else cast("float | None", value)
 
     def _key(self, event: ScalarEvent, frame: _Map) -> _Typed:
+        frame.key_length = len(event.value)
+        if frame.key_length > self._limits.key or self._above + frame.key_length > self._limits.path:
+            self._refuse_long(event, frame.key_length)
         if event.value == "<<" and (event.implicit[0] or event.tag == "tag:yaml.org,2002:merge"):
             return _MERGE
         value = self._resolve(event)
@@ -249,6 +264,12 @@ class _Builder:
                 self._source.fail("this key stands twice in its map", event.start_mark, hint="remove one of the two")
             frame.explicit.add(typed)
         return typed
+
+    def _refuse_long(self, event: ScalarEvent, length: int) -> NoReturn:
+        file, line = self._source.file, event.start_mark.line + self._source.first_line
+        if length > self._limits.key:
+            raise long_key(file=file, line=line, limit=self._limits.key)
+        raise long_path(file=file, line=line, limit=self._limits.path)
 
     def _put(self, value: Tree) -> None:
         frame = self._top

@@ -47,22 +47,29 @@ OLD_BOOLS = frozenset(_V2_WORDS) - frozenset(_WORDS)
 """Words that were booleans in YAML 1.1 and are text to go-yaml v3."""
 
 
+_KEPT = 128
+"""Characters of a scalar that is remembered: longer ones would stay in memory by the thousand, and seldom come again."""
+
+
 def plain(text: str, dialect: Dialect) -> Resolved:
     """The value of an untagged, unquoted scalar."""
     return plain_v2(text) if dialect is Dialect.V2 else plain_v3(text)
 
 
-@lru_cache(maxsize=4096)
 def plain_v2(text: str) -> str | int | float | bool | None:
     """The value of an untagged, unquoted scalar to go-yaml v2; a time is text."""
-    value = _plain(text, Dialect.V2)
+    value = _known(text, Dialect.V2) if len(text) <= _KEPT else _plain(text, Dialect.V2)
     return text if isinstance(value, Timestamp) else value
 
 
-@lru_cache(maxsize=4096)
 def plain_v3(text: str) -> Resolved:
     """The value of an untagged, unquoted scalar to go-yaml v3."""
-    return _plain(text, Dialect.V3)
+    return _known(text, Dialect.V3) if len(text) <= _KEPT else _plain(text, Dialect.V3)
+
+
+@lru_cache(maxsize=8192)
+def _known(text: str, dialect: Dialect) -> Resolved:
+    return _plain(text, dialect)
 
 
 def _plain(text: str, dialect: Dialect) -> Resolved:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent.reconcile.ports import GitCredential
+from agent.reconcile.ports import GitCredential, Snapshot
 from agent.values.errors import LimitError, SourceError, SourceUnavailableError
 from agent.values.secret import Secret
 from testbed.repository import Link, Submodule
@@ -273,6 +273,46 @@ async def test_more_files_than_the_limit_are_an_error(
     await mirrors.fetch(source(), credential)
     with pytest.raises(LimitError, match="more files than the agent takes"):
         await mirrors.files(source(), credential, commit)
+
+
+async def test_links_and_refused_files_count_as_files(
+    make_mirrors: Callable[..., Mirrors],
+    repository: Repository,
+    source: Callable[..., Source],
+    credential: GitCredential,
+) -> None:
+    """Each link costs questions to git, and each refusal is kept and shown."""
+    mirrors = make_mirrors(limits={"objects": 30})
+    commit = repository.commit({f"{number}.link": Link("nowhere/") for number in range(31)})
+    await mirrors.fetch(source(), credential)
+    with pytest.raises(LimitError, match="more files than the agent takes"):
+        await mirrors.files(source(), credential, commit)
+    excluded = source(exclude=["*.link"])
+    assert await mirrors.files(excluded, credential, commit) == Snapshot(())
+
+
+async def test_a_path_that_is_too_long_is_refused_by_its_beginning(
+    mirrors: Mirrors, repository: Repository, source: Callable[..., Source], credential: GitCredential
+) -> None:
+    """Each object remembers the files that it comes from, and there may be fifty thousand in one."""
+    long = "/".join(["folder" * 30] * 40)
+    commit = repository.commit({"a.yaml": "a: 1\n", f"{long}/b.yaml": "a: 1\n", f"{long}/notes.txt": "x"})
+    await mirrors.fetch(source(), credential)
+    snapshot = await mirrors.files(source(), credential, commit)
+    assert [file.path for file in snapshot.files] == ["a.yaml"]
+    [(path, error)] = snapshot.refused
+    assert len(path) == 512
+    assert len(str(error)) < 700
+    assert error.message == "the file's path is longer than the agent takes"
+
+
+async def test_an_author_is_cut_where_it_enters(
+    mirrors: Mirrors, repository: Repository, source: Callable[..., Source], credential: GitCredential
+) -> None:
+    repository.commit({"a.yaml": "a: 1\n"}, author="A" * 900_000)
+    revision = await mirrors.fetch(source(), credential)
+    assert revision.author == "A" * 255 + "…"
+    assert revision.authored_at > 1_700_000_000
 
 
 async def test_layers_over_the_limit_are_refused_before_they_are_read(

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from agent.adapters.kubernetes.secrets import Secrets
+from agent.daemon.key_work import Workers
 from agent.daemon.sealing_keys import SealingKeyRing
 from agent.manifests import sealed_secrets
 from agent.values.errors import AgentError, ConfigError, SealedSecretError
@@ -45,7 +46,7 @@ async def opened(ring: SealingKeyRing, values) -> dict[str, object]:
 async def test_all_keys_are_tried(cluster, namespace, put, pairs):
     for pair in pairs:
         put(pair, pair.name)
-    ring = SealingKeyRing(Secrets(cluster._session), namespace, ["first", "second"])
+    ring = SealingKeyRing(Secrets(cluster._session), namespace, ["first", "second"], Workers())
     for pair in pairs:
         assert await opened(ring, values_of(pair, a="1", b="2")) == {"a": b"1", "b": b"2"}
 
@@ -53,7 +54,7 @@ async def test_all_keys_are_tried(cluster, namespace, put, pairs):
 async def test_a_key_that_was_renewed_is_found_without_waiting(cluster, namespace, put, pairs):
     first, second = pairs
     put(first)
-    ring = SealingKeyRing(Secrets(cluster._session), namespace, ["sealing"])
+    ring = SealingKeyRing(Secrets(cluster._session), namespace, ["sealing"], Workers())
     assert await opened(ring, values_of(first, a="1")) == {"a": b"1"}
     put(second)
     assert await opened(ring, values_of(second, a="2")) == {"a": b"2"}
@@ -62,7 +63,7 @@ async def test_a_key_that_was_renewed_is_found_without_waiting(cluster, namespac
 async def test_of_an_object_nothing_is_opened_behind_the_first_error(cluster, namespace, put, pairs):
     first, second = pairs
     put(first)
-    ring = SealingKeyRing(Secrets(cluster._session), namespace, ["sealing"])
+    ring = SealingKeyRing(Secrets(cluster._session), namespace, ["sealing"], Workers())
     foreign = values_of(second, a="1", b="2", c="3")
     good = values_of(first, name="other", d="4")
     found = await opened(ring, [*foreign, *good])
@@ -73,7 +74,7 @@ async def test_of_an_object_nothing_is_opened_behind_the_first_error(cluster, na
 
 async def test_a_key_that_is_missing_or_none_is_told_of_every_value(cluster, namespace, put, controlplane, pairs):
     values = values_of(pairs[0], a="1", b="2")
-    ring = SealingKeyRing(Secrets(cluster._session), namespace, ["sealing"])
+    ring = SealingKeyRing(Secrets(cluster._session), namespace, ["sealing"], Workers())
     found = await opened(ring, values)
     assert {type(each) for each in found.values()} == {ConfigError}
     assert {str(each) for each in found.values()} == {
@@ -89,5 +90,5 @@ async def test_a_key_that_is_missing_or_none_is_told_of_every_value(cluster, nam
         assert {str(each) for each in found.values()} == {f"Secret {namespace}/sealing: {message}"}
         assert "canary" not in "".join(str(each) for each in found.values())
     put(pairs[0], "better")
-    ring = SealingKeyRing(Secrets(cluster._session), namespace, ["better"])
+    ring = SealingKeyRing(Secrets(cluster._session), namespace, ["better"], Workers())
     assert await opened(ring, values) == {"a": b"1", "b": b"2"}

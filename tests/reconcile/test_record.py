@@ -23,7 +23,7 @@ objects = st.builds(
     st.just("v1"),
     uid=names,
     recipe=names,
-    secrets=st.dictionaries(names, st.tuples(names), max_size=2),
+    holds_secret=st.booleans(),
     stores=st.dictionaries(names, st.integers(0, 9), max_size=2),
     files=st.tuples(names),
 )

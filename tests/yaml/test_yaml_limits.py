@@ -1,13 +1,16 @@
 """Malformed and hostile files end in our own errors, soon, with the file, the line and no word of what the file holds."""
 
 import random
+import resource
 import time
+from pathlib import Path
 
 import pytest
 
+from agent.manifests import fields
 from agent.values.errors import AgentError, LimitError, YamlError
 from agent.yaml import json, manifests, sealed
-from agent.yaml.limits import Limits
+from agent.yaml.limits import Limits, check_keys
 from tests.yaml import vectors
 
 READERS = [manifests.parse, sealed.parse, json.parse]
@@ -223,3 +226,64 @@ def test_damaged_files_never_end_in_anything_but_our_errors(reader):
     errors = [error for data in damaged(3_000) if (error := error_of(reader, data))]
     assert len(errors) > 100
     assert all(error.facts["file"] == "f" for error in errors)
+
+
+SERVED = Limits.served(size=5 << 20, depth=150)
+KEY = "k" * 513
+NESTED = "".join(f"{' ' * level}{'k' * 500}:\n" for level in range(9)) + " " * 9 + "last: 1\n"
+LONG_KEYS = {
+    "a key": (f"a: 1\nb:\n  {KEY}: 1\n", 3, "a key is longer"),
+    "a key in a list": (f"a:\n- {KEY}: 1\n", 2, "a key is longer"),
+    "a key in braces": (f'a: {{"{KEY}": 1}}\n', 1, "a key is longer"),
+    "a number for a key": (f"a:\n  {'1' * 513}: 1\n", 2, "a key is longer"),
+    "keys that lead to a value": (NESTED, 9, "the keys that lead to a value"),
+    "keys of an alias": (
+        "a: &a\n" + "".join(f"{' ' * (level + 1)}{'k' * 500}:\n" for level in range(5)) + " " * 6 + "last: 1\n"
+        "b:\n" + "".join(f"{' ' * (level + 1)}{'k' * 500}:\n" for level in range(4)) + " " * 5 + "last: *a\n",
+        None,
+        "the keys that lead to a value",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "line", "message"), LONG_KEYS.values(), ids=LONG_KEYS)
+def test_keys_have_a_length_where_tenants_write_them(text, line, message):
+    assert manifests.parse(text.encode(), file="f")
+    with pytest.raises(LimitError, match=message) as caught:
+        manifests.parse(text.encode(), file="f", limits=SERVED)
+    assert line is None or caught.value.facts["line"] == line
+    [document] = sealed.parse(text.encode(), file="f", limits=SERVED)
+    with pytest.raises(LimitError, match=message):
+        check_keys(document, file="f", limits=SERVED)
+
+
+def test_keys_side_by_side_have_no_length_together():
+    text = "".join(f"{'k' * 500}{number}:\n  a: 1\n" for number in range(100)).encode()
+    assert manifests.parse(text, file="f", limits=SERVED)
+    [document] = sealed.parse(text, file="f", limits=SERVED)
+    check_keys(document, file="f", limits=SERVED)
+
+
+@pytest.mark.parametrize("parse", [manifests.parse, sealed.parse])
+def test_what_aliases_stand_for_is_part_of_a_file_s_size(parse):
+    text = b"a: &a " + b"x" * 100_000 + b"\nb: [%s]\n" % b",".join([b"*a"] * 90)
+    assert parse(text, file="f")
+    with pytest.raises(LimitError, match="aliases make the file larger"):
+        parse(text, file="f", limits=Limits(size=1 << 20))
+
+
+def test_no_long_text_is_remembered():
+    """By the thousand, the scalars of all tenants of a month."""
+    managed = {"manager": "signet", "operation": "Apply"}
+    before = resident()
+    for number in range(100):
+        text = str(number) + "x" * 1_000_000
+        assert manifests.parse(f"a: {text}\n".encode(), file="f")
+        owned = {"f:spec": {"f:set": {f'v:"{text}"': {}}}}
+        live = {"spec": {"set": [text]}, "metadata": {"managedFields": [managed | {"fieldsV1": owned}]}}
+        assert fields.project(live, "signet")
+    assert resident() - before < 40 << 20
+
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()

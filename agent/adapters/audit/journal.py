@@ -1,10 +1,15 @@
-"""The file that a chain is kept in: locked, appended to, synchronised to the disk, and its torn tail cut after a crash."""
+"""The file that a chain is kept in: locked, appended to, synchronised to the disk, and its tail set right after a crash.
+
+A last line without its end is half a record, and cut off. Whole lines that are no records, behind the last one that is, are set aside: they
+are evidence of a change or of a bad disk, so they go to a file beside this one, and the chain goes on without them.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import stat
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, LiteralString
 
 from agent.adapters.audit import record
@@ -15,14 +20,27 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BLOCK: Final = 64 * 1024
-_LONGEST: Final = 16 * 1024 * 1024
+_LONGEST_TAIL: Final = 64 * 1024 * 1024
+"""Bytes that are looked through for the last record."""
+ASIDE: Final = ".unreadable"
+"""What is put behind the file's name for the one that takes an unreadable tail."""
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """Where the last record ends and its place in the chain; behind it `unreadable` bytes of whole lines, then `torn` ones of half a line."""
+
+    at: int
+    head: Head
+    unreadable: int
+    torn: int
 
 
 class Journal:
-    """An open audit file. `torn` is the number of bytes of a half-written line that was cut off."""
+    """An open audit file. `torn` and `unreadable` are the bytes that were cut off, and set aside, when it was opened."""
 
     def __init__(self, path: Path) -> None:
-        """Open, or make with mode 0600. Raises AuditError where it is no regular file, held by another process, or was altered."""
+        """Open, or make with mode 0600. Raises AuditError where it is no regular file, held by another process, or no audit file."""
         self._path: Path = path
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         try:
@@ -33,7 +51,10 @@ class Journal:
             ) from None
         try:
             self._lock()
-            self._size, self.torn, self.head = self._recover()
+            end = self._find_end(os.fstat(self._file).st_size)
+            self.torn, self.unreadable, self.head = end.torn, end.unreadable, end.head
+            self._size = end.at
+            self._set_right(end)
             self._sync_folder()
         except BaseException:
             os.close(self._file)
@@ -73,37 +94,62 @@ class Journal:
                 "another process writes this audit file", file=str(self._path), hint="give each agent a file of its own"
             ) from None
 
-    def _recover(self) -> tuple[int, int, Head]:
-        """Size after cutting a torn line, the bytes that were cut, and the last record's place."""
-        size = os.fstat(self._file).st_size
-        end = self._newline_before(size)
-        torn = size - end
-        if torn:
-            os.ftruncate(self._file, end)
-        if end == 0:
-            return 0, torn, Head()
-        start = self._newline_before(end - 1)
-        last = record.read(os.pread(self._file, end - 1 - start, start))
-        if last is None:
+    def _find_end(self, size: int) -> _End:
+        whole = self._newline_before(size)
+        at = whole
+        while at > 0:
+            start = self._newline_before(at - 1)
+            if at - start <= record.LONGEST + 1:
+                last = record.read(os.pread(self._file, at - 1 - start, start))
+                if last is not None:
+                    return _End(at, record.head(last), whole - at, size - whole)
+            if whole - start > _LONGEST_TAIL:
+                break
+            at = start
+        if whole:
             raise AuditError(
-                "the last record of the audit file was altered",
+                "the file holds no record of an audit trail where its last ones should be",
                 file=str(self._path),
                 hint="keep it as evidence and move it away: the agent then begins a new file",
             )
-        return end, torn, record.head(last)
+        return _End(0, Head(), 0, size)
 
     def _newline_before(self, end: int) -> int:
         """The offset after the last newline before `end`; 0 where there is none."""
         at = end
         while at > 0:
-            if end - at > _LONGEST:
-                raise AuditError("a line of the audit file is too long to be a record", file=str(self._path))
             start = max(0, at - _BLOCK)
             found = os.pread(self._file, at - start, start).rfind(b"\n")
             if found >= 0:
                 return start + found + 1
             at = start
         return 0
+
+    def _set_right(self, end: _End) -> None:
+        """Raises AuditError where the unreadable tail cannot be kept: then it stays where it is."""
+        try:
+            if end.unreadable:
+                self._set_aside(end.at, end.at + end.unreadable)
+            if end.unreadable or end.torn:
+                os.ftruncate(self._file, end.at)
+        except OSError as error:
+            raise AuditError(
+                "the unreadable tail of the audit file cannot be set aside",
+                file=str(self._path),
+                hint=_hint(error.errno or 0),
+                errno=error.errno or 0,
+            ) from None
+
+    def _set_aside(self, start: int, stop: int) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        aside = os.open(self._path.with_name(self._path.name + ASIDE), flags, 0o600)
+        try:
+            while start < stop:
+                block = os.pread(self._file, min(_BLOCK, stop - start), start)
+                start += os.write(aside, block)
+            os.fsync(aside)
+        finally:
+            os.close(aside)
 
     def _cut_back(self) -> None:
         try:

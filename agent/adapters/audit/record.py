@@ -3,6 +3,9 @@
 A line is canonical JSON (RFC 8259, ASCII, keys sorted, no spaces). `hash` is the SHA-256 of the line without `hash`, `prev` the `hash`
 of the record before, `seq` counts from 1. A checkpoint also holds `signature`, by Ed25519 (RFC 8032), over the line without `hash`
 and `signature`. Every text is escaped, so a terminal that shows a record obeys none of it.
+
+A record has at most LONGEST bytes: a writer keeps to that, and a reader takes no more for a record. Its texts come
+from Git, so they are cut, and lists of them end with how many are left out.
 """
 
 from __future__ import annotations
@@ -10,14 +13,17 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from agent.values.errors import AuditError
 from agent.values.ids import ObjectId
-from agent.values.text import escape
+from agent.values.text import LONGEST as LONGEST_TEXT
+from agent.values.text import MOST, excerpt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import BinaryIO
 
     from agent.reconcile.ports import AuditEntry
 
@@ -28,8 +34,15 @@ Content: TypeAlias = dict[str, Value]
 START: Final = "0" * 64
 """What the first record holds as `prev`."""
 
+LONGEST: Final = 64 * 1024
+"""Bytes of a line, its newline aside."""
+
 CHECKPOINT: Final = "checkpoint"
 _SIGNED: Final = b"signet audit checkpoint v1\n"
+_PLACING: Final = 512
+"""Bytes that `link` adds: sequence number, two hashes, a signature."""
+_FACT: Final = 1024
+"""Characters of a fact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +54,7 @@ class Head:
 
 
 def content(entry: AuditEntry, *, agent: str, time: str) -> Content:
-    """The fields of an entry. Raises AuditError for a fact that is neither text, number nor identity, such as a Secret."""
+    """The fields of an entry, of a size that fits. Raises AuditError for a fact that is neither text, number nor identity, such as a Secret."""
     fields: Content = {
         "agent": _text(agent),
         "time": _text(time),
@@ -62,15 +75,29 @@ def content(entry: AuditEntry, *, agent: str, time: str) -> Content:
     if entry.object is not None:
         fields["object"] = _text(str(entry.object))
     if entry.fields:
-        fields["fields"] = [_text(field) for field in entry.fields]
+        fields["fields"] = _list(entry.fields)
     if entry.fingerprints:
         fields["fingerprints"] = _facts(entry.fingerprints)
     if entry.secrets:
-        fields["secrets"] = [_text(label) for label in entry.secrets]
+        fields["secrets"] = _list(entry.secrets)
     if entry.result:
         fields["result"] = _text(entry.result)
     if entry.facts:
         fields["facts"] = _facts(entry.facts)
+    return _fitting(fields)
+
+
+def _fitting(fields: Content) -> Content:
+    """Fields whose line has at most LONGEST bytes: the lists are halved until it has. Raises AuditError where that is not enough."""
+    while len(canonical(fields)) > LONGEST - _PLACING:
+        largest = max(fields, key=lambda name: len(canonical({name: fields[name]})))
+        value = fields[largest]
+        if isinstance(value, list) and len(value) > 2:
+            fields[largest] = [*value[: len(value) // 2], "and more"]
+        elif isinstance(value, dict) and len(value) > 1:
+            fields[largest] = dict(list(value.items())[: len(value) // 2])
+        else:
+            raise AuditError("an audit record is larger than any that is read back", limit=LONGEST)
     return fields
 
 
@@ -79,13 +106,24 @@ def canonical(fields: Content) -> bytes:
     return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
 
 
+def size(fields: Content) -> int:
+    """About how many bytes a record of these fields has."""
+    return len(canonical(fields)) + _PLACING
+
+
 def link(fields: Content, after: Head, sign: Callable[[bytes], str] | None = None) -> tuple[bytes, Head]:
-    """The line, without its newline, that follows `after`, and the new head. A checkpoint is signed by `sign` (hex)."""
+    """The line, without its newline, that follows `after`, and the new head. A checkpoint is signed by `sign` (hex).
+
+    Raises AuditError for a line that would not be read back.
+    """
     placed: Content = {**fields, "seq": after.seq + 1, "prev": after.hash}
     if sign is not None:
         placed["signature"] = sign(signed(placed))
     digest = hashlib.sha256(canonical(placed)).hexdigest()
-    return canonical({**placed, "hash": digest}), Head(after.seq + 1, digest)
+    line = canonical({**placed, "hash": digest})
+    if len(line) > LONGEST:
+        raise AuditError("an audit record is larger than any that is read back", limit=LONGEST)
+    return line, Head(after.seq + 1, digest)
 
 
 def signed(fields: Content) -> bytes:
@@ -93,8 +131,22 @@ def signed(fields: Content) -> bytes:
     return _SIGNED + canonical({name: value for name, value in fields.items() if name not in {"hash", "signature"}})
 
 
+def lines(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file, each with its newline; of one that is too long for a record only its beginning, which is none either."""
+    while line := file.readline(LONGEST + 2):
+        if line.endswith(b"\n") or len(line) < LONGEST + 2:
+            yield line
+            continue
+        rest = line
+        while rest and not rest.endswith(b"\n"):
+            rest = file.readline(LONGEST)
+        yield line + b"\n" if rest else line
+
+
 def read(line: bytes) -> Content | None:
     """The record of a line whose own hash fits; None for a line that is not as the agent wrote it."""
+    if len(line) > LONGEST:
+        return None
     try:
         fields: object = json.loads(line)
     except (ValueError, RecursionError):
@@ -134,12 +186,24 @@ def _is_digest(value: object) -> bool:
 
 
 def _facts(facts: Mapping[str, object]) -> dict[str, str | int]:
-    return {_text(name): fact if type(fact) is int else _text(fact) for name, fact in facts.items()}
+    some = islice(facts.items(), MOST + 1)
+    return {_text(name): _number(fact) if type(fact) is int else _text(fact, _FACT) for name, fact in some}
 
 
-def _text(value: object) -> str:
+def _number(fact: int) -> int | str:
+    """A number of any length that somebody wrote is no number that a reader takes."""
+    return fact if abs(fact) < 2**63 else "a number of more than 64 bits"
+
+
+def _list(texts: Sequence[object]) -> list[str]:
+    """As `values.text.excerpts` cuts a list, which a longer one ends as too."""
+    shown = [_text(text) for text in texts[: MOST + 1]]
+    return shown if len(texts) <= len(shown) else [*shown[:-1], f"and {len(texts) - MOST} more"]
+
+
+def _text(value: object, longest: int = LONGEST_TEXT) -> str:
     if isinstance(value, ObjectId):
-        return escape(str(value))
+        return excerpt(str(value), _FACT)
     if not isinstance(value, str):
         raise AuditError("a fact of an audit record is neither text nor number")
-    return escape(value)
+    return excerpt(value, longest)

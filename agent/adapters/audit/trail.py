@@ -1,17 +1,19 @@
 """The engine's AuditPort: entries in, durable chained records out, a signed checkpoint per run.
 
 Writes that arrive while another is under way go to the disk together, so that a wave of a hundred objects costs a few
-synchronisations, not a hundred. A record that cannot be written raises AuditError in whoever asked for it, and leaves the chain as it
-was.
+synchronisations, not a hundred. What is asked for at once is made and written a part at a time, as is what goes to the disk together: both
+are counted in bytes, since a tenant chooses how many objects there are. A record that cannot be written raises AuditError in whoever asked
+for it, and leaves the chain as it was. The one thread that writes does nothing else, so no other work keeps it waiting.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from agent.adapters.audit import anchor as anchors
 from agent.adapters.audit import record
@@ -21,7 +23,7 @@ from agent.adapters.audit.record import Content, Head
 from agent.values.errors import AuditError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable
     from pathlib import Path
 
     from agent.adapters.audit.credential import Signer
@@ -30,9 +32,14 @@ if TYPE_CHECKING:
     Keep: TypeAlias = Callable[[Anchor], Awaitable[None]]
 
 
+_BATCH: Final = 1024 * 1024
+"""Bytes that are made, or written, together."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Pending:
     contents: list[Content]
+    size: int
     done: asyncio.Future[Head]
 
 
@@ -59,17 +66,26 @@ class AuditTrail:
         self._head: Head = head
         self._pending: list[_Pending] = []
         self._flusher: asyncio.Task[None] | None = None
+        self._thread: Final = ThreadPoolExecutor(1, thread_name_prefix="audit")
 
     @property
     def head(self) -> Head:
         """The newest record that is written."""
         return self._head
 
-    async def write(self, entries: Sequence[AuditEntry]) -> None:
-        """Durable when it returns. Raises AuditError."""
-        if entries:
-            now = self._now()
-            await self._append([record.content(entry, agent=self._agent, time=now) for entry in entries])
+    async def write(self, entries: Iterable[AuditEntry]) -> None:
+        """Durable when it returns. Raises AuditError; what was made of `entries` until then may be written."""
+        now = self._now()
+        contents: list[Content] = []
+        size = 0
+        for entry in entries:
+            contents.append(record.content(entry, agent=self._agent, time=now))
+            size += record.size(contents[-1])
+            if size >= _BATCH:
+                await self._append(contents, size)
+                contents, size = [], 0
+        if contents:
+            await self._append(contents, size)
 
     async def checkpoint(self, run: str) -> None:
         """Sign the chain's head and keep it as the anchor. Raises AuditError, and what keeping it raises."""
@@ -106,14 +122,15 @@ class AuditTrail:
         """Finish what is under way and release the file."""
         if self._flusher is not None:
             await asyncio.wait([self._flusher])
+        self._thread.shutdown(wait=False)
         if self._journal is not None:
             self._journal.close()
 
     def _now(self) -> str:
         return datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
-    async def _append(self, contents: list[Content]) -> Head:
-        pending = _Pending(contents, asyncio.get_running_loop().create_future())
+    async def _append(self, contents: list[Content], size: int = 0) -> Head:
+        pending = _Pending(contents, size, asyncio.get_running_loop().create_future())
         self._pending.append(pending)
         if self._flusher is None or self._flusher.done():
             self._flusher = asyncio.create_task(self._flush(), name="audit")
@@ -122,9 +139,11 @@ class AuditTrail:
     async def _flush(self) -> None:
         """The one writer: a caller that is cancelled leaves what it asked for to be written all the same."""
         while self._pending:
-            batch, self._pending = self._pending, []
+            batch = self._next_batch()
             try:
-                heads = await asyncio.to_thread(self._write_batch, [pending.contents for pending in batch])
+                heads = await asyncio.get_running_loop().run_in_executor(
+                    self._thread, self._write_batch, [pending.contents for pending in batch]
+                )
             except Exception as error:  # noqa: BLE001  # whoever waits is told, whatever happened
                 for pending in batch:
                     if not pending.done.done():
@@ -133,6 +152,17 @@ class AuditTrail:
             for pending, head in zip(batch, heads, strict=True):
                 if not pending.done.done():
                     pending.done.set_result(head)
+
+    def _next_batch(self) -> list[_Pending]:
+        """The first of those that wait, as many as are written together; one at least."""
+        size = count = 0
+        for pending in self._pending:
+            size += pending.size
+            count += 1
+            if size >= _BATCH:
+                break
+        batch, self._pending = self._pending[:count], self._pending[count:]
+        return batch
 
     def _write_batch(self, batch: list[list[Content]]) -> list[Head]:
         lines: list[bytes] = []
@@ -180,8 +210,8 @@ async def open_trail(
     """Go on with the chain of `file`, or begin one.
 
     `clock` gives Unix seconds, `stream` is a file descriptor (1 is standard output), `anchor` the one that is kept for this agent, if
-    any, and `keep` stores the next. A torn line, and records that the anchor knows and the file does not, are recorded. Raises
-    AuditError.
+    any, and `keep` stores the next. A torn line, an unreadable tail, and records that the anchor knows and the file does not, are recorded.
+    Raises AuditError.
     """
     journal = await asyncio.to_thread(Journal, file) if file is not None else None
     end = journal.head if journal is not None else Head()
@@ -190,6 +220,8 @@ async def open_trail(
     try:
         if journal is not None and journal.torn:
             await trail.note("torn-line-cut", bytes=journal.torn)
+        if journal is not None and journal.unreadable:
+            await trail.note("unreadable-tail-set-aside", bytes=journal.unreadable)
         if journal is not None and head.seq > end.seq:
             await trail.note("records-lost", first=end.seq + 1, last=head.seq)
         await trail.note("opened", key=signer.key_id)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.adapters.git.globs import Globs
 from agent.values.errors import LimitError, ManifestError, SourceError, UnsupportedManifestError
+from agent.values.text import cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 _SUFFIXES: Final = (".yaml", ".yml", ".json")
 _NAMES: Final = frozenset({"Kustomization"})
 """Counts without a suffix, so that a folder meant for another tool is an error rather than a silence."""
+
+LONGEST_PATH: Final = 512
+"""Characters of a path, as many as `spec.source` takes: each object remembers the files that it comes from."""
 
 SYMLINK: Final = "120000"
 SUBMODULE: Final = "160000"
@@ -105,25 +109,33 @@ class Selection:
         """Entries to read, sorted by path, and the refused. `is_folder` tells whether a symbolic link may lead to one."""
         taken: list[Entry] = []
         refused: list[tuple[str, AgentError]] = []
-        for entry, wrong in sorted(entries, key=lambda pair: pair[0].path):
-            below = entry.path if layer.path == "." else entry.path[len(layer.path) + 1 :]
-            if any(step.startswith(".") for step in below.split("/")):
-                continue
-            error = self._refuse(entry, layer, is_folder)
-            if error is None and not self._counts(entry.path):
-                continue
-            error = error or wrong
-            if error is not None:
-                refused.append((entry.path, error))
-            else:
-                taken.append(entry)
-            if len(taken) > self._files:
+        for number, (entry, wrong) in enumerate(self._looked_at(entries, layer), 1):
+            if number > self._files:
                 raise LimitError(
                     "more files than the agent takes",
                     hint="limits.objects in the operator's file is the limit; exclude what is no manifest",
                     file=entry.path,
                 )
-        return taken, refused
+            error = self._refuse(entry, layer, is_folder)
+            if error is None and not self._counts(entry.path):
+                continue
+            error = error or wrong
+            if error is not None:
+                refused.append((cut(entry.path, LONGEST_PATH), error))
+            else:
+                taken.append(entry)
+        return sorted(taken, key=lambda entry: entry.path), sorted(refused, key=lambda pair: pair[0])
+
+    def _looked_at(
+        self, entries: Iterable[tuple[Entry, AgentError | None]], layer: Layer
+    ) -> Iterator[tuple[Entry, AgentError | None]]:
+        """Those that count or may have to be refused; a link costs questions to git, and each refusal is kept and shown."""
+        for entry, wrong in entries:
+            below = entry.path if layer.path == "." else entry.path[len(layer.path) + 1 :]
+            if not any(step.startswith(".") for step in below.split("/")) and (
+                self._counts(entry.path) or (entry.mode in {SYMLINK, SUBMODULE} and not self._exclude.match(entry.path))
+            ):
+                yield entry, wrong
 
     def _counts(self, path: str) -> bool:
         name = posixpath.basename(path)
@@ -152,6 +164,14 @@ class Selection:
                 )
                 if self._counts(entry.path) or is_folder(entry)
                 else None
+            )
+        if len(entry.path) > LONGEST_PATH and self._counts(entry.path):
+            return ManifestError(
+                "the file's path is longer than the agent takes",
+                hint="rename it or a folder above it, or exclude it",
+                file=cut(entry.path, LONGEST_PATH),
+                limit=LONGEST_PATH,
+                layer=layer.path,
             )
         if (entry.size is None or entry.size > self._file_bytes) and self._counts(entry.path):
             size = {} if entry.size is None else {"bytes": entry.size}

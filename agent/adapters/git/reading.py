@@ -15,6 +15,7 @@ from agent.adapters.git import command, failures, listing
 from agent.manifests.documents import File
 from agent.reconcile.ports import Snapshot
 from agent.values.errors import LimitError, SourceError, SourceUnavailableError
+from agent.values.text import cut
 
 if TYPE_CHECKING:
     import threading
@@ -33,6 +34,9 @@ _LISTING: Final = 64 * 1024 * 1024
 """Bytes of one layer's listing."""
 _END: Final = 0.5
 """Seconds that a git which failed has to end."""
+_AUTHOR: Final = 4096
+"""Bytes of an author and a time that are looked at."""
+_SECONDS_DIGITS: Final = 16
 _LINK: Final = 4096
 """Bytes of a symbolic link's target that are looked at."""
 
@@ -68,11 +72,11 @@ def is_held(mirror: Mirror, commit: str, *, cancelled: threading.Event) -> bool:
 
 
 def author_of(mirror: Mirror, commit: str, *, cancelled: threading.Event) -> tuple[str, int]:
-    """`Name <address>` and Unix seconds, as the commit says: nobody has checked either."""
-    arguments = ["log", "--max-count=1", "--no-show-signature", "--format=%an <%ae>%x00%at", "--end-of-options", commit]
+    """`Name <address>`, cut, and Unix seconds, as the commit says: nobody has checked either."""
+    arguments = ["log", "--max-count=1", "--no-show-signature", "--format=%at%x00%an <%ae>", "--end-of-options", commit]
     outcome = command.run(mirror.confined(), arguments, seconds=_SECONDS, cancelled=cancelled)
-    author, _, seconds = outcome.stdout.decode("utf-8", "replace").strip().partition("\0")
-    return author, int(seconds) if seconds.isdecimal() else 0
+    seconds, _, author = outcome.stdout[:_AUTHOR].decode("utf-8", "replace").strip().partition("\0")
+    return cut(author), int(seconds) if seconds.isdecimal() and len(seconds) < _SECONDS_DIGITS else 0
 
 
 def is_ancestor(mirror: Mirror, old: str, new: str, *, cancelled: threading.Event) -> bool:

@@ -10,15 +10,15 @@ import os
 from typing import TYPE_CHECKING
 
 from agent.adapters.keys import age_format, age_x25519
-from agent.adapters.keys.age_identities import LockedFile, LockedSshKey, open_with
+from agent.adapters.keys.age_identities import LockedFile, LockedSshKey, never, open_with
 from agent.adapters.keys.credential import data_key_bytes, key_bytes, key_text
 from agent.sops.keys import AgeKey, AgeRecipient
 from agent.values.dataclass import dataclass, field
-from agent.values.errors import AgentError, ConfigError, DataKeyError, RecipientError
+from agent.values.errors import AgentError, ConfigError, DataKeyError, LimitError, RecipientError
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from agent.adapters.keys.age_format import AgeFile, Stanza
     from agent.adapters.keys.age_identities import Asking, Identity, Person
@@ -27,25 +27,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AgeKeys:
-    """Identities at hand, then those that somebody must be asked for; `passed_over` counts those that nobody is there to be asked for."""
+    """Identities at hand, then those that somebody must be asked for; `passed_over` counts those that nobody is there to be asked for.
+
+    Files with more than `stanzas` recipients are not tried, and none once `is_late` says so.
+    """
 
     identities: tuple[Identity, ...] = field(default=(), repr=False)
     asking: tuple[Asking, ...] = field(default=(), repr=False)
     passed_over: int = 0
+    stanzas: int = age_format.MOST_STANZAS
+    is_late: Callable[[], bool] = field(default=never, repr=False, compare=False)
 
     @classmethod
-    def parse(cls, text: Secret, *, source: str, person: Person | None = None, public: str = "") -> AgeKeys:
+    def parse(
+        cls, text: Secret, *, source: str, person: Person | None = None, public: str = "", most: int | None = None
+    ) -> AgeKeys:
         """The identities of a file as age-keygen writes it, also under a passphrase, or an ssh private key.
 
         Several identities may stand on a line. `person` is asked for passphrases, and by plugins; where there is none, plugins' identities are passed over. `public` is the
-        text of the `.pub` file of an ssh key. Raises ConfigError with source and line.
+        text of the `.pub` file of an ssh key. Raises ConfigError with source and line, LimitError for more than `most` identities.
         """
         data = key_bytes(text)
         if age_format.is_age_file(data):
             return cls(asking=(_locked_file(data, source, person),))
         if b"-----BEGIN " in data and b"PRIVATE KEY-----" in data:
+            if most == 0:
+                raise _too_many(source)
             return _ssh_key(data, public, source, person)
-        return _identity_lines(key_text(text), source, person)
+        return _identity_lines(key_text(text), source, person, most)
 
     @property
     def recipients(self) -> tuple[str, ...]:
@@ -60,6 +69,8 @@ class AgeKeys:
             tuple(at_hand.values()),
             tuple(each for keys in every for each in keys.asking),
             sum(keys.passed_over for keys in every),
+            self.stanzas,
+            self.is_late,
         )
 
     def unwrap(self, key: WrappedKey) -> Secret:
@@ -76,14 +87,14 @@ class AgeKeys:
 
         Raises DataKeyError: a message of `age_format` for a file that is damaged, or why an identity cannot be asked for.
         """
-        file = age_format.parse(age_format.unarmor(data) if armored else data)
+        file = age_format.parse(age_format.unarmor(data) if armored else data, most=self.stanzas)
         return self.open(file)
 
     def open(self, file: AgeFile) -> bytes | None:
         """As `decrypt`."""
         if len(file.stanzas) > 1 and any(stanza.type == "scrypt" for stanza in file.stanzas):
             raise age_format.malformed()
-        plaintext = open_with(self.identities, file)
+        plaintext = open_with(self.identities, file, is_late=self.is_late)
         problems: list[AgentError] = []
         # Files under a passphrase last: any file may be for them.
         for each in sorted(self.asking, key=lambda each: isinstance(each, LockedFile)):
@@ -193,11 +204,13 @@ def _ssh_key(data: bytes, public: str, source: str, person: Person | None) -> Ag
     return AgeKeys(asking=(LockedSshKey(private, person, source=source),))
 
 
-def _identity_lines(content: str, source: str, person: Person | None) -> AgeKeys:
+def _identity_lines(content: str, source: str, person: Person | None, most: int | None) -> AgeKeys:
     at_hand: list[Identity] = []
     asking: list[Asking] = []
     passed_over = 0
-    for number, word in _words(content):
+    for count, (number, word) in enumerate(_words(content)):
+        if count == most:
+            raise _too_many(source).with_facts(line=number)
         try:
             if not word.startswith("AGE-PLUGIN-"):
                 at_hand.append(_identity(word))
@@ -212,6 +225,14 @@ def _identity_lines(content: str, source: str, person: Person | None) -> AgeKeys
                 "not an age identity", hint="one AGE-SECRET-KEY-1… a line", file=source, line=number
             ) from None
     return AgeKeys(tuple(at_hand), tuple(asking), passed_over)
+
+
+def _too_many(source: str) -> LimitError:
+    return LimitError(
+        "more private keys than are tried",
+        hint="limits.identities in the operator's file is the limit for one Application",
+        file=source,
+    )
 
 
 def _words(content: str) -> Iterator[tuple[int, str]]:

@@ -29,6 +29,7 @@ MALFORMED = "it is no age file, or the file's header is malformed"
 ARMOR = "the armor of the age file is damaged"
 ALTERED = "the header of the age file was altered"
 PAYLOAD = "the payload of the age file is damaged"
+MANY_STANZAS = "the age file is for more recipients than are tried"
 
 FILE_KEY_SIZE = 16
 _INTRO = b"age-encryption.org/v1"
@@ -36,7 +37,7 @@ _BEGIN = b"-----BEGIN AGE ENCRYPTED FILE-----"
 _END = b"-----END AGE ENCRYPTED FILE-----"
 _COLUMNS = 64
 _LARGEST_HEADER = 2 << 20
-_MOST_STANZAS = 1024
+MOST_STANZAS = 1024
 _MOST_ARGUMENTS = 128
 _MOST_WHITESPACE = 1024
 _NONCE_SIZE = 16
@@ -96,15 +97,15 @@ def is_age_file(data: bytes) -> bool:
     return data[:14] in {b"age-encryption", b"-----BEGIN AGE"}
 
 
-def parse(data: bytes) -> AgeFile:
-    """A file without armor. Raises DataKeyError MALFORMED."""
+def parse(data: bytes, *, most: int = MOST_STANZAS) -> AgeFile:
+    """A file without armor. Raises DataKeyError: MALFORMED, or for one with more than `most` stanzas."""
     lines = _Lines(data)
     if lines.next() != _INTRO:
         raise malformed()
     stanzas: list[Stanza] = []
     while not lines.starts_with(b"---"):
-        if len(stanzas) == _MOST_STANZAS:
-            raise malformed()
+        if len(stanzas) == most:
+            raise malformed() if most == MOST_STANZAS else DataKeyError(MANY_STANZAS, limit=most)
         stanzas.append(_stanza(lines))
     signed = data[: lines.at + 3]
     mac = decode_base64(lines.next().removeprefix(b"--- "))

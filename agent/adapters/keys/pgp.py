@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, LiteralString
 
 from agent.adapters.bounds import children
-from agent.adapters.keys import gpg_homes
-from agent.adapters.keys.credential import data_key_bytes, key_text
+from agent.adapters.keys import gpg_homes, pgp_packets
+from agent.adapters.keys.credential import data_key_bytes, key_bytes
 from agent.sops.keys import PgpKey, PgpRecipient
 from agent.values.dataclass import dataclass
-from agent.values.errors import ConfigError, DataKeyError
+from agent.values.errors import ConfigError, DataKeyError, LimitError
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
@@ -91,10 +91,24 @@ class PgpKeys:
     def __repr__(self) -> str:
         return f"PgpKeys({self._home})"
 
-    def import_key(self, armored: Secret) -> tuple[str, ...]:
-        """Take secret keys into the home; their fingerprints. Raises ConfigError where there is none, or no gpg."""
+    def import_key(self, armored: Secret, *, most: int | None = None) -> tuple[str, ...]:
+        """Take secret keys into the home; their fingerprints.
+
+        Raises ConfigError where there is none, or no gpg, and LimitError for more than `most` secret keys and subkeys.
+        """
         try:
-            result = self._run(["--import"], key_text(armored).encode())
+            packets, count = pgp_packets.secret_keys(key_bytes(armored))
+        except ValueError:
+            packets, count = b"", 0
+        if most is not None and count > most:
+            raise LimitError(
+                "more private keys than are tried",
+                hint="limits.identities in the operator's file is the limit for one Application",
+                source=armored.label,
+                limit=most,
+            )
+        try:
+            result = self._run(["--import"], packets)
         except DataKeyError:
             raise ConfigError("gpg does not run", hint=_NO_GPG_HINT, source=armored.label) from None
         # The lowest five bits say what changed, the next whether it is a secret key.

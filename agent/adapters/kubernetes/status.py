@@ -13,7 +13,7 @@ from agent.adapters.kubernetes import paths, wire
 from agent.adapters.kubernetes.objects import APPLY, call
 from agent.adapters.kubernetes.resources import APPLICATION, EVENT
 from agent.adapters.kubernetes.session import Request
-from agent.values.text import escape
+from agent.values.text import cut, escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,6 +86,7 @@ class Statuses:
 
     async def event(self, application: ApplicationId, *, kind: EventType, reason: str, message: str) -> None:
         """Repeats of the same event count up one series for as long as they come within ten minutes of one another."""
+        message = cut(message, _NOTE_BYTES)
         now = self._now()
         key = (application.uid, kind, reason, message)
         series = self._series.pop(key, None)

@@ -6,6 +6,7 @@ server does not answer a neutral request either.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from agent.adapters.vault import credential, transport
 from agent.adapters.vault.breaker import Breaker
 from agent.adapters.vault.client import StoreClient
 from agent.adapters.vault.kv import Mounts
+from agent.reconcile.driver.turns import Turns
 from agent.values.errors import AgentError, StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -34,7 +36,10 @@ _HEALTH_SECONDS: Final = 5.0
 
 
 class Store:
-    """What the operator configured under one name. Blocking and thread-safe; `executor` has a thread for every connection."""
+    """What the operator configured under one name. Blocking and thread-safe.
+
+    `executor` has a thread for every connection, `turns` says which namespace is next.
+    """
 
     def __init__(
         self,
@@ -50,6 +55,7 @@ class Store:
         self.name: Final = name
         self.settings: Final = settings
         self.executor: Final = ThreadPoolExecutor(WORKERS, thread_name_prefix=f"vault-{name}")
+        self.turns: Final = Turns(WORKERS)
         self._session: Final = transport.session(workers=WORKERS, ca_file=settings.ca_file)
         self._client: Final = StoreClient(name, settings, self._session, seconds=seconds)
         anonymous = StoreClient(name, settings, self._session, seconds=seconds)
@@ -148,9 +154,12 @@ class Access:
     def mounts(self) -> Mounts:
         return self.store.mounts
 
-    @property
-    def executor(self) -> ThreadPoolExecutor:
-        return self.store.executor
+    async def apart(self, work: Callable[[], T]) -> T:
+        """The result of work in one of the store's threads, in the turn of the namespace."""
+        loop = asyncio.get_running_loop()
+        return await self.store.turns.to_its_end(
+            self.namespace, lambda: loop.run_in_executor(self.store.executor, work)
+        )
 
     def call(
         self, method: Method, path: str, *, body: Mapping[str, Any] | None = None, version: int | None = None

@@ -150,7 +150,7 @@ class Stores:
 
 
 async def _attempt(store: Access, work: Callable[[], T]) -> T | AgentError:
-    """The work's result from one of the store's threads, or its error as a value."""
+    """The work's result from one of the store's threads, in the turn of the namespace, or its error as a value."""
 
     def run() -> T | AgentError:
         try:
@@ -158,7 +158,7 @@ async def _attempt(store: Access, work: Callable[[], T]) -> T | AgentError:
         except AgentError as error:
             return error
 
-    return await asyncio.get_running_loop().run_in_executor(store.executor, run)
+    return await store.apart(run)
 
 
 async def _preflight(store: Access, paths: Collection[str]) -> dict[str, AgentError]:

@@ -38,7 +38,7 @@ async def take(ports: Ports, settings: Settings, managed: Managed) -> bool:
     try:
         codec = Codec(settings.fingerprints.records, application.uid)
         holder = f"{settings.agent} {settings.random_bytes(8).hex()}"
-        await memory.take(ports.records.fenced(fence.check), codec, application, holder)
+        await memory.take(ports.records.fenced(fence.check), ports.tasks, codec, application, holder)
         found = await ports.cluster.get(APPLICATIONS, application.namespace, application.name)
         fence.check()
     except BaseException:

@@ -15,7 +15,7 @@ from agent.reconcile.desired import Problem
 from agent.reconcile.driver import deletion, holding, probing
 from agent.reconcile.driver.managed import Managed, changes
 from agent.reconcile.driver.reporting import Reporter, log_error
-from agent.reconcile.driver.tasks import Sharing
+from agent.reconcile.driver.tasks import Shares
 from agent.reconcile.pipeline import Outcome
 from agent.values.errors import AgentError, DefectError, ForeignNamespaceError, LeaseLostError
 from agent.values.ids import ObjectId, RunId
@@ -46,8 +46,8 @@ class Driver:
         self._state: dict[str, schedule.Entry] = {}
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._slots = asyncio.Semaphore(settings.parallel_runs)
-        self._ports = replace(ports, tasks=Sharing(ports.tasks, self._slots))
+        self._shares = Shares.of(settings.parallel_runs)
+        self._ports = ports
         self._reporter = Reporter(ports, settings.agent)
         self._stopping = False
         self._listed = asyncio.Event()
@@ -219,7 +219,7 @@ class Driver:
         try:
             # an object is only known to be another Application's once all of them are
             await self._listed.wait()
-            async with self._slots:
+            async with self._shares.slots.turn(managed.id.namespace if managed is not None else ""):
                 if managed is not None and managed.tenure == tenure and not self._stopping:
                     result = await self._reconcile(uid, managed, causes)
         except LeaseLostError as error:
@@ -314,7 +314,7 @@ class Driver:
             RunId(settings.random_bytes(8).hex()),
             application,
             causes,
-            replace(self._ports, cluster=cluster, records=records),
+            replace(self._shares.ports(self._ports, application.id.namespace), cluster=cluster, records=records),
             settings.observer,
             settings.fingerprints,
             settings.grants(application),
@@ -328,7 +328,9 @@ class Driver:
         """The hold of this agent on an Application, taken where it has none."""
         async with managed.taking:
             if managed.fence is None:
-                there = await holding.take(self._ports, self._settings, managed)
+                there = await holding.take(
+                    self._shares.ports(self._ports, managed.id.namespace), self._settings, managed
+                )
                 if not there or self._managed.get(uid) is not managed:
                     self._managed.pop(uid, None)
                     self._leave(uid, managed)

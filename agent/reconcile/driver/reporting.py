@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from agent.reconcile import fights, status
 from agent.values.errors import AgentError
+from agent.values.text import cut
 
 if TYPE_CHECKING:
     from agent.api.application import Application
@@ -20,6 +22,13 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("signet")
 _EVENTS_OF_FAILURES = 10
+_EVENTS_OF_FIGHTS = 10
+_FIELDS = 5
+"""Fields of an object that are named where the audit trail has more of them."""
+_PROBLEMS = 50
+"""As many as the status has."""
+_FACT = 512
+"""Characters of a fact in a line of the log."""
 
 
 class Reporter:
@@ -149,9 +158,11 @@ class Reporter:
         for done in outcome.results:
             result = done.error.reason if done.error else "ok"
             about = {"application": str(application.id), "object": str(done.id), "result": result}
-            LOG.info(done.action, extra=about | ({"fields": list(done.fields)} if done.fields else {}))
-        for problem in outcome.problems:
+            LOG.info(done.action, extra=about | ({"fields": list(done.fields[:_FIELDS])} if done.fields else {}))
+        for problem in outcome.problems[:_PROBLEMS]:
             log_error("problem", problem.error, application.id)
+        if more := len(outcome.problems[_PROBLEMS:]):
+            LOG.warning("more problems", extra={"application": str(application.id), "problems": more})
 
     async def _events(
         self,
@@ -162,10 +173,14 @@ class Reporter:
         before: ApplicationStatus,
     ) -> None:
         told = [("Normal", *each) for each in _successes(outcome.results, reported.revision or "")]
-        told += [
-            ("Warning", "Fight", f"{done.id} is changed by {_writer(done)} again and again")
+        fought = (
+            done
             for done in outcome.results
             if done.id in managed.fights and managed.fights[done.id].fought and done.action == "heal"
+        )
+        told += [
+            ("Warning", "Fight", f"{done.id} is changed by {_writer(done)} again and again")
+            for done in islice(fought, _EVENTS_OF_FIGHTS)
         ]
         old = {(failure.object, failure.reason, failure.message) for failure in (*before.failures, *before.warnings)}
         for failure in (*reported.failures[:_EVENTS_OF_FAILURES], *reported.warnings[:_EVENTS_OF_FAILURES]):
@@ -190,7 +205,7 @@ def _successes(results: tuple[Result, ...], revision: str) -> list[tuple[str, st
     if applied:
         told.append(("Applied", f"{applied} objects applied, revision {revision}"))
     for each in healed[:3]:
-        fields = f" ({', '.join(each.fields[:5])})" if each.fields else ""
+        fields = f" ({', '.join(each.fields[:_FIELDS])})" if each.fields else ""
         told.append(("Healed", f"{each.id} healed{fields}, changed by {_writer(each)}"))
     if len(healed) > 3:
         told.append(("Healed", f"{len(healed) - 3} more objects healed"))
@@ -209,6 +224,6 @@ def log_error(message: str, error: AgentError, application: ApplicationId) -> No
         "application": str(application),
         "reason": error.reason,
         "cause": error.message,
-        "facts": {name: str(fact) for name, fact in error.facts.items()},
+        "facts": {name: cut(str(fact), _FACT) for name, fact in error.facts.items()},
     }
     LOG.warning(message, extra=about | ({"hint": error.hint} if error.hint else {}))

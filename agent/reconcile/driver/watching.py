@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from agent.values.tree import Object
 
 _FIRST_LIST_SECONDS = 15.0
+_KEPT = 50
+"""Whole live objects of one Application that drifted; the others are healed without the fields that changed and their writer."""
 
 
 class Watching:
@@ -45,6 +47,7 @@ class Watching:
         self._unclaimed: dict[ObjectId, LiveFact] = {}
         self._running: set[str] = set()
         self._touched: dict[str, set[ObjectId]] = {}
+        self._kept: dict[str, set[ObjectId]] = {}
 
     async def follow(self, resources: Collection[Resource]) -> frozenset[Resource]:
         """Watch these kinds too, and wait until the first list of each is observed; once, and not for long, where one is refused."""
@@ -84,8 +87,9 @@ class Watching:
         self._running.discard(uid)
         self._touched.pop(uid, None)
         memory = self._memories.pop(uid, None)
+        self._kept.pop(uid, None)
         if memory is not None:
-            self._unclaimed.update(memory.live)
+            self._unclaimed.update({key: replace(fact, object=None) for key, fact in memory.live.items()})
 
     def begin(self, uid: str) -> None:
         """A run begins: what its own requests cause is not drift."""
@@ -164,7 +168,7 @@ class Watching:
             memory.live.pop(key, None)
         elif known is None or is_newer(fact.resource_version, known.resource_version):
             record = memory.record.objects.get(key)
-            keep = record is not None and judge.drifted(record, fact)
+            keep = record is not None and judge.drifted(record, fact) and self._has_room(uid, key)
             memory.live[key] = fact if keep else replace(fact, object=None)
         else:
             return
@@ -174,6 +178,16 @@ class Watching:
             self._judge(uid, key)
             if known is not None and fact is not None and known.health != fact.health:
                 self.changed(uid)
+
+    def _has_room(self, uid: str, key: ObjectId) -> bool:
+        """Whether another whole object may be kept of an Application: what drifts and is not healed is as much as a tenant likes."""
+        kept, live = self._kept.setdefault(uid, set()), self._memories[uid].live
+        if key not in kept and len(kept) >= _KEPT:
+            kept.intersection_update([each for each in kept if each in live and live[each].object is not None])
+            if len(kept) >= _KEPT:
+                return False
+        kept.add(key)
+        return True
 
     def _judge(self, uid: str, key: ObjectId) -> None:
         memory = self._memories.get(uid)

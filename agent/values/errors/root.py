@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, LiteralString, Self, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Final, LiteralString, Self, TypeAlias
 
-from agent.values.text import escape
+from agent.values.text import cut, escape
 
 if TYPE_CHECKING:
     from agent.values.ids import ObjectId
 
 Fact: TypeAlias = "str | int | ObjectId"
+
+LONGEST_FACT: Final = 4096
+"""Characters of a fact that is text: it may be anything that somebody wrote into a file. The rest is left out."""
 
 
 class AgentError(Exception):
@@ -25,7 +28,7 @@ class AgentError(Exception):
         super().__init__(message)
         self.message: str = message
         self.hint: str = hint or self.usual_hint
-        self.facts: dict[str, Fact] = facts
+        self.facts: dict[str, Fact] = _bounded(facts)
 
     @property
     def reason(self) -> str:
@@ -56,5 +59,9 @@ class AgentError(Exception):
     def with_facts(self, **facts: Fact) -> Self:
         """A copy that knows more: facts already there win. Errors are shared, by all objects of a file or users of a reference."""
         knowing = self.copy()
-        knowing.facts = {**facts, **self.facts}
+        knowing.facts = {**_bounded(facts), **self.facts}
         return knowing
+
+
+def _bounded(facts: dict[str, Fact]) -> dict[str, Fact]:
+    return {name: cut(fact, LONGEST_FACT) if isinstance(fact, str) else fact for name, fact in facts.items()}

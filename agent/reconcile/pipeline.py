@@ -71,6 +71,8 @@ async def reconcile(run: Run, memory: Memory) -> Outcome:
         observed=observed,
     )
     desired, finished, causes = await sealing.finish(run, memory, desired, stale, recipe_of)
+    # what a watch brings from here on may be of the next owner: its epoch is to be shown after what a write relies on was read
+    live = dict(memory.live)
     steps = plan.compute(
         desired,
         finished,
@@ -89,8 +91,8 @@ async def reconcile(run: Run, memory: Memory) -> Outcome:
         return Outcome(desired, desired.problems, pending=pending)
 
     await _announce(run, memory, desired, steps)
-    applied = await applying.apply(run, steps, memory.live)
-    pruned = await deleting.prune(run, steps, memory.live, desired.objects)
+    applied = await applying.apply(run, steps, live)
+    pruned = await deleting.prune(run, steps, live, desired.objects)
     await run.ports.live.follow(_resources(await run.ports.cluster.kinds(), desired, memory))
     await _remember(run, memory, desired, steps, [*applied, *pruned])
     if not steps.empty:
@@ -168,8 +170,8 @@ async def _announce(run: Run, memory: Memory, desired: DesiredState, steps: Plan
         if step.finished.id not in memory.record.objects
     }
     applying = desired.revision if desired.revision != memory.record.revision else None
-    await memory.save(run, replace(memory.record.with_objects(new), applying=applying))
-    await run.fence.show()
+    if not await memory.save(run, replace(memory.record.with_objects(new), applying=applying)):
+        await run.fence.show(afresh=True)
 
 
 async def _remember(run: Run, memory: Memory, desired: DesiredState, steps: Plan, results: list[Result]) -> None:
@@ -210,6 +212,8 @@ async def retire(run: Run, memory: Memory) -> tuple[AgentError, ...]:
     if applied is None or not prune.confirms(word, applied):
         refused = prune.refuse_precious(known, applied.commit if applied else "")
     steps = plan.Plan((), {}, tuple(sorted(known - refused.keys())), refused)
-    results = await deleting.prune(run, steps, memory.live)
+    live = dict(memory.live)
+    await run.fence.show(afresh=True)
+    results = await deleting.prune(run, steps, live)
     await run.ports.audit.checkpoint(run.id)
     return (*(result.error for result in results if result.error), *refused.values())

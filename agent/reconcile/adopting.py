@@ -71,8 +71,8 @@ async def _take_fields(run: Run, resource: Resource, key: ObjectId, existing: Ob
                 resource, key.namespace, key.name, patch, identity=run.grants.identity
             )
         except StaleObjectError:
-            await run.fence.show(afresh=True)
             newer = await polling.get(run, resource, key.namespace, key.name)
+            await run.fence.show(afresh=True)
             if newer is None:
                 return existing
             existing = newer

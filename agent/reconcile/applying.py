@@ -48,7 +48,7 @@ async def apply(run: Run, plan: Plan, live: Mapping[ObjectId, LiveFact]) -> list
     kinds = await run.ports.cluster.kinds()
     for index, wave in enumerate(plan.waves):
         existing = await adopting.existing(run, wave, kinds)
-        await run.fence.show()
+        await run.fence.show(afresh=bool(existing))
         await run.ports.audit.write(audit_entries.of_step(run, step, "intent") for step in wave)
 
         async def one(
@@ -116,6 +116,7 @@ async def _apply_step(
         raise existing
     if fact is None and step.cause != "new":
         existing = await polling.get(run, resource, key.namespace, key.name)
+        await run.fence.show(afresh=existing is not None)
     if existing is not None and ownership.is_apply_if_absent(step.finished.tree):
         left = ObjectRecord(
             step.finished.record.api_version, get_text(existing, "metadata", "uid"), files=step.finished.record.files
@@ -134,8 +135,8 @@ async def _apply_step(
                 force=run.application.spec.sync.force,
             )
         except StaleObjectError:
-            await run.fence.show(afresh=True)
             newer = await polling.get(run, resource, key.namespace, key.name)
+            await run.fence.show(afresh=True)
             fact = run.observer.observe(newer) if newer is not None else None
             continue
         except ImmutableFieldError:

@@ -153,11 +153,16 @@ class Memory:
             records, tasks, codec, application, replace(self.record, epoch=self.record.epoch + 1, holder=holder)
         )
 
-    async def save(self, run: Run, record: ApplicationRecord) -> None:
-        """Remember a record, and store what changed of it. Raises LeaseLostError where another agent wrote it meanwhile."""
+    async def save(self, run: Run, record: ApplicationRecord) -> bool:
+        """Remember a record, and store what changed of it; whether that showed the epoch.
+
+        Raises LeaseLostError where another agent wrote it meanwhile.
+        """
         codec = Codec(run.fingerprints.records, run.application_id.uid)
-        if await self._store(run.ports.records, run.ports.tasks, codec, run.application_id, record):
+        stored = await self._store(run.ports.records, run.ports.tasks, codec, run.application_id, record)
+        if stored:
             run.fence.shown()
+        return stored
 
     async def _store(
         self,

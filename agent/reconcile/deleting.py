@@ -60,6 +60,7 @@ async def _delete(run: Run, kinds: Kinds, key: ObjectId, fact: LiveFact | None, 
     if fact is None:
         found = await polling.get(run, resource, key.namespace, key.name)
         fact = run.observer.observe(found) if found is not None else None
+        await run.fence.show(afresh=fact is not None)
     for _ in range(_ATTEMPTS):
         if fact is None or fact.owner != run.application_id.uid:
             return
@@ -76,8 +77,8 @@ async def _delete(run: Run, kinds: Kinds, key: ObjectId, fact: LiveFact | None, 
                 orphan=orphan,
             )
         except StaleObjectError:
-            await run.fence.show(afresh=True)
             newer = await polling.get(run, resource, key.namespace, key.name)
+            await run.fence.show(afresh=True)
             fact = run.observer.observe(newer) if newer is not None else None
         else:
             return

@@ -4,7 +4,8 @@ Who takes an Application writes the next *epoch* into the head of its record, by
 over: a run shows its epoch before it writes, and an agent that finds another one in its place ends the run and forgets what it knew.
 
 What this does not promise: a request that was sent before the epoch changed may still land. Every such request carries the version of
-the object that it changes, or that there is none, so it never undoes what the new owner wrote; and the new owner sees it and corrects it.
+the object that it changes, or that there is none, and that was read before the epoch was shown: so it never undoes what the new owner
+wrote, and the new owner sees it and corrects it.
 """
 
 from __future__ import annotations

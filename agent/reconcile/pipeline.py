@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from agent.reconcile.desired import DesiredState
     from agent.reconcile.finish import Finished
     from agent.reconcile.judge import Cause
+    from agent.reconcile.live import LiveFact
     from agent.reconcile.plan import Plan
     from agent.reconcile.results import Result
     from agent.values.ids import ObjectId, Revision
@@ -78,14 +79,16 @@ async def reconcile(run: Run, memory: Memory) -> Outcome:
         observed=observed,
     )
     desired, finished, causes = await sealing.finish(run, memory, desired, stale, recipe_of)
-    steps = await _plan(run, memory, desired, finished, causes, observed=observed)
+    # what a watch brings from here on may be of the next owner: its epoch is to be shown after what a write relies on was read
+    live = dict(memory.live)
+    steps = await _plan(run, memory, desired, finished, causes, live=live, observed=observed)
     if run.application.spec.sync.mode == "detect":
         pending = frozenset(step.finished.id for step in steps.steps) | frozenset(steps.pruned)
         return Outcome(desired, desired.problems, pending=pending)
 
     await _announce(run, memory, desired, steps)
-    applied = await applying.apply(run, steps, memory.live)
-    pruned = await deleting.prune(run, steps, memory.live, desired.objects)
+    applied = await applying.apply(run, steps, live)
+    pruned = await deleting.prune(run, steps, live, desired.objects)
     await run.ports.live.follow(_resources(await run.ports.cluster.kinds(), desired, memory))
     await _remember(run, memory, desired, steps, [*applied, *pruned])
     if not steps.empty:
@@ -102,10 +105,11 @@ async def _plan(
     finished: Mapping[ObjectId, Finished],
     causes: Mapping[ObjectId, Cause],
     *,
+    live: Mapping[ObjectId, LiveFact],
     observed: frozenset[tuple[str, str]],
 ) -> Plan:
-    """Where a commit changed objects, they are compared with the commit before: of large ones beside the loop, by a copy of what is live."""
-    record, live, before = memory.record, dict(memory.live), memory.applied
+    """Where a commit changed objects, they are compared with the commit before: of large ones beside the loop."""
+    record, before = memory.record, memory.applied
     word = run.application.annotations.get(names.ANNOTATION_CONFIRM_PRUNE, "")
 
     def work() -> Plan:
@@ -193,8 +197,8 @@ async def _announce(run: Run, memory: Memory, desired: DesiredState, steps: Plan
         if step.finished.id not in memory.record.objects
     }
     applying = desired.revision if desired.revision != memory.record.revision else None
-    await memory.save(run, replace(memory.record.with_objects(new), applying=applying))
-    await run.fence.show()
+    if not await memory.save(run, replace(memory.record.with_objects(new), applying=applying)):
+        await run.fence.show(afresh=True)
 
 
 async def _remember(run: Run, memory: Memory, desired: DesiredState, steps: Plan, results: list[Result]) -> None:
@@ -235,6 +239,8 @@ async def retire(run: Run, memory: Memory) -> tuple[AgentError, ...]:
     if applied is None or not prune.confirms(word, applied):
         refused = prune.refuse_precious(known, applied.commit if applied else "")
     steps = plan.Plan((), {}, tuple(sorted(known - refused.keys())), refused)
-    results = await deleting.prune(run, steps, memory.live)
+    live = dict(memory.live)
+    await run.fence.show(afresh=True)
+    results = await deleting.prune(run, steps, live)
     await run.ports.audit.checkpoint(run.id)
     return (*(result.error for result in results if result.error), *refused.values())

@@ -15,6 +15,7 @@ from agent.values.dataclass import replace
 from agent.values.errors import AgentError
 from agent.yaml import sealed
 from agent.yaml.nodes import Mapping
+from agent.yaml.numbers import Rounded
 
 if TYPE_CHECKING:
     from conftest import Sops
@@ -93,7 +94,7 @@ def test_scalars_have_the_types_that_go_gives_them(sops: Sops) -> None:
         except AgentError:
             return None
         value = document.get("k")
-        refused = isinstance(value, Mapping) or (isinstance(value, int) and value >= 1 << 63)
+        refused = isinstance(value, Mapping | Rounded) or (isinstance(value, int) and value >= 1 << 63)
         return None if refused or str(value) == "-0.0" else document
 
     written = [f"{tag}{plain}" for tag, plain in drawn(st.tuples(TAGS, PLAIN), 1800)]
@@ -120,7 +121,13 @@ def test_texts_are_quoted_as_sops_quotes_them(sops: Sops) -> None:
 
 
 def test_numbers_of_json_are_those_of_sops(sops: Sops) -> None:
-    numbers = [number for number in drawn(NUMBERS, 800) if str(float(number)) != "-0.0"]
+    def held(number: str) -> bool:
+        [document] = Store.JSON.parse_plain(f'{{"k": {number}}}'.encode(), file="n.json")
+        return not isinstance(document.get("k"), Rounded)
+
+    drawn_numbers = [number for number in drawn(NUMBERS, 2000) if str(float(number)) != "-0.0"]
+    numbers = [number for number in drawn_numbers if held(number)]
+    assert len(numbers) > 200
     assert_agreement(sops, f'{{"n": [{", ".join(numbers)}]}}'.encode(), "n.json", Selection())
 
 
@@ -132,7 +139,7 @@ def test_a_negative_zero_in_the_clear_keeps_its_sign(sops: Sops, name: str) -> N
     assert sops.run("decrypt", name=name, data=made).returncode == 0
 
 
-@pytest.mark.parametrize("number", ["9223372036854775808", "-9223372036854775809", "1e400", "18446744073709551616"])
+@pytest.mark.parametrize("number", ["9223372036854775808", "-18446744073709551616", "1e400", "18446744073709551616"])
 @pytest.mark.parametrize("name", ["n.yaml", "n.json"])
 def test_numbers_that_are_too_large_have_the_same_fate(sops: Sops, name: str, number: str) -> None:
     data = f'{{"n": {number}}}'.encode()

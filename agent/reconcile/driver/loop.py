@@ -203,10 +203,12 @@ class Driver:
 
     async def _insist(self, uid: str, managed: Managed) -> None:
         """Keep this agent's word in the status; where that of a later owner stands there, its hold is over."""
+        tenure = managed.tenure
         try:
             await self._reporter.insist(managed)
         except LeaseLostError as error:
-            self._lost(uid, managed, error)
+            if managed.tenure == tenure:
+                self._lost(uid, managed, error)
         except AgentError as error:
             log_error("the status could not be compared", error, managed.id)
 
@@ -358,12 +360,14 @@ class Driver:
     async def _refuse(self, uid: str, managed: Managed) -> None:
         """Say that a spec cannot be run, and let an Application go that is being deleted."""
         while managed.refusal is not None and self._settings.mine(uid) and not self._stopping:
+            tenure = managed.tenure
             try:
                 _ = await self._hold(uid, managed)
                 await self._reporter.refused(managed, managed.generation, managed.refusal)
                 break
             except LeaseLostError as error:
-                self._lost(uid, managed, error)
+                if managed.tenure == tenure:
+                    self._lost(uid, managed, error)
             except AgentError as error:
                 log_error("a spec that is not valid could not be reported", error, managed.id)
             await asyncio.sleep(schedule.FIRST_RETRY)

@@ -36,7 +36,7 @@ PACE = 2.0
 """Seconds between commits."""
 AHEAD = 7200
 """Seconds by which one agent's clock is ahead."""
-CONVERGED = 20.0
+CONVERGED = 60.0
 QUIET = 3.0
 _MANAGED = "labelSelector=signet-gitops.dev/application"
 _COLLECTIONS = {"configmaps": "/api/v1/configmaps", "deployments": "/apis/apps/v1/deployments"}

@@ -13,7 +13,7 @@ from bench.handover.judge import Fault
 from testbed.processes import NotReadyError, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from bench.handover.commits import Commits
     from bench.handover.faults import Event
@@ -104,21 +104,15 @@ def kills(fleet: Fleet) -> Verdict:
     The other had applied the same commit before, and said so: that its last word is the same as its next one does not make it stand.
     """
     first, agent = fleet.agents[:2]
-    polled = fleet.commits[GATES:]
-    for (
-        each
-    ) in polled:  # so that a failure of the source is found without asking for a run, which the status would show
-        each.tenant.configure(interval="10s")
+    _poll(fleet.commits, "10s")
     _rest(fleet, first)
     fleet.start(agent)
-    _ = wait_until(lambda: len(shown(agent)) > 1, 30, f"{agent.label} has its share", interval=0.2)
     time.sleep(faults.LEFT)
+    while len(shown(agent)) < 2:  # whose an Application is follows from its uid
+        fleet.begin(1)
+        _poll(fleet.commits[-1:], "10s")
     began = time.time()
-    theirs = [each for each in fleet.commits if each.tenant.namespace in shown(agent)]
-    broken = next((each for each in theirs if each in polled), None)
-    forgotten = next((each for each in theirs if each is not broken), None)
-    if broken is None or forgotten is None:
-        raise NotReadyError(f"{agent.label} has {len(theirs)} Applications, and two are needed, one of them polled")
+    broken, forgotten = [each for each in fleet.commits if each.tenant.namespace in shown(agent)][:2]
     rest = [each for each in fleet.commits if each not in (broken, forgotten)]
     with _source_away(broken):
         faults.kill(fleet, agent)()
@@ -128,9 +122,14 @@ def kills(fleet: Fleet) -> Verdict:
     found += _restarted(fleet)
     verdict = fleet.settle("kills", began)
     verdict.faults += found
-    for each in polled:
-        each.tenant.configure(interval="5m")
+    _poll(fleet.commits, "5m")
     return verdict
+
+
+def _poll(commits: Sequence[Commits], interval: str) -> None:
+    """How often Git is asked: often, so that a failure of it is found without asking for a run, which the status would show."""
+    for each in commits:
+        each.tenant.configure(interval=interval)
 
 
 ACTS: Mapping[str, Callable[[Fleet], Verdict]] = {

@@ -62,8 +62,9 @@ def merge(*files: File) -> tuple[documents.Parsed, layers.Merged]:
 def unseal(parsed: documents.Parsed, identity) -> dict[str, Secret]:
     opened: dict[str, Secret] = {}
     for path, file in parsed.sealed.items():
-        data_key = groups.unwrap_data_key(file.metadata.data_key, keys.ByKind({"age": identity}), file=path)
-        opened.update(sealed.unseal(file, data_key))
+        for part in file.parts:
+            data_key = groups.unwrap_data_key(part.metadata.data_key, keys.ByKind({"age": identity}), file=path)
+            opened.update(sealed.unseal(part, data_key))
     return opened
 
 

@@ -141,8 +141,8 @@ async def test_the_log_names_as_many_problems_as_the_status(caplog: pytest.LogCa
     ports = SimpleNamespace(
         cluster=cluster, metrics=metrics, clock=SimpleNamespace(now=lambda: 0.0, monotonic=lambda: 0.0)
     )
-    managed = Managed(APPLICATION.id, APPLICATION, Memory(), ApplicationStatus())
-    reporter = Reporter(ports)
+    managed = Managed(APPLICATION.id, APPLICATION)
+    reporter = Reporter(ports, "agent-0")
     with caplog.at_level(logging.INFO, "signet"):
         for _ in range(7):
             await reporter.run_ended(

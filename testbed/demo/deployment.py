@@ -255,6 +255,7 @@ class _Player:
         """Every layer and every secret, as it should be in the cluster."""
         developer = self._developer
         settings = self._get(self._path(name, "configmaps", "settings"))["data"]
+        expect(settings["DATABASE_USER"] == "shop", "the database user of base", settings["DATABASE_USER"])
         expect(settings["LOG_LEVEL"] == _LEVELS[name], f"LOG_LEVEL {_LEVELS[name]} in {name}", settings["LOG_LEVEL"])
         replicas = self._get(self._path(name, "deployments", "web"))["spec"]["replicas"]
         expect(replicas == _REPLICAS[name], f"{_REPLICAS[name]} replicas in {name}", replicas)
@@ -262,7 +263,6 @@ class _Player:
             self._expect_secret(name, "credentials", key, developer.values[f"envs/{name}/credentials.yaml#{key}"])
         rotated = developer.values.get(f"vault shop/{name}#password, rotated")
         self._expect_secret(name, "database", "password", rotated or developer.values[f"vault shop/{name}#password"])
-        self._expect_secret(name, "database", "username", "shop")
 
     def _expect_secret(self, name: str, secret: str, key: str, value: str) -> None:
         seen = self._secret(name, secret, key)

@@ -133,7 +133,8 @@ def _render(developer: Developer, step: Step) -> None:
     expect(done.code == 0, f"{done.line} succeeds", done.err)
     objects = {(each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(done.out)}
     settings = objects["ConfigMap", "settings"]["data"]
-    expect(settings == {"LOG_LEVEL": "debug", "MESSAGE": "Welcome to the shop"}, "both layers' settings", settings)
+    wanted = {"DATABASE_USER": "shop", "LOG_LEVEL": "debug", "MESSAGE": "Welcome to the shop"}
+    expect(settings == wanted, "both layers' settings", settings)
     token = objects["Secret", "credentials"]["stringData"]["token"]
     expect("sops:envs/dev/credentials.yaml" in token, "a label for a secret", token)
     findings = Canaries(developer.values).search_text(done.out + done.err, "the output of agent render")

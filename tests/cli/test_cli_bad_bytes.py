@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from refusals import PLAIN, Sealed, Witness, commands, covered
 
+from agent.sops.metadata import VERSION
 from agent.values.errors import AgentError
 
 if TYPE_CHECKING:
@@ -67,9 +68,12 @@ def test_a_flipped_bit_gives_an_error_or_what_was_encrypted(witness: Witness, na
 def test_a_file_that_ends_early_gives_an_error(witness: Witness, name: str) -> None:
     genuine = covered(PLAIN[name], name)
     data = witness.sealed.files[name]
-    *answers, all_but_the_last_line_break = (gives(witness, damaged, name) for damaged in cut(data))
-    assert answers == [None] * (len(data) - 1)
-    assert all_but_the_last_line_break == genuine
+    answers = [gives(witness, damaged, name) for damaged in cut(data)]
+    # the version stands last, and the beginning of one is a version too
+    within = len(VERSION)
+    assert answers[: -within - 1] == [None] * (len(data) - within - 1)
+    assert all(answer in (None, genuine) for answer in answers)
+    assert answers[-1] == genuine, "all but the last line break"
 
 
 def sampled(data: bytes, chance: random.Random, *, flips_alone: bool) -> Iterator[bytes]:

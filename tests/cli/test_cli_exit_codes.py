@@ -158,7 +158,6 @@ set --nonsense s.yaml '["a"]' 1
 set s.env '["A"]' '{"x": 1}'
 set s.env '["A"]["b"]' 1
 set s.env '["sops_x"]' 1
-set s.json '["a"]' 18446744073709551616
 set s.json '["a"]' 1e999
 unset s.yaml '["a"]'
 unset s.yaml '["none"]'

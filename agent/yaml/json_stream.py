@@ -44,8 +44,8 @@ class Stream:
 def read(text: str, limits: Limits, *, strict: bool) -> Stream:
     """All objects up to the first thing that is none.
 
-    What has a key twice is none either, with `strict`, nor is anything where the text exceeds a limit: YAML, which reads the rest, says
-    what is wrong and where.
+    What has a key twice is none either, with `strict`, nor what is not UTF-8 or has keys above the limits, nor is anything where the text
+    exceeds another limit: YAML, which reads the rest, says what is wrong and where.
     """
     found: list[Found] = []
     end = line = 0
@@ -63,6 +63,8 @@ def read(text: str, limits: Limits, *, strict: bool) -> Stream:
             tree, after = cast("tuple[Tree, int]", decoder.raw_decode(text, at))
             tree = clean(tree)
         except (ValueError, RecursionError):
+            break
+        if _SURROGATE.search(text, at, after) or _has_long_keys(tree, limits):
             break
         line += text.count("\n", end, at)
         found.append(Found(tree, line))
@@ -88,6 +90,21 @@ def _exceeds(text: str, limits: Limits) -> bool:
             depth += 1
         if depth > limits.depth or values > limits.values:
             return True
+    return False
+
+
+def _has_long_keys(root: Tree, limits: Limits) -> bool:
+    waiting: list[tuple[Tree, int]] = [(root, 0)]
+    while waiting:
+        node, above = waiting.pop()
+        if isinstance(node, dict):
+            for key, value in node.items():
+                if len(key) > limits.key or above + len(key) > limits.path:
+                    return True
+                if isinstance(value, dict | list):
+                    waiting.append((value, above + len(key)))
+        elif isinstance(node, list):
+            waiting.extend((item, above) for item in node if isinstance(item, dict | list))
     return False
 
 

@@ -94,6 +94,12 @@ def test_what_cannot_be_read_says_where(data, line):
     assert caught.value.facts["line"] == line
 
 
+@pytest.mark.parametrize("data", [b'{"a": 1}\n{"b\xff": 1}\n', b'{"a": ["x\xc3"]}\n', b'{"a": "\xed\xa0\x80"}\n'])
+def test_bytes_that_are_not_utf_8_are_refused(data):
+    with pytest.raises(YamlError, match="bytes that are not UTF-8"):
+        trees(data)
+
+
 def test_lenient_reading_lets_the_last_key_stand():
     assert trees(b'{"a": 1, "a": 2}\n{"b": 3}', strict=False) == [{"a": 2}, {"b": 3}]
 
@@ -102,6 +108,24 @@ def test_lenient_reading_lets_the_last_key_stand():
 def test_limits_hold(limits):
     with pytest.raises(LimitError):
         trees(b'{"a": [[[1]]], "b": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]}\n{"a": 1}\n', limits=limits)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ('{"a": 1}\n{"b": {"%s": 1}}\n' % ("k" * 21), 2, "a key is longer"),
+        ('{"a": [{"%s": 1}]}\n{"b": 1}\n' % ("k" * 21), 1, "a key is longer"),
+        ('{"%s": {"%s": [{"%s": 1}]}}\n' % (("k" * 20,) * 3), 1, "the keys that lead to a value"),
+    ],
+)
+def test_keys_have_a_length_as_in_yaml(text, line, message):
+    assert trees(text.encode())
+    with pytest.raises(LimitError, match=message) as caught:
+        trees(text.encode(), limits=Limits(key=20, path=50))
+    assert caught.value.facts["line"] == line
+    assert trees(
+        b'{"%s": {"%s": 1}, "%s": 1}{"a": 1}' % (b"k" * 20, b"k" * 20, b"l" * 20), limits=Limits(key=20, path=50)
+    )
 
 
 _VALUES = st.recursive(

@@ -153,6 +153,26 @@ async def test_the_lease_of_a_dead_agent_goes_and_keeps_no_later_one_waiting(
         assert third.members == ("a", "c")
 
 
+async def test_a_lease_that_is_removed_while_it_is_taken_is_made_again(member, controlplane, namespace, monkeypatch):
+    earlier, later = member("a", "1"), member("a", "2")
+    await earlier.acquire()
+    get, removed = later._get, []
+
+    async def removed_behind():
+        found = await get()
+        if found is not None and not removed:
+            removed.append(found)
+            lease = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/signet-agent-a"
+            await asyncio.to_thread(controlplane.delete, lease)
+        return found
+
+    monkeypatch.setattr(later, "_get", removed_behind)
+    await later.acquire()
+    later.check()
+    assert removed
+    assert later.members == ("a",)
+
+
 async def test_an_agent_that_slept_counts_nobody_as_dead_before_it_looked(member, eventually):
     clock = Clock()
     first, second = member("a", clock=clock), member("b")

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 LABEL_MEMBER = "signet-gitops.dev/agent-lease"
 _PREFIX = "signet-agent-"
+_ATTEMPTS = 4
 _SOON = 0.5
 """Seconds until the next attempt to learn whether an agent is dead, where the last one failed."""
 
@@ -119,19 +120,20 @@ class Membership:
 
     async def acquire(self) -> None:
         """Take the Lease of this identity. Raises ClusterError."""
-        sent = self._clock()
-        found = await self._get()
-        if found is None:
-            answer = await self._send("POST", self._body("", ""), allow=(409,))
-            if answer is None:
-                found = await self._get()
-            else:
+        for _ in range(_ATTEMPTS):
+            sent = self._clock()
+            found = await self._get()
+            metadata = found["metadata"] if found is not None else {"uid": "", "resourceVersion": ""}
+            body = self._body(metadata["uid"], metadata["resourceVersion"])
+            # one of an agent that died may be removed at the same moment
+            answer = await (
+                self._send("POST", body, allow=(409,)) if found is None else self._send("PUT", body, allow=(404, 409))
+            )
+            if answer is not None:
                 self._renewed(answer, sent)
-        if found is not None:
-            metadata = found["metadata"]
-            answer = await self._send("PUT", self._body(metadata["uid"], metadata["resourceVersion"]))
-            self._renewed(answer, sent)
-        await self._look()
+                await self._look()
+                return
+        raise ClusterError("the Lease was taken in between", identity=self.identity)
 
     def recheck(self) -> None:
         """Renew and look at once: a write was refused, so another agent may be there."""
@@ -307,9 +309,7 @@ class Membership:
             self._set_members(())
         LOG.warning("the Lease was not renewed", extra={"cause": cause})
 
-    def _renewed(self, answer: dict[str, Any] | None, sent: float) -> None:
-        if answer is None:
-            raise ClusterError("the Lease was taken in between", identity=self.identity)
+    def _renewed(self, answer: dict[str, Any], sent: float) -> None:
         self._uid, self._version = answer["metadata"]["uid"], answer["metadata"]["resourceVersion"]
         if self._clock() >= self._valid_until:
             # it had lapsed, whether that was noticed or not: another agent may have written since, and others may have come

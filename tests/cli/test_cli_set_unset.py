@@ -241,3 +241,12 @@ def test_a_number_that_was_set_is_shown_as_programs_get_it(shell: Shell, name: s
     assert shell.agent("encrypt", "--age", shell.recipient, "-i", name).code == 0
     assert shell.agent("set", name, place, "5").code == 0
     assert shell.agent("decrypt", name).out == shell.sops("decrypt", name).out
+
+
+@pytest.mark.parametrize("value", ["12345678901234567890123", "18446744073709551616"])
+def test_a_number_that_sops_would_round_is_refused_and_nothing_written(shell: Shell, file: Path, value: str) -> None:
+    before = file.read_bytes()
+    ours = shell.agent("set", "s.yaml", '["a"]', value)
+    assert (ours.code, ours.out) == (7, b"")
+    assert "more digits than SOPS keeps" in ours.err
+    assert file.read_bytes() == before

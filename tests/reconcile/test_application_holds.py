@@ -329,7 +329,7 @@ async def test_a_hold_that_ends_beside_a_run_is_taken_again(world, monkeypatch):
     driving = asyncio.create_task(world.driver.run())
     await world.see(tree())
     await settle()
-    world.driver._lost(UID, world.managed, LeaseLostError("another agent wrote the status"))
+    world.driver._lost(UID, world.managed, world.managed.tenure, LeaseLostError("another agent wrote the status"))
     release.set()
     await asyncio.wait_for(again.wait(), 5)
     world.driver.stop()

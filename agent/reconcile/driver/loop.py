@@ -207,8 +207,7 @@ class Driver:
         try:
             await self._reporter.insist(managed)
         except LeaseLostError as error:
-            if managed.tenure == tenure:
-                self._lost(uid, managed, error)
+            self._lost(uid, managed, tenure, error)
         except AgentError as error:
             log_error("the status could not be compared", error, managed.id)
 
@@ -225,8 +224,8 @@ class Driver:
                 if managed is not None and managed.tenure == tenure and not self._stopping:
                     result = await self._reconcile(uid, managed, causes)
         except LeaseLostError as error:
-            if managed is not None and managed.tenure == tenure:
-                self._lost(uid, managed, error)
+            if managed is not None:
+                self._lost(uid, managed, tenure, error)
         except Exception as error:
             result = "failed"
             LOG.exception("a run ended in a defect of the agent", extra={"application": uid})
@@ -330,9 +329,8 @@ class Driver:
         """The hold of this agent on an Application, taken where it has none."""
         async with managed.taking:
             if managed.fence is None:
-                there = await holding.take(
-                    self._shares.ports(self._ports, managed.id.namespace), self._settings, managed
-                )
+                ports = self._shares.ports(self._ports, managed.id.namespace)
+                there = await holding.take(ports, self._settings, managed)
                 if not there or self._managed.get(uid) is not managed:
                     self._managed.pop(uid, None)
                     self._leave(uid, managed)
@@ -347,8 +345,13 @@ class Driver:
         fence.check()
         return fence
 
-    def _lost(self, uid: str, managed: Managed, error: LeaseLostError) -> None:
-        """The right to write for an Application is lost: nothing that was known of it is used again, and it is taken again if it is ours."""
+    def _lost(self, uid: str, managed: Managed, tenure: int, error: LeaseLostError) -> None:
+        """The right to write for an Application is lost: nothing that was known of it is used again, and it is taken again if it is ours.
+
+        Where the hold of that `tenure` has ended already, the next one is left alone.
+        """
+        if managed.tenure != tenure:
+            return
         log_error("this agent may not write for the application", error, managed.id)
         self._event(schedule.Gone(uid))
         self._forsake(uid, managed)
@@ -366,8 +369,7 @@ class Driver:
                 await self._reporter.refused(managed, managed.generation, managed.refusal)
                 break
             except LeaseLostError as error:
-                if managed.tenure == tenure:
-                    self._lost(uid, managed, error)
+                self._lost(uid, managed, tenure, error)
             except AgentError as error:
                 log_error("a spec that is not valid could not be reported", error, managed.id)
             await asyncio.sleep(schedule.FIRST_RETRY)

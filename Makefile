@@ -33,7 +33,7 @@ contracts: $(ENVIRONMENT)
 	.venv/bin/lint-imports --no-logo
 
 generated: $(ENVIRONMENT)
-	$(PYTHON) -m agent.api.generate --check
+	$(PYTHON) -m generate --check
 
 bench: build ## the benchmarks: tables and JSON
 	$(PYTHON) -m bench.sops

@@ -10,8 +10,8 @@ import base64
 import secrets
 from typing import TYPE_CHECKING, Literal
 
+from agent.engine.ports import Resolved
 from agent.manifests import builtin, diff, fields, order, ownership, references, resolve
-from agent.reconcile.ports import Resolved
 from agent.values import derive
 from agent.values.dataclass import dataclass, field, replace
 from agent.values.errors import NotFoundError

@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.cli import key_sources, terminal, worktree
+from agent.desired import compiler
+from agent.desired.compiler import DesiredState, Problem, UnknownChangeError
+from agent.engine import causes
+from agent.engine.record import ApplicationRecord
 from agent.manifests import builtin, documents, known_kinds, order, references, resolve, sinks
-from agent.reconcile import causes, desired
-from agent.reconcile.desired import DesiredState, Problem, UnknownChangeError
-from agent.reconcile.record import ApplicationRecord
 from agent.sops import sealed
 from agent.sops.groups import unwrap_data_key
 from agent.values import derive
@@ -78,7 +79,7 @@ def compute(target: Target, kinds: Kinds | None, keys: MasterKeys | None) -> Wan
     secrets, untrusted = _open(parsed, keys) if keys is not None else ({}, {})
 
     def merged(kinds: Kinds) -> DesiredState:
-        return desired.compute(
+        return compiler.compute(
             _NO_COMMIT,
             parsed,
             untrusted=untrusted,
@@ -87,7 +88,7 @@ def compute(target: Target, kinds: Kinds | None, keys: MasterKeys | None) -> Wan
             kinds=kinds,
             namespace=target.namespace or "default",
             allowed_namespaces=frozenset() if target.namespace else _named(parsed),
-            record=ApplicationRecord(),
+            recorded=ApplicationRecord().of_file,
             unsealing=target.unsealing,
             strict=target.strict,
         )

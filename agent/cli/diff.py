@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from agent.cli.comparison import Difference
     from agent.cli.desired import Wanted
     from agent.cli.worktree import Target
+    from agent.desired.compiler import Problem
+    from agent.engine.ports import Resolved
     from agent.manifests.references import Reference
-    from agent.reconcile.desired import Problem
-    from agent.reconcile.ports import Resolved
     from agent.values.ids import ObjectId
     from agent.values.tree import Tree
 
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def _diff(args: argparse.Namespace) -> int:
     from agent.cli import cluster, desired, key_sources, worktree
-    from agent.reconcile.desired import UnknownChangeError
+    from agent.desired.compiler import UnknownChangeError
     from agent.values.dataclass import replace
 
     target = worktree.target(args)
@@ -102,8 +102,8 @@ async def _compare(
 ) -> tuple[list[Difference], list[Problem]]:
     from agent.cli import desired
     from agent.cli.comparison import Comparison, with_rollouts
-    from agent.reconcile.desired import Problem
-    from agent.reconcile.driver.tasks import AsyncTasks
+    from agent.controllers.tasks import AsyncTasks
+    from agent.desired.compiler import Problem
     from agent.values.fingerprint import Fingerprinter
     from agent.values.secret import Secret
 

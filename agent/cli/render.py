@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _render(args: argparse.Namespace) -> int:
     from agent.cli import desired, key_sources, worktree
-    from agent.reconcile.desired import UnknownChangeError
+    from agent.desired.compiler import UnknownChangeError
 
     if args.reveal and not (args.force or terminal.is_tty()):
         raise UsageError(

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from agent.adapters.kubernetes.resources import APPLICATION
 from agent.cli import terminal
+from agent.controllers.tasks import AsyncTasks
 from agent.manifests import ownership
-from agent.reconcile.driver.tasks import AsyncTasks
 from agent.values.errors import ClusterError, ForbiddenError, NotFoundError
 from agent.values.ids import ApplicationId, ObjectId
 from agent.values.tree import get_text

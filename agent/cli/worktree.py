@@ -14,11 +14,11 @@ from agent.adapters.git import listing
 from agent.api import application as applications
 from agent.api import names, operator
 from agent.cli import files, sealed_secrets
+from agent.desired import cautions
+from agent.engine.ports import Snapshot
 from agent.manifests.documents import File
 from agent.manifests.sealed_secrets import Unsealing
 from agent.manifests.sinks import AllowedSinks
-from agent.reconcile import cautions
-from agent.reconcile.ports import Snapshot
 from agent.values.dataclass import dataclass
 from agent.values.errors import LimitError, ReadError, SourceError, UsageError
 from agent.values.tree import get_object, get_text
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from agent.adapters.keys.sealed_secrets import SealingKeys
     from agent.api.application import Application, Source
     from agent.api.operator import Limits, OperatorSettings
-    from agent.reconcile.cautions import Strictness
+    from agent.desired.cautions import Strictness
     from agent.values.errors import AgentError
     from agent.values.tree import Tree
 

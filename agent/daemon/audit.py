@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from agent.adapters.audit.trail import AuditTrail
     from agent.adapters.kubernetes.cluster import Cluster
     from agent.api.operator import AuditSettings
-    from agent.reconcile.ports import AuditEntry
+    from agent.engine.ports import AuditEntry
 
 LOG = logging.getLogger("signet")
 _STANDARD_OUTPUT = 1

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from agent.adapters.keys.age import AgeKeys
 from agent.adapters.keys.age_identities import LATE
-from agent.reconcile.driver.turns import Turns
+from agent.controllers.turns import Turns
 from agent.sops.keys import ByKind
 from agent.values.dataclass import replace
 from agent.values.errors import DataKeyError

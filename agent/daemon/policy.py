@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent.desired import cautions
+from agent.engine.context import Grants
+from agent.engine.ports import Identity
 from agent.manifests.sealed_secrets import Unsealing
 from agent.manifests.sinks import AllowedSinks
-from agent.reconcile import cautions
-from agent.reconcile.context import Grants
-from agent.reconcile.ports import Identity
 from agent.values.errors import ForeignNamespaceError
 
 if TYPE_CHECKING:

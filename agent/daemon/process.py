@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from agent.adapters.kubernetes.config import ClusterConfig
     from agent.api.operator import OperatorSettings
+    from agent.controllers.loop import Driver
     from agent.daemon.settings import Settings
     from agent.manifests.kinds import Resource
-    from agent.reconcile.driver.loop import Driver
 
 LOG = logging.getLogger("signet")
 VERSION = metadata.version("signet")

@@ -18,17 +18,17 @@ from agent.adapters.kubernetes.lease import boot_time
 from agent.adapters.kubernetes.records import Records
 from agent.adapters.kubernetes.secrets import Secrets
 from agent.adapters.vault.stores import Stores
+from agent.controllers.loop import Driver
+from agent.controllers.settings import Settings as DriverSettings
+from agent.controllers.tasks import AsyncTasks
+from agent.controllers.watching import Watching
 from agent.daemon import audit, policy
 from agent.daemon.key_ring import KeyRing
 from agent.daemon.key_work import Workers
 from agent.daemon.sealing_keys import SealingKeyRing
-from agent.reconcile.context import Fingerprints
-from agent.reconcile.driver.loop import Driver
-from agent.reconcile.driver.settings import Settings as DriverSettings
-from agent.reconcile.driver.tasks import AsyncTasks
-from agent.reconcile.driver.watching import Watching
-from agent.reconcile.live import Observer
-from agent.reconcile.ports import Ports
+from agent.engine.context import Fingerprints
+from agent.engine.live import Observer
+from agent.engine.ports import Ports
 from agent.values.fingerprint import Fingerprinter
 from agent.values.secret import Secret
 
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from agent.adapters.metrics.prometheus import Metrics
     from agent.api.operator import OperatorSettings
     from agent.daemon.settings import Settings
+    from agent.engine.context import Memory
     from agent.manifests.kinds import Resource
-    from agent.reconcile.context import Memory
     from agent.values.errors import AgentError
     from agent.values.ids import ObjectId
 

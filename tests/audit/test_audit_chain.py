@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from agent.adapters.audit import anchor as anchors
 from agent.adapters.audit import credential, journal, record, trail, verify
-from agent.reconcile.ports import AuditEntry
+from agent.engine.ports import AuditEntry
 from agent.values.errors import AuditError
 from agent.values.ids import ApplicationId, ObjectId, Revision
 from agent.values.secret import Secret

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent.adapters.audit import credential, record, trail
-from agent.reconcile.ports import AuditEntry
+from agent.engine.ports import AuditEntry
 from agent.values.ids import ApplicationId, ObjectId, Revision
 from agent.values.secret import Secret
 

@@ -118,7 +118,7 @@ asyncio.run(main())
 
 SUPPORT = """
 from agent.adapters.audit import credential, trail
-from agent.reconcile.ports import AuditEntry
+from agent.engine.ports import AuditEntry
 from agent.values.ids import ApplicationId
 from agent.values.secret import Secret
 

@@ -15,7 +15,7 @@ from agent.cli.registry import COMMANDS, SECRETS
 if TYPE_CHECKING:
     from conftest import Shell
 
-HEAVY = ("pydantic", "kubernetes", "aiohttp", "hvac", "requests", "git", "agent.daemon", "agent.api", "agent.reconcile")
+HEAVY = ("pydantic", "kubernetes", "aiohttp", "hvac", "requests", "git", "agent.daemon", "agent.api", "agent.engine")
 CLEAN = [
     ["--help"],
     ["version"],

@@ -10,7 +10,7 @@ from agent.adapters.git.mirrors import Mirrors
 from agent.api.application import Source
 from agent.api.model import validate
 from agent.api.operator import GitSettings, Limits
-from agent.reconcile.ports import GitCredential
+from agent.engine.ports import GitCredential
 from agent.values.fingerprint import Fingerprinter
 from agent.values.secret import Secret
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent.reconcile.ports import GitCredential, Snapshot
+from agent.engine.ports import GitCredential, Snapshot
 from agent.values.errors import LimitError, SourceError, SourceUnavailableError
 from agent.values.secret import Secret
 from testbed.repository import Link, Submodule

@@ -8,7 +8,7 @@ import secrets
 import pytest
 
 from agent.adapters.kubernetes.secrets import Secrets
-from agent.reconcile.ports import Identity
+from agent.engine.ports import Identity
 from agent.values import derive
 from agent.values.errors import ForbiddenError, NotFoundError
 from agent.values.secret import Secret

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.adapters.kubernetes.resources import CONFIG_MAP
-from agent.reconcile.ports import Identity
+from agent.engine.ports import Identity
 from agent.values.errors import ForbiddenError, ObjectInvalidError
 
 

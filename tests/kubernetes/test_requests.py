@@ -12,7 +12,7 @@ from agent.adapters.kubernetes import config
 from agent.adapters.kubernetes import session as session_module
 from agent.adapters.kubernetes.errors import Call
 from agent.adapters.kubernetes.session import Limits, Request, Session
-from agent.reconcile.ports import Identity
+from agent.engine.ports import Identity
 from agent.values.errors import (
     ClusterError,
     ClusterUnavailableError,

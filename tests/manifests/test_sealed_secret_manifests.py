@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from written import KINDS, merged, parsed, tree
 
+from agent.desired import compiler
+from agent.engine.record import ApplicationRecord
 from agent.manifests import layers, sealed_secrets
 from agent.manifests.sealed_secrets import Scope, Unsealing
-from agent.reconcile import desired
-from agent.reconcile.record import ApplicationRecord
 from agent.values.errors import AgentError, UnknownKindError
 from agent.values.ids import ObjectId, Revision
 from agent.values.secret import Sealed
@@ -58,8 +58,10 @@ CLUSTER_WIDE = MINIMAL.replace(
 NARROW = Unsealing()
 
 
-def state(*by_layer: dict[str, str], unsealing: Unsealing | None = NARROW, untrusted: str = "") -> desired.DesiredState:
-    return desired.compute(
+def state(
+    *by_layer: dict[str, str], unsealing: Unsealing | None = NARROW, untrusted: str = ""
+) -> compiler.DesiredState:
+    return compiler.compute(
         Revision("1" * 40, "main", "dev", 0),
         parsed(*by_layer),
         untrusted={untrusted: AgentError("altered")} if untrusted else {},
@@ -68,7 +70,7 @@ def state(*by_layer: dict[str, str], unsealing: Unsealing | None = NARROW, untru
         kinds=KINDS,
         namespace="shop",
         allowed_namespaces=frozenset(),
-        record=ApplicationRecord(),
+        recorded=ApplicationRecord().of_file,
         unsealing=unsealing,
     )
 

@@ -8,7 +8,7 @@ from agent.adapters.metrics import prometheus
 from agent.values.ids import ApplicationId
 
 if TYPE_CHECKING:
-    from agent.reconcile.ports import MetricsPort
+    from agent.engine.ports import MetricsPort
 
 SHOP = ApplicationId("shop", "web", "uid-1")
 

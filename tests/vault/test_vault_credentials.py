@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from vault_servers import SHOP
 
+from agent.engine.ports import Resolved
 from agent.manifests import references
-from agent.reconcile.ports import Resolved
 from agent.values.errors import AgentError, StoreDeniedError, StoreUnavailableError
 
 if TYPE_CHECKING:

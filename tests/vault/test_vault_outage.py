@@ -9,8 +9,8 @@ import pytest
 from vault_servers import SHOP, listener, message
 
 from agent.adapters.vault.breaker import Breaker
+from agent.engine.ports import Resolved
 from agent.manifests import references
-from agent.reconcile.ports import Resolved
 from agent.values.errors import LimitError, StoreUnavailableError
 from agent.values.ids import ApplicationId
 

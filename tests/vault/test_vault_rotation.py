@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from vault_servers import SHOP
 
+from agent.engine.ports import Resolved
 from agent.manifests import references
-from agent.reconcile.ports import Resolved
 from agent.values.errors import StoreDeniedError, StoreNotFoundError
 from agent.values.reveal import reveal
 

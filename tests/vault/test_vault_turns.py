@@ -12,9 +12,9 @@ from agent.adapters.vault import kv
 from agent.adapters.vault.stores import Stores
 from agent.api.model import validate
 from agent.api.operator import Limits, OperatorSettings
+from agent.engine import sealing
+from agent.engine.ports import Resolved
 from agent.manifests.references import Reference
-from agent.reconcile import sealing
-from agent.reconcile.ports import Resolved
 from agent.values.errors import LimitError
 from agent.values.ids import ApplicationId
 from agent.values.secret import Secret
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pytest
 
     from agent.adapters.vault.store import Store
-    from agent.reconcile.context import Run
+    from agent.engine.context import Run
 
 SETTINGS = {
     "stores": {

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from vault_servers import SHOP
 
+from agent.engine.ports import Resolved
 from agent.manifests import references
-from agent.reconcile.ports import Resolved
 from agent.values.errors import AgentError, StoreDeniedError, StoreNotFoundError, UnknownStoreError
 from agent.values.ids import ApplicationId
 from agent.values.reveal import reveal

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import BinaryIO
 
-    from agent.reconcile.ports import AuditEntry
+    from agent.engine.ports import AuditEntry
 
 Value: TypeAlias = "str | int | list[str] | dict[str, str | int]"
 Content: TypeAlias = dict[str, Value]

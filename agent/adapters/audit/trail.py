@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent.adapters.audit.credential import Signer
-    from agent.reconcile.ports import AuditEntry
+    from agent.engine.ports import AuditEntry
 
     Keep: TypeAlias = Callable[[Anchor], Awaitable[None]]
 

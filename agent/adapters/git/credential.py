@@ -10,7 +10,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from agent.reconcile.ports import GitCredential
+from agent.engine.ports import GitCredential
 from agent.values.errors import SourceError
 from agent.values.reveal import reveal
 

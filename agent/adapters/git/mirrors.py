@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from agent.adapters.git.command import Outcome
     from agent.api.application import Source
     from agent.api.operator import GitSettings, Limits
-    from agent.reconcile.ports import GitCredential, Snapshot
+    from agent.engine.ports import GitCredential, Snapshot
     from agent.values.fingerprint import Fingerprinter
 
 T = TypeVar("T")

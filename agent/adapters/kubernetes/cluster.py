@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from agent.adapters.kubernetes.session import Session
     from agent.adapters.kubernetes.wire import Seals
+    from agent.engine.ports import WatchEvent
     from agent.manifests.kinds import Kinds, Resource
-    from agent.reconcile.ports import WatchEvent
     from agent.values.errors import AgentError
     from agent.values.ids import ApplicationId
     from agent.values.tree import Object

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from agent.adapters.kubernetes.session import Session
     from agent.adapters.kubernetes.wire import Page, Seals
+    from agent.engine.ports import Identity
     from agent.manifests.kinds import Resource
-    from agent.reconcile.ports import Identity
     from agent.values.tree import Object
 
 APPLY = "application/apply-patch+yaml"

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from agent.adapters.kubernetes.objects import Objects
 from agent.adapters.kubernetes.resources import CONFIG_MAP
-from agent.reconcile.ports import ABSENT
-from agent.reconcile.record import HEAD
+from agent.engine.ports import ABSENT
+from agent.engine.record import HEAD
 from agent.values import tree
 from agent.values.errors import AgentError, LimitError, StaleObjectError
 

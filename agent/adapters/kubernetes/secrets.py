@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from agent.adapters.kubernetes.session import Session
-    from agent.reconcile.ports import Identity
+    from agent.engine.ports import Identity
     from agent.values.secret import Secret
     from agent.values.tree import Object
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from agent.adapters.kubernetes.config import ClusterConfig
     from agent.adapters.kubernetes.errors import Call
-    from agent.reconcile.ports import Identity
+    from agent.engine.ports import Identity
 
 JSON = "application/json"
 _ACCOUNT = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")

@@ -18,7 +18,7 @@ from agent.adapters.kubernetes import errors, paths, wire
 from agent.adapters.kubernetes.errors import Call
 from agent.adapters.kubernetes.objects import pages
 from agent.adapters.kubernetes.session import Request
-from agent.reconcile.ports import WatchEvent
+from agent.engine.ports import WatchEvent
 from agent.values import tree
 from agent.values.errors import AgentError, ClusterUnavailableError, ExpiredError, ForbiddenError
 

@@ -16,7 +16,7 @@ from agent.adapters.vault import credential, transport
 from agent.adapters.vault.breaker import Breaker
 from agent.adapters.vault.client import StoreClient
 from agent.adapters.vault.kv import Mounts
-from agent.reconcile.driver.turns import Turns
+from agent.controllers.turns import Turns
 from agent.values.errors import AgentError, StoreUnavailableError
 
 if TYPE_CHECKING:

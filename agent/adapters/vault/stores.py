@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from agent.adapters.vault import kv
 from agent.adapters.vault.store import Access, Store
-from agent.reconcile.ports import Resolved
+from agent.engine.ports import Resolved
 from agent.values import derive
 from agent.values.errors import AgentError, StoreDeniedError, StoreNotFoundError, UnknownStoreError
 

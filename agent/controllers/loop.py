@@ -1,0 +1,400 @@
+"""The loop: Application watch, live watches, clock and probes feed `schedule.step`, and what that says to start is run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+from agent.api import application as applications
+from agent.controllers import deletion, fights, holding, probing, schedule
+from agent.controllers.managed import Managed, changes
+from agent.controllers.reporting import Reporter, log_error
+from agent.controllers.tasks import Shares
+from agent.desired.compiler import Problem
+from agent.engine import pipeline
+from agent.engine.context import Run
+from agent.engine.pipeline import Outcome
+from agent.values.errors import AgentError, DefectError, ForeignNamespaceError, LeaseLostError
+from agent.values.ids import ObjectId, RunId
+from agent.values.tree import get_text
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from agent.api.application import Application
+    from agent.controllers.settings import Settings
+    from agent.controllers.watching import Watching
+    from agent.engine.fence import Fence
+    from agent.engine.ports import Ports, WatchEvent
+
+LOG = logging.getLogger("signet")
+_REFRESH_SECONDS = 0.5
+
+
+class Driver:
+    """Runs Applications until it is stopped."""
+
+    def __init__(self, ports: Ports, settings: Settings, watching: Watching) -> None:
+        """`ports.live` is `watching` as well."""
+        self._settings = settings
+        self._watching = watching
+        watching.drifted, watching.changed = self._drifted, self._health_changed
+        self._managed: dict[str, Managed] = {}
+        self._state: dict[str, schedule.Entry] = {}
+        self._wake = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._shares = Shares.of(settings.parallel_runs)
+        self._ports = ports
+        self._reporter = Reporter(ports, settings.agent)
+        self._stopping = False
+        self._listed = asyncio.Event()
+
+    @property
+    def synced(self) -> bool:
+        """Whether every Application is known."""
+        return self._listed.is_set()
+
+    async def listed(self) -> None:
+        """Wait until every Application is known, or the driver ends."""
+        await self._listed.wait()
+
+    async def run(self) -> None:
+        """Watch Applications and run them, until `stop`."""
+        watch = asyncio.create_task(self._watch_applications(), name="watch applications")
+        try:
+            while not self._stopping:
+                self._event(schedule.Tick())
+                await self._until_next()
+                if watch.done():
+                    watch.result()
+        finally:
+            self._stopping = True
+            self._listed.set()
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
+            if self._tasks:
+                await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._watching.close()
+
+    def stop(self) -> None:
+        """Begin no further run; `run` returns when those under way have ended."""
+        self._stopping = True
+        self._wake.set()
+
+    async def _until_next(self) -> None:
+        at = schedule.wake_at(self._state)
+        timeout = None if at is None else max(0.0, at - self._ports.clock.monotonic())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), timeout)
+        self._wake.clear()
+
+    def rebalance(self) -> None:
+        """The agents that share the Applications changed, or this one's Lease had lapsed: take and leave what that says."""
+        for uid, managed in list(self._managed.items()):
+            if managed.fence is not None and not managed.fence.holds:
+                self._event(schedule.Gone(uid))
+                self._forsake(uid, managed)
+            if not self._settings.mine(uid):
+                self._leave(uid, managed)
+            elif managed.fence is None and uid not in self._state:
+                self._changed(uid, managed, frozenset({"start"}))
+
+    def _leave(self, uid: str, managed: Managed) -> None:
+        if uid in self._state or managed.fence is not None:
+            self._spawn(self._ports.data_keys.forget(managed.id), f"forget {uid}")
+        if uid in self._state:
+            self._event(schedule.Gone(uid))
+        self._forsake(uid, managed)
+
+    def _forsake(self, uid: str, managed: Managed) -> None:
+        """Whatever was known under a hold that is over counts no more."""
+        self._watching.release(uid)
+        managed.leave()
+        self._ports.metrics.forget(managed.id)
+
+    # what happens
+
+    def _event(self, event: schedule.Event) -> None:
+        jitter = self._settings.random_bytes(1)[0] / 256
+        now = self._ports.clock.monotonic()
+        self._state, effects = schedule.step(
+            self._state, event, now=now, probe_interval=self._settings.probe_interval, jitter=jitter
+        )
+        for effect in effects:
+            if isinstance(effect, schedule.Start):
+                self._spawn(self._run(effect.uid, effect.causes), f"run {effect.uid}")
+            else:
+                self._spawn(self._probe(effect.uid), f"probe {effect.uid}")
+        if not isinstance(event, schedule.Tick):
+            self._wake.set()
+
+    def _spawn(self, work: Coroutine[object, object, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _drifted(self, uid: str, key: ObjectId) -> None:
+        """A live object of an Application does not stand as it was applied."""
+        managed = self._managed.get(uid)
+        if managed is None or managed.application is None:
+            return
+        now = self._ports.clock.monotonic()
+        managed.drift_seen.setdefault(key, now)
+        self._ports.metrics.drifted("live")
+        self._event(schedule.Poke(uid, "live", fights.delay(managed.fights.get(key), now)))
+
+    def _health_changed(self, uid: str) -> None:
+        """The health of a live object changed: tell the status, soon and once."""
+        managed = self._managed.get(uid)
+        if managed is not None and managed.outcome is not None and not managed.report_due:
+            managed.report_due = True
+            self._spawn(self._refresh_soon(uid), f"status {uid}")
+
+    async def _watch_applications(self) -> None:
+        async for event in self._ports.cluster.watch(deletion.APPLICATIONS):
+            if event.type == "synced":
+                self._listed.set()
+            elif event.type != "refused":
+                await self._take(event)
+
+    async def _take(self, event: WatchEvent) -> None:
+        uid = get_text(event.object, "metadata", "uid")
+        if event.type == "gone":
+            await self._forget(uid)
+            return
+        managed = self._managed.get(uid)
+        known = managed.application if managed is not None else None
+        if managed is None:
+            managed = self._managed[uid] = Managed(applications.identify(event.object))
+        if not managed.read(event.object) or not self._settings.mine(uid):
+            return
+        if managed.fence is not None:
+            self._spawn(self._insist(uid, managed), f"status {uid}")
+        causes = changes(known, managed.application)
+        if causes or managed.application is None:
+            self._changed(uid, managed, causes)
+
+    def _changed(self, uid: str, managed: Managed, causes: frozenset[str]) -> None:
+        """An Application of this agent's may have changed: `causes` say what of it starts a run."""
+        application = managed.application
+        if application is None:
+            self._event(schedule.Gone(uid))
+            self._spawn(self._refuse(uid, managed), f"refuse {uid}")
+        else:
+            spec = application.spec
+            self._event(schedule.Seen(uid, float(spec.interval), spec.suspend, causes))
+
+    async def _forget(self, uid: str) -> None:
+        managed = self._managed.pop(uid, None)
+        if managed is not None:
+            self._leave(uid, managed)
+            async with managed.taking:
+                await self._remove_record(uid, managed)
+
+    async def _remove_record(self, uid: str, managed: Managed) -> None:
+        if self._settings.mine(uid):
+            try:
+                await self._ports.records.forget(managed.id)
+            except AgentError as error:
+                log_error("the record of a deleted application could not be removed", error, managed.id)
+
+    async def _insist(self, uid: str, managed: Managed) -> None:
+        """Keep this agent's word in the status; where that of a later owner stands there, its hold is over."""
+        tenure = managed.tenure
+        try:
+            await self._reporter.insist(managed)
+        except LeaseLostError as error:
+            self._lost(uid, managed, tenure, error)
+        except AgentError as error:
+            log_error("the status could not be compared", error, managed.id)
+
+    # one run
+
+    async def _run(self, uid: str, causes: frozenset[str]) -> None:
+        result: Literal["ok", "transient", "failed"] = "transient"
+        managed = self._managed.get(uid)
+        tenure = managed.tenure if managed is not None else 0
+        try:
+            # an object is only known to be another Application's once all of them are
+            await self._listed.wait()
+            async with self._shares.slots.turn(managed.id.namespace if managed is not None else ""):
+                if managed is not None and managed.tenure == tenure and not self._stopping:
+                    result = await self._reconcile(uid, managed, causes)
+        except LeaseLostError as error:
+            if managed is not None:
+                self._lost(uid, managed, tenure, error)
+        except Exception as error:
+            result = "failed"
+            LOG.exception("a run ended in a defect of the agent", extra={"application": uid})
+            if managed is not None and managed.tenure == tenure:
+                await self._confess(managed, causes, type(error).__name__)
+        finally:
+            # a run of a hold that is over ends beside those of the next one
+            if managed is None or managed.tenure == tenure:
+                self._event(schedule.Finished(uid, result))
+
+    async def _reconcile(
+        self, uid: str, managed: Managed, causes: frozenset[str]
+    ) -> Literal["ok", "transient", "failed"]:
+        clock = self._ports.clock
+        started, began = clock.now(), clock.monotonic()
+        rotated, managed.rotated = managed.rotated, frozenset()
+        fence: Fence | None = None
+        try:
+            fence = await self._hold(uid, managed)
+            application = managed.application
+            if application is None:
+                return "failed"
+            try:
+                run = self._make_run(application, causes, rotated, fence)
+            except ForeignNamespaceError:
+                await self._orphan(managed)
+                raise
+            memory = managed.memory
+            if application.deleting:
+                return "ok" if await deletion.retire(run, memory) else "transient"
+            if application.spec.suspend:
+                await self._reporter.suspended(managed, application)
+                return "ok"
+            await deletion.keep_finalizer(run.ports.cluster, application)
+            self._watching.begin(uid)
+            try:
+                outcome = await pipeline.reconcile(run, memory)
+            finally:
+                if managed.fence is fence:
+                    self._watching.end(uid)
+            fence.check()
+        except LeaseLostError:
+            managed.rotated |= rotated
+            raise
+        except AgentError as error:
+            managed.rotated |= rotated
+            outcome = Outcome(None, (Problem(error),))
+            application = managed.application
+            if fence is not None:
+                fence.check()
+        if application is not None:
+            await self._reporter.run_ended(
+                managed, application, outcome, causes=causes, started=started, seconds=clock.monotonic() - began
+            )
+        return "ok" if not outcome.problems else "transient" if outcome.transient else "failed"
+
+    async def _confess(self, managed: Managed, causes: frozenset[str], kind: str) -> None:
+        """Say in the status what must not hide behind an old Ready."""
+        if managed.application is not None and (managed.fence is None or managed.fence.holds):
+            error = DefectError(
+                "a defect of the agent ended the run", hint="its log says where; please report it", exception=kind
+            )
+            await self._reporter.run_ended(
+                managed,
+                managed.application,
+                Outcome(None, (Problem(error),)),
+                causes=causes,
+                started=self._ports.clock.now(),
+                seconds=0.0,
+            )
+
+    async def _orphan(self, managed: Managed) -> None:
+        """Keep no Application from going that can no longer be run."""
+        try:
+            found = await self._ports.cluster.get(deletion.APPLICATIONS, managed.id.namespace, managed.id.name)
+            if found is not None and get_text(found, "metadata", "uid") == managed.id.uid:
+                await deletion.orphan(self._ports.cluster, found)
+        except AgentError as error:
+            log_error("an application that goes could not be let go", error, managed.id)
+
+    def _make_run(
+        self, application: Application, causes: frozenset[str], rotated: frozenset[ObjectId], fence: Fence
+    ) -> Run:
+        settings = self._settings
+        cluster, records = self._ports.cluster.fenced(fence.check), self._ports.records.fenced(fence.check)
+        return Run(
+            RunId(settings.random_bytes(8).hex()),
+            application,
+            causes,
+            replace(self._shares.ports(self._ports, application.id.namespace), cluster=cluster, records=records),
+            settings.observer,
+            settings.fingerprints,
+            settings.grants(application),
+            settings.limits,
+            {uid: str(managed.id) for uid, managed in self._managed.items()},
+            fence,
+            rotated,
+        )
+
+    async def _hold(self, uid: str, managed: Managed) -> Fence:
+        """The hold of this agent on an Application, taken where it has none."""
+        async with managed.taking:
+            if managed.fence is None:
+                ports = self._shares.ports(self._ports, managed.id.namespace)
+                there = await holding.take(ports, self._settings, managed)
+                if not there or self._managed.get(uid) is not managed:
+                    self._managed.pop(uid, None)
+                    self._leave(uid, managed)
+                    await self._remove_record(uid, managed)
+                    raise LeaseLostError("the Application is gone")
+                self._watching.adopt(uid, managed.memory)
+                self._changed(uid, managed, frozenset() if uid in self._state else frozenset({"start"}))
+                await self._reporter.record_damaged(managed)
+            fence = managed.fence
+        if fence is None:
+            raise LeaseLostError("the Application was left while it was taken")
+        fence.check()
+        return fence
+
+    def _lost(self, uid: str, managed: Managed, tenure: int, error: LeaseLostError) -> None:
+        """The right to write for an Application is lost: nothing that was known of it is used again, and it is taken again if it is ours.
+
+        Where the hold of that `tenure` has ended already, the next one is left alone.
+        """
+        if managed.tenure != tenure:
+            return
+        log_error("this agent may not write for the application", error, managed.id)
+        self._event(schedule.Gone(uid))
+        self._forsake(uid, managed)
+        self._settings.recheck()
+        if managed.application is not None and self._settings.mine(uid):
+            self._changed(uid, managed, frozenset())
+            self._event(schedule.Poke(uid, "start", schedule.FIRST_RETRY))
+
+    async def _refuse(self, uid: str, managed: Managed) -> None:
+        """Say that a spec cannot be run, and let an Application go that is being deleted."""
+        while managed.refusal is not None and self._settings.mine(uid) and not self._stopping:
+            tenure = managed.tenure
+            try:
+                _ = await self._hold(uid, managed)
+                await self._reporter.refused(managed, managed.generation, managed.refusal)
+                break
+            except LeaseLostError as error:
+                self._lost(uid, managed, tenure, error)
+            except AgentError as error:
+                log_error("a spec that is not valid could not be reported", error, managed.id)
+            await asyncio.sleep(schedule.FIRST_RETRY)
+        await self._orphan(managed)
+
+    async def _probe(self, uid: str) -> None:
+        """Ask the stores for newer versions of what an Application uses."""
+        managed = self._managed.get(uid)
+        if managed is None or managed.application is None or managed.fence is None or not managed.fence.holds:
+            return
+        application = managed.application.id
+        try:
+            objects, errors = await probing.rotated(self._ports.stores, application, managed.memory.record)
+        except AgentError as error:
+            objects, errors = frozenset[ObjectId](), (error,)
+        for error in errors:
+            log_error("the version of a secret could not be asked for", error, application)
+        if objects:
+            managed.rotated |= objects
+            self._event(schedule.Poke(uid, "secret"))
+
+    async def _refresh_soon(self, uid: str) -> None:
+        await asyncio.sleep(_REFRESH_SECONDS)
+        managed = self._managed.get(uid)
+        if managed is not None:
+            managed.report_due = False
+            if managed.application is not None and managed.fence is not None and managed.fence.holds:
+                await self._reporter.refreshed(managed, managed.application)

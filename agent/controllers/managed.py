@@ -1,0 +1,95 @@
+"""One Application under this agent's care: what the driver keeps of it between runs."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from agent.api import application as applications
+from agent.api import names
+from agent.api.status import ApplicationStatus
+from agent.engine.context import Memory
+from agent.engine.live import is_newer
+from agent.values.errors import AgentError
+from agent.values.tree import get, get_object, get_text
+
+if TYPE_CHECKING:
+    from agent.api.application import Application
+    from agent.controllers.fights import Fight
+    from agent.engine.fence import Fence
+    from agent.engine.pipeline import Outcome
+    from agent.values.ids import ApplicationId, ObjectId
+    from agent.values.tree import Object, Tree
+
+
+@dataclass(slots=True)
+class Managed:
+    """What the driver keeps. `application` None: its spec of this `generation` is not valid, for the reason `refusal`.
+
+    `fence` is this agent's hold on it, with which `memory` begins and ends, and `since` when that began, in Unix seconds; `tenure` counts
+    the holds, so that what belongs to an earlier one is told apart. `taking` is held while a hold begins, or the record is removed.
+
+    `version` is the resourceVersion of the Application as it was read last, `found` the status in it, `reported` the status that this
+    agent wrote last. `rotated` is what the next run refreshes. `drift_seen` tells when each drift was seen, in seconds of the monotonic
+    clock. A status is computed from `reported` and written while `reporting` is held: of two writes that overtake one another the older
+    would stay.
+    """
+
+    id: ApplicationId
+    application: Application | None = None
+    refusal: AgentError | None = None
+    generation: int = 0
+    version: str = ""
+    memory: Memory = field(default_factory=Memory)
+    found: Object = field(default_factory=dict[str, "Tree"])
+    reported: ApplicationStatus = field(default_factory=ApplicationStatus)
+    fence: Fence | None = None
+    since: float = 0.0
+    tenure: int = 0
+    taking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    outcome: Outcome | None = None
+    rotated: frozenset[ObjectId] = frozenset()
+    fights: dict[ObjectId, Fight] = field(default_factory=dict["ObjectId", "Fight"])
+    drift_seen: dict[ObjectId, float] = field(default_factory=dict["ObjectId", float])
+    report_due: bool = False
+    reporting: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def read(self, tree: Object, *, now: bool = False) -> bool:
+        """Take in the Application as the API server gave it; whether it is newer than what is known, or was asked for just `now`."""
+        version = get_text(tree, "metadata", "resourceVersion")
+        if self.version and not now and not is_newer(version, self.version):
+            return False
+        self.version, self.found = version, get_object(tree, "status")
+        generation = get(tree, "metadata", "generation")
+        self.generation = generation if isinstance(generation, int) else 0
+        try:
+            self.application, self.refusal = applications.parse(tree), None
+        except AgentError as error:
+            self.application, self.refusal = None, error
+        return True
+
+    def leave(self) -> None:
+        """Forget what belonged to a hold that is over."""
+        if self.fence is not None:
+            self.fence.end()
+        self.tenure += 1
+        self.fence, self.memory, self.outcome, self.drift_seen = None, Memory(), None, {}
+
+
+def changes(before: Application | None, now: Application | None) -> frozenset[str]:
+    """What of an Application changed that starts a run."""
+    if now is None:
+        return frozenset()
+    if before is None:
+        return frozenset({"start"})
+    causes: set[str] = set()
+    if (
+        before.generation != now.generation
+        or before.deleting != now.deleting
+        or before.annotations.get(names.ANNOTATION_CONFIRM_PRUNE) != now.annotations.get(names.ANNOTATION_CONFIRM_PRUNE)
+    ):
+        causes.add("spec")
+    if before.requested_at != now.requested_at:
+        causes.add("request")
+    return frozenset(causes)

@@ -1,0 +1,229 @@
+"""Telling people: status, events, metrics and log lines of a run. Nothing here decides anything, and no text is not ours."""
+
+from __future__ import annotations
+
+import logging
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from agent.controllers import fights, status
+from agent.values.errors import AgentError
+from agent.values.text import cut
+
+if TYPE_CHECKING:
+    from agent.api.application import Application
+    from agent.api.status import ApplicationStatus
+    from agent.controllers.managed import Managed
+    from agent.engine.fence import Fence
+    from agent.engine.pipeline import Outcome
+    from agent.engine.ports import ClusterPort, Ports
+    from agent.engine.results import Result
+    from agent.values.ids import ApplicationId
+
+LOG = logging.getLogger("signet")
+_EVENTS_OF_FAILURES = 10
+_EVENTS_OF_FIGHTS = 10
+_FIELDS = 5
+"""Fields of an object that are named where the audit trail has more of them."""
+_PROBLEMS = 50
+"""As many as the status has."""
+_FACT = 512
+"""Characters of a fact in a line of the log."""
+
+
+class Reporter:
+    """Writes what is worth writing: a status only when it says something new, an event once."""
+
+    def __init__(self, ports: Ports, agent: str) -> None:
+        self._ports = ports
+        self._agent = agent
+
+    async def run_ended(
+        self,
+        managed: Managed,
+        application: Application,
+        outcome: Outcome,
+        *,
+        causes: frozenset[str],
+        started: float,
+        seconds: float,
+    ) -> bool:
+        """Tell of a run, and whether the status says so: `started` in Unix seconds, `seconds` its length."""
+        fence, memory = managed.fence, managed.memory
+        managed.outcome = outcome
+        self._count(managed, application, outcome, causes, seconds)
+        self._log(application, outcome)
+        async with managed.reporting:
+            before = managed.reported
+            reported = status.compute(
+                application,
+                memory,
+                outcome,
+                before,
+                causes=causes,
+                started=started,
+                now=self._ports.clock.now(),
+            )
+            reported = status.signed(reported, self._agent, memory.record.epoch, managed.since)
+            told = await self._write(managed, reported, fence)
+        if status.differs(reported, before):
+            await self._events(managed, application, outcome, reported, before)
+        return told
+
+    async def refreshed(self, managed: Managed, application: Application) -> None:
+        """Tell of health and drift as they are now, between runs."""
+        fence = managed.fence
+        async with managed.reporting:
+            if managed.outcome is not None:
+                now = self._ports.clock.now()
+                reported = status.refresh(application, managed.memory, managed.outcome, managed.reported, now)
+                await self._write(managed, reported, fence)
+
+    async def insist(self, managed: Managed) -> None:
+        """Write the status again where another writer replaced it: an agent that had the Application before, or a person.
+
+        Raises LeaseLostError where it is the word of an agent that took the Application since.
+        """
+        async with managed.reporting:
+            own, found, fence = managed.reported, managed.found, managed.fence
+            mine = own.agent == self._agent and own.epoch == managed.memory.record.epoch
+            if fence is not None and mine and (found.get("agent"), found.get("epoch")) != (own.agent, own.epoch):
+                await fence.show(afresh=True)
+                managed.reported = status.of_tree(found)
+                await self._write(managed, own, fence)
+
+    async def record_damaged(self, managed: Managed) -> None:
+        """Tell that what was stored of an Application does not verify, where that is so."""
+        if managed.memory.loss:
+            text = "the stored record does not verify; everything is applied again"
+            try:
+                cluster = self._cluster(managed.fence)
+                await cluster.event(managed.id, kind="Warning", reason=managed.memory.loss, message=text)
+            except AgentError as error:
+                log_error("an event could not be written", error, managed.id)
+
+    async def suspended(self, managed: Managed, application: Application) -> None:
+        """Tell that an Application is stopped by its user."""
+        fence, epoch = managed.fence, managed.memory.record.epoch
+        async with managed.reporting:
+            reported = status.suspended(application, managed.reported, self._ports.clock.now())
+            await self._write(managed, status.signed(reported, self._agent, epoch, managed.since), fence)
+
+    async def refused(self, managed: Managed, generation: int, error: AgentError) -> None:
+        """Tell that an Application's spec cannot be run at all."""
+        fence, epoch = managed.fence, managed.memory.record.epoch
+        async with managed.reporting:
+            reported = status.refused(generation, error, managed.reported, self._ports.clock.now())
+            await self._write(managed, status.signed(reported, self._agent, epoch, managed.since), fence)
+
+    async def _write(self, managed: Managed, reported: ApplicationStatus, fence: Fence | None) -> bool:
+        """Write a status that says something new, and whether it stands: one that cannot be written is logged."""
+        if status.differs(reported, managed.reported):
+            try:
+                await self._cluster(fence).update_status(managed.id, reported.tree())
+            except AgentError as error:
+                log_error("the status could not be written", error, managed.id)
+                return False
+            managed.reported = reported
+        return True
+
+    def _cluster(self, fence: Fence | None) -> ClusterPort:
+        """Without a hold, as where none can be taken, the Lease alone guards what is reported."""
+        return self._ports.cluster.fenced(fence.check) if fence is not None else self._ports.cluster
+
+    def _count(
+        self, managed: Managed, application: Application, outcome: Outcome, causes: frozenset[str], seconds: float
+    ) -> None:
+        metrics = self._ports.metrics
+        result = "failed" if outcome.desired is None else "partial" if outcome.problems else "succeeded"
+        metrics.reconciled("+".join(sorted(causes)), result, seconds)
+        counts = status.counts(managed.memory, outcome)
+        metrics.objects(
+            application.id,
+            {"total": counts.total, "held": counts.held, "failed": counts.failed, "drifted": counts.drifted},
+        )
+        if not outcome.problems:
+            metrics.synced(application.id, self._ports.clock.now())
+        now = self._ports.clock.monotonic()
+        for done in outcome.results:
+            if done.error is not None:
+                continue
+            seen = managed.drift_seen.pop(done.id, None)
+            if done.action == "heal":
+                managed.fights[done.id] = fights.healed(managed.fights.get(done.id), now)
+                if seen is not None:
+                    metrics.healed(now - seen)
+
+    def _log(self, application: Application, outcome: Outcome) -> None:
+        for done in outcome.results:
+            result = done.error.reason if done.error else "ok"
+            about = {"application": str(application.id), "object": str(done.id), "result": result}
+            LOG.info(done.action, extra=about | ({"fields": list(done.fields[:_FIELDS])} if done.fields else {}))
+        for problem in outcome.problems[:_PROBLEMS]:
+            log_error("problem", problem.error, application.id)
+        if more := len(outcome.problems[_PROBLEMS:]):
+            LOG.warning("more problems", extra={"application": str(application.id), "problems": more})
+
+    async def _events(
+        self,
+        managed: Managed,
+        application: Application,
+        outcome: Outcome,
+        reported: ApplicationStatus,
+        before: ApplicationStatus,
+    ) -> None:
+        told = [("Normal", *each) for each in _successes(outcome.results, reported.revision or "")]
+        fought = (
+            done
+            for done in outcome.results
+            if done.id in managed.fights and managed.fights[done.id].fought and done.action == "heal"
+        )
+        told += [
+            ("Warning", "Fight", f"{done.id} is changed by {_writer(done)} again and again")
+            for done in islice(fought, _EVENTS_OF_FIGHTS)
+        ]
+        old = {(failure.object, failure.reason, failure.message) for failure in (*before.failures, *before.warnings)}
+        for failure in (*reported.failures[:_EVENTS_OF_FAILURES], *reported.warnings[:_EVENTS_OF_FAILURES]):
+            if (failure.object, failure.reason, failure.message) not in old:
+                place = failure.object or failure.file
+                told.append(("Warning", failure.reason, f"{place}: {failure.message}" if place else failure.message))
+        try:
+            for kind, reason, message in told:
+                await self._cluster(managed.fence).event(
+                    application.id, kind="Normal" if kind == "Normal" else "Warning", reason=reason, message=message
+                )
+        except AgentError as error:
+            log_error("an event could not be written", error, application.id)
+
+
+def _successes(results: tuple[Result, ...], revision: str) -> list[tuple[str, str]]:
+    done = [each for each in results if each.error is None]
+    healed = [each for each in done if each.action == "heal"]
+    pruned = sum(each.action == "prune" for each in done)
+    applied = sum(each.action not in {"heal", "prune", "leave"} for each in done)
+    told: list[tuple[str, str]] = []
+    if applied:
+        told.append(("Applied", f"{applied} objects applied, revision {revision}"))
+    for each in healed[:3]:
+        fields = f" ({', '.join(each.fields[:_FIELDS])})" if each.fields else ""
+        told.append(("Healed", f"{each.id} healed{fields}, changed by {_writer(each)}"))
+    if len(healed) > 3:
+        told.append(("Healed", f"{len(healed) - 3} more objects healed"))
+    if pruned:
+        told.append(("Pruned", f"{pruned} objects deleted that are in no layer any more"))
+    return told
+
+
+def _writer(done: Result) -> str:
+    return done.writer.manager if done.writer else "somebody"
+
+
+def log_error(message: str, error: AgentError, application: ApplicationId) -> None:
+    """A warning with what an error tells. `message` is a literal."""
+    about = {
+        "application": str(application),
+        "reason": error.reason,
+        "cause": error.message,
+        "facts": {name: cut(str(fact), _FACT) for name, fact in error.facts.items()},
+    }
+    LOG.warning(message, extra=about | ({"hint": error.hint} if error.hint else {}))

@@ -1,0 +1,281 @@
+"""What an Application's status says after a run. A function of the run; the status before serves only to keep times and history."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final, Literal
+
+from agent.api import durations
+from agent.api.status import ApplicationStatus, Condition, Counts, Failure, SyncRecord, cut
+from agent.engine import causes as causes_of
+from agent.engine import judge
+from agent.values.text import excerpts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agent.api.application import Application
+    from agent.api.status import ConditionType
+    from agent.desired.compiler import Problem
+    from agent.engine.causes import Cause
+    from agent.engine.context import Memory
+    from agent.engine.pipeline import Outcome
+    from agent.values.errors import AgentError
+    from agent.values.ids import ObjectId
+    from agent.values.tree import Object
+
+_LOSSES: Final = {
+    "RecordLost": "the record of what was applied was gone; everything was applied again",
+    "RecordDamaged": "the record of what was applied did not verify; everything was applied again",
+}
+_LARGEST: Final = 32 * 1024
+_HISTORY: Final = 10
+_FAILURES: Final = 50
+_WARNINGS: Final = 20
+_MESSAGE: Final = 2048
+
+
+def compute(
+    application: Application,
+    memory: Memory,
+    outcome: Outcome,
+    before: ApplicationStatus,
+    *,
+    causes: frozenset[str],
+    started: float,
+    now: float,
+) -> ApplicationStatus:
+    """The status after a run. `started` and `now` are Unix seconds."""
+    causes_of_failure = causes_of.of(outcome.problems, objects=False)
+    failures = tuple(_failure(cause, outcome) for cause in causes_of_failure[:_FAILURES])
+    warnings = tuple(
+        Failure.of(problem.error, object=str(problem.object or ""), file=problem.file)
+        for problem in _warnings(outcome)[:_WARNINGS]
+    )
+    counted = counts(memory, outcome)
+    status = ApplicationStatus(
+        observed_generation=application.generation,
+        revision=str(memory.record.revision) if memory.record.revision else None,
+        checked_revision=str(memory.checked) if memory.checked and memory.checked != memory.record.revision else None,
+        conditions=_conditions(application, memory, outcome, failures, counted),
+        counts=counted,
+        failures=failures,
+        warnings=warnings,
+        history=before.history,
+        last_handled_requested_at=cut(application.requested_at) or None,
+    )
+    if outcome.results or _essence(status) != _essence(before):
+        entry = SyncRecord(
+            revision=str(outcome.revision or memory.checked or ""),
+            started_at=durations.timestamp(started),
+            finished_at=durations.timestamp(now),
+            result="succeeded" if not failures else "partial" if outcome.desired else "failed",
+            cause="+".join(sorted(causes)),
+        )
+        status = status.model_copy(update={"history": (entry, *before.history)[:_HISTORY]})
+    return fit(with_times(status, before, now))
+
+
+def refresh(
+    application: Application, memory: Memory, outcome: Outcome, before: ApplicationStatus, now: float
+) -> ApplicationStatus:
+    """The last status with the health and drift of this moment."""
+    judged = {
+        item.type: item for item in _conditions(application, memory, outcome, before.failures, counts(memory, outcome))
+    }
+    conditions = tuple(judged[item.type] if item.type in {"Healthy", "Drifted"} else item for item in before.conditions)
+    return with_times(before.model_copy(update={"conditions": conditions}), before, now)
+
+
+def suspended(application: Application, before: ApplicationStatus, now: float) -> ApplicationStatus:
+    """The status of an Application that its user stopped."""
+    conditions = (_condition("Ready", "Unknown", "Suspended", "spec.suspend is set", application.generation),)
+    status = before.model_copy(
+        update={
+            "conditions": conditions,
+            "observed_generation": application.generation,
+            "last_handled_requested_at": cut(application.requested_at) or None,
+        }
+    )
+    return with_times(status, before, now)
+
+
+def refused(generation: int, error: AgentError, before: ApplicationStatus, now: float) -> ApplicationStatus:
+    """The status of an Application whose run could not even begin."""
+    failure = Failure.of(error)
+    conditions = (
+        _condition("Ready", "False", failure.reason, failure.message, generation),
+        _condition("Stalled", "True", failure.reason, failure.message, generation),
+    )
+    status = before.model_copy(
+        update={"conditions": conditions, "failures": (failure,), "observed_generation": generation}
+    )
+    return with_times(status, before, now)
+
+
+def signed(status: ApplicationStatus, agent: str, epoch: int, since: float) -> ApplicationStatus:
+    """The status as the word of one agent under one epoch, which it holds `since` then, in Unix seconds; epoch 0: it holds none."""
+    return status.model_copy(
+        update={"agent": agent, "epoch": epoch or None, "since": durations.timestamp(since) if epoch else None}
+    )
+
+
+def of_tree(tree: Object) -> ApplicationStatus:
+    """The status that an Application object carries; an empty one where it cannot be read."""
+    try:
+        return ApplicationStatus.model_validate_json(json.dumps(tree))
+    except ValueError:
+        return ApplicationStatus()
+
+
+def differs(status: ApplicationStatus, before: ApplicationStatus) -> bool:
+    """Whether a status is worth a write: anything but the times."""
+    return _essence(status) != _essence(before) or status.history != before.history
+
+
+def drifted(memory: Memory) -> frozenset[ObjectId]:
+    """Recorded objects that do not stand as they were applied."""
+    if memory.desired is None:
+        return frozenset()
+    return frozenset(
+        key
+        for key, record in memory.record.objects.items()
+        if key in memory.desired.objects and record.uid and judge.drifted(record, memory.live.get(key))
+    )
+
+
+def counts(memory: Memory, outcome: Outcome) -> Counts:
+    """Objects by what became of them."""
+    done = [result for result in outcome.results if result.error is None]
+    held: frozenset[ObjectId] = frozenset(outcome.desired.held) if outcome.desired else frozenset()
+    total = len(outcome.desired.objects.keys() | held) if outcome.desired else len(memory.record.objects)
+    applied = sum(result.action not in {"prune", "leave"} for result in done)
+    failed = sum(result.error is not None and result.id not in held for result in outcome.results)
+    return Counts(
+        total=total,
+        applied=applied,
+        unchanged=max(0, total - applied - failed - len(held)),
+        held=len(held),
+        failed=failed,
+        drifted=len(drifted(memory) | outcome.pending),
+        pruned=sum(result.action == "prune" for result in done),
+        warnings=len(_warnings(outcome)),
+    )
+
+
+def _warnings(outcome: Outcome) -> tuple[Problem, ...]:
+    return outcome.desired.warnings if outcome.desired else ()
+
+
+def _conditions(
+    application: Application, memory: Memory, outcome: Outcome, failures: Sequence[Failure], counts: Counts
+) -> tuple[Condition, ...]:
+    generation = application.generation
+    ready = not failures and not outcome.pending
+    first = failures[0] if failures else None
+    if first:
+        reason, message = first.reason, _summary(first, len(outcome.problems))
+    elif outcome.pending:
+        reason, message = "Detected", f"{len(outcome.pending)} objects differ, and spec.sync.mode is detect"
+    else:
+        reason, message = "Applied", f"{counts.total} objects as in {memory.record.revision or 'Git'}"
+    retrying = bool(failures) and outcome.transient
+    health_status, health_reason, health_message = _health(memory)
+    lost = _condition("RecordLost", "True", memory.loss, _LOSSES.get(memory.loss, ""), generation)
+    return (
+        _condition("Ready", "True" if ready else "False", reason, message, generation),
+        _condition("Reconciling", "True" if retrying else "False", reason, message if retrying else "", generation),
+        _condition(
+            "Stalled",
+            "True" if first and not outcome.transient else "False",
+            reason,
+            message if first else "",
+            generation,
+        ),
+        _condition("Healthy", health_status, health_reason, health_message, generation),
+        _condition(
+            "Drifted",
+            "True" if counts.drifted else "False",
+            "Drifted" if counts.drifted else "InSync",
+            f"{counts.drifted} objects differ from the revision" if counts.drifted else "",
+            generation,
+        ),
+        *((lost,) if memory.loss else ()),
+    )
+
+
+def _failure(cause: Cause, outcome: Outcome) -> Failure:
+    problem, more = cause.problems[0], len(cause.problems) - 1
+    failure = Failure.of(problem.error, object=str(problem.object or ""), file=_file(problem, outcome))
+    return failure.model_copy(update={"message": f"{failure.message} (and {more} times more)"}) if more else failure
+
+
+def _file(problem: Problem, outcome: Outcome) -> str:
+    """Where to look in the repository: the file at fault, else all files that had a say in the object at fault."""
+    if problem.file or problem.object is None or outcome.desired is None:
+        return problem.file
+    desired = outcome.desired.objects.get(problem.object)
+    return ", ".join(excerpts(desired.files)) if desired else ""
+
+
+def _summary(first: Failure, problems: int) -> str:
+    place = first.object or first.file
+    more = f" (and {problems - 1} more)" if problems > 1 else ""
+    return (f"{place}: {first.message}" if place else first.message) + more
+
+
+def _health(memory: Memory) -> tuple[Literal["True", "False", "Unknown"], str, str]:
+    worst: dict[str, ObjectId] = {}
+    texts: dict[str, str] = {}
+    for key in sorted(memory.record.objects):
+        fact = memory.live.get(key)
+        if fact is not None and fact.health.status != "Healthy" and fact.health.status not in worst:
+            worst[fact.health.status], texts[fact.health.status] = key, fact.health.message
+    for status in ("Degraded", "Progressing", "Unknown"):
+        if status in worst:
+            return ("Unknown" if status == "Unknown" else "False", status, f"{worst[status]}: {texts[status]}")
+    return ("True", "Healthy", "")
+
+
+def _condition(
+    kind: ConditionType, status: Literal["True", "False", "Unknown"], reason: str, message: str, generation: int
+) -> Condition:
+    return Condition(
+        type=kind,
+        status=status,
+        reason=reason,
+        message=cut(message, _MESSAGE),
+        last_transition_time="1970-01-01T00:00:00Z",
+        observed_generation=generation,
+    )
+
+
+def with_times(status: ApplicationStatus, before: ApplicationStatus, now: float) -> ApplicationStatus:
+    """Conditions keep the time of their last transition."""
+    known = {condition.type: condition for condition in before.conditions}
+    timed = tuple(
+        condition.model_copy(
+            update={
+                "last_transition_time": known[condition.type].last_transition_time
+                if condition.type in known and known[condition.type].status == condition.status
+                else durations.timestamp(now)
+            }
+        )
+        for condition in status.conditions
+    )
+    return status.model_copy(update={"conditions": timed})
+
+
+def fit(status: ApplicationStatus) -> ApplicationStatus:
+    """At most 32 KiB: warnings go first, then failures, and the counts stay."""
+    while (status.warnings or status.failures) and len(status.model_dump_json(by_alias=True)) > _LARGEST:
+        field, kept = ("warnings", status.warnings) if status.warnings else ("failures", status.failures)
+        status = status.model_copy(update={field: kept[: len(kept) // 2]})
+    return status
+
+
+def _essence(status: ApplicationStatus) -> object:
+    """What a reader would call a change: no times, no history, and no counts of what the last run did."""
+    untimed = tuple(condition.model_copy(update={"last_transition_time": ""}) for condition in status.conditions)
+    counts = status.counts.model_copy(update={"applied": 0, "unchanged": 0, "pruned": 0})
+    return status.model_copy(update={"conditions": untimed, "history": (), "counts": counts}).model_dump()

@@ -1,0 +1,137 @@
+"""TasksPort on asyncio, and how the runs of all namespaces share what there is."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from agent.controllers.turns import Turns
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from agent.api.application import Source
+    from agent.engine.ports import GitCredential, GitPort, Ports, Snapshot, TasksPort
+    from agent.values.ids import Revision
+
+T = TypeVar("T")
+
+_THREADS: Final = 2
+"""What runs apart shares one interpreter with the loop: more threads would only slow the loop down."""
+
+
+_CALLS: Final = 32
+"""As many as `Session` makes at a time."""
+_GITS: Final = 4
+"""As many as `Mirrors` has workers."""
+
+
+class AsyncTasks:
+    """Runs awaitables together. What is done is done: one failure cancels none of the others."""
+
+    def __init__(self) -> None:
+        self._threads: Final = ThreadPoolExecutor(_THREADS, thread_name_prefix="apart")
+
+    async def all(self, work: Iterable[Awaitable[T]]) -> list[T]:
+        results = await asyncio.gather(*work, return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return [result for result in results if not isinstance(result, BaseException)]
+
+    async def apart(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """TasksPort of the runs of one namespace, each of which has one of `slots`: who waits for something to become healthy gives it up.
+
+    `heavy` are the turns of what runs apart, `calls` those of what a run does at once, mostly requests to the API server.
+    """
+
+    tasks: TasksPort
+    slots: Turns
+    heavy: Turns
+    calls: Turns
+    namespace: str
+
+    async def all(self, work: Iterable[Awaitable[T]]) -> list[T]:
+        items = list(work)
+
+        async def one(item: Awaitable[T]) -> T:
+            async with self.calls.turn(self.namespace):
+                return await item
+
+        try:
+            return await self.tasks.all([one(item) for item in items])
+        finally:
+            for item in items:
+                if asyncio.iscoroutine(item):
+                    item.close()  # one that was cancelled before its turn
+
+    async def apart(self, work: Callable[[], T]) -> T:
+        return await self.heavy.to_its_end(self.namespace, lambda: self.tasks.apart(work))
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            await self.tasks.sleep(0)
+            return
+        self.slots.give(self.namespace)
+        try:
+            await self.tasks.sleep(seconds)
+        finally:
+            await self.slots.take(self.namespace)
+
+
+@dataclass(frozen=True, slots=True)
+class GitInTurn:
+    """GitPort of one namespace's runs: a server that answers slowly keeps no more than its share of the gits."""
+
+    git: GitPort
+    turns: Turns
+    namespace: str
+
+    async def head(self, source: Source, credential: GitCredential | None) -> str:
+        async with self.turns.turn(self.namespace):
+            return await self.git.head(source, credential)
+
+    async def fetch(self, source: Source, credential: GitCredential | None) -> Revision:
+        async with self.turns.turn(self.namespace):
+            return await self.git.fetch(source, credential)
+
+    async def files(self, source: Source, credential: GitCredential | None, commit: str) -> Snapshot:
+        async with self.turns.turn(self.namespace):
+            return await self.git.files(source, credential, commit)
+
+    async def is_ancestor(self, source: Source, credential: GitCredential | None, old: str, new: str) -> bool:
+        async with self.turns.turn(self.namespace):
+            return await self.git.is_ancestor(source, credential, old, new)
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """What the runs of all namespaces have turns in. Made within the loop that runs them."""
+
+    slots: Turns
+    heavy: Turns
+    gits: Turns
+    calls: Turns
+
+    @classmethod
+    def of(cls, runs: int) -> Shares:
+        """For so many runs at a time."""
+        return cls(Turns(runs), Turns(_THREADS), Turns(_GITS), Turns(_CALLS))
+
+    def ports(self, ports: Ports, namespace: str) -> Ports:
+        """The ports of a run of an Application of this namespace."""
+        return replace(
+            ports,
+            tasks=Sharing(ports.tasks, self.slots, self.heavy, self.calls, namespace),
+            git=GitInTurn(ports.git, self.gits, namespace),
+        )

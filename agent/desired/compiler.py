@@ -1,0 +1,177 @@
+"""Desired state: what a commit asks for, still sealed, with what is held and why.
+
+Fail closed, and no wider: a file that cannot be trusted holds the objects it names or was recorded for; an object that depends on a
+held one is held with it. A file that does not parse holds everything where layers are merged, since nobody can know what it would
+have changed: then `compute` raises and the last good state stays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from agent.desired import cautions
+from agent.desired.cautions import Strictness
+from agent.manifests import documents, layers, order, sealed_secrets
+from agent.values.errors import AgentError, HeldError, PlaintextSecretError
+from agent.values.ids import ObjectId
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+    from agent.manifests.documents import Claim, Document, Parsed
+    from agent.manifests.kinds import Kinds
+    from agent.manifests.layers import Desired
+    from agent.manifests.sealed_secrets import SealedValue, Unsealing
+    from agent.sops.sealed import SealedFile
+    from agent.values.ids import Revision
+
+
+_LENIENT = Strictness()
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that a person should mend: in a file, in an object, or in both."""
+
+    error: AgentError
+    object: ObjectId | None = None
+    file: str = ""
+
+
+class UnknownChangeError(HeldError):
+    """A file of a layered application cannot be read: no new desired state until it can."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__(
+            "a file of a layer cannot be read, so nobody can know what it would change; the last good revision stays",
+            hint="mend the file, or take it out of the layers",
+            file=problems[0].file,
+        )
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredState:
+    """The sealed merge of one commit. `incomplete` tells that something is held or unreadable: then nothing is pruned.
+
+    `sealed` are the SOPS files by path, `values` those of SealedSecrets by the id of their leaf. `warnings` hold nothing back.
+    `repository` is where its files are from: keys that are granted to a repository open nothing of another one.
+    """
+
+    revision: Revision
+    objects: Mapping[ObjectId, Desired]
+    sealed: Mapping[str, SealedFile] = field(default_factory=dict[str, "SealedFile"])
+    held: Mapping[ObjectId, AgentError] = field(default_factory=dict[ObjectId, AgentError])
+    problems: tuple[Problem, ...] = ()
+    values: Mapping[str, SealedValue] = field(default_factory=dict[str, "SealedValue"])
+    warnings: tuple[Problem, ...] = ()
+    repository: str = ""
+
+    @property
+    def incomplete(self) -> bool:
+        return bool(self.held or self.problems)
+
+    def holding(self, more: Mapping[ObjectId, AgentError]) -> DesiredState:
+        """The same state with more objects held, and those that depend on them."""
+        if not more:
+            return self
+        held = {**more, **self.held}
+        problems = tuple(Problem(error, key) for key, error in more.items() if key not in self.held)
+        return replace(self, held=with_dependents(held, self.objects), problems=(*self.problems, *problems))
+
+
+def compute(
+    revision: Revision,
+    parsed: Parsed,
+    *,
+    untrusted: Mapping[str, AgentError],
+    refused: Iterable[tuple[str, AgentError]],
+    layered: bool,
+    kinds: Kinds,
+    namespace: str,
+    allowed_namespaces: frozenset[str],
+    recorded: Callable[[str], Collection[ObjectId]],
+    unsealing: Unsealing | None = None,
+    strict: Strictness = _LENIENT,
+) -> DesiredState:
+    """The desired state of a commit.
+
+    `untrusted` names the encrypted files whose MAC or key failed, `refused` the paths that the source did not hand out, `recorded` the
+    objects that were applied from a file. With `unsealing`, Secrets stand in the place of SealedSecrets. Raises UnknownChangeError
+    where a file cannot be read and layers are merged.
+    """
+    problems = [Problem(failure.error, file=failure.file) for failure in parsed.failures]
+    problems += [Problem(error, file=path) for path, error in refused]
+    if problems and layered:
+        raise UnknownChangeError(tuple(problems))
+
+    held: dict[ObjectId, AgentError] = {}
+    for failure in parsed.failures:
+        for key in {_identity(claim, kinds, namespace) for claim in failure.claims} | {*recorded(failure.file)}:
+            held[key] = failure.error
+    if strict.clear_values:
+        untrusted = {**cautions.untrusted(parsed.documents), **untrusted}
+    for path, error in untrusted.items():
+        problems.append(Problem(error, file=path))
+        claims = (documents.claim(document.tree) for document in parsed.documents if document.file == path)
+        for key in {_identity(claim, kinds, namespace) for claim in claims if claim} | {*recorded(path)}:
+            held[key] = error
+
+    trusted = [document for document in parsed.documents if document.file not in untrusted]
+    warnings = _warnings(trusted, kinds, namespace, strict)
+    merged = layers.merge(
+        map(cautions.refuse_plaintext, trusted) if strict.plaintext else trusted,
+        kinds=kinds,
+        namespace=namespace,
+        allowed_namespaces=allowed_namespaces,
+        replaced=[(sealed_secrets.API_VERSION, sealed_secrets.KIND)] if unsealing else (),
+    )
+    replaced = sealed_secrets.replace(merged.objects, unsealing)
+    for failure in (*merged.failures, *replaced.failures):
+        problems.append(Problem(failure.error, failure.id, failure.file))
+        claimed = {failure.id} if failure.id else recorded(failure.file)
+        for key in claimed:
+            held[key] = failure.error
+    if unsealing:  # whoever needs the Secret waits with it
+        held |= {sealed_secrets.secret_id(key): error for key, error in held.items()}
+    held = with_dependents(held, replaced.objects)
+    return DesiredState(revision, replaced.objects, parsed.sealed, held, tuple(problems), replaced.values, warnings)
+
+
+def _warnings(given: Iterable[Document], kinds: Kinds, namespace: str, strict: Strictness) -> tuple[Problem, ...]:
+    found: list[Problem] = []
+    for caution in cautions.of(given):
+        if strict.plaintext and isinstance(caution.error, PlaintextSecretError):
+            continue  # held, and so a problem
+        document = caution.document
+        claim = documents.claim(document.tree) if document and isinstance(caution.error, PlaintextSecretError) else None
+        key = _identity(claim, kinds, namespace) if claim else None
+        found.append(Problem(caution.error, key, document.file if document else ""))
+    return tuple(found)
+
+
+def _identity(claim: Claim, kinds: Kinds, namespace: str) -> ObjectId:
+    key = ObjectId(*claim)
+    resource = kinds.of(key)
+    return (
+        key
+        if key.namespace or (resource is not None and not resource.namespaced)
+        else replace(key, namespace=namespace)
+    )
+
+
+def with_dependents(
+    held: Mapping[ObjectId, AgentError], objects: Mapping[ObjectId, Desired]
+) -> dict[ObjectId, AgentError]:
+    """The held objects and every object that names one of them: no torn release."""
+    result = dict(held)
+    for key, desired in objects.items():
+        if key in result:
+            continue
+        waits_for = next((need for need in sorted(order.depends_on(desired.tree)) if need in held), None)
+        if waits_for is not None:
+            result[key] = HeldError(
+                "waits for an object that is held", hint="mend what holds that object", object=key, needs=waits_for
+            )
+    return result

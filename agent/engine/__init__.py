@@ -1,0 +1,1 @@
+"""The engine: from a commit to the cluster. It awaits ports, and owns neither tasks nor timers."""

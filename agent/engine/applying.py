@@ -1,0 +1,229 @@
+"""Applying a plan: wave by wave, each wave at once, intent before and outcome after."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from agent.engine import adopting, audit_entries, polling
+from agent.engine.finish import applied_as
+from agent.engine.ports import ABSENT
+from agent.engine.prune import CONFIRMED_ONLY
+from agent.engine.record import ObjectRecord
+from agent.engine.results import Result, stop_if_lease_lost
+from agent.manifests import diff, fields, health, order, ownership
+from agent.values.errors import (
+    AgentError,
+    ClusterUnavailableError,
+    HeldError,
+    ImmutableFieldError,
+    LeaseLostError,
+    OwnershipConflictError,
+    StaleObjectError,
+    UnknownKindError,
+)
+from agent.values.text import MOST, excerpts
+from agent.values.tree import get_object, get_text, show_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from agent.engine.context import Run
+    from agent.engine.live import LiveFact
+    from agent.engine.plan import Plan, Step
+    from agent.manifests.kinds import Kinds
+    from agent.values.ids import ObjectId
+    from agent.values.tree import Object
+
+_ATTEMPTS = 4
+_ESTABLISHED_SECONDS = 60.0
+_HEALTHY_SECONDS = 300.0
+
+
+async def apply(run: Run, plan: Plan, live: Mapping[ObjectId, LiveFact]) -> list[Result]:
+    """Apply the waves of a plan. A failed step is a result; AuditError ends the run, and so does LeaseLostError, outcomes written."""
+    results: dict[ObjectId, Result] = {}
+    outage = _Outage()
+    kinds = await run.ports.cluster.kinds()
+    for index, wave in enumerate(plan.waves):
+        existing = await adopting.existing(run, wave, kinds)
+        await run.fence.show(afresh=bool(existing))
+        await run.ports.audit.write(audit_entries.of_step(run, step, "intent") for step in wave)
+
+        async def one(
+            step: Step,
+            kinds: Kinds = kinds,
+            existing: Mapping[ObjectId, Object | AgentError] = existing,
+        ) -> Result:
+            try:
+                outage.check()
+                await run.fence.show()
+                _check_needs(step, results)
+                return await _apply_step(run, step, kinds, existing.get(step.finished.id), live.get(step.finished.id))
+            except AgentError as error:
+                outage.note(error)
+                return Result(step.finished.id, step.action, error.with_facts(object=step.finished.id))
+
+        done = await run.ports.tasks.all([one(step) for step in wave])
+        results.update({result.id: result for result in done})
+        await run.ports.audit.write(
+            audit_entries.of_step(run, step, "outcome", result) for step, result in zip(wave, done, strict=True)
+        )
+        stop_if_lease_lost(done)
+        if index + 1 < len(plan.waves):
+            results.update(await _settle(run, kinds, wave, results))
+        if any(step.finished.id.kind == "CustomResourceDefinition" for step in wave):
+            kinds = await run.ports.cluster.kinds(fresh=True)
+    return list(results.values())
+
+
+class _Outage:
+    """Once the apiserver or the Lease is away, the rest of a run need not each find out."""
+
+    __slots__ = ("error",)
+
+    def __init__(self) -> None:
+        self.error: AgentError | None = None
+
+    def check(self) -> None:
+        if isinstance(self.error, LeaseLostError):
+            raise LeaseLostError("not tried, since this agent's Lease was lost")
+        if self.error is not None:
+            raise ClusterUnavailableError("not tried, since the apiserver does not answer")
+
+    def note(self, error: AgentError) -> None:
+        if isinstance(error, ClusterUnavailableError | LeaseLostError):
+            self.error = error
+
+
+def _check_needs(step: Step, results: Mapping[ObjectId, Result]) -> None:
+    for need in sorted(order.depends_on(step.finished.tree)):
+        if need in results and results[need].error is not None:
+            raise HeldError("waits for an object that failed", hint="mend that object first", needs=need)
+
+
+async def _apply_step(
+    run: Run, step: Step, kinds: Kinds, existing: Object | AgentError | None, fact: LiveFact | None
+) -> Result:
+    key = step.finished.id
+    resource = kinds.served(step.finished.record.api_version, key.kind)
+    if resource is None:
+        raise UnknownKindError(
+            "the cluster does not serve this kind at this version", hint="apply its CRD first", object=key
+        )
+    if isinstance(existing, AgentError):
+        raise existing
+    if fact is None and step.cause != "new":
+        existing = await polling.get(run, resource, key.namespace, key.name)
+        await run.fence.show(afresh=existing is not None)
+    if existing is not None and ownership.is_apply_if_absent(step.finished.tree):
+        left = ObjectRecord(
+            step.finished.record.api_version, get_text(existing, "metadata", "uid"), files=step.finished.record.files
+        )
+        return Result(key, "leave", None, None, left)
+    if existing is not None:
+        fact = await adopting.adopt(run, resource, key, existing)
+    action = step.action
+    for _ in range(_ATTEMPTS):
+        _check_owner(run, key, fact)
+        try:
+            answer = await run.ports.cluster.apply(
+                resource,
+                _guarded(step.finished.tree, fact),
+                identity=run.grants.identity,
+                force=run.application.spec.sync.force,
+            )
+        except StaleObjectError:
+            newer = await polling.get(run, resource, key.namespace, key.name)
+            await run.fence.show(afresh=True)
+            fact = run.observer.observe(newer) if newer is not None else None
+            continue
+        except ImmutableFieldError:
+            if fact is None or not _may_replace(run, step, fact):
+                raise
+            await run.ports.cluster.delete(
+                resource,
+                key.namespace,
+                key.name,
+                uid=fact.uid,
+                resource_version=fact.resource_version,
+                identity=run.grants.identity,
+            )
+            fact, action = None, "replace"
+            continue
+        now = run.observer.observe(answer)
+        record = applied_as(step.finished, uid=now.uid, projection=now.projection)
+        done = Result(key, action, None, replace(now, object=None), record)
+        return _explain(done, fact.object if fact is not None and step.cause == "live" else None, answer)
+    raise StaleObjectError("the object keeps changing while it is applied", hint="see who else writes it", object=key)
+
+
+def _check_owner(run: Run, key: ObjectId, fact: LiveFact | None) -> None:
+    if fact is None or not fact.owner or fact.owner == run.application_id.uid:
+        return
+    if fact.owner in run.known_applications:
+        raise OwnershipConflictError(
+            "another Application owns this object",
+            hint="remove it from one of them, or annotate the live object signet-gitops.dev/new-owner: <namespace>/<application>",
+            object=key,
+            owner=run.known_applications[fact.owner],
+        )
+
+
+def _may_replace(run: Run, step: Step, fact: LiveFact) -> bool:
+    """Whether an object that cannot be changed in place may be deleted and made anew: its author says so, and it is proven ours."""
+    key = step.finished.id
+    return (
+        ownership.is_replace_allowed(step.finished.tree)
+        and fact.owner == run.application_id.uid
+        and (key.group, key.kind) not in CONFIRMED_ONLY
+    )
+
+
+def _explain(done: Result, before: Object | None, after: Object) -> Result:
+    """What a heal put right, and whose doing it was; nothing of what is no heal, or was not kept as it was found."""
+    if before is None:
+        return done
+    changed = [change.path for change in islice(diff.compare(before, after), MOST + 1)]
+    writer = fields.last_writer(before, changed, besides=ownership.FIELD_MANAGER)
+    return replace(done, fields=excerpts(map(show_path, changed), counted=False), writer=writer)
+
+
+def _guarded(tree: Object, fact: LiveFact | None) -> Object:
+    """The object with preconditions: uid and resourceVersion as they are known, or that there is none yet."""
+    preconditions = {"uid": fact.uid, "resourceVersion": fact.resource_version} if fact else {"resourceVersion": ABSENT}
+    return {**tree, "metadata": {**get_object(tree, "metadata"), **preconditions}}
+
+
+async def _settle(
+    run: Run, kinds: Kinds, wave: Sequence[Step], results: Mapping[ObjectId, Result]
+) -> dict[ObjectId, Result]:
+    """Wait for what the next wave needs: definitions established, namespaces active, and healthy objects where waves are explicit."""
+    waiting: dict[ObjectId, float] = {}
+    for step in wave:
+        key = step.finished.id
+        if results[key].error is None:
+            if order.wave_of(key, step.finished.tree) == order.DEFINITIONS:
+                waiting[key] = _ESTABLISHED_SECONDS
+            elif order.is_explicit(step.finished.tree):
+                waiting[key] = _HEALTHY_SECONDS
+    late: dict[ObjectId, Result] = {}
+    start = run.ports.clock.monotonic()
+    pause = 0.1
+    while waiting:
+        run.fence.check()
+        for key, limit in list(waiting.items()):
+            resource = kinds.of(key)
+            live = await run.ports.cluster.get(resource, key.namespace, key.name) if resource else None
+            if live is not None and health.compute(live).status == "Healthy":
+                del waiting[key]
+            elif run.ports.clock.monotonic() - start > limit:
+                del waiting[key]
+                late[key] = Result(
+                    key, "wait", HeldError("not ready in time for the next wave", object=key, seconds=int(limit))
+                )
+        if waiting:
+            await run.ports.tasks.sleep(pause)
+            pause = min(pause * 2, 2.0)
+    return late

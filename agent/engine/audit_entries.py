@@ -1,0 +1,73 @@
+"""A run's entries for the audit trail: intent before, outcome after; secrets as labels and fingerprints."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Literal
+
+from agent.engine.ports import AuditEntry
+from agent.values.fingerprint import shown
+from agent.values.text import MOST, excerpts
+from agent.values.tree import secrets, show_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agent.engine.context import Run
+    from agent.engine.finish import Finished
+    from agent.engine.plan import Step
+    from agent.engine.results import Result
+    from agent.values.errors import Fact
+    from agent.values.ids import ObjectId
+
+
+def of_step(run: Run, step: Step, phase: Literal["intent", "outcome"], result: Result | None = None) -> AuditEntry:
+    """About applying one object."""
+    finished = step.finished
+    return AuditEntry(
+        phase=phase,
+        run=run.id,
+        cause=step.cause,
+        application=run.application_id,
+        revision=run.revision,
+        action=result.action if result else step.action,
+        object=finished.id,
+        fields=(result.fields if result else ()) or step.fields,
+        fingerprints=_fingerprints(run, finished),
+        secrets=excerpts(sorted({label for _, secret in secrets(finished.tree) for label in secret.labels})),
+        result="" if result is None else result.error.reason if result.error else "ok",
+        facts=_facts(result) if result else None,
+    )
+
+
+def _fingerprints(run: Run, finished: Finished) -> Mapping[str, str]:
+    """Of the first secrets of an object, and how many more it has."""
+    uid, found = run.application_id.uid, secrets(finished.tree)
+    fingerprints = {
+        show_path(path): shown(run.fingerprints.leaves.leaf(uid, finished.id.key, path, secret))
+        for path, secret in islice(found, MOST)
+    }
+    more = sum(1 for _ in found)
+    return {**fingerprints, "…": f"and {more} more"} if more else fingerprints
+
+
+def _facts(result: Result) -> Mapping[str, Fact] | None:
+    if result.error is not None:
+        return result.error.facts
+    if result.writer is not None:
+        return {"manager": result.writer.manager, "operation": result.writer.operation, "written": result.writer.time}
+    return None
+
+
+def of_prune(run: Run, key: ObjectId, phase: Literal["intent", "outcome"], result: Result | None = None) -> AuditEntry:
+    """About deleting one object."""
+    return AuditEntry(
+        phase=phase,
+        run=run.id,
+        cause="git",
+        application=run.application_id,
+        revision=run.revision,
+        action="prune",
+        object=key,
+        result="" if result is None else result.error.reason if result.error else "ok",
+    )

@@ -1,0 +1,41 @@
+"""Problems of one cause together: forty templates in a folder are one thing to say, and not forty."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agent.desired.compiler import Problem
+    from agent.values.errors import AgentError
+
+_PLACE = frozenset({"file", "line", "column", "object"})
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Problems that differ in nothing but their place, in order; at least one."""
+
+    problems: tuple[Problem, ...]
+
+    @property
+    def error(self) -> AgentError:
+        """What is to be said of all of them: that of the first, without a place where there are several."""
+        error = self.problems[0].error.copy()
+        if len(self.problems) > 1:
+            error.facts = {name: fact for name, fact in error.facts.items() if name not in _PLACE}
+        return error
+
+
+def of(problems: Iterable[Problem], *, objects: bool) -> list[Cause]:
+    """The causes, in the order of their first problems. `objects`: those of objects are put together too, not only those of files."""
+    found: dict[tuple[object, ...], list[Problem]] = {}
+    for number, problem in enumerate(problems):
+        error = problem.error
+        alone = not objects and (problem.object is not None or "object" in error.facts)
+        rest = tuple((name, str(fact)) for name, fact in error.facts.items() if name not in _PLACE)
+        key = (number,) if alone else (type(error), error.message, error.hint, rest)
+        found.setdefault(key, []).append(problem)
+    return [Cause(tuple(each)) for each in found.values()]

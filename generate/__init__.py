@@ -1,0 +1,1 @@
+"""Writes what is made from the models of `agent.api`: CRD, install manifests, JSON Schemas and reference pages."""

@@ -1,0 +1,98 @@
+"""The ports that agents do not meet through: Git, the audit trail, metrics, and those that nothing here uses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.engine.ports import Snapshot
+from agent.values.errors import SourceUnavailableError
+from agent.values.ids import Revision
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from agent.engine.ports import AuditEntry
+    from agent.values.ids import ApplicationId
+    from handover_model.agents import Agent
+
+
+def commit_of(number: int) -> str:
+    return f"{number:012d}" + "0" * 28
+
+
+def number_of(revision: Revision) -> int:
+    return int(revision.commit[:12])
+
+
+class Git:
+    """Commits are numbers from 1; `head` is the newest."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+
+    async def head(self, source: object, credential: object) -> str:
+        await self._agent.gate("ask git")
+        if self._agent.sourceless:
+            self._agent.remember("no source")
+            raise SourceUnavailableError("the server does not answer")
+        self._agent.remember("head", self._agent.world.head)
+        return commit_of(self._agent.world.head)
+
+    async def fetch(self, source: object, credential: object) -> Revision:
+        return Revision(commit_of(self._agent.world.head), "main", "dev", 0)
+
+    async def files(self, source: object, credential: object, commit: str) -> Snapshot:
+        return Snapshot(self._agent.world.files[int(commit[:12])])
+
+    async def is_ancestor(self, source: object, credential: object, old: str, new: str) -> bool:
+        return int(old[:12]) <= int(new[:12])
+
+
+class Audit:
+    """Entries as they are written, with the agent."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+
+    async def write(self, entries: Sequence[AuditEntry]) -> None:
+        for entry in entries:
+            if entry.phase == "intent" and entry.object is not None and entry.revision is not None:
+                self._agent.intents[entry.object] = number_of(entry.revision)
+            self._agent.world.journal.trail.append((self._agent, entry))
+
+    async def checkpoint(self, run: str) -> None:
+        """Nothing signs here."""
+
+
+class Metrics:
+    """Which Applications an agent counts as its own."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+
+    def objects(self, application: ApplicationId, states: Mapping[str, int]) -> None:
+        self._agent.counted[application.uid] = dict(states)
+
+    def forget(self, application: ApplicationId) -> None:
+        self._agent.counted.pop(application.uid, None)
+
+    def reconciled(self, cause: str, result: str, seconds: float) -> None: ...
+    def drifted(self, cause: str) -> None: ...
+    def healed(self, seconds: float) -> None: ...
+    def synced(self, application: ApplicationId, unix_seconds: float) -> None: ...
+
+
+class NoCredentials:
+    async def git(self, application: object) -> None:
+        return None
+
+    def doubt(self, application: object) -> None: ...
+
+
+class NoKeys:
+    async def prepare(self, application: object, wrapped: object) -> None: ...
+    async def forget(self, application: object) -> None: ...
+
+
+class NoStores:
+    """Nothing refers to one."""

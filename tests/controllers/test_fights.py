@@ -1,0 +1,33 @@
+"""An object that somebody keeps changing is healed ever more slowly, and at once again when it was left alone."""
+
+from __future__ import annotations
+
+from agent.controllers import fights
+
+
+def test_the_first_heals_are_immediate() -> None:
+    fight = None
+    for second in range(fights.PATIENCE):
+        fight = fights.healed(fight, float(second))
+        assert fights.delay(fight, float(second)) == 0
+        assert not fight.fought
+
+
+def test_then_each_wait_is_longer_up_to_a_limit() -> None:
+    fight, now, waits = None, 0.0, []
+    for _ in range(fights.PATIENCE + 12):
+        fight = fights.healed(fight, now)
+        waits.append(fights.delay(fight, now))
+        now += waits[-1]
+    assert waits[fights.PATIENCE :] == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]
+    assert fight is not None
+    assert fight.fought
+
+
+def test_an_object_that_was_left_alone_begins_anew() -> None:
+    fight = None
+    for _ in range(fights.PATIENCE + 3):
+        fight = fights.healed(fight, 0.0)
+    later = fights.healed(fight, 4 + fights.WINDOW + 1)
+    assert later.heals == 1
+    assert fights.delay(later, 4 + fights.WINDOW + 1) == 0

@@ -1,0 +1,162 @@
+"""When which Application runs: one run at a time, causes coalesced, failures alone in their back-off."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.controllers import schedule
+from agent.controllers.schedule import Finished, Gone, Poke, Probe, Seen, Start, Tick
+
+PROBE = 30.0
+
+
+class Clock:
+    """Drives `schedule.step` through a list of events."""
+
+    def __init__(self) -> None:
+        self.state: dict[str, schedule.Entry] = {}
+        self.now = 0.0
+
+    def at(self, now: float, *events: schedule.Event) -> list[schedule.Effect]:
+        self.now = now
+        effects: list[schedule.Effect] = []
+        for event in events or (Tick(),):
+            self.state, more = schedule.step(self.state, event, now=now, probe_interval=PROBE, jitter=0.5)
+            effects += more
+        return effects
+
+
+def seen(uid: str = "a", interval: float = 300.0, *, suspended: bool = False, cause: str = "start") -> Seen:
+    return Seen(uid, interval, suspended, frozenset({cause}))
+
+
+def test_a_new_application_runs_at_once() -> None:
+    assert Clock().at(0, seen()) == [Start("a", frozenset({"start"}))]
+
+
+def test_what_happens_during_a_run_is_one_run_afterwards() -> None:
+    clock = Clock()
+    clock.at(0, seen())
+    assert clock.at(1, Poke("a", "live"), Poke("a", "secret"), Poke("a", "live")) == []
+    assert clock.at(2, Finished("a", "ok")) == [Start("a", frozenset({"live", "secret"}))]
+    assert clock.at(3, Finished("a", "ok")) == []
+
+
+def test_git_is_asked_once_an_interval() -> None:
+    clock = Clock()
+    clock.at(0, seen(interval=10), Finished("a", "ok"))
+    assert clock.at(9.9) == []
+    assert clock.at(10) == [Start("a", frozenset({"interval"}))]
+    clock.at(10, Finished("a", "ok"))
+    assert clock.at(19.9) == []
+    assert clock.at(20) == [Start("a", frozenset({"interval"}))]
+
+
+def test_stores_are_probed_at_their_own_pace_and_never_for_a_suspended_application() -> None:
+    clock = Clock()
+    clock.at(0, seen("a"), seen("b", suspended=True), Finished("a", "ok"), Finished("b", "ok"))
+    assert clock.at(PROBE) == [Probe("a")]
+
+
+@pytest.mark.parametrize(
+    ("result", "waits"),
+    [("transient", [2, 4, 8, 16, 32, 60, 60]), ("failed", [2, 4, 8, 16, 32, 64, 128, 256, 300, 300])],
+)
+def test_a_failing_application_is_tried_ever_more_slowly(result: str, waits: list[float]) -> None:
+    clock = Clock()
+    clock.at(0, seen(interval=1_000_000), Finished("a", result))  # type: ignore[arg-type]
+    for wait in waits:
+        due = clock.now + wait
+        assert [effect for effect in clock.at(due - 0.1) if isinstance(effect, Start)] == []
+        assert Start("a", frozenset({"retry"})) in clock.at(due)
+        clock.at(due, Finished("a", result))  # type: ignore[arg-type]
+
+
+def test_success_forgets_the_failures_before_it() -> None:
+    clock = Clock()
+    clock.at(0, seen(), Finished("a", "failed"))
+    clock.at(2)
+    clock.at(2, Finished("a", "ok"), Poke("a", "live"), Finished("a", "failed"))
+    assert Start("a", frozenset({"retry"})) in clock.at(4)
+
+
+def test_a_failing_application_still_answers_what_comes_from_outside() -> None:
+    clock = Clock()
+    clock.at(0, seen(), Finished("a", "failed"))
+    assert clock.at(0.1, Poke("a", "request")) == [Start("a", frozenset({"request"}))]
+
+
+def test_one_that_fails_does_not_delay_another() -> None:
+    clock = Clock()
+    clock.at(0, seen("a"), seen("b"), Finished("a", "failed"), Finished("b", "ok"))
+    assert clock.at(0.1, Poke("b", "live")) == [Start("b", frozenset({"live"}))]
+
+
+def test_a_delayed_heal_waits_and_then_comes() -> None:
+    clock = Clock()
+    clock.at(0, seen(), Finished("a", "ok"))
+    assert clock.at(1, Poke("a", "live", delay=4)) == []
+    assert schedule.wake_at(clock.state) == 5
+    assert clock.at(5) == [Start("a", frozenset({"live"}))]
+    assert clock.at(6, Finished("a", "ok")) == []
+
+
+def test_one_that_is_gone_is_never_run_again() -> None:
+    clock = Clock()
+    clock.at(0, seen())
+    assert clock.at(1, Gone("a"), Finished("a", "failed"), Poke("a", "live")) == []
+    assert clock.at(1000) == []
+    assert schedule.wake_at(clock.state) is None
+
+
+events = st.one_of(
+    st.builds(seen, st.sampled_from("ab"), st.sampled_from([10.0, 300.0])),
+    st.builds(Poke, st.sampled_from("ab"), st.sampled_from(["live", "secret"]), st.sampled_from([0.0, 3.0])),
+    st.builds(Gone, st.sampled_from("ab")),
+    st.just(Tick()),
+)
+
+
+class World:
+    """Runs what is started, and notes which causes were asked for and not yet served."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.running: set[str] = set()
+        self.asked: dict[str, set[str]] = {}
+
+    def happen(self, gap: float, event: schedule.Event) -> None:
+        effects = self.clock.at(self.clock.now + gap, event)
+        if isinstance(event, Poke) and event.uid in self.clock.state and not event.delay:
+            self.asked.setdefault(event.uid, set()).add(event.cause)
+        if isinstance(event, Gone):
+            self.running.discard(event.uid)
+            self.asked.pop(event.uid, None)
+        self.start(effects)
+
+    def end_runs(self) -> None:
+        for uid in sorted(self.running):
+            self.running.discard(uid)
+            self.start(self.clock.at(self.clock.now, Finished(uid, "ok")))
+
+    def start(self, effects: list[schedule.Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Start):
+                assert effect.uid not in self.running
+                self.running.add(effect.uid)
+                self.asked[effect.uid] = self.asked.get(effect.uid, set()) - effect.causes
+
+
+@given(st.lists(st.tuples(st.floats(0, 20), events, st.booleans()), max_size=60))
+def test_never_two_runs_of_one_application_and_no_cause_is_lost(
+    steps: list[tuple[float, schedule.Event, bool]],
+) -> None:
+    world = World()
+    for gap, event, ends in steps:
+        world.happen(gap, event)
+        if ends:
+            world.end_runs()
+    world.end_runs()
+    assert not any(world.asked.values())

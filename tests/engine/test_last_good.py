@@ -1,0 +1,41 @@
+"""The last good state stays where the newest commit cannot be had, but never under the keys of another repository."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from agent.api import application as applications
+from agent.desired.compiler import DesiredState, Problem
+from agent.engine import commits
+from agent.engine.context import Memory
+from agent.values.errors import SourceUnavailableError
+from agent.values.ids import Revision
+
+if TYPE_CHECKING:
+    from agent.engine.context import Run
+    from agent.manifests.kinds import Kinds
+
+GRANTED = "https://git.example.com/granted.git"
+OTHER = "https://git.example.com/other.git"
+
+
+@pytest.mark.parametrize(("repository", "stays"), [(GRANTED, True), (OTHER, False), ("", False)])
+async def test_what_was_read_from_one_repository_is_not_opened_as_another(repository: str, stays: bool) -> None:
+    """The operator grants keys to a repository: an Application that is pointed at it later opens nothing that it read before."""
+    spec = {"source": {"url": GRANTED, "revision": {"branch": "gone"}}}
+    application = applications.parse(
+        {
+            "apiVersion": "signet-gitops.dev/v1alpha1",
+            "kind": "Application",
+            "metadata": {"name": "web", "namespace": "shop", "uid": "u", "generation": 2},
+            "spec": spec,
+        }
+    )
+    known = DesiredState(Revision("1" * 40, "main", "dev", 0), {}, repository=repository)
+    run = cast("Run", SimpleNamespace(application=application))
+    problems = (Problem(SourceUnavailableError("away")),)
+    found = await commits.last_good(run, Memory(desired=known), cast("Kinds", None), problems)
+    assert (found is not None) == stays

@@ -1,0 +1,51 @@
+"""An optional value may be missing; it is never taken for missing because nobody may read it."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.engine.finish import Finisher
+from agent.manifests.layers import Desired
+from agent.manifests.ownership import Owner
+from agent.manifests.references import Reference
+from agent.values.errors import (
+    AgentError,
+    StoreDeniedError,
+    StoreNotFoundError,
+    StoreUnavailableError,
+    UnknownStoreError,
+)
+from agent.values.fingerprint import Fingerprinter
+from agent.values.ids import ApplicationId, ObjectId
+from agent.values.secret import Secret
+from agent.values.tree import Object, get_object
+
+KEY = ObjectId("", "Secret", "shop", "db")
+MAYBE = Reference("main", "secret/shop/db", "maybe", optional=True)
+TREE: Object = {
+    "apiVersion": "v1",
+    "kind": "Secret",
+    "metadata": {"name": "db", "namespace": "shop"},
+    "stringData": {"maybe": str(MAYBE), "more": "1"},
+}
+
+
+def finished(answer: AgentError) -> Object:
+    key = Secret(b"k" * 32, "test")
+    finisher = Finisher(
+        Owner("i", ApplicationId("shop", "app", "uid")),
+        Fingerprinter.derive(key, "owner"),
+        Fingerprinter.derive(key, "applied"),
+    )
+    item = Desired(KEY, "v1", TREE, ())
+    return get_object(finisher.finish(item, TREE, {MAYBE: answer}, recipe="r", roll="").tree, "data")
+
+
+def test_a_value_that_is_not_there_is_left_out():
+    assert set(finished(StoreNotFoundError("nothing is stored at this path"))) == {"more"}
+
+
+@pytest.mark.parametrize("kind", [StoreDeniedError, UnknownStoreError, StoreUnavailableError])
+def test_a_value_that_cannot_be_read_holds_its_object(kind: type[AgentError]):
+    with pytest.raises(kind):
+        finished(kind("refused"))

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from bench.handover.commits import Commits
     from bench.handover.fleet import Fleet
 
-LOST = 17.0
-"""Seconds until others serve the Applications of an agent that is lost: 15 for its Lease, and what it takes to look and to run."""
-AT_ONCE = 32.0
+LOST = 15.0
+"""Seconds until others serve the Applications of an agent that is lost: 12 for its Lease, and what it takes to look and to run."""
+AT_ONCE = 27.0
 """The same where several are lost at about the same time: the heir of one may be another that is not known to be lost yet."""
 LEFT = 5.0
 """The same where it said that it stops."""
-TAKEN_OVER = 22.0
+TAKEN_OVER = 19.0
 """Seconds after which others have surely taken over and are at work."""
 MANY = 150
 

@@ -50,9 +50,9 @@ def boot_time() -> float:
 class Terms:
     """In seconds: a Lease counts for `duration`, is renewed every `renew`, allows writes for `safe` from a renewal."""
 
-    duration: int = 15
-    renew: float = 5.0
-    safe: float = 10.0
+    duration: int = 12
+    renew: float = 4.0
+    safe: float = 8.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent.controllers import status
@@ -18,12 +19,19 @@ if TYPE_CHECKING:
     from agent.engine.ports import Ports
 
 
+def fenced(ports: Ports, fence: Fence) -> Ports:
+    """The ports of a run under a hold: they ask its fence before each attempt to write."""
+    check = fence.check
+    home, target, records = ports.home.fenced(check), ports.target.fenced(check), ports.records.fenced(check)
+    return replace(ports, home=home, target=target, records=records)
+
+
 async def take(ports: Ports, settings: Settings, managed: Managed) -> bool:
     """Give a managed Application its memory and its fence, and read it again: its spec too may be from before the epoch.
 
     False where there is no such Application any more. Raises LeaseLostError where another agent came first.
     """
-    application, memory, term = managed.id, Memory(), settings.term()
+    application, memory, term = managed.id, Memory(cluster=ports.target.cluster), settings.term()
 
     async def stands() -> bool:
         return await ports.records.stands(application, HEAD, memory.stored[HEAD])
@@ -39,7 +47,7 @@ async def take(ports: Ports, settings: Settings, managed: Managed) -> bool:
         codec = Codec(settings.fingerprints.records, application.uid)
         holder = f"{settings.agent} {settings.random_bytes(8).hex()}"
         await memory.take(ports.records.fenced(fence.check), ports.tasks, codec, application, holder)
-        found = await ports.cluster.get(APPLICATIONS, application.namespace, application.name)
+        found = await ports.home.get(APPLICATIONS, application.namespace, application.name)
         fence.check()
     except BaseException:
         fence.end()

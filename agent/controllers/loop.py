@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from agent.api import application as applications
@@ -154,7 +153,7 @@ class Driver:
             self._spawn(self._refresh_soon(uid), f"status {uid}")
 
     async def _watch_applications(self) -> None:
-        async for event in self._ports.cluster.watch(deletion.APPLICATIONS):
+        async for event in self._ports.home.watch(deletion.APPLICATIONS):
             if event.type == "synced":
                 self._listed.set()
             elif event.type != "refused":
@@ -259,7 +258,7 @@ class Driver:
             if application.spec.suspend:
                 await self._reporter.suspended(managed, application)
                 return "ok"
-            await deletion.keep_finalizer(run.ports.cluster, application)
+            await deletion.keep_finalizer(run.ports.home, application)
             self._watching.begin(uid)
             try:
                 outcome = await pipeline.reconcile(run, memory)
@@ -300,9 +299,9 @@ class Driver:
     async def _orphan(self, managed: Managed) -> None:
         """Keep no Application from going that can no longer be run."""
         try:
-            found = await self._ports.cluster.get(deletion.APPLICATIONS, managed.id.namespace, managed.id.name)
+            found = await self._ports.home.get(deletion.APPLICATIONS, managed.id.namespace, managed.id.name)
             if found is not None and get_text(found, "metadata", "uid") == managed.id.uid:
-                await deletion.orphan(self._ports.cluster, found)
+                await deletion.orphan(self._ports.home, found)
         except AgentError as error:
             log_error("an application that goes could not be let go", error, managed.id)
 
@@ -310,12 +309,11 @@ class Driver:
         self, application: Application, causes: frozenset[str], rotated: frozenset[ObjectId], fence: Fence
     ) -> Run:
         settings = self._settings
-        cluster, records = self._ports.cluster.fenced(fence.check), self._ports.records.fenced(fence.check)
         return Run(
             RunId(settings.random_bytes(8).hex()),
             application,
             causes,
-            replace(self._shares.ports(self._ports, application.id.namespace), cluster=cluster, records=records),
+            holding.fenced(self._shares.ports(self._ports, application.id.namespace), fence),
             settings.observer,
             settings.fingerprints,
             settings.grants(application),

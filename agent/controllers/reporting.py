@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from agent.controllers.managed import Managed
     from agent.engine.fence import Fence
     from agent.engine.pipeline import Outcome
-    from agent.engine.ports import ClusterPort, Ports
+    from agent.engine.ports import HomePort, Ports
     from agent.engine.results import Result
     from agent.values.ids import ApplicationId
 
@@ -55,9 +55,11 @@ class Reporter:
         self._log(application, outcome)
         async with managed.reporting:
             before = managed.reported
+            live = self._ports.live.snapshot(application.id.uid)
             reported = status.compute(
                 application,
                 memory,
+                live,
                 outcome,
                 before,
                 causes=causes,
@@ -76,7 +78,8 @@ class Reporter:
         async with managed.reporting:
             if managed.outcome is not None:
                 now = self._ports.clock.now()
-                reported = status.refresh(application, managed.memory, managed.outcome, managed.reported, now)
+                live = self._ports.live.snapshot(application.id.uid)
+                reported = status.refresh(application, managed.memory, live, managed.outcome, managed.reported, now=now)
                 await self._write(managed, reported, fence)
 
     async def insist(self, managed: Managed) -> None:
@@ -97,8 +100,8 @@ class Reporter:
         if managed.memory.loss:
             text = "the stored record does not verify; everything is applied again"
             try:
-                cluster = self._cluster(managed.fence)
-                await cluster.event(managed.id, kind="Warning", reason=managed.memory.loss, message=text)
+                home = self._home(managed.fence)
+                await home.event(managed.id, kind="Warning", reason=managed.memory.loss, message=text)
             except AgentError as error:
                 log_error("an event could not be written", error, managed.id)
 
@@ -120,16 +123,16 @@ class Reporter:
         """Write a status that says something new, and whether it stands: one that cannot be written is logged."""
         if status.differs(reported, managed.reported):
             try:
-                await self._cluster(fence).update_status(managed.id, reported.tree())
+                await self._home(fence).update_status(managed.id, reported.tree())
             except AgentError as error:
                 log_error("the status could not be written", error, managed.id)
                 return False
             managed.reported = reported
         return True
 
-    def _cluster(self, fence: Fence | None) -> ClusterPort:
+    def _home(self, fence: Fence | None) -> HomePort:
         """Without a hold, as where none can be taken, the Lease alone guards what is reported."""
-        return self._ports.cluster.fenced(fence.check) if fence is not None else self._ports.cluster
+        return self._ports.home.fenced(fence.check) if fence is not None else self._ports.home
 
     def _count(
         self, managed: Managed, application: Application, outcome: Outcome, causes: frozenset[str], seconds: float
@@ -137,7 +140,7 @@ class Reporter:
         metrics = self._ports.metrics
         result = "failed" if outcome.desired is None else "partial" if outcome.problems else "succeeded"
         metrics.reconciled("+".join(sorted(causes)), result, seconds)
-        counts = status.counts(managed.memory, outcome)
+        counts = status.counts(managed.memory, self._ports.live.snapshot(application.id.uid), outcome)
         metrics.objects(
             application.id,
             {"total": counts.total, "held": counts.held, "failed": counts.failed, "drifted": counts.drifted},
@@ -189,7 +192,7 @@ class Reporter:
                 told.append(("Warning", failure.reason, f"{place}: {failure.message}" if place else failure.message))
         try:
             for kind, reason, message in told:
-                await self._cluster(managed.fence).event(
+                await self._home(managed.fence).event(
                     application.id, kind="Normal" if kind == "Normal" else "Warning", reason=reason, message=message
                 )
         except AgentError as error:

@@ -12,13 +12,14 @@ from agent.engine import judge
 from agent.values.text import excerpts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from agent.api.application import Application
     from agent.api.status import ConditionType
     from agent.desired.compiler import Problem
     from agent.engine.causes import Cause
     from agent.engine.context import Memory
+    from agent.engine.live import LiveFact
     from agent.engine.pipeline import Outcome
     from agent.values.errors import AgentError
     from agent.values.ids import ObjectId
@@ -38,6 +39,7 @@ _MESSAGE: Final = 2048
 def compute(
     application: Application,
     memory: Memory,
+    live: Mapping[ObjectId, LiveFact],
     outcome: Outcome,
     before: ApplicationStatus,
     *,
@@ -52,12 +54,12 @@ def compute(
         Failure.of(problem.error, object=str(problem.object or ""), file=problem.file)
         for problem in _warnings(outcome)[:_WARNINGS]
     )
-    counted = counts(memory, outcome)
+    counted = counts(memory, live, outcome)
     status = ApplicationStatus(
         observed_generation=application.generation,
         revision=str(memory.record.revision) if memory.record.revision else None,
         checked_revision=str(memory.checked) if memory.checked and memory.checked != memory.record.revision else None,
-        conditions=_conditions(application, memory, outcome, failures, counted),
+        conditions=_conditions(application, memory, live, outcome, failures, counts=counted),
         counts=counted,
         failures=failures,
         warnings=warnings,
@@ -77,11 +79,18 @@ def compute(
 
 
 def refresh(
-    application: Application, memory: Memory, outcome: Outcome, before: ApplicationStatus, now: float
+    application: Application,
+    memory: Memory,
+    live: Mapping[ObjectId, LiveFact],
+    outcome: Outcome,
+    before: ApplicationStatus,
+    *,
+    now: float,
 ) -> ApplicationStatus:
     """The last status with the health and drift of this moment."""
+    counted = counts(memory, live, outcome)
     judged = {
-        item.type: item for item in _conditions(application, memory, outcome, before.failures, counts(memory, outcome))
+        item.type: item for item in _conditions(application, memory, live, outcome, before.failures, counts=counted)
     }
     conditions = tuple(judged[item.type] if item.type in {"Healthy", "Drifted"} else item for item in before.conditions)
     return with_times(before.model_copy(update={"conditions": conditions}), before, now)
@@ -133,18 +142,18 @@ def differs(status: ApplicationStatus, before: ApplicationStatus) -> bool:
     return _essence(status) != _essence(before) or status.history != before.history
 
 
-def drifted(memory: Memory) -> frozenset[ObjectId]:
+def drifted(memory: Memory, live: Mapping[ObjectId, LiveFact]) -> frozenset[ObjectId]:
     """Recorded objects that do not stand as they were applied."""
     if memory.desired is None:
         return frozenset()
     return frozenset(
         key
         for key, record in memory.record.objects.items()
-        if key in memory.desired.objects and record.uid and judge.drifted(record, memory.live.get(key))
+        if key in memory.desired.objects and record.uid and judge.drifted(record, live.get(key))
     )
 
 
-def counts(memory: Memory, outcome: Outcome) -> Counts:
+def counts(memory: Memory, live: Mapping[ObjectId, LiveFact], outcome: Outcome) -> Counts:
     """Objects by what became of them."""
     done = [result for result in outcome.results if result.error is None]
     held: frozenset[ObjectId] = frozenset(outcome.desired.held) if outcome.desired else frozenset()
@@ -157,7 +166,7 @@ def counts(memory: Memory, outcome: Outcome) -> Counts:
         unchanged=max(0, total - applied - failed - len(held)),
         held=len(held),
         failed=failed,
-        drifted=len(drifted(memory) | outcome.pending),
+        drifted=len(drifted(memory, live) | outcome.pending),
         pruned=sum(result.action == "prune" for result in done),
         warnings=len(_warnings(outcome)),
     )
@@ -168,7 +177,13 @@ def _warnings(outcome: Outcome) -> tuple[Problem, ...]:
 
 
 def _conditions(
-    application: Application, memory: Memory, outcome: Outcome, failures: Sequence[Failure], counts: Counts
+    application: Application,
+    memory: Memory,
+    live: Mapping[ObjectId, LiveFact],
+    outcome: Outcome,
+    failures: Sequence[Failure],
+    *,
+    counts: Counts,
 ) -> tuple[Condition, ...]:
     generation = application.generation
     ready = not failures and not outcome.pending
@@ -180,7 +195,7 @@ def _conditions(
     else:
         reason, message = "Applied", f"{counts.total} objects as in {memory.record.revision or 'Git'}"
     retrying = bool(failures) and outcome.transient
-    health_status, health_reason, health_message = _health(memory)
+    health_status, health_reason, health_message = _health(memory, live)
     lost = _condition("RecordLost", "True", memory.loss, _LOSSES.get(memory.loss, ""), generation)
     return (
         _condition("Ready", "True" if ready else "False", reason, message, generation),
@@ -224,11 +239,11 @@ def _summary(first: Failure, problems: int) -> str:
     return (f"{place}: {first.message}" if place else first.message) + more
 
 
-def _health(memory: Memory) -> tuple[Literal["True", "False", "Unknown"], str, str]:
+def _health(memory: Memory, live: Mapping[ObjectId, LiveFact]) -> tuple[Literal["True", "False", "Unknown"], str, str]:
     worst: dict[str, ObjectId] = {}
     texts: dict[str, str] = {}
     for key in sorted(memory.record.objects):
-        fact = memory.live.get(key)
+        fact = live.get(key)
         if fact is not None and fact.health.status != "Healthy" and fact.health.status not in worst:
             worst[fact.health.status], texts[fact.health.status] = key, fact.health.message
     for status in ("Degraded", "Progressing", "Unknown"):

@@ -67,7 +67,7 @@ async def _take_fields(run: Run, resource: Resource, key: ObjectId, existing: Ob
         if not patch:
             return existing
         try:
-            return await run.ports.cluster.json_patch(
+            return await run.ports.target.json_patch(
                 resource, key.namespace, key.name, patch, identity=run.grants.identity
             )
         except StaleObjectError:

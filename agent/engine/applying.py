@@ -41,11 +41,13 @@ _ESTABLISHED_SECONDS = 60.0
 _HEALTHY_SECONDS = 300.0
 
 
-async def apply(run: Run, plan: Plan, live: Mapping[ObjectId, LiveFact]) -> list[Result]:
-    """Apply the waves of a plan. A failed step is a result; AuditError ends the run, and so does LeaseLostError, outcomes written."""
+async def apply(run: Run, plan: Plan, kinds: Kinds, live: Mapping[ObjectId, LiveFact]) -> tuple[list[Result], Kinds]:
+    """Apply the waves of a plan. A failed step is a result; AuditError ends the run, and so does LeaseLostError, outcomes written.
+
+    Gives the kinds as well: they are asked for again where definitions were applied.
+    """
     results: dict[ObjectId, Result] = {}
     outage = _Outage()
-    kinds = await run.ports.cluster.kinds()
     for index, wave in enumerate(plan.waves):
         existing = await adopting.existing(run, wave, kinds)
         await run.fence.show(afresh=bool(existing))
@@ -74,8 +76,8 @@ async def apply(run: Run, plan: Plan, live: Mapping[ObjectId, LiveFact]) -> list
         if index + 1 < len(plan.waves):
             results.update(await _settle(run, kinds, wave, results))
         if any(step.finished.id.kind == "CustomResourceDefinition" for step in wave):
-            kinds = await run.ports.cluster.kinds(fresh=True)
-    return list(results.values())
+            kinds = await run.ports.target.kinds(fresh=True)
+    return list(results.values()), kinds
 
 
 class _Outage:
@@ -128,7 +130,7 @@ async def _apply_step(
     for _ in range(_ATTEMPTS):
         _check_owner(run, key, fact)
         try:
-            answer = await run.ports.cluster.apply(
+            answer = await run.ports.target.apply(
                 resource,
                 _guarded(step.finished.tree, fact),
                 identity=run.grants.identity,
@@ -142,7 +144,7 @@ async def _apply_step(
         except ImmutableFieldError:
             if fact is None or not _may_replace(run, step, fact):
                 raise
-            await run.ports.cluster.delete(
+            await run.ports.target.delete(
                 resource,
                 key.namespace,
                 key.name,
@@ -215,7 +217,7 @@ async def _settle(
         run.fence.check()
         for key, limit in list(waiting.items()):
             resource = kinds.of(key)
-            live = await run.ports.cluster.get(resource, key.namespace, key.name) if resource else None
+            live = await run.ports.target.get(resource, key.namespace, key.name) if resource else None
             if live is not None and health.compute(live).status == "Healthy":
                 del waiting[key]
             elif run.ports.clock.monotonic() - start > limit:

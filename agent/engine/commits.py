@@ -143,7 +143,7 @@ async def _note_rewrite(run: Run, memory: Memory, credential: GitCredential | No
     await run.ports.audit.write(
         [AuditEntry("event", run.id, "git", run.application_id, new, "forced-push", facts={"before": old.commit})]
     )
-    await run.ports.cluster.event(
+    await run.ports.home.event(
         run.application_id,
         kind="Warning",
         reason="ForcedPush",

@@ -10,6 +10,7 @@ from agent.engine.record import HEAD, ApplicationRecord, Codec, RecordDamagedErr
 from agent.manifests.ownership import Owner
 from agent.values.errors import LeaseLostError, StaleObjectError
 from agent.values.fingerprint import Fingerprinter
+from agent.values.ids import IN_CLUSTER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,13 +19,13 @@ if TYPE_CHECKING:
     from agent.api.operator import Limits
     from agent.desired.compiler import DesiredState, Problem
     from agent.engine.fence import Fence
-    from agent.engine.live import LiveFact, Observer
+    from agent.engine.live import Observer
     from agent.engine.ports import Identity, Ports, RecordPort, TasksPort
     from agent.manifests.documents import ParsedFile
     from agent.manifests.layers import Desired
     from agent.manifests.sealed_secrets import Unsealing
     from agent.manifests.sinks import AllowedSinks
-    from agent.values.ids import ApplicationId, ObjectId, Revision, RunId
+    from agent.values.ids import ApplicationId, ClusterId, ObjectId, Revision, RunId
     from agent.values.secret import Secret
 
 
@@ -109,7 +110,7 @@ class Run:
 class Memory:
     """What is kept between runs.
 
-    `saved` is the record that was stored last, `stored` its shards. `desired` is the last desired state, `desired_for` the generation and
+    `record` is of objects in `cluster`. `saved` is the record that was stored last, `stored` its shards. `desired` is the last desired state, `desired_for` the generation and
     content it was made of, `recipes` its objects with their fingerprints, `applied` the state that was last applied. `parsed` holds files
     by path, blob and layer. `unrecorded` says that nothing was stored when the Application was taken, until its first run looked whether
     there should have been; `loss` is the reason why what was stored is not known.
@@ -118,13 +119,13 @@ class Memory:
     """
 
     record: ApplicationRecord = field(default_factory=ApplicationRecord)
+    cluster: ClusterId = IN_CLUSTER
     saved: ApplicationRecord | None = None
     stored: dict[str, str] = field(default_factory=dict[str, str])
     desired: DesiredState | None = None
     applied: DesiredState | None = None
     desired_for: tuple[int, str] = (0, "")
     recipes: tuple[Mapping[ObjectId, Desired], dict[ObjectId, str]] | None = None
-    live: dict[ObjectId, LiveFact] = field(default_factory=dict["ObjectId", "LiveFact"])
     parsed: dict[tuple[str, str, int], ParsedFile] = field(default_factory=dict[tuple[str, str, int], "ParsedFile"])
     verified: dict[str, str] = field(default_factory=dict[str, str])
     checked: Revision | None = None
@@ -159,6 +160,8 @@ class Memory:
         Raises LeaseLostError where another agent wrote it meanwhile.
         """
         codec = Codec(run.fingerprints.records, run.application_id.uid)
+        run.fence.check()
+        run.ports.live.recorded(run.application_id.uid, record.objects)
         stored = await self._store(run.ports.records, run.ports.tasks, codec, run.application_id, record)
         if stored:
             run.fence.shown()

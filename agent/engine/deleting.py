@@ -22,7 +22,7 @@ _ATTEMPTS = 4
 
 
 async def prune(
-    run: Run, plan: Plan, live: Mapping[ObjectId, LiveFact], desired: Collection[ObjectId] = ()
+    run: Run, plan: Plan, kinds: Kinds, live: Mapping[ObjectId, LiveFact], desired: Collection[ObjectId] = ()
 ) -> list[Result]:
     """Delete what the plan lets go. What is gone already, or proven not ours any more, is forgotten.
 
@@ -30,7 +30,6 @@ async def prune(
     """
     if not plan.pruned:
         return []
-    kinds = await run.ports.cluster.kinds()
     await run.fence.show()
     await run.ports.audit.write(audit_entries.of_prune(run, key, "intent") for key in plan.pruned)
 
@@ -67,7 +66,7 @@ async def _delete(run: Run, kinds: Kinds, key: ObjectId, fact: LiveFact | None, 
         if fact.keep:
             raise PruneRefusedError("kept by its own annotation signet-gitops.dev/prune", object=key)
         try:
-            await run.ports.cluster.delete(
+            await run.ports.target.delete(
                 resource,
                 key.namespace,
                 key.name,

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 from agent.api import names
 from agent.desired.compiler import Problem, UnknownChangeError
 from agent.engine import applying, commits, deleting, judge, plan, polling, prune, sealing
-from agent.engine.live import is_newer
 from agent.engine.ports import AuditEntry
 from agent.engine.record import ObjectRecord
 from agent.values.errors import AgentError, SourceError
@@ -56,7 +55,7 @@ class Outcome:
 
 async def reconcile(run: Run, memory: Memory) -> Outcome:
     """One run. Raises what stops a whole run: the cluster away, the audit trail not writable, the lease lost."""
-    kinds = await run.ports.cluster.kinds(fresh=not run.causes <= {"live", "secret", "interval"})
+    kinds = await run.ports.target.kinds(fresh=not run.causes <= {"live", "secret", "interval"})
     desired, current = await _desired_state(run, memory, kinds)
     if desired is None:
         return Outcome(None, current)
@@ -73,23 +72,23 @@ async def reconcile(run: Run, memory: Memory) -> Outcome:
     stale = judge.stale(
         desired.objects,
         record=memory.record,
-        live=memory.live,
+        live=run.ports.live.snapshot(run.application_id.uid),
         recipe_of=recipe_of,
         rotated=run.rotated,
         observed=observed,
     )
     desired, finished, causes = await sealing.finish(run, memory, desired, stale, recipe_of)
     # what a watch brings from here on may be of the next owner: its epoch is to be shown after what a write relies on was read
-    live = dict(memory.live)
+    live = run.ports.live.snapshot(run.application_id.uid)
     steps = await _plan(run, memory, desired, finished, causes, live=live, observed=observed)
     if run.application.spec.sync.mode == "detect":
         pending = frozenset(step.finished.id for step in steps.steps) | frozenset(steps.pruned)
         return Outcome(desired, desired.problems, pending=pending)
 
     await _announce(run, memory, desired, steps)
-    applied = await applying.apply(run, steps, live)
-    pruned = await deleting.prune(run, steps, live, desired.objects)
-    await run.ports.live.follow(_resources(await run.ports.cluster.kinds(), desired, memory))
+    applied, kinds = await applying.apply(run, steps, kinds, live)
+    pruned = await deleting.prune(run, steps, kinds, live, desired.objects)
+    await run.ports.live.follow(_resources(kinds, desired, memory))
     await _remember(run, memory, desired, steps, [*applied, *pruned])
     if not steps.empty:
         await run.ports.audit.checkpoint(run.id)
@@ -167,12 +166,13 @@ def _resources(kinds: Kinds, desired: DesiredState, memory: Memory) -> frozenset
 async def _note_loss(run: Run, memory: Memory) -> None:
     """Objects that were applied, and no record of it: somebody deleted the record, or it does not verify."""
     unrecorded, memory.unrecorded = memory.unrecorded, False
-    if unrecorded and any(fact.owner == run.application_id.uid for fact in memory.live.values()):
+    live = run.ports.live.snapshot(run.application_id.uid)
+    if unrecorded and any(fact.owner == run.application_id.uid for fact in live.values()):
         memory.loss = "RecordLost"
         await run.ports.audit.write(
             [AuditEntry("event", run.id, "start", run.application_id, run.revision, "record-lost")]
         )
-        await run.ports.cluster.event(
+        await run.ports.home.event(
             run.application_id,
             kind="Warning",
             reason=memory.loss,
@@ -206,14 +206,11 @@ async def _remember(run: Run, memory: Memory, desired: DesiredState, steps: Plan
     recorded: dict[ObjectId, ObjectRecord] = dict(steps.confirmed)
     recorded.update({key: result.record for key, result in done.items() if result.record is not None})
     gone = frozenset(key for key, result in done.items() if result.action == "prune")
+    # what is known of live objects is by now that of the next hold, where this one is over
+    run.fence.check()
     for key, result in done.items():
-        known = memory.live.get(key)
-        if result.fact is not None and (
-            known is None or is_newer(result.fact.resource_version, known.resource_version)
-        ):
-            memory.live[key] = replace(result.fact, object=None)
-    for key in gone:
-        memory.live.pop(key, None)
+        if result.fact is not None or key in gone:
+            run.ports.live.observed(run.application_id.uid, key, result.fact)
     memory.applied = desired
     record = replace(
         memory.record.with_objects(recorded, gone),
@@ -225,22 +222,20 @@ async def _remember(run: Run, memory: Memory, desired: DesiredState, steps: Plan
     await memory.save(run, record)
 
 
-async def retire(run: Run, memory: Memory) -> tuple[AgentError, ...]:
+async def retire(run: Run, memory: Memory, kinds: Kinds) -> tuple[AgentError, ...]:
     """Delete everything of an Application that goes away with `deletionPolicy: prune`; gives what could not be deleted.
 
     What is only ever deleted by a person's word stays behind without it: the word names the commit that was applied.
     """
-    known = {key for key, fact in memory.live.items() if fact.owner == run.application_id.uid} | set(
-        memory.record.objects
-    )
+    live = run.ports.live.snapshot(run.application_id.uid)
+    known = {key for key, fact in live.items() if fact.owner == run.application_id.uid} | set(memory.record.objects)
     applied = memory.record.revision
     word = run.application.annotations.get(names.ANNOTATION_CONFIRM_PRUNE, "")
     refused: dict[ObjectId, AgentError] = {}
     if applied is None or not prune.confirms(word, applied):
         refused = prune.refuse_precious(known, applied.commit if applied else "")
     steps = plan.Plan((), {}, tuple(sorted(known - refused.keys())), refused)
-    live = dict(memory.live)
     await run.fence.show(afresh=True)
-    results = await deleting.prune(run, steps, live)
+    results = await deleting.prune(run, steps, kinds, live)
     await run.ports.audit.checkpoint(run.id)
     return (*(result.error for result in results if result.error), *refused.values())

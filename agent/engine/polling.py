@@ -5,11 +5,9 @@ They are applied as all others are. What is not seen is a change between two int
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent.desired.compiler import Problem
-from agent.engine import judge
 from agent.values.errors import AgentError, ForbiddenError, NotWatchedError
 
 if TYPE_CHECKING:
@@ -24,17 +22,17 @@ if TYPE_CHECKING:
 async def get(run: Run, resource: Resource, namespace: str, name: str) -> Object | None:
     """A live object, read as the agent or, where that is refused, as the tenant."""
     try:
-        return await run.ports.cluster.get(resource, namespace, name)
+        return await run.ports.target.get(resource, namespace, name)
     except ForbiddenError:
         if run.grants.identity is None:
             raise
-        return await run.ports.cluster.get(resource, namespace, name, identity=run.grants.identity)
+        return await run.ports.target.get(resource, namespace, name, identity=run.grants.identity)
 
 
 async def list_metadata(run: Run, resource: Resource, namespace: str, names: Sequence[str]) -> Sequence[Object]:
     """Metadata of a namespace's objects; where a list is refused, of those with these names."""
     try:
-        return await run.ports.cluster.list_metadata(resource, namespace=namespace)
+        return await run.ports.target.list_metadata(resource, namespace=namespace)
     except ForbiddenError:
         found = [await get(run, resource, namespace, name) for name in names]
         return [each for each in found if each is not None]
@@ -57,12 +55,9 @@ async def read(
         except AgentError:
             unread.add(by_kind[key.group, key.kind])
             continue
-        if found is None:
-            memory.live.pop(key, None)
-            continue
-        fact = run.observer.observe(found)
-        record = memory.record.objects.get(key)
-        memory.live[key] = fact if record is not None and judge.drifted(record, fact) else replace(fact, object=None)
+        fact = run.observer.observe(found) if found is not None else None
+        run.fence.check()
+        run.ports.live.observed(run.application_id.uid, key, fact)
     return frozenset(unwatched) - unread
 
 

@@ -38,7 +38,8 @@ class SlowFirst:
 
 async def test_a_slow_write_is_not_overtaken() -> None:
     cluster = SlowFirst()
-    reporter = Reporter(SimpleNamespace(cluster=cluster, clock=SimpleNamespace(now=lambda: 0.0)), "agent-0")
+    live = SimpleNamespace(snapshot=lambda _: {})
+    reporter = Reporter(SimpleNamespace(home=cluster, live=live, clock=SimpleNamespace(now=lambda: 0.0)), "agent-0")
     unhealthy = Condition(
         type="Healthy", status="False", reason="Degraded", last_transition_time="1970-01-01T00:00:00Z"
     )

@@ -14,6 +14,7 @@ import pytest
 from agent.api import application as applications
 from agent.api.status import ApplicationStatus
 from agent.controllers import status
+from agent.controllers.live_facts import LiveFacts
 from agent.controllers.managed import Managed
 from agent.controllers.reporting import Reporter
 from agent.controllers.watching import Watching
@@ -33,7 +34,7 @@ from agent.manifests.references import Reference
 from agent.sops import sealed
 from agent.values import derive
 from agent.values.errors import LimitError, ManifestError
-from agent.values.ids import ApplicationId, ObjectId, Revision
+from agent.values.ids import IN_CLUSTER, ApplicationId, ObjectId, Revision
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def test_a_status_looks_at_the_failures_that_it_shows() -> None:
     outcome = Outcome(replace(state(thing("1", leaves=1)), problems=problems), problems)
     started = time.process_time()
     shown = status.compute(
-        APPLICATION, Memory(), outcome, ApplicationStatus(), causes=frozenset({"git"}), started=0.0, now=0.0
+        APPLICATION, Memory(), {}, outcome, ApplicationStatus(), causes=frozenset({"git"}), started=0.0, now=0.0
     )
     assert time.process_time() - started < 1
     assert len(shown.model_dump_json()) <= 33_000
@@ -140,7 +141,10 @@ async def test_the_log_names_as_many_problems_as_the_status(caplog: pytest.LogCa
         reconciled=lambda *_: None, objects=lambda *_: None, synced=lambda *_: None, healed=lambda _: None
     )
     ports = SimpleNamespace(
-        cluster=cluster, metrics=metrics, clock=SimpleNamespace(now=lambda: 0.0, monotonic=lambda: 0.0)
+        home=cluster,
+        live=SimpleNamespace(snapshot=lambda _: {}),
+        metrics=metrics,
+        clock=SimpleNamespace(now=lambda: 0.0, monotonic=lambda: 0.0),
     )
     managed = Managed(APPLICATION.id, APPLICATION)
     reporter = Reporter(ports, "agent-0")
@@ -215,8 +219,9 @@ def test_encrypted_values_have_no_places_that_are_together_much_longer_than_thei
 async def test_whole_live_objects_are_kept_of_a_few_that_drift() -> None:
     observer = Observer("i", PRINTS.owners, PRINTS.projections)
     keys = [ObjectId("", "ConfigMap", "shop", f"c{number}") for number in range(500)]
-    memory = Memory(ApplicationRecord(objects={key: ObjectRecord("v1", uid="u", projection="p") for key in keys}))
-    watching = Watching(cast("object", None), observer, {"u": memory})  # pyright: ignore[reportArgumentType]
+    facts = LiveFacts()
+    facts.adopt("u", IN_CLUSTER, {key: ObjectRecord("v1", uid="u", projection="p") for key in keys})
+    watching = Watching(cast("object", None), observer, facts)  # pyright: ignore[reportArgumentType]
     drifted: list[ObjectId] = []
     watching.drifted, watching.changed = lambda _, key: drifted.append(key), lambda _: None
 
@@ -231,9 +236,9 @@ async def test_whole_live_objects_are_kept_of_a_few_that_drift() -> None:
     for key in keys:
         edited(key, 1)
     assert drifted == keys, "each of them is healed"
-    assert sum(fact.object is not None for fact in memory.live.values()) == 50
+    assert sum(fact.object is not None for fact in watching.snapshot("u").values()) == 50
     healed = keys[:50]
     for key in healed:
-        memory.live[key] = replace(memory.live[key], object=None)
+        watching.observed("u", key, replace(watching.snapshot("u")[key], resource_version="2", object=None))
     edited(keys[499], 2)
-    assert memory.live[keys[499]].object is not None
+    assert watching.snapshot("u")[keys[499]].object is not None

@@ -237,6 +237,7 @@ def reported_of(found: compiler.DesiredState) -> ApplicationStatus:
     return status.compute(
         application({}),
         Memory(desired=found),
+        {},
         Outcome(found, found.problems),
         ApplicationStatus(),
         causes=frozenset({"git"}),

@@ -14,9 +14,9 @@ from agent.values.ids import ObjectId
 from agent.values.tree import get_object, get_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
-    from agent.engine.context import Memory
+    from agent.engine.ledger import Ledger
     from agent.engine.live import LiveFact, Observer
     from agent.engine.ports import ClusterPort, WatchEvent
     from agent.manifests.kinds import Resource
@@ -28,7 +28,7 @@ _KEPT = 50
 
 
 class Watching:
-    """LivePort: owns one task per followed kind. `memories` maps Application uids to their memory.
+    """LivePort: owns one task per followed kind, and the facts of every Application that this agent runs, by uid. `ledgers` has their records.
 
     `drifted` is called with an Application and an object of it that does not stand as applied, `changed` when an object's health does.
     """
@@ -36,10 +36,11 @@ class Watching:
     drifted: Callable[[str, ObjectId], None]
     changed: Callable[[str], None]
 
-    def __init__(self, cluster: ClusterPort, observer: Observer, memories: dict[str, Memory]) -> None:
+    def __init__(self, cluster: ClusterPort, observer: Observer, ledgers: dict[str, Ledger]) -> None:
         self._cluster = cluster
         self._observer = observer
-        self._memories = memories
+        self._ledgers = ledgers
+        self._live: dict[str, dict[ObjectId, LiveFact]] = {}
         self._tasks: dict[Resource, asyncio.Task[None]] = {}
         self._synced: dict[Resource, asyncio.Event] = {}
         self._settled: dict[Resource, asyncio.Event] = {}
@@ -76,20 +77,34 @@ class Watching:
             if settled.is_set() and not self._synced[resource].is_set()
         )
 
-    def adopt(self, uid: str, memory: Memory) -> None:
-        """Take in an Application's memory: facts that came before it was loaded are handed over."""
-        self._memories[uid] = memory
-        for key in [key for key, fact in self._unclaimed.items() if _belongs(fact, key, uid, memory)]:
-            memory.live[key] = self._unclaimed.pop(key)
+    def snapshot(self, application: str) -> Mapping[ObjectId, LiveFact]:
+        return dict(self._live.get(application, {}))
+
+    def observed(self, application: str, key: ObjectId, fact: LiveFact | None) -> None:
+        live = self._live.get(application)
+        if live is None:
+            return
+        known = live.get(key)
+        if fact is None:
+            live.pop(key, None)
+        elif known is None or is_newer(fact.resource_version, known.resource_version):
+            live[key] = fact
+
+    def adopt(self, uid: str, ledger: Ledger) -> None:
+        """Take in an Application: facts that came before its record was read are handed over."""
+        self._ledgers[uid] = ledger
+        live: dict[ObjectId, LiveFact] = {}
+        self._live[uid] = live
+        for key in [key for key, fact in self._unclaimed.items() if _belongs(fact, key, uid, ledger)]:
+            live[key] = self._unclaimed.pop(key)
 
     def release(self, uid: str) -> None:
         """Forget an Application that is gone or has moved to another agent."""
         self._running.discard(uid)
         self._touched.pop(uid, None)
-        memory = self._memories.pop(uid, None)
+        self._ledgers.pop(uid, None)
         self._kept.pop(uid, None)
-        if memory is not None:
-            self._unclaimed.update({key: replace(fact, object=None) for key, fact in memory.live.items()})
+        self._unclaimed.update({key: replace(fact, object=None) for key, fact in self._live.pop(uid, {}).items()})
 
     def begin(self, uid: str) -> None:
         """A run begins: what its own requests cause is not drift."""
@@ -128,7 +143,7 @@ class Watching:
     async def _miss(self, resource: Resource, told: Collection[ObjectId]) -> None:
         """Look for what is believed to be there and no list or watch has told of: it was applied while the watch was broken."""
         kind = (resource.group, resource.kind)
-        for key in {key for memory in self._memories.values() for key in memory.live} - set(told):
+        for key in {key for live in self._live.values() for key in live} - set(told):
             if (key.group, key.kind) == kind:
                 await self._take(resource, key, None)
 
@@ -152,24 +167,24 @@ class Watching:
 
     def _lose(self, key: ObjectId, uid: str | None) -> None:
         """An object that turns out to be somebody else's is not there for those who had it."""
-        for other, memory in self._memories.items():
-            if other != uid and memory.live.pop(key, None) is not None:
+        for other, live in self._live.items():
+            if other != uid and live.pop(key, None) is not None:
                 self._judge(other, key)
 
     def _belongs_to(self, key: ObjectId, fact: LiveFact | None) -> str | None:
         if fact is not None and fact.owner is not None:
-            return fact.owner if fact.owner in self._memories else None
-        return next((uid for uid, memory in self._memories.items() if key in memory.record.objects), None)
+            return fact.owner if fact.owner in self._live else None
+        return next((uid for uid, ledger in self._ledgers.items() if key in ledger.record.objects), None)
 
     def _note(self, uid: str, key: ObjectId, fact: LiveFact | None) -> None:
-        memory = self._memories[uid]
-        known = memory.live.get(key)
+        live = self._live[uid]
+        known = live.get(key)
         if fact is None:
-            memory.live.pop(key, None)
+            live.pop(key, None)
         elif known is None or is_newer(fact.resource_version, known.resource_version):
-            record = memory.record.objects.get(key)
+            record = self._ledgers[uid].record.objects.get(key)
             keep = record is not None and judge.drifted(record, fact) and self._has_room(uid, key)
-            memory.live[key] = fact if keep else replace(fact, object=None)
+            live[key] = fact if keep else replace(fact, object=None)
         else:
             return
         if uid in self._running:
@@ -181,7 +196,7 @@ class Watching:
 
     def _has_room(self, uid: str, key: ObjectId) -> bool:
         """Whether another whole object may be kept of an Application: what drifts and is not healed is as much as a tenant likes."""
-        kept, live = self._kept.setdefault(uid, set()), self._memories[uid].live
+        kept, live = self._kept.setdefault(uid, set()), self._live[uid]
         if key not in kept and len(kept) >= _KEPT:
             kept.intersection_update([each for each in kept if each in live and live[each].object is not None])
             if len(kept) >= _KEPT:
@@ -190,9 +205,9 @@ class Watching:
         return True
 
     def _judge(self, uid: str, key: ObjectId) -> None:
-        memory = self._memories.get(uid)
-        record = memory.record.objects.get(key) if memory else None
-        if memory and record and record.uid and judge.drifted(record, memory.live.get(key)):
+        ledger = self._ledgers.get(uid)
+        record = ledger.record.objects.get(key) if ledger else None
+        if record and record.uid and judge.drifted(record, self._live[uid].get(key)):
             self.drifted(uid, key)
 
 
@@ -203,6 +218,6 @@ def _identify(event: WatchEvent) -> ObjectId:
     return ObjectId(event.resource.group, event.resource.kind, namespace, name)
 
 
-def _belongs(fact: LiveFact, key: ObjectId, uid: str, memory: Memory) -> bool:
+def _belongs(fact: LiveFact, key: ObjectId, uid: str, ledger: Ledger) -> bool:
     """Whether an object is this Application's: proven, or recorded where nothing proves another's."""
-    return fact.owner == uid or (fact.owner is None and key in memory.record.objects)
+    return fact.owner == uid or (fact.owner is None and key in ledger.record.objects)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from agent.adapters.metrics.prometheus import Metrics
     from agent.api.operator import OperatorSettings
     from agent.daemon.settings import Settings
-    from agent.engine.context import Memory
+    from agent.engine.ledger import Ledger
     from agent.manifests.kinds import Resource
     from agent.values.errors import AgentError
     from agent.values.ids import ObjectId
@@ -103,10 +103,10 @@ class Foundation:
 @asynccontextmanager
 async def engine(base: Foundation, operator: OperatorSettings) -> AsyncGenerator[Driver]:
     """A driver with everything that it needs, under one version of the operator's file."""
-    memories: dict[str, Memory] = {}
+    ledgers: dict[str, Ledger] = {}
 
     def seals(key: ObjectId) -> bool:
-        return any(key in each.record.objects and each.record.objects[key].holds_secret for each in memories.values())
+        return any(key in each.record.objects and each.record.objects[key].holds_secret for each in ledgers.values())
 
     async with AsyncExitStack() as stack:
         cluster = Cluster(
@@ -114,7 +114,7 @@ async def engine(base: Foundation, operator: OperatorSettings) -> AsyncGenerator
         )
         fingerprints = Fingerprints.derive(base.installation.key)
         observer = Observer(base.installation.id, fingerprints.owners, fingerprints.projections)
-        watching = Watching(cluster, observer, memories)
+        watching = Watching(cluster, observer, ledgers)
         settings = DriverSettings(
             agent=base.settings.identity,
             observer=observer,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
     from agent.api.application import Application, Source
+    from agent.engine.live import LiveFact
     from agent.manifests.documents import File
     from agent.manifests.kinds import Kinds, Resource
     from agent.manifests.references import Reference
@@ -313,6 +314,14 @@ class LivePort(Protocol):
 
     def refused(self) -> frozenset[Resource]:
         """The kinds that the agent may not list and watch, as far as it has been told."""
+        ...
+
+    def snapshot(self, application: str) -> Mapping[ObjectId, LiveFact]:
+        """What is known of the objects of an Application, by its uid; what comes later is not in it."""
+        ...
+
+    def observed(self, application: str, key: ObjectId, fact: LiveFact | None) -> None:
+        """What an answer to a request of its run showed; None: the object is gone. What a watch showed since stands."""
         ...
 
     async def follow(self, resources: Collection[Resource]) -> frozenset[Resource]:

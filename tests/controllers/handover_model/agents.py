@@ -11,7 +11,7 @@ from agent.controllers.loop import Driver
 from agent.controllers.settings import Settings
 from agent.controllers.tasks import AsyncTasks
 from agent.controllers.watching import Watching
-from agent.engine.context import Fingerprints, Grants, Memory
+from agent.engine.context import Fingerprints, Grants
 from agent.engine.live import Observer
 from agent.engine.ports import Ports
 from agent.manifests.sinks import AllowedSinks
@@ -78,9 +78,8 @@ class Agent:
 
     def start(self) -> None:
         """Acquire the Lease and begin."""
-        memories: dict[str, Memory] = {}
         port = cluster.Cluster(self)
-        watching = Watching(port, OBSERVER, memories)
+        watching = Watching(port, OBSERVER, {})
         clock = self.world.clock
         ports = Ports(
             git=sources.Git(self),

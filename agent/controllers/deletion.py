@@ -10,14 +10,14 @@ from agent.api import names
 from agent.controllers.reporting import log_error
 from agent.engine import pipeline
 from agent.manifests.kinds import Resource
-from agent.values.errors import ClusterError
+from agent.values.errors import AgentError, ClusterError
 from agent.values.tree import get, get_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agent.api.application import Application
-    from agent.engine.context import Memory, Run
+    from agent.engine.context import Run
     from agent.engine.ports import HomePort
     from agent.values.ids import ApplicationId
     from agent.values.tree import Object
@@ -37,7 +37,7 @@ async def keep_finalizer(home: HomePort, application: Application) -> None:
         await _set_finalizer(home, application.id, application.finalizers, application.resource_version, present=wanted)
 
 
-async def retire(run: Run, memory: Memory) -> bool:
+async def retire(run: Run) -> bool:
     """Do what the policy says; whether it is done. What is refused for good stays behind and is logged, what may pass is tried again."""
     application = run.application
     if FINALIZER not in application.finalizers:
@@ -49,16 +49,16 @@ async def retire(run: Run, memory: Memory) -> bool:
         return True
     if application.spec.deletion_policy == "prune":
         kinds = await run.ports.target.kinds()
-        resources = (kinds.of(key) for key in memory.record.objects)
+        resources = (kinds.of(key) for key in run.ledger.record.objects)
         await run.ports.live.follow(frozenset(resource for resource in resources if resource is not None))
-        if memory.unrecorded or memory.loss:
+        if run.ledger.unrecorded or run.ledger.loss:
             await run.ports.home.event(
                 application.id,
                 kind="Warning",
                 reason="Orphaned",
                 message="there is no record of what was applied, so objects may stay behind",
             )
-        errors = await pipeline.retire(run, memory, kinds)
+        errors = await pipeline.retire(run, kinds)
         if any(error.transient for error in errors):
             return False
         for error in errors:
@@ -74,6 +74,16 @@ async def retire(run: Run, memory: Memory) -> bool:
         run.ports.home, application.id, application.finalizers, application.resource_version, present=False
     )
     return True
+
+
+async def let_go(home: HomePort, application: ApplicationId) -> None:
+    """Keep no Application from going that can no longer be run."""
+    try:
+        found = await home.get(APPLICATIONS, application.namespace, application.name)
+        if found is not None and get_text(found, "metadata", "uid") == application.uid:
+            await orphan(home, found)
+    except AgentError as error:
+        log_error("an application that goes could not be let go", error, application)
 
 
 async def orphan(home: HomePort, tree: Object) -> None:

@@ -7,12 +7,13 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from agent.controllers import fights, status
+from agent.controllers.status import Standing
 from agent.values.errors import AgentError
 from agent.values.text import cut
 
 if TYPE_CHECKING:
     from agent.api.application import Application
-    from agent.api.status import ApplicationStatus
+    from agent.api.status import ApplicationStatus, Counts
     from agent.controllers.managed import Managed
     from agent.engine.fence import Fence
     from agent.engine.pipeline import Outcome
@@ -49,24 +50,22 @@ class Reporter:
         seconds: float,
     ) -> bool:
         """Tell of a run, and whether the status says so: `started` in Unix seconds, `seconds` its length."""
-        fence, memory = managed.fence, managed.memory
+        fence, standing = managed.fence, self._standing(managed)
         managed.outcome = outcome
-        self._count(managed, application, outcome, causes, seconds)
+        self._count(managed, outcome, status.counts(standing, outcome), causes, seconds)
         self._log(application, outcome)
         async with managed.reporting:
             before = managed.reported
-            live = self._ports.live.snapshot(application.id.uid)
             reported = status.compute(
                 application,
-                memory,
-                live,
+                standing,
                 outcome,
                 before,
                 causes=causes,
                 started=started,
                 now=self._ports.clock.now(),
             )
-            reported = status.signed(reported, self._agent, memory.record.epoch, managed.since)
+            reported = status.signed(reported, self._agent, standing.record.epoch, managed.since)
             told = await self._write(managed, reported, fence)
         if status.differs(reported, before):
             await self._events(managed, application, outcome, reported, before)
@@ -78,8 +77,7 @@ class Reporter:
         async with managed.reporting:
             if managed.outcome is not None:
                 now = self._ports.clock.now()
-                live = self._ports.live.snapshot(application.id.uid)
-                reported = status.refresh(application, managed.memory, live, managed.outcome, managed.reported, now=now)
+                reported = status.refresh(application, self._standing(managed), managed.outcome, managed.reported, now)
                 await self._write(managed, reported, fence)
 
     async def insist(self, managed: Managed) -> None:
@@ -89,7 +87,7 @@ class Reporter:
         """
         async with managed.reporting:
             own, found, fence = managed.reported, managed.found, managed.fence
-            mine = own.agent == self._agent and own.epoch == managed.memory.record.epoch
+            mine = own.agent == self._agent and own.epoch == managed.record.epoch
             if fence is not None and mine and (found.get("agent"), found.get("epoch")) != (own.agent, own.epoch):
                 await fence.show(afresh=True)
                 managed.reported = status.of_tree(found)
@@ -97,24 +95,25 @@ class Reporter:
 
     async def record_damaged(self, managed: Managed) -> None:
         """Tell that what was stored of an Application does not verify, where that is so."""
-        if managed.memory.loss:
+        loss = managed.hold.ledger.loss if managed.hold else ""
+        if loss:
             text = "the stored record does not verify; everything is applied again"
             try:
                 home = self._home(managed.fence)
-                await home.event(managed.id, kind="Warning", reason=managed.memory.loss, message=text)
+                await home.event(managed.id, kind="Warning", reason=loss, message=text)
             except AgentError as error:
                 log_error("an event could not be written", error, managed.id)
 
     async def suspended(self, managed: Managed, application: Application) -> None:
         """Tell that an Application is stopped by its user."""
-        fence, epoch = managed.fence, managed.memory.record.epoch
+        fence, epoch = managed.fence, managed.record.epoch
         async with managed.reporting:
             reported = status.suspended(application, managed.reported, self._ports.clock.now())
             await self._write(managed, status.signed(reported, self._agent, epoch, managed.since), fence)
 
     async def refused(self, managed: Managed, generation: int, error: AgentError) -> None:
         """Tell that an Application's spec cannot be run at all."""
-        fence, epoch = managed.fence, managed.memory.record.epoch
+        fence, epoch = managed.fence, managed.record.epoch
         async with managed.reporting:
             reported = status.refused(generation, error, managed.reported, self._ports.clock.now())
             await self._write(managed, status.signed(reported, self._agent, epoch, managed.since), fence)
@@ -130,23 +129,31 @@ class Reporter:
             managed.reported = reported
         return True
 
+    def _standing(self, managed: Managed) -> Standing:
+        desired = managed.state.desired
+        return Standing(
+            managed.record,
+            self._ports.live.snapshot(managed.id.uid),
+            desired.objects if desired else (),
+            managed.hold.ledger.loss if managed.hold else "",
+        )
+
     def _home(self, fence: Fence | None) -> HomePort:
         """Without a hold, as where none can be taken, the Lease alone guards what is reported."""
         return self._ports.home.fenced(fence.check) if fence is not None else self._ports.home
 
     def _count(
-        self, managed: Managed, application: Application, outcome: Outcome, causes: frozenset[str], seconds: float
+        self, managed: Managed, outcome: Outcome, counts: Counts, causes: frozenset[str], seconds: float
     ) -> None:
         metrics = self._ports.metrics
         result = "failed" if outcome.desired is None else "partial" if outcome.problems else "succeeded"
         metrics.reconciled("+".join(sorted(causes)), result, seconds)
-        counts = status.counts(managed.memory, self._ports.live.snapshot(application.id.uid), outcome)
         metrics.objects(
-            application.id,
+            managed.id,
             {"total": counts.total, "held": counts.held, "failed": counts.failed, "drifted": counts.drifted},
         )
         if not outcome.problems:
-            metrics.synced(application.id, self._ports.clock.now())
+            metrics.synced(managed.id, self._ports.clock.now())
         now = self._ports.clock.monotonic()
         for done in outcome.results:
             if done.error is not None:

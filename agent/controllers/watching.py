@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from agent.controllers.live_facts import LiveFacts
-    from agent.engine.context import Memory
+    from agent.engine.ledger import Ledger
     from agent.engine.live import LiveFact, Observer
     from agent.engine.ports import TargetPort, WatchEvent
-    from agent.engine.record import ObjectRecord
     from agent.manifests.kinds import Resource
     from agent.values.tree import Object
 
@@ -42,6 +41,7 @@ class Watching:
         self._target = target
         self._observer = observer
         self._facts = facts
+        self._ledgers: dict[str, Ledger] = {}
         self._tasks: dict[Resource, asyncio.Task[None]] = {}
         self._synced: dict[Resource, asyncio.Event] = {}
         self._settled: dict[Resource, asyncio.Event] = {}
@@ -77,29 +77,27 @@ class Watching:
             if settled.is_set() and not self._synced[resource].is_set()
         )
 
-    def snapshot(self, uid: str) -> Mapping[ObjectId, LiveFact]:
-        """What is known now of an Application's objects."""
-        return self._facts.snapshot(uid)
+    def snapshot(self, application: str) -> Mapping[ObjectId, LiveFact]:
+        return self._facts.snapshot(application)
 
-    def observed(self, uid: str, key: ObjectId, fact: LiveFact | None) -> None:
-        """Take in what a run's own request showed: that is not drift of which a run is to be told."""
-        if uid in self._facts:
-            self._learn(uid, key, fact)
+    def observed(self, application: str, key: ObjectId, fact: LiveFact | None) -> None:
+        if application in self._facts:
+            self._learn(application, key, fact)
 
-    def recorded(self, uid: str, objects: Mapping[ObjectId, ObjectRecord]) -> None:
-        """Take in what is recorded of an Application's objects from now on."""
-        if uid in self._facts:
-            self._facts.record(uid, objects)
-
-    def adopt(self, uid: str, memory: Memory) -> None:
-        """Hold an Application: facts that came before its record was loaded become its own."""
-        self._facts.adopt(uid, memory.cluster, memory.record.objects)
+    def adopt(self, uid: str, ledger: Ledger) -> None:
+        """Hold an Application: facts that came before its record was read become its own."""
+        self._facts.adopt(uid, ledger.cluster, ledger.record.objects)
+        self._ledgers[uid] = ledger
+        ledger.recorded = lambda record: self._facts.record(uid, record.objects)
 
     def release(self, uid: str) -> None:
         """Forget an Application that is gone or has moved to another agent."""
         self._running.discard(uid)
         self._touched.pop(uid, None)
         self._kept.pop(uid, None)
+        ledger = self._ledgers.pop(uid, None)
+        if ledger is not None:
+            ledger.recorded = None
         self._facts.release(uid)
 
     def begin(self, uid: str) -> None:

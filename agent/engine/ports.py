@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from agent.api.application import Application, Source
     from agent.engine.live import LiveFact
-    from agent.engine.record import ObjectRecord
     from agent.manifests.documents import File
     from agent.manifests.kinds import Kinds, Resource
     from agent.manifests.references import Reference
@@ -342,20 +341,16 @@ class LivePort(Protocol):
         """The kinds that the agent may not list and watch, as far as it has been told."""
         ...
 
+    def snapshot(self, application: str) -> Mapping[ObjectId, LiveFact]:
+        """What is known of the objects of an Application, by its uid; what comes later is not in it."""
+        ...
+
+    def observed(self, application: str, key: ObjectId, fact: LiveFact | None) -> None:
+        """What an answer to a request of its run showed; None: the object is gone. What a watch showed since stands."""
+        ...
+
     async def follow(self, resources: Collection[Resource]) -> frozenset[Resource]:
         """Watch these kinds too, and wait until the first list of each is observed. Gives those that are; a refused one is missing."""
-        ...
-
-    def snapshot(self, uid: str) -> Mapping[ObjectId, LiveFact]:
-        """What is known now of an Application's objects; what becomes known later is not in it."""
-        ...
-
-    def observed(self, uid: str, key: ObjectId, fact: LiveFact | None) -> None:
-        """What a request of the Application's own run showed: a fact, unless a newer one is known, or that there is no such object."""
-        ...
-
-    def recorded(self, uid: str, objects: Mapping[ObjectId, ObjectRecord]) -> None:
-        """What the record of an Application says from now on: by that, drift is told."""
         ...
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from agent.controllers.live_facts import LiveFacts
 from agent.controllers.watching import Watching
-from agent.engine.context import Memory
+from agent.engine.ledger import Ledger
 from agent.engine.live import LiveFact
 from agent.engine.record import ApplicationRecord, ObjectRecord
 from agent.manifests.health import Health
@@ -22,9 +22,16 @@ def fact(version: str, owner: str | None = "u") -> LiveFact:
     return LiveFact("o", version, owner, "p", Health("Healthy", ""))
 
 
+def ledger(*recorded: ObjectId) -> Ledger:
+    codec, records = SimpleNamespace(encode=lambda *_: {}), SimpleNamespace()
+    made = Ledger(records, SimpleNamespace(), codec, SimpleNamespace(), lambda: None, cluster=IN_CLUSTER)
+    made.record = ApplicationRecord(objects={key: ObjectRecord("v1", uid="o") for key in recorded})
+    return made
+
+
 def watching(*recorded: ObjectId) -> Watching:
     made = Watching(SimpleNamespace(cluster=IN_CLUSTER), SimpleNamespace(), LiveFacts())
-    made.adopt("u", Memory(ApplicationRecord(objects={key: ObjectRecord("v1", uid="o") for key in recorded})))
+    made.adopt("u", ledger(*recorded))
     return made
 
 
@@ -51,9 +58,20 @@ def test_what_a_run_hands_back_of_an_application_that_was_left_is_not_known():
     made = watching()
     made.release("u")
     made.observed("u", A, fact("1"))
-    made.recorded("u", {A: ObjectRecord("v1")})
-    made.adopt("u", Memory())
+    made.adopt("u", ledger())
     assert made.snapshot("u") == {}
+
+
+async def test_what_a_ledger_records_counts_until_its_application_is_left():
+    facts, told = LiveFacts(), ledger()
+    made = Watching(SimpleNamespace(cluster=IN_CLUSTER), SimpleNamespace(), facts)
+    made.adopt("u", told)
+    await told.save(ApplicationRecord(objects={A: ObjectRecord("v1", holds_secret=True)}))
+    assert facts.holds_secret((IN_CLUSTER, A))
+    made.release("u")
+    made.adopt("u", ledger())
+    await told.save(ApplicationRecord(objects={A: ObjectRecord("v1", holds_secret=True), B: ObjectRecord("v1")}))
+    assert not facts.recorders((IN_CLUSTER, A))
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,12 @@ from agent.api.operator import Limits
 from agent.controllers.tasks import AsyncTasks
 from agent.desired.compiler import DesiredState
 from agent.engine import commits, pipeline
-from agent.engine.context import Fingerprints, Grants, Memory, Run
+from agent.engine.context import Fingerprints, Grants, Run
 from agent.engine.fence import Fence
+from agent.engine.ledger import Ledger
 from agent.engine.live import Observer
-from agent.engine.record import ApplicationRecord, ObjectRecord
+from agent.engine.record import ApplicationRecord, Codec, ObjectRecord
+from agent.engine.state import Compiled, State
 from agent.manifests.kinds import Kinds, Resource
 from agent.manifests.layers import Desired
 from agent.manifests.sinks import AllowedSinks
@@ -70,8 +72,14 @@ def wanted(kind: Resource, name: str) -> Desired:
 
 
 async def reconcile(monkeypatch, objects: list[Desired], causes: set[str], *, gone: tuple[ObjectId, ...] = ()):
-    async def read(*_: object) -> DesiredState:
-        return DesiredState(Revision("a" * 40, "main", "dev", 0), {each.id: each for each in objects})
+    desired = DesiredState(Revision("a" * 40, "main", "dev", 0), {each.id: each for each in objects})
+    state = State(Compiled(desired, 1, "", {each.id: "r" for each in objects}, "a" * 40))
+
+    async def check(*_: object) -> State:
+        return state
+
+    async def compile_checked(*_: object) -> tuple[State, DesiredState]:
+        return state, desired
 
     async def nothing(*_: object, **__: object) -> None: ...
 
@@ -81,19 +89,21 @@ async def reconcile(monkeypatch, objects: list[Desired], causes: set[str], *, go
     async def stands() -> bool:
         return True
 
-    monkeypatch.setattr(commits, "read", read)
+    monkeypatch.setattr(commits, "check", check)
+    monkeypatch.setattr(commits, "compile_checked", compile_checked)
     target = Target()
     ports = SimpleNamespace(
         target=target,
-        live=SimpleNamespace(
-            follow=follow, refused=frozenset, snapshot=lambda _: {}, observed=lambda *_: None, recorded=lambda *_: None
-        ),
+        live=SimpleNamespace(follow=follow, refused=frozenset, snapshot=lambda _: {}, observed=lambda *_: None),
         records=SimpleNamespace(store=nothing),
         audit=SimpleNamespace(write=nothing, checkpoint=nothing),
         clock=SimpleNamespace(monotonic=lambda: 0.0),
         tasks=AsyncTasks(),
         data_keys=SimpleNamespace(prepare=nothing),
     )
+    codec = Codec(PRINTS.records, "u")
+    ledger = Ledger(ports.records, ports.tasks, codec, APPLICATION.id, lambda: None, cluster=IN_CLUSTER)
+    ledger.record = ApplicationRecord(objects={key: ObjectRecord("v1", uid="o") for key in gone})
     run = Run(
         RunId("r"),
         APPLICATION,
@@ -105,9 +115,9 @@ async def reconcile(monkeypatch, objects: list[Desired], causes: set[str], *, go
         Limits(),
         {},
         Fence(lambda: True, stands, lambda: 0.0, asyncio.Lock()),
+        ledger,
     )
-    memory = Memory(ApplicationRecord(objects={key: ObjectRecord("v1", uid="o") for key in gone}))
-    return target, await pipeline.reconcile(run, memory)
+    return target, await pipeline.reconcile(run, state)
 
 
 @pytest.mark.parametrize(("causes", "fresh"), [({"live"}, False), ({"interval"}, False), ({"spec"}, True)])

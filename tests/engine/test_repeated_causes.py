@@ -5,10 +5,11 @@ from __future__ import annotations
 from agent.api import application as applications
 from agent.api.status import ApplicationStatus
 from agent.controllers import status
+from agent.controllers.status import Standing
 from agent.desired.compiler import Problem
 from agent.engine import causes
-from agent.engine.context import Memory
 from agent.engine.pipeline import Outcome
+from agent.engine.state import State
 from agent.values.errors import ManifestError, PruneRefusedError
 from agent.values.ids import ObjectId
 
@@ -26,9 +27,9 @@ OBJECTS = [Problem(PruneRefusedError("kept"), ObjectId("", "ConfigMap", "shop", 
 
 
 def test_files_of_one_cause_are_one_failure_with_a_count() -> None:
-    outcome = Outcome(None, (*FILES, OTHER, *OBJECTS))
+    outcome = Outcome(State(), None, (*FILES, OTHER, *OBJECTS))
     found = status.compute(
-        APPLICATION, Memory(), {}, outcome, ApplicationStatus(), causes=frozenset(), started=0.0, now=0.0
+        APPLICATION, Standing(), outcome, ApplicationStatus(), causes=frozenset(), started=0.0, now=0.0
     )
     assert [(each.file, each.object, each.message) for each in found.failures] == [
         ("0.yaml:0", "", "no manifest (and 79 times more)"),

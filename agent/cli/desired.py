@@ -16,8 +16,8 @@ from agent.manifests import builtin, documents, known_kinds, order, references, 
 from agent.sops import sealed
 from agent.sops.groups import unwrap_data_key
 from agent.values import derive
-from agent.values.dataclass import dataclass
-from agent.values.errors import AgentError, HeldError, LimitError, UnknownKindError
+from agent.values.dataclass import dataclass, replace
+from agent.values.errors import AgentError, DataKeyError, HeldError, LimitError, UnknownKindError
 from agent.values.ids import Revision
 from agent.values.secret import Sealed, Secret
 from agent.values.tree import map_leaves, walk
@@ -44,10 +44,14 @@ _SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The objects of a work tree. `opened` are those that nothing holds, by identity; where nothing was decrypted, still sealed."""
+    """The objects of a work tree. `opened` are those that nothing holds, by identity; where nothing was decrypted, still sealed.
+
+    `locked` are the files that none of the user's keys opens, where that holds nothing: the agent's may.
+    """
 
     state: DesiredState
     opened: Mapping[ObjectId, Object]
+    locked: tuple[Problem, ...] = ()
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -58,13 +62,13 @@ class Wanted:
             for key, error in self.state.held.items()
             if isinstance(error, HeldError) and key not in told
         ]
-        return (*self.state.problems, *waiting)
+        return (*self.locked, *self.state.problems, *waiting)
 
 
-def compute(target: Target, kinds: Kinds | None, keys: MasterKeys | None) -> Wanted:
+def compute(target: Target, kinds: Kinds | None, keys: MasterKeys | None, unopened: Secret | None = None) -> Wanted:
     """The desired state of a work tree, every object checked as far as it is open.
 
-    `kinds` None: no cluster is asked, and kinds that nobody knows are taken for namespaced. `keys` None: nothing is decrypted.
+    A file that none of the keys opens holds its objects, or `unopened` stands in the place of its values. `kinds` None: no cluster is asked, and kinds that nobody knows are taken for namespaced. `keys` None: nothing is decrypted.
     Raises UnknownChangeError where nothing can be said, LimitError, SourceError.
     """
     snapshot = worktree.read(target)
@@ -77,6 +81,11 @@ def compute(target: Target, kinds: Kinds | None, keys: MasterKeys | None) -> Wan
             found=len(parsed.documents),
         )
     secrets, untrusted = _open(parsed, keys) if keys is not None else ({}, {})
+    locked: dict[str, AgentError] = {}
+    if unopened is not None:
+        locked = {path: error for path, error in untrusted.items() if isinstance(error, DataKeyError)}
+        untrusted = {path: error for path, error in untrusted.items() if path not in locked}
+        secrets.update({name: unopened for path in locked for name in parsed.sealed[path].ids})
 
     def merged(kinds: Kinds) -> DesiredState:
         return compiler.compute(
@@ -97,7 +106,8 @@ def compute(target: Target, kinds: Kinds | None, keys: MasterKeys | None) -> Wan
     if keys is None:
         return _checked(state, None, target.sinks)
     values, failed = _open_values(state, target.sealing_keys)
-    return _checked(state.holding(failed), {**secrets, **values}, target.sinks)
+    wanted = _checked(state.holding(failed), {**secrets, **values}, target.sinks)
+    return replace(wanted, locked=tuple(Problem(error, file=path) for path, error in locked.items()))
 
 
 def _open_values(state: DesiredState, keys: SealingKeys) -> tuple[dict[str, Secret], dict[ObjectId, AgentError]]:

@@ -123,7 +123,7 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
         fact = await adopting.adopt(run, resource, key, existing)
     action = step.action
     for _ in range(_ATTEMPTS):
-        owned = adopting.conflict(run, key, fact.owner if fact else None)
+        owned = adopting.conflict(key, fact.owner if fact else None, run.application_id.uid, run.known_applications)
         if owned is not None:
             raise owned
         try:

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from agent.cli.comparison import Difference
     from agent.cli.desired import Wanted
     from agent.cli.worktree import Target
-    from agent.desired.compiler import Problem
     from agent.engine.ports import Resolved
     from agent.manifests.references import Reference
     from agent.values.ids import ObjectId
+    from agent.values.problems import Problem
     from agent.values.tree import Tree
 
 _DESCRIPTION = """\
@@ -103,8 +103,8 @@ async def _compare(
     from agent.cli import desired
     from agent.cli.comparison import Comparison, with_rollouts
     from agent.controllers.tasks import AsyncTasks
-    from agent.desired.compiler import Problem
     from agent.values.fingerprint import Fingerprinter
+    from agent.values.problems import Problem
     from agent.values.secret import Secret
 
     comparison = Comparison(

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 from agent.cli import key_sources, terminal, worktree
 from agent.desired import compiler
-from agent.desired.compiler import DesiredState, Problem, UnknownChangeError
-from agent.engine import causes
 from agent.engine.record import ApplicationRecord
 from agent.manifests import builtin, documents, known_kinds, order, references, resolve, sinks
 from agent.sops import sealed
@@ -19,6 +17,7 @@ from agent.values import derive
 from agent.values.dataclass import dataclass, replace
 from agent.values.errors import AgentError, DataKeyError, HeldError, LimitError, UnknownKindError
 from agent.values.ids import Revision
+from agent.values.problems import Problem, repeated
 from agent.values.secret import Sealed, Secret
 from agent.values.tree import map_leaves, walk
 from agent.yaml.limits import Limits
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     from agent.adapters.keys.sealed_secrets import SealingKeys
     from agent.cli.worktree import Target
+    from agent.desired.compiler import DesiredState, UnknownChangeError
     from agent.manifests.documents import Parsed
     from agent.manifests.kinds import Kinds
     from agent.sops.keys import MasterKeys, WrappedKey
@@ -213,19 +213,19 @@ def _template(key: ObjectId, path: Path, leaf: str | float | bool) -> str:
 
 
 def report(problems: Iterable[Problem]) -> int:
-    """Tell each cause on standard error, with the places that it has; how many problems there are."""
+    """Tell each problem on standard error once, with the places that it has; how many there are."""
     count = 0
-    for cause in causes.of(problems, objects=True):
-        places = [_place(problem) for problem in cause.problems]
+    for each in repeated(problems, objects=True):
+        places = [_place(problem) for problem in each.problems]
         count += len(places)
         if len(places) == 1:
-            terminal.error(_placed(cause.problems[0]))
+            terminal.error(_placed(each.problems[0]))
             continue
         more = len(places) - _SHOWN
         shown = ", ".join(places[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
-        terminal.note(f"agent: {shown}: {cause.error} ({len(places)} times)")
-        if cause.error.hint:
-            terminal.note(f"hint: {cause.error.hint}")
+        terminal.note(f"agent: {shown}: {each.error} ({len(places)} times)")
+        if each.error.hint:
+            terminal.note(f"hint: {each.error.hint}")
     return count
 
 

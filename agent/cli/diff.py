@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from agent.cli.desired import Wanted
     from agent.cli.preview import Applied
     from agent.cli.worktree import Target
-    from agent.desired.compiler import Problem
     from agent.engine.changes import ChangeSet
     from agent.engine.ports import Resolved
     from agent.manifests.references import Reference
     from agent.values.ids import ObjectId
+    from agent.values.problems import Problem
     from agent.values.tree import Tree
 
 _DESCRIPTION = """\
@@ -121,8 +121,8 @@ async def _compare(
     from agent.cli import desired
     from agent.cli.comparison import Comparison
     from agent.controllers.tasks import AsyncTasks
-    from agent.desired.compiler import Problem
     from agent.values.fingerprint import Fingerprinter
+    from agent.values.problems import Problem
     from agent.values.secret import Secret
 
     comparison = Comparison(
@@ -217,7 +217,7 @@ def _tell(args: argparse.Namespace, diff: _Diff, target: Target, problems: tuple
         terminal.table(_HEADERS, [row for key in diff.objects for row in _rows(diff, key)])
     for note in _notes(diff, target):
         terminal.note(note)
-    from agent.desired.compiler import Problem
+    from agent.values.problems import Problem
 
     conflicts = [
         Problem(each.error, each.object)

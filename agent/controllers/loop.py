@@ -12,12 +12,12 @@ from agent.controllers import deletion, fights, holding, probing, schedule
 from agent.controllers.managed import Managed, changes
 from agent.controllers.reporting import Reporter, log_error
 from agent.controllers.tasks import Shares
-from agent.desired.compiler import Problem
 from agent.engine import pipeline
 from agent.engine.context import Run
 from agent.engine.pipeline import Outcome
 from agent.values.errors import AgentError, DefectError, ForeignNamespaceError, LeaseLostError
 from agent.values.ids import ObjectId, RunId
+from agent.values.problems import Problem
 from agent.values.tree import get_text
 
 if TYPE_CHECKING:

@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from agent.desired import compiler
-from agent.desired.compiler import DesiredState, Problem, UnknownChangeError
+from agent.desired.compiler import DesiredState, UnknownChangeError
 from agent.engine import judge, opening, pace
 from agent.engine.ports import AuditEntry
 from agent.engine.state import Compiled
 from agent.manifests import documents
 from agent.values.errors import AgentError, LimitError, SourceError
+from agent.values.problems import Problem
 from agent.yaml.limits import Limits
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from agent.api import names
-from agent.desired.compiler import Problem
 from agent.engine import (
     adopting,
     applying,
@@ -28,6 +27,7 @@ from agent.engine import (
 )
 from agent.engine.changes import ChangeSet
 from agent.values.errors import AgentError, LeaseLostError
+from agent.values.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

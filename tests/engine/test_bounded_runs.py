@@ -19,7 +19,7 @@ from agent.controllers.managed import Managed
 from agent.controllers.reporting import Reporter
 from agent.controllers.status import Standing
 from agent.controllers.watching import Watching
-from agent.desired.compiler import DesiredState, Problem
+from agent.desired.compiler import DesiredState
 from agent.engine import applying, audit_entries, plan, record
 from agent.engine.changes import Step
 from agent.engine.context import Fingerprints
@@ -38,6 +38,7 @@ from agent.sops import sealed
 from agent.values import derive
 from agent.values.errors import LimitError, ManifestError
 from agent.values.ids import IN_CLUSTER, ApplicationId, ObjectId, Revision
+from agent.values.problems import Problem
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.controllers import schedule
-from agent.controllers.schedule import Finished, Gone, Poke, Probe, Seen, Start, Tick
+from agent.controllers.schedule import Finished, Gone, Poke, Probe, Schedule, Seen, Start, Tick
+
+if TYPE_CHECKING:
+    from agent.controllers import schedule
 
 PROBE = 30.0
 
 
 class Clock:
-    """Drives `schedule.step` through a list of events."""
+    """Drives a schedule through a list of events."""
 
     def __init__(self) -> None:
-        self.state: dict[str, schedule.Entry] = {}
+        self.state = Schedule(PROBE)
         self.now = 0.0
 
     def at(self, now: float, *events: schedule.Event) -> list[schedule.Effect]:
         self.now = now
         effects: list[schedule.Effect] = []
         for event in events or (Tick(),):
-            self.state, more = schedule.step(self.state, event, now=now, probe_interval=PROBE, jitter=0.5)
-            effects += more
+            effects += self.state.step(event, now=now, jitter=0.5)
         return effects
 
 
@@ -98,7 +101,7 @@ def test_a_delayed_heal_waits_and_then_comes() -> None:
     clock = Clock()
     clock.at(0, seen(), Finished("a", "ok"))
     assert clock.at(1, Poke("a", "live", delay=4)) == []
-    assert schedule.wake_at(clock.state) == 5
+    assert clock.state.wake_at() == 5
     assert clock.at(5) == [Start("a", frozenset({"live"}))]
     assert clock.at(6, Finished("a", "ok")) == []
 
@@ -108,7 +111,7 @@ def test_one_that_is_gone_is_never_run_again() -> None:
     clock.at(0, seen())
     assert clock.at(1, Gone("a"), Finished("a", "failed"), Poke("a", "live")) == []
     assert clock.at(1000) == []
-    assert schedule.wake_at(clock.state) is None
+    assert clock.state.wake_at() is None
 
 
 events = st.one_of(

@@ -120,7 +120,7 @@ def _cause(each: Difference, applied: Applied) -> Cause | None:
         return "live" if before else "new"
     if applied.uid and not before and ownership.claimed(each.live) != applied.uid:
         return "new"
-    return "git" if each.action == "change" or (applied.uid and each.owned) else None
+    return "git" if each.action in {"change", "replace"} or (applied.uid and each.owned) else None
 
 
 async def _objects(

@@ -117,7 +117,7 @@ def parts_of(parse: Callable[[], Sequence[Mapping]], data: bytes, *, file: str) 
         from agent.sops import markers
 
         # Of a file to encrypt this is 2 to sops, and 1 of one to decrypt.
-        raise markers.explained(error, data, file=file).exiting(1) from None
+        raise markers.explained(error, data, file=file).in_case("to decrypt") from None
     if all(part.metadata is None for part in found):
         raise SopsFormatError("the file has no sops metadata", hint="it is not encrypted", file=file)
     return found

@@ -100,7 +100,9 @@ def encryption_context(text: str) -> Context:
     context: dict[str, str] = {}
     for pair in text.split(",") if text else ():
         if pair.count(":") != 1:
-            raise UsageError("not an encryption context", hint="it has the form name:value,name:value").exiting(6)
+            raise UsageError("not an encryption context", hint="it has the form name:value,name:value").in_case(
+                "encryption context"
+            )
         name, _, value = pair.partition(":")
         context[name] = value
     return tuple(sorted(context.items()))

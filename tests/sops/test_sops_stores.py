@@ -21,6 +21,7 @@ from sops_documents import (
     ours,
 )
 
+from agent.cli import exit_codes
 from agent.sops import dotenv, ini, stores
 from agent.sops.selection import Selection
 from agent.sops.stores import Store
@@ -267,7 +268,7 @@ def test_nesting_has_a_limit() -> None:
 def test_what_has_no_form_in_a_type_is_an_error(store: Store, document: Mapping) -> None:
     with pytest.raises(EmitError) as caught:
         store.emit([document])
-    assert caught.value.exit_code == 4
+    assert exit_codes.of(caught.value) == 4
 
 
 def test_a_key_like_those_of_the_metadata_is_refused() -> None:

@@ -219,7 +219,7 @@ def _time(data: dict[str, Data], name: str, file: str) -> str:
     found = timestamps.parse_rfc3339(_text(data, name, file))
     if found is None:
         raise _malformed(name, file)
-    return re.sub(_FRACTION, "", found.text)
+    return re.sub(_FRACTION, "", found.text) if "." in found.text else found.text
 
 
 def _malformed(name: str, file: str) -> SopsFormatError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from agent.api import application as applications
@@ -13,21 +12,21 @@ from agent.controllers import deletion, fights, holding, probing, schedule
 from agent.controllers.managed import Managed, changes
 from agent.controllers.reporting import Reporter, log_error
 from agent.controllers.tasks import Shares
-from agent.desired.compiler import Problem
 from agent.engine import pipeline
 from agent.engine.context import Run
 from agent.engine.pipeline import Outcome
 from agent.values.errors import AgentError, DefectError, ForeignNamespaceError, LeaseLostError
 from agent.values.ids import ObjectId, RunId
+from agent.values.problems import Problem
 from agent.values.tree import get_text
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from agent.api.application import Application
+    from agent.controllers.managed import Hold
     from agent.controllers.settings import Settings
     from agent.controllers.watching import Watching
-    from agent.engine.fence import Fence
     from agent.engine.ports import Ports, WatchEvent
 
 LOG = logging.getLogger("signet")
@@ -94,16 +93,16 @@ class Driver:
     def rebalance(self) -> None:
         """The agents that share the Applications changed, or this one's Lease had lapsed: take and leave what that says."""
         for uid, managed in list(self._managed.items()):
-            if managed.fence is not None and not managed.fence.holds:
+            if managed.hold is not None and not managed.held:
                 self._event(schedule.Gone(uid))
                 self._forsake(uid, managed)
             if not self._settings.mine(uid):
                 self._leave(uid, managed)
-            elif managed.fence is None and uid not in self._state:
+            elif managed.hold is None and uid not in self._state:
                 self._changed(uid, managed, frozenset({"start"}))
 
     def _leave(self, uid: str, managed: Managed) -> None:
-        if uid in self._state or managed.fence is not None:
+        if uid in self._state or managed.hold is not None:
             self._spawn(self._ports.data_keys.forget(managed.id), f"forget {uid}")
         if uid in self._state:
             self._event(schedule.Gone(uid))
@@ -154,7 +153,7 @@ class Driver:
             self._spawn(self._refresh_soon(uid), f"status {uid}")
 
     async def _watch_applications(self) -> None:
-        async for event in self._ports.cluster.watch(deletion.APPLICATIONS):
+        async for event in self._ports.home.watch(deletion.APPLICATIONS):
             if event.type == "synced":
                 self._listed.set()
             elif event.type != "refused":
@@ -171,7 +170,7 @@ class Driver:
             managed = self._managed[uid] = Managed(applications.identify(event.object))
         if not managed.read(event.object) or not self._settings.mine(uid):
             return
-        if managed.fence is not None:
+        if managed.hold is not None:
             self._spawn(self._insist(uid, managed), f"status {uid}")
         causes = changes(known, managed.application)
         if causes or managed.application is None:
@@ -242,93 +241,91 @@ class Driver:
         clock = self._ports.clock
         started, began = clock.now(), clock.monotonic()
         rotated, managed.rotated = managed.rotated, frozenset()
-        fence: Fence | None = None
+        hold: Hold | None = None
         try:
-            fence = await self._hold(uid, managed)
+            hold = await self._hold(uid, managed)
             application = managed.application
             if application is None:
                 return "failed"
-            try:
-                run = self._make_run(application, causes, rotated, fence)
-            except ForeignNamespaceError:
-                await self._orphan(managed)
-                raise
-            memory = managed.memory
+            run = await self._make_run(managed, application, hold, causes, rotated)
             if application.deleting:
-                return "ok" if await deletion.retire(run, memory) else "transient"
+                return "ok" if await deletion.retire(run) else "transient"
             if application.spec.suspend:
                 await self._reporter.suspended(managed, application)
                 return "ok"
-            await deletion.keep_finalizer(run.ports.cluster, application)
-            self._watching.begin(uid)
-            try:
-                outcome = await pipeline.reconcile(run, memory)
-            finally:
-                if managed.fence is fence:
-                    self._watching.end(uid)
-            fence.check()
+            outcome = await self._walk(uid, managed, run)
         except LeaseLostError:
             managed.rotated |= rotated
             raise
         except AgentError as error:
-            managed.rotated |= rotated
-            outcome = Outcome(None, (Problem(error),))
+            outcome = Outcome(managed.state, problems=(Problem(error),), stopped=True)
             application = managed.application
-            if fence is not None:
-                fence.check()
+            if hold is not None:
+                hold.fence.check()
+        if outcome.stopped:
+            managed.rotated |= rotated
         if application is not None:
             await self._reporter.run_ended(
                 managed, application, outcome, causes=causes, started=started, seconds=clock.monotonic() - began
             )
         return "ok" if not outcome.problems else "transient" if outcome.transient else "failed"
 
+    async def _walk(self, uid: str, managed: Managed, run: Run) -> Outcome:
+        """One run of the engine: it takes the state of the Application, and gives the next."""
+        await deletion.keep_finalizer(run.ports.home, run.application)
+        self._watching.begin(uid)
+        try:
+            outcome = await pipeline.reconcile(run, managed.state)
+        finally:
+            if managed.fence is run.fence:
+                self._watching.end(uid)
+        run.fence.check()
+        managed.state = outcome.state
+        return outcome
+
     async def _confess(self, managed: Managed, causes: frozenset[str], kind: str) -> None:
         """Say in the status what must not hide behind an old Ready."""
-        if managed.application is not None and (managed.fence is None or managed.fence.holds):
-            error = DefectError(
-                "a defect of the agent ended the run", hint="its log says where; please report it", exception=kind
-            )
+        if managed.application is not None and (managed.hold is None or managed.held):
+            hint = "its log says where; please report it"
+            error = DefectError("a defect of the agent ended the run", hint=hint, exception=kind)
+            outcome, now = Outcome(managed.state, problems=(Problem(error),)), self._ports.clock.now()
             await self._reporter.run_ended(
-                managed,
-                managed.application,
-                Outcome(None, (Problem(error),)),
-                causes=causes,
-                started=self._ports.clock.now(),
-                seconds=0.0,
+                managed, managed.application, outcome, causes=causes, started=now, seconds=0.0
             )
 
-    async def _orphan(self, managed: Managed) -> None:
-        """Keep no Application from going that can no longer be run."""
-        try:
-            found = await self._ports.cluster.get(deletion.APPLICATIONS, managed.id.namespace, managed.id.name)
-            if found is not None and get_text(found, "metadata", "uid") == managed.id.uid:
-                await deletion.orphan(self._ports.cluster, found)
-        except AgentError as error:
-            log_error("an application that goes could not be let go", error, managed.id)
-
-    def _make_run(
-        self, application: Application, causes: frozenset[str], rotated: frozenset[ObjectId], fence: Fence
+    async def _make_run(
+        self,
+        managed: Managed,
+        application: Application,
+        hold: Hold,
+        causes: frozenset[str],
+        rotated: frozenset[ObjectId],
     ) -> Run:
         settings = self._settings
-        cluster, records = self._ports.cluster.fenced(fence.check), self._ports.records.fenced(fence.check)
+        try:
+            grants = settings.grants(application)
+        except ForeignNamespaceError:
+            await deletion.let_go(self._ports.home, managed.id)
+            raise
         return Run(
             RunId(settings.random_bytes(8).hex()),
             application,
             causes,
-            replace(self._shares.ports(self._ports, application.id.namespace), cluster=cluster, records=records),
+            holding.fenced(self._shares.ports(self._ports, application.id.namespace), hold.fence),
             settings.observer,
             settings.fingerprints,
-            settings.grants(application),
+            grants,
             settings.limits,
             {uid: str(managed.id) for uid, managed in self._managed.items()},
-            fence,
+            hold.fence,
+            hold.ledger,
             rotated,
         )
 
-    async def _hold(self, uid: str, managed: Managed) -> Fence:
+    async def _hold(self, uid: str, managed: Managed) -> Hold:
         """The hold of this agent on an Application, taken where it has none."""
         async with managed.taking:
-            if managed.fence is None:
+            if managed.hold is None:
                 ports = self._shares.ports(self._ports, managed.id.namespace)
                 there = await holding.take(ports, self._settings, managed)
                 if not there or self._managed.get(uid) is not managed:
@@ -336,14 +333,15 @@ class Driver:
                     self._leave(uid, managed)
                     await self._remove_record(uid, managed)
                     raise LeaseLostError("the Application is gone")
-                self._watching.adopt(uid, managed.memory)
+                if managed.hold is not None:
+                    self._watching.adopt(uid, managed.hold.ledger)
                 self._changed(uid, managed, frozenset() if uid in self._state else frozenset({"start"}))
                 await self._reporter.record_damaged(managed)
-            fence = managed.fence
-        if fence is None:
+            hold = managed.hold
+        if hold is None:
             raise LeaseLostError("the Application was left while it was taken")
-        fence.check()
-        return fence
+        hold.fence.check()
+        return hold
 
     def _lost(self, uid: str, managed: Managed, tenure: int, error: LeaseLostError) -> None:
         """The right to write for an Application is lost: nothing that was known of it is used again, and it is taken again if it is ours.
@@ -373,16 +371,16 @@ class Driver:
             except AgentError as error:
                 log_error("a spec that is not valid could not be reported", error, managed.id)
             await asyncio.sleep(schedule.FIRST_RETRY)
-        await self._orphan(managed)
+        await deletion.let_go(self._ports.home, managed.id)
 
     async def _probe(self, uid: str) -> None:
         """Ask the stores for newer versions of what an Application uses."""
         managed = self._managed.get(uid)
-        if managed is None or managed.application is None or managed.fence is None or not managed.fence.holds:
+        if managed is None or managed.application is None or not managed.held:
             return
         application = managed.application.id
         try:
-            objects, errors = await probing.rotated(self._ports.stores, application, managed.memory.record)
+            objects, errors = await probing.rotated(self._ports.stores, application, managed.record)
         except AgentError as error:
             objects, errors = frozenset[ObjectId](), (error,)
         for error in errors:
@@ -396,5 +394,5 @@ class Driver:
         managed = self._managed.get(uid)
         if managed is not None:
             managed.report_due = False
-            if managed.application is not None and managed.fence is not None and managed.fence.holds:
+            if managed.application is not None and managed.held:
                 await self._reporter.refreshed(managed, managed.application)

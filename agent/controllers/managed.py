@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from agent.api import application as applications
 from agent.api import names
 from agent.api.status import ApplicationStatus
-from agent.engine.context import Memory
 from agent.engine.live import is_newer
+from agent.engine.record import ApplicationRecord
+from agent.engine.state import State
 from agent.values.errors import AgentError
 from agent.values.tree import get, get_object, get_text
 
@@ -18,17 +19,26 @@ if TYPE_CHECKING:
     from agent.api.application import Application
     from agent.controllers.fights import Fight
     from agent.engine.fence import Fence
+    from agent.engine.ledger import Ledger
     from agent.engine.pipeline import Outcome
     from agent.values.ids import ApplicationId, ObjectId
     from agent.values.tree import Object, Tree
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hold:
+    """The right to write for an Application, and its record, both from the epoch that this agent took until that is over."""
+
+    fence: Fence
+    ledger: Ledger
 
 
 @dataclass(slots=True)
 class Managed:
     """What the driver keeps. `application` None: its spec of this `generation` is not valid, for the reason `refusal`.
 
-    `fence` is this agent's hold on it, with which `memory` begins and ends, and `since` when that began, in Unix seconds; `tenure` counts
-    the holds, so that what belongs to an earlier one is told apart. `taking` is held while a hold begins, or the record is removed.
+    `hold` is this agent's right to write for it, with which `state` begins and ends, and `since` when that began, in Unix seconds;
+    `tenure` counts the holds, so that what belongs to an earlier one is told apart. `taking` is held while a hold begins, or the record is removed.
 
     `version` is the resourceVersion of the Application as it was read last, `found` the status in it, `reported` the status that this
     agent wrote last. `rotated` is what the next run refreshes. `drift_seen` tells when each drift was seen, in seconds of the monotonic
@@ -41,10 +51,10 @@ class Managed:
     refusal: AgentError | None = None
     generation: int = 0
     version: str = ""
-    memory: Memory = field(default_factory=Memory)
+    state: State = field(default_factory=State)
     found: Object = field(default_factory=dict[str, "Tree"])
     reported: ApplicationStatus = field(default_factory=ApplicationStatus)
-    fence: Fence | None = None
+    hold: Hold | None = None
     since: float = 0.0
     tenure: int = 0
     taking: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -54,6 +64,20 @@ class Managed:
     drift_seen: dict[ObjectId, float] = field(default_factory=dict["ObjectId", float])
     report_due: bool = False
     reporting: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def record(self) -> ApplicationRecord:
+        """The record under this agent's hold; an empty one without."""
+        return self.hold.ledger.record if self.hold else ApplicationRecord()
+
+    @property
+    def fence(self) -> Fence | None:
+        return self.hold.fence if self.hold else None
+
+    @property
+    def held(self) -> bool:
+        """Whether this agent may write for it, as far as it knows."""
+        return self.hold is not None and self.hold.fence.holds
 
     def read(self, tree: Object, *, now: bool = False) -> bool:
         """Take in the Application as the API server gave it; whether it is newer than what is known, or was asked for just `now`."""
@@ -71,10 +95,10 @@ class Managed:
 
     def leave(self) -> None:
         """Forget what belonged to a hold that is over."""
-        if self.fence is not None:
-            self.fence.end()
+        if self.hold is not None:
+            self.hold.fence.end()
         self.tenure += 1
-        self.fence, self.memory, self.outcome, self.drift_seen = None, Memory(), None, {}
+        self.hold, self.state, self.outcome, self.drift_seen = None, State(), None, {}
 
 
 def changes(before: Application | None, now: Application | None) -> frozenset[str]:

@@ -7,16 +7,17 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from agent.controllers import fights, status
+from agent.controllers.status import Standing
 from agent.values.errors import AgentError
 from agent.values.text import cut
 
 if TYPE_CHECKING:
     from agent.api.application import Application
-    from agent.api.status import ApplicationStatus
+    from agent.api.status import ApplicationStatus, Counts
     from agent.controllers.managed import Managed
     from agent.engine.fence import Fence
     from agent.engine.pipeline import Outcome
-    from agent.engine.ports import ClusterPort, Ports
+    from agent.engine.ports import HomePort, Ports
     from agent.engine.results import Result
     from agent.values.ids import ApplicationId
 
@@ -49,22 +50,22 @@ class Reporter:
         seconds: float,
     ) -> bool:
         """Tell of a run, and whether the status says so: `started` in Unix seconds, `seconds` its length."""
-        fence, memory = managed.fence, managed.memory
+        fence, standing = managed.fence, self._standing(managed)
         managed.outcome = outcome
-        self._count(managed, application, outcome, causes, seconds)
+        self._count(managed, outcome, status.counts(standing, outcome), causes, seconds)
         self._log(application, outcome)
         async with managed.reporting:
             before = managed.reported
             reported = status.compute(
                 application,
-                memory,
+                standing,
                 outcome,
                 before,
                 causes=causes,
                 started=started,
                 now=self._ports.clock.now(),
             )
-            reported = status.signed(reported, self._agent, memory.record.epoch, managed.since)
+            reported = status.signed(reported, self._agent, standing.record.epoch, managed.since)
             told = await self._write(managed, reported, fence)
         if status.differs(reported, before):
             await self._events(managed, application, outcome, reported, before)
@@ -76,7 +77,7 @@ class Reporter:
         async with managed.reporting:
             if managed.outcome is not None:
                 now = self._ports.clock.now()
-                reported = status.refresh(application, managed.memory, managed.outcome, managed.reported, now)
+                reported = status.refresh(application, self._standing(managed), managed.outcome, managed.reported, now)
                 await self._write(managed, reported, fence)
 
     async def insist(self, managed: Managed) -> None:
@@ -86,7 +87,7 @@ class Reporter:
         """
         async with managed.reporting:
             own, found, fence = managed.reported, managed.found, managed.fence
-            mine = own.agent == self._agent and own.epoch == managed.memory.record.epoch
+            mine = own.agent == self._agent and own.epoch == managed.record.epoch
             if fence is not None and mine and (found.get("agent"), found.get("epoch")) != (own.agent, own.epoch):
                 await fence.show(afresh=True)
                 managed.reported = status.of_tree(found)
@@ -94,24 +95,25 @@ class Reporter:
 
     async def record_damaged(self, managed: Managed) -> None:
         """Tell that what was stored of an Application does not verify, where that is so."""
-        if managed.memory.loss:
+        loss = managed.hold.ledger.loss if managed.hold else ""
+        if loss:
             text = "the stored record does not verify; everything is applied again"
             try:
-                cluster = self._cluster(managed.fence)
-                await cluster.event(managed.id, kind="Warning", reason=managed.memory.loss, message=text)
+                home = self._home(managed.fence)
+                await home.event(managed.id, kind="Warning", reason=loss, message=text)
             except AgentError as error:
                 log_error("an event could not be written", error, managed.id)
 
     async def suspended(self, managed: Managed, application: Application) -> None:
         """Tell that an Application is stopped by its user."""
-        fence, epoch = managed.fence, managed.memory.record.epoch
+        fence, epoch = managed.fence, managed.record.epoch
         async with managed.reporting:
             reported = status.suspended(application, managed.reported, self._ports.clock.now())
             await self._write(managed, status.signed(reported, self._agent, epoch, managed.since), fence)
 
     async def refused(self, managed: Managed, generation: int, error: AgentError) -> None:
         """Tell that an Application's spec cannot be run at all."""
-        fence, epoch = managed.fence, managed.memory.record.epoch
+        fence, epoch = managed.fence, managed.record.epoch
         async with managed.reporting:
             reported = status.refused(generation, error, managed.reported, self._ports.clock.now())
             await self._write(managed, status.signed(reported, self._agent, epoch, managed.since), fence)
@@ -120,30 +122,38 @@ class Reporter:
         """Write a status that says something new, and whether it stands: one that cannot be written is logged."""
         if status.differs(reported, managed.reported):
             try:
-                await self._cluster(fence).update_status(managed.id, reported.tree())
+                await self._home(fence).update_status(managed.id, reported.tree())
             except AgentError as error:
                 log_error("the status could not be written", error, managed.id)
                 return False
             managed.reported = reported
         return True
 
-    def _cluster(self, fence: Fence | None) -> ClusterPort:
+    def _standing(self, managed: Managed) -> Standing:
+        desired = managed.state.desired
+        return Standing(
+            managed.record,
+            self._ports.live.snapshot(managed.id.uid),
+            desired.objects if desired else (),
+            managed.hold.ledger.loss if managed.hold else "",
+        )
+
+    def _home(self, fence: Fence | None) -> HomePort:
         """Without a hold, as where none can be taken, the Lease alone guards what is reported."""
-        return self._ports.cluster.fenced(fence.check) if fence is not None else self._ports.cluster
+        return self._ports.home.fenced(fence.check) if fence is not None else self._ports.home
 
     def _count(
-        self, managed: Managed, application: Application, outcome: Outcome, causes: frozenset[str], seconds: float
+        self, managed: Managed, outcome: Outcome, counts: Counts, causes: frozenset[str], seconds: float
     ) -> None:
         metrics = self._ports.metrics
         result = "failed" if outcome.desired is None else "partial" if outcome.problems else "succeeded"
         metrics.reconciled("+".join(sorted(causes)), result, seconds)
-        counts = status.counts(managed.memory, outcome)
         metrics.objects(
-            application.id,
+            managed.id,
             {"total": counts.total, "held": counts.held, "failed": counts.failed, "drifted": counts.drifted},
         )
         if not outcome.problems:
-            metrics.synced(application.id, self._ports.clock.now())
+            metrics.synced(managed.id, self._ports.clock.now())
         now = self._ports.clock.monotonic()
         for done in outcome.results:
             if done.error is not None:
@@ -189,7 +199,7 @@ class Reporter:
                 told.append(("Warning", failure.reason, f"{place}: {failure.message}" if place else failure.message))
         try:
             for kind, reason, message in told:
-                await self._cluster(managed.fence).event(
+                await self._home(managed.fence).event(
                     application.id, kind="Normal" if kind == "Normal" else "Warning", reason=reason, message=message
                 )
         except AgentError as error:

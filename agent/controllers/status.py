@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from agent.api import durations
 from agent.api.status import ApplicationStatus, Condition, Counts, Failure, SyncRecord, cut
-from agent.engine import causes as causes_of
 from agent.engine import judge
+from agent.engine.record import ApplicationRecord
+from agent.values.problems import repeated
 from agent.values.text import excerpts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from agent.api.application import Application
     from agent.api.status import ConditionType
-    from agent.desired.compiler import Problem
-    from agent.engine.causes import Cause
-    from agent.engine.context import Memory
+    from agent.engine.live import LiveFact
     from agent.engine.pipeline import Outcome
     from agent.values.errors import AgentError
     from agent.values.ids import ObjectId
+    from agent.values.problems import Problem, Repeated
     from agent.values.tree import Object
 
 _LOSSES: Final = {
@@ -34,10 +35,22 @@ _FAILURES: Final = 50
 _WARNINGS: Final = 20
 _MESSAGE: Final = 2048
 
+_UNRECORDED: Final = ApplicationRecord()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An Application at one moment: its record, what is known of its live objects, which objects it asks for, and why a record was lost."""
+
+    record: ApplicationRecord = _UNRECORDED
+    live: Mapping[ObjectId, LiveFact] = field(default_factory=dict["ObjectId", "LiveFact"])
+    desired: Collection[ObjectId] = ()
+    loss: str = ""
+
 
 def compute(
     application: Application,
-    memory: Memory,
+    standing: Standing,
     outcome: Outcome,
     before: ApplicationStatus,
     *,
@@ -46,18 +59,20 @@ def compute(
     now: float,
 ) -> ApplicationStatus:
     """The status after a run. `started` and `now` are Unix seconds."""
-    causes_of_failure = causes_of.of(outcome.problems, objects=False)
-    failures = tuple(_failure(cause, outcome) for cause in causes_of_failure[:_FAILURES])
+    repeats = repeated(outcome.problems, objects=False)
+    failures = tuple(_failure(each, outcome) for each in repeats[:_FAILURES])
     warnings = tuple(
         Failure.of(problem.error, object=str(problem.object or ""), file=problem.file)
         for problem in _warnings(outcome)[:_WARNINGS]
     )
-    counted = counts(memory, outcome)
+    counted = counts(standing, outcome)
     status = ApplicationStatus(
         observed_generation=application.generation,
-        revision=str(memory.record.revision) if memory.record.revision else None,
-        checked_revision=str(memory.checked) if memory.checked and memory.checked != memory.record.revision else None,
-        conditions=_conditions(application, memory, outcome, failures, counted),
+        revision=str(standing.record.revision) if standing.record.revision else None,
+        checked_revision=str(outcome.state.checked)
+        if outcome.state.checked and outcome.state.checked != standing.record.revision
+        else None,
+        conditions=_conditions(application, standing, outcome, failures, counted),
         counts=counted,
         failures=failures,
         warnings=warnings,
@@ -66,7 +81,7 @@ def compute(
     )
     if outcome.results or _essence(status) != _essence(before):
         entry = SyncRecord(
-            revision=str(outcome.revision or memory.checked or ""),
+            revision=str(outcome.revision or outcome.state.checked or ""),
             started_at=durations.timestamp(started),
             finished_at=durations.timestamp(now),
             result="succeeded" if not failures else "partial" if outcome.desired else "failed",
@@ -77,11 +92,12 @@ def compute(
 
 
 def refresh(
-    application: Application, memory: Memory, outcome: Outcome, before: ApplicationStatus, now: float
+    application: Application, standing: Standing, outcome: Outcome, before: ApplicationStatus, now: float
 ) -> ApplicationStatus:
     """The last status with the health and drift of this moment."""
     judged = {
-        item.type: item for item in _conditions(application, memory, outcome, before.failures, counts(memory, outcome))
+        item.type: item
+        for item in _conditions(application, standing, outcome, before.failures, counts(standing, outcome))
     }
     conditions = tuple(judged[item.type] if item.type in {"Healthy", "Drifted"} else item for item in before.conditions)
     return with_times(before.model_copy(update={"conditions": conditions}), before, now)
@@ -133,22 +149,20 @@ def differs(status: ApplicationStatus, before: ApplicationStatus) -> bool:
     return _essence(status) != _essence(before) or status.history != before.history
 
 
-def drifted(memory: Memory) -> frozenset[ObjectId]:
+def drifted(standing: Standing) -> frozenset[ObjectId]:
     """Recorded objects that do not stand as they were applied."""
-    if memory.desired is None:
-        return frozenset()
     return frozenset(
         key
-        for key, record in memory.record.objects.items()
-        if key in memory.desired.objects and record.uid and judge.drifted(record, memory.live.get(key))
+        for key, record in standing.record.objects.items()
+        if key in standing.desired and record.uid and judge.drifted(record, standing.live.get(key))
     )
 
 
-def counts(memory: Memory, outcome: Outcome) -> Counts:
+def counts(standing: Standing, outcome: Outcome) -> Counts:
     """Objects by what became of them."""
     done = [result for result in outcome.results if result.error is None]
     held: frozenset[ObjectId] = frozenset(outcome.desired.held) if outcome.desired else frozenset()
-    total = len(outcome.desired.objects.keys() | held) if outcome.desired else len(memory.record.objects)
+    total = len(outcome.desired.objects.keys() | held) if outcome.desired else len(standing.record.objects)
     applied = sum(result.action not in {"prune", "leave"} for result in done)
     failed = sum(result.error is not None and result.id not in held for result in outcome.results)
     return Counts(
@@ -157,7 +171,7 @@ def counts(memory: Memory, outcome: Outcome) -> Counts:
         unchanged=max(0, total - applied - failed - len(held)),
         held=len(held),
         failed=failed,
-        drifted=len(drifted(memory) | outcome.pending),
+        drifted=len(drifted(standing) | outcome.pending),
         pruned=sum(result.action == "prune" for result in done),
         warnings=len(_warnings(outcome)),
     )
@@ -168,7 +182,7 @@ def _warnings(outcome: Outcome) -> tuple[Problem, ...]:
 
 
 def _conditions(
-    application: Application, memory: Memory, outcome: Outcome, failures: Sequence[Failure], counts: Counts
+    application: Application, standing: Standing, outcome: Outcome, failures: Sequence[Failure], counts: Counts
 ) -> tuple[Condition, ...]:
     generation = application.generation
     ready = not failures and not outcome.pending
@@ -178,10 +192,10 @@ def _conditions(
     elif outcome.pending:
         reason, message = "Detected", f"{len(outcome.pending)} objects differ, and spec.sync.mode is detect"
     else:
-        reason, message = "Applied", f"{counts.total} objects as in {memory.record.revision or 'Git'}"
+        reason, message = "Applied", f"{counts.total} objects as in {standing.record.revision or 'Git'}"
     retrying = bool(failures) and outcome.transient
-    health_status, health_reason, health_message = _health(memory)
-    lost = _condition("RecordLost", "True", memory.loss, _LOSSES.get(memory.loss, ""), generation)
+    health_status, health_reason, health_message = _health(standing)
+    lost = _condition("RecordLost", "True", standing.loss, _LOSSES.get(standing.loss, ""), generation)
     return (
         _condition("Ready", "True" if ready else "False", reason, message, generation),
         _condition("Reconciling", "True" if retrying else "False", reason, message if retrying else "", generation),
@@ -200,12 +214,12 @@ def _conditions(
             f"{counts.drifted} objects differ from the revision" if counts.drifted else "",
             generation,
         ),
-        *((lost,) if memory.loss else ()),
+        *((lost,) if standing.loss else ()),
     )
 
 
-def _failure(cause: Cause, outcome: Outcome) -> Failure:
-    problem, more = cause.problems[0], len(cause.problems) - 1
+def _failure(repeats: Repeated, outcome: Outcome) -> Failure:
+    problem, more = repeats.problems[0], len(repeats.problems) - 1
     failure = Failure.of(problem.error, object=str(problem.object or ""), file=_file(problem, outcome))
     return failure.model_copy(update={"message": f"{failure.message} (and {more} times more)"}) if more else failure
 
@@ -224,11 +238,11 @@ def _summary(first: Failure, problems: int) -> str:
     return (f"{place}: {first.message}" if place else first.message) + more
 
 
-def _health(memory: Memory) -> tuple[Literal["True", "False", "Unknown"], str, str]:
+def _health(standing: Standing) -> tuple[Literal["True", "False", "Unknown"], str, str]:
     worst: dict[str, ObjectId] = {}
     texts: dict[str, str] = {}
-    for key in sorted(memory.record.objects):
-        fact = memory.live.get(key)
+    for key in sorted(standing.record.objects):
+        fact = standing.live.get(key)
         if fact is not None and fact.health.status != "Healthy" and fact.health.status not in worst:
             worst[fact.health.status], texts[fact.health.status] = key, fact.health.message
     for status in ("Degraded", "Progressing", "Unknown"):

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.engine import polling
 from agent.engine.live import LiveFact
 from agent.manifests import fields, ownership
-from agent.values.errors import AgentError, StaleObjectError
+from agent.values.errors import AgentError, OwnershipConflictError, StaleObjectError
 from agent.values.tree import get_object
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from agent.engine.context import Run
-    from agent.engine.plan import Step
+    from agent.engine.finishing import Finished
+    from agent.engine.judge import Cause
     from agent.manifests.kinds import Kinds, Resource
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
@@ -22,14 +24,24 @@ if TYPE_CHECKING:
 _ATTEMPTS = 4
 
 
-async def existing(run: Run, wave: Sequence[Step], kinds: Kinds) -> dict[ObjectId, Object | AgentError]:
-    """Metadata of what already stands where something is applied for the first time: one list per kind and namespace."""
+@dataclass(frozen=True, slots=True)
+class Met:
+    """What stands where objects are applied for the first time, and why some of those cannot be applied over it."""
+
+    objects: Mapping[ObjectId, Object]
+    refusals: Mapping[ObjectId, AgentError]
+
+
+async def existing(run: Run, finished: Iterable[Finished], causes: Mapping[ObjectId, Cause], kinds: Kinds) -> Met:
+    """Metadata of what already stands where something is applied for the first time: one list per kind and namespace.
+
+    Nothing stands where the kind is not served yet.
+    """
     groups: dict[tuple[Resource, str], list[ObjectId]] = {}
-    for step in wave:
-        key = step.finished.id
-        resource = kinds.served(step.finished.record.api_version, key.kind)
-        if step.cause == "new" and resource is not None:
-            groups.setdefault((resource, key.namespace), []).append(key)
+    for item in finished:
+        resource = kinds.served(item.record.api_version, item.id.kind)
+        if causes[item.id] == "new" and resource is not None:
+            groups.setdefault((resource, item.id.namespace), []).append(item.id)
 
     async def look(
         resource: Resource, namespace: str, wanted: Sequence[ObjectId]
@@ -45,8 +57,31 @@ async def existing(run: Run, wave: Sequence[Step], kinds: Kinds) -> dict[ObjectI
         except AgentError as error:
             return dict.fromkeys(wanted, error)
 
-    found = await run.ports.tasks.all([look(*group, wanted) for group, wanted in groups.items()])
-    return {key: item for part in found for key, item in part.items()}
+    parts = await run.ports.tasks.all([look(*group, wanted) for group, wanted in groups.items()])
+    found = {key: item for part in parts for key, item in part.items()}
+    objects = {key: item for key, item in found.items() if not isinstance(item, AgentError)}
+    errors = {key: item for key, item in found.items() if isinstance(item, AgentError)}
+    owned = {key: _refusal(run, key, item) for key, item in objects.items()}
+    return Met(objects, errors | {key: error for key, error in owned.items() if error is not None})
+
+
+def _refusal(run: Run, key: ObjectId, met: Object) -> AgentError | None:
+    """Why an object cannot be applied over what stands there: another Application owns it, and does not hand it over."""
+    owner = ownership.prove(met, key, run.observer.installation, run.observer.owners)
+    handed_over = ownership.new_owner(met) == (run.application_id.namespace, run.application_id.name)
+    return None if handed_over else conflict(key, owner, run.application_id.uid, run.known_applications)
+
+
+def conflict(key: ObjectId, owner: str | None, application: str, known: Mapping[str, str]) -> AgentError | None:
+    """Another Application, by uid, owns the object; one that is gone, and so not `known` by its name, owns nothing."""
+    if not owner or owner == application or owner not in known:
+        return None
+    return OwnershipConflictError(
+        "another Application owns this object",
+        hint="remove it from one of them, or annotate the live object signet-gitops.dev/new-owner: <namespace>/<application>",
+        object=key,
+        owner=known[owner],
+    )
 
 
 async def adopt(run: Run, resource: Resource, key: ObjectId, existing: Object) -> LiveFact:
@@ -67,7 +102,7 @@ async def _take_fields(run: Run, resource: Resource, key: ObjectId, existing: Ob
         if not patch:
             return existing
         try:
-            return await run.ports.cluster.json_patch(
+            return await run.ports.target.json_patch(
                 resource, key.namespace, key.name, patch, identity=run.grants.identity
             )
         except StaleObjectError:

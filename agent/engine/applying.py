@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from agent.engine import adopting, audit_entries, polling
-from agent.engine.finish import applied_as
+from agent.engine.finishing import applied_as
 from agent.engine.ports import ABSENT
 from agent.engine.prune import CONFIRMED_ONLY
 from agent.engine.record import ObjectRecord
@@ -19,7 +19,6 @@ from agent.values.errors import (
     HeldError,
     ImmutableFieldError,
     LeaseLostError,
-    OwnershipConflictError,
     StaleObjectError,
     UnknownKindError,
 )
@@ -29,9 +28,9 @@ from agent.values.tree import get_object, get_text, show_path
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from agent.engine.changes import ChangeSet, Step
     from agent.engine.context import Run
     from agent.engine.live import LiveFact
-    from agent.engine.plan import Plan, Step
     from agent.manifests.kinds import Kinds
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
@@ -41,26 +40,25 @@ _ESTABLISHED_SECONDS = 60.0
 _HEALTHY_SECONDS = 300.0
 
 
-async def apply(run: Run, plan: Plan, live: Mapping[ObjectId, LiveFact]) -> list[Result]:
-    """Apply the waves of a plan. A failed step is a result; AuditError ends the run, and so does LeaseLostError, outcomes written."""
+async def apply(
+    run: Run, changes: ChangeSet, live: Mapping[ObjectId, LiveFact], kinds: Kinds
+) -> tuple[list[Result], Kinds]:
+    """Apply the waves of a change set. A failed step is a result; AuditError ends the run, and so does LeaseLostError, outcomes written.
+
+    Gives the kinds as well: they are asked for again where definitions were applied.
+    """
     results: dict[ObjectId, Result] = {}
     outage = _Outage()
-    kinds = await run.ports.cluster.kinds()
-    for index, wave in enumerate(plan.waves):
-        existing = await adopting.existing(run, wave, kinds)
-        await run.fence.show(afresh=bool(existing))
+    for index, wave in enumerate(changes.waves):
+        await run.fence.show()
         await run.ports.audit.write(audit_entries.of_step(run, step, "intent") for step in wave)
 
-        async def one(
-            step: Step,
-            kinds: Kinds = kinds,
-            existing: Mapping[ObjectId, Object | AgentError] = existing,
-        ) -> Result:
+        async def one(step: Step, kinds: Kinds = kinds) -> Result:
             try:
                 outage.check()
                 await run.fence.show()
-                _check_needs(step, results)
-                return await _apply_step(run, step, kinds, existing.get(step.finished.id), live.get(step.finished.id))
+                _check(step, results)
+                return await _apply_step(run, step, kinds, live.get(step.finished.id))
             except AgentError as error:
                 outage.note(error)
                 return Result(step.finished.id, step.action, error.with_facts(object=step.finished.id))
@@ -71,11 +69,11 @@ async def apply(run: Run, plan: Plan, live: Mapping[ObjectId, LiveFact]) -> list
             audit_entries.of_step(run, step, "outcome", result) for step, result in zip(wave, done, strict=True)
         )
         stop_if_lease_lost(done)
-        if index + 1 < len(plan.waves):
+        if index + 1 < len(changes.waves):
             results.update(await _settle(run, kinds, wave, results))
         if any(step.finished.id.kind == "CustomResourceDefinition" for step in wave):
-            kinds = await run.ports.cluster.kinds(fresh=True)
-    return list(results.values())
+            kinds = await run.ports.target.kinds(fresh=True)
+    return list(results.values()), kinds
 
 
 class _Outage:
@@ -97,23 +95,22 @@ class _Outage:
             self.error = error
 
 
-def _check_needs(step: Step, results: Mapping[ObjectId, Result]) -> None:
+def _check(step: Step, results: Mapping[ObjectId, Result]) -> None:
+    """Raises why a step cannot be made as things stand."""
+    if step.refusal is not None:
+        raise step.refusal
     for need in sorted(order.depends_on(step.finished.tree)):
         if need in results and results[need].error is not None:
             raise HeldError("waits for an object that failed", hint="mend that object first", needs=need)
 
 
-async def _apply_step(
-    run: Run, step: Step, kinds: Kinds, existing: Object | AgentError | None, fact: LiveFact | None
-) -> Result:
-    key = step.finished.id
+async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None) -> Result:
+    key, existing = step.finished.id, step.met
     resource = kinds.served(step.finished.record.api_version, key.kind)
     if resource is None:
         raise UnknownKindError(
             "the cluster does not serve this kind at this version", hint="apply its CRD first", object=key
         )
-    if isinstance(existing, AgentError):
-        raise existing
     if fact is None and step.cause != "new":
         existing = await polling.get(run, resource, key.namespace, key.name)
         await run.fence.show(afresh=existing is not None)
@@ -126,9 +123,11 @@ async def _apply_step(
         fact = await adopting.adopt(run, resource, key, existing)
     action = step.action
     for _ in range(_ATTEMPTS):
-        _check_owner(run, key, fact)
+        owned = adopting.conflict(key, fact.owner if fact else None, run.application_id.uid, run.known_applications)
+        if owned is not None:
+            raise owned
         try:
-            answer = await run.ports.cluster.apply(
+            answer = await run.ports.target.apply(
                 resource,
                 _guarded(step.finished.tree, fact),
                 identity=run.grants.identity,
@@ -142,7 +141,7 @@ async def _apply_step(
         except ImmutableFieldError:
             if fact is None or not _may_replace(run, step, fact):
                 raise
-            await run.ports.cluster.delete(
+            await run.ports.target.delete(
                 resource,
                 key.namespace,
                 key.name,
@@ -157,18 +156,6 @@ async def _apply_step(
         done = Result(key, action, None, replace(now, object=None), record)
         return _explain(done, fact.object if fact is not None and step.cause == "live" else None, answer)
     raise StaleObjectError("the object keeps changing while it is applied", hint="see who else writes it", object=key)
-
-
-def _check_owner(run: Run, key: ObjectId, fact: LiveFact | None) -> None:
-    if fact is None or not fact.owner or fact.owner == run.application_id.uid:
-        return
-    if fact.owner in run.known_applications:
-        raise OwnershipConflictError(
-            "another Application owns this object",
-            hint="remove it from one of them, or annotate the live object signet-gitops.dev/new-owner: <namespace>/<application>",
-            object=key,
-            owner=run.known_applications[fact.owner],
-        )
 
 
 def _may_replace(run: Run, step: Step, fact: LiveFact) -> bool:
@@ -215,7 +202,7 @@ async def _settle(
         run.fence.check()
         for key, limit in list(waiting.items()):
             resource = kinds.of(key)
-            live = await run.ports.cluster.get(resource, key.namespace, key.name) if resource else None
+            live = await run.ports.target.get(resource, key.namespace, key.name) if resource else None
             if live is not None and health.compute(live).status == "Healthy":
                 del waiting[key]
             elif run.ports.clock.monotonic() - start > limit:

@@ -13,9 +13,9 @@ from agent.values.tree import secrets, show_path
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agent.engine.changes import Step
     from agent.engine.context import Run
-    from agent.engine.finish import Finished
-    from agent.engine.plan import Step
+    from agent.engine.finishing import Finished
     from agent.engine.results import Result
     from agent.values.errors import Fact
     from agent.values.ids import ObjectId

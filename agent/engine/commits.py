@@ -1,4 +1,4 @@
-"""From a commit to the desired state: fetch, parse, verify, merge. Nothing is opened that was verified before."""
+"""From a commit to the desired state: which commit, its files, parsed, verified, compiled. What was verified before is not opened."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from agent.desired import compiler
-from agent.desired.compiler import DesiredState, Problem
-from agent.engine import sealing
+from agent.desired.compiler import DesiredState, UnknownChangeError
+from agent.engine import judge, opening, pace
 from agent.engine.ports import AuditEntry
+from agent.engine.state import Compiled
 from agent.manifests import documents
 from agent.values.errors import AgentError, LimitError, SourceError
+from agent.values.problems import Problem
 from agent.yaml.limits import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from agent.engine.context import Memory, Run
+    from agent.engine.context import Run
     from agent.engine.ports import GitCredential, Snapshot
-    from agent.manifests.documents import File, Parsed, ParsedFile
+    from agent.engine.state import Place, State
+    from agent.manifests.documents import File, ParsedFile
     from agent.manifests.kinds import Kinds
     from agent.values.ids import Revision
 
@@ -28,88 +31,127 @@ _QUICK_BYTES: Final = 64 * 1024
 """What is parsed at once."""
 
 
-async def read(run: Run, memory: Memory, kinds: Kinds) -> DesiredState:
-    """The desired state of the newest commit, or the one in memory where a run does not ask Git or nothing is new.
+async def check(run: Run, state: State) -> State:
+    """Ask Git for the newest commit and bring it into the mirror: `checked` is what to compile, or `unread` says why there is none.
 
-    Raises SourceError, UnknownChangeError or what the cluster raises.
+    A run that only heals or rotates asks nothing, and nothing is fetched where the newest commit was compiled already.
     """
-    known = memory.desired if memory.desired_for[0] == run.application.generation else None
-    if known is not None and not run.checks_source:
-        return known
+    known = _known(run, state)
+    if not run.checks_source and (known is not None or state.unread):
+        return state
     source = run.application.spec.source
     try:
         credential = await run.ports.credentials.git(run.application)
         commit = await run.ports.git.head(source, credential)
-        if known is not None and known.revision.commit == commit and not known.incomplete:
-            return known
+        if known is not None and known.serves(commit) and not state.unread:
+            return state
         revision = await run.ports.git.fetch(source, credential)
-    except SourceError:
+        await _note_rewrite(run, credential, revision)
+    except SourceError as error:
         run.ports.credentials.doubt(run.application_id)
-        raise
-    await _note_rewrite(run, memory, credential, revision)
-    return await _merge(run, memory, kinds, credential, revision)
+        return replace(state, unread=(Problem(error),))
+    return replace(state, checked=revision, unread=())
 
 
-async def last_good(run: Run, memory: Memory, kinds: Kinds, problems: tuple[Problem, ...]) -> DesiredState | None:
-    """The desired state that was applied last, from memory or from the mirror, marked incomplete; None where there is none."""
-    state = memory.desired
-    if state is not None and state.repository != run.application.spec.source.url:
-        state = None  # its keys are not this one's, and the other way round
-    recorded = memory.record.newest
-    if state is None and recorded is not None and memory.record.generation == run.application.generation:
+async def compile_checked(run: Run, state: State, kinds: Kinds) -> tuple[State, DesiredState | None]:
+    """The desired state of the commit that was checked; where that cannot be known, the one applied last, marked incomplete, or None.
+
+    Raises LimitError and what the cluster raises.
+    """
+    known, commit = _known(run, state), state.checked
+    if (
+        not state.unread
+        and known is not None
+        and (not run.checks_source or commit is None or known.serves(commit.commit))
+    ):
+        return state, known.desired
+    if not state.unread and commit is not None:
         try:
-            credential = await run.ports.credentials.git(run.application)
-            state = await _merge(run, memory, kinds, credential, recorded)
+            state = await _compile(run, state, kinds, commit)
+        except UnknownChangeError as error:
+            state = replace(state, unread=error.problems)
+        except SourceError as error:
+            state = replace(state, unread=(Problem(error),))
+        else:
+            return state, state.desired
+    return await last_good(run, state, kinds)
+
+
+async def last_good(run: Run, state: State, kinds: Kinds) -> tuple[State, DesiredState | None]:
+    """The desired state that was applied last, from memory or from the mirror, marked incomplete; None where there is none."""
+    found, problems, record = state.desired, state.unread, run.ledger.record
+    if found is not None and found.repository != run.application.spec.source.url:
+        found = None  # its keys are not this one's, and the other way round
+    if found is None and record.newest is not None and record.generation == run.application.generation:
+        try:
+            compiled = await _compile(run, state, kinds, record.newest)
+            state = replace(compiled, checked=state.checked)
+            found = state.desired
         except AgentError as error:
             problems = (*problems, Problem(error))
-            state = None
-    return None if state is None else replace(state, problems=(*state.problems, *problems))
+    return state, None if found is None else replace(found, problems=(*found.problems, *problems))
 
 
-async def _merge(
-    run: Run, memory: Memory, kinds: Kinds, credential: GitCredential | None, revision: Revision
-) -> DesiredState:
+def _known(run: Run, state: State) -> Compiled | None:
+    """What was compiled of this generation of the Application."""
+    compiled = state.compiled
+    return compiled if compiled is not None and compiled.generation == run.application.generation else None
+
+
+async def _compile(run: Run, state: State, kinds: Kinds, revision: Revision) -> State:
+    """The state with this commit compiled. Raises UnknownChangeError, SourceError, LimitError and what the cluster raises."""
     spec = run.application.spec
+    credential = await run.ports.credentials.git(run.application)
     snapshot = await run.ports.git.files(spec.source, credential, revision.commit)
     content = run.fingerprints.recipes.text(*(f"{file.layer}:{file.path}:{file.blob}" for file in snapshot.files))
-    memory.checked = revision
-    known = memory.desired
-    if known is not None and memory.desired_for == (run.application.generation, content) and not known.incomplete:
-        return known
-    parsed = await _parse(run, memory, snapshot, Limits.served(size=run.limits.file_bytes, depth=run.limits.yaml_depth))
-    if len(parsed.documents) > run.limits.objects:
-        raise LimitError(
-            "the commit holds more objects than the agent takes",
-            hint="split the Application, or raise limits.objects in the operator's file",
-            limit=run.limits.objects,
-            found=len(parsed.documents),
-        )
-    untrusted = await sealing.verify(run, memory, parsed, {file.path: file.blob for file in snapshot.files})
-    record = memory.record
-    state = await run.ports.tasks.apart(
+    known = _known(run, state)
+    if known is not None and known.content == content and not known.desired.incomplete:
+        return replace(state, compiled=replace(known, commit=revision.commit))
+    parsed = await _parse(run, state.parsed, snapshot)
+    found = documents.collect((path, file) for (path, _, _), file in parsed.items())
+    _check_count(run, len(found.documents))
+    before: Mapping[str, str] = state.verified if run.ledger.record.generation == run.application.generation else {}
+    verified = await opening.verify(run, before, found, {file.path: file.blob for file in snapshot.files})
+    state = replace(state, parsed=parsed, verified=verified.blobs)
+    recorded = run.ledger.record.of_file
+    desired = await run.ports.tasks.apart(
         lambda: compiler.compute(
             revision,
-            parsed,
-            untrusted=untrusted,
+            found,
+            untrusted=verified.untrusted,
             refused=snapshot.refused,
             layered=len(spec.source.layers) > 1,
             kinds=kinds,
             namespace=run.application.namespace,
             allowed_namespaces=frozenset({run.application.namespace}),
-            recorded=record.of_file,
+            recorded=recorded,
             unsealing=run.grants.unsealing,
             strict=run.grants.strict,
         )
     )
-    state = replace(state, repository=spec.source.url)
-    memory.desired = state
-    memory.desired_for = (run.application.generation, content)
-    return state
+    desired = replace(desired, repository=spec.source.url)
+    recipes = await pace.over_all(
+        run,
+        (item.tree for item in desired.objects.values()),
+        lambda: judge.recipes(run.fingerprints.recipes, run.application_id.uid, desired.objects),
+    )
+    compiled = Compiled(desired, run.application.generation, content, recipes, revision.commit)
+    return replace(state, compiled=compiled)
 
 
-async def _parse(run: Run, memory: Memory, snapshot: Snapshot, limits: Limits) -> Parsed:
-    """Parse what is new; what stood at the same path with the same blob before is taken from memory."""
-    known = memory.parsed
+def _check_count(run: Run, found: int) -> None:
+    if found > run.limits.objects:
+        raise LimitError(
+            "the commit holds more objects than the agent takes",
+            hint="split the Application, or raise limits.objects in the operator's file",
+            limit=run.limits.objects,
+            found=found,
+        )
+
+
+async def _parse(run: Run, known: Mapping[Place, ParsedFile], snapshot: Snapshot) -> dict[Place, ParsedFile]:
+    """Parse what is new; what stood at the same path with the same blob before is known."""
+    limits = Limits.served(size=run.limits.file_bytes, depth=run.limits.yaml_depth)
     parsed = {place: known[place] for file in snapshot.files if (place := _place(file)) in known}
     waiting = [file for file in snapshot.files if _place(file) not in parsed]
     while waiting:
@@ -120,21 +162,20 @@ async def _parse(run: Run, memory: Memory, snapshot: Snapshot, limits: Limits) -
             size += len(file.data)
             some.append(file)
 
-        def work(some: Sequence[File] = some) -> dict[tuple[str, str, int], ParsedFile]:
+        def work(some: Sequence[File] = some) -> dict[Place, ParsedFile]:
             return {_place(file): documents.parse_file(file, limits=limits) for file in some}
 
         parsed |= work() if size <= _QUICK_BYTES else await run.ports.tasks.apart(work)
-    memory.parsed = {_place(file): parsed[_place(file)] for file in snapshot.files}
-    return documents.collect((path, found) for (path, _, _), found in memory.parsed.items())
+    return {_place(file): parsed[_place(file)] for file in snapshot.files}
 
 
-def _place(file: File) -> tuple[str, str, int]:
+def _place(file: File) -> Place:
     return file.path, file.blob, file.layer
 
 
-async def _note_rewrite(run: Run, memory: Memory, credential: GitCredential | None, new: Revision) -> None:
-    """A branch that was rewritten is followed, and told."""
-    old = memory.record.newest
+async def _note_rewrite(run: Run, credential: GitCredential | None, new: Revision) -> None:
+    """A branch that was rewritten is followed, and reported."""
+    old = run.ledger.record.newest
     if old is None or old.commit == new.commit or old.ref != new.ref:
         return
     source = run.application.spec.source
@@ -143,7 +184,7 @@ async def _note_rewrite(run: Run, memory: Memory, credential: GitCredential | No
     await run.ports.audit.write(
         [AuditEntry("event", run.id, "git", run.application_id, new, "forced-push", facts={"before": old.commit})]
     )
-    await run.ports.cluster.event(
+    await run.ports.home.event(
         run.application_id,
         kind="Warning",
         reason="ForcedPush",

@@ -10,11 +10,10 @@ from agent.manifests import order, sealed_secrets
 from agent.values.errors import AgentError, PruneRefusedError, StaleObjectError, UnknownKindError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from agent.engine.context import Run
     from agent.engine.live import LiveFact
-    from agent.engine.plan import Plan
     from agent.manifests.kinds import Kinds
     from agent.values.ids import ObjectId
 
@@ -22,17 +21,20 @@ _ATTEMPTS = 4
 
 
 async def prune(
-    run: Run, plan: Plan, live: Mapping[ObjectId, LiveFact], desired: Collection[ObjectId] = ()
+    run: Run,
+    pruned: Sequence[ObjectId],
+    live: Mapping[ObjectId, LiveFact],
+    kinds: Kinds,
+    desired: Collection[ObjectId] = (),
 ) -> list[Result]:
-    """Delete what the plan lets go. What is gone already, or proven not ours any more, is forgotten.
+    """Delete what a change set lets go. What is gone already, or proven not ours any more, is forgotten.
 
     A SealedSecret whose Secret is `desired` goes alone: its controller made it the Secret's owner, and the Secret would go with it.
     """
-    if not plan.pruned:
+    if not pruned:
         return []
-    kinds = await run.ports.cluster.kinds()
     await run.fence.show()
-    await run.ports.audit.write(audit_entries.of_prune(run, key, "intent") for key in plan.pruned)
+    await run.ports.audit.write(audit_entries.of_prune(run, key, "intent") for key in pruned)
 
     async def one(key: ObjectId) -> Result:
         try:
@@ -44,7 +46,7 @@ async def prune(
         return Result(key, "prune")
 
     results: list[Result] = []
-    for wave in reversed(order.waves({key: {} for key in plan.pruned})):
+    for wave in reversed(order.waves({key: {} for key in pruned})):
         results += await run.ports.tasks.all([one(key) for key in wave])
     await run.ports.audit.write(audit_entries.of_prune(run, result.id, "outcome", result) for result in results)
     stop_if_lease_lost(results)
@@ -67,7 +69,7 @@ async def _delete(run: Run, kinds: Kinds, key: ObjectId, fact: LiveFact | None, 
         if fact.keep:
             raise PruneRefusedError("kept by its own annotation signet-gitops.dev/prune", object=key)
         try:
-            await run.ports.cluster.delete(
+            await run.ports.target.delete(
                 resource,
                 key.namespace,
                 key.name,

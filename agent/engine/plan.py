@@ -1,11 +1,12 @@
-"""The plan: what a run will do, as a value. Applying, the audit trail, detection and status consume the same one."""
+"""Planning: from finished objects, what stands in the cluster and the record to the change set."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from agent.engine import prune
+from agent.engine.changes import ChangeSet, Step
 from agent.manifests import diff, order
 from agent.values.text import excerpts
 from agent.values.tree import show_path
@@ -14,66 +15,49 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from agent.desired.compiler import DesiredState
-    from agent.engine.finish import Finished
+    from agent.engine.finishing import Finished
     from agent.engine.judge import Cause
     from agent.engine.live import LiveFact
     from agent.engine.record import ApplicationRecord, ObjectRecord
     from agent.values.errors import AgentError
     from agent.values.ids import ObjectId
+    from agent.values.tree import Object
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One apply, and why. `fields` are the first paths that a commit changed, where the one before is known."""
+class Basis:
+    """What a change set is judged by.
 
-    finished: Finished
-    cause: Cause
-    fields: tuple[str, ...] = ()
+    `live` are the facts of the Application's objects, `observed` the groups and kinds of which they are all known, and `application` the
+    uid that proves an object ours. `before` is the state that was applied last. `met` is what stands where an object is applied for the
+    first time, `refusals` say why one cannot be applied, `rolled` are the workloads that only a Secret touches.
+    """
 
-    @property
-    def action(self) -> str:
-        """What the audit trail calls it."""
-        return {"new": "create", "git": "update", "secret": "rotate", "live": "heal"}[self.cause]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """`confirmed` are objects whose record changes though nothing has to be sent: the same object came of another recipe."""
-
-    waves: tuple[tuple[Step, ...], ...]
-    confirmed: Mapping[ObjectId, ObjectRecord]
-    pruned: tuple[ObjectId, ...]
-    kept: Mapping[ObjectId, AgentError]
-
-    @property
-    def steps(self) -> tuple[Step, ...]:
-        return tuple(step for wave in self.waves for step in wave)
-
-    @property
-    def empty(self) -> bool:
-        return not self.waves and not self.pruned
+    record: ApplicationRecord
+    application: str
+    policy: prune.Policy
+    live: Mapping[ObjectId, LiveFact] = field(default_factory=dict["ObjectId", "LiveFact"])
+    observed: Collection[tuple[str, str]] = ()
+    before: DesiredState | None = None
+    met: Mapping[ObjectId, Object] = field(default_factory=dict["ObjectId", "Object"])
+    refusals: Mapping[ObjectId, AgentError] = field(default_factory=dict["ObjectId", "AgentError"])
+    rolled: Collection[ObjectId] = ()
 
 
 def compute(
     desired: DesiredState,
     finished: Mapping[ObjectId, Finished],
     causes: Mapping[ObjectId, Cause],
-    *,
-    record: ApplicationRecord,
-    live: Mapping[ObjectId, LiveFact],
-    application: str,
-    policy: prune.Policy,
-    observed: Collection[tuple[str, str]],
-    before: DesiredState | None,
-) -> Plan:
-    """The plan for finished objects. `before` is the state that was applied last.
+    basis: Basis,
+) -> ChangeSet:
+    """The change set of finished objects.
 
     An object that finished to what was applied, and still stands so, needs no request.
     """
     confirmed: dict[ObjectId, ObjectRecord] = {}
     steps: dict[ObjectId, Step] = {}
     for key, item in finished.items():
-        known, fact = record.objects.get(key), live.get(key)
+        known, fact = basis.record.objects.get(key), basis.live.get(key)
         if known and fact and known.applied == item.record.applied and known.projection == fact.projection:
             confirmed[key] = replace(item.record, uid=known.uid, projection=known.projection)
         else:
@@ -82,13 +66,25 @@ def compute(
                 if known and fact and known.recipe == item.record.recipe and causes[key] == "git"
                 else causes[key]
             )
-            steps[key] = Step(item, cause, _changed(key, desired, before) if cause == "git" else ())
+            fields = _changed(key, desired, basis.before) if cause == "git" else ()
+            steps[key] = Step(
+                item, cause, fields, basis.met.get(key), basis.refusals.get(key), rolled=key in basis.rolled
+            )
     waves = order.waves({key: step.finished.tree for key, step in steps.items()})
     decision = prune.decide(
-        desired, record=record, live=live, application=application, policy=policy, observed=observed
+        desired,
+        record=basis.record,
+        live=basis.live,
+        application=basis.application,
+        policy=basis.policy,
+        observed=basis.observed,
     )
-    return Plan(
-        tuple(tuple(steps[key] for key in wave) for wave in waves), confirmed, decision.allowed, decision.refused
+    return ChangeSet(
+        tuple(tuple(steps[key] for key in wave) for wave in waves),
+        confirmed,
+        decision.allowed,
+        decision.refused,
+        desired.held,
     )
 
 

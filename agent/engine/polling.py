@@ -1,54 +1,86 @@
-"""Kinds that the agent may not list and watch: their objects are read as the tenant, when a run asks Git too.
+"""Observing the cluster: by watches, and kinds that the agent may not list and watch by reading their objects as the tenant.
 
-They are applied as all others are. What is not seen is a change between two intervals, which is then healed late.
+The latter are read when a run asks Git too. They are applied as all others are. What is not seen is a change between two intervals,
+which is then healed late.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.desired.compiler import Problem
-from agent.engine import judge
 from agent.values.errors import AgentError, ForbiddenError, NotWatchedError
+from agent.values.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from agent.engine.context import Memory, Run
+    from agent.engine.context import Run
+    from agent.engine.live import LiveFact
     from agent.manifests.kinds import Kinds, Resource
+    from agent.manifests.layers import Desired
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Live facts at one moment. `kinds` are the groups and kinds of which they are all known; `warnings` name those that are read late."""
+
+    live: Mapping[ObjectId, LiveFact]
+    kinds: frozenset[tuple[str, str]]
+    warnings: tuple[Problem, ...]
 
 
 async def get(run: Run, resource: Resource, namespace: str, name: str) -> Object | None:
     """A live object, read as the agent or, where that is refused, as the tenant."""
     try:
-        return await run.ports.cluster.get(resource, namespace, name)
+        return await run.ports.target.get(resource, namespace, name)
     except ForbiddenError:
         if run.grants.identity is None:
             raise
-        return await run.ports.cluster.get(resource, namespace, name, identity=run.grants.identity)
+        return await run.ports.target.get(resource, namespace, name, identity=run.grants.identity)
 
 
 async def list_metadata(run: Run, resource: Resource, namespace: str, names: Sequence[str]) -> Sequence[Object]:
     """Metadata of a namespace's objects; where a list is refused, of those with these names."""
     try:
-        return await run.ports.cluster.list_metadata(resource, namespace=namespace)
+        return await run.ports.target.list_metadata(resource, namespace=namespace)
     except ForbiddenError:
         found = [await get(run, resource, namespace, name) for name in names]
         return [each for each in found if each is not None]
 
 
-async def read(
-    run: Run, memory: Memory, wanted: Collection[ObjectId], kinds: Kinds, unwatched: Collection[Resource]
+async def observe(run: Run, objects: Mapping[ObjectId, Desired], kinds: Kinds) -> Observed:
+    """Watch every kind that the Application has, and read what cannot be watched."""
+    resources = _resources(run, objects, kinds)
+    followed = await run.ports.live.follow(resources)
+    unwatched = (resources - followed) & run.ports.live.refused()
+    read = await _read(run, objects, kinds, unwatched)
+    known = frozenset((resource.group, resource.kind) for resource in followed | read)
+    return Observed(run.ports.live.snapshot(run.application_id.uid), known, _not_watched(unwatched))
+
+
+async def follow(run: Run, objects: Mapping[ObjectId, Desired], kinds: Kinds) -> None:
+    """Watch the kinds that a run has just defined, too."""
+    await run.ports.live.follow(_resources(run, objects, kinds))
+
+
+def _resources(run: Run, objects: Mapping[ObjectId, Desired], kinds: Kinds) -> frozenset[Resource]:
+    wanted = (kinds.served(item.api_version, key.kind) for key, item in objects.items())
+    recorded = (kinds.of(key) for key in run.ledger.record.objects)
+    return frozenset(resource for resource in (*wanted, *recorded) if resource is not None)
+
+
+async def _read(
+    run: Run, objects: Collection[ObjectId], kinds: Kinds, unwatched: Collection[Resource]
 ) -> frozenset[Resource]:
     """Observe the objects of these kinds where a run asks Git too; gives the kinds of which all could be read."""
     if not unwatched or not run.checks_source:
         return frozenset()
     by_kind = {(resource.group, resource.kind): resource for resource in unwatched}
     unread: set[Resource] = set()
-    for key in sorted({*wanted, *memory.record.objects}):
+    for key in sorted({*objects, *run.ledger.record.objects}):
         resource = by_kind.get((key.group, key.kind)) and kinds.of(key)
         if resource is None:
             continue
@@ -57,18 +89,15 @@ async def read(
         except AgentError:
             unread.add(by_kind[key.group, key.kind])
             continue
-        if found is None:
-            memory.live.pop(key, None)
-            continue
-        fact = run.observer.observe(found)
-        record = memory.record.objects.get(key)
-        memory.live[key] = fact if record is not None and judge.drifted(record, fact) else replace(fact, object=None)
+        fact = run.observer.observe(found) if found is not None else None
+        run.fence.check()
+        run.ports.live.observed(run.application_id.uid, key, fact)
     return frozenset(unwatched) - unread
 
 
-def not_watched(resources: Iterable[Resource]) -> list[Problem]:
+def _not_watched(resources: Iterable[Resource]) -> tuple[Problem, ...]:
     """A warning for each kind, with the rule that the agent's role lacks."""
-    return [
+    return tuple(
         Problem(
             NotWatchedError(
                 "the agent may not watch this kind, so what changes is seen at the interval",
@@ -77,4 +106,4 @@ def not_watched(resources: Iterable[Resource]) -> list[Problem]:
             )
         )
         for resource in sorted(resources, key=lambda each: (each.group, each.kind))
-    ]
+    )

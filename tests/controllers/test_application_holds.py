@@ -12,11 +12,11 @@ from agent.api import application as applications
 from agent.api.status import ApplicationStatus
 from agent.controllers import deletion, schedule
 from agent.controllers.loop import Driver
-from agent.controllers.managed import Managed
+from agent.controllers.managed import Hold, Managed
 from agent.controllers.reporting import Reporter
 from agent.controllers.settings import Settings
 from agent.engine import pipeline
-from agent.engine.context import Fingerprints, Memory
+from agent.engine.context import Fingerprints
 from agent.engine.fence import Fence
 from agent.engine.pipeline import Outcome
 from agent.engine.ports import Ports
@@ -54,7 +54,7 @@ class World:
         self.may_store.set()
         loop = asyncio.get_running_loop()
         clock = SimpleNamespace(now=loop.time, monotonic=loop.time)
-        ports = Ports(None, None, self, None, None, self, self, self, None, self, clock, None)
+        ports = Ports(None, None, self, None, None, self, self, self, self, None, self, clock, None)
         settings = Settings(
             "agent-a",
             SimpleNamespace(),
@@ -83,7 +83,9 @@ class World:
     def managed(self) -> Managed:
         return self.driver._managed[UID]
 
-    # ClusterPort and RecordPort
+    # HomePort, TargetPort and RecordPort
+
+    cluster = ""
 
     def fenced(self, check):
         return Checked(self, check)
@@ -126,6 +128,9 @@ class World:
         yield
 
     # LivePort
+
+    def snapshot(self, _):
+        return {}
 
     async def close(self) -> None: ...
 
@@ -176,8 +181,8 @@ async def settle() -> None:
 
 
 def runs(monkeypatch, run) -> None:
-    async def reconcile(run_, memory):
-        return await run(run_, memory) or Outcome(None)
+    async def reconcile(run_, state):
+        return await run(run_, state) or Outcome(state)
 
     monkeypatch.setattr(pipeline, "reconcile", reconcile)
 
@@ -252,8 +257,8 @@ async def test_an_application_that_goes_while_it_is_taken_leaves_nothing(world, 
 async def test_a_lapse_ends_the_hold_and_takes_the_next_epoch(world, monkeypatch):
     memories = []
 
-    async def remember(_, memory) -> None:
-        memories.append((memory, memory.record.epoch))
+    async def remember(run, state) -> None:
+        memories.append((state, run.ledger.record.epoch))
 
     runs(monkeypatch, remember)
     await world.see(tree())
@@ -268,8 +273,8 @@ async def test_a_lapse_ends_the_hold_and_takes_the_next_epoch(world, monkeypatch
 async def test_a_run_that_waits_keeps_the_next_hold_from_nothing(world, monkeypatch):
     release, ran = asyncio.Event(), []
 
-    async def first_waits(run, memory) -> None:
-        ran.append(memory.record.epoch)
+    async def first_waits(run, _) -> None:
+        ran.append(run.ledger.record.epoch)
         if len(ran) == 1:
             await release.wait()
 
@@ -298,7 +303,7 @@ async def test_a_damaged_record_whose_event_is_refused_is_no_reason_to_watch_not
     await world.see(tree())
     await settle()
     assert world.adopted == {UID}
-    assert world.managed.memory.loss == "RecordDamaged"
+    assert world.managed.hold.ledger.loss == "RecordDamaged"
 
 
 async def test_a_spec_that_is_not_valid_is_reported_by_the_next_owner_too(world):
@@ -318,8 +323,8 @@ async def test_a_hold_that_ends_beside_a_run_is_taken_again(world, monkeypatch):
     release, again, ran = asyncio.Event(), asyncio.Event(), []
     monkeypatch.setattr(schedule, "FIRST_RETRY", 0.05)
 
-    async def first_waits(run, memory) -> None:
-        ran.append(memory.record.epoch)
+    async def first_waits(run, _) -> None:
+        ran.append(run.ledger.record.epoch)
         if len(ran) == 1:
             await release.wait()
         else:
@@ -349,10 +354,10 @@ def insisting(stands: bool) -> tuple[Reporter, Managed, list]:
 
     cluster = SimpleNamespace(update_status=update_status)
     cluster.fenced = lambda _: cluster
-    reporter = Reporter(SimpleNamespace(cluster=cluster, clock=SimpleNamespace(now=lambda: 0.0)), "agent-a")
+    reporter = Reporter(SimpleNamespace(home=cluster, clock=SimpleNamespace(now=lambda: 0.0)), "agent-a")
     managed = Managed(applications.identify(tree()), applications.parse(tree()))
-    managed.memory = Memory(record=ApplicationRecord(epoch=3))
-    managed.fence = Fence(lambda: True, answer, lambda: 0.0, asyncio.Lock())
+    fence = Fence(lambda: True, answer, lambda: 0.0, asyncio.Lock())
+    managed.hold = Hold(fence, SimpleNamespace(record=ApplicationRecord(epoch=3)))
     managed.reported = ApplicationStatus(agent="agent-a", epoch=3, revision="main@new")
     managed.found = ApplicationStatus(agent="agent-b", epoch=2, revision="main@old").tree()
     return reporter, managed, written

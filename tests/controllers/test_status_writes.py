@@ -10,6 +10,7 @@ from agent.api.status import ApplicationStatus, Condition
 from agent.controllers.managed import Managed
 from agent.controllers.reporting import Reporter
 from agent.engine.pipeline import Outcome
+from agent.engine.state import State
 
 APPLICATION = applications.parse(
     {
@@ -38,12 +39,17 @@ class SlowFirst:
 
 async def test_a_slow_write_is_not_overtaken() -> None:
     cluster = SlowFirst()
-    reporter = Reporter(SimpleNamespace(cluster=cluster, clock=SimpleNamespace(now=lambda: 0.0)), "agent-0")
+    reporter = Reporter(
+        SimpleNamespace(
+            home=cluster, live=SimpleNamespace(snapshot=lambda _: {}), clock=SimpleNamespace(now=lambda: 0.0)
+        ),
+        "agent-0",
+    )
     unhealthy = Condition(
         type="Healthy", status="False", reason="Degraded", last_transition_time="1970-01-01T00:00:00Z"
     )
     managed = Managed(APPLICATION.id, APPLICATION, reported=ApplicationStatus(conditions=(unhealthy,)))
-    managed.outcome = Outcome(None)
+    managed.outcome = Outcome(State())
     slow = asyncio.create_task(reporter.refreshed(managed, APPLICATION))
     await cluster.under_way.wait()
     newer = asyncio.create_task(reporter.suspended(managed, APPLICATION))

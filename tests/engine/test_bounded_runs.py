@@ -14,30 +14,37 @@ import pytest
 from agent.api import application as applications
 from agent.api.status import ApplicationStatus
 from agent.controllers import status
+from agent.controllers.live_facts import LiveFacts
 from agent.controllers.managed import Managed
 from agent.controllers.reporting import Reporter
+from agent.controllers.status import Standing
 from agent.controllers.watching import Watching
-from agent.desired.compiler import DesiredState, Problem
+from agent.desired.compiler import DesiredState
 from agent.engine import applying, audit_entries, plan, record
-from agent.engine.context import Fingerprints, Memory
-from agent.engine.finish import Finished, Finisher
+from agent.engine.changes import Step
+from agent.engine.context import Fingerprints
+from agent.engine.finishing import Finished, Finisher
 from agent.engine.live import Observer
 from agent.engine.pipeline import Outcome
 from agent.engine.ports import Resolved
 from agent.engine.prune import Policy
 from agent.engine.record import ApplicationRecord, Codec, ObjectRecord
 from agent.engine.results import Result
+from agent.engine.state import State
 from agent.manifests.layers import Desired
 from agent.manifests.ownership import Owner
 from agent.manifests.references import Reference
 from agent.sops import sealed
 from agent.values import derive
 from agent.values.errors import LimitError, ManifestError
-from agent.values.ids import ApplicationId, ObjectId, Revision
+from agent.values.ids import IN_CLUSTER, ApplicationId, ObjectId, Revision
+from agent.values.problems import Problem
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
     from agent.engine.context import Run
+    from agent.engine.ledger import Ledger
+    from agent.engine.ports import TargetPort
     from agent.values.tree import Object, Tree
 
 KEY = ObjectId("example.com", "Thing", "shop", "web")
@@ -76,12 +83,7 @@ def test_a_commit_that_changes_much_is_compared_as_far_as_it_is_told() -> None:
             after,
             finished,
             {KEY: "git"},
-            record=known,
-            live={},
-            application="u",
-            policy=Policy(),
-            observed=(),
-            before=before,
+            plan.Basis(known, "u", Policy(), before=before),
         )
         assert time.process_time() - started < 1
         assert tracemalloc.get_traced_memory()[1] < 20 << 20
@@ -103,7 +105,7 @@ def test_a_heal_tells_the_first_fields_that_it_put_right() -> None:
 
 def test_an_audit_entry_has_the_first_secrets_and_how_many_more_there_are() -> None:
     tree = thing(Secret("x", "sops:" + "p" * 5000), leaves=2000)
-    step = plan.Step(Finished(KEY, tree, ObjectRecord("example.com/v1")), "new")
+    step = Step(Finished(KEY, tree, ObjectRecord("example.com/v1")), "new")
     run = SimpleNamespace(id="r", application_id=APPLICATION.id, revision=REVISION, fingerprints=PRINTS)
     entry = audit_entries.of_step(cast("Run", run), step, "intent")
     assert entry.fingerprints is not None
@@ -114,10 +116,10 @@ def test_an_audit_entry_has_the_first_secrets_and_how_many_more_there_are() -> N
 
 def test_a_status_looks_at_the_failures_that_it_shows() -> None:
     problems = tuple(Problem(ManifestError("wrong", field=f"{number}" + "\x1b" * 4000)) for number in range(20_000))
-    outcome = Outcome(replace(state(thing("1", leaves=1)), problems=problems), problems)
+    outcome = Outcome(State(), replace(state(thing("1", leaves=1)), problems=problems), problems)
     started = time.process_time()
     shown = status.compute(
-        APPLICATION, Memory(), outcome, ApplicationStatus(), causes=frozenset({"git"}), started=0.0, now=0.0
+        APPLICATION, Standing(), outcome, ApplicationStatus(), causes=frozenset({"git"}), started=0.0, now=0.0
     )
     assert time.process_time() - started < 1
     assert len(shown.model_dump_json()) <= 33_000
@@ -140,14 +142,22 @@ async def test_the_log_names_as_many_problems_as_the_status(caplog: pytest.LogCa
         reconciled=lambda *_: None, objects=lambda *_: None, synced=lambda *_: None, healed=lambda _: None
     )
     ports = SimpleNamespace(
-        cluster=cluster, metrics=metrics, clock=SimpleNamespace(now=lambda: 0.0, monotonic=lambda: 0.0)
+        home=cluster,
+        live=SimpleNamespace(snapshot=lambda _: {}),
+        metrics=metrics,
+        clock=SimpleNamespace(now=lambda: 0.0, monotonic=lambda: 0.0),
     )
     managed = Managed(APPLICATION.id, APPLICATION)
     reporter = Reporter(ports, "agent-0")
     with caplog.at_level(logging.INFO, "signet"):
         for _ in range(7):
             await reporter.run_ended(
-                managed, APPLICATION, Outcome(None, problems, results), causes=frozenset(), started=0.0, seconds=0.0
+                managed,
+                APPLICATION,
+                Outcome(State(), None, problems, results=results),
+                causes=frozenset(),
+                started=0.0,
+                seconds=0.0,
             )
     lines = caplog.records[: len(caplog.records) // 7]
     assert sum(line.message == "problem" for line in lines) == 50
@@ -215,8 +225,9 @@ def test_encrypted_values_have_no_places_that_are_together_much_longer_than_thei
 async def test_whole_live_objects_are_kept_of_a_few_that_drift() -> None:
     observer = Observer("i", PRINTS.owners, PRINTS.projections)
     keys = [ObjectId("", "ConfigMap", "shop", f"c{number}") for number in range(500)]
-    memory = Memory(ApplicationRecord(objects={key: ObjectRecord("v1", uid="u", projection="p") for key in keys}))
-    watching = Watching(cast("object", None), observer, {"u": memory})  # pyright: ignore[reportArgumentType]
+    objects = {key: ObjectRecord("v1", uid="u", projection="p") for key in keys}
+    watching = Watching(cast("TargetPort", None), observer, LiveFacts())
+    watching.adopt("u", cast("Ledger", SimpleNamespace(record=ApplicationRecord(objects=objects), cluster=IN_CLUSTER)))
     drifted: list[ObjectId] = []
     watching.drifted, watching.changed = lambda _, key: drifted.append(key), lambda _: None
 
@@ -231,9 +242,9 @@ async def test_whole_live_objects_are_kept_of_a_few_that_drift() -> None:
     for key in keys:
         edited(key, 1)
     assert drifted == keys, "each of them is healed"
-    assert sum(fact.object is not None for fact in memory.live.values()) == 50
-    healed = keys[:50]
-    for key in healed:
-        memory.live[key] = replace(memory.live[key], object=None)
-    edited(keys[499], 2)
-    assert memory.live[keys[499]].object is not None
+    known = watching.snapshot("u")
+    assert sum(fact.object is not None for fact in known.values()) == 50
+    for key in keys[:50]:
+        watching.observed("u", key, replace(known[key], resource_version="2", object=None))
+    edited(keys[499], 3)
+    assert watching.snapshot("u")[keys[499]].object is not None

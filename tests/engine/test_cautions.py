@@ -8,11 +8,12 @@ from agent.api import application as applications
 from agent.api import operator
 from agent.api.status import ApplicationStatus
 from agent.controllers import status
+from agent.controllers.status import Standing
 from agent.desired import cautions, compiler
 from agent.desired.cautions import Strictness
-from agent.engine.context import Memory
 from agent.engine.pipeline import Outcome
 from agent.engine.record import ApplicationRecord
+from agent.engine.state import State
 from agent.manifests import documents
 from agent.manifests.documents import File
 from agent.manifests.kinds import Kinds, Resource
@@ -236,8 +237,8 @@ def application(secrets: dict) -> applications.Application:
 def reported_of(found: compiler.DesiredState) -> ApplicationStatus:
     return status.compute(
         application({}),
-        Memory(desired=found),
-        Outcome(found, found.problems),
+        Standing(desired=found.objects),
+        Outcome(State(), found, found.problems),
         ApplicationStatus(),
         causes=frozenset({"git"}),
         started=0,

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from agent.api import application as applications
-from agent.desired.compiler import DesiredState, Problem
+from agent.desired.compiler import DesiredState
 from agent.engine import commits
-from agent.engine.context import Memory
+from agent.engine.record import ApplicationRecord
+from agent.engine.state import Compiled, State
 from agent.values.errors import SourceUnavailableError
 from agent.values.ids import Revision
+from agent.values.problems import Problem
 
 if TYPE_CHECKING:
     from agent.engine.context import Run
@@ -35,7 +37,7 @@ async def test_what_was_read_from_one_repository_is_not_opened_as_another(reposi
         }
     )
     known = DesiredState(Revision("1" * 40, "main", "dev", 0), {}, repository=repository)
-    run = cast("Run", SimpleNamespace(application=application))
-    problems = (Problem(SourceUnavailableError("away")),)
-    found = await commits.last_good(run, Memory(desired=known), cast("Kinds", None), problems)
+    run = cast("Run", SimpleNamespace(application=application, ledger=SimpleNamespace(record=ApplicationRecord())))
+    state = State(Compiled(known, 1, "", {}, "1" * 40), unread=(Problem(SourceUnavailableError("away")),))
+    _, found = await commits.last_good(run, state, cast("Kinds", None))
     assert (found is not None) == stays

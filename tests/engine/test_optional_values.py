@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.engine.finish import Finisher
+from agent.engine.finishing import Finisher
 from agent.manifests.layers import Desired
 from agent.manifests.ownership import Owner
 from agent.manifests.references import Reference

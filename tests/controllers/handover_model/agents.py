@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 from agent.api.operator import Limits
+from agent.controllers.live_facts import LiveFacts
 from agent.controllers.loop import Driver
 from agent.controllers.settings import Settings
 from agent.controllers.tasks import AsyncTasks
 from agent.controllers.watching import Watching
-from agent.engine.context import Fingerprints, Grants, Memory
+from agent.engine.context import Fingerprints, Grants
 from agent.engine.live import Observer
 from agent.engine.ports import Ports
 from agent.manifests.sinks import AllowedSinks
@@ -78,9 +79,8 @@ class Agent:
 
     def start(self) -> None:
         """Acquire the Lease and begin."""
-        memories: dict[str, Memory] = {}
         port = cluster.Cluster(self)
-        watching = Watching(port, OBSERVER, memories)
+        watching = Watching(port, OBSERVER, LiveFacts())
         clock = self.world.clock
         ports = Ports(
             git=sources.Git(self),
@@ -88,7 +88,8 @@ class Agent:
             data_keys=sources.NoKeys(),
             sealing_keys=sources.NoKeys(),
             stores=sources.NoStores(),
-            cluster=port,
+            home=port,
+            target=port,
             live=watching,
             records=records.Records(self),
             audit=sources.Audit(self),

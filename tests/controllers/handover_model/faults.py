@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from agent.controllers import holding, managed, status
 from agent.controllers.loop import Driver
-from agent.engine import applying, commits, fence, pipeline
+from agent.engine import applying, commits, fence, recording
 from agent.engine.fence import Fence
 from agent.values.ids import Revision
 from handover_model import records, sources
@@ -17,40 +17,36 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from agent.desired.compiler import DesiredState
-    from agent.engine.context import Memory, Run
+    from agent.engine.context import Run
     from agent.engine.ports import Ports, WatchEvent
+    from agent.engine.state import State
     from agent.values.tree import Object
-
-_DESIRED = ("desired", "desired_for", "applied", "recipes", "parsed", "checked")
 
 
 def memory_kept(patch: pytest.MonkeyPatch) -> None:
     """What was desired before a hold ended is what is desired under the next one."""
-
-    taken, left, read = holding.take, managed.Managed.leave, commits.read
-    trusted: list[Memory] = []
+    taken, left, check = holding.take, managed.Managed.leave, commits.check
+    trusted: list[State] = []
 
     def leave(self: managed.Managed) -> None:
-        memory = self.memory
+        state = self.state
         left(self)
-        self.memory = memory
+        self.state = state
 
     async def take(ports: object, settings: object, each: managed.Managed) -> bool:
-        before = each.memory
+        before = each.state
         there = await taken(ports, settings, each)
-        for name in _DESIRED:
-            setattr(each.memory, name, getattr(before, name))
-        trusted.append(each.memory)
+        each.state = replace(before, verified=each.state.verified)
+        trusted.append(each.state)
         return there
 
-    async def known(run: Run, memory: Memory, kinds: object) -> DesiredState:
-        if memory.desired is not None and any(memory is each for each in trusted):
+    async def known(run: Run, state: State) -> State:
+        if state.desired is not None and any(state is each for each in trusted):
             trusted.clear()
-            return memory.desired
-        return await read(run, memory, kinds)
+            return state
+        return await check(run, state)
 
-    patch.setattr(commits, "read", known)
+    patch.setattr(commits, "check", known)
     patch.setattr(managed.Managed, "leave", leave)
     patch.setattr(holding, "take", take)
 
@@ -61,7 +57,7 @@ def never_shown_at_first(patch: pytest.MonkeyPatch) -> None:
     async def announce(run: Run, *_: object) -> None:
         run.fence.shown()
 
-    patch.setattr(pipeline, "_announce", announce)
+    patch.setattr(recording, "announce", announce)
 
 
 def never_shown_again(patch: pytest.MonkeyPatch) -> None:
@@ -105,13 +101,15 @@ def record_overwritten(patch: pytest.MonkeyPatch) -> None:
 
 def source_not_read(patch: pytest.MonkeyPatch) -> None:
     """Who takes an Application goes on from what the record says was applied last."""
-    read = commits.read
+    check = commits.check
 
-    async def of_record(run: Run, memory: Memory, kinds: object) -> DesiredState:
-        state = None if memory.desired is not None else await commits.last_good(run, memory, kinds, ())
-        return state if state is not None else await read(run, memory, kinds)
+    async def of_record(run: Run, state: State) -> State:
+        newest = run.ledger.record.newest
+        return (
+            await check(run, state) if state.desired is not None or newest is None else replace(state, checked=newest)
+        )
 
-    patch.setattr(commits, "read", of_record)
+    patch.setattr(commits, "check", of_record)
 
 
 def creates_unguarded(patch: pytest.MonkeyPatch) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from agent.api import application as applications
 from agent.api.status import ApplicationStatus
 from agent.controllers import status
-from agent.desired.compiler import Problem
-from agent.engine import causes
-from agent.engine.context import Memory
+from agent.controllers.status import Standing
 from agent.engine.pipeline import Outcome
+from agent.engine.state import State
 from agent.values.errors import ManifestError, PruneRefusedError
 from agent.values.ids import ObjectId
+from agent.values.problems import Problem, repeated
 
 APPLICATION = applications.parse(
     {
@@ -25,10 +25,10 @@ OTHER = Problem(ManifestError("no manifest", file="other.yaml", field="kind"), N
 OBJECTS = [Problem(PruneRefusedError("kept"), ObjectId("", "ConfigMap", "shop", name)) for name in "ab"]
 
 
-def test_files_of_one_cause_are_one_failure_with_a_count() -> None:
-    outcome = Outcome(None, (*FILES, OTHER, *OBJECTS))
+def test_files_that_repeat_a_problem_are_one_failure_with_a_count() -> None:
+    outcome = Outcome(State(), None, (*FILES, OTHER, *OBJECTS))
     found = status.compute(
-        APPLICATION, Memory(), outcome, ApplicationStatus(), causes=frozenset(), started=0.0, now=0.0
+        APPLICATION, Standing(), outcome, ApplicationStatus(), causes=frozenset(), started=0.0, now=0.0
     )
     assert [(each.file, each.object, each.message) for each in found.failures] == [
         ("0.yaml:0", "", "no manifest (and 79 times more)"),
@@ -38,7 +38,7 @@ def test_files_of_one_cause_are_one_failure_with_a_count() -> None:
     ]
 
 
-def test_objects_of_one_cause_are_one_where_they_are_wanted_so() -> None:
-    found = causes.of([*OBJECTS, OTHER], objects=True)
+def test_objects_that_repeat_a_problem_are_one_where_they_are_wanted_so() -> None:
+    found = repeated([*OBJECTS, OTHER], objects=True)
     assert [len(each.problems) for each in found] == [2, 1]
     assert [str(each.error) for each in found] == ["kept", "other.yaml: kind: no manifest"]

@@ -1,0 +1,101 @@
+"""The change set: what a run will do, as a value. Applying, audit, status, events, detection and `agent diff` read the same one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from agent.manifests.ownership import is_apply_if_absent
+from agent.values.errors import OwnershipConflictError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from agent.engine.finishing import Finished
+    from agent.engine.judge import Cause
+    from agent.engine.record import ObjectRecord
+    from agent.values.errors import AgentError
+    from agent.values.ids import ObjectId
+    from agent.values.tree import Object
+
+Action: TypeAlias = Literal["create", "adopt", "update", "rotate", "heal", "prune", "leave", "conflict", "hold", "keep"]
+"""What becomes of an object: it is applied, for one of five reasons; deleted; or left as it is, for one of four."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One apply, and why. `fields` are the first paths that a commit changed, where the one before is known.
+
+    `met` is what stands where the object is applied for the first time, as the API server gave it. `refusal` is why it cannot be applied
+    as things stand. `rolled`: nothing of the object changed, but a Secret that it names does.
+    """
+
+    finished: Finished
+    cause: Cause
+    fields: tuple[str, ...] = ()
+    met: Object | None = None
+    refusal: AgentError | None = None
+    rolled: bool = False
+
+    @property
+    def action(self) -> str:
+        """What the audit trail calls it."""
+        return {"new": "create", "git": "update", "secret": "rotate", "live": "heal"}[self.cause]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One object of a change set. `wave` counts from 0, in the order of applying; `error` says why it is left as it is."""
+
+    object: ObjectId
+    action: Action
+    wave: int | None = None
+    fields: tuple[str, ...] = ()
+    rolled: bool = False
+    error: AgentError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSet:
+    """`confirmed` are objects whose record changes though nothing has to be sent: the same object came of another recipe.
+
+    `kept` would be pruned but for the reason given; `held` are not applied, for the reason given.
+    """
+
+    waves: tuple[tuple[Step, ...], ...] = ()
+    confirmed: Mapping[ObjectId, ObjectRecord] = field(default_factory=dict["ObjectId", "ObjectRecord"])
+    pruned: tuple[ObjectId, ...] = ()
+    kept: Mapping[ObjectId, AgentError] = field(default_factory=dict["ObjectId", "AgentError"])
+    held: Mapping[ObjectId, AgentError] = field(default_factory=dict["ObjectId", "AgentError"])
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return tuple(step for wave in self.waves for step in wave)
+
+    @property
+    def empty(self) -> bool:
+        return not self.waves and not self.pruned
+
+    @property
+    def pending(self) -> frozenset[ObjectId]:
+        """What would be applied or deleted."""
+        return frozenset((*(step.finished.id for step in self.steps), *self.pruned))
+
+    def __iter__(self) -> Iterator[Change]:
+        """Every object that is changed or left for a reason: by wave, then deletions, then what is left."""
+        for wave, steps in enumerate(self.waves):
+            for step in steps:
+                yield Change(step.finished.id, _action(step), wave, step.fields, step.rolled, step.refusal)
+        yield from (Change(key, "prune") for key in self.pruned)
+        yield from (Change(key, "keep", error=error) for key, error in self.kept.items())
+        yield from (Change(key, "hold", error=error) for key, error in self.held.items())
+
+
+def _action(step: Step) -> Action:
+    if step.refusal is not None:
+        return "conflict" if isinstance(step.refusal, OwnershipConflictError) else "hold"
+    if step.cause == "new" and step.met is not None:
+        return "leave" if is_apply_if_absent(step.finished.tree) else "adopt"
+    if step.cause == "new":
+        return "create"
+    return "update" if step.cause == "git" else "rotate" if step.cause == "secret" else "heal"

@@ -1,0 +1,174 @@
+"""From opened to finished: substitute, encode, stamp. The finished object is what the API request carries.
+
+Nothing here keeps a value: finished objects live from here to the request and its outcome.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from agent.engine import pace, rollouts
+from agent.engine.ports import Resolved
+from agent.engine.record import ObjectRecord
+from agent.manifests import order, ownership, references, resolve
+from agent.values import derive
+from agent.values.errors import AgentError, LimitError, StoreNotFoundError
+from agent.values.tree import format_path, secrets
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agent.engine.context import Run
+    from agent.engine.opening import Opened
+    from agent.manifests.layers import Desired
+    from agent.manifests.ownership import Owner
+    from agent.manifests.references import Reference
+    from agent.values.fingerprint import Fingerprinter
+    from agent.values.ids import ObjectId
+    from agent.values.secret import Secret
+    from agent.values.tree import Object, Path
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """An object ready for its API request, and what its record will say once it is applied."""
+
+    id: ObjectId
+    tree: Object
+    record: ObjectRecord
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedObjects:
+    """The finished objects, and why others could not be opened, checked or finished."""
+
+    objects: Mapping[ObjectId, Finished]
+    failed: Mapping[ObjectId, AgentError]
+
+
+async def finish(
+    run: Run,
+    objects: Mapping[ObjectId, Desired],
+    opened: Opened,
+    answers: Mapping[Reference, Resolved | AgentError],
+    recipes: Mapping[ObjectId, str],
+) -> FinishedObjects:
+    """Finish opened objects: Secrets first, since the workloads that name them carry a token of what they hold."""
+    finisher = Finisher(run.owner, run.fingerprints.owners, run.fingerprints.applied)
+    contents = rollouts.secret_contents(run.ledger.record.objects)
+    room = _Room(run.limits.manifest_bytes)
+    finished: dict[ObjectId, Finished] = {}
+    failed = dict(opened.failed)
+    for number, key in enumerate(sorted(opened.objects, key=rollouts.rolls), 1):
+        await pace.let_others(run, number)
+        item, tree = objects[key], opened.objects[key]
+        token = rollouts.token_of(item, contents, finisher.applied, run.application_id.uid)
+        try:
+            done = await pace.beside(
+                run,
+                tree,
+                lambda item=item, tree=tree, token=token: finisher.finish(
+                    item, tree, answers, recipe=recipes[item.id], roll=token
+                ),
+            )
+            room.take(key, done.tree)
+        except AgentError as error:
+            failed[key] = error.with_facts(object=key)
+            continue
+        finished[key] = done
+        if key.kind == "Secret":
+            contents[key] = done.record.applied
+    return FinishedObjects(finished, failed)
+
+
+@dataclass(frozen=True, slots=True)
+class Finisher:
+    """What finishing needs to know of the Application. `applied` fingerprints for the purpose `applied`."""
+
+    owner: Owner
+    owners: Fingerprinter
+    applied: Fingerprinter
+
+    def finish(
+        self,
+        desired: Desired,
+        opened: Object,
+        answers: Mapping[Reference, Resolved | AgentError],
+        *,
+        recipe: str,
+        roll: str,
+    ) -> Finished:
+        """Finish one object whose sealed leaves are opened. Raises the AgentError that holds it."""
+        key = desired.id
+        values, versions = _values(key, references.find(opened), answers)
+        tree = resolve.finish(opened, values)
+        order.wave_of(key, tree)
+        if roll:
+            tree = order.set_roll_token(tree, roll)
+        tree = ownership.stamp(tree, key, self.owner, self.owners)
+        record = ObjectRecord(
+            desired.api_version,
+            recipe=recipe,
+            applied=self.applied.tree(self.owner.application.uid, key.key, tree),
+            roll=roll,
+            holds_secret=next(secrets(tree), None) is not None,
+            stores=versions,
+            files=desired.files,
+        )
+        return Finished(key, tree, record)
+
+
+def applied_as(finished: Finished, *, uid: str, projection: str) -> ObjectRecord:
+    """The record of an object that was applied."""
+    return replace(finished.record, uid=uid, projection=projection)
+
+
+@dataclass(slots=True)
+class _Room:
+    """Characters that the secrets of a run's finished objects may still have.
+
+    Git bounds how often a value of a store is named and the store how long it is: what is kept until it is applied is the product.
+    """
+
+    left: int
+
+    def take(self, key: ObjectId, tree: Object) -> None:
+        """Raises LimitError, and then takes none."""
+        size = derive.size(tree)
+        most = min(self.left, derive.LONGEST)
+        if size > most:
+            raise LimitError(
+                "the values that the object takes are larger than the agent applies",
+                hint="name shorter values, or fewer; limits.manifestBytes in the operator's file is the limit for all objects",
+                object=key,
+                limit=most,
+            )
+        self.left -= size
+
+
+def _values(
+    key: ObjectId,
+    wanted: Mapping[Reference, list[Path]],
+    answers: Mapping[Reference, Resolved | AgentError],
+) -> tuple[dict[Reference, Secret], dict[str, int]]:
+    """The values of an object's references, and the version of each by its text."""
+    values: dict[Reference, Secret] = {}
+    versions: dict[str, int] = {}
+    size = 0
+    for reference, paths in wanted.items():
+        answer = answers[reference]
+        if isinstance(answer, Resolved):
+            size += derive.size(answer.secret) * len(paths)
+            if size > derive.LONGEST:
+                raise LimitError(
+                    "the values that the object takes are larger than an API server takes",
+                    hint="name shorter values, or fewer",
+                    object=key,
+                    limit=derive.LONGEST,
+                )
+            values[reference] = answer.secret
+            versions[str(reference)] = answer.version
+        elif not (reference.optional and isinstance(answer, StoreNotFoundError)):
+            raise answer.with_facts(object=key, field=format_path(paths[0]))
+    return values, versions

@@ -1,0 +1,123 @@
+"""Opening: where sealed leaves become Secrets, for exactly the objects that a run works on.
+
+A SOPS file that is new is opened twice: whole, when its MAC is verified, and again for the objects that need it. In between the run
+waits for lists and watches; values that nobody needs yet are not kept for that long. The second opening asks for no key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from agent.manifests import resolve
+from agent.sops import sealed
+from agent.values import derive
+from agent.values.errors import AgentError
+from agent.values.secret import Sealed, Secret
+from agent.values.tree import walk
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from agent.desired.compiler import DesiredState
+    from agent.engine.context import Run
+    from agent.manifests.documents import Parsed
+    from agent.sops.groups import WrappedDataKey
+    from agent.sops.sealed import SealedFile
+    from agent.values.ids import ObjectId
+    from agent.values.tree import Object
+
+_QUICK: Final = 200
+"""Values that are decrypted at once; more may take long enough to keep everything else waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The blob by path of each encrypted file whose MAC verified, and why the others cannot be trusted."""
+
+    blobs: Mapping[str, str]
+    untrusted: Mapping[str, AgentError]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Objects with their sealed leaves opened, and why others could not be."""
+
+    objects: Mapping[ObjectId, Object]
+    failed: Mapping[ObjectId, AgentError]
+
+
+async def verify(run: Run, known: Mapping[str, str], parsed: Parsed, blobs: Mapping[str, str]) -> Verified:
+    """Verify the encrypted files of a commit. A blob whose MAC was verified before, `known` by path, is not opened again."""
+    verified = {path: blob for path, blob in known.items() if blobs.get(path) == blob}
+    untrusted: dict[str, AgentError] = {}
+    new = {path: file for path, file in parsed.sealed.items() if path not in verified}
+    await run.ports.data_keys.prepare(run.application, _wrapped(new.values()))
+    for path, file in new.items():
+        try:
+            await _unseal(run, file)
+        except AgentError as error:
+            untrusted[path] = error.with_facts(file=path)
+        else:
+            verified[path] = blobs[path]
+    return Verified(verified, untrusted)
+
+
+async def open_objects(run: Run, desired: DesiredState, keys: Iterable[ObjectId]) -> Opened:
+    """Open the sealed leaves of these objects; each file is unsealed once."""
+    wanted = [desired.objects[key] for key in keys]
+    needs = {
+        item.id: dict.fromkeys(leaf.id for _, leaf in walk(item.tree) if isinstance(leaf, Sealed)) for item in wanted
+    }
+    ids = frozenset[str]().union(*needs.values())
+    secrets, errors = await _unseal_values(run, desired, ids)
+    needed = [file for file in desired.sealed.values() if not ids.isdisjoint(file.ids)]
+    await run.ports.data_keys.prepare(run.application, _wrapped(needed))
+    for file in needed:
+        try:
+            secrets.update(await _unseal(run, file))
+        except AgentError as error:
+            errors.update(dict.fromkeys(file.ids, error.with_facts(file=file.file)))
+    opened: dict[ObjectId, Object] = {}
+    failed: dict[ObjectId, AgentError] = {}
+    for item in wanted:
+        refused = next((errors[need] for need in needs[item.id] if need in errors), None)
+        if refused is not None:
+            failed[item.id] = refused
+        else:
+            opened[item.id] = resolve.unseal(item.tree, secrets)
+    return Opened(opened, failed)
+
+
+async def _unseal(run: Run, file: SealedFile) -> Mapping[str, Secret]:
+    """Of each part by its own data key, and none where a MAC does not verify."""
+    parts = [
+        (part, await run.ports.data_keys.unwrap(run.application, part.metadata.data_key, file.file))
+        for part in file.parts
+    ]
+
+    def opened() -> dict[str, Secret]:
+        values: dict[str, Secret] = {}
+        for part, data_key in parts:
+            values.update(sealed.unseal(part, data_key))
+        return values
+
+    return opened() if file.size <= _QUICK else await run.ports.tasks.apart(opened)
+
+
+def _wrapped(files: Iterable[SealedFile]) -> list[WrappedDataKey]:
+    return [part.metadata.data_key for file in files for part in file.parts]
+
+
+async def _unseal_values(
+    run: Run, desired: DesiredState, ids: Collection[str]
+) -> tuple[dict[str, Secret], dict[str, AgentError]]:
+    """The values of SealedSecrets as `data` holds them, and those that do not open."""
+    values = [value for name, value in desired.values.items() if name in ids]
+    if not values:
+        return {}, {}
+    answers = await run.ports.sealing_keys.unseal(values)
+    files = {value.leaf.id: desired.objects[value.secret].files[-1] for value in values}
+    secrets = {name: derive.base64_encode(each) for name, each in answers.items() if isinstance(each, Secret)}
+    errors = {name: each.with_facts(file=files[name]) for name, each in answers.items() if isinstance(each, AgentError)}
+    return secrets, errors

@@ -1,0 +1,80 @@
+"""What a run writes into the record: new objects before anything is sent, and what became of each afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from agent.engine.ports import AuditEntry
+from agent.engine.record import ObjectRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from agent.desired.compiler import DesiredState
+    from agent.engine.changes import ChangeSet
+    from agent.engine.context import Run
+    from agent.engine.live import LiveFact
+    from agent.engine.results import Result
+    from agent.engine.state import State
+    from agent.values.ids import ObjectId
+
+
+async def note_loss(run: Run, live: Mapping[ObjectId, LiveFact]) -> None:
+    """Report objects that were applied, and no record of it: somebody deleted the record, or it does not verify."""
+    unrecorded, run.ledger.unrecorded = run.ledger.unrecorded, False
+    if not unrecorded or all(fact.owner != run.application_id.uid for fact in live.values()):
+        return
+    run.ledger.loss = "RecordLost"
+    await run.ports.audit.write([AuditEntry("event", run.id, "start", run.application_id, run.revision, "record-lost")])
+    await run.ports.home.event(
+        run.application_id,
+        kind="Warning",
+        reason=run.ledger.loss,
+        message="there is no record of what was applied, though live objects show that there was one; all is applied again",
+    )
+
+
+async def announce(run: Run, desired: DesiredState, changes: ChangeSet) -> None:
+    """Record new objects, and the commit, before anything is sent: whatever happens in between, they are known to be ours.
+
+    So the epoch is shown as well: by that write, or by a read where there is nothing to record.
+    """
+    if changes.empty:
+        return
+    record = run.ledger.record
+    new = {
+        step.finished.id: ObjectRecord(
+            step.finished.record.api_version,
+            holds_secret=step.finished.record.holds_secret,
+            files=step.finished.record.files,
+        )
+        for step in changes.steps
+        if step.finished.id not in record.objects
+    }
+    applying = desired.revision if desired.revision != record.revision else None
+    if not await run.ledger.save(replace(record.with_objects(new), applying=applying)):
+        await run.fence.show(afresh=True)
+
+
+async def remember(
+    run: Run, state: State, desired: DesiredState, changes: ChangeSet, results: Sequence[Result]
+) -> State:
+    """Record what was applied and deleted, and give the next state."""
+    done = {result.id: result for result in results if result.error is None}
+    recorded: dict[ObjectId, ObjectRecord] = dict(changes.confirmed)
+    recorded.update({key: result.record for key, result in done.items() if result.record is not None})
+    gone = frozenset(key for key, result in done.items() if result.action == "prune")
+    run.fence.check()
+    for key, result in done.items():
+        if result.fact is not None or key in gone:
+            run.ports.live.observed(run.application_id.uid, key, result.fact)
+    record = replace(
+        run.ledger.record.with_objects(recorded, gone),
+        revision=desired.revision,
+        applying=None,
+        generation=run.application.generation,
+        verified=dict(state.verified),
+    )
+    await run.ledger.save(record)
+    return replace(state, applied=desired)

@@ -1,0 +1,59 @@
+"""What is known of one Application between its runs: a value that a run takes, and of which it gives the next one.
+
+It is as old as one epoch: whatever ends that ends the state too. What was stored is in the `ledger`; live facts belong to the watches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agent.desired.compiler import DesiredState
+    from agent.manifests.documents import ParsedFile
+    from agent.values.ids import ObjectId, Revision
+    from agent.values.problems import Problem
+
+Place: TypeAlias = "tuple[str, str, int]"
+"""Path, blob and layer of a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """What was compiled last, and of what: the Application's `generation`, and a digest of the `content`, every path with its blob.
+
+    `recipes` are the fingerprints of its objects, `commit` the newest that has this content. The same generation and content give the
+    same, so nothing is compiled twice, unless something is held: a key may be there by now.
+    """
+
+    desired: DesiredState
+    generation: int
+    content: str
+    recipes: Mapping[ObjectId, str]
+    commit: str
+
+    def serves(self, commit: str) -> bool:
+        """Whether compiling this commit would give the same."""
+        return commit == self.commit and not self.desired.incomplete
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """`applied` is the desired state that was applied last, `checked` the commit that was looked at last.
+
+    `parsed` holds files by path, blob and layer, `verified` the blob by path of each SOPS file whose MAC verified. `unread` says why the
+    newest commit could not be taken, until it can.
+    """
+
+    compiled: Compiled | None = None
+    applied: DesiredState | None = None
+    checked: Revision | None = None
+    parsed: Mapping[Place, ParsedFile] = field(default_factory=dict["Place", "ParsedFile"])
+    verified: Mapping[str, str] = field(default_factory=dict[str, str])
+    unread: tuple[Problem, ...] = ()
+
+    @property
+    def desired(self) -> DesiredState | None:
+        return self.compiled.desired if self.compiled else None

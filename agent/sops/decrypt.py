@@ -8,7 +8,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from agent.sops import cipher, mac, parts
+from agent.sops import cipher, mac
 from agent.sops.cipher import Cipher
 from agent.sops.selection import Selected
 from agent.sops.walk import rewrite
@@ -109,6 +109,9 @@ def of(parse: Callable[[], Sequence[Mapping]], data: bytes, *, file: str) -> Enc
 
 def parts_of(parse: Callable[[], Sequence[Mapping]], data: bytes, *, file: str) -> tuple[Part, ...]:
     """The parts of a file with metadata, clear documents among them. Raises as `of`."""
+    # Only here, since values are opened without it.
+    from agent.sops import parts
+
     try:
         documents = parse()
         found = parts.of(documents, file=file)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,4 +40,4 @@ async def connect(settings: ClusterConfig, *, seals: Seals = lambda _: False) ->
 
     # A person waits: what does not answer is told soon.
     async with Session(settings, agent="signet-cli", limits=Limits(concurrency=16, attempts=3)) as session:
-        yield Cluster(session, seals=seals, instance="signet-cli", now=time.time)
+        yield Cluster(session, seals=seals)

@@ -11,16 +11,17 @@ import secrets
 from typing import TYPE_CHECKING, Literal
 
 from agent.engine.ports import Resolved
+from agent.engine.prune import CONFIRMED_ONLY
 from agent.manifests import builtin, diff, fields, order, ownership, references, resolve
 from agent.values import derive
 from agent.values.dataclass import dataclass, field, replace
-from agent.values.errors import NotFoundError
+from agent.values.errors import ImmutableFieldError, NotFoundError
 from agent.values.secret import Secret
-from agent.values.tree import format_path, get_object, get_text, map_leaves
+from agent.values.tree import format_path, get, get_object, get_text, map_leaves, walk
 from agent.values.tree import secrets as secrets_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping
 
     from agent.adapters.kubernetes.cluster import Cluster
     from agent.manifests.diff import Change, Line
@@ -33,8 +34,11 @@ if TYPE_CHECKING:
     from agent.values.ids import ObjectId
     from agent.values.tree import Leaf, Object, Path, Tree
 
-Action = Literal["create", "change", "prune", "same", "left"]
-_UNKNOWN = "(not resolved)"
+Action = Literal["create", "change", "replace", "same", "left"]
+UNOPENED = Secret(base64.b64encode(secrets.token_bytes(24)).decode(), "not opened")
+"""Stands where a value is not known. It is base64 as it is written, so that data of a Secret takes it."""
+_MARKS = (UNOPENED, derive.base64_encode(UNOPENED))
+_UNKNOWN = "(not known)"
 _STAMPED = {
     "labels": (ownership.LABEL_INSTALLATION, ownership.LABEL_APPLICATION),
     "annotations": (ownership.ANNOTATION_OWNER,),
@@ -45,16 +49,18 @@ _STAMPED = {
 class Difference:
     """`left`: the object asks to be left alone. `unknown`: fields that were not compared, with the references that stand there.
 
-    `adopted`: another tool's fields go over to the agent, and those that are not in the tree go away. `rolls`: a workload that the
-    agent rolls out because a Secret that it names changes.
+    `adopted`: another tool's fields go over to the agent, and those that are not in the tree go away. `owned`: what the agent owns of
+    it changes, though what stands in the fields may not. `live` is the object as it stands, `tree` as it would be applied.
     """
 
     id: ObjectId
     action: Action
+    tree: Object
+    live: Object | None = None
     lines: tuple[Line, ...] = ()
     unknown: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     adopted: bool = False
-    rolls: bool = False
+    owned: bool = False
 
 
 class Comparison:
@@ -81,23 +87,15 @@ class Comparison:
         self._sinks = sinks
         self._namespaces = namespaces
         self._sealed = sealed
-        # Stands where a value is not known. It is base64 as it is written, so that data of a Secret takes it.
-        self._mark = Secret(base64.b64encode(secrets.token_bytes(24)).decode(), "not resolved")
-        self._marks = (self._mark, derive.base64_encode(self._mark))
 
     async def of(self, item: Desired, opened: Object) -> Difference:
         """Raises the AgentError that keeps this object from being compared."""
         key = item.id
-        unknown = {
-            path: [str(each) for each, paths in references.find(opened).items() if path in paths]
-            for reference, where in references.find(opened).items()
-            if reference not in self._answers
-            for path in where
-        }
-        named = {format_path(path): tuple(found) for path, found in unknown.items()}
+        unknown = self._unknown(opened)
+        named = {format_path(path): found for path, found in unknown.items()}
         tree = self._finished(opened, unknown.keys())
         if ownership.is_reconcile_disabled(tree):
-            return Difference(key, "left")
+            return Difference(key, "left", tree)
         if self._may_hold_secrets(key, tree):
             self._sealed.add(key)
         resource = self._kinds.served(item.api_version, key.kind)
@@ -106,18 +104,33 @@ class Comparison:
         if live is None:
             if resource is not None and not unknown:
                 await self._check_creation(resource, key, tree)
-            return Difference(key, "create", unknown=named)
+            return Difference(key, "create", tree, unknown=named)
         if ownership.is_apply_if_absent(tree):
-            return Difference(key, "left")
+            return Difference(key, "left", tree, live)
         assert resource is not None
-        tree = _with_live_values(_stamped(tree, live, key), live, unknown.keys())
-        answer = await self._cluster.apply(resource, tree, dry_run=True)
-        changes = [
-            self._without_marks(change) for change in diff.compare(live, answer) if not self._is_mark(change.after)
-        ]
+        stamped = _with_live_values(_stamped(tree, live, key), live, unknown.keys())
+        try:
+            answer = await self._cluster.apply(resource, stamped, dry_run=True)
+        except ImmutableFieldError:
+            if not ownership.is_replace_allowed(tree) or (key.group, key.kind) in CONFIRMED_ONLY:
+                raise
+            return Difference(key, "replace", tree, live, unknown=named)
+        changes = [_without_marks(change) for change in diff.compare(live, answer) if not _is_mark(change.after)]
         lines = tuple(diff.describe(changes, self._fingerprints, "", key))
         adopted = bool(fields.adoption(live, ownership.FIELD_MANAGER))
-        return Difference(key, "change" if lines else "same", lines, named, adopted)
+        owned = not unknown and _owned(live) != _owned(answer)
+        return Difference(key, "change" if lines else "same", tree, live, lines, named, adopted, owned)
+
+    def _unknown(self, opened: Object) -> dict[Path, tuple[str, ...]]:
+        """Where a value stands that is not known, and the references in it; none where an encrypted file was not opened."""
+        found = references.find(opened)
+        unknown: dict[Path, tuple[str, ...]] = {path: () for path, leaf in walk(opened) if leaf is UNOPENED}
+        for reference, where in found.items():
+            if reference not in self._answers:
+                unknown.update(
+                    {path: tuple(str(each) for each, paths in found.items() if path in paths) for path in where}
+                )
+        return unknown
 
     async def _check_creation(self, resource: Resource, key: ObjectId, tree: Object) -> None:
         try:
@@ -136,7 +149,7 @@ class Comparison:
                 raise answer.with_facts(field=format_path(paths[0]))
 
         def fill(path: Path, leaf: Leaf) -> Leaf:
-            return self._mark if path in unknown else leaf
+            return UNOPENED if path in unknown else leaf
 
         filled = map_leaves(opened, fill)
         assert isinstance(filled, dict)
@@ -152,27 +165,25 @@ class Comparison:
             or any((group, kind) == (key.group, key.kind) for group, kind, _ in sinks.custom_fields)
         )
 
-    def _is_mark(self, tree: Tree) -> bool:
-        if isinstance(tree, str):
-            tree = Secret(tree, "answered")
-        return isinstance(tree, Secret) and tree in self._marks
 
-    def _without_marks(self, change: Change) -> Change:
-        def show(_: Path, leaf: Leaf) -> Leaf:
-            return _UNKNOWN if self._is_mark(leaf) else leaf
-
-        return replace(change, after=map_leaves(change.after, show))
+def _owned(live: Object) -> list[Tree]:
+    """The fields that the agent owns, without their values."""
+    managed = get(live, "metadata", "managedFields")
+    entries = managed if isinstance(managed, list) else []
+    return [get(entry, "fieldsV1") for entry in entries if get(entry, "manager") == ownership.FIELD_MANAGER]
 
 
-def with_rollouts(found: Sequence[Difference], opened: Mapping[ObjectId, Object]) -> list[Difference]:
-    """The same, telling which workloads roll out because of changed Secrets."""
-    changed = {each.id for each in found if each.id.kind == "Secret" and each.action == "change"}
-    rolled = {
-        key
-        for key, tree in opened.items()
-        if order.pod_template_path(key.group, key.kind) and not changed.isdisjoint(order.depends_on(tree))
-    }
-    return [replace(each, rolls=each.id in rolled and each.action in {"same", "change"}) for each in found]
+def _is_mark(tree: Tree) -> bool:
+    if isinstance(tree, str):
+        tree = Secret(tree, "answered")
+    return isinstance(tree, Secret) and tree in _MARKS
+
+
+def _without_marks(change: Change) -> Change:
+    def show(_: Path, leaf: Leaf) -> Leaf:
+        return _UNKNOWN if _is_mark(leaf) else leaf
+
+    return replace(change, after=map_leaves(change.after, show))
 
 
 def _stamped(tree: Object, live: Object, key: ObjectId) -> Object:

@@ -9,26 +9,25 @@ from typing import TYPE_CHECKING
 
 from agent.cli import key_sources, terminal, worktree
 from agent.desired import compiler
-from agent.desired.compiler import DesiredState, Problem, UnknownChangeError
-from agent.engine import causes
-from agent.engine.record import ApplicationRecord
 from agent.manifests import builtin, documents, known_kinds, order, references, resolve, sinks
 from agent.sops import sealed
 from agent.sops.groups import unwrap_data_key
 from agent.values import derive
-from agent.values.dataclass import dataclass
-from agent.values.errors import AgentError, HeldError, LimitError, UnknownKindError
+from agent.values.dataclass import dataclass, replace
+from agent.values.errors import AgentError, DataKeyError, HeldError, LimitError, UnknownKindError
 from agent.values.ids import Revision
+from agent.values.problems import Problem, repeated
 from agent.values.secret import Sealed, Secret
 from agent.values.tree import map_leaves, walk
 from agent.yaml.limits import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from typing import TypeAlias
 
     from agent.adapters.keys.sealed_secrets import SealingKeys
     from agent.cli.worktree import Target
+    from agent.desired.compiler import DesiredState, UnknownChangeError
     from agent.manifests.documents import Parsed
     from agent.manifests.kinds import Kinds
     from agent.sops.keys import MasterKeys, WrappedKey
@@ -44,10 +43,14 @@ _SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The objects of a work tree. `opened` are those that nothing holds, by identity; where nothing was decrypted, still sealed."""
+    """The objects of a work tree. `opened` are those that nothing holds, by identity; where nothing was decrypted, still sealed.
+
+    `locked` are the files that none of the user's keys opens, where that holds nothing: the agent's may.
+    """
 
     state: DesiredState
     opened: Mapping[ObjectId, Object]
+    locked: tuple[Problem, ...] = ()
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -58,13 +61,21 @@ class Wanted:
             for key, error in self.state.held.items()
             if isinstance(error, HeldError) and key not in told
         ]
-        return (*self.state.problems, *waiting)
+        return (*self.locked, *self.state.problems, *waiting)
 
 
-def compute(target: Target, kinds: Kinds | None, keys: MasterKeys | None) -> Wanted:
+def compute(
+    target: Target,
+    kinds: Kinds | None,
+    keys: MasterKeys | None,
+    *,
+    unopened: Secret | None = None,
+    recorded: Callable[[str], Collection[ObjectId]] = lambda _: (),
+) -> Wanted:
     """The desired state of a work tree, every object checked as far as it is open.
 
-    `kinds` None: no cluster is asked, and kinds that nobody knows are taken for namespaced. `keys` None: nothing is decrypted.
+    A file that none of the keys opens holds its objects, or `unopened` stands in the place of its values. `recorded` are the objects
+    that were applied from a file: those of one that cannot be read are held. `kinds` None: no cluster is asked, and kinds that nobody knows are taken for namespaced. `keys` None: nothing is decrypted.
     Raises UnknownChangeError where nothing can be said, LimitError, SourceError.
     """
     snapshot = worktree.read(target)
@@ -77,6 +88,11 @@ def compute(target: Target, kinds: Kinds | None, keys: MasterKeys | None) -> Wan
             found=len(parsed.documents),
         )
     secrets, untrusted = _open(parsed, keys) if keys is not None else ({}, {})
+    locked: dict[str, AgentError] = {}
+    if unopened is not None:
+        locked = {path: error for path, error in untrusted.items() if isinstance(error, DataKeyError)}
+        untrusted = {path: error for path, error in untrusted.items() if path not in locked}
+        secrets.update({name: unopened for path in locked for name in parsed.sealed[path].ids})
 
     def merged(kinds: Kinds) -> DesiredState:
         return compiler.compute(
@@ -88,7 +104,7 @@ def compute(target: Target, kinds: Kinds | None, keys: MasterKeys | None) -> Wan
             kinds=kinds,
             namespace=target.namespace or "default",
             allowed_namespaces=frozenset() if target.namespace else _named(parsed),
-            recorded=ApplicationRecord().of_file,
+            recorded=recorded,
             unsealing=target.unsealing,
             strict=target.strict,
         )
@@ -97,7 +113,8 @@ def compute(target: Target, kinds: Kinds | None, keys: MasterKeys | None) -> Wan
     if keys is None:
         return _checked(state, None, target.sinks)
     values, failed = _open_values(state, target.sealing_keys)
-    return _checked(state.holding(failed), {**secrets, **values}, target.sinks)
+    wanted = _checked(state.holding(failed), {**secrets, **values}, target.sinks)
+    return replace(wanted, locked=tuple(Problem(error, file=path) for path, error in locked.items()))
 
 
 def _open_values(state: DesiredState, keys: SealingKeys) -> tuple[dict[str, Secret], dict[ObjectId, AgentError]]:
@@ -203,19 +220,19 @@ def _template(key: ObjectId, path: Path, leaf: str | float | bool) -> str:
 
 
 def report(problems: Iterable[Problem]) -> int:
-    """Tell each cause on standard error, with the places that it has; how many problems there are."""
+    """Tell each problem on standard error once, with the places that it has; how many there are."""
     count = 0
-    for cause in causes.of(problems, objects=True):
-        places = [_place(problem) for problem in cause.problems]
+    for each in repeated(problems, objects=True):
+        places = [_place(problem) for problem in each.problems]
         count += len(places)
         if len(places) == 1:
-            terminal.error(_placed(cause.problems[0]))
+            terminal.error(_placed(each.problems[0]))
             continue
         more = len(places) - _SHOWN
         shown = ", ".join(places[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
-        terminal.note(f"agent: {shown}: {cause.error} ({len(places)} times)")
-        if cause.error.hint:
-            terminal.note(f"hint: {cause.error.hint}")
+        terminal.note(f"agent: {shown}: {each.error} ({len(places)} times)")
+        if each.error.hint:
+            terminal.note(f"hint: {each.error.hint}")
     return count
 
 

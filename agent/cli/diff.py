@@ -12,41 +12,49 @@ from agent.values.errors import AgentError, ClusterUnavailableError, UsageError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from agent.adapters.kubernetes.cluster import Cluster
     from agent.cli.comparison import Difference
     from agent.cli.desired import Wanted
+    from agent.cli.preview import Applied
     from agent.cli.worktree import Target
-    from agent.desired.compiler import Problem
+    from agent.engine.changes import ChangeSet
     from agent.engine.ports import Resolved
     from agent.manifests.references import Reference
     from agent.values.ids import ObjectId
+    from agent.values.problems import Problem
     from agent.values.tree import Tree
 
 _DESCRIPTION = """\
-Compare the objects that a folder of manifests merges to with those in the cluster: what would the agent change?
+Compare the objects that a folder of manifests merges to with those in the cluster: what would the agent's next run do?
 
-Encrypted files are opened with your keys, found as `agent decrypt` finds them, and the apiserver is asked by server-side dry run as
+Encrypted files are opened with your keys, found as `agent decrypt` finds them, and the API server is asked by server-side dry run as
 the agent's field manager: you need `get` and `patch` on the objects, and `create` for new ones. Nothing is written. Secrets show as
-fingerprints (fp:…) under a key of this run: one field has two of them where its value changes. A field that refers to Vault is compared where --vault-store
-says which server that is; else it is named and left out. What another tool applied is shown as it stands: the agent takes its fields
-over, and removes those that are not in the tree. Only data of Secrets is secret by its place: give -f, and --operator-file where custom
-resources hold secrets, and every object of a kind that may hold one is compared by fingerprints.
+fingerprints (fp:…) under a key of this run: one field has two of them where its value changes. A field that refers to Vault is compared
+where --vault-store says which server that is; else it is named and left out, as is a value that your keys do not open. Only data of
+Secrets is secret by its place: give -f, and --operator-file where custom resources hold secrets, and every object of a kind that may
+hold one is compared by fingerprints.
 
-actions: create, change, prune; roll is a workload that is rolled out because a Secret changes, unknown a field that was not compared
+With -f the Application is looked up in the cluster, and the agent's own rules decide: what would be pruned, what a guard keeps, which
+object another Application owns. What another tool applied is shown as it stands: the agent takes its fields over, and removes those that
+are not in the tree. The agent's record and all objects of the Application are read for that; what you may not read is named.
 
-exit codes: 0 the same, 1 something differs, 2 it could not be told of everything
+actions: create, change, prune, and replace, where an immutable field changes and the object may be deleted for it; roll is a workload that restarts because a Secret changes; conflict, hold and keep are objects that stay
+as they are, for the reason given; unknown is a field that was not compared. Waves are numbered in the order in which they are applied.
+
+exit codes: 0 the same, 1 something differs, 2 it could not be said of everything, or something is held
 """
 _EXAMPLES = """\
 examples:
   agent diff --layers base,envs/prod -n shop            this folder against the current context
-  agent diff -f application.yaml ~/src/shop --prune     and what the agent would delete
+  agent diff -f application.yaml ~/src/shop             and what the agent would delete, keep or refuse
   agent diff -f application.yaml --vault-store main=https://vault.example.com:8200
   agent diff -f application.yaml --context prod -o json | jq '.objects[] | select(.action == "change")'
 """
-_HEADERS = ("ACTION", "OBJECT", "FIELD", "LIVE", "WANTED")
+_HEADERS = ("WAVE", "ACTION", "OBJECT", "FIELD", "LIVE", "WANTED")
 _LONGEST = 60
+_AS_IS = frozenset({"create", "prune", "conflict", "hold", "keep", "leave"})
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -55,8 +63,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = _DESCRIPTION
     parser.epilog = _EXAMPLES
     worktree.add_options(parser)
+    parser.add_argument("--prune", action="store_true", help="needs -f, with which deletions are always shown")
     parser.add_argument(
-        "--prune", action="store_true", help="also what the Application owns and the tree lacks; needs -f"
+        "--agent-namespace", default="signet-system", metavar="NAME", help="where the agent runs (default: %(default)s)"
     )
     user_stores.add_options(parser)
     key_sources.add_options(parser)
@@ -73,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _diff(args: argparse.Namespace) -> int:
-    from agent.cli import cluster, desired, key_sources, worktree
+    from agent.cli import cluster, comparison, desired, key_sources, preview, worktree
     from agent.desired.compiler import UnknownChangeError
     from agent.values.dataclass import replace
 
@@ -86,25 +95,35 @@ async def _diff(args: argparse.Namespace) -> int:
     async with cluster.connect(settings, seals=sealed.__contains__) as connected:
         try:
             kinds = await connected.kinds()
-            wanted = desired.compute(target, kinds, key_sources.master_keys(args))
+            applied = await _applied(args, connected, target)
+            keys, recorded = key_sources.master_keys(args), applied.record.of_file
+            wanted = desired.compute(target, kinds, keys, unopened=comparison.UNOPENED, recorded=recorded)
         except UnknownChangeError as error:
             desired.report(desired.problems_of(error))
             return 2
         found, problems = await _compare(args, connected, target, wanted, sealed)
-        if args.prune:
-            found += await _surplus(connected, target, wanted)
+    prunes = target.application is not None and target.application.spec.prune
+    changes = preview.changes(wanted.state, found, applied, prunes=prunes)
     desired.warn(wanted.state.warnings)
-    return _tell(args, found, (*wanted.problems, *problems))
+    return _tell(args, _Diff(found, changes, applied.unknown), target, (*wanted.problems, *problems))
+
+
+async def _applied(args: argparse.Namespace, connected: Cluster, target: Target) -> Applied:
+    from agent.cli import preview
+
+    if target.application is None:
+        return preview.Applied()
+    return await preview.look(connected, target.application, target.namespace, args.agent_namespace)
 
 
 async def _compare(
     args: argparse.Namespace, connected: Cluster, target: Target, wanted: Wanted, sealed: set[ObjectId]
 ) -> tuple[list[Difference], list[Problem]]:
     from agent.cli import desired
-    from agent.cli.comparison import Comparison, with_rollouts
+    from agent.cli.comparison import Comparison
     from agent.controllers.tasks import AsyncTasks
-    from agent.desired.compiler import Problem
     from agent.values.fingerprint import Fingerprinter
+    from agent.values.problems import Problem
     from agent.values.secret import Secret
 
     comparison = Comparison(
@@ -139,7 +158,7 @@ async def _compare(
         raise outage[0]
     problems = [result for result in results if isinstance(result, Problem)]
     found = [result for result in results if result is not None and not isinstance(result, Problem)]
-    return with_rollouts(found, wanted.opened), problems
+    return found, problems
 
 
 async def _resolve(
@@ -164,51 +183,89 @@ async def _resolve(
         await stores.close()
 
 
-async def _surplus(connected: Cluster, target: Target, wanted: Wanted) -> list[Difference]:
-    from agent.cli import surplus
-    from agent.cli.comparison import Difference
+class _Diff:
+    """What is shown: each object once, as the change set has it, with the fields that differ."""
 
-    application = target.application
-    assert application is not None
-    if not application.spec.prune:
-        terminal.note("spec.prune is false: the agent deletes nothing")
-        return []
-    known = wanted.state.objects.keys() | wanted.state.held.keys()
-    found = await surplus.find(connected, application.id, target.namespace, known)
-    if found and wanted.state.incomplete:
-        terminal.warn("the agent deletes nothing while anything is held")
-    return [Difference(key, "prune") for key in found]
+    def __init__(self, found: list[Difference], changes: ChangeSet, unknown: tuple[str, ...]) -> None:
+        self.changes = {each.object: each for each in changes}
+        self.found = {each.id: each for each in found}
+        self.unknown = unknown
+        self.objects = [*dict.fromkeys((*self.changes, *self.found))]
+
+    def unknown_fields(self, key: ObjectId) -> list[tuple[str, tuple[str, ...]]]:
+        found = self.found.get(key)
+        return list(found.unknown.items()) if found is not None else []
+
+    def action(self, key: ObjectId) -> str:
+        """`change` covers what the agent calls update, rotate, heal and adopt."""
+        change, found = self.changes.get(key), self.found.get(key)
+        if change is None:
+            return "left" if found is not None and found.action == "left" else "same"
+        if found is not None and found.action == "replace":
+            return "replace"
+        if change.rolled and found is not None and found.action == "same":
+            return "roll"
+        if change.action == "heal" and found is not None and found.live is None:
+            return "create"
+        return change.action if change.action in _AS_IS else "change"
 
 
-def _tell(args: argparse.Namespace, found: list[Difference], problems: tuple[Problem, ...]) -> int:
+def _tell(args: argparse.Namespace, diff: _Diff, target: Target, problems: tuple[Problem, ...]) -> int:
     from agent.cli import desired
 
-    differing = [each for each in found if each.action in {"create", "change", "prune"}]
-    unknown = sum(len(each.unknown) for each in found)
+    differing = [
+        key for key in diff.objects if diff.action(key) in {"create", "change", "replace", "prune", "roll", "keep"}
+    ]
     if args.output == "json":
-        terminal.write_json(_as_json(found, problems))
+        terminal.write_json(_as_json(diff, problems))
     else:
-        terminal.table(_HEADERS, [row for each in found for row in _rows(each)])
-    if any(each.adopted for each in found):
-        terminal.note("adopted objects: fields that other tools applied and the tree lacks go away, which is not shown")
-    if unknown:
-        terminal.note(f"{unknown} fields were not compared: give --vault-store NAME=URL for their stores")
-    told = desired.report(problems)
+        terminal.table(_HEADERS, [row for key in diff.objects for row in _rows(diff, key)])
+    for note in _notes(diff, target):
+        terminal.note(note)
+    from agent.values.problems import Problem
+
+    conflicts = [
+        Problem(each.error, each.object)
+        for each in diff.changes.values()
+        if each.error is not None and each.action == "conflict"
+    ]
+    count = desired.report((*problems, *conflicts))
     if args.output != "json":
         terminal.note(
-            f"{len(found)} objects compared, {len(differing)} differ" + (f", {told} problems" if told else "")
+            f"{len(diff.found)} objects compared, {len(differing)} differ" + (f", {count} problems" if count else "")
         )
-    return 2 if problems else 1 if differing else 0
+    return 2 if problems or conflicts else 1 if differing else 0
 
 
-def _rows(each: Difference) -> list[tuple[object, ...]]:
-    rows: list[tuple[object, ...]] = []
-    if each.action in {"create", "prune"}:
-        rows.append((each.action, each.id, "", "", ""))
-    rows += [(each.action, each.id, line["path"], _value(line["before"]), _value(line["after"])) for line in each.lines]
-    if each.rolls:
-        rows.append(("roll", each.id, "", "", ""))
-    rows += [("unknown", each.id, path, "", " ".join(references)) for path, references in each.unknown.items()]
+def _notes(diff: _Diff, target: Target) -> Iterator[str]:
+    spec = target.application.spec if target.application else None
+    if any(each.adopted for each in diff.found.values()):
+        yield "adopted objects: fields that other tools applied and the tree lacks go away, which is not shown"
+    unknown = sum(bool(references) for each in diff.found.values() for references in each.unknown.values())
+    if unknown:
+        yield f"{unknown} fields were not compared: give --vault-store NAME=URL for their stores"
+    if spec is not None and not spec.prune:
+        yield "spec.prune is false: the agent deletes nothing"
+    if spec is not None and spec.suspend:
+        yield "spec.suspend is set: the agent does nothing of this until it is taken away"
+    elif spec is not None and spec.sync.mode == "detect":
+        yield "spec.sync.mode is detect: the agent reports this and writes nothing"
+    yield from (f"not known: {each}" for each in diff.unknown)
+
+
+def _rows(diff: _Diff, key: ObjectId) -> list[tuple[object, ...]]:
+    action, change, found = diff.action(key), diff.changes.get(key), diff.found.get(key)
+    wave = "" if change is None or change.wave is None else change.wave
+    lines = found.lines if found is not None and action == "change" else ()
+    rows: list[tuple[object, ...]] = [
+        (wave, action, key, line["path"], _value(line["before"]), _value(line["after"])) for line in lines
+    ]
+    if not rows and action not in {"same", "left"}:
+        reason = change.error.message if change is not None and change.error is not None else ""
+        rows.append((wave, action, key, reason, "", ""))
+    if change is not None and change.rolled and action != "roll":
+        rows.append((wave, "roll", key, "", "", ""))
+    rows += [("", "unknown", key, path, "", " ".join(references)) for path, references in diff.unknown_fields(key)]
     return rows
 
 
@@ -217,27 +274,35 @@ def _value(tree: Tree) -> str:
     return terminal.cut(text, _LONGEST)
 
 
-def _as_json(found: list[Difference], problems: tuple[Problem, ...]) -> dict[str, object]:
+def _as_json(diff: _Diff, problems: tuple[Problem, ...]) -> dict[str, object]:
     from agent.api.status import Failure
 
     return {
-        "objects": [
-            {
-                "object": str(each.id),
-                "group": each.id.group,
-                "kind": each.id.kind,
-                "namespace": each.id.namespace,
-                "name": each.id.name,
-                "action": each.action,
-                "fields": list(each.lines),
-                "unknown": [{"path": path, "references": list(found)} for path, found in each.unknown.items()],
-                "adopted": each.adopted,
-                "rolls": each.rolls,
-            }
-            for each in found
-        ],
+        "objects": [_object(diff, key) for key in diff.objects],
         "problems": [
             Failure.of(problem.error, object=str(problem.object or ""), file=problem.file).model_dump(mode="json")
             for problem in problems
         ],
+        "unknown": list(diff.unknown),
+    }
+
+
+def _object(diff: _Diff, key: ObjectId) -> dict[str, object]:
+    change, found = diff.changes.get(key), diff.found.get(key)
+    error = change.error if change is not None else None
+    return {
+        "object": str(key),
+        "group": key.group,
+        "kind": key.kind,
+        "namespace": key.namespace,
+        "name": key.name,
+        "action": diff.action(key),
+        "wave": change.wave if change is not None else None,
+        "fields": list(found.lines) if found is not None else [],
+        "unknown": [{"path": path, "references": list(references)} for path, references in diff.unknown_fields(key)],
+        "adopted": found is not None and found.adopted,
+        "rolls": change is not None and change.rolled,
+        "reason": error.reason if error is not None else "",
+        "message": error.message if error is not None else "",
+        "hint": error.hint if error is not None else "",
     }

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from agent.api.application import Application
     from agent.engine.context import Run
-    from agent.engine.ports import ClusterPort
+    from agent.engine.ports import HomePort
     from agent.values.ids import ApplicationId
     from agent.values.tree import Object
 
@@ -30,13 +30,11 @@ _DEFINITIONS: Final = Resource(
 )
 
 
-async def keep_finalizer(cluster: ClusterPort, application: Application) -> None:
+async def keep_finalizer(home: HomePort, application: Application) -> None:
     """Hold the finalizer exactly where the policy is to prune, so that the Application is not gone before its objects are."""
     wanted = application.spec.deletion_policy == "prune"
     if wanted != (FINALIZER in application.finalizers):
-        await _set_finalizer(
-            cluster, application.id, application.finalizers, application.resource_version, present=wanted
-        )
+        await _set_finalizer(home, application.id, application.finalizers, application.resource_version, present=wanted)
 
 
 async def retire(run: Run) -> bool:
@@ -44,17 +42,17 @@ async def retire(run: Run) -> bool:
     application = run.application
     if FINALIZER not in application.finalizers:
         return True
-    if application.spec.deletion_policy == "prune" and await _is_uprooted(run.ports.cluster, application):
-        found = await run.ports.cluster.get(APPLICATIONS, application.id.namespace, application.id.name)
+    if application.spec.deletion_policy == "prune" and await _is_uprooted(run.ports.home, application):
+        found = await run.ports.home.get(APPLICATIONS, application.id.namespace, application.id.name)
         if found is not None:
-            await orphan(run.ports.cluster, found)
+            await orphan(run.ports.home, found)
         return True
     if application.spec.deletion_policy == "prune":
-        kinds = await run.ports.cluster.kinds()
+        kinds = await run.ports.target.kinds()
         resources = (kinds.of(key) for key in run.ledger.record.objects)
         await run.ports.live.follow(frozenset(resource for resource in resources if resource is not None))
         if run.ledger.unrecorded or run.ledger.loss:
-            await run.ports.cluster.event(
+            await run.ports.home.event(
                 application.id,
                 kind="Warning",
                 reason="Orphaned",
@@ -65,7 +63,7 @@ async def retire(run: Run) -> bool:
             return False
         for error in errors:
             log_error("an object stays behind", error, application.id)
-            await run.ports.cluster.event(
+            await run.ports.home.event(
                 application.id,
                 kind="Warning",
                 reason="Orphaned",
@@ -73,22 +71,22 @@ async def retire(run: Run) -> bool:
             )
     await run.fence.show()
     await _set_finalizer(
-        run.ports.cluster, application.id, application.finalizers, application.resource_version, present=False
+        run.ports.home, application.id, application.finalizers, application.resource_version, present=False
     )
     return True
 
 
-async def let_go(cluster: ClusterPort, application: ApplicationId) -> None:
+async def let_go(home: HomePort, application: ApplicationId) -> None:
     """Keep no Application from going that can no longer be run."""
     try:
-        found = await cluster.get(APPLICATIONS, application.namespace, application.name)
+        found = await home.get(APPLICATIONS, application.namespace, application.name)
         if found is not None and get_text(found, "metadata", "uid") == application.uid:
-            await orphan(cluster, found)
+            await orphan(home, found)
     except AgentError as error:
         log_error("an application that goes could not be let go", error, application)
 
 
-async def orphan(cluster: ClusterPort, tree: Object) -> None:
+async def orphan(home: HomePort, tree: Object) -> None:
     """Let an Application go and its objects be, with an event: nobody meant their deletion, or nobody may delete them.
 
     `tree` is the Application as the API server gave it, whatever its spec looks like.
@@ -103,28 +101,28 @@ async def orphan(cluster: ClusterPort, tree: Object) -> None:
     application = applications.identify(tree)
     # no event can be made any more in a namespace that is being deleted
     with contextlib.suppress(ClusterError):
-        await cluster.event(
+        await home.event(
             application, kind="Warning", reason="Orphaned", message="the objects of the application stay behind"
         )
     others = [name for name in finalizers if isinstance(name, str)]
-    await _set_finalizer(cluster, application, others, get_text(tree, "metadata", "resourceVersion"), present=False)
+    await _set_finalizer(home, application, others, get_text(tree, "metadata", "resourceVersion"), present=False)
 
 
-async def _is_uprooted(cluster: ClusterPort, application: Application) -> bool:
+async def _is_uprooted(home: HomePort, application: Application) -> bool:
     """Whether an Application goes because its namespace or definition does: then nobody meant its objects elsewhere."""
-    namespace = await cluster.get(_NAMESPACES, "", application.id.namespace)
-    definition = await cluster.get(_DEFINITIONS, "", f"{names.PLURAL}.{names.GROUP}")
+    namespace = await home.get(_NAMESPACES, "", application.id.namespace)
+    definition = await home.get(_DEFINITIONS, "", f"{names.PLURAL}.{names.GROUP}")
     return any(
         found is None or get(found, "metadata", "deletionTimestamp") is not None for found in (namespace, definition)
     )
 
 
 async def _set_finalizer(
-    cluster: ClusterPort, application: ApplicationId, finalizers: Sequence[str], version: str, *, present: bool
+    home: HomePort, application: ApplicationId, finalizers: Sequence[str], version: str, *, present: bool
 ) -> None:
     others = [name for name in finalizers if name != FINALIZER]
     patch: list[Object] = [
         {"op": "add", "path": "/metadata/finalizers", "value": [*others, *([FINALIZER] if present else [])]},
         {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
     ]
-    await cluster.json_patch(APPLICATIONS, application.namespace, application.name, patch)
+    await home.json_patch(APPLICATIONS, application.namespace, application.name, patch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent.controllers import status
@@ -17,6 +18,13 @@ from agent.values.tree import get_text
 if TYPE_CHECKING:
     from agent.controllers.settings import Settings
     from agent.engine.ports import Ports
+
+
+def fenced(ports: Ports, fence: Fence) -> Ports:
+    """The ports of a run under a hold: they ask its fence before each attempt to write."""
+    check = fence.check
+    home, target, records = ports.home.fenced(check), ports.target.fenced(check), ports.records.fenced(check)
+    return replace(ports, home=home, target=target, records=records)
 
 
 async def take(ports: Ports, settings: Settings, managed: Managed) -> bool:
@@ -35,14 +43,16 @@ async def take(ports: Ports, settings: Settings, managed: Managed) -> bool:
     fence = Fence(mine, stands, ports.clock.monotonic, asyncio.Lock())
     fence.check()
     codec = Codec(settings.fingerprints.records, application.uid)
-    ledger = Ledger(ports.records.fenced(fence.check), ports.tasks, codec, application, fence.shown)
+    ledger = Ledger(
+        ports.records.fenced(fence.check), ports.tasks, codec, application, fence.shown, cluster=ports.target.cluster
+    )
     hold = Hold(fence, ledger)
     managed.hold, managed.since = hold, ports.clock.now()
     managed.reported = status.of_tree(managed.found)
     try:
         await ledger.take(f"{settings.agent} {settings.random_bytes(8).hex()}")
         managed.state = State(verified=dict(ledger.record.verified))
-        found = await ports.cluster.get(APPLICATIONS, application.namespace, application.name)
+        found = await ports.home.get(APPLICATIONS, application.namespace, application.name)
         fence.check()
     except BaseException:
         fence.end()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from agent.api import application as applications
@@ -13,12 +12,12 @@ from agent.controllers import deletion, fights, holding, probing, schedule
 from agent.controllers.managed import Managed, changes
 from agent.controllers.reporting import Reporter, log_error
 from agent.controllers.tasks import Shares
-from agent.desired.compiler import Problem
 from agent.engine import pipeline
 from agent.engine.context import Run
 from agent.engine.pipeline import Outcome
 from agent.values.errors import AgentError, DefectError, ForeignNamespaceError, LeaseLostError
 from agent.values.ids import ObjectId, RunId
+from agent.values.problems import Problem
 from agent.values.tree import get_text
 
 if TYPE_CHECKING:
@@ -154,7 +153,7 @@ class Driver:
             self._spawn(self._refresh_soon(uid), f"status {uid}")
 
     async def _watch_applications(self) -> None:
-        async for event in self._ports.cluster.watch(deletion.APPLICATIONS):
+        async for event in self._ports.home.watch(deletion.APPLICATIONS):
             if event.type == "synced":
                 self._listed.set()
             elif event.type != "refused":
@@ -273,7 +272,7 @@ class Driver:
 
     async def _walk(self, uid: str, managed: Managed, run: Run) -> Outcome:
         """One run of the engine: it takes the state of the Application, and gives the next."""
-        await deletion.keep_finalizer(run.ports.cluster, run.application)
+        await deletion.keep_finalizer(run.ports.home, run.application)
         self._watching.begin(uid)
         try:
             outcome = await pipeline.reconcile(run, managed.state)
@@ -302,18 +301,17 @@ class Driver:
         causes: frozenset[str],
         rotated: frozenset[ObjectId],
     ) -> Run:
-        settings, check = self._settings, hold.fence.check
+        settings = self._settings
         try:
             grants = settings.grants(application)
         except ForeignNamespaceError:
-            await deletion.let_go(self._ports.cluster, managed.id)
+            await deletion.let_go(self._ports.home, managed.id)
             raise
-        cluster, records = self._ports.cluster.fenced(check), self._ports.records.fenced(check)
         return Run(
             RunId(settings.random_bytes(8).hex()),
             application,
             causes,
-            replace(self._shares.ports(self._ports, application.id.namespace), cluster=cluster, records=records),
+            holding.fenced(self._shares.ports(self._ports, application.id.namespace), hold.fence),
             settings.observer,
             settings.fingerprints,
             grants,
@@ -373,7 +371,7 @@ class Driver:
             except AgentError as error:
                 log_error("a spec that is not valid could not be reported", error, managed.id)
             await asyncio.sleep(schedule.FIRST_RETRY)
-        await deletion.let_go(self._ports.cluster, managed.id)
+        await deletion.let_go(self._ports.home, managed.id)
 
     async def _probe(self, uid: str) -> None:
         """Ask the stores for newer versions of what an Application uses."""

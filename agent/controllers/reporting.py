@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from agent.controllers.managed import Managed
     from agent.engine.fence import Fence
     from agent.engine.pipeline import Outcome
-    from agent.engine.ports import ClusterPort, Ports
+    from agent.engine.ports import HomePort, Ports
     from agent.engine.results import Result
     from agent.values.ids import ApplicationId
 
@@ -99,8 +99,8 @@ class Reporter:
         if loss:
             text = "the stored record does not verify; everything is applied again"
             try:
-                cluster = self._cluster(managed.fence)
-                await cluster.event(managed.id, kind="Warning", reason=loss, message=text)
+                home = self._home(managed.fence)
+                await home.event(managed.id, kind="Warning", reason=loss, message=text)
             except AgentError as error:
                 log_error("an event could not be written", error, managed.id)
 
@@ -122,7 +122,7 @@ class Reporter:
         """Write a status that says something new, and whether it stands: one that cannot be written is logged."""
         if status.differs(reported, managed.reported):
             try:
-                await self._cluster(fence).update_status(managed.id, reported.tree())
+                await self._home(fence).update_status(managed.id, reported.tree())
             except AgentError as error:
                 log_error("the status could not be written", error, managed.id)
                 return False
@@ -138,9 +138,9 @@ class Reporter:
             managed.hold.ledger.loss if managed.hold else "",
         )
 
-    def _cluster(self, fence: Fence | None) -> ClusterPort:
+    def _home(self, fence: Fence | None) -> HomePort:
         """Without a hold, as where none can be taken, the Lease alone guards what is reported."""
-        return self._ports.cluster.fenced(fence.check) if fence is not None else self._ports.cluster
+        return self._ports.home.fenced(fence.check) if fence is not None else self._ports.home
 
     def _count(
         self, managed: Managed, outcome: Outcome, counts: Counts, causes: frozenset[str], seconds: float
@@ -199,7 +199,7 @@ class Reporter:
                 told.append(("Warning", failure.reason, f"{place}: {failure.message}" if place else failure.message))
         try:
             for kind, reason, message in told:
-                await self._cluster(managed.fence).event(
+                await self._home(managed.fence).event(
                     application.id, kind="Normal" if kind == "Normal" else "Warning", reason=reason, message=message
                 )
         except AgentError as error:

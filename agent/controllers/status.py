@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from agent.api import durations
 from agent.api.status import ApplicationStatus, Condition, Counts, Failure, SyncRecord, cut
-from agent.engine import causes as causes_of
 from agent.engine import judge
 from agent.engine.record import ApplicationRecord
+from agent.values.problems import repeated
 from agent.values.text import excerpts
 
 if TYPE_CHECKING:
@@ -18,12 +18,11 @@ if TYPE_CHECKING:
 
     from agent.api.application import Application
     from agent.api.status import ConditionType
-    from agent.desired.compiler import Problem
-    from agent.engine.causes import Cause
     from agent.engine.live import LiveFact
     from agent.engine.pipeline import Outcome
     from agent.values.errors import AgentError
     from agent.values.ids import ObjectId
+    from agent.values.problems import Problem, Repeated
     from agent.values.tree import Object
 
 _LOSSES: Final = {
@@ -60,8 +59,8 @@ def compute(
     now: float,
 ) -> ApplicationStatus:
     """The status after a run. `started` and `now` are Unix seconds."""
-    causes_of_failure = causes_of.of(outcome.problems, objects=False)
-    failures = tuple(_failure(cause, outcome) for cause in causes_of_failure[:_FAILURES])
+    repeats = repeated(outcome.problems, objects=False)
+    failures = tuple(_failure(each, outcome) for each in repeats[:_FAILURES])
     warnings = tuple(
         Failure.of(problem.error, object=str(problem.object or ""), file=problem.file)
         for problem in _warnings(outcome)[:_WARNINGS]
@@ -219,8 +218,8 @@ def _conditions(
     )
 
 
-def _failure(cause: Cause, outcome: Outcome) -> Failure:
-    problem, more = cause.problems[0], len(cause.problems) - 1
+def _failure(repeats: Repeated, outcome: Outcome) -> Failure:
+    problem, more = repeats.problems[0], len(repeats.problems) - 1
     failure = Failure.of(problem.error, object=str(problem.object or ""), file=_file(problem, outcome))
     return failure.model_copy(update={"message": f"{failure.message} (and {more} times more)"}) if more else failure
 

@@ -16,9 +16,10 @@ from agent.values.tree import get_object, get_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
+    from agent.controllers.live_facts import LiveFacts
     from agent.engine.ledger import Ledger
     from agent.engine.live import LiveFact, Observer
-    from agent.engine.ports import ClusterPort, WatchEvent
+    from agent.engine.ports import TargetPort, WatchEvent
     from agent.manifests.kinds import Resource
     from agent.values.tree import Object
 
@@ -28,7 +29,7 @@ _KEPT = 50
 
 
 class Watching:
-    """LivePort: owns one task per followed kind, and the facts of every Application that this agent runs, by uid. `ledgers` has their records.
+    """LivePort: owns one task per followed kind, and writes the facts.
 
     `drifted` is called with an Application and an object of it that does not stand as applied, `changed` when an object's health does.
     """
@@ -36,16 +37,15 @@ class Watching:
     drifted: Callable[[str, ObjectId], None]
     changed: Callable[[str], None]
 
-    def __init__(self, cluster: ClusterPort, observer: Observer, ledgers: dict[str, Ledger]) -> None:
-        self._cluster = cluster
+    def __init__(self, target: TargetPort, observer: Observer, facts: LiveFacts) -> None:
+        self._target = target
         self._observer = observer
-        self._ledgers = ledgers
-        self._live: dict[str, dict[ObjectId, LiveFact]] = {}
+        self._facts = facts
+        self._ledgers: dict[str, Ledger] = {}
         self._tasks: dict[Resource, asyncio.Task[None]] = {}
         self._synced: dict[Resource, asyncio.Event] = {}
         self._settled: dict[Resource, asyncio.Event] = {}
         self._awaited: set[Resource] = set()
-        self._unclaimed: dict[ObjectId, LiveFact] = {}
         self._running: set[str] = set()
         self._touched: dict[str, set[ObjectId]] = {}
         self._kept: dict[str, set[ObjectId]] = {}
@@ -78,33 +78,27 @@ class Watching:
         )
 
     def snapshot(self, application: str) -> Mapping[ObjectId, LiveFact]:
-        return dict(self._live.get(application, {}))
+        return self._facts.snapshot(application)
 
     def observed(self, application: str, key: ObjectId, fact: LiveFact | None) -> None:
-        live = self._live.get(application)
-        if live is None:
-            return
-        known = live.get(key)
-        if fact is None:
-            live.pop(key, None)
-        elif known is None or is_newer(fact.resource_version, known.resource_version):
-            live[key] = fact
+        if application in self._facts:
+            self._learn(application, key, fact)
 
     def adopt(self, uid: str, ledger: Ledger) -> None:
-        """Take in an Application: facts that came before its record was read are handed over."""
+        """Hold an Application: facts that came before its record was read become its own."""
+        self._facts.adopt(uid, ledger.cluster, ledger.record.objects)
         self._ledgers[uid] = ledger
-        live: dict[ObjectId, LiveFact] = {}
-        self._live[uid] = live
-        for key in [key for key, fact in self._unclaimed.items() if _belongs(fact, key, uid, ledger)]:
-            live[key] = self._unclaimed.pop(key)
+        ledger.recorded = lambda record: self._facts.record(uid, record.objects)
 
     def release(self, uid: str) -> None:
         """Forget an Application that is gone or has moved to another agent."""
         self._running.discard(uid)
         self._touched.pop(uid, None)
-        self._ledgers.pop(uid, None)
         self._kept.pop(uid, None)
-        self._unclaimed.update({key: replace(fact, object=None) for key, fact in self._live.pop(uid, {}).items()})
+        ledger = self._ledgers.pop(uid, None)
+        if ledger is not None:
+            ledger.recorded = None
+        self._facts.release(uid)
 
     def begin(self, uid: str) -> None:
         """A run begins: what its own requests cause is not drift."""
@@ -126,7 +120,7 @@ class Watching:
     async def _watch(self, resource: Resource) -> None:
         selector = f"{LABEL_INSTALLATION}={self._observer.installation}"
         told: set[ObjectId] = set()
-        async for event in self._cluster.watch(resource, selector=selector):
+        async for event in self._target.watch(resource, selector=selector):
             if event.type == "synced":
                 await self._miss(resource, told)
                 told.clear()
@@ -142,50 +136,41 @@ class Watching:
 
     async def _miss(self, resource: Resource, told: Collection[ObjectId]) -> None:
         """Look for what is believed to be there and no list or watch has told of: it was applied while the watch was broken."""
-        kind = (resource.group, resource.kind)
-        for key in {key for live in self._live.values() for key in live} - set(told):
-            if (key.group, key.kind) == kind:
-                await self._take(resource, key, None)
+        known = self._facts.of_kind((self._target.cluster, resource.group, resource.kind))
+        for key in [key for key in known if key not in told]:
+            await self._take(resource, key, None)
 
     async def _take(self, resource: Resource, key: ObjectId, found: Object | None) -> None:
         if found is None:
             # a changed label looks like a deletion too
             try:
-                found = await self._cluster.get(resource, key.namespace, key.name)
+                found = await self._target.get(resource, key.namespace, key.name)
             except AgentError:
                 found = None
         fact = self._observer.observe(found) if found is not None else None
         uid = self._belongs_to(key, fact)
         self._lose(key, uid)
-        if uid is None:
-            if fact is not None:
-                self._unclaimed[key] = replace(fact, object=None)
-            else:
-                self._unclaimed.pop(key, None)
-            return
-        self._note(uid, key, fact)
+        if uid is not None:
+            self._note(uid, key, fact)
+        elif fact is not None:
+            self._facts.leave((self._target.cluster, key), fact)
+        else:
+            self._facts.claim((self._target.cluster, key))
 
     def _lose(self, key: ObjectId, uid: str | None) -> None:
         """An object that turns out to be somebody else's is not there for those who had it."""
-        for other, live in self._live.items():
-            if other != uid and live.pop(key, None) is not None:
-                self._judge(other, key)
+        for other in [each for each in self._facts.holders((self._target.cluster, key)) if each != uid]:
+            self._facts.drop(other, key)
+            self._judge(other, key)
 
     def _belongs_to(self, key: ObjectId, fact: LiveFact | None) -> str | None:
         if fact is not None and fact.owner is not None:
-            return fact.owner if fact.owner in self._live else None
-        return next((uid for uid, ledger in self._ledgers.items() if key in ledger.record.objects), None)
+            return fact.owner if fact.owner in self._facts else None
+        return next(iter(self._facts.recorders((self._target.cluster, key))), None)
 
     def _note(self, uid: str, key: ObjectId, fact: LiveFact | None) -> None:
-        live = self._live[uid]
-        known = live.get(key)
-        if fact is None:
-            live.pop(key, None)
-        elif known is None or is_newer(fact.resource_version, known.resource_version):
-            record = self._ledgers[uid].record.objects.get(key)
-            keep = record is not None and judge.drifted(record, fact) and self._has_room(uid, key)
-            live[key] = fact if keep else replace(fact, object=None)
-        else:
+        known = self._facts.get(uid, key)
+        if not self._learn(uid, key, fact):
             return
         if uid in self._running:
             self._touched[uid].add(key)
@@ -194,20 +179,33 @@ class Watching:
             if known is not None and fact is not None and known.health != fact.health:
                 self.changed(uid)
 
+    def _learn(self, uid: str, key: ObjectId, fact: LiveFact | None) -> bool:
+        """Whether it is news."""
+        known = self._facts.get(uid, key)
+        if fact is None:
+            self._facts.drop(uid, key)
+        elif known is None or is_newer(fact.resource_version, known.resource_version):
+            record = self._facts.recorded(uid, key)
+            drifted = fact.object is not None and record is not None and judge.drifted(record, fact)
+            self._facts.put(uid, key, fact if drifted and self._has_room(uid, key) else replace(fact, object=None))
+        else:
+            return False
+        return True
+
     def _has_room(self, uid: str, key: ObjectId) -> bool:
         """Whether another whole object may be kept of an Application: what drifts and is not healed is as much as a tenant likes."""
-        kept, live = self._kept.setdefault(uid, set()), self._live[uid]
+        kept = self._kept.setdefault(uid, set())
         if key not in kept and len(kept) >= _KEPT:
-            kept.intersection_update([each for each in kept if each in live and live[each].object is not None])
+            known = {each: self._facts.get(uid, each) for each in kept}
+            kept.intersection_update([each for each, fact in known.items() if fact is not None and fact.object])
             if len(kept) >= _KEPT:
                 return False
         kept.add(key)
         return True
 
     def _judge(self, uid: str, key: ObjectId) -> None:
-        ledger = self._ledgers.get(uid)
-        record = ledger.record.objects.get(key) if ledger else None
-        if record and record.uid and judge.drifted(record, self._live[uid].get(key)):
+        record = self._facts.recorded(uid, key)
+        if record is not None and record.uid and judge.drifted(record, self._facts.get(uid, key)):
             self.drifted(uid, key)
 
 
@@ -216,8 +214,3 @@ def _identify(event: WatchEvent) -> ObjectId:
     metadata = get_object(event.object, "metadata")
     namespace, name = get_text(metadata, "namespace"), get_text(metadata, "name")
     return ObjectId(event.resource.group, event.resource.kind, namespace, name)
-
-
-def _belongs(fact: LiveFact, key: ObjectId, uid: str, ledger: Ledger) -> bool:
-    """Whether an object is this Application's: proven, or recorded where nothing proves another's."""
-    return fact.owner == uid or (fact.owner is None and key in ledger.record.objects)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from agent.adapters.audit.anchor import Anchor
     from agent.adapters.audit.credential import Signer
     from agent.adapters.audit.trail import AuditTrail
-    from agent.adapters.kubernetes.cluster import Cluster
+    from agent.adapters.kubernetes.cluster import Home
     from agent.api.operator import AuditSettings
     from agent.engine.ports import AuditEntry
 
@@ -27,14 +27,14 @@ _STANDARD_OUTPUT = 1
 
 
 async def trail(
-    settings: AuditSettings, cluster: Cluster, *, agent: str, namespace: str, signer: Signer, clock: Callable[[], float]
+    settings: AuditSettings, home: Home, *, agent: str, namespace: str, signer: Signer, clock: Callable[[], float]
 ) -> AuditTrail:
     """The trail as the operator's file has it, anchored in a ConfigMap of the agent's namespace. `clock` gives Unix seconds."""
 
     async def keep(anchor: Anchor) -> None:
-        await cluster.apply(CONFIG_MAP, anchor.config_map(namespace))
+        await home.apply(CONFIG_MAP, anchor.config_map(namespace))
 
-    stored = await cluster.get(CONFIG_MAP, namespace, anchors.name(agent))
+    stored = await home.get(CONFIG_MAP, namespace, anchors.name(agent))
     return await open_trail(
         agent=agent,
         signer=signer,

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from agent.adapters.audit.credential import Signer
 from agent.adapters.git.mirrors import Mirrors
-from agent.adapters.kubernetes.cluster import Cluster
+from agent.adapters.kubernetes.cluster import Cluster, Home
 from agent.adapters.kubernetes.lease import boot_time
 from agent.adapters.kubernetes.records import Records
 from agent.adapters.kubernetes.secrets import Secrets
 from agent.adapters.vault.stores import Stores
+from agent.controllers.live_facts import LiveFacts
 from agent.controllers.loop import Driver
 from agent.controllers.settings import Settings as DriverSettings
 from agent.controllers.tasks import AsyncTasks
@@ -30,6 +31,7 @@ from agent.engine.context import Fingerprints
 from agent.engine.live import Observer
 from agent.engine.ports import Ports
 from agent.values.fingerprint import Fingerprinter
+from agent.values.ids import IN_CLUSTER
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
@@ -40,7 +42,6 @@ if TYPE_CHECKING:
     from agent.adapters.metrics.prometheus import Metrics
     from agent.api.operator import OperatorSettings
     from agent.daemon.settings import Settings
-    from agent.engine.ledger import Ledger
     from agent.manifests.kinds import Resource
     from agent.values.errors import AgentError
     from agent.values.ids import ObjectId
@@ -103,18 +104,17 @@ class Foundation:
 @asynccontextmanager
 async def engine(base: Foundation, operator: OperatorSettings) -> AsyncGenerator[Driver]:
     """A driver with everything that it needs, under one version of the operator's file."""
-    ledgers: dict[str, Ledger] = {}
+    facts = LiveFacts()
 
     def seals(key: ObjectId) -> bool:
-        return any(key in each.record.objects and each.record.objects[key].holds_secret for each in ledgers.values())
+        return facts.holds_secret((IN_CLUSTER, key))
 
     async with AsyncExitStack() as stack:
-        cluster = Cluster(
-            base.session, seals=seals, instance=base.settings.identity, now=base.clock.now, report=base.report
-        )
+        target = Cluster(base.session, seals=seals, report=base.report)
+        home = Home(base.session, seals=seals, instance=base.settings.identity, now=base.clock.now, report=base.report)
         fingerprints = Fingerprints.derive(base.installation.key)
         observer = Observer(base.installation.id, fingerprints.owners, fingerprints.projections)
-        watching = Watching(cluster, observer, ledgers)
+        watching = Watching(target, observer, facts)
         settings = DriverSettings(
             agent=base.settings.identity,
             observer=observer,
@@ -127,11 +127,17 @@ async def engine(base: Foundation, operator: OperatorSettings) -> AsyncGenerator
             random_bytes=os.urandom,
             probe_interval=float(operator.probe_interval_seconds),
         )
-        yield Driver(await _ports(base, operator, cluster, watching, stack), settings, watching)
+        yield Driver(await _ports(base, operator, home, target, watching, stack=stack), settings, watching)
 
 
 async def _ports(
-    base: Foundation, operator: OperatorSettings, cluster: Cluster, watching: Watching, stack: AsyncExitStack
+    base: Foundation,
+    operator: OperatorSettings,
+    home: Home,
+    target: Cluster,
+    watching: Watching,
+    *,
+    stack: AsyncExitStack,
 ) -> Ports:
     """The adapters, each closed by `stack` in its turn."""
     stores = Stores(
@@ -151,7 +157,7 @@ async def _ports(
     stack.callback(sweeping.cancel)
     trail = await audit.trail(
         operator.audit,
-        cluster,
+        home,
         agent=base.settings.identity,
         namespace=base.namespace,
         signer=base.installation.signer,
@@ -166,7 +172,8 @@ async def _ports(
             Secrets(base.session), base.namespace, [key.secret_name for key in operator.sealed_secrets.keys], workers
         ),
         stores=stores,
-        cluster=cluster,
+        home=home,
+        target=target,
         live=watching,
         records=Records(base.session, base.namespace),
         audit=trail if operator.audit.required else audit.Lenient(trail),

@@ -9,14 +9,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agent.sops import clear
-from agent.values.errors import AgentError, ClearValuesError, PlaintextSecretError, VariablesError
+from agent.values.errors import ClearValuesError, PlaintextSecretError, VariablesError
+from agent.values.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from agent.api.application import Application
     from agent.api.operator import OperatorSettings
     from agent.manifests.documents import Document
+    from agent.values.errors import AgentError
+    from agent.values.ids import ObjectId
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +28,6 @@ class Strictness:
 
     plaintext: bool = False
     clear_values: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Caution:
-    """A warning. `document` is where it stands, None for what is said of several files at once."""
-
-    error: AgentError
-    document: Document | None
 
 
 def strictness(settings: OperatorSettings, application: Application | None) -> Strictness:
@@ -45,7 +40,7 @@ def strictness(settings: OperatorSettings, application: Application | None) -> S
 
 def untrusted(documents: Iterable[Document]) -> dict[str, AgentError]:
     """SOPS files with clear values, by path, each with its error."""
-    return {caution.document.file: caution.error for caution in _clear_values(documents) if caution.document}
+    return {warning.file: warning.error for warning in _clear_values(documents)}
 
 
 def refuse_plaintext(document: Document) -> Document:
@@ -53,15 +48,20 @@ def refuse_plaintext(document: Document) -> Document:
     return replace(document, error=_plaintext(document)) if document.plaintext and not document.error else document
 
 
-def of(documents: Iterable[Document]) -> list[Caution]:
-    """Warnings: one for each Secret in the clear, one for each SOPS file with clear values, one for all files with variables."""
+def of(documents: Iterable[Document], object_of: Callable[[Document], ObjectId | None]) -> list[Problem]:
+    """Warnings: one for each Secret in the clear, one for each SOPS file with clear values, one for all files with variables.
+
+    `object_of` gives the object that a document declares: a warning of a Secret names it.
+    """
     given = list(documents)
-    found = [Caution(_plaintext(document), document) for document in given if document.plaintext]
+    found = [
+        Problem(_plaintext(document), object_of(document), document.file) for document in given if document.plaintext
+    ]
     found += _clear_values(given)
     files = dict.fromkeys(document.file for document in given if document.variables)
     if files:
         found.append(
-            Caution(VariablesError("text such as ${NAME} is applied as it is written", files=clear.listed(files)), None)
+            Problem(VariablesError("text such as ${NAME} is applied as it is written", files=clear.listed(files)))
         )
     return found
 
@@ -72,12 +72,12 @@ def _plaintext(document: Document) -> AgentError:
     )
 
 
-def _clear_values(documents: Iterable[Document]) -> list[Caution]:
+def _clear_values(documents: Iterable[Document]) -> list[Problem]:
     by_file: dict[str, list[Document]] = {}
     for document in documents:
         if document.unbound:
             by_file.setdefault(document.file, []).append(document)
-    return [Caution(_unbound(file, given), given[0]) for file, given in by_file.items()]
+    return [Problem(_unbound(file, given), file=file) for file, given in by_file.items()]
 
 
 def _unbound(file: str, given: list[Document]) -> AgentError:

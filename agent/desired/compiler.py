@@ -15,6 +15,7 @@ from agent.desired.cautions import Strictness
 from agent.manifests import documents, layers, order, sealed_secrets
 from agent.values.errors import AgentError, HeldError, PlaintextSecretError
 from agent.values.ids import ObjectId
+from agent.values.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -28,15 +29,6 @@ if TYPE_CHECKING:
 
 
 _LENIENT = Strictness()
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something that a person should mend: in a file, in an object, or in both."""
-
-    error: AgentError
-    object: ObjectId | None = None
-    file: str = ""
 
 
 class UnknownChangeError(HeldError):
@@ -101,7 +93,7 @@ def compute(
     objects that were applied from a file. With `unsealing`, Secrets stand in the place of SealedSecrets. Raises UnknownChangeError
     where a file cannot be read and layers are merged.
     """
-    problems = [Problem(failure.error, file=failure.file) for failure in parsed.failures]
+    problems: list[Problem] = [*parsed.failures]
     problems += [Problem(error, file=path) for path, error in refused]
     if problems and layered:
         raise UnknownChangeError(tuple(problems))
@@ -129,8 +121,8 @@ def compute(
     )
     replaced = sealed_secrets.replace(merged.objects, unsealing)
     for failure in (*merged.failures, *replaced.failures):
-        problems.append(Problem(failure.error, failure.id, failure.file))
-        claimed = {failure.id} if failure.id else recorded(failure.file)
+        problems.append(failure)
+        claimed = {failure.object} if failure.object else recorded(failure.file)
         for key in claimed:
             held[key] = failure.error
     if unsealing:  # whoever needs the Secret waits with it
@@ -140,14 +132,13 @@ def compute(
 
 
 def _warnings(given: Iterable[Document], kinds: Kinds, namespace: str, strict: Strictness) -> tuple[Problem, ...]:
-    found: list[Problem] = []
-    for caution in cautions.of(given):
-        if strict.plaintext and isinstance(caution.error, PlaintextSecretError):
-            continue  # held, and so a problem
-        document = caution.document
-        claim = documents.claim(document.tree) if document and isinstance(caution.error, PlaintextSecretError) else None
-        key = _identity(claim, kinds, namespace) if claim else None
-        found.append(Problem(caution.error, key, document.file if document else ""))
+    def object_of(document: Document) -> ObjectId | None:
+        claim = documents.claim(document.tree)
+        return _identity(claim, kinds, namespace) if claim else None
+
+    found = cautions.of(given, object_of)
+    if strict.plaintext:  # held, and so a problem
+        found = [warning for warning in found if not isinstance(warning.error, PlaintextSecretError)]
     return tuple(found)
 
 

@@ -69,18 +69,18 @@ def _refusal(run: Run, key: ObjectId, met: Object) -> AgentError | None:
     """Why an object cannot be applied over what stands there: another Application owns it, and does not hand it over."""
     owner = ownership.prove(met, key, run.observer.installation, run.observer.owners)
     handed_over = ownership.new_owner(met) == (run.application_id.namespace, run.application_id.name)
-    return None if handed_over else conflict(run, key, owner)
+    return None if handed_over else conflict(key, owner, run.application_id.uid, run.known_applications)
 
 
-def conflict(run: Run, key: ObjectId, owner: str | None) -> AgentError | None:
-    """Another Application of the installation owns the object; one that is gone owns nothing."""
-    if not owner or owner == run.application_id.uid or owner not in run.known_applications:
+def conflict(key: ObjectId, owner: str | None, application: str, known: Mapping[str, str]) -> AgentError | None:
+    """Another Application, by uid, owns the object; one that is gone, and so not `known` by its name, owns nothing."""
+    if not owner or owner == application or owner not in known:
         return None
     return OwnershipConflictError(
         "another Application owns this object",
         hint="remove it from one of them, or annotate the live object signet-gitops.dev/new-owner: <namespace>/<application>",
         object=key,
-        owner=run.known_applications[owner],
+        owner=known[owner],
     )
 
 
@@ -102,7 +102,7 @@ async def _take_fields(run: Run, resource: Resource, key: ObjectId, existing: Ob
         if not patch:
             return existing
         try:
-            return await run.ports.cluster.json_patch(
+            return await run.ports.target.json_patch(
                 resource, key.namespace, key.name, patch, identity=run.grants.identity
             )
         except StaleObjectError:

@@ -40,8 +40,13 @@ _ESTABLISHED_SECONDS = 60.0
 _HEALTHY_SECONDS = 300.0
 
 
-async def apply(run: Run, changes: ChangeSet, live: Mapping[ObjectId, LiveFact], kinds: Kinds) -> list[Result]:
-    """Apply the waves of a change set. A failed step is a result; AuditError ends the run, and so does LeaseLostError, outcomes written."""
+async def apply(
+    run: Run, changes: ChangeSet, live: Mapping[ObjectId, LiveFact], kinds: Kinds
+) -> tuple[list[Result], Kinds]:
+    """Apply the waves of a change set. A failed step is a result; AuditError ends the run, and so does LeaseLostError, outcomes written.
+
+    Gives the kinds as well: they are asked for again where definitions were applied.
+    """
     results: dict[ObjectId, Result] = {}
     outage = _Outage()
     for index, wave in enumerate(changes.waves):
@@ -67,8 +72,8 @@ async def apply(run: Run, changes: ChangeSet, live: Mapping[ObjectId, LiveFact],
         if index + 1 < len(changes.waves):
             results.update(await _settle(run, kinds, wave, results))
         if any(step.finished.id.kind == "CustomResourceDefinition" for step in wave):
-            kinds = await run.ports.cluster.kinds(fresh=True)
-    return list(results.values())
+            kinds = await run.ports.target.kinds(fresh=True)
+    return list(results.values()), kinds
 
 
 class _Outage:
@@ -118,11 +123,11 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
         fact = await adopting.adopt(run, resource, key, existing)
     action = step.action
     for _ in range(_ATTEMPTS):
-        owned = adopting.conflict(run, key, fact.owner if fact else None)
+        owned = adopting.conflict(key, fact.owner if fact else None, run.application_id.uid, run.known_applications)
         if owned is not None:
             raise owned
         try:
-            answer = await run.ports.cluster.apply(
+            answer = await run.ports.target.apply(
                 resource,
                 _guarded(step.finished.tree, fact),
                 identity=run.grants.identity,
@@ -136,7 +141,7 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
         except ImmutableFieldError:
             if fact is None or not _may_replace(run, step, fact):
                 raise
-            await run.ports.cluster.delete(
+            await run.ports.target.delete(
                 resource,
                 key.namespace,
                 key.name,
@@ -197,7 +202,7 @@ async def _settle(
         run.fence.check()
         for key, limit in list(waiting.items()):
             resource = kinds.of(key)
-            live = await run.ports.cluster.get(resource, key.namespace, key.name) if resource else None
+            live = await run.ports.target.get(resource, key.namespace, key.name) if resource else None
             if live is not None and health.compute(live).status == "Healthy":
                 del waiting[key]
             elif run.ports.clock.monotonic() - start > limit:

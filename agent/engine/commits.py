@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from agent.desired import compiler
-from agent.desired.compiler import DesiredState, Problem, UnknownChangeError
+from agent.desired.compiler import DesiredState, UnknownChangeError
 from agent.engine import judge, opening, pace
 from agent.engine.ports import AuditEntry
 from agent.engine.state import Compiled
 from agent.manifests import documents
 from agent.values.errors import AgentError, LimitError, SourceError
+from agent.values.problems import Problem
 from agent.yaml.limits import Limits
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ async def _note_rewrite(run: Run, credential: GitCredential | None, new: Revisio
     await run.ports.audit.write(
         [AuditEntry("event", run.id, "git", run.application_id, new, "forced-push", facts={"before": old.commit})]
     )
-    await run.ports.cluster.event(
+    await run.ports.home.event(
         run.application_id,
         kind="Warning",
         reason="ForcedPush",

@@ -69,7 +69,7 @@ async def _delete(run: Run, kinds: Kinds, key: ObjectId, fact: LiveFact | None, 
         if fact.keep:
             raise PruneRefusedError("kept by its own annotation signet-gitops.dev/prune", object=key)
         try:
-            await run.ports.cluster.delete(
+            await run.ports.target.delete(
                 resource,
                 key.namespace,
                 key.name,

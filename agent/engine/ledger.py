@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from agent.engine.ports import RecordPort, TasksPort
     from agent.engine.record import Codec
-    from agent.values.ids import ApplicationId
+    from agent.values.ids import ApplicationId, ClusterId
 
 T = TypeVar("T")
 
@@ -23,7 +23,9 @@ _QUICK_BYTES: Final = 64 * 1024
 
 
 class Ledger:
-    """`record` is what is stored. It is as old as one epoch, like the state beside it.
+    """`record` is what is stored of objects in `cluster`. It is as old as one epoch, like the state beside it.
+
+    `recorded` is called with each new record, before anything of it is stored.
 
     `unrecorded` says that nothing was stored when the Application was taken, until a run looked whether there should have been; `loss` is
     the reason why what was stored is not known.
@@ -36,8 +38,12 @@ class Ledger:
         codec: Codec,
         application: ApplicationId,
         shown: Callable[[], None],
+        *,
+        cluster: ClusterId,
     ) -> None:
         """`shown` is called after the head was written, which shows the epoch."""
+        self.cluster: Final = cluster
+        self.recorded: Callable[[ApplicationRecord], None] | None = None
         self._records = records
         self._tasks = tasks
         self._codec = codec
@@ -81,6 +87,8 @@ class Ledger:
     async def _store(self, record: ApplicationRecord) -> bool:
         """Whether the head was written."""
         self.record = record
+        if self.recorded is not None:
+            self.recorded(record)
         if record == self._saved:
             return False
         stored = self._stored

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from agent.api import names
-from agent.desired.compiler import Problem
 from agent.engine import (
     adopting,
     applying,
@@ -28,6 +27,7 @@ from agent.engine import (
 )
 from agent.engine.changes import ChangeSet
 from agent.values.errors import AgentError, LeaseLostError
+from agent.values.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,7 +73,7 @@ class Outcome:
 async def reconcile(run: Run, state: State) -> Outcome:
     """One run. What stops it is its outcome: the cluster away, the audit trail not writable. Raises LeaseLostError."""
     try:
-        kinds = await run.ports.cluster.kinds(fresh=not run.causes <= {"live", "secret", "interval"})
+        kinds = await run.ports.target.kinds(fresh=not run.causes <= {"live", "secret", "interval"})
         state = await commits.check(run, state)
         state, desired = await commits.compile_checked(run, state, kinds)
         if desired is None:
@@ -101,8 +101,7 @@ async def reconcile(run: Run, state: State) -> Outcome:
             return Outcome(state, desired, desired.problems, changes, pending=changes.pending)
 
         await recording.announce(run, desired, changes)
-        applied = await applying.apply(run, changes, live, kinds)
-        kinds = await run.ports.cluster.kinds()
+        applied, kinds = await applying.apply(run, changes, live, kinds)
         pruned = await deleting.prune(run, changes.pruned, live, kinds, desired.objects)
         await polling.follow(run, desired.objects, kinds)
         state = await recording.remember(run, state, desired, changes, [*applied, *pruned])

@@ -6,12 +6,11 @@ which is then healed late.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.desired.compiler import Problem
-from agent.engine import judge
 from agent.values.errors import AgentError, ForbiddenError, NotWatchedError
+from agent.values.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -36,17 +35,17 @@ class Observed:
 async def get(run: Run, resource: Resource, namespace: str, name: str) -> Object | None:
     """A live object, read as the agent or, where that is refused, as the tenant."""
     try:
-        return await run.ports.cluster.get(resource, namespace, name)
+        return await run.ports.target.get(resource, namespace, name)
     except ForbiddenError:
         if run.grants.identity is None:
             raise
-        return await run.ports.cluster.get(resource, namespace, name, identity=run.grants.identity)
+        return await run.ports.target.get(resource, namespace, name, identity=run.grants.identity)
 
 
 async def list_metadata(run: Run, resource: Resource, namespace: str, names: Sequence[str]) -> Sequence[Object]:
     """Metadata of a namespace's objects; where a list is refused, of those with these names."""
     try:
-        return await run.ports.cluster.list_metadata(resource, namespace=namespace)
+        return await run.ports.target.list_metadata(resource, namespace=namespace)
     except ForbiddenError:
         found = [await get(run, resource, namespace, name) for name in names]
         return [each for each in found if each is not None]
@@ -80,9 +79,8 @@ async def _read(
     if not unwatched or not run.checks_source:
         return frozenset()
     by_kind = {(resource.group, resource.kind): resource for resource in unwatched}
-    recorded = run.ledger.record.objects
     unread: set[Resource] = set()
-    for key in sorted({*objects, *recorded}):
+    for key in sorted({*objects, *run.ledger.record.objects}):
         resource = by_kind.get((key.group, key.kind)) and kinds.of(key)
         if resource is None:
             continue
@@ -92,8 +90,7 @@ async def _read(
             unread.add(by_kind[key.group, key.kind])
             continue
         fact = run.observer.observe(found) if found is not None else None
-        if fact is not None and (key not in recorded or not judge.drifted(recorded[key], fact)):
-            fact = replace(fact, object=None)
+        run.fence.check()
         run.ports.live.observed(run.application_id.uid, key, fact)
     return frozenset(unwatched) - unread
 

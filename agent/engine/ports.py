@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from agent.manifests.sealed_secrets import SealedValue
     from agent.sops.groups import WrappedDataKey
     from agent.values.errors import AgentError, Fact
-    from agent.values.ids import ApplicationId, ObjectId, Revision
+    from agent.values.ids import ApplicationId, ClusterId, ObjectId, Revision
     from agent.values.secret import Secret
     from agent.values.tree import Object
 
@@ -143,10 +143,45 @@ class WatchEvent:
     resource: Resource
 
 
-class ClusterPort(Protocol):
-    """A Kubernetes apiserver. `identity` None is the agent's own."""
+class HomePort(Protocol):
+    """The cluster that the agent lives in: Applications, their status, finalizers and events."""
 
-    def fenced(self, check: Callable[[], None]) -> ClusterPort:
+    def fenced(self, check: Callable[[], None]) -> HomePort:
+        """As `TargetPort.fenced`."""
+        ...
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object | None:
+        """The live object, or None where there is none."""
+        ...
+
+    async def json_patch(self, resource: Resource, namespace: str, name: str, patch: Sequence[Object]) -> Object:
+        """RFC 6902."""
+        ...
+
+    def watch(self, resource: Resource) -> AsyncIterator[WatchEvent]:
+        """As `TargetPort.watch`."""
+        ...
+
+    async def update_status(self, application: ApplicationId, status: Object) -> None:
+        """Replace the status of an Application. StaleObjectError where another one of its name took its place."""
+        ...
+
+    async def event(
+        self, application: ApplicationId, *, kind: Literal["Normal", "Warning"], reason: str, message: str
+    ) -> None:
+        """An events.k8s.io/v1 Event about the Application; repeats within ten minutes become one series."""
+        ...
+
+
+class TargetPort(Protocol):
+    """The cluster that an Application's objects are in. `identity` None is the agent's own."""
+
+    @property
+    def cluster(self) -> ClusterId:
+        """Which one it is."""
+        ...
+
+    def fenced(self, check: Callable[[], None]) -> TargetPort:
         """The same cluster for one Application's run: `check` is called before each attempt to write, and raises LeaseLostError."""
         ...
 
@@ -218,16 +253,6 @@ class ClusterPort(Protocol):
         """List, then watch, for ever: reconnects, re-lists on 410 (and ends each list with `synced`), backs off on refusal."""
         ...
 
-    async def update_status(self, application: ApplicationId, status: Object) -> None:
-        """Replace the status of an Application. StaleObjectError where another one of its name took its place."""
-        ...
-
-    async def event(
-        self, application: ApplicationId, *, kind: Literal["Normal", "Warning"], reason: str, message: str
-    ) -> None:
-        """An events.k8s.io/v1 Event about the Application; repeats within ten minutes become one series."""
-        ...
-
 
 ABSENT: Final = "1"
 """The resourceVersion of no object: etcd's first revision comes before anything that is stored."""
@@ -237,7 +262,7 @@ class RecordPort(Protocol):
     """Where records live: sharded ConfigMaps in the agent's namespace. Bytes in, bytes out; `reconcile.record` gives them meaning."""
 
     def fenced(self, check: Callable[[], None]) -> RecordPort:
-        """The same records for one Application's run, as `ClusterPort.fenced`."""
+        """The same records for one Application's run, as `TargetPort.fenced`."""
         ...
 
     async def load(self, application: ApplicationId) -> Mapping[str, str]:
@@ -310,7 +335,7 @@ class ClockPort(Protocol):
 
 
 class LivePort(Protocol):
-    """The watches of the installation, one per kind."""
+    """The watches of the installation, one per kind, and what is known of live objects."""
 
     def refused(self) -> frozenset[Resource]:
         """The kinds that the agent may not list and watch, as far as it has been told."""
@@ -352,7 +377,8 @@ class Ports:
     data_keys: DataKeyPort
     sealing_keys: SealingKeyPort
     stores: StorePort
-    cluster: ClusterPort
+    home: HomePort
+    target: TargetPort
     live: LivePort
     records: RecordPort
     audit: AuditPort

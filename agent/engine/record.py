@@ -19,7 +19,7 @@ from agent.values.ids import ObjectId, Revision
 from agent.values.text import cut
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from agent.values.fingerprint import Fingerprinter
 
@@ -168,46 +168,65 @@ class Codec:
 
     def decode(self, shards: Mapping[str, str]) -> ApplicationRecord:
         """The record of stored shards; an empty one where there are none. Raises RecordDamagedError."""
-        if not shards:
-            return ApplicationRecord()
-        counter, body = self._open(HEAD, shards.get(HEAD, ""))
-        meta = _unpack(body)
-        if meta.get("counter") != counter:
-            raise RecordDamagedError("a stored record does not verify", shard=HEAD)
-        objects: dict[ObjectId, ObjectRecord] = {}
-        for name, expected in _counters(shards[HEAD]).items():
-            if name == HEAD:
-                continue
-            found, part = self._open(name, shards.get(name, ""))
-            # a newer one is of a writer that was stopped before it wrote the head
-            if found < expected:
-                raise RecordDamagedError("a stored record is older than its head", shard=name)
-            for key, value in _unpack(part).items():
-                objects[ObjectId.from_key(key)] = _object_from_json(value)  # pyright: ignore[reportArgumentType]
-        verified: dict[str, str] = meta.get("verified", {})  # pyright: ignore[reportAssignmentType]
-        return ApplicationRecord(
-            _revision_from_json(meta.get("revision")),
-            int(str(meta.get("generation", 0))),
-            objects,
-            verified,
-            int(str(meta.get("epoch", 0))),
-            str(meta.get("holder", "")),
-            _revision_from_json(meta.get("applying")),
-        )
+        return _decode(shards, self._open)
 
     def _seal(self, name: str, counter: int, body: str) -> str:
         mac = self.mac.text(self.application, name, str(counter), body)
         return f"1.{counter}.{mac}.{body}"
 
     def _open(self, name: str, text: str) -> tuple[int, str]:
-        version, _, rest = text.partition(".")
-        parts = rest.split(".", 2)
-        if version != "1" or len(parts) != 3 or not parts[0].isdecimal():
-            raise RecordDamagedError("a stored record is not readable", shard=name)
-        counter, mac, body = int(parts[0]), parts[1], parts[2]
+        counter, mac, body = _split(name, text)
         if not hmac.compare_digest(mac, self.mac.text(self.application, name, str(counter), body)):
             raise RecordDamagedError("a stored record does not verify", shard=name)
         return counter, body
+
+
+def unverified(shards: Mapping[str, str]) -> ApplicationRecord:
+    """What stored shards say, for people who have no key to verify them: nothing may rely on it. Raises RecordDamagedError."""
+
+    def opened(name: str, text: str) -> tuple[int, str]:
+        counter, _, body = _split(name, text)
+        return counter, body
+
+    return _decode(shards, opened)
+
+
+def _split(name: str, text: str) -> tuple[int, str, str]:
+    """The counter, MAC and body of a shard."""
+    version, _, rest = text.partition(".")
+    parts = rest.split(".", 2)
+    if version != "1" or len(parts) != 3 or not parts[0].isdecimal():
+        raise RecordDamagedError("a stored record is not readable", shard=name)
+    return int(parts[0]), parts[1], parts[2]
+
+
+def _decode(shards: Mapping[str, str], opened: Callable[[str, str], tuple[int, str]]) -> ApplicationRecord:
+    if not shards:
+        return ApplicationRecord()
+    counter, body = opened(HEAD, shards.get(HEAD, ""))
+    meta = _unpack(body)
+    if meta.get("counter") != counter:
+        raise RecordDamagedError("a stored record does not verify", shard=HEAD)
+    objects: dict[ObjectId, ObjectRecord] = {}
+    for name, expected in _counters(shards[HEAD]).items():
+        if name == HEAD:
+            continue
+        found, part = opened(name, shards.get(name, ""))
+        # a newer one is of a writer that was stopped before it wrote the head
+        if found < expected:
+            raise RecordDamagedError("a stored record is older than its head", shard=name)
+        for key, value in _unpack(part).items():
+            objects[ObjectId.from_key(key)] = _object_from_json(value)  # pyright: ignore[reportArgumentType]
+    verified: dict[str, str] = meta.get("verified", {})  # pyright: ignore[reportAssignmentType]
+    return ApplicationRecord(
+        _revision_from_json(meta.get("revision")),
+        int(str(meta.get("generation", 0))),
+        objects,
+        verified,
+        int(str(meta.get("epoch", 0))),
+        str(meta.get("holder", "")),
+        _revision_from_json(meta.get("applying")),
+    )
 
 
 def _bodies(record: ApplicationRecord) -> dict[str, str]:

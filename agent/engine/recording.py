@@ -27,7 +27,7 @@ async def note_loss(run: Run, live: Mapping[ObjectId, LiveFact]) -> None:
         return
     run.ledger.loss = "RecordLost"
     await run.ports.audit.write([AuditEntry("event", run.id, "start", run.application_id, run.revision, "record-lost")])
-    await run.ports.cluster.event(
+    await run.ports.home.event(
         run.application_id,
         kind="Warning",
         reason=run.ledger.loss,
@@ -65,6 +65,7 @@ async def remember(
     recorded: dict[ObjectId, ObjectRecord] = dict(changes.confirmed)
     recorded.update({key: result.record for key, result in done.items() if result.record is not None})
     gone = frozenset(key for key, result in done.items() if result.action == "prune")
+    run.fence.check()
     for key, result in done.items():
         if result.fact is not None or key in gone:
             run.ports.live.observed(run.application_id.uid, key, result.fact)

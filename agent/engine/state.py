@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agent.desired.compiler import DesiredState, Problem
+    from agent.desired.compiler import DesiredState
     from agent.manifests.documents import ParsedFile
     from agent.values.ids import ObjectId, Revision
+    from agent.values.problems import Problem
 
 Place: TypeAlias = "tuple[str, str, int]"
 """Path, blob and layer of a file."""

@@ -1,6 +1,6 @@
 """Files of a commit → documents: what is declared where, each with its line, before anything is merged or opened.
 
-A file that does not parse is a FileFailure. A document that parses but cannot be applied keeps its place, with its error: whoever
+A file that does not parse is an UnreadFile. A document that parses but cannot be applied keeps its place, with its error: whoever
 merges holds that object and no other. `parse_file` depends on nothing but the file, so callers may keep its result by blob.
 """
 
@@ -15,6 +15,7 @@ from agent.manifests.builtin import CLEAR_FIELDS, group_of
 from agent.sops import cipher, clear
 from agent.sops import sealed as sops
 from agent.values.errors import AgentError, LimitError, ManifestError, UnsupportedManifestError
+from agent.values.problems import Problem
 from agent.values.secret import Sealed
 from agent.values.tree import format_path, get, get_text, walk
 from agent.yaml import manifests as yaml
@@ -78,12 +79,9 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
-class FileFailure:
+class UnreadFile(Problem):
     """A file that gives no documents, and the identities that its clear text names nevertheless."""
 
-    file: str
-    layer: int
-    error: AgentError
     claims: frozenset[Claim] = frozenset()
 
 
@@ -93,7 +91,7 @@ class ParsedFile:
 
     documents: tuple[Document, ...] = ()
     sealed: sops.SealedFile | None = None
-    failure: FileFailure | None = None
+    failure: UnreadFile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +100,7 @@ class Parsed:
 
     documents: tuple[Document, ...]
     sealed: Mapping[str, sops.SealedFile]
-    failures: tuple[FileFailure, ...]
+    failures: tuple[UnreadFile, ...]
 
 
 def parse(files: Iterable[File], *, limits: Limits = _LIMITS) -> Parsed:
@@ -114,7 +112,7 @@ def collect(parsed: Iterable[tuple[str, ParsedFile]]) -> Parsed:
     """The same from files parsed before: pairs of path and result."""
     documents: list[Document] = []
     sealed: dict[str, sops.SealedFile] = {}
-    failures: list[FileFailure] = []
+    failures: list[UnreadFile] = []
     for path, file in parsed:
         documents.extend(file.documents)
         if file.sealed is not None:
@@ -137,7 +135,7 @@ def parse_file(file: File, *, limits: Limits = _LIMITS) -> ParsedFile:
         trees = _trees(file, sealed, limits)
     except AgentError as error:
         said = lookalikes.unreadable(error, file.data, file=file.path)
-        return ParsedFile(failure=FileFailure(file.path, file.layer, said, _claims_in_clear(file, limits)))
+        return ParsedFile(failure=UnreadFile(said, file=file.path, claims=_claims_in_clear(file, limits)))
     documents = tuple(
         document for line, tree, opaque in trees for document in _documents(file, line, tree, sealed=opaque)
     )

@@ -19,6 +19,7 @@ from agent.values.errors import (
     UnknownKindError,
 )
 from agent.values.ids import ObjectId
+from agent.values.problems import Problem
 from agent.values.tree import get, get_text
 
 if TYPE_CHECKING:
@@ -45,20 +46,11 @@ class Desired:
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectFailure:
-    """Why an object is not applied; `id` is None where the document does not tell whose it is."""
-
-    id: ObjectId | None
-    file: str
-    error: AgentError
-
-
-@dataclass(frozen=True, slots=True)
 class Merged:
-    """`deleted`: identities that a layer declares and a later one deletes, with the files that had a say."""
+    """`failures` have no object where a document does not tell whose it is. `deleted`: identities that a layer declares and a later one deletes, with the files that had a say."""
 
     objects: Mapping[ObjectId, Desired]
-    failures: tuple[ObjectFailure, ...]
+    failures: tuple[Problem, ...]
     deleted: Mapping[ObjectId, tuple[str, ...]]
 
 
@@ -79,21 +71,21 @@ def merge(
     given = list(documents)
     scopes = {**dict(_declared_scopes(given)), **dict.fromkeys(replaced, True)}
     allowed = {namespace, *allowed_namespaces}
-    failures: list[ObjectFailure] = []
+    failures: list[Problem] = []
     by_identity: dict[ObjectId, list[Document]] = {}
     for document in given:
         object_id, error = _identify(document, kinds, scopes, namespace, allowed)
         if object_id is None or error is not None:
             error = error or ManifestError("document is no manifest", file=document.file, line=document.line)
-            failures.append(ObjectFailure(object_id, document.file, error))
+            failures.append(Problem(error, object_id, document.file))
         else:
             by_identity.setdefault(object_id, []).append(document)
-    held = {failure.id for failure in failures}
+    held = {failure.object for failure in failures}
     objects: dict[ObjectId, Desired] = {}
     deleted: dict[ObjectId, tuple[str, ...]] = {}
     for object_id, declared in by_identity.items():
         folded = _fold(object_id, declared)
-        if isinstance(folded, ObjectFailure):
+        if isinstance(folded, Problem):
             failures.append(folded)
         elif object_id in held:
             continue
@@ -108,18 +100,18 @@ def _files(declared: Iterable[Document]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(document.file for document in declared))
 
 
-def _fold(object_id: ObjectId, declared: list[Document]) -> Object | ObjectFailure | None:
+def _fold(object_id: ObjectId, declared: list[Document]) -> Object | Problem | None:
     """The layers' declarations of one object as one tree; None where the last word is to delete it."""
     twice = _first_twice(declared)
     if twice is not None:
-        return ObjectFailure(object_id, twice[1].file, _duplicate(object_id, *twice))
+        return Problem(_duplicate(object_id, *twice), object_id, twice[1].file)
     layers = strategic.Merge(object_id.group, object_id.kind)
     at = declared[0]
     try:
         for at in sorted(declared, key=lambda one: one.layer):
             layers.add(at.tree)
     except ManifestError as error:
-        return ObjectFailure(object_id, at.file, error.with_facts(file=at.file, line=at.line, object=object_id))
+        return Problem(error.with_facts(file=at.file, line=at.line, object=object_id), object_id, at.file)
     tree = layers.result()
     return None if tree is None else _normalised(tree, object_id)
 

@@ -50,12 +50,6 @@ def application_label(application: ApplicationId) -> str:
     return f"{application.name[:room]}-{uid}" if room > 0 else uid
 
 
-def selector(installation: str, application: ApplicationId | None = None) -> str:
-    """The label selector of an installation's objects, or of one Application's."""
-    text = f"{LABEL_INSTALLATION}={installation}"
-    return text if application is None else f"{text},{LABEL_APPLICATION}={application_label(application)}"
-
-
 def stamp(tree: Object, object_id: ObjectId, owner: Owner, fingerprinter: Fingerprinter) -> Object:
     """`tree` with the labels and the proof; what Git says under these names is replaced."""
     metadata = get_object(tree, "metadata")
@@ -77,6 +71,12 @@ def prove(live: Object, object_id: ObjectId, installation: str, fingerprinter: F
         return None
     mac = fingerprinter.text(installation, found[2], object_id.key)
     return found[2] if hmac.compare_digest(mac, found[3]) else None
+
+
+def claimed(live: Object) -> str:
+    """The uid of the Application that a live object says owns it, proven or not; empty where it names none."""
+    found = _OWNER.fullmatch(_annotation(live, ANNOTATION_OWNER))
+    return found[2] if found is not None else ""
 
 
 def new_owner(live: Object) -> tuple[str, str] | None:

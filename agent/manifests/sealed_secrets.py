@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 from agent.manifests import ownership
 from agent.manifests.builtin import LAST_APPLIED, group_of
-from agent.manifests.layers import Desired, ObjectFailure
+from agent.manifests.layers import Desired
 from agent.values.errors import DuplicateObjectError, ManifestError, SealedSecretError, UnsupportedManifestError
 from agent.values.ids import ObjectId
+from agent.values.problems import Problem
 from agent.values.secret import Sealed
 from agent.values.tree import format_path, get, get_object, get_text
 
@@ -95,7 +96,7 @@ class Replaced:
 
     objects: Mapping[ObjectId, Desired]
     values: Mapping[str, SealedValue]
-    failures: tuple[ObjectFailure, ...]
+    failures: tuple[Problem, ...]
 
 
 def is_sealed_secret(tree: Tree) -> bool:
@@ -117,7 +118,7 @@ def replace(objects: Mapping[ObjectId, Desired], unsealing: Unsealing | None) ->
         return Replaced(objects, {}, ())
     found: dict[ObjectId, Desired] = {}
     values: dict[str, SealedValue] = {}
-    failures: list[ObjectFailure] = []
+    failures: list[Problem] = []
     for key, desired in objects.items():
         target = secret_id(key)
         if target == key:
@@ -126,13 +127,12 @@ def replace(objects: Mapping[ObjectId, Desired], unsealing: Unsealing | None) ->
         try:
             unwrapped = _unwrapped(desired, objects.get(target), unsealing)
         except (ManifestError, SealedSecretError) as error:
-            failures.append(
-                ObjectFailure(target, desired.files[-1], error.with_facts(file=desired.files[-1], object=target))
-            )
+            file = desired.files[-1]
+            failures.append(Problem(error.with_facts(file=file, object=target), target, file))
         else:
             found[target] = Desired(target, "v1", unwrapped.tree, desired.files)
             values.update({each.leaf.id: each for each in unwrapped.values})
-    failed = {failure.id for failure in failures}
+    failed = {failure.object for failure in failures}
     return Replaced({key: item for key, item in found.items() if key not in failed}, values, tuple(failures))
 
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NewType
+from typing import Final, NewType
 
 RunId = NewType("RunId", str)
 """One run of one Application: 16 hex digits, unique to the installation."""
+
+ClusterId = NewType("ClusterId", str)
+"""A cluster that objects are applied to."""
+IN_CLUSTER: Final = ClusterId("")
+"""The cluster that the agent runs in."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -289,7 +289,13 @@ def test_what_is_held_makes_it_an_error(diff: Diff) -> None:
     result = diff("-o", "json")
     assert result.code == 2
     answer = json.loads(result.out)
-    assert [each["action"] for each in answer["objects"]] == ["create"]
+    assert {(each["name"], each["action"]) for each in answer["objects"]} == {
+        ("cfg", "create"),
+        ("db", "create"),
+        ("x", "hold"),
+    }
+    (unopened,) = [each["unknown"] for each in answer["objects"] if each["name"] == "db"]
+    assert unopened == [{"path": "stringData.password", "references": []}], "the agent may open what the user cannot"
     assert {each["reason"] for each in answer["problems"]} == {"DataKey", "UnknownKind"}
     assert all(each["hint"] for each in answer["problems"])
 

@@ -54,7 +54,7 @@ class World:
         self.may_store.set()
         loop = asyncio.get_running_loop()
         clock = SimpleNamespace(now=loop.time, monotonic=loop.time)
-        ports = Ports(None, None, self, None, None, self, self, self, None, self, clock, None)
+        ports = Ports(None, None, self, None, None, self, self, self, self, None, self, clock, None)
         settings = Settings(
             "agent-a",
             SimpleNamespace(),
@@ -83,7 +83,9 @@ class World:
     def managed(self) -> Managed:
         return self.driver._managed[UID]
 
-    # ClusterPort and RecordPort
+    # HomePort, TargetPort and RecordPort
+
+    cluster = ""
 
     def fenced(self, check):
         return Checked(self, check)
@@ -352,7 +354,7 @@ def insisting(stands: bool) -> tuple[Reporter, Managed, list]:
 
     cluster = SimpleNamespace(update_status=update_status)
     cluster.fenced = lambda _: cluster
-    reporter = Reporter(SimpleNamespace(cluster=cluster, clock=SimpleNamespace(now=lambda: 0.0)), "agent-a")
+    reporter = Reporter(SimpleNamespace(home=cluster, clock=SimpleNamespace(now=lambda: 0.0)), "agent-a")
     managed = Managed(applications.identify(tree()), applications.parse(tree()))
     fence = Fence(lambda: True, answer, lambda: 0.0, asyncio.Lock())
     managed.hold = Hold(fence, SimpleNamespace(record=ApplicationRecord(epoch=3)))

@@ -41,7 +41,7 @@ async def test_a_slow_write_is_not_overtaken() -> None:
     cluster = SlowFirst()
     reporter = Reporter(
         SimpleNamespace(
-            cluster=cluster, live=SimpleNamespace(snapshot=lambda _: {}), clock=SimpleNamespace(now=lambda: 0.0)
+            home=cluster, live=SimpleNamespace(snapshot=lambda _: {}), clock=SimpleNamespace(now=lambda: 0.0)
         ),
         "agent-0",
     )

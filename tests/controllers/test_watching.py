@@ -5,23 +5,27 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, cast
 
+from agent.controllers.live_facts import LiveFacts
 from agent.controllers.watching import Watching
 from agent.engine.live import Observer
 from agent.engine.ports import WatchEvent
 from agent.manifests.kinds import Resource
 from agent.values.fingerprint import Fingerprinter
+from agent.values.ids import IN_CLUSTER
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from agent.engine.ports import ClusterPort
+    from agent.engine.ports import TargetPort
 
 CONFIG_MAPS = Resource("", "v1", "ConfigMap", "configmaps", namespaced=True)
 
 
 class Breaking:
     """A cluster whose first watch ends in a defect."""
+
+    cluster = IN_CLUSTER
 
     def __init__(self) -> None:
         self.watches = 0
@@ -43,7 +47,7 @@ async def test_a_watch_that_ended_is_begun_anew():
     asyncio.get_running_loop().set_exception_handler(_ignore)
     fingerprinter = Fingerprinter.derive(Secret(b"k" * 32, "test"), "owner")
     cluster = Breaking()
-    watching = Watching(cast("ClusterPort", cluster), Observer("i", fingerprinter, fingerprinter), {})
+    watching = Watching(cast("TargetPort", cluster), Observer("i", fingerprinter, fingerprinter), LiveFacts())
 
     assert await watching.follow([CONFIG_MAPS]) == {CONFIG_MAPS}
     for _ in range(5):

@@ -14,11 +14,12 @@ import pytest
 from agent.api import application as applications
 from agent.api.status import ApplicationStatus
 from agent.controllers import status
+from agent.controllers.live_facts import LiveFacts
 from agent.controllers.managed import Managed
 from agent.controllers.reporting import Reporter
 from agent.controllers.status import Standing
 from agent.controllers.watching import Watching
-from agent.desired.compiler import DesiredState, Problem
+from agent.desired.compiler import DesiredState
 from agent.engine import applying, audit_entries, plan, record
 from agent.engine.changes import Step
 from agent.engine.context import Fingerprints
@@ -36,13 +37,14 @@ from agent.manifests.references import Reference
 from agent.sops import sealed
 from agent.values import derive
 from agent.values.errors import LimitError, ManifestError
-from agent.values.ids import ApplicationId, ObjectId, Revision
+from agent.values.ids import IN_CLUSTER, ApplicationId, ObjectId, Revision
+from agent.values.problems import Problem
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
     from agent.engine.context import Run
     from agent.engine.ledger import Ledger
-    from agent.engine.ports import ClusterPort
+    from agent.engine.ports import TargetPort
     from agent.values.tree import Object, Tree
 
 KEY = ObjectId("example.com", "Thing", "shop", "web")
@@ -140,7 +142,7 @@ async def test_the_log_names_as_many_problems_as_the_status(caplog: pytest.LogCa
         reconciled=lambda *_: None, objects=lambda *_: None, synced=lambda *_: None, healed=lambda _: None
     )
     ports = SimpleNamespace(
-        cluster=cluster,
+        home=cluster,
         live=SimpleNamespace(snapshot=lambda _: {}),
         metrics=metrics,
         clock=SimpleNamespace(now=lambda: 0.0, monotonic=lambda: 0.0),
@@ -224,8 +226,8 @@ async def test_whole_live_objects_are_kept_of_a_few_that_drift() -> None:
     observer = Observer("i", PRINTS.owners, PRINTS.projections)
     keys = [ObjectId("", "ConfigMap", "shop", f"c{number}") for number in range(500)]
     objects = {key: ObjectRecord("v1", uid="u", projection="p") for key in keys}
-    watching = Watching(cast("ClusterPort", None), observer, {})
-    watching.adopt("u", cast("Ledger", SimpleNamespace(record=ApplicationRecord(objects=objects))))
+    watching = Watching(cast("TargetPort", None), observer, LiveFacts())
+    watching.adopt("u", cast("Ledger", SimpleNamespace(record=ApplicationRecord(objects=objects), cluster=IN_CLUSTER)))
     drifted: list[ObjectId] = []
     watching.drifted, watching.changed = lambda _, key: drifted.append(key), lambda _: None
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from agent.api import application as applications
-from agent.desired.compiler import DesiredState, Problem
+from agent.desired.compiler import DesiredState
 from agent.engine import commits
 from agent.engine.record import ApplicationRecord
 from agent.engine.state import Compiled, State
 from agent.values.errors import SourceUnavailableError
 from agent.values.ids import Revision
+from agent.values.problems import Problem
 
 if TYPE_CHECKING:
     from agent.engine.context import Run

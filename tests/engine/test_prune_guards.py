@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from agent.desired.compiler import DesiredState, Problem
+from agent.desired.compiler import DesiredState
 from agent.engine import prune
 from agent.engine.live import LiveFact
 from agent.engine.record import ApplicationRecord, ObjectRecord
@@ -14,6 +14,7 @@ from agent.manifests.health import Health
 from agent.manifests.layers import Desired
 from agent.values.errors import ManifestError
 from agent.values.ids import ObjectId, Revision
+from agent.values.problems import Problem
 
 COMMIT = "1f0c3b2a9d4e5f60718293a4b5c6d7e8f9012345"
 REVISION = Revision(COMMIT, "main", "dev", 0)

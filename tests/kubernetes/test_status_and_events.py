@@ -42,21 +42,21 @@ def events(controlplane, application):
     return controlplane.get(f"/apis/events.k8s.io/v1/namespaces/{application.namespace}/events")["items"]
 
 
-async def test_the_status_is_replaced_and_the_spec_untouched(cluster, controlplane, application):
+async def test_the_status_is_replaced_and_the_spec_untouched(home, controlplane, application):
     before = live(controlplane, application)
-    await cluster.update_status(application, {"observedGeneration": 1, "revision": "main@abc"})
-    await cluster.update_status(application, {"observedGeneration": 2})
+    await home.update_status(application, {"observedGeneration": 1, "revision": "main@abc"})
+    await home.update_status(application, {"observedGeneration": 2})
     after = live(controlplane, application)
     assert after["status"] == {"observedGeneration": 2}
     assert (after["spec"], after["metadata"]["generation"]) == (before["spec"], before["metadata"]["generation"])
 
 
-async def test_a_later_application_of_the_same_name_is_not_written_to(cluster, controlplane, application):
+async def test_a_later_application_of_the_same_name_is_not_written_to(home, controlplane, application):
     other = ApplicationId(application.namespace, application.name, "00000000-0000-0000-0000-000000000000")
     with pytest.raises(StaleObjectError):
-        await cluster.update_status(other, {"observedGeneration": 1})
+        await home.update_status(other, {"observedGeneration": 1})
     with pytest.raises(NotFoundError):
-        await cluster.update_status(ApplicationId(application.namespace, "gone", other.uid), {})
+        await home.update_status(ApplicationId(application.namespace, "gone", other.uid), {})
     assert "status" not in live(controlplane, application)
 
 
@@ -80,17 +80,17 @@ async def test_repeats_within_ten_minutes_are_one_series(cluster, controlplane, 
     assert "drift of ConfigMap shop/a" in described
 
 
-async def test_an_event_that_ran_out_starts_anew(cluster, controlplane, application):
-    await cluster.event(application, kind="Normal", reason="Applied", message="12 objects")
+async def test_an_event_that_ran_out_starts_anew(home, controlplane, application):
+    await home.event(application, kind="Normal", reason="Applied", message="12 objects")
     (first,) = events(controlplane, application)
     path = f"/apis/events.k8s.io/v1/namespaces/{application.namespace}/events/{first['metadata']['name']}"
     controlplane.delete(path)
-    await cluster.event(application, kind="Normal", reason="Applied", message="12 objects")
+    await home.event(application, kind="Normal", reason="Applied", message="12 objects")
     assert len(events(controlplane, application)) == 1
 
 
-async def test_text_from_git_is_escaped_and_cut(cluster, controlplane, application):
-    await cluster.event(application, kind="Normal", reason="Applied", message="a\x1b[31m\nä" + "ä" * 5000)
+async def test_text_from_git_is_escaped_and_cut(home, controlplane, application):
+    await home.event(application, kind="Normal", reason="Applied", message="a\x1b[31m\nä" + "ä" * 5000)
     (event,) = events(controlplane, application)
     assert event["note"].startswith("a\\x1b[31m\\n")
     assert 1020 <= len(event["note"].encode()) <= 1024

@@ -161,7 +161,7 @@ def test_one_identity_twice_in_a_layer_holds_it_and_names_both_places():
     assert [o.name for o in result.objects] == ["b"]
     (failure,) = result.failures
     assert isinstance(failure.error, DuplicateObjectError)
-    assert failure.id.name == "a"
+    assert failure.object.name == "a"
     assert failure.error.facts["file"] == "y.yaml"
     assert failure.error.facts["line"] == 2
     assert failure.error.facts["first"] == "x.yaml:1"
@@ -171,7 +171,7 @@ def test_a_foreign_namespace_is_refused_unless_granted():
     text = CONFIG.replace("name: a", "name: a, namespace: other")
     (failure,) = merged({"a.yaml": text}).failures
     assert isinstance(failure.error, ForeignNamespaceError)
-    assert failure.id == ObjectId("", "ConfigMap", "other", "a")
+    assert failure.object == ObjectId("", "ConfigMap", "other", "a")
     assert merged({"a.yaml": text}, allowed={"other"}).failures == ()
 
 
@@ -207,7 +207,7 @@ def test_a_kind_whose_definition_is_among_the_documents_is_known(scope, namespac
 def test_a_fault_in_any_layer_holds_the_object():
     result = merged({"0/a.yaml": CONFIG}, {"1/a.yaml": CONFIG + "data: {k: 'ENC[AES256_GCM,data:a'}"})
     assert result.objects == {}
-    assert [failure.id.name for failure in result.failures] == ["a"]
+    assert [failure.object.name for failure in result.failures] == ["a"]
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def test_values_copied_without_their_metadata_hold_their_object_alone(sops):
     other = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
     _, merged = merge(File("db.yaml", "1", f"{without}\n---\n{other}".encode(), 0))
     assert [key.kind for key in merged.objects] == ["ConfigMap"]
-    assert [failure.id for failure in merged.failures] == [DB]
+    assert [failure.object for failure in merged.failures] == [DB]
 
 
 def test_a_changed_label_of_an_encrypted_file_is_found_before_anything_opens(sops, identity):
@@ -139,4 +139,4 @@ def test_a_workload_with_an_encrypted_merge_key_fails_alone(sops):
     _, merged = merge(File("p.yaml", "1", sops(text, "--encrypted-regex", "^spec$"), 0))
     (failure,) = merged.failures
     assert failure.error.message == "merge keys stand in clear text"
-    assert failure.id == ObjectId("", "Pod", "shop", "p")
+    assert failure.object == ObjectId("", "Pod", "shop", "p")

@@ -1,4 +1,4 @@
-"""`ClusterPort` by a real apiserver: the parts of this package behind one face."""
+"""`TargetPort` and `HomePort` by real apiservers: the parts of this package behind two faces."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from agent.adapters.kubernetes.discovery import Discovery
 from agent.adapters.kubernetes.objects import Objects
 from agent.adapters.kubernetes.status import Statuses
 from agent.adapters.kubernetes.watch import Pace, Watch
+from agent.values.ids import IN_CLUSTER
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -18,40 +19,24 @@ if TYPE_CHECKING:
     from agent.engine.ports import WatchEvent
     from agent.manifests.kinds import Kinds, Resource
     from agent.values.errors import AgentError
-    from agent.values.ids import ApplicationId
+    from agent.values.ids import ApplicationId, ClusterId
     from agent.values.tree import Object
 
 
-class Cluster(Objects):
-    """A cluster as the engine sees it.
-
-    `seals` says which live objects hold secrets, `instance` names the agent in events, `now` gives Unix seconds,
-    `report` is told of every failure of a watch.
-    """
+class _Watched(Objects):
+    """`seals` says which live objects hold secrets, `report` is told of every failure of a watch."""
 
     def __init__(
         self,
         session: Session,
         *,
         seals: Seals,
-        instance: str,
-        now: Callable[[], float],
         pace: Pace = Pace(),  # noqa: B008  # frozen
         report: Callable[[Resource, AgentError], None] | None = None,
     ) -> None:
         super().__init__(session, seals)
-        self._discovery: Discovery = Discovery(session)
-        self.statuses: Statuses = Statuses(session, instance=instance, now=now)
         self._pace: Pace = pace
         self._report: Callable[[Resource, AgentError], None] | None = report
-
-    def fenced(self, check: Callable[[], None]) -> Self:
-        other = super().fenced(check)
-        other.statuses = self.statuses.fenced(check)
-        return other
-
-    async def kinds(self, *, fresh: bool = False) -> Kinds:
-        return await self._discovery.kinds(fresh=fresh)
 
     def watch(self, resource: Resource, *, namespace: str = "", selector: str = "") -> AsyncGenerator[WatchEvent]:
         """Close the generator (`contextlib.aclosing`) to end the watch at once."""
@@ -65,6 +50,50 @@ class Cluster(Objects):
             report=self._report,
         )
         return watch.events()
+
+
+class Cluster(_Watched):
+    """A cluster that objects are applied to."""
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        seals: Seals,
+        pace: Pace = Pace(),  # noqa: B008  # frozen
+        report: Callable[[Resource, AgentError], None] | None = None,
+    ) -> None:
+        super().__init__(session, seals=seals, pace=pace, report=report)
+        self._discovery: Discovery = Discovery(session)
+
+    @property
+    def cluster(self) -> ClusterId:
+        return IN_CLUSTER
+
+    async def kinds(self, *, fresh: bool = False) -> Kinds:
+        return await self._discovery.kinds(fresh=fresh)
+
+
+class Home(_Watched):
+    """The cluster that the agent lives in. `instance` names the agent in events, `now` gives Unix seconds."""
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        seals: Seals,
+        instance: str,
+        now: Callable[[], float],
+        pace: Pace = Pace(),  # noqa: B008  # frozen
+        report: Callable[[Resource, AgentError], None] | None = None,
+    ) -> None:
+        super().__init__(session, seals=seals, pace=pace, report=report)
+        self.statuses: Statuses = Statuses(session, instance=instance, now=now)
+
+    def fenced(self, check: Callable[[], None]) -> Self:
+        other = super().fenced(check)
+        other.statuses = self.statuses.fenced(check)
+        return other
 
     async def update_status(self, application: ApplicationId, status: Object) -> None:
         await self.statuses.update(application, status)

@@ -42,7 +42,7 @@ def call(  # noqa: PLR0917  # in the order of a request line
 
 
 class Objects:
-    """What `ClusterPort` says about single objects and lists. Writes are guarded by the agent's Lease."""
+    """What `TargetPort` says about single objects and lists. Writes are guarded by the agent's Lease."""
 
     def __init__(self, session: Session, seals: Seals) -> None:
         self._session: Session = session
@@ -113,7 +113,7 @@ class Objects:
         manager: str = "signet",
         dry_run: bool = False,
     ) -> Object:
-        """As `ClusterPort.apply`; `dry_run` changes nothing.
+        """As `TargetPort.apply`; `dry_run` changes nothing.
 
         A `uid` in `metadata` binds the apply to that very object. A `resourceVersion` alone does not: the server
         creates an object that was deleted in between.

@@ -10,7 +10,7 @@ import asyncio
 import copy
 import hashlib
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from agent.adapters.kubernetes.objects import Objects
 from agent.adapters.kubernetes.resources import CONFIG_MAP
@@ -20,10 +20,11 @@ from agent.values import tree
 from agent.values.errors import AgentError, LimitError, StaleObjectError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Self
 
     from agent.adapters.kubernetes.session import Session
+    from agent.manifests.kinds import Resource
     from agent.values.ids import ApplicationId
     from agent.values.tree import Object
 
@@ -35,6 +36,12 @@ SHARD_BYTES = 900 * 1024
 
 _KEY = "record"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
+
+
+class Reading(Protocol):
+    """What lists objects as a user may."""
+
+    async def list(self, resource: Resource, *, namespace: str = "", selector: str = "") -> Sequence[Object]: ...
 
 
 class Records:
@@ -56,16 +63,13 @@ class Records:
 
     async def load(self, application: ApplicationId) -> Mapping[str, str]:
         found = await self.objects.list(CONFIG_MAP, namespace=self._namespace, selector=_selector(application))
-        shards: dict[str, str] = {}
         prefix = f"signet-record-{_part(application.uid)}-"
         for name in [name for name in self._versions if name.startswith(prefix)]:
             self._drop(name)
-        for item in found:
-            shard = tree.get_text(item, "metadata", "labels", LABEL_SHARD)
-            if tree.get_text(item, "metadata", "name") == _name(application, shard):
-                self._remember(item)
-                shards[shard] = tree.get_text(item, "data", _KEY)
-        return shards
+        shards = shards_of(application, found)
+        for item in shards.values():
+            self._remember(item)
+        return {shard: tree.get_text(item, "data", _KEY) for shard, item in shards.items()}
 
     async def store(self, application: ApplicationId, shards: Mapping[str, str]) -> None:
         """StaleObjectError where somebody else wrote: load again before the next attempt. LimitError above 900 KiB."""
@@ -163,6 +167,22 @@ def _digest(text: str) -> bytes:
 
 def _version(item: Object) -> tuple[str, str]:
     return tree.get_text(item, "metadata", "uid"), tree.get_text(item, "metadata", "resourceVersion")
+
+
+async def read(cluster: Reading, namespace: str, application: ApplicationId) -> Mapping[str, str]:
+    """The shards of an Application as anyone may read them who may list the ConfigMaps of the agent's namespace. Raises ClusterError."""
+    found = await cluster.list(CONFIG_MAP, namespace=namespace, selector=_selector(application))
+    return {shard: tree.get_text(item, "data", _KEY) for shard, item in shards_of(application, found).items()}
+
+
+def shards_of(application: ApplicationId, found: Iterable[Object]) -> dict[str, Object]:
+    """ConfigMaps by the shard that each of them is."""
+    named = {tree.get_text(item, "metadata", "labels", LABEL_SHARD): item for item in found}
+    return {
+        shard: item
+        for shard, item in named.items()
+        if tree.get_text(item, "metadata", "name") == _name(application, shard)
+    }
 
 
 def _selector(application: ApplicationId) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 from agent.api.operator import Limits
+from agent.controllers.live_facts import LiveFacts
 from agent.controllers.loop import Driver
 from agent.controllers.settings import Settings
 from agent.controllers.tasks import AsyncTasks
@@ -79,7 +80,7 @@ class Agent:
     def start(self) -> None:
         """Acquire the Lease and begin."""
         port = cluster.Cluster(self)
-        watching = Watching(port, OBSERVER, {})
+        watching = Watching(port, OBSERVER, LiveFacts())
         clock = self.world.clock
         ports = Ports(
             git=sources.Git(self),
@@ -87,7 +88,8 @@ class Agent:
             data_keys=sources.NoKeys(),
             sealing_keys=sources.NoKeys(),
             stores=sources.NoStores(),
-            cluster=port,
+            home=port,
+            target=port,
             live=watching,
             records=records.Records(self),
             audit=sources.Audit(self),

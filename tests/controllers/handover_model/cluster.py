@@ -1,4 +1,4 @@
-"""ClusterPort over the model's API server."""
+"""HomePort and TargetPort over the model's API server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from agent.engine.ports import WatchEvent
 from agent.manifests.kinds import Kinds, Resource
 from agent.manifests.ownership import LABEL_INSTALLATION
 from agent.values.errors import AgentError, StaleObjectError
-from agent.values.ids import ObjectId
+from agent.values.ids import IN_CLUSTER, ObjectId
 from agent.values.tree import get, get_text
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ def application_key(namespace: str, name: str) -> ObjectId:
 
 class Cluster:
     """One agent's way to the API server. `checks` are asked before each attempt to write."""
+
+    cluster = IN_CLUSTER
 
     def __init__(self, agent: Agent, *checks: Callable[[], None]) -> None:
         self._agent = agent

@@ -6,12 +6,11 @@ from agent.api import application as applications
 from agent.api.status import ApplicationStatus
 from agent.controllers import status
 from agent.controllers.status import Standing
-from agent.desired.compiler import Problem
-from agent.engine import causes
 from agent.engine.pipeline import Outcome
 from agent.engine.state import State
 from agent.values.errors import ManifestError, PruneRefusedError
 from agent.values.ids import ObjectId
+from agent.values.problems import Problem, repeated
 
 APPLICATION = applications.parse(
     {
@@ -26,7 +25,7 @@ OTHER = Problem(ManifestError("no manifest", file="other.yaml", field="kind"), N
 OBJECTS = [Problem(PruneRefusedError("kept"), ObjectId("", "ConfigMap", "shop", name)) for name in "ab"]
 
 
-def test_files_of_one_cause_are_one_failure_with_a_count() -> None:
+def test_files_that_repeat_a_problem_are_one_failure_with_a_count() -> None:
     outcome = Outcome(State(), None, (*FILES, OTHER, *OBJECTS))
     found = status.compute(
         APPLICATION, Standing(), outcome, ApplicationStatus(), causes=frozenset(), started=0.0, now=0.0
@@ -39,7 +38,7 @@ def test_files_of_one_cause_are_one_failure_with_a_count() -> None:
     ]
 
 
-def test_objects_of_one_cause_are_one_where_they_are_wanted_so() -> None:
-    found = causes.of([*OBJECTS, OTHER], objects=True)
+def test_objects_that_repeat_a_problem_are_one_where_they_are_wanted_so() -> None:
+    found = repeated([*OBJECTS, OTHER], objects=True)
     assert [len(each.problems) for each in found] == [2, 1]
     assert [str(each.error) for each in found] == ["kept", "other.yaml: kind: no manifest"]

@@ -1,4 +1,4 @@
-"""Problems of one cause together: forty templates in a folder are one thing to say, and not forty."""
+"""What is wrong with an object, a file or both; and repeated problems together: forty templates in a folder are one thing to say."""
 
 from __future__ import annotations
 
@@ -8,14 +8,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from agent.desired.compiler import Problem
     from agent.values.errors import AgentError
+    from agent.values.ids import ObjectId
 
 _PLACE = frozenset({"file", "line", "column", "object"})
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
+class Problem:
+    """Something to correct. `object` is None where it is in no object or the object is unknown, `file` empty where it is in no one file."""
+
+    error: AgentError
+    object: ObjectId | None = None
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
     """Problems that differ in nothing but their place, in order; at least one."""
 
     problems: tuple[Problem, ...]
@@ -29,8 +38,8 @@ class Cause:
         return error
 
 
-def of(problems: Iterable[Problem], *, objects: bool) -> list[Cause]:
-    """The causes, in the order of their first problems. `objects`: those of objects are put together too, not only those of files."""
+def repeated(problems: Iterable[Problem], *, objects: bool) -> list[Repeated]:
+    """In the order of their first problems. `objects`: problems of objects are put together too, not only those of files."""
     found: dict[tuple[object, ...], list[Problem]] = {}
     for number, problem in enumerate(problems):
         error = problem.error
@@ -38,4 +47,4 @@ def of(problems: Iterable[Problem], *, objects: bool) -> list[Cause]:
         rest = tuple((name, str(fact)) for name, fact in error.facts.items() if name not in _PLACE)
         key = (number,) if alone else (type(error), error.message, error.hint, rest)
         found.setdefault(key, []).append(problem)
-    return [Cause(tuple(each)) for each in found.values()]
+    return [Repeated(tuple(each)) for each in found.values()]

@@ -52,10 +52,11 @@ bench: build ## the benchmarks: tables and JSON
 	$(PYTHON) -m bench.sops
 	$(PYTHON) -m bench
 
-soak: build ## what is too long for CI: damaged files for the parsers, half an hour of faults, twenty passes of hand-overs
+soak: build ## what is too long for CI: damaged files for the parsers, half an hour of faults, hand-overs, mutants
 	$(PYTHON) -m bench.fuzz
 	$(PYTHON) -m bench.soak
 	$(PYTHON) -m bench.handover --passes 20
+	$(PYTHON) -m bench.mutation
 
 build: $(ENVIRONMENT) ## the testbed's programs, into the user's cache folder
 	@$(PYTHON) -m testbed build > /dev/null

@@ -57,10 +57,15 @@ class _Mutator(ast.NodeTransformer):
         return number == self._wanted
 
     def visit(self, node: ast.AST) -> ast.AST:
-        """What only type checkers read is left out."""
+        """What only type checkers read is left out, and that values are frozen, which is asked of no test."""
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             return node
         if isinstance(node, ast.AnnAssign | ast.arg | ast.ImportFrom | ast.Import | ast.Assert | ast.Raise):
+            return node
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            decorators, node.decorator_list = node.decorator_list, []
+            _ = super().visit(node)
+            node.decorator_list = decorators
             return node
         found: ast.AST = super().visit(node)
         return found

@@ -5,8 +5,10 @@ class error(Exception): ...
 class Options:
     log_errors: bool
     never_capture: bool
+    max_mem: int
 
 class Pattern:
+    programsize: int
     def search(self, text: str) -> object | None: ...
 
 def compile(pattern: str, options: Options | None = None) -> Pattern: ...

@@ -11,10 +11,11 @@ import secrets
 from typing import TYPE_CHECKING, Literal
 
 from agent.engine.ports import Resolved
+from agent.engine.prune import CONFIRMED_ONLY
 from agent.manifests import builtin, diff, fields, order, ownership, references, resolve
 from agent.values import derive
 from agent.values.dataclass import dataclass, field, replace
-from agent.values.errors import NotFoundError
+from agent.values.errors import ImmutableFieldError, NotFoundError
 from agent.values.secret import Secret
 from agent.values.tree import format_path, get, get_object, get_text, map_leaves, walk
 from agent.values.tree import secrets as secrets_of
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from agent.values.ids import ObjectId
     from agent.values.tree import Leaf, Object, Path, Tree
 
-Action = Literal["create", "change", "same", "left"]
+Action = Literal["create", "change", "replace", "same", "left"]
 UNOPENED = Secret(base64.b64encode(secrets.token_bytes(24)).decode(), "not opened")
 """Stands where a value is not known. It is base64 as it is written, so that data of a Secret takes it."""
 _MARKS = (UNOPENED, derive.base64_encode(UNOPENED))
@@ -108,7 +109,12 @@ class Comparison:
             return Difference(key, "left", tree, live)
         assert resource is not None
         stamped = _with_live_values(_stamped(tree, live, key), live, unknown.keys())
-        answer = await self._cluster.apply(resource, stamped, dry_run=True)
+        try:
+            answer = await self._cluster.apply(resource, stamped, dry_run=True)
+        except ImmutableFieldError:
+            if not ownership.is_replace_allowed(tree) or (key.group, key.kind) in CONFIRMED_ONLY:
+                raise
+            return Difference(key, "replace", tree, live, unknown=named)
         changes = [_without_marks(change) for change in diff.compare(live, answer) if not _is_mark(change.after)]
         lines = tuple(diff.describe(changes, self._fingerprints, "", key))
         adopted = bool(fields.adoption(live, ownership.FIELD_MANAGER))

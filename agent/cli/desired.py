@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from agent.cli import key_sources, terminal, worktree
 from agent.desired import compiler
-from agent.engine.record import ApplicationRecord
 from agent.manifests import builtin, documents, known_kinds, order, references, resolve, sinks
 from agent.sops import sealed
 from agent.sops.groups import unwrap_data_key
@@ -23,7 +22,7 @@ from agent.values.tree import map_leaves, walk
 from agent.yaml.limits import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from typing import TypeAlias
 
     from agent.adapters.keys.sealed_secrets import SealingKeys
@@ -65,10 +64,18 @@ class Wanted:
         return (*self.locked, *self.state.problems, *waiting)
 
 
-def compute(target: Target, kinds: Kinds | None, keys: MasterKeys | None, unopened: Secret | None = None) -> Wanted:
+def compute(
+    target: Target,
+    kinds: Kinds | None,
+    keys: MasterKeys | None,
+    *,
+    unopened: Secret | None = None,
+    recorded: Callable[[str], Collection[ObjectId]] = lambda _: (),
+) -> Wanted:
     """The desired state of a work tree, every object checked as far as it is open.
 
-    A file that none of the keys opens holds its objects, or `unopened` stands in the place of its values. `kinds` None: no cluster is asked, and kinds that nobody knows are taken for namespaced. `keys` None: nothing is decrypted.
+    A file that none of the keys opens holds its objects, or `unopened` stands in the place of its values. `recorded` are the objects
+    that were applied from a file: those of one that cannot be read are held. `kinds` None: no cluster is asked, and kinds that nobody knows are taken for namespaced. `keys` None: nothing is decrypted.
     Raises UnknownChangeError where nothing can be said, LimitError, SourceError.
     """
     snapshot = worktree.read(target)
@@ -97,7 +104,7 @@ def compute(target: Target, kinds: Kinds | None, keys: MasterKeys | None, unopen
             kinds=kinds,
             namespace=target.namespace or "default",
             allowed_namespaces=frozenset() if target.namespace else _named(parsed),
-            recorded=ApplicationRecord().of_file,
+            recorded=recorded,
             unsealing=target.unsealing,
             strict=target.strict,
         )

@@ -40,7 +40,7 @@ With -f the Application is looked up in the cluster, and the agent's own rules d
 object another Application owns. What another tool applied is shown as it stands: the agent takes its fields over, and removes those that
 are not in the tree. The agent's record and all objects of the Application are read for that; what you may not read is named.
 
-actions: create, change, prune; roll is a workload that restarts because a Secret changes; conflict, hold and keep are objects that stay
+actions: create, change, prune, and replace, where an immutable field changes and the object may be deleted for it; roll is a workload that restarts because a Secret changes; conflict, hold and keep are objects that stay
 as they are, for the reason given; unknown is a field that was not compared. Waves are numbered in the order in which they are applied.
 
 exit codes: 0 the same, 1 something differs, 2 it could not be said of everything, or something is held
@@ -95,12 +95,13 @@ async def _diff(args: argparse.Namespace) -> int:
     async with cluster.connect(settings, seals=sealed.__contains__) as connected:
         try:
             kinds = await connected.kinds()
-            wanted = desired.compute(target, kinds, key_sources.master_keys(args), comparison.UNOPENED)
+            applied = await _applied(args, connected, target)
+            keys, recorded = key_sources.master_keys(args), applied.record.of_file
+            wanted = desired.compute(target, kinds, keys, unopened=comparison.UNOPENED, recorded=recorded)
         except UnknownChangeError as error:
             desired.report(desired.problems_of(error))
             return 2
         found, problems = await _compare(args, connected, target, wanted, sealed)
-        applied = await _applied(args, connected, target)
     prunes = target.application is not None and target.application.spec.prune
     changes = preview.changes(wanted.state, found, applied, prunes=prunes)
     desired.warn(wanted.state.warnings)
@@ -200,6 +201,8 @@ class _Diff:
         change, found = self.changes.get(key), self.found.get(key)
         if change is None:
             return "left" if found is not None and found.action == "left" else "same"
+        if found is not None and found.action == "replace":
+            return "replace"
         if change.rolled and found is not None and found.action == "same":
             return "roll"
         if change.action == "heal" and found is not None and found.live is None:
@@ -210,7 +213,9 @@ class _Diff:
 def _tell(args: argparse.Namespace, diff: _Diff, target: Target, problems: tuple[Problem, ...]) -> int:
     from agent.cli import desired
 
-    differing = [key for key in diff.objects if diff.action(key) in {"create", "change", "prune", "roll", "keep"}]
+    differing = [
+        key for key in diff.objects if diff.action(key) in {"create", "change", "replace", "prune", "roll", "keep"}
+    ]
     if args.output == "json":
         terminal.write_json(_as_json(diff, problems))
     else:

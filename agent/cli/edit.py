@@ -127,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
             wrapped = keys.wrap(rule.recipients, data_key)
         except DataKeyError as error:
             # As sops has it, in this command alone.
-            raise error.exiting(DataKeyError.exit_code) from None
+            raise error.in_case("data key") from None
         session = _Session(args, file, target, Metadata(wrapped, selection))
         example = _EXAMPLES_OF[target]
         shown = session.shown(target.parse_plain(example, file=file))

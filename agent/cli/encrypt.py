@@ -13,7 +13,6 @@ from agent.cli import (
     key_sources,
     layout,
     mistakes,
-    plaintext_secrets,
     results,
     sealing,
     terminal,
@@ -131,6 +130,9 @@ class _Encrypting:
 
     def __call__(self, found: Found, data: bytes) -> Done | None:
         """A file of a tree: what is encrypted already is passed over, and so is what a folder holds besides files of secrets."""
+        # Only here, since it is for files of a tree.
+        from agent.cli import plaintext_secrets
+
         store = file_types.of_input(self.args, found.file)
         if trees.looks_encrypted(data, store) and self._is_encrypted(data, found.file, store):
             return Done("already encrypted", warnings=plaintext_secrets.of(data, store, file=found.file))

@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
             with _file(path, plain) if args.no_fifo else _pipe(path, plain):
                 code = child.run(command.replace("{}", str(path)), environ)
     except EditorError as error:
-        raise error.exiting(1) from None
+        raise error.in_case("general") from None
     if args.background:
         os._exit(code)
     return code

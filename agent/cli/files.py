@@ -34,7 +34,7 @@ def read_existing(path: str) -> bytes:
     try:
         return read(path)
     except FileMissingError as error:
-        raise error.exiting(2) from None
+        raise error.in_case("usage") from None
 
 
 def read_stdin() -> bytes:

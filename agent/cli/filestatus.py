@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         encrypted = _is_encrypted(store.parse(files.read(file), file=file), file)
     except AgentError as error:
-        raise error.exiting(1) from None
+        raise error.in_case("general") from None
     terminal.write_text(f'{{"encrypted":{"true" if encrypted else "false"}}}\n')
     return 0
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from functools import cache
 from typing import TYPE_CHECKING, NoReturn, cast
 
 from agent.cli import terminal
@@ -30,6 +31,10 @@ class Parser(argparse.ArgumentParser):
         self._usage_exit = usage_exit
         # No flag begins with a number, and a value to set may be one in any spelling.
         self._negative_number_matcher = re.compile(r"-[0-9.]")
+
+    def format_usage(self) -> str:
+        self.formatter_class = argparse.RawDescriptionHelpFormatter
+        return super().format_usage()
 
     def format_help(self) -> str:
         self.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -101,6 +106,7 @@ def _shown(value: object) -> object:
     return value.removeprefix(_HIDDEN) if isinstance(value, str) else value
 
 
+@cache
 def _formatter(prog: str) -> argparse.HelpFormatter:
-    """What argparse tries each flag's text with. Without a width it would look for the terminal's, and load `shutil` for that."""
+    """What argparse tries each flag's text with, one for all flags. Without a width it would look for the terminal's, and load `shutil` for that."""
     return argparse.RawDescriptionHelpFormatter(prog, width=80)

@@ -57,7 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     adding = args.action == "add"
     if adding and args.index is not None:
-        raise UsageError("add takes no number of a group").exiting(1)
+        raise UsageError("add takes no number of a group").in_case("general")
     index = 0 if adding else _index(args.index)
     added = recipients.grouped(args) if adding else ()
     recipients.trust_named(args, added)
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         result = rewrapping.rewrapped(keys, encrypted, after, before_text, store=target, indent=indent)
     except DataKeyError as error:
         # Every failure of this command is one to sops.
-        raise error.exiting(1) from None
+        raise error.in_case("general") from None
     rewrapping.warn_of_gone(key_changes.between(before, after), args.file)
     if args.in_place:
         boundary.write(args.file, result, args.config)
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _index(text: str | None) -> int:
     if text is None or not re.fullmatch("[0-9]{1,9}", text):
-        raise UsageError("delete takes the number of a group", hint="the first is 0").exiting(1)
+        raise UsageError("delete takes the number of a group", hint="the first is 0").in_case("general")
     return int(text)
 
 

@@ -13,7 +13,7 @@ import resource
 import sys
 from typing import TYPE_CHECKING, Protocol, cast
 
-from agent.cli import terminal
+from agent.cli import exit_codes, terminal
 from agent.cli.flags import Parser
 from agent.cli.registry import COMMANDS, GROUPS, SECRETS
 from agent.values.errors import AgentError, NotSupportedError
@@ -92,7 +92,7 @@ def _answer(error: BaseException) -> int:
             return error.code if isinstance(error.code, int) else 1
         case AgentError():
             terminal.error(error)
-            return error.exit_code
+            return exit_codes.of(error)
         case KeyboardInterrupt():
             return 130
         case BrokenPipeError():

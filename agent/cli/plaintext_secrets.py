@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from agent.values.tree import Object
     from agent.yaml.nodes import Mapping
 
-_SECRET = re.compile(rb"""\bkind["']?\s*:\s*["']?Secret""")
+_SECRET = rb"""\bkind["']?\s*:\s*["']?Secret"""
 
 
 def of(data: bytes, store: Store, *, file: str) -> tuple[AgentError, ...]:
     """A warning for each Secret in the clear of a file; none where it does not parse, as a template."""
-    if store not in {Store.YAML, Store.JSON} or _SECRET.search(data) is None:
+    if store not in {Store.YAML, Store.JSON} or re.search(_SECRET, data) is None:
         return ()
     try:
         documents = store.parse_plain(data, file=file)

@@ -13,6 +13,7 @@ from agent.adapters.kubernetes.resources import APPLICATION
 from agent.api import names
 from agent.controllers.tasks import AsyncTasks
 from agent.engine import adopting, plan, prune, rollouts
+from agent.engine.causes import Cause
 from agent.engine.finishing import Finished
 from agent.engine.live import LiveFact
 from agent.engine.record import ApplicationRecord, ObjectRecord, RecordDamagedError, unverified
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from agent.cli.comparison import Difference
     from agent.desired.compiler import DesiredState
     from agent.engine.changes import ChangeSet
-    from agent.engine.judge import Cause
     from agent.manifests.kinds import Resource
     from agent.values.tree import Object
 
@@ -87,8 +87,8 @@ def changes(state: DesiredState, found: Sequence[Difference], applied: Applied, 
         for key, need in rollouts.of(state.objects, causes).items()
         if key not in causes and key in by_id and (not applied.uid or key in recorded)
     }
-    causes.update(dict.fromkeys(rolled, "secret"))
-    met = {key: each.live for key, each in by_id.items() if each.live is not None and causes.get(key) == "new"}
+    causes.update(dict.fromkeys(rolled, Cause.SECRET))
+    met = {key: each.live for key, each in by_id.items() if each.live is not None and causes.get(key) == Cause.NEW}
     owned = (
         (key, adopting.conflict(key, ownership.claimed(live), applied.uid, applied.applications))
         for key, live in met.items()
@@ -117,10 +117,10 @@ def _cause(each: Difference, applied: Applied) -> Cause | None:
     if each.action == "left":
         return None
     if each.live is None:
-        return "live" if before else "new"
+        return Cause.LIVE if before else Cause.NEW
     if applied.uid and not before and ownership.claimed(each.live) != applied.uid:
-        return "new"
-    return "git" if each.action == "change" or (applied.uid and each.owned) else None
+        return Cause.NEW
+    return Cause.GIT if each.action in {"change", "replace"} or (applied.uid and each.owned) else None
 
 
 async def _objects(

@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     elif markers.any_left(data):
         raise MergeError("the conflict markers do not fit together", hint="is one of them missing?", file=file)
     elif args.ours or args.theirs or args.plaintext:
-        raise ConflictingFlagsError("there are no conflict markers, so no sides to take", file=file).exiting(1)
+        raise ConflictingFlagsError("there are no conflict markers, so no sides to take", file=file).in_case("general")
     else:
         result = work.by_hand(data)
     if result is not None:

@@ -69,10 +69,10 @@ def run(args: argparse.Namespace) -> int:
     _check_age(remove)
     if not several and not os.path.exists(args.file):  # whatever text it is
         if add or remove:
-            raise FileMissingError("keys are added to and removed from files that there are", file=args.file).exiting(
-                49
+            raise FileMissingError("keys are added to and removed from files that there are", file=args.file).in_case(
+                "key change"
             )
-        raise FileMissingError("no such file", file=args.file).exiting(2)
+        raise FileMissingError("no such file", file=args.file).in_case("usage")
     recipients.trust_named(args, (*add, *remove))
     work = _Rotating(args, sealing.Keys(args), creation.load_rules(args), add, remove)
     if several:

@@ -75,7 +75,7 @@ class Keys:
             )
         except DataKeyError as error:
             # To sops, only a data key that does not open is worth a code of its own.
-            raise error.exiting(1) from None
+            raise error.in_case("general") from None
         if len(wrapped.groups) == 1:
             # What was kept of the file is its author's word: none of it has been opened.
             made = set(wrapped.keys) - set(before.keys if before is not None else ())

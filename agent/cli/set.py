@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if args.value_file and args.value_stdin:
-        raise ConflictingFlagsError("--value-file and --value-stdin exclude one another").exiting(1)
+        raise ConflictingFlagsError("--value-file and --value-stdin exclude one another").in_case("general")
     if len(args.arguments) != (2 if args.value_stdin else 3):
         raise FileMissingError("a file, an index and a value are needed", hint="agent set --help has examples")
     file, index, *rest = args.arguments
@@ -55,4 +55,4 @@ def _text(args: argparse.Namespace, rest: list[str]) -> str:
     try:
         return files.read(value).decode("utf-8", "surrogateescape")
     except (FileMissingError, ReadError) as error:
-        raise error.exiting(1) from None
+        raise error.in_case("general") from None

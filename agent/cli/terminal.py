@@ -68,7 +68,9 @@ def write_bytes(data: bytes) -> None:
     except OSError:
         # What is left in the buffers must not fail again at exit.
         _discard(sys.stdout.fileno())
-        raise WriteError("standard output cannot be written", hint="is there room where it goes?").exiting(1) from None
+        raise WriteError("standard output cannot be written", hint="is there room where it goes?").in_case(
+            "general"
+        ) from None
 
 
 def _steady(data: bytes) -> bytes:

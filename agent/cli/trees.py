@@ -12,7 +12,7 @@ from collections import Counter
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Protocol
 
-from agent.cli import boundary, files, terminal
+from agent.cli import boundary, exit_codes, files, terminal
 from agent.sops.stores import Store
 from agent.values.dataclass import dataclass
 from agent.values.errors import AgentError, ConflictingFlagsError, FileMissingError, ReadError
@@ -275,7 +275,7 @@ def exit_code(args: argparse.Namespace, results: Sequence[Result]) -> int:
     """The first failure's, else 1 where `--check` found what would change."""
     for result in results:
         if result.error is not None:
-            return result.error.exit_code
+            return exit_codes.of(result.error)
     return int(getattr(args, "check", False) and any(result.changed for result in results))
 
 
@@ -302,7 +302,7 @@ def _line(result: Result) -> dict[str, object]:
     if result.warnings:
         line["warnings"] = [{"cause": _cause(each), "hint": each.hint} for each in result.warnings]
     if result.error is not None:
-        line |= {"cause": _cause(result.error), "hint": result.error.hint, "exit_code": result.error.exit_code}
+        line |= {"cause": _cause(result.error), "hint": result.error.hint, "exit_code": exit_codes.of(result.error)}
     return line
 
 

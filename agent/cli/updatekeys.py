@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
             raise ConflictingFlagsError("a report for programs asks no questions", hint="add -y, or --dry-run")
         return min(trees.run(args, work), 1)
     if not os.path.exists(args.file):  # whatever text it is
-        raise FileMissingError("no such file", file=args.file).exiting(1)
+        raise FileMissingError("no such file", file=args.file).in_case("general")
     data = files.read(args.file)
     done = work.updated(data, args.file)
     if done.data is not None:
@@ -159,6 +159,6 @@ def _confirmed() -> bool:
         terminal.write_text("Is this okay? (y/n):")
         answer = files.read_answer()
         if not answer:
-            raise UsageError("nobody said whether this is okay", hint="-y takes it as said").exiting(1)
+            raise UsageError("nobody said whether this is okay", hint="-y takes it as said").in_case("general")
         if answer.strip() in {"y", "n"}:
             return answer.strip() == "y"

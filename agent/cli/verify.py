@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from agent.cli import creation, file_types, key_sources, plaintext_secrets, sealing, terminal, trees
+from agent.cli import creation, exit_codes, file_types, key_sources, plaintext_secrets, sealing, terminal, trees
 from agent.cli.trees import Done
 from agent.sops import cipher, decrypt, markers, parts, stripped, verify
 from agent.sops.groups import in_order
@@ -88,7 +88,7 @@ class Verdict:
     def exit_code(self) -> int:
         """That of the first error, an altered file before all."""
         altered = [error for error in self.errors if isinstance(error, MacMismatchError)]
-        return next((error.exit_code for error in [*altered, *self.errors]), 0)
+        return next((exit_codes.of(error) for error in [*altered, *self.errors]), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +219,7 @@ def _named(key: WrappedKey) -> str:
 def _report(args: argparse.Namespace, results: Sequence[Result], verdicts: dict[str, Verdict]) -> int:
     code = 0
     for result in results:
-        own = result.error.exit_code if result.error is not None else verdicts[result.file].exit_code
+        own = exit_codes.of(result.error) if result.error is not None else verdicts[result.file].exit_code
         code = code or own
     if args.report == "json":
         lines = [_line(result, verdicts.get(result.file)) for result in results]
@@ -259,7 +259,7 @@ def _row(result: Result, verdict: Verdict | None) -> tuple[str, ...]:
 def _line(result: Result, verdict: Verdict | None) -> dict[str, object]:
     line: dict[str, object] = {"file": result.file, "result": result.result}
     if result.error is not None:
-        return line | {"errors": [_finding(result.error)], "exit_code": result.error.exit_code}
+        return line | {"errors": [_finding(result.error)], "exit_code": exit_codes.of(result.error)}
     verdict = verdict or Verdict()
     line |= {
         "mac": verdict.mac,

@@ -1,4 +1,4 @@
-"""The loop: Application watch, live watches, clock and probes feed `schedule.step`, and what that says to start is run."""
+"""The loop: Application watch, live watches, clock and probes feed the schedule, and what that says to start is run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from agent.api import application as applications
 from agent.controllers import deletion, fights, holding, probing, schedule
-from agent.controllers.managed import Managed, changes
+from agent.controllers.managed import Managed, Names, changes
 from agent.controllers.reporting import Reporter, log_error
 from agent.controllers.tasks import Shares
 from agent.engine import pipeline
@@ -42,7 +42,7 @@ class Driver:
         self._watching = watching
         watching.drifted, watching.changed = self._drifted, self._health_changed
         self._managed: dict[str, Managed] = {}
-        self._state: dict[str, schedule.Entry] = {}
+        self._schedule = schedule.Schedule(settings.probe_interval)
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._shares = Shares.of(settings.parallel_runs)
@@ -84,7 +84,7 @@ class Driver:
         self._wake.set()
 
     async def _until_next(self) -> None:
-        at = schedule.wake_at(self._state)
+        at = self._schedule.wake_at()
         timeout = None if at is None else max(0.0, at - self._ports.clock.monotonic())
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), timeout)
@@ -98,13 +98,13 @@ class Driver:
                 self._forsake(uid, managed)
             if not self._settings.mine(uid):
                 self._leave(uid, managed)
-            elif managed.hold is None and uid not in self._state:
+            elif managed.hold is None and uid not in self._schedule:
                 self._changed(uid, managed, frozenset({"start"}))
 
     def _leave(self, uid: str, managed: Managed) -> None:
-        if uid in self._state or managed.hold is not None:
+        if uid in self._schedule or managed.hold is not None:
             self._spawn(self._ports.data_keys.forget(managed.id), f"forget {uid}")
-        if uid in self._state:
+        if uid in self._schedule:
             self._event(schedule.Gone(uid))
         self._forsake(uid, managed)
 
@@ -119,10 +119,7 @@ class Driver:
     def _event(self, event: schedule.Event) -> None:
         jitter = self._settings.random_bytes(1)[0] / 256
         now = self._ports.clock.monotonic()
-        self._state, effects = schedule.step(
-            self._state, event, now=now, probe_interval=self._settings.probe_interval, jitter=jitter
-        )
-        for effect in effects:
+        for effect in self._schedule.step(event, now=now, jitter=jitter):
             if isinstance(effect, schedule.Start):
                 self._spawn(self._run(effect.uid, effect.causes), f"run {effect.uid}")
             else:
@@ -316,7 +313,7 @@ class Driver:
             settings.fingerprints,
             grants,
             settings.limits,
-            {uid: str(managed.id) for uid, managed in self._managed.items()},
+            Names(self._managed),
             hold.fence,
             hold.ledger,
             rotated,
@@ -335,7 +332,7 @@ class Driver:
                     raise LeaseLostError("the Application is gone")
                 if managed.hold is not None:
                     self._watching.adopt(uid, managed.hold.ledger)
-                self._changed(uid, managed, frozenset() if uid in self._state else frozenset({"start"}))
+                self._changed(uid, managed, frozenset() if uid in self._schedule else frozenset({"start"}))
                 await self._reporter.record_damaged(managed)
             hold = managed.hold
         if hold is None:

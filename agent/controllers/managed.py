@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from agent.values.errors import AgentError
 from agent.values.tree import get, get_object, get_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from agent.api.application import Application
     from agent.controllers.fights import Fight
     from agent.engine.fence import Fence
@@ -99,6 +102,22 @@ class Managed:
             self.hold.fence.end()
         self.tenure += 1
         self.hold, self.state, self.outcome, self.drift_seen = None, State(), None, {}
+
+
+class Names(Mapping[str, str]):
+    """The name of each Application by its uid, as they are known at the moment of asking."""
+
+    def __init__(self, managed: Mapping[str, Managed]) -> None:
+        self._managed = managed
+
+    def __getitem__(self, uid: str) -> str:
+        return str(self._managed[uid].id)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._managed)
+
+    def __len__(self) -> int:
+        return len(self._managed)
 
 
 def changes(before: Application | None, now: Application | None) -> frozenset[str]:

@@ -1,11 +1,13 @@
 """When which Application runs: a state machine without clock, tasks or randomness.
 
 One run at a time per Application; causes that arrive while it runs are coalesced into the next one. A failing Application backs off
-without delaying any other. `step` takes what happened and gives the new state and what to do; times are seconds of a monotonic clock.
+without delaying any other. `step` takes what happened and gives what to do; times are seconds of a monotonic clock. A step looks at the
+Application that something happened to, and at those that are due.
 """
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -16,6 +18,8 @@ FIRST_RETRY = 2.0
 LONGEST_RETRY = 300.0
 STORE_RETRY = 60.0
 """Longest wait while what failed is somebody else's outage, which ends without anybody's doing here."""
+_SLACK = 64
+"""Times that hold no more, besides as many as there are Applications, before they are swept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +35,6 @@ class Entry:
     failures: int = 0
     retry_at: float | None = None
     delayed: Mapping[str, float] | None = None
-
-
-State: TypeAlias = "Mapping[str, Entry]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,36 +95,85 @@ class Probe:
 Effect: TypeAlias = Start | Probe
 
 
-def step(
-    state: State, event: Event, *, now: float, probe_interval: float, jitter: float
-) -> tuple[dict[str, Entry], tuple[Effect, ...]]:
-    """The next state, and what to do. `jitter` in [0, 1) spreads retries."""
-    entries = dict(state)
-    match event:
-        case Seen(uid, interval, suspended, causes):
-            known = entries.get(uid)
-            base = known or Entry(interval, now + interval, now + probe_interval)
-            entries[uid] = replace(
-                base,
-                interval=interval,
-                poll_at=min(base.poll_at, now + interval),
-                suspended=suspended,
-                pending=base.pending | causes,
-            )
-        case Gone(uid):
-            entries.pop(uid, None)
-        case Poke(uid, cause, delay) if uid in entries:
-            entry = entries[uid]
-            if delay <= 0:
-                entries[uid] = replace(entry, pending=entry.pending | {cause})
+class Schedule:
+    """The Applications and what each waits for. Owned by one loop: a step changes it."""
+
+    def __init__(self, probe_interval: float) -> None:
+        self._probe_interval = probe_interval
+        self._entries: dict[str, Entry] = {}
+        self._next: dict[str, float] = {}
+        self._heap: list[tuple[float, str]] = []
+        """When each Application is due next, and some times that hold no more."""
+
+    def __contains__(self, uid: str) -> bool:
+        return uid in self._entries
+
+    def step(self, event: Event, *, now: float, jitter: float) -> tuple[Effect, ...]:
+        """Take in what happened, and give what to do. `jitter` in [0, 1) spreads retries."""
+        if not isinstance(event, Tick):
+            entry = self._happened(event, now, jitter)
+            if entry is None:
+                self._entries.pop(event.uid, None)
+                self._next.pop(event.uid, None)
             else:
+                self._entries[event.uid] = entry
+        touched = [event.uid] if not isinstance(event, Tick) and event.uid in self._entries else []
+        return tuple(effect for uid in touched + self._ripe(now) for effect in self._advance(uid, now))
+
+    def wake_at(self) -> float | None:
+        """When `Tick` is due next; None where nothing is waited for."""
+        while self._heap:
+            at, uid = self._heap[0]
+            if self._next.get(uid) == at:
+                return at
+            heapq.heappop(self._heap)
+        return None
+
+    def _ripe(self, now: float) -> list[str]:
+        """The Applications that are due, each once."""
+        found: list[str] = []
+        while (at := self.wake_at()) is not None and at <= now:
+            _, uid = heapq.heappop(self._heap)
+            del self._next[uid]
+            found.append(uid)
+        return found
+
+    def _happened(self, event: Seen | Gone | Poke | Finished, now: float, jitter: float) -> Entry | None:
+        """The Application's entry after an event."""
+        entry = self._entries.get(event.uid)
+        match event:
+            case Seen(_, interval, suspended, causes):
+                base = entry or Entry(interval, now + interval, now + self._probe_interval)
+                return replace(
+                    base,
+                    interval=interval,
+                    poll_at=min(base.poll_at, now + interval),
+                    suspended=suspended,
+                    pending=base.pending | causes,
+                )
+            case Poke(_, cause, delay) if entry is not None:
+                if delay <= 0:
+                    return replace(entry, pending=entry.pending | {cause})
                 delayed = {**(entry.delayed or {}), cause: max(now + delay, (entry.delayed or {}).get(cause, 0.0))}
-                entries[uid] = replace(entry, delayed=delayed)
-        case Finished(uid, result) if uid in entries:
-            entries[uid] = _finished(entries[uid], result, now, jitter)
-        case _:
-            pass
-    return _due(entries, now, probe_interval)
+                return replace(entry, delayed=delayed)
+            case Finished(_, result) if entry is not None:
+                return _finished(entry, result, now, jitter)
+            case _:
+                return None
+
+    def _advance(self, uid: str, now: float) -> list[Effect]:
+        """What an Application is to do now; it is due again when the first of what it waits for is."""
+        entry, effects = _due(uid, self._entries[uid], now, self._probe_interval)
+        self._entries[uid] = entry
+        times = [entry.poll_at, entry.probe_at, *(entry.delayed or {}).values()]
+        at = min(times if entry.retry_at is None else [*times, entry.retry_at])
+        if self._next.get(uid) != at:
+            self._next[uid] = at
+            heapq.heappush(self._heap, (at, uid))
+        if len(self._heap) > _SLACK + 2 * len(self._entries):
+            self._heap = [(at, uid) for uid, at in self._next.items()]
+            heapq.heapify(self._heap)
+        return effects
 
 
 def _finished(entry: Entry, result: str, now: float, jitter: float) -> Entry:
@@ -134,39 +184,27 @@ def _finished(entry: Entry, result: str, now: float, jitter: float) -> Entry:
     return replace(entry, running=False, failures=min(entry.failures + 1, 16), retry_at=now + wait)
 
 
-def _due(entries: dict[str, Entry], now: float, probe_interval: float) -> tuple[dict[str, Entry], tuple[Effect, ...]]:
+def _due(uid: str, entry: Entry, now: float, probe_interval: float) -> tuple[Entry, list[Effect]]:
     effects: list[Effect] = []
-    for uid, entry in entries.items():
-        pending = entry.pending
-        if entry.poll_at <= now:
-            pending |= {"interval"}
-            entry = replace(entry, poll_at=now + entry.interval)  # noqa: PLW2901
-        if entry.retry_at is not None and entry.retry_at <= now:
-            pending |= {"retry"}
-            entry = replace(entry, retry_at=None)  # noqa: PLW2901
-        ripe = {cause for cause, at in (entry.delayed or {}).items() if at <= now}
-        if ripe:
-            pending |= ripe
-            left = {cause: at for cause, at in (entry.delayed or {}).items() if cause not in ripe}
-            entry = replace(entry, delayed=left)  # noqa: PLW2901
-        if entry.probe_at <= now:
-            entry = replace(entry, probe_at=now + probe_interval)  # noqa: PLW2901
-            if not entry.suspended:
-                effects.append(Probe(uid))
-        if pending and not entry.running:
-            effects.append(Start(uid, pending))
-            entry = replace(entry, running=True, pending=frozenset(), retry_at=None)  # noqa: PLW2901
-        else:
-            entry = replace(entry, pending=pending)  # noqa: PLW2901
-        entries[uid] = entry
-    return entries, tuple(effects)
-
-
-def wake_at(state: State) -> float | None:
-    """When `Tick` is due next; None where nothing is waited for."""
-    times: list[float] = []
-    for entry in state.values():
-        times += [entry.poll_at, entry.probe_at, *(entry.delayed or {}).values()]
-        if entry.retry_at is not None and not entry.running:
-            times.append(entry.retry_at)
-    return min(times, default=None)
+    pending = entry.pending
+    if entry.poll_at <= now:
+        pending |= {"interval"}
+        entry = replace(entry, poll_at=now + entry.interval)
+    if entry.retry_at is not None and entry.retry_at <= now:
+        pending |= {"retry"}
+        entry = replace(entry, retry_at=None)
+    ripe = {cause for cause, at in (entry.delayed or {}).items() if at <= now}
+    if ripe:
+        pending |= ripe
+        left = {cause: at for cause, at in (entry.delayed or {}).items() if cause not in ripe}
+        entry = replace(entry, delayed=left)
+    if entry.probe_at <= now:
+        entry = replace(entry, probe_at=now + probe_interval)
+        if not entry.suspended:
+            effects.append(Probe(uid))
+    if pending and not entry.running:
+        effects.append(Start(uid, pending))
+        entry = replace(entry, running=True, pending=frozenset(), retry_at=None)
+    else:
+        entry = replace(entry, pending=pending)
+    return entry, effects

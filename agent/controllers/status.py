@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, Literal
 
 from agent.api import durations
@@ -39,6 +40,14 @@ _UNRECORDED: Final = ApplicationRecord()
 
 
 @dataclass(frozen=True, slots=True)
+class Walked:
+    """What a walk over the recorded objects finds: those that do not stand as they were applied, and the first of each unhealthy status."""
+
+    drifted: frozenset[ObjectId]
+    worst: Mapping[str, ObjectId]
+
+
+@dataclass(frozen=True)
 class Standing:
     """An Application at one moment: its record, what is known of its live objects, which objects it asks for, and why a record was lost."""
 
@@ -46,6 +55,19 @@ class Standing:
     live: Mapping[ObjectId, LiveFact] = field(default_factory=dict["ObjectId", "LiveFact"])
     desired: Collection[ObjectId] = ()
     loss: str = ""
+
+    @cached_property
+    def walked(self) -> Walked:
+        """Done once, however much of a status is made of it."""
+        drifted: set[ObjectId] = set()
+        worst: dict[str, ObjectId] = {}
+        for key, record in self.record.objects.items():
+            fact = self.live.get(key)
+            if key in self.desired and record.uid and judge.drifted(record, fact):
+                drifted.add(key)
+            if fact is not None and fact.health.status != "Healthy":
+                worst[fact.health.status] = min(key, worst.get(fact.health.status, key))
+        return Walked(frozenset(drifted), worst)
 
 
 def compute(
@@ -149,20 +171,12 @@ def differs(status: ApplicationStatus, before: ApplicationStatus) -> bool:
     return _essence(status) != _essence(before) or status.history != before.history
 
 
-def drifted(standing: Standing) -> frozenset[ObjectId]:
-    """Recorded objects that do not stand as they were applied."""
-    return frozenset(
-        key
-        for key, record in standing.record.objects.items()
-        if key in standing.desired and record.uid and judge.drifted(record, standing.live.get(key))
-    )
-
-
 def counts(standing: Standing, outcome: Outcome) -> Counts:
     """Objects by what became of them."""
     done = [result for result in outcome.results if result.error is None]
     held: frozenset[ObjectId] = frozenset(outcome.desired.held) if outcome.desired else frozenset()
-    total = len(outcome.desired.objects.keys() | held) if outcome.desired else len(standing.record.objects)
+    objects = outcome.desired.objects if outcome.desired else standing.record.objects
+    total = len(objects) + sum(key not in objects for key in held)
     applied = sum(result.action not in {"prune", "leave"} for result in done)
     failed = sum(result.error is not None and result.id not in held for result in outcome.results)
     return Counts(
@@ -171,7 +185,7 @@ def counts(standing: Standing, outcome: Outcome) -> Counts:
         unchanged=max(0, total - applied - failed - len(held)),
         held=len(held),
         failed=failed,
-        drifted=len(drifted(standing) | outcome.pending),
+        drifted=len(standing.walked.drifted | outcome.pending),
         pruned=sum(result.action == "prune" for result in done),
         warnings=len(_warnings(outcome)),
     )
@@ -239,15 +253,12 @@ def _summary(first: Failure, problems: int) -> str:
 
 
 def _health(standing: Standing) -> tuple[Literal["True", "False", "Unknown"], str, str]:
-    worst: dict[str, ObjectId] = {}
-    texts: dict[str, str] = {}
-    for key in sorted(standing.record.objects):
-        fact = standing.live.get(key)
-        if fact is not None and fact.health.status != "Healthy" and fact.health.status not in worst:
-            worst[fact.health.status], texts[fact.health.status] = key, fact.health.message
+    worst = standing.walked.worst
     for status in ("Degraded", "Progressing", "Unknown"):
         if status in worst:
-            return ("Unknown" if status == "Unknown" else "False", status, f"{worst[status]}: {texts[status]}")
+            key = worst[status]
+            text = f"{key}: {standing.live[key].health.message}"
+            return ("Unknown" if status == "Unknown" else "False", status, text)
     return ("True", "Healthy", "")
 
 

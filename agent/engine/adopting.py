@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.engine import polling
+from agent.engine.causes import Cause
 from agent.engine.live import LiveFact
 from agent.manifests import fields, ownership
 from agent.values.errors import AgentError, OwnershipConflictError, StaleObjectError
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from agent.engine.context import Run
     from agent.engine.finishing import Finished
-    from agent.engine.judge import Cause
     from agent.manifests.kinds import Kinds, Resource
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
@@ -40,7 +40,7 @@ async def existing(run: Run, finished: Iterable[Finished], causes: Mapping[Objec
     groups: dict[tuple[Resource, str], list[ObjectId]] = {}
     for item in finished:
         resource = kinds.served(item.record.api_version, item.id.kind)
-        if causes[item.id] == "new" and resource is not None:
+        if causes[item.id] == Cause.NEW and resource is not None:
             groups.setdefault((resource, item.id.namespace), []).append(item.id)
 
     async def look(

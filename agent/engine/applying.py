@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from agent.engine import adopting, audit_entries, polling
+from agent.engine.causes import Cause
 from agent.engine.finishing import applied_as
 from agent.engine.ports import ABSENT
 from agent.engine.prune import CONFIRMED_ONLY
@@ -111,7 +112,7 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
         raise UnknownKindError(
             "the cluster does not serve this kind at this version", hint="apply its CRD first", object=key
         )
-    if fact is None and step.cause != "new":
+    if fact is None and step.cause != Cause.NEW:
         existing = await polling.get(run, resource, key.namespace, key.name)
         await run.fence.show(afresh=existing is not None)
     if existing is not None and ownership.is_apply_if_absent(step.finished.tree):
@@ -154,7 +155,7 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
         now = run.observer.observe(answer)
         record = applied_as(step.finished, uid=now.uid, projection=now.projection)
         done = Result(key, action, None, replace(now, object=None), record)
-        return _explain(done, fact.object if fact is not None and step.cause == "live" else None, answer)
+        return _explain(done, fact.object if fact is not None and step.cause == Cause.LIVE else None, answer)
     raise StaleObjectError("the object keeps changing while it is applied", hint="see who else writes it", object=key)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
+from agent.engine.causes import Cause
 from agent.engine.ports import AuditEntry
 from agent.values.fingerprint import shown
 from agent.values.text import MOST, excerpts
@@ -64,7 +65,7 @@ def of_prune(run: Run, key: ObjectId, phase: Literal["intent", "outcome"], resul
     return AuditEntry(
         phase=phase,
         run=run.id,
-        cause="git",
+        cause=Cause.GIT,
         application=run.application_id,
         revision=run.revision,
         action="prune",

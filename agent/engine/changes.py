@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from agent.engine.causes import Cause
 from agent.manifests.ownership import is_apply_if_absent
 from agent.values.errors import OwnershipConflictError
 
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from agent.engine.finishing import Finished
-    from agent.engine.judge import Cause
     from agent.engine.record import ObjectRecord
     from agent.values.errors import AgentError
     from agent.values.ids import ObjectId
@@ -40,7 +40,7 @@ class Step:
     @property
     def action(self) -> str:
         """What the audit trail calls it."""
-        return {"new": "create", "git": "update", "secret": "rotate", "live": "heal"}[self.cause]
+        return self.cause.action
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +94,6 @@ class ChangeSet:
 def _action(step: Step) -> Action:
     if step.refusal is not None:
         return "conflict" if isinstance(step.refusal, OwnershipConflictError) else "hold"
-    if step.cause == "new" and step.met is not None:
+    if step.cause == Cause.NEW and step.met is not None:
         return "leave" if is_apply_if_absent(step.finished.tree) else "adopt"
-    if step.cause == "new":
-        return "create"
-    return "update" if step.cause == "git" else "rotate" if step.cause == "secret" else "heal"
+    return step.cause.action

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from agent.desired import compiler
 from agent.desired.compiler import DesiredState, UnknownChangeError
 from agent.engine import judge, opening, pace
+from agent.engine.causes import Cause
 from agent.engine.ports import AuditEntry
 from agent.engine.state import Compiled
 from agent.manifests import documents
@@ -182,7 +183,7 @@ async def _note_rewrite(run: Run, credential: GitCredential | None, new: Revisio
     if await run.ports.git.is_ancestor(source, credential, old.commit, new.commit):
         return
     await run.ports.audit.write(
-        [AuditEntry("event", run.id, "git", run.application_id, new, "forced-push", facts={"before": old.commit})]
+        [AuditEntry("event", run.id, Cause.GIT, run.application_id, new, "forced-push", facts={"before": old.commit})]
     )
     await run.ports.home.event(
         run.application_id,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.desired.cautions import Strictness
+from agent.engine.causes import WITHOUT_SOURCE
 from agent.manifests.ownership import Owner
 from agent.values.fingerprint import Fingerprinter
 
@@ -92,4 +93,4 @@ class Run:
     @property
     def checks_source(self) -> bool:
         """Whether this run asks Git for a new commit: healing and rotation alone do not."""
-        return not self.causes <= {"live", "secret"}
+        return not self.causes <= WITHOUT_SOURCE

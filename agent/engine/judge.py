@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
+from agent.engine.causes import Cause
 from agent.manifests import ownership
 
 if TYPE_CHECKING:
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     from agent.manifests.layers import Desired
     from agent.values.fingerprint import Fingerprinter
     from agent.values.ids import ObjectId
-
-Cause: TypeAlias = Literal["new", "git", "secret", "live"]
-"""Why an object is touched: never applied before, the commit changed it, a store's version changed, the cluster changed it."""
 
 TRANSFORMATION = "1"
 """Raised when the agent itself would make another object of the same sealed merge."""
@@ -58,13 +56,13 @@ def stale(
         known = record.objects.get(key)
         cause: Cause
         if known is None or not known.uid:
-            cause = "new"
+            cause = Cause.NEW
         elif known.recipe != recipe_of[key]:
-            cause = "git"
+            cause = Cause.GIT
         elif key in rotated:
-            cause = "secret"
+            cause = Cause.SECRET
         elif (key.group, key.kind) in observed and drifted(known, live.get(key)):
-            cause = "live"
+            cause = Cause.LIVE
         else:
             continue
         if ownership.is_reconcile_disabled(desired.tree):

@@ -25,6 +25,7 @@ from agent.engine import (
     resolving,
     rollouts,
 )
+from agent.engine.causes import WITHOUT_SOURCE, Trigger
 from agent.engine.changes import ChangeSet
 from agent.values.errors import AgentError, LeaseLostError
 from agent.values.problems import Problem
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 
     from agent.desired.compiler import DesiredState
     from agent.engine.adopting import Met
+    from agent.engine.causes import Cause
     from agent.engine.context import Run
-    from agent.engine.judge import Cause
     from agent.engine.polling import Observed
     from agent.engine.results import Result
     from agent.engine.state import State
@@ -73,7 +74,7 @@ class Outcome:
 async def reconcile(run: Run, state: State) -> Outcome:
     """One run. What stops it is its outcome: the cluster away, the audit trail not writable. Raises LeaseLostError."""
     try:
-        kinds = await run.ports.target.kinds(fresh=not run.causes <= {"live", "secret", "interval"})
+        kinds = await run.ports.target.kinds(fresh=not run.causes <= WITHOUT_SOURCE | {Trigger.INTERVAL})
         state = await commits.check(run, state)
         state, desired = await commits.compile_checked(run, state, kinds)
         if desired is None:

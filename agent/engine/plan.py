@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from agent.engine import prune
+from agent.engine.causes import Cause
 from agent.engine.changes import ChangeSet, Step
 from agent.manifests import diff, order
 from agent.values.text import excerpts
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from agent.desired.compiler import DesiredState
     from agent.engine.finishing import Finished
-    from agent.engine.judge import Cause
     from agent.engine.live import LiveFact
     from agent.engine.record import ApplicationRecord, ObjectRecord
     from agent.values.errors import AgentError
@@ -62,11 +62,11 @@ def compute(
             confirmed[key] = replace(item.record, uid=known.uid, projection=known.projection)
         else:
             cause: Cause = (
-                "live"
-                if known and fact and known.recipe == item.record.recipe and causes[key] == "git"
+                Cause.LIVE
+                if known and fact and known.recipe == item.record.recipe and causes[key] == Cause.GIT
                 else causes[key]
             )
-            fields = _changed(key, desired, basis.before) if cause == "git" else ()
+            fields = _changed(key, desired, basis.before) if cause == Cause.GIT else ()
             steps[key] = Step(
                 item, cause, fields, basis.met.get(key), basis.refusals.get(key), rolled=key in basis.rolled
             )

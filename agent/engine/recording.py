@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from agent.engine.causes import Trigger
 from agent.engine.ports import AuditEntry
 from agent.engine.record import ObjectRecord
 
@@ -26,7 +27,9 @@ async def note_loss(run: Run, live: Mapping[ObjectId, LiveFact]) -> None:
     if not unrecorded or all(fact.owner != run.application_id.uid for fact in live.values()):
         return
     run.ledger.loss = "RecordLost"
-    await run.ports.audit.write([AuditEntry("event", run.id, "start", run.application_id, run.revision, "record-lost")])
+    await run.ports.audit.write(
+        [AuditEntry("event", run.id, Trigger.START, run.application_id, run.revision, "record-lost")]
+    )
     await run.ports.home.event(
         run.application_id,
         kind="Warning",

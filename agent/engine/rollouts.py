@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent.engine.causes import Cause, Trigger
 from agent.manifests import order
 from agent.manifests.ownership import is_apply_if_absent, is_reconcile_disabled
 
@@ -11,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from agent.engine.context import Run
-    from agent.engine.judge import Cause
     from agent.engine.record import ObjectRecord
     from agent.manifests.layers import Desired
     from agent.values.fingerprint import Fingerprinter
@@ -25,7 +25,7 @@ def touched(run: Run, objects: Mapping[ObjectId, Desired], stale: Mapping[Object
     """
     causes: dict[ObjectId, Cause] = dict(stale)
     recorded = run.ledger.record.objects
-    heals = run.causes <= {"live"}
+    heals = run.causes <= {Trigger.LIVE}
     causes.update({key: stale[need] for key, need in of(objects, stale).items() if key not in causes})
     contents = secret_contents(recorded)
     for key, item in () if heals else objects.items():
@@ -33,7 +33,7 @@ def touched(run: Run, objects: Mapping[ObjectId, Desired], stale: Mapping[Object
         if key not in causes and known is not None and known.uid and may_roll(item):
             token = token_of(item, contents, run.fingerprints.applied, run.application_id.uid)
             if token and token != known.roll:
-                causes[key] = "secret"
+                causes[key] = Cause.SECRET
     return causes
 
 

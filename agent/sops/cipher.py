@@ -37,7 +37,7 @@ PREFIX = "ENC[AES256_GCM,"
 _USUAL = re.compile(
     "ENC\\[AES256_GCM,data:([A-Za-z0-9+/=]++),iv:([A-Za-z0-9+/=]++),tag:([A-Za-z0-9+/=]++),type:([a-z]++)\\]"
 )
-_FORM = re.compile(r"ENC\[AES256_GCM,data:(.+),iv:(.+),tag:(.+),type:(.+)\]")
+_FORM = r"ENC\[AES256_GCM,data:(.+),iv:(.+),tag:(.+),type:(.+)\]"
 _INT = re.compile(r"[+-]?[0-9]{1,40}")
 _FLOAT = r"(?i:[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]+)?|[+-]?(inf|infinity)|nan)"
 _BOOLS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(
@@ -56,7 +56,9 @@ class Encrypted:
 
 def parse(text: str) -> Encrypted | None:
     """The parts of an encrypted value, or None for any other text. What follows the bracket is ignored, as by sops."""
-    found = _USUAL.fullmatch(text) or _FORM.match(text)
+    if not text.startswith(PREFIX):
+        return None
+    found = _USUAL.fullmatch(text) or re.match(_FORM, text)
     if found is None:
         return None
     data, iv, tag, kind = found.groups()

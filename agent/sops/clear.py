@@ -24,8 +24,8 @@ _READ_FIRST: Final = frozenset({"apiVersion", "kind", "metadata", "type"})
 """What a manifest has in the clear in any case: it says what the object is, and SOPS rules for Kubernetes leave it so."""
 _TOKEN: Final = "kubernetes.io/service-account-token"
 """A type of Secret, whose token the cluster makes."""
-_REFERENCE: Final = re.compile(r"\A(?:vault|lease)://|\$\{(?:vault|lease)://")
-_COPY: Final = re.compile(r'"(?:data|stringData)":\s*\{\s*"')
+_REFERENCE: Final = r"\A(?:vault|lease)://|\$\{(?:vault|lease)://"
+_COPY: Final = r'"(?:data|stringData)":\s*\{\s*"'
 _NAMED: Final = 10
 _LONGEST: Final = 80
 
@@ -54,7 +54,7 @@ def plaintext(tree: Object) -> Iterator[str]:
         for path, leaf in walk(tree.get(field)):
             if not _hidden(leaf) and leaf is not None and leaf != "":
                 yield format_path((field, *path))
-    if _COPY.search(get_text(tree, "metadata", "annotations", LAST_APPLIED)):
+    if re.search(_COPY, get_text(tree, "metadata", "annotations", LAST_APPLIED)):
         yield format_path(("metadata", "annotations", LAST_APPLIED))
 
 
@@ -79,7 +79,7 @@ def listed(names: Iterable[str]) -> str:
 
 
 def _hidden(leaf: Leaf) -> bool:
-    return _encrypted(leaf) or (isinstance(leaf, str) and _REFERENCE.search(leaf) is not None)
+    return _encrypted(leaf) or (isinstance(leaf, str) and re.search(_REFERENCE, leaf) is not None)
 
 
 def _encrypted(leaf: Leaf) -> bool:

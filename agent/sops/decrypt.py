@@ -8,7 +8,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from agent.sops import cipher, mac, parts
+from agent.sops import cipher, mac
 from agent.sops.cipher import Cipher
 from agent.sops.selection import Selected
 from agent.sops.walk import rewrite
@@ -109,6 +109,9 @@ def of(parse: Callable[[], Sequence[Mapping]], data: bytes, *, file: str) -> Enc
 
 def parts_of(parse: Callable[[], Sequence[Mapping]], data: bytes, *, file: str) -> tuple[Part, ...]:
     """The parts of a file with metadata, clear documents among them. Raises as `of`."""
+    # Only here, since values are opened without it.
+    from agent.sops import parts
+
     try:
         documents = parse()
         found = parts.of(documents, file=file)
@@ -117,7 +120,7 @@ def parts_of(parse: Callable[[], Sequence[Mapping]], data: bytes, *, file: str) 
         from agent.sops import markers
 
         # Of a file to encrypt this is 2 to sops, and 1 of one to decrypt.
-        raise markers.explained(error, data, file=file).exiting(1) from None
+        raise markers.explained(error, data, file=file).in_case("to decrypt") from None
     if all(part.metadata is None for part in found):
         raise SopsFormatError("the file has no sops metadata", hint="it is not encrypted", file=file)
     return found

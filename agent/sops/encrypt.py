@@ -66,7 +66,7 @@ def newer(one: str, other: str) -> str:
     def numbers(version: str) -> tuple[int, ...]:
         return tuple(int(part) for part in re.findall(r"[0-9]{1,9}", version)[:3])
 
-    return one if numbers(one) > numbers(other) else other
+    return one if one == other or numbers(one) > numbers(other) else other
 
 
 @dataclass(frozen=True, slots=True)

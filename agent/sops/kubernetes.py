@@ -44,7 +44,7 @@ def copy_in_clear(secret: Mapping, selection: Selection) -> bool:
     inside = False
     for key in ("metadata", "annotations", LAST_APPLIED):
         inside = selected.enters(inside, key)
-    return not selected.encrypts(inside, (), is_comment=False)
+    return not selected.encrypts(inside, marked=False)
 
 
 def _is_secret(each: Mapping) -> bool:

@@ -31,11 +31,12 @@ VERSION = "3.13.3"
 
 _NUMBER = r"(?:0|[1-9][0-9]{0,18})"
 _VERSION = (
-    rf"v?{_NUMBER}(?:\.{_NUMBER}(?:\.{_NUMBER}"
+    rf"v?{_NUMBER}\.{_NUMBER}\.{_NUMBER}"
     rf"(?:-(?:{_NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(?:\.(?:{_NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?"
-    r"(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?)?)?"
+    r"(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
 )
-"""As semver.org has it, and a `v` before it; or less of it, as in a `version: 3.7` that YAML takes for a number."""
+"""As semver.org has it, and a `v` before it."""
+_NUMERIC_VERSION = rf"{_NUMBER}(?:\.{_NUMBER})?"
 _MOST_GROUPS = 255
 _FRACTION = r"\.[0-9]+"
 
@@ -54,11 +55,6 @@ class Metadata:
 def parse(node: Mapping, *, file: str) -> Metadata:
     """Read the entry. Raises SopsFormatError for what sops would refuse."""
     data = plain_map(node, file=file)
-    version = _text(data, "version", file)
-    if version != VERSION and not re.fullmatch(_VERSION, version):
-        raise _malformed("version", file)
-    # sops reads no shorter one.
-    version += ".0" * (2 - version.count(".")) if re.fullmatch(r"[0-9.]+", version) else ""
     found: list[Selector] = [name for name in SELECTORS if _text(data, name, file)]
     if len(found) > 1:
         raise SopsFormatError("more than one selector", hint="a file has one rule of what is encrypted", file=file)
@@ -70,7 +66,7 @@ def parse(node: Mapping, *, file: str) -> Metadata:
         else Selection(mac_only_encrypted=only_encrypted),
         _time(data, "lastmodified", file),
         _text(data, "mac", file),
-        version,
+        _version(data, file),
     )
 
 
@@ -206,11 +202,24 @@ def _flag(data: dict[str, Data], name: str, file: str) -> bool:
             raise _malformed(name, file)
 
 
+def _version(data: dict[str, Data], file: str) -> str:
+    """A number, as YAML takes `version: 3.7`, gets the parts that sops wants. Text is what is there: half of a version is damage."""
+    found = _text(data, "version", file)
+    if found == VERSION:
+        return found
+    if isinstance(data.get("version"), str):
+        if re.fullmatch(_VERSION, found):
+            return found
+    elif re.fullmatch(_NUMERIC_VERSION, found):
+        return found + ".0" * (2 - found.count("."))
+    raise _malformed("version", file)
+
+
 def _time(data: dict[str, Data], name: str, file: str) -> str:
     found = timestamps.parse_rfc3339(_text(data, name, file))
     if found is None:
         raise _malformed(name, file)
-    return re.sub(_FRACTION, "", found.text)
+    return re.sub(_FRACTION, "", found.text) if "." in found.text else found.text
 
 
 def _malformed(name: str, file: str) -> SopsFormatError:

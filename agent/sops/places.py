@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 _INDEX = re.compile(r"[+-]?[0-9]{1,18}")
 _MOST_EXACT = 1 << 53
 """The largest integer up to which every one is a float64."""
-_MISFIT = 2
-"""The exit code where sops itself stops with a panic."""
 
 
 def parse(text: str, *, refusal: type[AgentError] = ExtractPathError) -> Path:
@@ -50,7 +48,7 @@ def parse(text: str, *, refusal: type[AgentError] = ExtractPathError) -> Path:
             steps.append(int(step))
         else:
             error = _not_a_path(text, refusal)
-            raise error.exiting(_MISFIT) if step in {"", '"', "'"} else error
+            raise error.in_case("misfit") if step in {"", '"', "'"} else error
     return tuple(steps)
 
 
@@ -117,7 +115,7 @@ def find(document: Mapping, path: Path) -> Value | Comment:
 def put(document: Mapping, path: Path, value: Value) -> Mapping:
     """The document with a value at a place; the very same nodes where nothing changed. Raises PlaceShapeError, LimitError."""
     if not path:
-        raise PlaceShapeError("a path names at least one key").exiting(_MISFIT)
+        raise PlaceShapeError("a path names at least one key").in_case("misfit")
     limit = Limits().depth
     if len(path) + _depth(value) > limit:
         raise LimitError("maps and lists would be nested too deeply", hint="shorten the path", limit=limit)
@@ -171,7 +169,7 @@ def _made(path: Path, value: Value) -> Value:
 def take(document: Mapping, path: Path) -> Mapping:
     """The document without what stands at a place. Raises NoSuchPlaceError, PlaceShapeError."""
     if not path:
-        raise PlaceShapeError("a path names at least one key").exiting(_MISFIT)
+        raise PlaceShapeError("a path names at least one key").in_case("misfit")
     new = _take(document, path)
     assert isinstance(new, Mapping)
     return new
@@ -205,7 +203,7 @@ def _within(at: Sequence, index: int) -> int:
 
 def _misfit(message: LiteralString, step: str | int, *, panics: bool = False) -> PlaceShapeError:
     error = PlaceShapeError(message, step=step)
-    return error.exiting(_MISFIT) if panics else error
+    return error.in_case("misfit") if panics else error
 
 
 def same(one: Value | Comment, other: Value | Comment) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import TYPE_CHECKING, TypeAlias
 
-from agent.sops import decrypt, flatten, stores
+from agent.sops import decrypt, stores
 from agent.sops.decrypt import EncryptedFile
 from agent.sops.stores import Store
 from agent.values.errors import InputError, SopsEncryptError
@@ -195,6 +195,9 @@ class _Streams:
 def _printed(value: Scalar, store: Store) -> Scalar:
     """A scalar as it is read back where it stands in the clear."""
     if store in _FLAT:
+        # Only here, since most files are nested.
+        from agent.sops import flatten
+
         return flatten.scalar_text(value)
     if isinstance(value, Timestamp) and store is Store.JSON:
         return value.text

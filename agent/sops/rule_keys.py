@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Context: TypeAlias = "tuple[tuple[str, str], ...]"
 """Names and values of an encryption context of AWS KMS, by name."""
 
-_AZURE_URL = re.compile(r"(https://[^/\n]+)/keys/([^/\n]+)(?:/([^/\n]*))?")
+_AZURE_URL = r"(https://[^/\n]+)/keys/([^/\n]+)(?:/([^/\n]*))?"
 _PRIVATE = ("AGE-SECRET-KEY-", "AGE-PLUGIN-")
 _GAPS_ALLOWED = ("hckms", "hc_vault")
 
@@ -78,7 +78,7 @@ def recipient(kind: str, name: str, *, context: Context = (), aws_profile: str =
 
 
 def _azure(url: str) -> AzureRecipient:
-    found = _AZURE_URL.fullmatch(url.strip())
+    found = re.fullmatch(_AZURE_URL, url.strip())
     if found is None:
         raise SopsRulesError(
             "not the URL of a key in Azure Key Vault",
@@ -100,7 +100,9 @@ def encryption_context(text: str) -> Context:
     context: dict[str, str] = {}
     for pair in text.split(",") if text else ():
         if pair.count(":") != 1:
-            raise UsageError("not an encryption context", hint="it has the form name:value,name:value").exiting(6)
+            raise UsageError("not an encryption context", hint="it has the form name:value,name:value").in_case(
+                "encryption context"
+            )
         name, _, value = pair.partition(":")
         context[name] = value
     return tuple(sorted(context.items()))

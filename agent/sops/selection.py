@@ -12,7 +12,9 @@ from agent.values.dataclass import dataclass
 from agent.values.errors import SopsFormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
+
+    import re2
 
 Selector: TypeAlias = Literal[
     "unencrypted_suffix",
@@ -28,6 +30,11 @@ DEFAULT_SUFFIX = "_unencrypted"
 
 _LONGEST = 10_000
 """Characters of a pattern: RE2's time and memory to compile one grow with it."""
+_INSTRUCTIONS = 10_000
+"""Of RE2's program for a pattern: `(\\pL*){60}` is short, and has 80,000."""
+_STEPS_OF_A_TEXT = 20_000_000
+_STEPS_OF_A_FILE = 200_000_000
+"""Instructions of a pattern times bytes of what it is asked of: some 7 ns each at worst, and nothing else of Python goes on meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,12 @@ EVERYTHING = Selection(pattern="")
 @lru_cache(maxsize=32)
 def matcher(pattern: str) -> Callable[[str], bool]:
     """Whether an RE2 pattern is found anywhere in a text. Raises SopsFormatError for what is no RE2 pattern, or a huge one."""
+    search = _compiled(pattern).search
+    return lambda text: search(_valid(text)) is not None
+
+
+@lru_cache(maxsize=32)
+def _compiled(pattern: str) -> re2.Pattern:
     if len(pattern) > _LONGEST:
         raise SopsFormatError(
             "a regular expression is longer than the limit", hint="say it shorter", length=len(pattern), limit=_LONGEST
@@ -70,12 +83,19 @@ def matcher(pattern: str) -> Callable[[str], bool]:
     # To remember where each of ten thousand groups matched takes a minute and gigabytes, and nobody asks.
     options.never_capture = True
     try:
-        search = re2.compile(pattern, options).search
+        compiled = re2.compile(pattern, options)
     except (re2.error, UnicodeEncodeError):
         raise SopsFormatError(
             "not a regular expression that RE2 takes", hint="see the RE2 syntax page", pattern=pattern[:200]
         ) from None
-    return lambda text: search(_valid(text)) is not None
+    if compiled.programsize > _INSTRUCTIONS:
+        raise SopsFormatError(
+            "a regular expression stands for more than the limit",
+            hint="say it without large repetitions",
+            pattern=pattern[:200],
+            limit=_INSTRUCTIONS,
+        )
+    return compiled
 
 
 def _valid(text: str) -> str:
@@ -83,34 +103,52 @@ def _valid(text: str) -> str:
 
 
 class Selected:
-    """A Selection compiled, and asked once for each key on the way down (`enters`) and once for each leaf (`encrypts`)."""
+    """A Selection compiled, and asked once for each key on the way down (`enters`), each comment (`marks`) and each leaf (`encrypts`).
+
+    Each raises SopsFormatError where the pattern and the texts that it is asked of are together more than a file may cost.
+    """
 
     def __init__(self, selection: Selection) -> None:
         self._by_comment = selection.by_comment
-        self._positive = selection.selector.startswith("encrypted")
+        self._pattern = selection.pattern
+        self._steps = 0
+        self.positive: bool = selection.selector.startswith("encrypted")
         if selection.selector.endswith("suffix"):
             suffix = selection.pattern
             self._matches: Callable[[str], bool] = lambda key: suffix != "" and key.endswith(suffix)
+            self._instructions = 0
         else:
             self._matches = matcher(selection.pattern)
+            self._instructions = _compiled(selection.pattern).programsize
         self._known: dict[str, bool] = {}
 
     def enters(self, inside: bool, key: str) -> bool:
         """Whether the selector has hit a key on this path: `inside` for the parents, or this key."""
         if inside or self._by_comment:
             return inside
-        hit = self._known.get(key)
-        if hit is None:
-            hit = self._known[key] = self._matches(key)
-        return hit
+        return self._hits(key)
 
-    def encrypts(self, inside: bool, comments: Sequence[Sequence[str]], *, is_comment: bool) -> bool:
-        """Whether a leaf is encrypted. `comments` are those pending on each level, this comment included.
+    def marks(self, comment: str) -> bool:
+        """Whether a comment is what the selector looks for, so that it decides on the leaves behind it."""
+        return self._by_comment and self._hits(comment)
 
-        The comment that an encrypted_comment_regex matches stays clear itself, so the last one does not count for itself.
+    def encrypts(self, inside: bool, *, marked: bool) -> bool:
+        """Whether a leaf is encrypted. `marked`: the selector hit one of the comments that are pending on any level.
+
+        The comment that an encrypted_comment_regex matches stays clear itself, so it does not count for itself.
         """
-        if not self._by_comment:
-            return inside is self._positive
-        if self._positive and is_comment:
-            comments = [*comments[:-1], comments[-1][:-1]]
-        return any(self._matches(text) for level in comments for text in level) is self._positive
+        return (marked if self._by_comment else inside) is self.positive
+
+    def _hits(self, text: str) -> bool:
+        hit = self._known.get(text)
+        if hit is None:
+            steps = self._instructions * len(text.encode("utf-8", "surrogateescape"))
+            self._steps += steps
+            if steps > _STEPS_OF_A_TEXT or self._steps > _STEPS_OF_A_FILE:
+                raise SopsFormatError(
+                    "a regular expression takes too long on the keys or comments of the file",
+                    hint="say it shorter, without large repetitions, or shorten the comments",
+                    pattern=self._pattern[:200],
+                )
+            hit = self._known[text] = self._matches(text)
+        return hit

@@ -16,19 +16,21 @@ if TYPE_CHECKING:
     from agent.yaml.nodes import Value
 
 
-_BEGIN = re.compile(r"ENC\[(?:AES|A?E?\Z)")
-_END = re.compile(r",iv:[A-Za-z0-9+/=]+,tag:[A-Za-z0-9+/=]+,type:[a-z]+\]\Z")
-_BINARY = re.compile(rb"(?s:.){0,16}ENC\[(?:AES|A?E?\Z)")
+_BEGIN = r"ENC\[(?:AES|A?E?\Z)"
+_END = r",iv:[A-Za-z0-9+/=]+,tag:[A-Za-z0-9+/=]+,type:[a-z]+\]\Z"
+_BINARY = rb"(?s:.){0,16}ENC\[(?:AES|A?E?\Z)"
 
 
 def is_binary(data: bytes) -> bool:
     """Whether bytes are what is left of an encrypted binary file."""
-    return _BINARY.match(data) is not None
+    return re.match(_BINARY, data) is not None
 
 
 def was_encrypted(text: str) -> bool:
     """Whether a value was encrypted, whatever one accident made of it."""
-    return _BEGIN.match(text) is not None or _END.search(text) is not None
+    if text.startswith("ENC[") and re.match(_BEGIN, text) is not None:
+        return True
+    return text.endswith("]") and re.search(_END, text) is not None
 
 
 def encrypted_line(documents: Iterable[Mapping]) -> int | None:

@@ -56,21 +56,23 @@ class _Walk:
         self._selected = selected
         self._visitor = visitor
         self._file = file
-        self._comments: list[list[str]] = []
+        self._marks = 0
+        """Of the pending comments of all levels: a file may have a hundred thousand of them before one key."""
 
-    def _place(self, prefix: str, path: Path, *, inside: bool, is_comment: bool) -> Place:
-        encrypted = self._selected.encrypts(inside, self._comments, is_comment=is_comment)
-        return Place(prefix or ":", path, encrypted)
+    def _place(self, prefix: str, path: Path, *, inside: bool, own: bool = False) -> Place:
+        """`own`: it is the place of a comment that is a mark itself."""
+        marks = self._marks - (own and self._selected.positive)
+        return Place(prefix or ":", path, self._selected.encrypts(inside, marked=marks > 0))
 
     def mapping(self, node: Mapping, prefix: str, path: Path, *, inside: bool) -> Mapping:
         """One map. `prefix` is the `aad` of the keys above, `inside`: one of them is selected."""
-        pending: list[str] = []
-        self._comments.append(pending)
+        around = self._marks
         items: list[Entry | Comment] = []
         for item in node.items:
             if isinstance(item, Comment):
-                pending.append(item.text)
-                new = self._visitor.comment(item, self._place(prefix, path, inside=inside, is_comment=True))
+                mark = self._selected.marks(item.text)
+                self._marks += mark
+                new = self._visitor.comment(item, self._place(prefix, path, inside=inside, own=mark))
                 items.append(new if isinstance(new, Comment) else Comment(new, item.inline))
                 continue
             key = item.key
@@ -84,9 +86,9 @@ class _Walk:
                 )
             under = self._selected.enters(inside, key)
             value = self._value(item.value, f"{prefix}{key}:", (*path, key), inside=under)
-            pending.clear()
+            self._marks = around
             items.append(Entry(key, value, item.line))
-        self._comments.pop()
+        self._marks = around
         return Mapping(tuple(items))
 
     def _value(self, value: Value, prefix: str, path: Path, *, inside: bool) -> Value:
@@ -96,19 +98,19 @@ class _Walk:
             return self.mapping(value, prefix, path, inside=inside)
         if isinstance(value, Sequence):
             return self._sequence(value, prefix, path, inside=inside)
-        new = self._visitor.value(value, self._place(prefix, path, inside=inside, is_comment=False))
+        new = self._visitor.value(value, self._place(prefix, path, inside=inside))
         # No format has a place for a comment in a mapping's value, so an altered type label must not make one.
         return new.text if isinstance(new, Comment) else new
 
     def _sequence(self, node: Sequence, prefix: str, path: Path, *, inside: bool) -> Sequence:
-        pending: list[str] = []
-        self._comments.append(pending)
+        around = self._marks
         items: list[Value | Comment] = []
         index = 0
         for item in node.items:
             if isinstance(item, Comment):
-                pending.append(item.text)
-                place = self._place(prefix, path, inside=inside, is_comment=True)
+                mark = self._selected.marks(item.text)
+                self._marks += mark
+                place = self._place(prefix, path, inside=inside, own=mark)
                 # An empty comment would come back from sops as an empty item.
                 if item.text or not place.encrypted:
                     items.append(self._visitor.comment(item, place))
@@ -116,10 +118,10 @@ class _Walk:
             if item is None or isinstance(item, Mapping | Sequence):
                 new: Value | Comment = self._value(item, prefix, (*path, index), inside=inside)
             else:
-                place = self._place(prefix, (*path, index), inside=inside, is_comment=False)
+                place = self._place(prefix, (*path, index), inside=inside)
                 new = self._visitor.value(item, place)
             index += not isinstance(new, Comment)
             items.append(new)
-            pending.clear()
-        self._comments.pop()
+            self._marks = around
+        self._marks = around
         return Sequence(tuple(items))

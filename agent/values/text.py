@@ -22,7 +22,7 @@ UTF8_MARK = b"\xef\xbb\xbf"
 """The byte order mark that some editors write before UTF-8."""
 
 _POINTER = b"version https://git-lfs.github.com/spec/"
-_MOVING = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]|\r(?!\n)")
+_MOVING = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]|\r(?!\n)"
 
 
 def escape(text: str) -> str:
@@ -46,7 +46,7 @@ def percent_decoded(text: str) -> str:
 
 def steady(text: str) -> str:
     r"""Text of several lines as a terminal may show it: what moves the cursor or turns the direction of writing is `\\x1b`-style escapes."""
-    return _MOVING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return re.sub(_MOVING, lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def is_utf16(data: bytes) -> bool:

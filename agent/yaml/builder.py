@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Protocol, cast
 
 from yaml.events import (
@@ -219,7 +220,7 @@ class _Builder:
 
     def _resolve(self, event: ScalarEvent) -> Scalar:
         text, tag = cast("str", event.value), event.tag
-        if event.style in {"|", ">"} and text[:4] == "ENC[" and SEALED_BLOCK.fullmatch(text):
+        if event.style in {"|", ">"} and text[:4] == "ENC[" and re.fullmatch(SEALED_BLOCK, text):
             text = text.rstrip("\n")
         if tag is None or tag == "!":
             return text if event.style else scalars.plain(text, Dialect.V3)

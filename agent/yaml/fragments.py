@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from agent.yaml.matching import Item
     from agent.yaml.nodes import Key, Scalar, Value
 
-_SEALED = re.compile(r"ENC\[[A-Za-z0-9_]+(?:[:,][A-Za-z0-9_./+=-]+)+\]", re.ASCII)
-_FLOW_SAFE = re.compile(r"[A-Za-z_/][A-Za-z0-9_./+@-]*", re.ASCII)
-_INVALID = re.compile("[\ud800-\udfff]")
-_BEYOND = re.compile("([\U00010000-\U000effff])")
-_UNSAFE_LITERAL = re.compile("[\r\x85\u2028\u2029]")
+_SEALED = re.compile(r"ENC\[[A-Za-z0-9_]+(?:[:,][A-Za-z0-9_./+=-]+)+\]")
+_FLOW_SAFE = r"[A-Za-z_/][A-Za-z0-9_./+@-]*"
+_INVALID = "[\ud800-\udfff]"
+_BEYOND = "([\U00010000-\U000effff])"
+_UNSAFE_BREAKS = "\r\x85\u2028\u2029"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Layout:
 def scalar(value: Scalar, *, quote: str = "", flow: bool = False, quoted: bool = False) -> str:
     """A scalar on one line. `quote` is kept for text that it can hold; `quoted` quotes all text."""
     if isinstance(value, str):
-        return _json_text(value) if quoted and not _INVALID.search(value) else _text(value, quote, flow=flow)
+        return _json_text(value) if quoted and not _is_invalid(value) else _text(value, quote, flow=flow)
     if isinstance(value, float):
         return _real(value, quoted=quoted)
     if value is None:
@@ -64,20 +64,25 @@ def scalar(value: Scalar, *, quote: str = "", flow: bool = False, quoted: bool =
 def _text(text: str, quote: str, *, flow: bool) -> str:
     if quote == "" and not flow and is_sealed(text):
         return text
-    if _INVALID.search(text):
+    if _is_invalid(text):
         return "!!binary " + base64.b64encode(text.encode("utf-8", "surrogateescape")).decode()
     # Readers take what is beyond the first plane as it is, though sops escapes it.
-    analysis = styles.analyze(_BEYOND.sub("\u00e9", text))
+    analysis = styles.analyze(text if text.isascii() else re.sub(_BEYOND, "\u00e9", text))
     if quote == "'" and analysis.single and not analysis.multiline:
         return "'" + text.replace("'", "''") + "'"
     if quote == "" and text != "<<" and styles.is_text(text, Dialect.V3):
-        if analysis.plain and (not flow or _FLOW_SAFE.fullmatch(text)):
+        if analysis.plain and (not flow or re.fullmatch(_FLOW_SAFE, text)):
             return text
         if analysis.single and not analysis.multiline and not flow:
             return "'" + text.replace("'", "''") + "'"
     return "".join(
-        part if number % 2 else styles.double_quoted(part)[1:-1] for number, part in enumerate(_BEYOND.split(text))
+        part if number % 2 else styles.double_quoted(part)[1:-1] for number, part in enumerate(re.split(_BEYOND, text))
     ).join('""')
+
+
+def _is_invalid(text: str) -> bool:
+    """Whether it holds bytes that are not UTF-8."""
+    return not text.isascii() and re.search(_INVALID, text) is not None
 
 
 def is_sealed(text: str) -> bool:
@@ -113,7 +118,7 @@ def key(value: Key, below: Value, *, flow: bool = False, quoted: bool = False) -
 
 def literal(text: str, column: int) -> tuple[str, list[str]] | None:
     """A text of several lines as a block scalar: its header and its lines, indented to `column`. None where it has to be quoted."""
-    if "\n" not in text or text[0] in " \t\n" or _UNSAFE_LITERAL.search(text) or _INVALID.search(text):
+    if "\n" not in text or text[0] in " \t\n" or any(char in text for char in _UNSAFE_BREAKS) or _is_invalid(text):
         return None
     if not styles.analyze(text).block:
         return None

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from agent.yaml.nodes import Scalar, Value
 
 SEALED = r"ENC\[AES256_GCM,[A-Za-z0-9+/=,:]++\]"
-SEALED_BLOCK = re.compile(SEALED + r"\n+")
+SEALED_BLOCK = SEALED + r"\n+"  # compiled for files that have one
 """A ciphertext that is a block scalar: the line breaks behind it are of the scalar that it stands for."""
 
 _KEY = r"[A-Za-z_][A-Za-z0-9_./-]{0,999}+"  # libyaml takes up to 1,024 characters
-_USUAL = re.compile(rf"(\ *+)({_KEY}):\ ({SEALED}|[A-Za-z_/][A-Za-z0-9_./+=-]*+)(?:\n|\Z)")
+_USUAL = re.compile(rf"(\ *+)({_KEY}):\ ({SEALED}|[A-Za-z0-9_/][A-Za-z0-9_./+=-]*+)(?:\n|\Z)")
 _LINE = re.compile(
     rf"""
     (?P<indent>\ *+)
@@ -136,9 +136,8 @@ class _Reader:
             if keys is None or key in keys or key in OTHER_WORDS:
                 raise _Doubtful
             keys.add(key)
-            top.items.append(
-                Entry(key, value if value[0] == "E" or value not in OTHER_WORDS else plain_v3(value), self._line)
-            )
+            literal = value[0] == "E" or (value[0] > "9" and value not in OTHER_WORDS)
+            top.items.append(Entry(key, value if literal else plain_v3(value), self._line))
             leaves += found.span(3)
             self._at = found.end()
             self._line += 1
@@ -309,4 +308,4 @@ class _Reader:
         chomp = found["literal"][1:]
         tail = {"": "\n", "-": "", "+": "\n" * (len(lines) - kept + 1)}[chomp]
         text = "\n".join(lines[:kept]) + tail
-        return lines[0] if tail and lines[0][:4] == "ENC[" and SEALED_BLOCK.fullmatch(text) else text
+        return lines[0] if tail and lines[0][:4] == "ENC[" and re.fullmatch(SEALED_BLOCK, text) else text

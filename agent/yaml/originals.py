@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from agent.yaml.recording import Recorder
     from agent.yaml.spans import DocumentSpan, Node
 
-_BREAK = re.compile(f"\r\n|[{BREAKS}]")
+_BREAK = f"\r\n|[{BREAKS}]"
 _BOM = "\ufeff"
 
 
@@ -50,8 +50,10 @@ class Text:
         self.readable = "\ufffd" not in text or text.encode() == data
         self.bom = text.startswith(_BOM)
         self.text = text.removeprefix(_BOM)
-        first = _BREAK.search(self.text)
-        self.newline = first.group() if first and first.group() in {"\n", "\r\n", "\r"} else "\n"
+        self.newline = "\n"
+        if "\r" in self.text or not self.text.isascii():
+            first = re.search(_BREAK, self.text)
+            self.newline = first.group() if first and first.group() in {"\r\n", "\r"} else "\n"
         self.complete = self.text == "" or self.text[-1] in BREAKS
         if not self.complete:
             self.text += self.newline

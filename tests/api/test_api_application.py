@@ -253,6 +253,24 @@ def test_operator_file_errors_name_the_field_only(tree, field):
 
 
 @pytest.mark.parametrize(
+    ("engine", "key", "opens"),
+    [
+        ("transit", "shop", True),
+        ("transit", "other", False),
+        ("team/transit", "any", True),
+        ("secret", "shop", False),
+        ("transit/keys", "shop", True),
+        ("transit", "keys/shop", False),
+        ("team", "transit/keys/any", False),
+    ],
+)
+def test_a_transit_key_is_one_of_its_own_list_and_one_segment(engine, key, opens):
+    keys = ["transit/keys/shop", "transit/keys/keys/*", "team/transit/keys/*", "team/keys/transit/keys/*"]
+    tree = store(allowedPaths=["**"], transitKeys=keys)
+    assert operator.parse({"stores": {"main": tree}}).stores["main"].opens(engine, key) is opens
+
+
+@pytest.mark.parametrize(
     ("pattern", "path", "fits"),
     [
         ("secret/shop/**", "secret/shop/db", True),

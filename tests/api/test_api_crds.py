@@ -242,8 +242,9 @@ def test_what_an_installation_adds_is_a_cluster_role_with_a_label(installed: Con
         "metadata": {"name": "widgets", "labels": {"signet-gitops.dev/aggregate-to-agent": "true"}},
         "rules": [{"apiGroups": ["added.example.com"], "resources": ["widgets"], "verbs": ["get", "list", "watch"]}],
     }
-    installed.apply(role)
     place = {"group": "added.example.com"}
+    assert not may(installed, token, "watch", "widgets", **place)
+    installed.apply(role)
     wait_until(lambda: may(installed, token, "watch", "widgets", **place), 30, "the rule is aggregated")
     assert not may(installed, token, "patch", "widgets", **place)
     for document in yaml.safe_load_all((ROOT / "deploy/rbac.yaml").read_text()):

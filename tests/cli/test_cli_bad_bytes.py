@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import pytest
 from refusals import PLAIN, Sealed, Witness, commands, covered
 
-from agent.sops.metadata import VERSION
 from agent.values.errors import AgentError
 
 if TYPE_CHECKING:
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 _SAMPLES = 16
 _SEALED = re.compile(rb'[=:] ?"?ENC\[')
 """What is left of a file without it is the plaintext of another."""
+_NUMERIC_VERSION = re.compile(rb"\n    version: [0-9]+(?:\.[0-9]*)?$")
+"""YAML that ends within the version, which stands last, is whole where a number is left."""
 _READING = {"decrypt", "extract", "exec-env", "exec-file", "textconv", "fingerprints", "filestatus", "verify", "report"}
 
 
@@ -68,12 +69,10 @@ def test_a_flipped_bit_gives_an_error_or_what_was_encrypted(witness: Witness, na
 def test_a_file_that_ends_early_gives_an_error(witness: Witness, name: str) -> None:
     genuine = covered(PLAIN[name], name)
     data = witness.sealed.files[name]
-    answers = [gives(witness, damaged, name) for damaged in cut(data)]
-    # the version stands last, and the beginning of one is a version too
-    within = len(VERSION)
-    assert answers[: -within - 1] == [None] * (len(data) - within - 1)
-    assert all(answer in (None, genuine) for answer in answers)
-    assert answers[-1] == genuine, "all but the last line break"
+    opened = {damaged: answer for damaged in cut(data) if (answer := gives(witness, damaged, name)) is not None}
+    whole = [left for left in cut(data) if left == data[:-1] or (name == "s.yaml" and _NUMERIC_VERSION.search(left))]
+    assert list(opened) == whole
+    assert list(opened.values()) == [genuine] * len(whole)
 
 
 def sampled(data: bytes, chance: random.Random, *, flips_alone: bool) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent.cli import recipients
+from agent.cli import exit_codes, recipients
 from agent.sops.keys import kind_of, name_of
 from agent.values.errors import SopsRulesError, UsageError
 
@@ -74,7 +74,7 @@ def test_a_group_is_named_key_by_key(shell: Shell) -> None:
 def test_an_encryption_context_is_names_with_values(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         recipients.named(parsed(recipients.add_options, f"--encryption-context={text}"))
-    assert caught.value.exit_code == 6
+    assert exit_codes.of(caught.value) == 6
 
 
 @pytest.mark.parametrize(

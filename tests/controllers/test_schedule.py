@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import math
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.controllers import schedule
-from agent.controllers.schedule import Finished, Gone, Poke, Probe, Seen, Start, Tick
+from agent.controllers.schedule import Finished, Gone, Poke, Probe, Schedule, Seen, Start, Tick
+
+if TYPE_CHECKING:
+    from agent.controllers import schedule
 
 PROBE = 30.0
 
 
 class Clock:
-    """Drives `schedule.step` through a list of events."""
+    """Drives a schedule through a list of events."""
 
     def __init__(self) -> None:
-        self.state: dict[str, schedule.Entry] = {}
+        self.state = Schedule(PROBE)
         self.now = 0.0
 
     def at(self, now: float, *events: schedule.Event) -> list[schedule.Effect]:
         self.now = now
         effects: list[schedule.Effect] = []
         for event in events or (Tick(),):
-            self.state, more = schedule.step(self.state, event, now=now, probe_interval=PROBE, jitter=0.5)
-            effects += more
+            effects += self.state.step(event, now=now, jitter=0.5)
         return effects
 
 
@@ -98,7 +102,7 @@ def test_a_delayed_heal_waits_and_then_comes() -> None:
     clock = Clock()
     clock.at(0, seen(), Finished("a", "ok"))
     assert clock.at(1, Poke("a", "live", delay=4)) == []
-    assert schedule.wake_at(clock.state) == 5
+    assert clock.state.wake_at() == 5
     assert clock.at(5) == [Start("a", frozenset({"live"}))]
     assert clock.at(6, Finished("a", "ok")) == []
 
@@ -108,7 +112,7 @@ def test_one_that_is_gone_is_never_run_again() -> None:
     clock.at(0, seen())
     assert clock.at(1, Gone("a"), Finished("a", "failed"), Poke("a", "live")) == []
     assert clock.at(1000) == []
-    assert schedule.wake_at(clock.state) is None
+    assert clock.state.wake_at() is None
 
 
 events = st.one_of(
@@ -160,3 +164,37 @@ def test_never_two_runs_of_one_application_and_no_cause_is_lost(
             world.end_runs()
     world.end_runs()
     assert not any(world.asked.values())
+
+
+@given(st.lists(st.tuples(st.floats(0, 20), events, st.booleans()), max_size=60))
+def test_it_says_when_something_is_due_and_not_before(steps: list[tuple[float, schedule.Event, bool]]) -> None:
+    world = World()
+    for gap, event, ends in steps:
+        world.happen(gap, event)
+        if ends:
+            world.end_runs()
+        at = world.clock.state.wake_at()
+        assert at == min((time for entry in world.clock.state._entries.values() for time in times(entry)), default=None)
+        if at is not None:
+            assert at > world.clock.now
+            assert world.clock.at(math.nextafter(at, 0)) == []
+            if ends:
+                world.start(world.clock.at(at))
+
+
+def times(entry: schedule.Entry) -> list[float]:
+    """What an Application waits for."""
+    retry = [] if entry.retry_at is None else [entry.retry_at]
+    return [entry.poll_at, entry.probe_at, *(entry.delayed or {}).values(), *retry]
+
+
+def test_times_that_hold_no_more_are_swept() -> None:
+    state = Schedule(1e9)
+    state.step(seen(interval=1e9), now=0, jitter=0.5)
+    # one that is due before keeps what holds no more from coming to the top
+    state.step(seen("b", interval=1e8), now=0, jitter=0.5)
+    for now in range(0, 10_000, 10):
+        state.step(Finished("a", "ok"), now=now, jitter=0.5)
+        state.step(Poke("a", "live", delay=4), now=now, jitter=0.5)
+        assert state.step(Tick(), now=now + 5, jitter=0.5) == (Start("a", frozenset({"live"})),)
+    assert len(state._heap) < 100

@@ -130,7 +130,21 @@ def many_keys(greedy: Tenant) -> None:
     }
 
 
-ATTACKS = {each.__name__: each for each in (long_keys, keys_within_the_limits, a_long_author, aliases, many_keys)}
+def patterns_of_comments(greedy: Tenant) -> None:
+    """Many comments that wait for one value, and one long comment for a pattern that is slow: each of two files."""
+    greedy.deploy({"a.yaml": config_map("a", value="1")})
+    sealed = greedy.seal(secret("s", value="1"))
+    head, _, tail = sealed.partition("encrypted_regex:")
+    rest = tail.partition("\n")[2]
+    for comments, pattern in (("#a\n" * 20_000, "^secret"), (f"#{'a' * MIB}\n", "(x?y?z?a?){1000}b")):
+        report = greedy.sync({"s.yaml": f"{comments}{head}encrypted_comment_regex: {pattern}\n{rest}"}, seconds=120)
+        assert report.failures
+
+
+ATTACKS = {
+    each.__name__: each
+    for each in (long_keys, keys_within_the_limits, a_long_author, aliases, many_keys, patterns_of_comments)
+}
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.adapters.git.globs import Globs
+from agent.values.errors import SourceError
 
 SEGMENT = st.text(st.characters(exclude_characters="/", codec="utf-8"), min_size=1, max_size=8)
 PATH = st.lists(SEGMENT, min_size=1, max_size=5).map("/".join)
@@ -36,7 +38,22 @@ def test_any_pattern_is_taken(patterns: list[str], path: str) -> None:
     assert Globs(patterns).match(path) in {True, False}
 
 
-def test_a_hostile_pattern_takes_no_time() -> None:
-    started = time.monotonic()
-    assert not Globs(["*a" * 200 + "b"] * 64).match("a" * 4000)
-    assert time.monotonic() - started < 5
+@pytest.mark.parametrize("count", [4, 64])
+@pytest.mark.parametrize("shape", ["*a", "**/", "*?", "?", "a*b", "**/*a/"])
+def test_a_hostile_list_is_refused_or_takes_no_time(shape: str, count: int) -> None:
+    """A repository may have a million paths, and nothing else of the process goes on while one is matched."""
+    try:
+        globs = Globs([f"{(shape * 300)[:500]}{number:02d}b" for number in range(count)])
+    except SourceError:
+        return
+    for path in ("a" * 505 + ".yaml", "a/" * 250 + "d.yaml", "ab/" * 160 + ".yaml"):
+        started = time.process_time()
+        assert not globs.match(path)
+        assert time.process_time() - started < 0.1
+
+
+def test_a_list_as_people_write_it_is_taken() -> None:
+    """As many as a source may have."""
+    globs = Globs([f"clusters/production-{number:02d}/**/team-*/*.yaml" for number in range(64)])
+    assert globs.match("clusters/production-63/eu/west/team-shop/app.yaml")
+    assert not globs.match("clusters/production-64/eu/west/team-shop/app.yaml")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
+import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import delta_packs
@@ -13,7 +15,7 @@ import pytest
 from delta_packs import MIB
 from test_git_safety import PASSWORD, answering, hanging_server, http_server, until
 
-from agent.adapters.git import command
+from agent.adapters.git import command, listing, reading
 from agent.engine.ports import GitCredential
 from agent.values.errors import LimitError
 from agent.values.secret import Secret
@@ -218,3 +220,43 @@ async def test_a_larger_limit_brings_what_was_left_out(
         await mirrors.fetch(source(), credential)
         snapshot = await mirrors.files(source(), credential, commit)
         assert (len(snapshot.files), len(snapshot.refused)) == (read, 1 - read)
+
+
+async def test_looking_at_paths_has_an_end(
+    mirrors: Mirrors,
+    repository: Repository,
+    source: Callable[..., Source],
+    credential: GitCredential,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    commit = repository.commit({"a.yaml": "a: 1\n"})
+    await mirrors.fetch(source(), credential)
+    monkeypatch.setattr(reading, "_LOOKING", 0)
+    with pytest.raises(LimitError, match="takes longer than the agent waits"):
+        await mirrors.files(source(), credential, commit)
+
+
+def test_a_long_listing_takes_no_memory_of_its_own() -> None:
+    """Its lines, all at once, took three times as much."""
+    line = b"100644 blob " + b"a" * 40 + b"       1\tnotes/%06d.txt\0"
+    text = b"".join(line % number for number in range(100_000))
+    everything = SimpleNamespace(include=(), exclude=())
+    layer = listing.Layer(0, ".")
+    selection = listing.Selection(everything, file_bytes=1, files=1, check=lambda: None)  # pyright: ignore[reportArgumentType]
+    tracemalloc.start()
+    try:
+        assert selection.of(listing.parse(text, layer), layer, lambda _: False) == ([], [])
+        assert tracemalloc.get_traced_memory()[1] < MIB
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("length", [513, 1025, 100_000])
+def test_a_path_that_no_glob_is_asked_of_is_refused(length: int) -> None:
+    path = f"{'a' * (length - 5)}.yaml"
+    text = b"100644 blob " + b"a" * 40 + b"       1\t" + path.encode() + b"\0"
+    layer = listing.Layer(0, ".")
+    everything = SimpleNamespace(include=(), exclude=())
+    selection = listing.Selection(everything, file_bytes=9, files=9, check=lambda: None)  # pyright: ignore[reportArgumentType]
+    taken, refused = selection.of(listing.parse(text, layer), layer, lambda _: False)
+    assert (taken, [error.message for _, error in refused]) == ([], ["the file's path is longer than the agent takes"])

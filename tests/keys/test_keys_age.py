@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from agent.adapters.keys import age, age_bech32, age_format, age_x25519
 from agent.adapters.keys.age import AgeKeys
+from agent.cli import exit_codes
 from agent.sops.keys import (
     AgeKey,
     AgeRecipient,
@@ -172,7 +173,7 @@ def test_what_is_no_recipient_is_refused(recipient: str) -> None:
     with pytest.raises(RecipientError) as caught:
         AgeKeys().wrap(AgeRecipient(recipient), DATA_KEY, created_at="")
     assert caught.value.message == "not an age recipient"
-    assert caught.value.exit_code == 1
+    assert exit_codes.of(caught.value) == 1
 
 
 @given(st.sampled_from(["age", "AGE-SECRET-KEY-", "age1pq"]), st.binary(max_size=100))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import subprocess
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mlkem, rsa
 
 from agent.adapters.keys import age, age_bech32, age_format
 from agent.adapters.keys.age import AgeKeys
+from agent.adapters.keys.age_ssh import PrivateKeyFile, SshRecipient
 from agent.sops.keys import AgeKey, AgeRecipient
 from agent.values.errors import DataKeyError
 from agent.values.reveal import reveal
@@ -19,7 +22,7 @@ from agent.values.secret import Secret
 from testbed import binaries
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -141,3 +144,54 @@ def wrapped_by_both(recipient: str) -> list[age_format.AgeFile]:
         [binaries.path("age"), "-a", "-r", recipient], input=reveal(DATA_KEY), check=True, capture_output=True
     ).stdout
     return [age_format.parse(age_format.unarmor(enc)) for enc in (ours, theirs)]
+
+
+def damaged(key: rsa.RSAPrivateKey, **changed: int) -> bytes:
+    """The key in PKCS 1, with other numbers: version, n, e, d, p, q, d mod p-1, d mod q-1, and the inverse of q."""
+    numbers = key.private_numbers()
+    fields = {
+        "n": numbers.public_numbers.n,
+        "e": numbers.public_numbers.e,
+        "d": numbers.d,
+        "p": numbers.p,
+        "q": numbers.q,
+        "dmp1": numbers.dmp1,
+        "dmq1": numbers.dmq1,
+        "iqmp": numbers.iqmp,
+    } | changed
+    body = b"".join(der(2, number.to_bytes(number.bit_length() // 8 + 1)) for number in (0, *fields.values()))
+    text = base64.encodebytes(der(0x30, body)).decode()
+    return f"-----BEGIN RSA PRIVATE KEY-----\n{text}-----END RSA PRIVATE KEY-----\n".encode()
+
+
+def der(tag: int, content: bytes) -> bytes:
+    size = len(content)
+    if size < 128:
+        length = bytes([size])
+    elif size < 256:
+        length = bytes([0x81, size])
+    else:
+        length = bytes([0x82, *size.to_bytes(2)])
+    return bytes([tag]) + length + content
+
+
+@pytest.mark.parametrize("field", ["n", "e", "d", "p", "q", "dmp1", "dmq1", "iqmp"])
+@pytest.mark.parametrize("change", [lambda number: number + 2, lambda _: 1, lambda number: number ^ 1])
+def test_an_rsa_key_whose_numbers_do_not_belong_together_is_refused(
+    rsa_key: rsa.RSAPrivateKey, field: str, change: Callable[[int], int]
+) -> None:
+    assert PrivateKeyFile.parse(damaged(rsa_key)).unlock(None)
+    number = getattr(rsa_key.private_numbers(), field, None) or getattr(rsa_key.public_key().public_numbers(), field)
+    with pytest.raises(ValueError, match="key"):
+        PrivateKeyFile.parse(damaged(rsa_key, **{field: change(number)})).unlock(None)
+
+
+def test_an_rsa_key_is_read_in_no_time_and_has_a_largest_size() -> None:
+    """Whether its factors are prime was asked with the whole process waiting: seconds for each, and there may be many."""
+    large = ssh_pair(rsa.generate_private_key(65537, 4096), OPENSSH)
+    started = time.process_time()
+    PrivateKeyFile.parse(large.identity).unlock(None)
+    assert time.process_time() - started < 0.1
+    huge = rsa.RSAPublicNumbers(65537, (1 << 8192) + 1).public_key()
+    with pytest.raises(ValueError, match="too large"):
+        SshRecipient.of(huge)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from agent.adapters.kubernetes import objects, wire
 from agent.adapters.kubernetes.resources import CONFIG_MAP
 from agent.adapters.kubernetes.watch import Pace, Watch
 from agent.manifests.kinds import Resource
@@ -95,6 +96,34 @@ async def test_a_list_of_several_pages(connect, controlplane, namespace, eventua
     ):
         await eventually(lambda: seen.synced)
         assert set(seen.live) == names
+
+
+async def test_a_page_of_large_objects_is_asked_for_in_smaller_ones(
+    connect, controlplane, namespace, eventually, monkeypatch
+):
+    """Somebody may write many large objects with the label, and a page of them took more memory than the agent has."""
+    sizes = []
+    monkeypatch.setattr(objects, "_PAGE_BYTES", 100_000)
+    read = wire.page
+    monkeypatch.setattr(wire, "page", lambda body, *more: sizes.append(len(body)) or read(body, *more))
+    names = {f"p{number}" for number in range(7)}
+    for name in names:
+        controlplane.apply(config_map(namespace, name, value="v" * 40_000))
+    async with connect() as cluster:
+        assert len(await cluster.list(CONFIG_MAP, namespace=namespace, selector=f"{LABEL}=mine")) == 7
+        async with watching(cluster.watch(CONFIG_MAP, namespace=namespace, selector=f"{LABEL}=mine")) as seen:
+            await eventually(lambda: seen.synced)
+            assert set(seen.live) == names
+    assert max(sizes) < 100_000
+
+
+async def test_one_object_larger_than_a_page_is_listed_all_the_same(connect, controlplane, namespace, monkeypatch):
+    monkeypatch.setattr(objects, "_PAGE_BYTES", 1000)
+    for name in ("a", "b"):
+        controlplane.apply(config_map(namespace, name, value="v" * 2000))
+    async with connect() as cluster:
+        found = await cluster.list(CONFIG_MAP, namespace=namespace, selector=f"{LABEL}=mine")
+    assert [item["metadata"]["name"] for item in found] == ["a", "b"]
 
 
 async def test_a_cut_connection_goes_on_where_it_was(connect, relay, controlplane, namespace, path, eventually):

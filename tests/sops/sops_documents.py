@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from agent.cli import exit_codes
 from agent.sops import cipher, decrypt, encrypt, stores
 from agent.sops.cipher import Cipher
 from agent.sops.groups import Recipients, unwrap_data_key, wrap_data_key
@@ -259,7 +260,7 @@ def attempt(make: Callable[[], bytes]) -> bytes | int:
     try:
         return make()
     except AgentError as error:
-        return error.exit_code
+        return exit_codes.of(error)
 
 
 def mac_of(sops: Sops, data: bytes, name: str) -> object:

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sops_documents import DOCUMENTS, KEYS, SELECTIONS, TREES, opened, ours
 
+from agent.cli import exit_codes
 from agent.sops.selection import Selection
 from agent.values.dataclass import replace
 from agent.values.errors import AgentError
@@ -104,7 +105,7 @@ def test_what_sops_refuses_is_refused_with_its_exit_code(sops: Sops, data: bytes
     assert done.returncode == exit_code
     with pytest.raises(AgentError) as caught:
         ours(sops, data, "bad.yaml", Selection())
-    assert caught.value.exit_code == exit_code
+    assert exit_codes.of(caught.value) == exit_code
 
 
 def test_the_text_that_sops_prints_means_the_same_to_other_parsers(sops: Sops) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import strategies as st
 from sops_documents import KEYS, SCALARS, TREES, assert_agreement, assert_same, attempt, drawn, ours
 
+from agent.cli import exit_codes
 from agent.sops.selection import Selection
 from agent.sops.stores import Store
 from agent.values.dataclass import replace
@@ -149,7 +150,7 @@ def test_numbers_that_are_too_large_have_the_same_fate(sops: Sops, name: str, nu
     if isinstance(made, bytes):
         assert_same(sops.decrypt(made, name), sops.decrypt(done.stdout, name))
     elif done.returncode == 0:
-        assert made == SopsEncryptError.exit_code
+        assert made == exit_codes.of(SopsEncryptError)
         assert number.encode() not in sops.decrypt(done.stdout, name)
     else:
         assert made == done.returncode

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.cli import exit_codes
 from agent.sops import shamir
 from agent.sops.groups import Recipients, WrappedDataKey, in_order, unwrap_data_key, wrap_data_key
 from agent.sops.keys import AgeKey, AgeRecipient, ByKind, HuaweiKey, PgpKey, Recipient, WrappedKey
@@ -79,7 +80,7 @@ def test_the_threshold_of_groups_is_enough_and_fewer_are_not() -> None:
     for held in ("", "ab", "de"):
         with pytest.raises(DataKeyError) as caught:
             unwrap(ring, wrapped, held)
-        assert (caught.value.facts["needed"], caught.value.exit_code) == (2, 128)
+        assert (caught.value.facts["needed"], exit_codes.of(caught.value)) == (2, 128)
 
 
 def test_without_a_threshold_all_groups_are_needed() -> None:
@@ -141,7 +142,7 @@ def test_the_error_tells_about_each_key() -> None:
         "f.yaml: no key opens the data key "
         "(keys age a: it is not at hand; hckms region:id: no key of this kind can be used here)"
     )
-    assert caught.value.exit_code == 128
+    assert exit_codes.of(caught.value) == 128
 
 
 def test_keys_are_tried_by_kind_then_as_the_file_has_them() -> None:

@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.adapters.keys import age
+from agent.cli import exit_codes
 from agent.sops import decrypt, rule_file, rule_tree, rules, stores
 from agent.sops.groups import Recipients
 from agent.sops.keys import (
@@ -91,7 +92,7 @@ def test_recipients_and_selection_are_those_of_sops(sops: Sops, config: str, pat
     if done.returncode != 0:
         with pytest.raises(AgentError) as caught:
             rules.parse(text, file=".sops.yaml").match(path)
-        assert caught.value.exit_code == done.returncode
+        assert exit_codes.of(caught.value) == done.returncode
         return
     theirs = decrypt.read(done.stdout, file=path, store=stores.Store.YAML).metadata
     rule = rules.parse(text, file=".sops.yaml").match(path)
@@ -209,7 +210,7 @@ def test_keys_of_every_kind_are_those_of_sops(sops: Sops, plain_file: str, rule:
     code, groups = changes(sops, plain_file, config)
     found = matched(config)
     if isinstance(found, SopsRulesError):
-        assert code == found.exit_code, config
+        assert code == exit_codes.of(found), config
         return
     ours = [[name_of(each) for each in group] for group in found.recipients.groups]
     if code != 0:
@@ -334,7 +335,7 @@ def test_a_malformed_file_is_an_error_with_its_name(text: bytes) -> None:
     with pytest.raises(SopsRulesError) as caught:
         rules.parse(text, file=".sops.yaml")
     assert re.match(r"\.sops\.yaml", str(caught.value))
-    assert caught.value.exit_code == 1
+    assert exit_codes.of(caught.value) == 1
 
 
 PLAIN = """\

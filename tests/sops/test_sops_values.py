@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -14,10 +15,16 @@ from agent.sops.cipher import Cipher
 from agent.sops.groups import WrappedDataKey
 from agent.sops.keys import AgeKey
 from agent.sops.metadata import Metadata
-from agent.sops.selection import Selected, Selection, matcher
+from agent.sops.selection import Selected, Selection, Selector, matcher
+from agent.sops.walk import rewrite
 from agent.values.errors import DataKeyError, NoMasterKeyError, SopsDecryptError, SopsEncryptError, SopsFormatError
 from agent.values.secret import Secret
-from agent.yaml.nodes import Comment, Timestamp
+from agent.yaml.nodes import Comment, Entry, Mapping, Timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agent.sops.walk import Place, Scalar
 
 KEY = Secret(bytes(range(32)), "data key")
 IV = bytes(range(32, 64))
@@ -152,7 +159,44 @@ def test_a_hostile_pattern_is_matched_in_linear_time() -> None:
     assert time.monotonic() - started < 2
 
 
-@pytest.mark.parametrize("pattern", ["(", "(?=a)", r"\1", "a{1000000}", "a" * 10_001, "\udcff"])
+class Untouched:
+    """A Visitor."""
+
+    def value(self, value: Scalar, place: Place) -> Scalar:
+        del place
+        return value
+
+    def comment(self, comment: Comment, place: Place) -> Comment:
+        del place
+        return comment
+
+
+@pytest.mark.parametrize("kind", ["encrypted_comment_regex", "unencrypted_comment_regex"])
+def test_comments_that_wait_for_a_value_are_asked_once_each(kind: Selector) -> None:
+    """Where each was asked again for each that followed, four thousand took seconds, and what a file can hold took years."""
+    many = Mapping((*(Comment("a", inline=False) for _ in range(50_000)), Entry("k", "v", 1)))
+    started = time.process_time()
+    rewrite(many, Selected(Selection(kind, "^secret")), Untouched(), file="many.yaml")
+    assert time.process_time() - started < 10
+
+
+@pytest.mark.parametrize(
+    ("keys", "comments"),
+    [((), ["a" * 50_000]), ((), [f"{'a' * 2000}{number}" for number in range(1000)]), (("a" * 50_000,), ())],
+    ids=["a long comment", "many comments", "a long key"],
+)
+def test_what_a_pattern_costs_on_all_of_a_file_is_bounded(keys: Sequence[str], comments: Sequence[str]) -> None:
+    """RE2 is linear in the text and in the pattern: both together were minutes, in which nothing else of the process went on."""
+    kind: Selector = "encrypted_regex" if keys else "encrypted_comment_regex"
+    selection = Selection(kind, "(x?y?z?a?){1000}b")
+    document = Mapping((*(Comment(each, inline=False) for each in comments), *(Entry(key, "v", 1) for key in keys)))
+    started = time.process_time()
+    with pytest.raises(SopsFormatError, match="takes too long"):
+        rewrite(document, Selected(selection), Untouched(), file="long.yaml")
+    assert time.process_time() - started < 10
+
+
+@pytest.mark.parametrize("pattern", ["(", "(?=a)", r"\1", "a{1000000}", r"(\pL*\pN*){60}", "a" * 10_001, "\udcff"])
 def test_what_re2_does_not_take_is_refused(pattern: str) -> None:
     with pytest.raises(SopsFormatError):
         Selected(Selection("encrypted_regex", pattern))

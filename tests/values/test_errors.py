@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.cli import exit_codes
 from agent.values import errors
 from agent.values.errors import AgentError, LimitError, ManifestError, YamlError
 from agent.values.ids import ObjectId
@@ -61,7 +62,7 @@ def test_facts_that_are_there_win():
 @pytest.mark.parametrize("error", CLASSES)
 def test_every_error_has_a_reason_and_an_exit_code_and_a_place_in_the_tree(error):
     assert re.fullmatch(r"[A-Z][A-Za-z]+", error("x").reason)
-    assert 0 < error.exit_code < 256
+    assert 0 < exit_codes.of(error) < 256
     assert f"{error.__name__} " in f"{errors.__doc__} " or f"{error.__name__}\n" in str(errors.__doc__)
 
 

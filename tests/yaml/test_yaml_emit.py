@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
+from agent.cli import exit_codes
 from agent.values.errors import EmitError
 from agent.yaml import emit, json, sealed
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence, Timestamp
@@ -165,7 +166,7 @@ def test_a_comment_that_no_yaml_can_hold_is_refused(character):
     ]:
         with pytest.raises(EmitError) as caught:
             emit.emit([Mapping(items)])
-        assert caught.value.exit_code == 4
+        assert exit_codes.of(caught.value) == 4
         assert character not in str(caught.value)
 
 

@@ -23,6 +23,9 @@ _NAMES: Final = frozenset({"Kustomization"})
 LONGEST_PATH: Final = 512
 """Characters of a path, as many as `spec.source` takes: each object remembers the files that it comes from."""
 
+_LONGEST_MATCHED: Final = 1024
+"""Characters of a path that the globs are asked of; a longer one counts, and so is refused."""
+
 SYMLINK: Final = "120000"
 SUBMODULE: Final = "160000"
 
@@ -67,11 +70,15 @@ def layers(source: Source) -> list[Layer]:
 
 
 def parse(listing: bytes, layer: Layer) -> Iterator[tuple[Entry, AgentError | None]]:
-    """Entries of `git ls-tree -r -z -l` of a layer's tree. One whose name is not UTF-8 comes with the error."""
+    """Entries of `git ls-tree -r -z -l` of a layer's tree. One whose name is not UTF-8 comes with the error.
+
+    Line by line: all lines at once would take several times what the listing does.
+    """
     prefix = "" if layer.path == "." else f"{layer.path}/"
-    for line in listing.split(b"\0"):
-        if not line:
-            continue
+    at = 0
+    while at < len(listing):
+        end = listing.find(b"\0", at)
+        line, at = listing[at : end if end >= 0 else None], end + 1 if end >= 0 else len(listing)
         head, _, name = line.partition(b"\t")
         mode, _, blob, size = head.decode("ascii").split()
         error: AgentError | None = None
@@ -91,14 +98,18 @@ def _size(text: str) -> int | None:
 
 
 class Selection:
-    """What of a layer is read, and what is refused, by the source's globs and the limits."""
+    """What of a layer is read, and what is refused, by the source's globs and the limits.
 
-    def __init__(self, source: Source, *, file_bytes: int, files: int) -> None:
+    `check` is called before each path is looked at, and raises where that goes on for too long: there may be a million of them.
+    """
+
+    def __init__(self, source: Source, *, file_bytes: int, files: int, check: Callable[[], None]) -> None:
         self._include: Final = Globs(source.include)
         self._exclude: Final = Globs(source.exclude)
         self._all: Final = not source.include
         self._file_bytes: Final = file_bytes
         self._files: Final = files
+        self._check: Final = check
 
     def of(
         self,
@@ -109,15 +120,15 @@ class Selection:
         """Entries to read, sorted by path, and the refused. `is_folder` tells whether a symbolic link may lead to one."""
         taken: list[Entry] = []
         refused: list[tuple[str, AgentError]] = []
-        for number, (entry, wrong) in enumerate(self._looked_at(entries, layer), 1):
+        for number, (entry, wrong, counts) in enumerate(self._looked_at(entries, layer), 1):
             if number > self._files:
                 raise LimitError(
                     "more files than the agent takes",
                     hint="limits.objects in the operator's file is the limit; exclude what is no manifest",
                     file=entry.path,
                 )
-            error = self._refuse(entry, layer, is_folder)
-            if error is None and not self._counts(entry.path):
+            error = self._refuse(entry, layer, is_folder, counts=counts)
+            if error is None and not counts:
                 continue
             error = error or wrong
             if error is not None:
@@ -128,14 +139,19 @@ class Selection:
 
     def _looked_at(
         self, entries: Iterable[tuple[Entry, AgentError | None]], layer: Layer
-    ) -> Iterator[tuple[Entry, AgentError | None]]:
-        """Those that count or may have to be refused; a link costs questions to git, and each refusal is kept and shown."""
+    ) -> Iterator[tuple[Entry, AgentError | None, bool]]:
+        """Those that count, as the third says, or are links or submodules that nobody excluded.
+
+        A link costs questions to git, and each refusal is kept and shown.
+        """
         for entry, wrong in entries:
+            self._check()
             below = entry.path if layer.path == "." else entry.path[len(layer.path) + 1 :]
-            if not any(step.startswith(".") for step in below.split("/")) and (
-                self._counts(entry.path) or (entry.mode in {SYMLINK, SUBMODULE} and not self._exclude.match(entry.path))
-            ):
-                yield entry, wrong
+            if any(step.startswith(".") for step in below.split("/")):
+                continue
+            counts = self._counts(entry.path)
+            if counts or (entry.mode in {SYMLINK, SUBMODULE} and not self._excludes(entry.path)):
+                yield entry, wrong, counts
 
     def _counts(self, path: str) -> bool:
         name = posixpath.basename(path)
@@ -144,17 +160,22 @@ class Selection:
         return self._wanted(path)
 
     def _wanted(self, path: str) -> bool:
-        return (self._all or self._include.match(path)) and not self._exclude.match(path)
+        return len(path) > _LONGEST_MATCHED or ((self._all or self._include.match(path)) and not self._excludes(path))
 
-    def _refuse(self, entry: Entry, layer: Layer, is_folder: Callable[[Entry], bool]) -> AgentError | None:
-        if entry.mode == SUBMODULE and not self._exclude.match(entry.path):
+    def _excludes(self, path: str) -> bool:
+        return len(path) <= _LONGEST_MATCHED and self._exclude.match(path)
+
+    def _refuse(
+        self, entry: Entry, layer: Layer, is_folder: Callable[[Entry], bool], *, counts: bool
+    ) -> AgentError | None:
+        if entry.mode == SUBMODULE:
             return UnsupportedManifestError(
                 "submodules are not followed",
                 hint="copy the manifests into the repository, or exclude the path",
                 file=entry.path,
                 layer=layer.path,
             )
-        if entry.mode == SYMLINK and not self._exclude.match(entry.path):
+        if entry.mode == SYMLINK:
             return (
                 UnsupportedManifestError(
                     "symbolic links are not followed",
@@ -162,10 +183,10 @@ class Selection:
                     file=entry.path,
                     layer=layer.path,
                 )
-                if self._counts(entry.path) or is_folder(entry)
+                if counts or is_folder(entry)
                 else None
             )
-        if len(entry.path) > LONGEST_PATH and self._counts(entry.path):
+        if len(entry.path) > LONGEST_PATH and counts:
             return ManifestError(
                 "the file's path is longer than the agent takes",
                 hint="rename it or a folder above it, or exclude it",
@@ -173,7 +194,7 @@ class Selection:
                 limit=LONGEST_PATH,
                 layer=layer.path,
             )
-        if (entry.size is None or entry.size > self._file_bytes) and self._counts(entry.path):
+        if (entry.size is None or entry.size > self._file_bytes) and counts:
             size = {} if entry.size is None else {"bytes": entry.size}
             return LimitError(
                 "larger than the agent takes",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess  # what GitPython started
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -30,8 +31,10 @@ _SECONDS: Final = 120.0
 """For one command; none of these touches the network."""
 HELD: Final = "refs/signet-held"
 """Below it a mirror has the branches and tags of its repository, where a commit is pinned by its hash."""
-_LISTING: Final = 64 * 1024 * 1024
-"""Bytes of one layer's listing."""
+_LISTING: Final = 32 * 1024 * 1024
+"""Bytes of one layer's listing, some 400,000 files. Four may be in memory at a time, beside what is made of them."""
+_LOOKING: Final = 30
+"""Seconds that paths are looked at, in all layers: a million of them, each held against 32 KiB of globs, would take days."""
 _END: Final = 0.5
 """Seconds that a git which failed has to end."""
 _AUTHOR: Final = 4096
@@ -106,7 +109,8 @@ def read(
     layers = listing.layers(source)
     if commit_of(mirror, commit, cancelled=cancelled) is None:
         raise _lost(commit)
-    selection = listing.Selection(source, file_bytes=file_bytes, files=files)
+    check = _Check(commit, cancelled, time.monotonic() + _LOOKING)
+    selection = listing.Selection(source, file_bytes=file_bytes, files=files, check=check)
     found: list[File] = []
     refused: list[tuple[str, AgentError]] = []
     size = 0
@@ -127,6 +131,26 @@ def read(
                     raise _lost(commit)
                 found.append(File(path=entry.path, blob=entry.blob, data=objects.blob(entry.blob), layer=layer.number))
     return Snapshot(tuple(found), tuple(refused))
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """Raises LimitError when `until`, in seconds of the monotonic clock, has come, and SourceUnavailableError once nobody waits any more."""
+
+    commit: str
+    cancelled: threading.Event
+    until: float
+
+    def __call__(self) -> None:
+        if self.cancelled.is_set():
+            raise _lost(self.commit)
+        if time.monotonic() > self.until:
+            raise LimitError(
+                "to look at the layers' paths takes longer than the agent waits",
+                hint="write fewer globs with fewer wildcards, or layers with fewer files",
+                field="spec.source",
+                seconds=_LOOKING,
+            )
 
 
 class _Objects:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent.adapters.kubernetes import errors, paths, wire
 from agent.adapters.kubernetes.errors import Call
-from agent.adapters.kubernetes.session import JSON, Request, username
+from agent.adapters.kubernetes.session import JSON, TOO_LARGE, Request, username
 from agent.values import tree
 from agent.values.errors import ExpiredError
 from agent.values.ids import ObjectId
@@ -27,6 +28,9 @@ _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _ONE_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _PAGE = 250
 _METADATA_PAGE = 1000
+_PAGE_BYTES = 16 * 1024 * 1024
+"""An object has up to 1.5 MiB, and anybody may write many and give them the label that the agent lists by. A page takes several times
+its size while it is read."""
 
 
 def call(  # noqa: PLR0917  # in the order of a request line
@@ -196,13 +200,24 @@ async def pages(
     limit: int,
     accept: str = JSON,
 ) -> AsyncGenerator[Page]:
-    """A consistent LIST; `limit` 0 asks for one page. ExpiredError when it took longer than the server keeps it."""
+    """A consistent LIST; `limit` 0 asks for one page. ExpiredError when it took longer than the server keeps it.
+
+    A page that is too large is asked for again with fewer objects, down to one.
+    """
     query = {"labelSelector": selector} if selector else {}
     if limit:
         query["limit"] = str(limit)
     asked = Call("GET", "list", kind=resource.plural, namespace=namespace)
+    path = paths.collection(resource, namespace)
     while True:
-        answer = await session.request(Request(asked, paths.collection(resource, namespace), query, accept=accept))
+        request = Request(asked, path, query, accept=accept)
+        if limit > 1:
+            request = replace(request, most=_PAGE_BYTES, allow=(TOO_LARGE,))
+        answer = await session.request(request)
+        if answer.code == TOO_LARGE:
+            limit //= 2
+            query = {**query, "limit": str(limit)}
+            continue
         page = wire.page(answer.body, resource, seals)
         yield page
         if not page.next:

@@ -36,7 +36,9 @@ JSON = "application/json"
 _ACCOUNT = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _ERROR_BYTES = 4 * 1024 * 1024
 _ANSWER_BYTES = 512 * 1024 * 1024
-"""A page of a list has 250 objects, and an object up to 1.5 MiB in etcd."""
+"""A list in one page, which is asked for where the server kept one no longer for several."""
+TOO_LARGE = 413
+"""The code of an answer beyond `Request.most`, where that is allowed. What came of it is thrown away."""
 _PIECES_ABOVE = 512 * 1024
 
 # what these write at debug level holds headers and addresses
@@ -71,7 +73,7 @@ class Limits:
 class Request:
     """`guarded` requests are writes that need this agent's Lease; `urgent` ones do not queue behind others.
 
-    `check` is called before each attempt at a guarded request, after the session's own guard.
+    `check` is called before each attempt at a guarded request, after the session's own guard. An answer has at most `most` bytes.
     """
 
     call: Call
@@ -86,6 +88,7 @@ class Request:
     guarded: bool = False
     check: Callable[[], None] | None = None
     urgent: bool = False
+    most: int = _ANSWER_BYTES
 
 
 def username(identity: Identity) -> str:
@@ -201,11 +204,13 @@ class Session:
                 timeout=aiohttp.ClientTimeout(total=self.limits.attempt),
                 server_hostname=self._config.server_name or None,
             ) as response:
-                body = await _read(response)
+                body = await _read(response, request.most)
                 code = response.status
                 if body is not None:
                     answer = Answer(code, body, response.headers.get("ETag", ""))
                     return answer, _seconds(response.headers.get("Retry-After", ""))
+                if TOO_LARGE in request.allow:
+                    return Answer(TOO_LARGE, b""), 0.0
                 failure = ClusterUnavailableError("the apiserver's answer is larger than the agent takes")
                 failure = failure.with_facts(**request.call.facts())
         except aiohttp.ClientConnectorCertificateError:
@@ -276,9 +281,9 @@ def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
     return io.BytesIO(body) if body is not None and len(body) > _PIECES_ABOVE else body
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes | None:
+async def _read(response: aiohttp.ClientResponse, most: int) -> bytes | None:
     """The body, or the beginning of an error's; None for one that is too large. Nothing is unpacked."""
-    most = _ANSWER_BYTES if response.status < 300 else _ERROR_BYTES
+    most = most if response.status < 300 else _ERROR_BYTES
     body = bytearray()
     async for piece in response.content.iter_any():
         body += piece

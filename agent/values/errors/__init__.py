@@ -3,24 +3,24 @@
     AgentError
     ├── InputError                what somebody wrote is wrong; nothing is retried until it changes
     │   ├── YamlError             a file does not parse, or breaks a limit (file, line, column)
-    │   ├── EmitError             a document has no form in the type of file asked for      4
-    │   ├── SopsError             exit codes as the sops command's
-    │   │   ├── SopsFormatError       metadata or a value is malformed                      1
-    │   │   ├── SopsKeyTypeError      a key that is not a string                           23
-    │   │   ├── SopsEncryptError      a value that the format cannot hold                  23
-    │   │   ├── MacMismatchError      the file was altered after it was encrypted          51
-    │   │   ├── SopsDecryptError      a value or the MAC does not open                     25
-    │   │   ├── DataKeyError          no key opens the data key, or a key cannot wrap it  128
-    │   │   ├── RecipientError        a recipient that is none                              1
-    │   │   ├── NoMasterKeyError      nothing to encrypt for                                1
-    │   │   ├── UnsoundFileError      found by verify: not what its own rule or .sops.yaml says     1
-    │   │   ├── LeftInClearError      what encrypt would leave readable by mistake                  1
-    │   │   ├── ClearValuesError      values in the clear, which the MAC does not hold in their places      1
-    │   │   ├── MergeError            versions of a file that cannot be merged                      1
-    │   │   ├── AlreadyEncryptedError                                                     203
-    │   │   ├── SopsRulesError        .sops.yaml is malformed                               1
-    │   │   │   └── NoRuleError           none of its rules is for this path                1
-    │   │   └── EmptyDocumentError                                                         92
+    │   ├── EmitError             a document has no form in the type of file asked for
+    │   ├── SopsError             what is wrong with an encrypted file, its keys or its rules
+    │   │   ├── SopsFormatError       metadata or a value is malformed
+    │   │   ├── SopsKeyTypeError      a key that is not a string
+    │   │   ├── SopsEncryptError      a value that the format cannot hold
+    │   │   ├── MacMismatchError      the file was altered after it was encrypted
+    │   │   ├── SopsDecryptError      a value or the MAC does not open
+    │   │   ├── DataKeyError          no key opens the data key, or a key cannot wrap it
+    │   │   ├── RecipientError        a recipient that is none
+    │   │   ├── NoMasterKeyError      nothing to encrypt for
+    │   │   ├── UnsoundFileError      found by verify: not what its own rule or .sops.yaml says
+    │   │   ├── LeftInClearError      what encrypt would leave readable by mistake
+    │   │   ├── ClearValuesError      values in the clear, which the MAC does not hold in their places
+    │   │   ├── MergeError            versions of a file that cannot be merged
+    │   │   ├── AlreadyEncryptedError
+    │   │   ├── SopsRulesError        .sops.yaml is malformed
+    │   │   │   └── NoRuleError           none of its rules is for this path
+    │   │   └── EmptyDocumentError
     │   ├── ManifestError         a document is no manifest we can apply
     │   │   ├── DuplicateObjectError      one identity twice in a layer
     │   │   ├── UnsupportedManifestError  generateName, kustomization.yaml, Chart.yaml
@@ -43,9 +43,9 @@
     ├── ClusterError              the apiserver refuses
     │   ├── ObjectInvalidError        422, or a schema error
     │   ├── ImmutableFieldError       a field that only a new object can change
-    │   ├── ForbiddenError            403
+    │   ├── ForbiddenError
     │   ├── NotWatchedError           a kind that the agent may not list and watch; its objects are read at the interval
-    │   ├── NotFoundError             404
+    │   ├── NotFoundError
     │   ├── FieldConflictError        409 of server-side apply: another manager owns a field
     │   ├── StaleObjectError          409: the object changed in between
     │   ├── ExpiredError              410: the watch must start anew

@@ -9,12 +9,10 @@ class InputError(AgentError): ...
 
 
 class YamlError(InputError):
-    exit_code = 2
     usual_hint = "correct it there, or restore the file from Git"
 
 
 class EmitError(InputError):
-    exit_code = 4
     usual_hint = "name another --output-type, such as yaml"
 
 
@@ -56,5 +54,4 @@ class SecretValueError(InputError): ...
 
 
 class LimitError(InputError):
-    exit_code = 2
     usual_hint = "split the file"

@@ -18,7 +18,8 @@ LONGEST_FACT: Final = 4096
 class AgentError(Exception):
     """A message that is a literal, facts that are known to be safe, and a hint of what to do."""
 
-    exit_code: int = 1
+    case: LiteralString = ""
+    """Which of several cases of its class this is, where a command tells them apart by its exit code."""
     transient: ClassVar[bool] = False
     """Whether the same call may succeed later without anybody changing anything."""
     usual_hint: ClassVar[LiteralString] = ""
@@ -50,10 +51,10 @@ class AgentError(Exception):
         copied.facts = dict(self.facts)
         return copied
 
-    def exiting(self, code: int) -> Self:
-        """A copy with another exit code: sops has different ones for the same fault of different commands."""
+    def in_case(self, case: LiteralString) -> Self:
+        """A copy that is another case of its class."""
         copied = self.copy()
-        copied.exit_code = code
+        copied.case = case
         return copied
 
     def with_facts(self, **facts: Fact) -> Self:

@@ -1,4 +1,4 @@
-"""What is wrong with an encrypted file, its keys or its rules: exit codes as the sops command's."""
+"""What is wrong with an encrypted file, its keys or its rules."""
 
 from __future__ import annotations
 
@@ -12,26 +12,21 @@ class SopsFormatError(SopsError):
     usual_hint = "restore the file from the commit that encrypted it"
 
 
-class SopsKeyTypeError(SopsError):
-    exit_code = 23
+class SopsKeyTypeError(SopsError): ...
 
 
 class SopsEncryptError(SopsError):
-    exit_code = 23
     usual_hint = "write it in another way, such as in quotes"
 
 
-class MacMismatchError(SopsError):
-    exit_code = 51
+class MacMismatchError(SopsError): ...
 
 
 class SopsDecryptError(SopsError):
-    exit_code = 25
     usual_hint = "it was altered: restore the file from the commit that encrypted it"
 
 
 class DataKeyError(SopsError):
-    exit_code = 128
     usual_hint = "see that the key is at hand, and that whoever keeps it answers"
 
 
@@ -57,8 +52,7 @@ class MergeError(SopsError):
     usual_hint = "take one of the sides, with git checkout --ours or --theirs"
 
 
-class AlreadyEncryptedError(SopsError):
-    exit_code = 203
+class AlreadyEncryptedError(SopsError): ...
 
 
 class SopsRulesError(SopsError):
@@ -69,5 +63,4 @@ class NoRuleError(SopsRulesError): ...
 
 
 class EmptyDocumentError(SopsError):
-    exit_code = 92
     usual_hint = "there is nothing in it to encrypt"

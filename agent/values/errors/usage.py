@@ -6,70 +6,55 @@ from agent.values.errors.root import AgentError
 
 
 class ConfigError(AgentError):
-    exit_code = 2
     usual_hint = "correct the file or setting that is named"
 
 
 class UsageError(AgentError):
-    exit_code = 2
     usual_hint = "--help shows how the command is called"
 
 
 class ReadError(UsageError): ...
 
 
-class WriteError(UsageError):
-    exit_code = 3
+class WriteError(UsageError): ...
 
 
-class ConflictingFlagsError(UsageError):
-    exit_code = 8
+class ConflictingFlagsError(UsageError): ...
 
 
-class NotSupportedError(UsageError):
-    exit_code = 1
+class NotSupportedError(UsageError): ...
 
 
-class CommandError(UsageError):
-    exit_code = 1
+class CommandError(UsageError): ...
 
 
-class SetFormatError(UsageError):
-    exit_code = 7
+class SetFormatError(UsageError): ...
 
 
-class ExtractPathError(UsageError):
-    exit_code = 91
+class ExtractPathError(UsageError): ...
 
 
 class NoSuchPlaceError(UsageError):
-    exit_code = 1
     usual_hint = "agent decrypt shows what there is"
 
 
 class PlaceShapeError(UsageError):
-    exit_code = 1
     usual_hint = "agent decrypt shows what there is"
 
 
-class KeyChangeError(UsageError):
-    exit_code = 49
+class KeyChangeError(UsageError): ...
 
 
 class FileMissingError(UsageError):
-    exit_code = 100
     usual_hint = "name it as seen from the working directory"
 
 
-class DecryptionOrderError(UsageError):
-    exit_code = 112
+class DecryptionOrderError(UsageError): ...
 
 
 class UnchangedError(UsageError):
-    exit_code = 200
     usual_hint = "nothing was written"
 
 
 class EditorError(UsageError):
-    exit_code = 201
     usual_hint = "SOPS_EDITOR or EDITOR names it"

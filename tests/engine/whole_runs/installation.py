@@ -24,6 +24,7 @@ from agent.controllers.live_facts import LiveFacts
 from agent.controllers.watching import Watching
 from agent.daemon import policy
 from agent.engine import pipeline
+from agent.engine.causes import Trigger
 from agent.engine.context import Fingerprints, Run
 from agent.engine.fence import Fence
 from agent.engine.ledger import Ledger
@@ -210,9 +211,9 @@ class Installation:
         return int(revision.commit[:12]) if revision else 0
 
     async def run(self, *causes: str) -> Ran:
-        """One run, for the reason that there may be a new commit where none is given, as a new agent where none ran before."""
+        """One run: by default the first one of an agent, and after that those of the interval."""
         await self._ready()
-        asked = frozenset(causes or ({"start"} if not self._ran else {"git"}))
+        asked = frozenset(map(Trigger, causes or ("interval" if self._ran else "start",)))
         self._ran = True
         return await self._observed(asked, self._reconcile(asked))
 
@@ -242,10 +243,10 @@ class Installation:
         self._application = {**self._application, "metadata": get_object(stored, "metadata")}
 
         async def work() -> Outcome:
-            done = await deletion.retire(self._run(frozenset({"spec"})))
+            done = await deletion.retire(self._run(frozenset({Trigger.SPEC})))
             return Outcome(self._state, pending=frozenset() if done else frozenset({key}))
 
-        return await self._observed(frozenset({"spec"}), work())
+        return await self._observed(frozenset({Trigger.SPEC}), work())
 
     # within
 
@@ -298,7 +299,7 @@ class Installation:
         assert self._hold is not None
         return self._hold
 
-    def _run(self, causes: frozenset[str]) -> Run:
+    def _run(self, causes: frozenset[Trigger]) -> Run:
         fence, ledger = self._held
         application = applications.parse(self._application)
         ports = Ports(
@@ -332,7 +333,7 @@ class Installation:
             rotated,
         )
 
-    async def _reconcile(self, causes: frozenset[str]) -> Outcome:
+    async def _reconcile(self, causes: frozenset[Trigger]) -> Outcome:
         self.drifted.clear()
         self._watching.begin(UID)
         try:
@@ -342,7 +343,7 @@ class Installation:
         finally:
             self._watching.end(UID)
 
-    async def _observed(self, causes: frozenset[str], work: Awaitable[Outcome]) -> Ran:
+    async def _observed(self, causes: frozenset[Trigger], work: Awaitable[Outcome]) -> Ran:
         traffic, audit = self.traffic, self.audit.entries
         traffic.writes, traffic.reads, traffic.events = [], [], []
         self.keys.unwrapped.clear()

@@ -13,6 +13,7 @@ from agent.controllers.managed import Managed, Names, changes
 from agent.controllers.reporting import Reporter, log_error
 from agent.controllers.tasks import Shares
 from agent.engine import pipeline
+from agent.engine.causes import Trigger
 from agent.engine.context import Run
 from agent.engine.pipeline import Outcome
 from agent.values.errors import AgentError, DefectError, ForeignNamespaceError, LeaseLostError
@@ -99,7 +100,7 @@ class Driver:
             if not self._settings.mine(uid):
                 self._leave(uid, managed)
             elif managed.hold is None and uid not in self._schedule:
-                self._changed(uid, managed, frozenset({"start"}))
+                self._changed(uid, managed, frozenset({Trigger.START}))
 
     def _leave(self, uid: str, managed: Managed) -> None:
         if uid in self._schedule or managed.hold is not None:
@@ -121,7 +122,7 @@ class Driver:
         now = self._ports.clock.monotonic()
         for effect in self._schedule.step(event, now=now, jitter=jitter):
             if isinstance(effect, schedule.Start):
-                self._spawn(self._run(effect.uid, effect.causes), f"run {effect.uid}")
+                self._spawn(self._run(effect.uid, effect.triggers), f"run {effect.uid}")
             else:
                 self._spawn(self._probe(effect.uid), f"probe {effect.uid}")
         if not isinstance(event, schedule.Tick):
@@ -139,8 +140,8 @@ class Driver:
             return
         now = self._ports.clock.monotonic()
         managed.drift_seen.setdefault(key, now)
-        self._ports.metrics.drifted("live")
-        self._event(schedule.Poke(uid, "live", fights.delay(managed.fights.get(key), now)))
+        self._ports.metrics.drifted(Trigger.LIVE)
+        self._event(schedule.Poke(uid, Trigger.LIVE, fights.delay(managed.fights.get(key), now)))
 
     def _health_changed(self, uid: str) -> None:
         """The health of a live object changed: tell the status, soon and once."""
@@ -169,19 +170,19 @@ class Driver:
             return
         if managed.hold is not None:
             self._spawn(self._insist(uid, managed), f"status {uid}")
-        causes = changes(known, managed.application)
-        if causes or managed.application is None:
-            self._changed(uid, managed, causes)
+        triggers = changes(known, managed.application)
+        if triggers or managed.application is None:
+            self._changed(uid, managed, triggers)
 
-    def _changed(self, uid: str, managed: Managed, causes: frozenset[str]) -> None:
-        """An Application of this agent's may have changed: `causes` say what of it starts a run."""
+    def _changed(self, uid: str, managed: Managed, triggers: frozenset[Trigger]) -> None:
+        """An Application of this agent's may have changed: `triggers` say what of it starts a run."""
         application = managed.application
         if application is None:
             self._event(schedule.Gone(uid))
             self._spawn(self._refuse(uid, managed), f"refuse {uid}")
         else:
             spec = application.spec
-            self._event(schedule.Seen(uid, float(spec.interval), spec.suspend, causes))
+            self._event(schedule.Seen(uid, float(spec.interval), spec.suspend, triggers))
 
     async def _forget(self, uid: str) -> None:
         managed = self._managed.pop(uid, None)
@@ -209,7 +210,7 @@ class Driver:
 
     # one run
 
-    async def _run(self, uid: str, causes: frozenset[str]) -> None:
+    async def _run(self, uid: str, triggers: frozenset[Trigger]) -> None:
         result: Literal["ok", "transient", "failed"] = "transient"
         managed = self._managed.get(uid)
         tenure = managed.tenure if managed is not None else 0
@@ -218,7 +219,7 @@ class Driver:
             await self._listed.wait()
             async with self._shares.slots.turn(managed.id.namespace if managed is not None else ""):
                 if managed is not None and managed.tenure == tenure and not self._stopping:
-                    result = await self._reconcile(uid, managed, causes)
+                    result = await self._reconcile(uid, managed, triggers)
         except LeaseLostError as error:
             if managed is not None:
                 self._lost(uid, managed, tenure, error)
@@ -226,14 +227,14 @@ class Driver:
             result = "failed"
             LOG.exception("a run ended in a defect of the agent", extra={"application": uid})
             if managed is not None and managed.tenure == tenure:
-                await self._confess(managed, causes, type(error).__name__)
+                await self._confess(managed, triggers, type(error).__name__)
         finally:
             # a run of a hold that is over ends beside those of the next one
             if managed is None or managed.tenure == tenure:
                 self._event(schedule.Finished(uid, result))
 
     async def _reconcile(
-        self, uid: str, managed: Managed, causes: frozenset[str]
+        self, uid: str, managed: Managed, triggers: frozenset[Trigger]
     ) -> Literal["ok", "transient", "failed"]:
         clock = self._ports.clock
         started, began = clock.now(), clock.monotonic()
@@ -244,7 +245,7 @@ class Driver:
             application = managed.application
             if application is None:
                 return "failed"
-            run = await self._make_run(managed, application, hold, causes, rotated)
+            run = await self._make_run(managed, application, hold, triggers, rotated)
             if application.deleting:
                 return "ok" if await deletion.retire(run) else "transient"
             if application.spec.suspend:
@@ -263,7 +264,7 @@ class Driver:
             managed.rotated |= rotated
         if application is not None:
             await self._reporter.run_ended(
-                managed, application, outcome, causes=causes, started=started, seconds=clock.monotonic() - began
+                managed, application, outcome, triggers=triggers, started=started, seconds=clock.monotonic() - began
             )
         return "ok" if not outcome.problems else "transient" if outcome.transient else "failed"
 
@@ -280,14 +281,14 @@ class Driver:
         managed.state = outcome.state
         return outcome
 
-    async def _confess(self, managed: Managed, causes: frozenset[str], kind: str) -> None:
+    async def _confess(self, managed: Managed, triggers: frozenset[Trigger], kind: str) -> None:
         """Say in the status what must not hide behind an old Ready."""
         if managed.application is not None and (managed.hold is None or managed.held):
             hint = "its log says where; please report it"
             error = DefectError("a defect of the agent ended the run", hint=hint, exception=kind)
             outcome, now = Outcome(managed.state, problems=(Problem(error),)), self._ports.clock.now()
             await self._reporter.run_ended(
-                managed, managed.application, outcome, causes=causes, started=now, seconds=0.0
+                managed, managed.application, outcome, triggers=triggers, started=now, seconds=0.0
             )
 
     async def _make_run(
@@ -295,7 +296,7 @@ class Driver:
         managed: Managed,
         application: Application,
         hold: Hold,
-        causes: frozenset[str],
+        triggers: frozenset[Trigger],
         rotated: frozenset[ObjectId],
     ) -> Run:
         settings = self._settings
@@ -307,7 +308,7 @@ class Driver:
         return Run(
             RunId(settings.random_bytes(8).hex()),
             application,
-            causes,
+            triggers,
             holding.fenced(self._shares.ports(self._ports, application.id.namespace), hold.fence),
             settings.observer,
             settings.fingerprints,
@@ -332,7 +333,7 @@ class Driver:
                     raise LeaseLostError("the Application is gone")
                 if managed.hold is not None:
                     self._watching.adopt(uid, managed.hold.ledger)
-                self._changed(uid, managed, frozenset() if uid in self._schedule else frozenset({"start"}))
+                self._changed(uid, managed, frozenset() if uid in self._schedule else frozenset({Trigger.START}))
                 await self._reporter.record_damaged(managed)
             hold = managed.hold
         if hold is None:
@@ -353,7 +354,7 @@ class Driver:
         self._settings.recheck()
         if managed.application is not None and self._settings.mine(uid):
             self._changed(uid, managed, frozenset())
-            self._event(schedule.Poke(uid, "start", schedule.FIRST_RETRY))
+            self._event(schedule.Poke(uid, Trigger.START, schedule.FIRST_RETRY))
 
     async def _refuse(self, uid: str, managed: Managed) -> None:
         """Say that a spec cannot be run, and let an Application go that is being deleted."""
@@ -384,7 +385,7 @@ class Driver:
             log_error("the version of a secret could not be asked for", error, application)
         if objects:
             managed.rotated |= objects
-            self._event(schedule.Poke(uid, "secret"))
+            self._event(schedule.Poke(uid, Trigger.SECRET))
 
     async def _refresh_soon(self, uid: str) -> None:
         await asyncio.sleep(_REFRESH_SECONDS)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from agent.api import application as applications
 from agent.api import names
 from agent.api.status import ApplicationStatus
+from agent.engine.causes import Trigger
 from agent.engine.live import is_newer
 from agent.engine.record import ApplicationRecord
 from agent.engine.state import State
@@ -120,19 +121,19 @@ class Names(Mapping[str, str]):
         return len(self._managed)
 
 
-def changes(before: Application | None, now: Application | None) -> frozenset[str]:
+def changes(before: Application | None, now: Application | None) -> frozenset[Trigger]:
     """What of an Application changed that starts a run."""
     if now is None:
         return frozenset()
     if before is None:
-        return frozenset({"start"})
-    causes: set[str] = set()
+        return frozenset({Trigger.START})
+    triggers: set[Trigger] = set()
     if (
         before.generation != now.generation
         or before.deleting != now.deleting
         or before.annotations.get(names.ANNOTATION_CONFIRM_PRUNE) != now.annotations.get(names.ANNOTATION_CONFIRM_PRUNE)
     ):
-        causes.add("spec")
+        triggers.add(Trigger.SPEC)
     if before.requested_at != now.requested_at:
-        causes.add("request")
-    return frozenset(causes)
+        triggers.add(Trigger.REQUEST)
+    return frozenset(triggers)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from agent.api.application import Application
     from agent.api.status import ApplicationStatus, Counts
     from agent.controllers.managed import Managed
+    from agent.engine.causes import Trigger
     from agent.engine.fence import Fence
     from agent.engine.pipeline import Outcome
     from agent.engine.ports import HomePort, Ports
@@ -45,14 +46,14 @@ class Reporter:
         application: Application,
         outcome: Outcome,
         *,
-        causes: frozenset[str],
+        triggers: frozenset[Trigger],
         started: float,
         seconds: float,
     ) -> bool:
         """Tell of a run, and whether the status says so: `started` in Unix seconds, `seconds` its length."""
         fence, standing = managed.fence, self._standing(managed)
         managed.outcome = outcome
-        self._count(managed, outcome, status.counts(standing, outcome), causes, seconds)
+        self._count(managed, outcome, status.counts(standing, outcome), triggers, seconds)
         self._log(application, outcome)
         async with managed.reporting:
             before = managed.reported
@@ -61,7 +62,7 @@ class Reporter:
                 standing,
                 outcome,
                 before,
-                causes=causes,
+                triggers=triggers,
                 started=started,
                 now=self._ports.clock.now(),
             )
@@ -143,11 +144,11 @@ class Reporter:
         return self._ports.home.fenced(fence.check) if fence is not None else self._ports.home
 
     def _count(
-        self, managed: Managed, outcome: Outcome, counts: Counts, causes: frozenset[str], seconds: float
+        self, managed: Managed, outcome: Outcome, counts: Counts, triggers: frozenset[Trigger], seconds: float
     ) -> None:
         metrics = self._ports.metrics
         result = "failed" if outcome.desired is None else "partial" if outcome.problems else "succeeded"
-        metrics.reconciled("+".join(sorted(causes)), result, seconds)
+        metrics.reconciled("+".join(sorted(triggers)), result, seconds)
         metrics.objects(
             managed.id,
             {"total": counts.total, "held": counts.held, "failed": counts.failed, "drifted": counts.drifted},

@@ -1,6 +1,6 @@
 """When which Application runs: a state machine without clock, tasks or randomness.
 
-One run at a time per Application; causes that arrive while it runs are coalesced into the next one. A failing Application backs off
+One run at a time per Application; triggers that arrive while it runs are coalesced into the next one. A failing Application backs off
 without delaying any other. `step` takes what happened and gives what to do; times are seconds of a monotonic clock. A step looks at the
 Application that something happened to, and at those that are due.
 """
@@ -10,6 +10,8 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from agent.engine.causes import Trigger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,17 +26,17 @@ _SLACK = 64
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One Application. `retry_at` is when a failed run is tried again; causes that come from outside do not wait for it."""
+    """One Application. `retry_at` is when a failed run is tried again; triggers that come from outside do not wait for it."""
 
     interval: float
     poll_at: float
     probe_at: float
     suspended: bool = False
-    pending: frozenset[str] = frozenset()
+    pending: frozenset[Trigger] = frozenset()
     running: bool = False
     failures: int = 0
     retry_at: float | None = None
-    delayed: Mapping[str, float] | None = None
+    delayed: Mapping[Trigger, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Seen:
     uid: str
     interval: float
     suspended: bool
-    causes: frozenset[str]
+    triggers: frozenset[Trigger]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Poke:
     """Something happened that concerns an Application; `delay` holds back a heal that somebody keeps undoing."""
 
     uid: str
-    cause: str
+    trigger: Trigger
     delay: float = 0.0
 
 
@@ -82,7 +84,7 @@ class Start:
     """Run an Application now."""
 
     uid: str
-    causes: frozenset[str]
+    triggers: frozenset[Trigger]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,19 +144,19 @@ class Schedule:
         """The Application's entry after an event."""
         entry = self._entries.get(event.uid)
         match event:
-            case Seen(_, interval, suspended, causes):
+            case Seen(_, interval, suspended, triggers):
                 base = entry or Entry(interval, now + interval, now + self._probe_interval)
                 return replace(
                     base,
                     interval=interval,
                     poll_at=min(base.poll_at, now + interval),
                     suspended=suspended,
-                    pending=base.pending | causes,
+                    pending=base.pending | triggers,
                 )
-            case Poke(_, cause, delay) if entry is not None:
+            case Poke(_, trigger, delay) if entry is not None:
                 if delay <= 0:
-                    return replace(entry, pending=entry.pending | {cause})
-                delayed = {**(entry.delayed or {}), cause: max(now + delay, (entry.delayed or {}).get(cause, 0.0))}
+                    return replace(entry, pending=entry.pending | {trigger})
+                delayed = {**(entry.delayed or {}), trigger: max(now + delay, (entry.delayed or {}).get(trigger, 0.0))}
                 return replace(entry, delayed=delayed)
             case Finished(_, result) if entry is not None:
                 return _finished(entry, result, now, jitter)
@@ -188,15 +190,15 @@ def _due(uid: str, entry: Entry, now: float, probe_interval: float) -> tuple[Ent
     effects: list[Effect] = []
     pending = entry.pending
     if entry.poll_at <= now:
-        pending |= {"interval"}
+        pending |= {Trigger.INTERVAL}
         entry = replace(entry, poll_at=now + entry.interval)
     if entry.retry_at is not None and entry.retry_at <= now:
-        pending |= {"retry"}
+        pending |= {Trigger.RETRY}
         entry = replace(entry, retry_at=None)
-    ripe = {cause for cause, at in (entry.delayed or {}).items() if at <= now}
+    ripe = {trigger for trigger, at in (entry.delayed or {}).items() if at <= now}
     if ripe:
         pending |= ripe
-        left = {cause: at for cause, at in (entry.delayed or {}).items() if cause not in ripe}
+        left = {trigger: at for trigger, at in (entry.delayed or {}).items() if trigger not in ripe}
         entry = replace(entry, delayed=left)
     if entry.probe_at <= now:
         entry = replace(entry, probe_at=now + probe_interval)

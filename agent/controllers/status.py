@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from agent.api.application import Application
     from agent.api.status import ConditionType
+    from agent.engine.causes import Trigger
     from agent.engine.live import LiveFact
     from agent.engine.pipeline import Outcome
     from agent.values.errors import AgentError
@@ -76,7 +77,7 @@ def compute(
     outcome: Outcome,
     before: ApplicationStatus,
     *,
-    causes: frozenset[str],
+    triggers: frozenset[Trigger],
     started: float,
     now: float,
 ) -> ApplicationStatus:
@@ -107,7 +108,7 @@ def compute(
             started_at=durations.timestamp(started),
             finished_at=durations.timestamp(now),
             result="succeeded" if not failures else "partial" if outcome.desired else "failed",
-            cause="+".join(sorted(causes)),
+            cause="+".join(sorted(triggers)),
         )
         status = status.model_copy(update={"history": (entry, *before.history)[:_HISTORY]})
     return fit(with_times(status, before, now))

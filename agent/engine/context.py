@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.desired.cautions import Strictness
-from agent.engine.causes import WITHOUT_SOURCE
+from agent.engine.causes import WITHOUT_SOURCE, Trigger
 from agent.manifests.ownership import Owner
 from agent.values.fingerprint import Fingerprinter
 
@@ -63,14 +63,14 @@ class Grants:
 class Run:
     """One run of one Application.
 
-    `causes` say what started it. `rotated` are objects whose store references have a new version. `known_applications` maps the uid
+    `triggers` say what started it. `rotated` are objects whose store references have a new version. `known_applications` maps the uid
     of every Application of the installation to its name. `revision` is set once the commit is known. `fence` is this agent's right to
     write, which `ports` ask before each attempt; `ledger` has the record.
     """
 
     id: RunId
     application: Application
-    causes: frozenset[str]
+    triggers: frozenset[Trigger]
     ports: Ports
     observer: Observer
     fingerprints: Fingerprints
@@ -93,4 +93,4 @@ class Run:
     @property
     def checks_source(self) -> bool:
         """Whether this run asks Git for a new commit: healing and rotation alone do not."""
-        return not self.causes <= WITHOUT_SOURCE
+        return not self.triggers <= WITHOUT_SOURCE

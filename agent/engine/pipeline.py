@@ -74,7 +74,7 @@ class Outcome:
 async def reconcile(run: Run, state: State) -> Outcome:
     """One run. What stops it is its outcome: the cluster away, the audit trail not writable. Raises LeaseLostError."""
     try:
-        kinds = await run.ports.target.kinds(fresh=not run.causes <= WITHOUT_SOURCE | {Trigger.INTERVAL})
+        kinds = await run.ports.target.kinds(fresh=not run.triggers <= WITHOUT_SOURCE | {Trigger.INTERVAL})
         state = await commits.check(run, state)
         state, desired = await commits.compile_checked(run, state, kinds)
         if desired is None:

@@ -25,7 +25,7 @@ def touched(run: Run, objects: Mapping[ObjectId, Desired], stale: Mapping[Object
     """
     causes: dict[ObjectId, Cause] = dict(stale)
     recorded = run.ledger.record.objects
-    heals = run.causes <= {Trigger.LIVE}
+    heals = run.triggers <= {Trigger.LIVE}
     causes.update({key: stale[need] for key, need in of(objects, stale).items() if key not in causes})
     contents = secret_contents(recorded)
     for key, item in () if heals else objects.items():

@@ -333,7 +333,7 @@ async def test_a_status_after_a_health_event_goes_through_the_objects_once():
     live = world.watching.snapshot("u3")
     standing = Standing(ApplicationRecord(objects=objects), live, objects)
     before = status.compute(
-        managed.application, standing, Outcome(State()), ApplicationStatus(), causes=frozenset(), started=0.0, now=0.0
+        managed.application, standing, Outcome(State()), ApplicationStatus(), triggers=frozenset(), started=0.0, now=0.0
     )
     assert objects.walks == 1
     degraded = {key: replace(fact, health=Health("Degraded", "no")) for key, fact in live.items()}

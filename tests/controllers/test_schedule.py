@@ -1,4 +1,4 @@
-"""When which Application runs: one run at a time, causes coalesced, failures alone in their back-off."""
+"""When which Application runs: one run at a time, triggers coalesced, failures alone in their back-off."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ events = st.one_of(
 
 
 class World:
-    """Runs what is started, and notes which causes were asked for and not yet served."""
+    """Runs what is started, and notes which triggers were asked for and not yet served."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -134,7 +134,7 @@ class World:
     def happen(self, gap: float, event: schedule.Event) -> None:
         effects = self.clock.at(self.clock.now + gap, event)
         if isinstance(event, Poke) and event.uid in self.clock.state and not event.delay:
-            self.asked.setdefault(event.uid, set()).add(event.cause)
+            self.asked.setdefault(event.uid, set()).add(event.trigger)
         if isinstance(event, Gone):
             self.running.discard(event.uid)
             self.asked.pop(event.uid, None)
@@ -150,11 +150,11 @@ class World:
             if isinstance(effect, Start):
                 assert effect.uid not in self.running
                 self.running.add(effect.uid)
-                self.asked[effect.uid] = self.asked.get(effect.uid, set()) - effect.causes
+                self.asked[effect.uid] = self.asked.get(effect.uid, set()) - effect.triggers
 
 
 @given(st.lists(st.tuples(st.floats(0, 20), events, st.booleans()), max_size=60))
-def test_never_two_runs_of_one_application_and_no_cause_is_lost(
+def test_never_two_runs_of_one_application_and_no_trigger_is_lost(
     steps: list[tuple[float, schedule.Event, bool]],
 ) -> None:
     world = World()

@@ -21,6 +21,7 @@ from agent.controllers.status import Standing
 from agent.controllers.watching import Watching
 from agent.desired.compiler import DesiredState
 from agent.engine import applying, audit_entries, plan, record
+from agent.engine.causes import Cause, Trigger
 from agent.engine.changes import Step
 from agent.engine.context import Fingerprints
 from agent.engine.finishing import Finished, Finisher
@@ -105,7 +106,7 @@ def test_a_heal_tells_the_first_fields_that_it_put_right() -> None:
 
 def test_an_audit_entry_has_the_first_secrets_and_how_many_more_there_are() -> None:
     tree = thing(Secret("x", "sops:" + "p" * 5000), leaves=2000)
-    step = Step(Finished(KEY, tree, ObjectRecord("example.com/v1")), "new")
+    step = Step(Finished(KEY, tree, ObjectRecord("example.com/v1")), Cause.NEW)
     run = SimpleNamespace(id="r", application_id=APPLICATION.id, revision=REVISION, fingerprints=PRINTS)
     entry = audit_entries.of_step(cast("Run", run), step, "intent")
     assert entry.fingerprints is not None
@@ -119,7 +120,13 @@ def test_a_status_looks_at_the_failures_that_it_shows() -> None:
     outcome = Outcome(State(), replace(state(thing("1", leaves=1)), problems=problems), problems)
     started = time.process_time()
     shown = status.compute(
-        APPLICATION, Standing(), outcome, ApplicationStatus(), causes=frozenset({"git"}), started=0.0, now=0.0
+        APPLICATION,
+        Standing(),
+        outcome,
+        ApplicationStatus(),
+        triggers=frozenset({Trigger.INTERVAL}),
+        started=0.0,
+        now=0.0,
     )
     assert time.process_time() - started < 1
     assert len(shown.model_dump_json()) <= 33_000
@@ -155,7 +162,7 @@ async def test_the_log_names_as_many_problems_as_the_status(caplog: pytest.LogCa
                 managed,
                 APPLICATION,
                 Outcome(State(), None, problems, results=results),
-                causes=frozenset(),
+                triggers=frozenset(),
                 started=0.0,
                 seconds=0.0,
             )

@@ -11,6 +11,7 @@ from agent.controllers import status
 from agent.controllers.status import Standing
 from agent.desired import cautions, compiler
 from agent.desired.cautions import Strictness
+from agent.engine.causes import Trigger
 from agent.engine.pipeline import Outcome
 from agent.engine.record import ApplicationRecord
 from agent.engine.state import State
@@ -240,7 +241,7 @@ def reported_of(found: compiler.DesiredState) -> ApplicationStatus:
         Standing(desired=found.objects),
         Outcome(State(), found, found.problems),
         ApplicationStatus(),
-        causes=frozenset({"git"}),
+        triggers=frozenset({Trigger.INTERVAL}),
         started=0,
         now=1,
     )

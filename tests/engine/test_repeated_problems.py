@@ -28,7 +28,7 @@ OBJECTS = [Problem(PruneRefusedError("kept"), ObjectId("", "ConfigMap", "shop", 
 def test_files_that_repeat_a_problem_are_one_failure_with_a_count() -> None:
     outcome = Outcome(State(), None, (*FILES, OTHER, *OBJECTS))
     found = status.compute(
-        APPLICATION, Standing(), outcome, ApplicationStatus(), causes=frozenset(), started=0.0, now=0.0
+        APPLICATION, Standing(), outcome, ApplicationStatus(), triggers=frozenset(), started=0.0, now=0.0
     )
     assert [(each.file, each.object, each.message) for each in found.failures] == [
         ("0.yaml:0", "", "no manifest (and 79 times more)"),

@@ -1,7 +1,11 @@
 # Everything happens in .venv, which uv fills from requirements.lock. uv is used where it is found and otherwise installed into
 # .uv; no interpreter is ever downloaded. The testbed's servers are built into the user's cache folder by the Go that is there.
 
-.PHONY: help demo test check lint format types contracts generated bench soak build clean
+# Rooms whose tests need no server, in two halves of about the same length: one for each of two cores.
+FAST_MODELS := tests/controllers
+FAST_ROOMS := tests/engine tests/manifests tests/values tests/api
+
+.PHONY: help demo test test-fast fast-models fast-rooms check lint format types contracts generated bench soak build clean
 .DELETE_ON_ERROR:
 
 PYTHON := .venv/bin/python
@@ -10,13 +14,22 @@ UV := $(or $(shell uv --version > /dev/null 2>&1 && command -v uv),.uv/bin/uv)
 export UV_PYTHON_DOWNLOADS := never
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 demo: $(ENVIRONMENT) ## the agent's whole job against real servers; KEEP=1 leaves them up, CONTEXT=name uses your cluster
 	$(PYTHON) -m testbed.demo $(if $(KEEP),--keep) $(if $(CONTEXT),--context '$(CONTEXT)')
 
 test: build ## every test, against real servers
 	$(PYTHON) -m pytest $(PYTEST_ARGS)
+
+test-fast: $(ENVIRONMENT) ## what needs no server: whole runs and hand-overs in memory, manifests, values; within a minute
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target fast-models fast-rooms
+
+fast-models:
+	$(PYTHON) -m pytest -q -m 'not servers' $(FAST_MODELS)
+
+fast-rooms:
+	$(PYTHON) -m pytest -q -m 'not servers' $(FAST_ROOMS)
 
 check: lint format types contracts generated ## lint, format, types, import contracts, generated files current
 
@@ -39,10 +52,11 @@ bench: build ## the benchmarks: tables and JSON
 	$(PYTHON) -m bench.sops
 	$(PYTHON) -m bench
 
-soak: build ## what is too long for CI: damaged files for the parsers, half an hour of faults, twenty passes of hand-overs
+soak: build ## what is too long for CI: damaged files for the parsers, half an hour of faults, hand-overs, mutants
 	$(PYTHON) -m bench.fuzz
 	$(PYTHON) -m bench.soak
 	$(PYTHON) -m bench.handover --passes 20
+	$(PYTHON) -m bench.mutation
 
 build: $(ENVIRONMENT) ## the testbed's programs, into the user's cache folder
 	@$(PYTHON) -m testbed build > /dev/null

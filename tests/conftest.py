@@ -4,9 +4,20 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 pytest_plugins = ["testbed.fixtures"]
+
+SERVERS = frozenset({"controlplane", "gitserver", "openbao", "sops"})
+"""Fixtures that start or run a program of the testbed: a test that asks for one, by whatever other fixture, is marked `servers`."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if SERVERS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("servers")
+
 
 # Programs stay found in tests that move HOME.
 os.environ.setdefault("XDG_CACHE_HOME", str(Path.home() / ".cache"))

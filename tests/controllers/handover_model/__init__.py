@@ -1,5 +1,5 @@
 """A model of handing an Application from agent to agent: real drivers over ports in memory, in every order of what they do.
 
-`server` is the API server that all agents share, `agents` one agent's ports and its driver, `world` a whole installation with what
+All agents share the API server of `memory_world`; `agents` are one agent's ports and its driver, `world` a whole installation with what
 happens to it, `laws` what must hold whatever happens, `explorer` the search through the orders, `stories` what happens in which test.
 """

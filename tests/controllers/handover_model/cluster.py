@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memory_world.cluster import CONFIG_MAPS, is_selected, news
+
 from agent.api import names
 from agent.controllers.deletion import APPLICATIONS
 from agent.engine.ports import WatchEvent
 from agent.manifests.kinds import Kinds, Resource
-from agent.manifests.ownership import LABEL_INSTALLATION
 from agent.values.errors import AgentError, StaleObjectError
 from agent.values.ids import IN_CLUSTER, ObjectId
-from agent.values.tree import get, get_text
+from agent.values.tree import get_text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from agent.values.tree import Object
     from handover_model.agents import Agent
 
-CONFIG_MAPS = Resource("", "v1", "ConfigMap", "configmaps", namespaced=True)
 GADGETS = Resource("example.com", "v1", "Gadget", "gadgets", namespaced=True)
 KINDS = Kinds([CONFIG_MAPS, GADGETS, APPLICATIONS])
 
@@ -55,7 +55,7 @@ class Cluster:
 
     async def list(self, resource: Resource, *, namespace: str = "", selector: str = "") -> Sequence[Object]:
         await self._agent.ask(f"list {resource.plural}")
-        found = [item for item in self._server.of_kind(resource) if _selected(item, selector)]
+        found = [item for item in self._server.of_kind(resource) if is_selected(item, selector)]
         self._agent.remember("listed", *map(_version, found))
         return found
 
@@ -121,33 +121,23 @@ class Cluster:
         slow = self._agent.world.slow_watches
         await self._agent.gate(f"watch {resource.plural}", eager=resource == APPLICATIONS)
         at = len(self._server.log)
-        listed = [item for item in self._server.of_kind(resource) if _selected(item, selector)]
+        listed = [item for item in self._server.of_kind(resource) if is_selected(item, selector)]
         self._agent.remember("watching", *map(_version, listed))
         for item in listed:
             yield WatchEvent("present", item, resource)
         yield WatchEvent("synced", {}, resource)
         while True:
-            if not self._news(resource, selector, at):
+            if not news(self._server, resource, selector, at):
                 waiting = self._agent.world.loop.create_future()
                 self._server.waiting.append(waiting)
                 await waiting
                 continue
             await self._agent.gate(f"see {resource.plural}", eager=not slow, apart=slow)
-            events = self._news(resource, selector, at)
+            events = news(self._server, resource, selector, at)
             at = len(self._server.log)
             self._agent.remember("saw", *((event.type, _version(event.object)) for event in events))
             for event in events:
                 yield event
-
-    def _news(self, resource: Resource, selector: str, at: int) -> list[WatchEvent]:
-        events: list[WatchEvent] = []
-        for change in self._server.log[at:]:
-            if (change.key.group, change.key.kind) == (resource.group, resource.kind):
-                if change.tree is not None and _selected(change.tree, selector):
-                    events.append(WatchEvent("present", change.tree, resource))
-                elif change.before is not None and _selected(change.before, selector):
-                    events.append(WatchEvent("gone", change.before, resource))
-        return events
 
     async def update_status(self, application: ApplicationId, status: Object) -> None:
         self._may_write()
@@ -177,8 +167,3 @@ class Cluster:
 
 def _version(tree: Object | None) -> str:
     return "" if tree is None else get_text(tree, "metadata", "resourceVersion")
-
-
-def _selected(tree: Object, selector: str) -> bool:
-    label, _, value = selector.partition("=")
-    return not selector or (label == LABEL_INSTALLATION and get(tree, "metadata", "labels", label) == value)

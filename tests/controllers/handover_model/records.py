@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
+from memory_world.records import in_order
+
 from agent.engine.record import HEAD, Codec
 from agent.values.errors import AgentError, StaleObjectError
 
@@ -31,51 +33,45 @@ class Records:
 
     async def load(self, application: ApplicationId) -> Mapping[str, str]:
         await self._agent.ask("load record")
-        stored = self._agent.world.shards
+        shards = self._agent.world.shards
         self._versions.clear()
-        self._versions.update({shard: version for shard, (version, _) in stored.items()})
+        self._versions.update({shard: version for shard, (version, _) in shards.stored.items()})
         self._agent.remember("loaded", *sorted(self._versions.items()))
-        return {shard: text for shard, (_, text) in stored.items()}
+        return shards.texts
 
     async def store(self, application: ApplicationId, shards: Mapping[str, str]) -> None:
-        order = sorted(shards, key=lambda shard: (not shards[shard], shard == HEAD, shard))
-        for shard in order:
+        for shard, text in in_order(shards.items()):
             self._may_write()
             sent = await self._agent.send(f"store {shard}", None)
             if not self.is_current(shard):
                 self._agent.remember("conflict")
                 raise StaleObjectError("the record was written meanwhile")
-            self._land(shard, shards[shard])
+            self._land(shard, text)
             self._agent.remember("stored", shard, self._versions.get(shard))
             if shard == HEAD:
-                self._agent.world.journal.recorded(sent, decoded(self._agent.world.shards, application))
+                self._agent.world.journal.recorded(sent, decoded(self._agent.world.shards.texts, application))
 
     def is_current(self, shard: str) -> bool:
         """Whether nobody wrote a shard since it was read or written here."""
-        stored = self._agent.world.shards.get(shard)
-        return self._versions.get(shard) == (stored[0] if stored else None)
+        return self._versions.get(shard) == self._agent.world.shards.version_of(shard)
 
     def _land(self, shard: str, text: str) -> None:
-        world = self._agent.world
-        if text:
-            world.record_version += 1
-            self._versions[shard] = world.record_version
-            world.shards[shard] = (world.record_version, text)
-        else:
+        version = self._agent.world.shards.write(shard, text)
+        if version is None:
             self._versions.pop(shard, None)
-            world.shards.pop(shard, None)
+        else:
+            self._versions[shard] = version
 
     async def stands(self, application: ApplicationId, shard: str, text: str) -> bool:
         await self._agent.ask("show epoch")
-        stored = self._agent.world.shards.get(shard)
-        stands = stored is not None and stored[1] == text
+        stands = self._agent.world.shards.texts.get(shard) == text
         self._agent.remember("stands", stands)
         return stands
 
     async def forget(self, application: ApplicationId) -> None:
         self._may_write()
         await self._agent.send("forget record", None)
-        self._agent.world.shards.clear()
+        self._agent.world.shards.stored.clear()
 
     def _may_write(self) -> None:
         try:
@@ -86,8 +82,8 @@ class Records:
             raise
 
 
-def decoded(shards: Mapping[str, tuple[int, str]], application: ApplicationId) -> ApplicationRecord:
+def decoded(shards: Mapping[str, str], application: ApplicationId) -> ApplicationRecord:
     """The record as it is stored."""
     from handover_model.agents import FINGERPRINTS
 
-    return Codec(FINGERPRINTS.records, application.uid).decode({shard: text for shard, (_, text) in shards.items()})
+    return Codec(FINGERPRINTS.records, application.uid).decode(shards)

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from memory_world.records import Shards
+from memory_world.server import Server
+
 from agent.api import names
 from agent.manifests.documents import File
 from agent.values.ids import ObjectId
 from agent.values.tree import get
 from handover_model import laws
 from handover_model.cluster import application_key
-from handover_model.server import Server
 from handover_model.virtual_time import Loop
 
 if TYPE_CHECKING:
@@ -91,8 +93,7 @@ class World:
         self.commits: list[dict[str, int]] = [{}, *story.commits]
         self.files = [_files(tuple(sorted(commit.items())), story.waits) for commit in self.commits]
         self.head = 1
-        self.shards: dict[str, tuple[int, str]] = {}
-        self.record_version = 0
+        self.shards = Shards()
         self.steps = 0
         self.story_told: list[str] = []
         self._chooser = chooser
@@ -115,7 +116,7 @@ class World:
             self.server.put(application_key(NAMESPACE, APPLICATION), _application())
         else:
             self.server.restore(applied.server)
-            self.shards, self.record_version = dict(applied.shards), applied.record_version
+            self.shards = applied.shards.copy()
             self.journal.begin(applied.journal)
 
     def run(self) -> list[str]:
@@ -211,7 +212,7 @@ class World:
             self._until,
             self.loop.now,
             self.server.digest,
-            self.record_version,
+            self.shards.version,
             self.head,
             trails,
             self._last and self._last.name,

@@ -1,0 +1,176 @@
+"""Faults of one token each in the agent's modules, planted as they are imported: no file is changed.
+
+A site is numbered by where the walk over a module's tree meets it. As a pytest plugin (`-p bench.mutants`) this plants the one that
+`SIGNET_MUTANT` names, as `agent.engine.prune:17`.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.machinery
+import importlib.util
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import types
+    from collections.abc import Iterator, Sequence
+
+VARIABLE: Final = "SIGNET_MUTANT"
+
+_COMPARISONS: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One place where a fault can be planted, and in words what it is."""
+
+    number: int
+    line: int
+    what: str
+
+
+class _Mutator(ast.NodeTransformer):
+    """Counts the sites of a tree, and changes the one that is asked for."""
+
+    def __init__(self, wanted: int | None) -> None:
+        self.sites: list[Site] = []
+        self._wanted = wanted
+
+    def _is_wanted(self, node: ast.expr | ast.stmt, what: str) -> bool:
+        number = len(self.sites)
+        self.sites.append(Site(number, node.lineno, what))
+        return number == self._wanted
+
+    def visit(self, node: ast.AST) -> ast.AST:
+        """What only type checkers read is left out, and that values are frozen, which is asked of no test."""
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            return node
+        if isinstance(node, ast.AnnAssign | ast.arg | ast.ImportFrom | ast.Import | ast.Assert | ast.Raise):
+            return node
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            decorators, node.decorator_list = node.decorator_list, []
+            _ = super().visit(node)
+            node.decorator_list = decorators
+            return node
+        found: ast.AST = super().visit(node)
+        return found
+
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:  # as ast calls it
+        _ = self.generic_visit(node)
+        for place, operator in enumerate(node.ops):
+            other = _COMPARISONS[type(operator)]
+            if self._is_wanted(node, f"{type(operator).__name__} becomes {other.__name__}"):
+                node.ops[place] = other()
+        return node
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
+        _ = self.generic_visit(node)
+        other = ast.Or if isinstance(node.op, ast.And) else ast.And
+        if self._is_wanted(node, f"{type(node.op).__name__} becomes {other.__name__}"):
+            node.op = other()
+        return node
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
+        _ = self.generic_visit(node)
+        if isinstance(node.op, ast.Not) and self._is_wanted(node, "Not is dropped"):
+            return node.operand
+        return node
+
+    def visit_If(self, node: ast.If) -> ast.AST:
+        _ = self.generic_visit(node)
+        for value in (True, False):
+            if self._is_wanted(node, f"the condition is always {value}"):
+                node.test = ast.copy_location(ast.Constant(value), node.test)
+        return node
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
+        _ = self.generic_visit(node)
+        if self._is_wanted(node, "the branches are exchanged"):
+            node.body, node.orelse = node.orelse, node.body
+        return node
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        if isinstance(node.value, bool):
+            if self._is_wanted(node, f"{node.value} becomes {not node.value}"):
+                return ast.copy_location(ast.Constant(not node.value), node)
+        elif isinstance(node.value, int) and self._is_wanted(node, f"{node.value} becomes {node.value + 1}"):
+            return ast.copy_location(ast.Constant(node.value + 1), node)
+        return node
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST:
+        """A call for its effect; docstrings are no site."""
+        if isinstance(node.value, ast.Constant):
+            return node
+        _ = self.generic_visit(node)
+        if self._is_wanted(node, "the statement is dropped"):
+            return ast.copy_location(ast.Pass(), node)
+        return node
+
+    def visit_Continue(self, node: ast.Continue) -> ast.AST:
+        return ast.copy_location(ast.Break(), node) if self._is_wanted(node, "continue becomes break") else node
+
+
+def sites(source: str) -> Sequence[Site]:
+    """Where faults can be planted in a module."""
+    mutator = _Mutator(None)
+    _ = mutator.visit(ast.parse(source))
+    return mutator.sites
+
+
+def planted(source: str, number: int) -> ast.Module:
+    """The module with one fault."""
+    tree = ast.parse(source)
+    _ = _Mutator(number).visit(tree)
+    return ast.fix_missing_locations(tree)
+
+
+def modules(root: Path, folders: Sequence[str]) -> Iterator[tuple[str, Path]]:
+    """Name and file of every module of these packages."""
+    for folder in folders:
+        for path in sorted((root / folder).rglob("*.py")):
+            name = ".".join(path.relative_to(root).with_suffix("").parts)
+            if path.name != "__init__.py":
+                yield name, path
+
+
+class _Planting(importlib.machinery.SourceFileLoader):
+    def get_code(self, fullname: str) -> types.CodeType:
+        del fullname
+        number = int(os.environ[VARIABLE].partition(":")[2])
+        tree = planted(Path(self.path).read_text(), number)
+        return compile(tree, self.path, "exec", dont_inherit=True)
+
+
+class _Finder:
+    """Finds the one module, and hands it to the loader that plants."""
+
+    @staticmethod
+    def find_spec(
+        name: str, path: Sequence[str] | None, target: object = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        del target
+        if name != os.environ[VARIABLE].partition(":")[0]:
+            return None
+        found = importlib.machinery.PathFinder.find_spec(name, path)
+        assert found is not None
+        assert found.origin is not None
+        return importlib.util.spec_from_file_location(name, found.origin, loader=_Planting(name, found.origin))
+
+
+if VARIABLE in os.environ:
+    sys.meta_path.insert(0, _Finder)  # pyright: ignore[reportArgumentType]  # its find_spec is static

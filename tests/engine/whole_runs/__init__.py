@@ -1,0 +1,4 @@
+"""Whole runs of one Application over a world in memory.
+
+`installation` is the only module that knows how a run is made; `manifests` writes what stands in Git and in the cluster.
+"""

@@ -1,0 +1,392 @@
+"""One Application and the world around it: the only door through which tests of whole runs reach the engine.
+
+Tests say what stands in Git, in the spec, in the cluster, in the record and in the store, and what a run then wrote and told. What the
+engine keeps between runs, and how a run is made, is known here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from memory_world import sources
+from memory_world.cluster import Cluster, Traffic, name_of
+from memory_world.records import Records, Shards
+from memory_world.sealed_files import DataKeys
+from memory_world.server import Server
+
+from agent.api import application as applications
+from agent.api import names
+from agent.api.operator import Limits
+from agent.api.status import ApplicationStatus
+from agent.controllers import deletion, probing, status
+from agent.controllers.live_facts import LiveFacts
+from agent.controllers.watching import Watching
+from agent.daemon import policy
+from agent.engine import pipeline
+from agent.engine.causes import Trigger
+from agent.engine.context import Fingerprints, Run
+from agent.engine.fence import Fence
+from agent.engine.ledger import Ledger
+from agent.engine.live import Observer
+from agent.engine.pipeline import Outcome
+from agent.engine.ports import Ports
+from agent.engine.record import HEAD, ApplicationRecord, Codec
+from agent.engine.state import State
+from agent.manifests import ownership
+from agent.manifests.ownership import Owner
+from agent.values.errors import LeaseLostError
+from agent.values.ids import IN_CLUSTER, ApplicationId, ObjectId, RunId
+from agent.values.secret import Secret
+from agent.values.tree import get, get_object
+from whole_runs import manifests
+from whole_runs.ran import Ran
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from agent.api.operator import OperatorSettings
+    from agent.values.problems import Problem
+    from agent.values.tree import Object
+
+INSTALLATION, NAMESPACE, NAME, UID = "test", "shop", "web", "app-1"
+_PRINTS = Fingerprints.derive(Secret(b"k" * 32, "test"))
+_OBSERVER = Observer(INSTALLATION, _PRINTS.owners, _PRINTS.projections)
+_TURNS = 12
+"""In so many turns of the loop every watch has told what there is to tell."""
+
+
+class Installation:
+    """One Application, `shop/web`, whose agent never runs but when it is said to."""
+
+    def __init__(
+        self, *, files: Mapping[str, str] | None = None, operator: OperatorSettings | None = None, **spec: object
+    ):
+        """`files` are the first commit; `spec` is beside the source, whose `layers` may be given as such."""
+        self.git = sources.Git()
+        self.stores = sources.Stores()
+        self.keys = DataKeys()
+        self.sealing_keys = sources.SealingKeys()
+        self.audit = sources.Audit()
+        self.clock = sources.Clock()
+        self.tasks = sources.Tasks(self.clock)
+        self.server = Server(time="2026-01-01T00:00:00Z", controllers=[manifests.establish])
+        self.traffic = Traffic()
+        self.shards: dict[str, Shards] = {}
+        self.operator = operator or manifests.operator()
+        self.limits = Limits()
+        self.others: dict[str, str] = {}
+        self.lease = True
+        self.drifted: set[str] = set()
+        self._application: Object = {
+            "apiVersion": names.API_VERSION,
+            "kind": names.KIND,
+            "metadata": {"name": NAME, "namespace": NAMESPACE, "uid": UID, "generation": 0, "annotations": {}},
+            "spec": {"source": {"url": "https://git.example.com/x.git", "revision": {"branch": "main"}}},
+        }
+        self.spec(**spec)
+        self._begin()
+        for tree in (manifests.namespace(NAMESPACE), manifests.application_definition()):
+            self.server.create(tree, "installer")
+        self.server.put(ObjectId(names.GROUP, names.KIND, NAMESPACE, NAME), self._application)
+        if files is not None:
+            self.git.push(files)
+
+    # what users do
+
+    def push(self, files: Mapping[str, str]) -> None:
+        self.git.push(files)
+
+    def spec(self, *, layers: list[str] | None = None, url: str = "", **fields: object) -> None:
+        """Change fields of the spec, which is a new generation."""
+        spec = {**get_object(self._application, "spec"), **fields}
+        if layers is not None:
+            spec["source"] = {**get_object(spec, "source"), "layers": layers}
+        if url:
+            spec["source"] = {**get_object(spec, "source"), "url": url}
+        metadata = get_object(self._application, "metadata")
+        number = metadata["generation"]
+        assert isinstance(number, int)
+        self._application = {**self._application, "metadata": {**metadata, "generation": number + 1}, "spec": spec}
+
+    def annotate(self, **annotations: str) -> None:
+        """The Application; `confirm_prune="…"` is `signet-gitops.dev/confirm-prune`."""
+        given = {f"{names.GROUP}/{name.replace('_', '-')}": text for name, text in annotations.items()}
+        metadata = get_object(self._application, "metadata")
+        changed = {**get_object(metadata, "annotations"), **given}
+        self._application = {**self._application, "metadata": {**metadata, "annotations": changed}}
+
+    def confirm(self, commit: int | None = None, *, characters: int = 40) -> None:
+        """Confirm the deletions of a commit, the newest one."""
+        self.annotate(confirm_prune=sources.commit_of(commit or self.git.head_number)[:characters])
+
+    def meanwhile(self, request: str, *happens: object) -> None:
+        """What somebody else does right before a request such as `apply ConfigMap/a` lands; one a time."""
+        self.traffic.between.setdefault(request, []).extend(happens)  # pyright: ignore[reportArgumentType]
+
+    # the cluster
+
+    def live(self, name: str, namespace: str = NAMESPACE) -> Object | None:
+        """A live object by `Kind/name`."""
+        found = [
+            self.server.get(key)
+            for key in self.server.objects
+            if name_of(key) == name and key.namespace in {namespace, ""}
+        ]
+        return found[0] if found else None
+
+    def value(self, name: str, *path: str) -> object:
+        return get(self.live(name), *path)
+
+    def key(self, name: str) -> ObjectId:
+        return next(key for key in self.server.objects if name_of(key) == name and key.namespace in {NAMESPACE, ""})
+
+    def edit(self, name: str, *path: str, to: object, by: str = "kubectl-edit", subresource: str = "") -> None:
+        self.server.time = f"2026-01-01T00:00:{self.server.version % 60:02}Z"
+        self.server.update(self.key(name), {path: to}, by, subresource=subresource)
+
+    def delete(self, name: str) -> None:
+        self.server.delete(self.key(name))
+
+    def make(self, text: str, by: str = "somebody", *, owner: str = "", operation: str = "Update") -> None:
+        """What another tool or, with the uid of its `owner`, another Application made."""
+        tree = manifests.tree(text)
+        if owner:
+            key = _OBSERVER.identify(tree)
+            of = Owner(INSTALLATION, ApplicationId(NAMESPACE, owner, owner))
+            tree = ownership.stamp(tree, key, of, _PRINTS.owners)
+        self.server.create(tree, by, operation)
+
+    def give_to(self, name: str, owner: str) -> None:
+        """Another Application takes a live object over."""
+        tree = self.live(name)
+        assert tree is not None
+        of = Owner(INSTALLATION, ApplicationId(NAMESPACE, owner, owner))
+        for path, value in manifests.difference(tree, ownership.stamp(tree, self.key(name), of, _PRINTS.owners)):
+            self.edit(name, *path, to=value, by="signet")
+
+    def allow_watching(self) -> None:
+        """The agent's role has what it lacked, and watches see that."""
+        self.traffic.unwatched.clear()
+        self.server.wake()
+
+    # the agent
+
+    def restart(self) -> None:
+        """A new process that knows what is stored, and no more."""
+        self._watching_over()
+        self._begin()
+
+    def configure(self, **operator: object) -> None:
+        """Another operator's file, with which another engine begins."""
+        self.operator = manifests.operator(**operator)
+        self.restart()
+
+    def lose_record(self) -> None:
+        self.shards[UID].stored.clear()
+
+    def damage_record(self) -> None:
+        shards = self.shards[UID]
+        version, text = shards.stored["objects-0"]
+        shards.stored["objects-0"] = (version, text[:-2] + ("A" if text[-2] != "A" else "B") + text[-1])
+
+    async def another_agent_takes(self) -> None:
+        """The next epoch is another agent's."""
+        await self._ledger(self._records(), lambda: None).take("another")
+
+    @property
+    def recorded(self) -> list[str]:
+        """The objects of the stored record that were applied."""
+        return sorted(name_of(key) for key, item in self._stored().objects.items() if item.uid)
+
+    @property
+    def begun(self) -> list[str]:
+        """The objects of the stored record whose first apply did not end."""
+        return sorted(name_of(key) for key, item in self._stored().objects.items() if not item.uid)
+
+    @property
+    def recorded_commit(self) -> int:
+        """The commit that was applied; 0 where none was."""
+        revision = self._stored().revision
+        return int(revision.commit[:12]) if revision else 0
+
+    async def run(self, *causes: str) -> Ran:
+        """One run: by default the first one of an agent, and after that those of the interval."""
+        await self._ready()
+        asked = frozenset(map(Trigger, causes or ("interval" if self._ran else "start",)))
+        self._ran = True
+        return await self._observed(asked, self._reconcile(asked))
+
+    async def heal(self) -> Ran:
+        """The run that drift starts, where watches saw any."""
+        await self._ready()
+        assert self.drifted, "no watch saw any drift"
+        return await self.run("live")
+
+    async def probe(self) -> Ran | None:
+        """Ask the store for newer versions, and run where there are some."""
+        await self._ready()
+        changed, _ = await probing.rotated(self.stores, self._id, self._held[1].record)
+        self._rotated |= changed
+        return await self.run("secret") if changed else None
+
+    async def retire(self) -> Ran:
+        """The run of an Application that is being deleted."""
+        await self._ready()
+        key = ObjectId(names.GROUP, names.KIND, NAMESPACE, NAME)
+        metadata = {
+            **get_object(self._application, "metadata"),
+            "finalizers": [deletion.FINALIZER],
+            "deletionTimestamp": "2026-01-01T00:00:00Z",
+        }
+        stored = self.server.put(key, {**self._application, "metadata": metadata})
+        self._application = {**self._application, "metadata": get_object(stored, "metadata")}
+
+        async def work() -> Outcome:
+            done = await deletion.retire(self._run(frozenset({Trigger.SPEC})))
+            return Outcome(self._state, pending=frozenset() if done else frozenset({key}))
+
+        return await self._observed(frozenset({Trigger.SPEC}), work())
+
+    # within
+
+    @property
+    def _id(self) -> ApplicationId:
+        return ApplicationId(NAMESPACE, NAME, UID)
+
+    def _begin(self) -> None:
+        self._state = State()
+        self._hold: tuple[Fence, Ledger] | None = None
+        self._ran = False
+        self._rotated: frozenset[ObjectId] = frozenset()
+        self._reported = ApplicationStatus()
+        self._cluster = Cluster(self.server, self.traffic)
+        self._own_records = self._records()
+        self._watching = Watching(self._cluster, _OBSERVER, LiveFacts())
+        self._watching.drifted = lambda _, key: self.drifted.add(name_of(key))
+        self._watching.changed = lambda _: None
+
+    def _watching_over(self) -> None:
+        for task in self._watching._tasks.values():
+            task.cancel()
+
+    def _records(self) -> Records:
+        return Records(lambda application: self.shards.setdefault(application.uid, Shards()))
+
+    def _stored(self) -> ApplicationRecord:
+        return Codec(_PRINTS.records, UID).decode(self.shards[UID].texts)
+
+    async def _ready(self) -> None:
+        """The Application is held, and its watches have told what there is."""
+        if self._hold is None:
+
+            async def stands() -> bool:
+                return await self._own_records.stands(self._id, HEAD, ledger.head)
+
+            fence = Fence(lambda: self.lease, stands, self.clock.monotonic, asyncio.Lock())
+            ledger = self._ledger(self._own_records.fenced(fence.check), fence.shown)
+            await ledger.take("agent")
+            self._hold, self._state = (fence, ledger), State(verified=dict(ledger.record.verified))
+            self._watching.adopt(UID, ledger)
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+
+    def _ledger(self, records: Records, shown: Callable[[], None]) -> Ledger:
+        return Ledger(records, self.tasks, Codec(_PRINTS.records, UID), self._id, shown, cluster=IN_CLUSTER)
+
+    @property
+    def _held(self) -> tuple[Fence, Ledger]:
+        assert self._hold is not None
+        return self._hold
+
+    def _run(self, causes: frozenset[Trigger]) -> Run:
+        fence, ledger = self._held
+        application = applications.parse(self._application)
+        ports = Ports(
+            git=self.git,
+            credentials=sources.Credentials(),
+            data_keys=self.keys,
+            sealing_keys=self.sealing_keys,
+            stores=self.stores,
+            home=self._cluster.fenced(fence.check),
+            target=self._cluster.fenced(fence.check),
+            live=self._watching,
+            records=self._own_records.fenced(fence.check),
+            audit=self.audit,
+            metrics=sources.Metrics(),
+            clock=self.clock,
+            tasks=self.tasks,
+        )
+        rotated, self._rotated = self._rotated, frozenset()
+        return Run(
+            RunId("r"),
+            application,
+            causes,
+            ports,
+            _OBSERVER,
+            _PRINTS,
+            policy.grants(self.operator, application),
+            self.limits,
+            {UID: f"{NAMESPACE}/{NAME}", **self.others},
+            fence,
+            ledger,
+            rotated,
+        )
+
+    async def _reconcile(self, causes: frozenset[Trigger]) -> Outcome:
+        self.drifted.clear()
+        self._watching.begin(UID)
+        try:
+            outcome = await pipeline.reconcile(self._run(causes), self._state)
+            self._state = outcome.state
+            return outcome
+        finally:
+            self._watching.end(UID)
+
+    async def _observed(self, causes: frozenset[Trigger], work: Awaitable[Outcome]) -> Ran:
+        traffic, audit = self.traffic, self.audit.entries
+        traffic.writes, traffic.reads, traffic.events = [], [], []
+        self.keys.unwrapped.clear()
+        before = len(audit)
+        try:
+            outcome = await work
+        except LeaseLostError as error:
+            outcome, ended_by = Outcome(self._state, stopped=True), error.reason
+        else:
+            ended_by = outcome.problems[0].error.reason if outcome.stopped else ""
+        ledger, live = self._held[1], self._watching.snapshot(UID)
+        standing = status.Standing(
+            ledger.record, live, self._state.desired.objects if self._state.desired else (), ledger.loss
+        )
+        told = status.compute(
+            applications.parse(self._application),
+            standing,
+            outcome,
+            self._reported,
+            causes=causes,
+            started=0.0,
+            now=self.clock.now(),
+        )
+        self._reported = told
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        return Ran(
+            writes=traffic.writes,
+            problems=[_text(problem) for problem in outcome.problems],
+            warnings=[_text(problem) for problem in outcome.desired.warnings] if outcome.desired else [],
+            pending=sorted(name_of(key) for key in outcome.pending),
+            audit=audit[before:],
+            events=[reason for reason, _ in traffic.events],
+            status=told,
+            errors=[problem.error for problem in outcome.problems],
+            reads=traffic.reads,
+            opened=list(self.keys.unwrapped),
+            ended_by=ended_by,
+        )
+
+
+def _text(problem: Problem) -> str:
+    """`Held Deployment/web`, `Yaml b.yaml`."""
+    key = problem.object or problem.error.facts.get("object")
+    where = name_of(key) if isinstance(key, ObjectId) else problem.file or str(problem.error.facts.get("file", ""))
+    return f"{problem.error.reason} {where}".strip()

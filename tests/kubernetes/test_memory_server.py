@@ -1,0 +1,435 @@
+"""The API server in memory answers as a real one does: the same calls to both, and what they answered compared.
+
+What each makes of its own is put aside: uids and versions are numbered as they appear, times left out, and fields that a real server
+defaults looked at by name only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+from memory_world import cluster as memory
+from memory_world.server import REMOVED, Server
+
+from agent.adapters.kubernetes.resources import CONFIG_MAP, SECRET
+from agent.engine.ports import ABSENT
+from agent.manifests.kinds import Resource
+from agent.manifests.ownership import LABEL_INSTALLATION
+from agent.values import derive
+from agent.values.errors import AgentError
+from agent.values.ids import ObjectId
+from agent.values.secret import Secret
+from agent.values.tree import get, get_object, get_text
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from agent.engine.ports import TargetPort
+    from agent.values.tree import Object
+    from testbed.controlplane import ControlPlane
+
+DEPLOYMENT = Resource("apps", "v1", "Deployment", "deployments", namespaced=True)
+JOB = Resource("batch", "v1", "Job", "jobs", namespaced=True)
+CLAIM = Resource("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", namespaced=True)
+EDITOR = "kubectl-edit"
+_OF_CONTROLLERS = re.compile(r"^(deployment|batch)\.kubernetes\.io/|^controller-uid$|^job-name$")
+
+
+@dataclass
+class Side:
+    """One of the two. `edit` is a merge patch by another manager, `make` a POST."""
+
+    cluster: TargetPort
+    namespace: str
+    edit: Callable[[Resource, str, Object], None]
+    make: Callable[[Resource, Object, str], None]
+    answers: list[object] = field(default_factory=list)
+    _numbers: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    async def do(self, call: Awaitable[object]) -> Object:
+        """The answer, which is compared; what was refused is compared by its reason and fields, and is an empty one."""
+        try:
+            answer = await call
+        except AgentError as error:
+            told = {name: error.facts.get(name) for name in ("fields", "managers") if name in error.facts}
+            self.answers.append((error.reason, told))
+            return {}
+        self.answers.append(self._plain(answer) if isinstance(answer, dict) else answer)
+        return answer if isinstance(answer, dict) else {}
+
+    async def apply(self, resource: Resource, name: str, tree: Object, **how: object) -> Object:
+        return await self.do(self.cluster.apply(resource, self.object(resource, name, tree), **how))
+
+    async def look(self, resource: Resource, name: str) -> Object:
+        return await self.do(self.cluster.get(resource, self.namespace, name))
+
+    async def delete(
+        self, resource: Resource, name: str, *, uid: str = "", version: str = "", orphan: bool = False
+    ) -> None:
+        await self.do(
+            self.cluster.delete(
+                resource, self.namespace, name, uid=uid, resource_version=version, identity=None, orphan=orphan
+            )
+        )
+
+    async def patch(self, resource: Resource, name: str, patch: list[Object]) -> Object:
+        return await self.do(self.cluster.json_patch(resource, self.namespace, name, patch))
+
+    async def until(self, what: Callable[[Object], bool], resource: Resource, name: str) -> None:
+        """What garbage collection does takes a moment."""
+        async with asyncio.timeout(60):
+            while not what(await self.cluster.get(resource, self.namespace, name) or {}):  # noqa: ASYNC110  # another process's
+                await asyncio.sleep(0.05)
+        await self.look(resource, name)
+
+    def object(self, resource: Resource, name: str, tree: Object) -> Object:
+        metadata = {"name": name, "namespace": self.namespace, **get_object(tree, "metadata")}
+        return {**tree, "apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata}
+
+    def _plain(self, tree: Object) -> object:
+        metadata = get_object(tree, "metadata")
+        finalizers = metadata.get("finalizers")
+        shown: Object = {
+            "name": metadata["name"],
+            "finalizers": [name for name in (finalizers or []) if name != "kubernetes.io/pvc-protection"],
+        }
+        shown |= {
+            marks: {
+                name: text for name, text in get_object(metadata, marks).items() if not _OF_CONTROLLERS.search(name)
+            }
+            for marks in ("labels", "annotations")
+        }
+        shown["deleting"] = "deletionTimestamp" in metadata
+        shown["uid"] = self._number("uid", get_text(metadata, "uid"))
+        if "spec" not in tree:  # controllers write to what has one
+            shown["version"] = self._number("version", get_text(metadata, "resourceVersion"))
+        owners = metadata.get("ownerReferences")
+        shown["owners"] = [get_text(each, "name") for each in owners] if isinstance(owners, list) else []
+        listed = metadata.get("managedFields")
+        shown["managers"] = sorted(
+            (
+                get_text(each, "manager"),
+                get_text(each, "operation"),
+                sorted(self._numbered(path) for path in _owned(get_object(each, "fieldsV1"), "")),
+            )
+            for each in (listed if isinstance(listed, list) else [])
+            if isinstance(each, dict) and not get_text(each, "manager").startswith("kube-controller-manager")
+        )
+        return shown | _content(tree)
+
+    def _numbered(self, path: str) -> str:
+        """Without the uids of owners."""
+        for uid, number in self._numbers.get("uid", {}).items():
+            path = path.replace(f'"{uid}"', str(number))
+        return path
+
+    def _number(self, what: str, value: str) -> int:
+        known = self._numbers.setdefault(what, {})
+        return known.setdefault(value, len(known))
+
+
+def _owned(node: Object, at: str) -> list[str]:
+    """The paths that are owned. That a map is there is an update's too in a real server, and nothing of ours asks for it."""
+    found: list[str] = []
+    for step, below in node.items():
+        if step == "." and not at.endswith("}"):
+            continue
+        assert isinstance(below, dict)
+        found += _owned(below, f"{at}/{step}") or [f"{at}/{step}"]
+    return found
+
+
+def _content(tree: Object) -> Object:
+    if "spec" not in tree:
+        return {name: tree[name] for name in ("data", "immutable") if tree.get(name)}
+    template = get_object(tree, "spec", "template")
+    containers = get(template, "spec", "containers")
+    return {
+        "replicas": get(tree, "spec", "replicas"),
+        "annotations of pods": get(template, "metadata", "annotations"),
+        # where an item goes that others put between is the real server's own
+        "containers": sorted(
+            [get(each, "name"), get(each, "image"), get(each, "env"), get(each, "args")]
+            for each in (containers if isinstance(containers, list) else [])
+        ),
+    }
+
+
+# what is done to both
+
+
+def data(**values: object) -> Object:
+    return {"data": values}
+
+
+def pods(*containers: Object, app: str = "a", annotations: Object | None = None, **spec: object) -> Object:
+    metadata: Object = {"labels": {"app": app}}
+    if annotations:
+        metadata["annotations"] = annotations
+    template = {"metadata": metadata, "spec": {"containers": list(containers)}}
+    return {"spec": {"replicas": 0, "selector": {"matchLabels": {"app": app}}, "template": template, **spec}}
+
+
+def container(name: str, image: str = "i", env: dict[str, str] | None = None, **more: object) -> Object:
+    tree: Object = {"name": name, "image": image, **more}
+    if env:
+        tree["env"] = [{"name": key, "value": value} for key, value in env.items()]
+    return tree
+
+
+async def changes(side: Side) -> None:
+    await side.look(CONFIG_MAP, "a")
+    for tree in (data(a="1", b="1"), data(a="1", b="1"), data(a="2", b="1"), data(a="2"), data(a="2", c="3"), {}):
+        await side.apply(CONFIG_MAP, "a", tree)
+    await side.apply(CONFIG_MAP, "a", {**data(a="1"), "metadata": {"labels": {"x": "y"}, "annotations": {"n": "1"}}})
+    await side.apply(CONFIG_MAP, "a", {**data(a="1"), "metadata": {"labels": {"x": "z"}}})
+
+
+async def managers(side: Side) -> None:
+    await side.apply(CONFIG_MAP, "a", data(a="1", b="1"), manager="other")
+    await side.apply(CONFIG_MAP, "a", data(a="2"), force=False)
+    await side.apply(CONFIG_MAP, "a", data(a="2", b="2", c="2"), force=False)
+    await side.apply(CONFIG_MAP, "a", data(a="1"), force=False)
+    await side.apply(CONFIG_MAP, "a", data(b="1"), manager="other")
+    await side.apply(CONFIG_MAP, "a", data(b="2"))
+    await side.apply(CONFIG_MAP, "a", data(b="1"), manager="other", force=False)
+    await side.apply(CONFIG_MAP, "a", data(b="1"), manager="other")
+    await side.apply(CONFIG_MAP, "a", data(b="1"))
+    await side.apply(CONFIG_MAP, "a", data(), manager="other")
+    await side.apply(CONFIG_MAP, "a", data())
+
+
+async def edits(side: Side) -> None:
+    await side.apply(CONFIG_MAP, "a", data(a="1", b="1"))
+    for change in ({"a": "edited"}, {"a": "edited", "b": "1"}, {"theirs": "x"}, {"b": None}, {"theirs": None}):
+        side.edit(CONFIG_MAP, "a", {"data": change})
+        await side.look(CONFIG_MAP, "a")
+    await side.apply(CONFIG_MAP, "a", data(a="1", b="1"), force=False)
+    await side.apply(CONFIG_MAP, "a", data(a="1", b="1"))
+    side.edit(CONFIG_MAP, "a", {"metadata": {"labels": {"x": "y"}, "annotations": {"note": "x"}}})
+    await side.apply(CONFIG_MAP, "a", data(a="1"))
+
+
+async def preconditions(side: Side) -> None:
+    def with_(**metadata: str) -> Object:
+        return {**data(a="2"), "metadata": metadata}
+
+    await side.apply(CONFIG_MAP, "a", with_(uid="11111111-2222-3333-4444-555555555555"))
+    await side.apply(CONFIG_MAP, "a", with_(resourceVersion=ABSENT))
+    first = get_object(await side.apply(CONFIG_MAP, "a", data(a="1")), "metadata")
+    await side.apply(CONFIG_MAP, "a", with_(resourceVersion=ABSENT))
+    await side.apply(
+        CONFIG_MAP, "a", with_(uid=get_text(first, "uid"), resourceVersion=get_text(first, "resourceVersion"))
+    )
+    await side.apply(
+        CONFIG_MAP, "a", with_(uid=get_text(first, "uid"), resourceVersion=get_text(first, "resourceVersion"))
+    )
+    await side.apply(CONFIG_MAP, "a", with_(uid="11111111-2222-3333-4444-555555555555"))
+    await side.delete(CONFIG_MAP, "a", uid=get_text(first, "uid"), version=get_text(first, "resourceVersion"))
+    await side.delete(CONFIG_MAP, "a", uid="11111111-2222-3333-4444-555555555555")
+    await side.delete(CONFIG_MAP, "a", uid=get_text(first, "uid"))
+    await side.look(CONFIG_MAP, "a")
+    await side.delete(CONFIG_MAP, "a", uid=get_text(first, "uid"))
+    await side.apply(CONFIG_MAP, "a", with_(uid=get_text(first, "uid")))
+    await side.apply(CONFIG_MAP, "a", with_(resourceVersion=get_text(first, "resourceVersion")))
+
+
+async def dry_runs(side: Side) -> None:
+    answer = await side.cluster.apply(CONFIG_MAP, side.object(CONFIG_MAP, "a", data(a="1")), dry_run=True)
+    side.answers.append(answer["data"])
+    await side.look(CONFIG_MAP, "a")
+    await side.apply(CONFIG_MAP, "a", data(a="1"))
+    answer = await side.cluster.apply(CONFIG_MAP, side.object(CONFIG_MAP, "a", data(b="2")), dry_run=True)
+    side.answers.append(answer["data"])
+    await side.look(CONFIG_MAP, "a")
+    await side.apply(CONFIG_MAP, "a", data(a="2"), manager="other", force=False, dry_run=True)
+
+
+async def lists(side: Side) -> None:
+    await side.apply(DEPLOYMENT, "d", pods(container("one", env={"A": "1", "B": "1"}), container("two")))
+    await side.apply(DEPLOYMENT, "d", pods(container("one", "j", env={"B": "2"}), container("two")))
+    side.edit(DEPLOYMENT, "d", {"spec": {"template": {"metadata": {"annotations": {"theirs": "x"}}}}})
+    await side.look(DEPLOYMENT, "d")
+    other = {"spec": {"template": {"spec": {"containers": [container("sidecar"), container("one", env={"C": "3"})]}}}}
+    other["spec"]["template"]["spec"]["containers"][1].pop("image")
+    await side.apply(DEPLOYMENT, "d", other, manager="other")
+    await side.apply(
+        DEPLOYMENT, "d", pods(container("one", "j", env={"B": "2"}, args=["x", "y"]), annotations={"roll": "1"})
+    )
+    await side.apply(DEPLOYMENT, "d", pods(container("one", "j")))
+    side.edit(DEPLOYMENT, "d", {"spec": {"replicas": 3}})
+    await side.apply(DEPLOYMENT, "d", pods(container("one", "j")), force=False)
+    await side.apply(DEPLOYMENT, "d", pods(container("one", "j")))
+
+
+async def adoptions(side: Side) -> None:
+    side.make(CONFIG_MAP, side.object(CONFIG_MAP, "a", data(a="1", b="1")), "kubectl-create")
+    found = await side.look(CONFIG_MAP, "a")
+    entries = get(found, "metadata", "managedFields")
+    assert isinstance(entries, list)
+    assert isinstance(entries[0], dict)
+    version = {
+        "op": "replace",
+        "path": "/metadata/resourceVersion",
+        "value": get_text(found, "metadata", "resourceVersion"),
+    }
+    ours = {**entries[0], "manager": "signet", "operation": "Apply"}
+    patch: list[Object] = [{"op": "replace", "path": "/metadata/managedFields", "value": [ours]}, version]
+    await side.patch(CONFIG_MAP, "a", patch)
+    await side.patch(CONFIG_MAP, "a", patch)
+    await side.apply(CONFIG_MAP, "a", data(a="1"))
+    side.edit(CONFIG_MAP, "a", {"metadata": {"annotations": {"a/b": "x"}}})
+    found = await side.look(CONFIG_MAP, "a")
+    await side.patch(CONFIG_MAP, "a", [{"op": "remove", "path": "/metadata/annotations/a~1b"}])
+    await side.patch(CONFIG_MAP, "a", [{"op": "remove", "path": "/metadata/annotations/a~1b"}])
+    await side.patch(CONFIG_MAP, "a", [{"op": "test", "path": "/data/a", "value": "other"}])
+    await side.patch(CONFIG_MAP, "none", [{"op": "test", "path": "/data/a", "value": "other"}])
+
+
+async def finalizers(side: Side) -> None:
+    await side.apply(CONFIG_MAP, "a", {**data(a="1"), "metadata": {"finalizers": ["example.com/keep"]}})
+    await side.delete(CONFIG_MAP, "a")
+    await side.look(CONFIG_MAP, "a")
+    await side.delete(CONFIG_MAP, "a")
+    await side.patch(CONFIG_MAP, "a", [{"op": "add", "path": "/metadata/finalizers", "value": []}])
+    await side.look(CONFIG_MAP, "a")
+
+
+async def immutable(side: Side) -> None:
+    await side.apply(DEPLOYMENT, "d", pods(container("one")))
+    await side.apply(DEPLOYMENT, "d", pods(container("one"), app="b"))
+    await side.apply(CONFIG_MAP, "a", {**data(a="1"), "immutable": True})
+    await side.apply(CONFIG_MAP, "a", {**data(a="1"), "immutable": True})
+    await side.apply(CONFIG_MAP, "a", {**data(a="2"), "immutable": True})
+    await side.apply(CONFIG_MAP, "a", data(a="1"))
+    job = {
+        "spec": {"suspend": True, "template": {"spec": {"restartPolicy": "Never", "containers": [container("one")]}}}
+    }
+    await side.apply(JOB, "j", job)
+    job["spec"]["template"]["spec"]["containers"][0]["image"] = "k"
+    await side.apply(JOB, "j", job)
+    claim = {"spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}
+    await side.apply(CLAIM, "c", claim)
+    claim["spec"]["accessModes"] = ["ReadWriteMany"]
+    await side.apply(CLAIM, "c", claim)
+
+
+async def owners(side: Side) -> None:
+    for owner, orphan in (("kept", True), ("gone", False)):
+        made = await side.apply(CONFIG_MAP, owner, data(a="1"))
+        reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": owner, "uid": get_text(made, "metadata", "uid")}
+        await side.apply(
+            CONFIG_MAP, f"of-{owner}", {**data(a="1"), "metadata": {"ownerReferences": [reference]}}, manager="other"
+        )
+        await side.cluster.delete(
+            CONFIG_MAP, side.namespace, owner, uid="", resource_version="", identity=None, orphan=orphan
+        )
+    await side.until(lambda tree: not tree, CONFIG_MAP, "kept")
+    await side.until(lambda tree: not tree, CONFIG_MAP, "of-gone")
+    found = await side.cluster.get(CONFIG_MAP, side.namespace, "of-kept")
+    side.answers.append(get_object(found or {}, "metadata").get("ownerReferences") or [])
+
+
+async def secrets(side: Side) -> None:
+    value = derive.base64_encode(Secret("canary", "test"))
+    for tree in (
+        data(a=value),
+        data(a=value),
+        data(a=value, b=value),
+        data(b=derive.base64_encode(Secret("x", "test"))),
+    ):
+        answer = await side.apply(SECRET, "s", tree)
+        assert all(isinstance(each, Secret) for each in get_object(answer, "data").values())
+
+
+async def labels(side: Side) -> None:
+    ours = {"metadata": {"labels": {LABEL_INSTALLATION: "i"}}}
+    selector = f"{LABEL_INSTALLATION}=i"
+    await side.apply(CONFIG_MAP, "a", {**ours, **data(a="1")})
+    await side.apply(CONFIG_MAP, "b", data(a="1"))
+    for listed in (side.cluster.list, side.cluster.list_metadata):
+        found = await listed(CONFIG_MAP, namespace=side.namespace, selector=selector)
+        side.answers.append([(get_text(each, "metadata", "name"), "data" in each) for each in found])
+    watch = side.cluster.watch(CONFIG_MAP, namespace=side.namespace, selector=selector)
+
+    async def told(type_: str) -> None:
+        async with asyncio.timeout(30):
+            event = await anext(watch)
+        side.answers.append((event.type, get_text(event.object, "metadata", "name")))
+        assert event.type == type_
+
+    await told("present")
+    await told("synced")
+    await side.apply(CONFIG_MAP, "b", {**ours, **data(a="1")})
+    await told("present")
+    await side.apply(CONFIG_MAP, "b", data(a="1"))
+    await told("gone")
+    await side.delete(CONFIG_MAP, "a")
+    await told("gone")
+    await watch.aclose()
+
+
+STORIES: dict[str, Callable[[Side], Awaitable[None]]] = {
+    story.__name__: story
+    for story in (
+        changes,
+        managers,
+        edits,
+        preconditions,
+        dry_runs,
+        lists,
+        adoptions,
+        finalizers,
+        immutable,
+        owners,
+        secrets,
+        labels,
+    )
+}
+
+
+def real_side(cluster: TargetPort, controlplane: ControlPlane, namespace: str) -> Side:
+    def path(resource: Resource) -> str:
+        group = f"/apis/{resource.api_version}" if resource.group else f"/api/{resource.version}"
+        return f"{group}/namespaces/{namespace}/{resource.plural}"
+
+    return Side(
+        cluster,
+        namespace,
+        lambda resource, name, change: controlplane.merge(f"{path(resource)}/{name}", change),
+        lambda resource, tree, by: controlplane.create(f"{path(resource)}?fieldManager={by}", tree),
+    )
+
+
+def memory_side(namespace: str) -> Side:
+    server = Server()
+
+    def edit(resource: Resource, name: str, change: Object) -> None:
+        server.update(ObjectId(resource.group, resource.kind, namespace, name), dict(_changed(change, ())), EDITOR)
+
+    return Side(memory.Cluster(server, memory.Traffic()), namespace, edit, lambda _, tree, by: server.create(tree, by))
+
+
+def _changed(change: Object, at: tuple[str, ...]) -> list[tuple[tuple[str, ...], object]]:
+    found: list[tuple[tuple[str, ...], object]] = []
+    for name, value in change.items():
+        if isinstance(value, dict):
+            found += _changed(value, (*at, name))
+        else:
+            found.append(((*at, name), REMOVED if value is None else value))
+    return found
+
+
+@pytest.mark.parametrize("story", STORIES)
+async def test_the_server_in_memory_answers_as_a_real_one(
+    story: str, cluster: TargetPort, controlplane: ControlPlane, namespace: str
+) -> None:
+    real, model = real_side(cluster, controlplane, namespace), memory_side(namespace)
+    for side in (real, model):
+        await STORIES[story](side)
+    for number, (expected, found) in enumerate(zip(real.answers, model.answers, strict=True)):
+        assert found == expected, f"answer {number}"

@@ -1,0 +1,248 @@
+"""What an agent reads besides the cluster, and what it tells: Git, stores, sealing keys, the audit trail, metrics, clock and tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from agent.engine.ports import GitCredential, Resolved, Snapshot
+from agent.manifests.documents import File
+from agent.values import derive
+from agent.values.errors import (
+    AgentError,
+    AuditError,
+    SealedSecretError,
+    StoreDeniedError,
+    StoreNotFoundError,
+    StoreUnavailableError,
+    UnknownStoreError,
+)
+from agent.values.ids import Revision
+from agent.values.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+
+    from agent.api.application import Application, Source
+    from agent.engine.ports import AuditEntry
+    from agent.manifests.references import Reference
+    from agent.manifests.sealed_secrets import SealedValue
+    from agent.values.ids import ApplicationId
+
+T = TypeVar("T")
+
+
+def commit_of(number: int) -> str:
+    """The hash of the commit of this number: it begins with it."""
+    return f"{number:012d}" + "0" * 28
+
+
+@dataclass(slots=True)
+class Git:
+    """One repository. `commits` map paths to texts, from commit 1; `rewritten` are those that the branch left behind.
+
+    `error` is what every request is answered with; `refused` are files that are not handed out. `reads` counts files of commits.
+    """
+
+    commits: list[Mapping[str, str]] = field(default_factory=list[dict[str, str]])
+    head_number: int = 0
+    rewritten: set[int] = field(default_factory=set)
+    error: AgentError | None = None
+    refused: dict[str, AgentError] = field(default_factory=dict)
+    asked: int = 0
+    reads: int = 0
+
+    def push(self, files: Mapping[str, str]) -> int:
+        self.commits.append(dict(files))
+        self.head_number = len(self.commits)
+        return self.head_number
+
+    def force_push(self, files: Mapping[str, str]) -> int:
+        """A commit that does not descend from those before it."""
+        self.rewritten.update(range(1, len(self.commits) + 1))
+        return self.push(files)
+
+    async def head(self, source: Source, credential: GitCredential | None) -> str:
+        self.asked += 1
+        if self.error is not None:
+            raise self.error
+        return commit_of(self.head_number)
+
+    async def fetch(self, source: Source, credential: GitCredential | None) -> Revision:
+        if self.error is not None:
+            raise self.error
+        return Revision(commit_of(self.head_number), source.revision.ref, "Dev <dev@example.com>", 0)
+
+    async def files(self, source: Source, credential: GitCredential | None, commit: str) -> Snapshot:
+        self.reads += 1
+        files = self.commits[int(commit[:12]) - 1]
+        found = [
+            File(path, hashlib.sha256(text.encode()).hexdigest(), text.encode(), layer)
+            for layer, folder in enumerate(source.layers)
+            for path, text in sorted(files.items())
+            if folder == "." or path.startswith(f"{folder}/")
+        ]
+        return Snapshot(tuple(found), tuple(self.refused.items()))
+
+    async def is_ancestor(self, source: Source, credential: GitCredential | None, old: str, new: str) -> bool:
+        return int(old[:12]) not in self.rewritten or int(new[:12]) in self.rewritten
+
+
+@dataclass(slots=True)
+class Stores:
+    """One store, `main`, of KV v2: `values` maps a path to its versions from 1, each a map from key to text.
+
+    `without_versions` are paths of KV v1. `denied` paths may not be read; `away` says that it does not answer.
+    """
+
+    values: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    without_versions: set[str] = field(default_factory=set)
+    denied: set[str] = field(default_factory=set)
+    away: bool = False
+    read: list[str] = field(default_factory=list)
+
+    def write(self, path: str, **values: str) -> None:
+        self.values.setdefault(path, []).append(values)
+
+    async def resolve(
+        self, application: ApplicationId, references: Collection[Reference]
+    ) -> Mapping[Reference, Resolved | AgentError]:
+        by_path: defaultdict[tuple[str, int | None], list[Reference]] = defaultdict(list)
+        for reference in references:
+            by_path[reference.path, reference.version].append(reference)
+        self.read += [path for path, _ in by_path]
+        return {reference: self._answer(reference) for some in by_path.values() for reference in some}
+
+    async def probe(
+        self, application: ApplicationId, references: Collection[Reference]
+    ) -> Mapping[Reference, int | AgentError]:
+        return {reference: self._version(reference) for reference in references}
+
+    def _version(self, reference: Reference) -> int | AgentError:
+        error = self._error(reference)
+        if error is not None:
+            return error
+        if reference.path in self.without_versions:
+            return 0
+        return reference.version or len(self.values[reference.path])
+
+    def _error(self, reference: Reference) -> AgentError | None:
+        if reference.store != "main":
+            return UnknownStoreError("the operator has configured no store of this name", store=reference.store)
+        if self.away:
+            return StoreUnavailableError("the store does not answer")
+        if reference.path in self.denied:
+            return StoreDeniedError("the store refuses this path", path=reference.path)
+        versions = self.values.get(reference.path, [])
+        if not versions or (reference.version or 1) > len(versions):
+            return StoreNotFoundError("nothing is stored at this path", path=reference.path)
+        return None
+
+    def _answer(self, reference: Reference) -> Resolved | AgentError:
+        error = self._error(reference)
+        if error is not None:
+            return error
+        versions = self.values[reference.path]
+        number = reference.version or len(versions)
+        text = versions[number - 1].get(reference.key)
+        if text is None:
+            return StoreNotFoundError("the secret has no such key", path=reference.path)
+        version = 0 if reference.path in self.without_versions else number
+        secret = Secret(text, f"vault:main/{reference.path}#{reference.key}@{version}")
+        return Resolved(derive.base64_decode(secret) if reference.decode else secret, version)
+
+
+@dataclass(slots=True)
+class SealingKeys:
+    """SealingKeyPort: a value opens as its own ciphertext while `there`."""
+
+    there: bool = True
+
+    async def unseal(self, values: Collection[SealedValue]) -> Mapping[str, Secret | AgentError]:
+        return {
+            value.leaf.id: Secret(value.ciphertext, f"sealed-secret:{value.namespace}/{value.name}#{value.key}")
+            if self.there
+            else SealedSecretError("no key opens the value")
+            for value in values
+        }
+
+
+@dataclass(slots=True)
+class Credentials:
+    """No Application names one; `doubted` are those whose requests to Git failed."""
+
+    doubted: list[str] = field(default_factory=list)
+
+    async def git(self, application: Application) -> None:
+        return None
+
+    def doubt(self, application: ApplicationId) -> None:
+        self.doubted.append(application.uid)
+
+
+@dataclass(slots=True)
+class Audit:
+    """Entries as they are written; `full` refuses them."""
+
+    entries: list[AuditEntry] = field(default_factory=list)
+    checkpoints: int = 0
+    full: bool = False
+
+    async def write(self, entries: Iterable[AuditEntry]) -> None:
+        if self.full:
+            raise AuditError("the audit trail cannot be written")
+        self.entries.extend(entries)
+
+    async def checkpoint(self, run: str) -> None:
+        self.checkpoints += 1
+
+
+class Metrics:
+    """Nothing is counted."""
+
+    def reconciled(self, cause: str, result: str, seconds: float) -> None: ...
+    def drifted(self, cause: str) -> None: ...
+    def healed(self, seconds: float) -> None: ...
+    def objects(self, application: ApplicationId, states: Mapping[str, int]) -> None: ...
+    def synced(self, application: ApplicationId, unix_seconds: float) -> None: ...
+    def forget(self, application: ApplicationId) -> None: ...
+
+
+@dataclass(slots=True)
+class Clock:
+    """Seconds that pass only where somebody waits."""
+
+    seconds: float = 0.0
+
+    def now(self) -> float:
+        return 1_700_000_000.0 + self.seconds
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+@dataclass(slots=True)
+class Tasks:
+    """TasksPort on the clock above: `passing` is called as time goes by."""
+
+    clock: Clock
+    passing: list[Callable[[float], None]] = field(default_factory=list)
+
+    async def all(self, work: Iterable[Awaitable[T]]) -> list[T]:
+        results: Sequence[T | BaseException] = await asyncio.gather(*work, return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return [result for result in results if not isinstance(result, BaseException)]
+
+    async def apart(self, work: Callable[[], T]) -> T:
+        return work()
+
+    async def sleep(self, seconds: float) -> None:
+        self.clock.seconds += seconds
+        for each in self.passing:
+            each(self.clock.seconds)
+        await asyncio.sleep(0)

@@ -299,7 +299,7 @@ class Installation:
         assert self._hold is not None
         return self._hold
 
-    def _run(self, causes: frozenset[Trigger]) -> Run:
+    def _run(self, triggers: frozenset[Trigger]) -> Run:
         fence, ledger = self._held
         application = applications.parse(self._application)
         ports = Ports(
@@ -321,7 +321,7 @@ class Installation:
         return Run(
             RunId("r"),
             application,
-            causes,
+            triggers,
             ports,
             _OBSERVER,
             _PRINTS,
@@ -333,17 +333,17 @@ class Installation:
             rotated,
         )
 
-    async def _reconcile(self, causes: frozenset[Trigger]) -> Outcome:
+    async def _reconcile(self, triggers: frozenset[Trigger]) -> Outcome:
         self.drifted.clear()
         self._watching.begin(UID)
         try:
-            outcome = await pipeline.reconcile(self._run(causes), self._state)
+            outcome = await pipeline.reconcile(self._run(triggers), self._state)
             self._state = outcome.state
             return outcome
         finally:
             self._watching.end(UID)
 
-    async def _observed(self, causes: frozenset[Trigger], work: Awaitable[Outcome]) -> Ran:
+    async def _observed(self, triggers: frozenset[Trigger], work: Awaitable[Outcome]) -> Ran:
         traffic, audit = self.traffic, self.audit.entries
         traffic.writes, traffic.reads, traffic.events = [], [], []
         self.keys.unwrapped.clear()
@@ -363,7 +363,7 @@ class Installation:
             standing,
             outcome,
             self._reported,
-            causes=causes,
+            triggers=triggers,
             started=0.0,
             now=self.clock.now(),
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from agent.engine import pace, rollouts
 from agent.engine.ports import Resolved
-from agent.engine.record import ObjectRecord
+from agent.engine.record import ObjectRecord, absent_at
 from agent.manifests import order, ownership, references, resolve
 from agent.values import derive
 from agent.values.errors import AgentError, LimitError, StoreNotFoundError
@@ -169,6 +169,9 @@ def _values(
                 )
             values[reference] = answer.secret
             versions[str(reference)] = answer.version
-        elif not (reference.optional and isinstance(answer, StoreNotFoundError)):
+        elif reference.optional and isinstance(answer, StoreNotFoundError):
+            version = answer.facts.get("version", 0)
+            versions[str(reference)] = absent_at(version if isinstance(version, int) else 0)
+        else:
             raise answer.with_facts(object=key, field=format_path(paths[0]))
     return values, versions

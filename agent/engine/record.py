@@ -38,7 +38,7 @@ class ObjectRecord:
 
     `recipe` is the fingerprint of the sealed merge; `applied` that of the finished object; `projection` that of the live values at the
     fields that we own. `holds_secret` tells that a path of it holds one: then the whole live object is wrapped when it is read. `stores`
-    has the version of each store reference.
+    has the version of each store reference; of an optional one that had no value, `absent_at` the version that lacked it.
     `uid` is empty while the first apply is under way. `refused` marks a prune that still needs doing.
     """
 
@@ -84,6 +84,11 @@ class ApplicationRecord:
     def of_file(self, path: str) -> frozenset[ObjectId]:
         """The identities that this file contributed to, as far as recorded."""
         return frozenset(key for key, value in self.objects.items() if path in value.files)
+
+
+def absent_at(version: int) -> int:
+    """How `stores` says that an optional value was missing: by a negative number. `version` is the one that lacked it, 0 without any."""
+    return -1 - version
 
 
 def _revision_to_json(revision: Revision | None) -> list[str | int] | None:

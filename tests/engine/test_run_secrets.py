@@ -149,6 +149,19 @@ class TestOfReferences:
         assert ran.problems == []
         assert list(world.value("Secret/db", "data")) == ["more"]
 
+    async def test_an_optional_value_that_appears_later_is_applied_by_the_next_probe(self) -> None:
+        text = m.other("Secret", "db", stringData={"maybe": "vault://main/kv/late?optional=true#maybe", "more": "1"})
+        world = Installation(files={"s.yaml": text})
+        await world.run()
+        assert await world.probe() is None, "it is still missing"
+        world.stores.write("kv/late", other="x")
+        await world.probe()
+        assert list(world.value("Secret/db", "data")) == ["more"]
+        assert await world.probe() is None, "the version that lacks it is known"
+        world.stores.write("kv/late", other="x", maybe="here")
+        await world.probe()
+        assert world.value("Secret/db", "data", "maybe") == encoded("here")
+
     async def test_a_path_is_read_once_whatever_the_number_of_its_references(self) -> None:
         files = {f"{n}.yaml": m.secret(f"s{n}", "vault://main/kv/db#password") for n in range(9)}
         world = await applied({**files, "s.yaml": m.secret("db", "vault://main/kv/db#user")})

@@ -149,7 +149,8 @@ class Stores:
         number = reference.version or len(versions)
         text = versions[number - 1].get(reference.key)
         if text is None:
-            return StoreNotFoundError("the secret has no such key", path=reference.path)
+            version = 0 if reference.path in self.without_versions else number
+            return StoreNotFoundError("the secret has no such key", path=reference.path, version=version)
         version = 0 if reference.path in self.without_versions else number
         secret = Secret(text, f"vault:main/{reference.path}#{reference.key}@{version}")
         return Resolved(derive.base64_decode(secret) if reference.decode else secret, version)

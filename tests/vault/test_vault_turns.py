@@ -12,7 +12,7 @@ from agent.adapters.vault import kv
 from agent.adapters.vault.stores import Stores
 from agent.api.model import validate
 from agent.api.operator import Limits, OperatorSettings
-from agent.engine import sealing
+from agent.engine import resolving
 from agent.engine.ports import Resolved
 from agent.manifests.references import Reference
 from agent.values.errors import LimitError
@@ -84,7 +84,7 @@ async def test_no_more_is_asked_for_once_the_values_are_too_large_together() -> 
         ),
     )
     wanted = [Reference("main", f"secret/{number // 2}", f"k{number % 2}") for number in range(400)]
-    answers = await sealing._resolve(run, wanted)
+    answers = await resolving.ask(run, wanted)
     assert asked == [64]
     assert len(answers) == 400
     assert sum(isinstance(answer, LimitError) for answer in answers.values()) == 336

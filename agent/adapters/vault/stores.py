@@ -208,6 +208,7 @@ def _select(reference: Reference, found: Values) -> Secret:
             store=reference.store,
             path=reference.path,
             key=reference.key,
+            version=found.version,
         )
     if rest:
         suffix = f"@{found.version}" if found.version else ""

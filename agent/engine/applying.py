@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from agent.engine.changes import ChangeSet, Step
     from agent.engine.context import Run
     from agent.engine.live import LiveFact
-    from agent.manifests.kinds import Kinds
+    from agent.manifests.kinds import Kinds, Resource
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
 
@@ -115,15 +115,12 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
     if fact is None and step.cause != Cause.NEW:
         existing = await polling.get(run, resource, key.namespace, key.name)
         await run.fence.show(afresh=existing is not None)
-    if existing is not None and ownership.is_apply_if_absent(step.finished.tree):
-        left = ObjectRecord(
-            step.finished.record.api_version, get_text(existing, "metadata", "uid"), files=step.finished.record.files
-        )
-        return Result(key, "leave", None, None, left)
-    if existing is not None:
-        fact = await adopting.adopt(run, resource, key, existing)
+    met = await _meet(run, step, resource, existing) if existing is not None else fact
     action = step.action
     for _ in range(_ATTEMPTS):
+        if isinstance(met, Result):
+            return met
+        fact = met
         owned = adopting.conflict(key, fact.owner if fact else None, run.application_id.uid, run.known_applications)
         if owned is not None:
             raise owned
@@ -135,9 +132,7 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
                 force=run.application.spec.sync.force,
             )
         except StaleObjectError:
-            newer = await polling.get(run, resource, key.namespace, key.name)
-            await run.fence.show(afresh=True)
-            fact = run.observer.observe(newer) if newer is not None else None
+            met = await _meet_again(run, step, resource, fact)
             continue
         except ImmutableFieldError:
             if fact is None or not _may_replace(run, step, fact):
@@ -150,13 +145,33 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
                 resource_version=fact.resource_version,
                 identity=run.grants.identity,
             )
-            fact, action = None, "replace"
+            met, action = None, "replace"
             continue
         now = run.observer.observe(answer)
         record = applied_as(step.finished, uid=now.uid, projection=now.projection)
         done = Result(key, action, None, replace(now, object=None), record)
         return _explain(done, fact.object if fact is not None and step.cause == Cause.LIVE else None, answer)
     raise StaleObjectError("the object keeps changing while it is applied", hint="see who else writes it", object=key)
+
+
+async def _meet(run: Run, step: Step, resource: Resource, existing: Object) -> Result | LiveFact:
+    """Take over what stands where an object is applied for the first time, or leave it to others where the object says so."""
+    key, record = step.finished.id, step.finished.record
+    if ownership.is_apply_if_absent(step.finished.tree):
+        left = ObjectRecord(record.api_version, get_text(existing, "metadata", "uid"), files=record.files)
+        return Result(key, "leave", None, None, left)
+    return await adopting.adopt(run, resource, key, existing)
+
+
+async def _meet_again(run: Run, step: Step, resource: Resource, fact: LiveFact | None) -> Result | LiveFact | None:
+    """After a 409: what stands there now. Where nothing did, and the object is new, it is met for the first time."""
+    key = step.finished.id
+    newer = await polling.get(run, resource, key.namespace, key.name)
+    await run.fence.show(afresh=True)
+    if newer is None:
+        return None
+    first = fact is None and step.cause == Cause.NEW
+    return await _meet(run, step, resource, newer) if first else run.observer.observe(newer)
 
 
 def _may_replace(run: Run, step: Step, fact: LiveFact) -> bool:

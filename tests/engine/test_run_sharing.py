@@ -162,6 +162,27 @@ class TestOfAConflictOfVersions:
         assert ran.writes == ["apply ConfigMap/a: StaleObject"]
         assert ran.problems == ["OwnershipConflict ConfigMap/a"]
 
+    async def test_an_object_that_a_tool_made_meanwhile_is_taken_over_with_its_fields(self) -> None:
+        world = Installation(files=OTHER)
+        world.meanwhile("apply ConfigMap/a", lambda: world.make(m.config(old="1"), "kubectl-create"))
+        ran = await world.run()
+        assert [each for each in ran.writes if each.endswith("/a") or "/a:" in each] == [
+            "apply ConfigMap/a: StaleObject",
+            "patch ConfigMap/a",
+            "apply ConfigMap/a",
+        ]
+        assert world.value("ConfigMap/a", "data") == {"value": "1"}
+
+    async def test_an_object_that_is_only_made_where_it_is_missing_is_left_where_somebody_made_it_meanwhile(
+        self,
+    ) -> None:
+        world = Installation(files={"a.yaml": m.config(annotations={"apply": "if-not-present"})})
+        world.meanwhile("apply ConfigMap/a", lambda: world.make(m.config(data="theirs"), "kubectl-create"))
+        ran = await world.run()
+        assert ran.writes == ["apply ConfigMap/a: StaleObject"]
+        assert ran.problems == []
+        assert world.value("ConfigMap/a", "data", "value") == "theirs"
+
     async def test_what_somebody_wrote_meanwhile_is_seen_before_the_next_attempt(self) -> None:
         world = Installation(files=OTHER)
         await world.run()

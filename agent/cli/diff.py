@@ -52,7 +52,7 @@ examples:
   agent diff -f application.yaml --vault-store main=https://vault.example.com:8200
   agent diff -f application.yaml --context prod -o json | jq '.objects[] | select(.action == "change")'
 """
-_HEADERS = ("WAVE", "ACTION", "OBJECT", "FIELD", "LIVE", "WANTED")
+_HEADERS = ("ACTION", "OBJECT", "FIELD", "LIVE", "WANTED", "WAVE")
 _LONGEST = 60
 _AS_IS = frozenset({"create", "prune", "conflict", "hold", "keep", "leave"})
 
@@ -258,14 +258,14 @@ def _rows(diff: _Diff, key: ObjectId) -> list[tuple[object, ...]]:
     wave = "" if change is None or change.wave is None else change.wave
     lines = found.lines if found is not None and action == "change" else ()
     rows: list[tuple[object, ...]] = [
-        (wave, action, key, line["path"], _value(line["before"]), _value(line["after"])) for line in lines
+        (action, key, line["path"], _value(line["before"]), _value(line["after"]), wave) for line in lines
     ]
     if not rows and action not in {"same", "left"}:
         reason = change.error.message if change is not None and change.error is not None else ""
-        rows.append((wave, action, key, reason, "", ""))
+        rows.append((action, key, reason, "", "", wave))
     if change is not None and change.rolled and action != "roll":
-        rows.append((wave, "roll", key, "", "", ""))
-    rows += [("", "unknown", key, path, "", " ".join(references)) for path, references in diff.unknown_fields(key)]
+        rows.append(("roll", key, "", "", "", wave))
+    rows += [("unknown", key, path, "", " ".join(references), "") for path, references in diff.unknown_fields(key)]
     return rows
 
 

@@ -77,6 +77,11 @@ def test_labels_are_valid_and_unique_to_the_application(name):
     assert value.endswith(UID)
 
 
+def test_a_label_has_as_much_of_a_long_name_as_fits():
+    value = ownership.application_label(ApplicationId("shop", "n" * 253, UID))
+    assert value == "n" * (63 - 1 - len(UID)) + f"-{UID}"
+
+
 def test_words_of_users_are_read():
     live = {
         "metadata": {

@@ -9,7 +9,7 @@ from agent.engine import polling
 from agent.engine.causes import Cause
 from agent.engine.live import LiveFact
 from agent.manifests import fields, ownership
-from agent.values.errors import AgentError, OwnershipConflictError, StaleObjectError
+from agent.values.errors import AgentError, NotFoundError, OwnershipConflictError, StaleObjectError
 from agent.values.tree import get_object
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ async def _take_fields(run: Run, resource: Resource, key: ObjectId, existing: Ob
             return await run.ports.target.json_patch(
                 resource, key.namespace, key.name, patch, identity=run.grants.identity
             )
-        except StaleObjectError:
+        except (NotFoundError, StaleObjectError):
             newer = await polling.get(run, resource, key.namespace, key.name)
             await run.fence.show(afresh=True)
             if newer is None:

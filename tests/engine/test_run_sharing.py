@@ -62,6 +62,16 @@ async def test_an_adoption_that_lost_a_race_is_made_of_what_stands_there_then() 
     assert world.value("ConfigMap/a", "data") == {"value": "1", "more": "x"}
 
 
+async def test_an_object_that_is_deleted_while_it_is_adopted_is_made() -> None:
+    world = Installation(files={"a.yaml": m.config()})
+    world.make(m.config(old="1"), "kubectl-create")
+    world.meanwhile("patch ConfigMap/a", lambda: world.delete("ConfigMap/a"))
+    ran = await world.run()
+    assert ran.problems == []
+    assert ran.writes[-1] == "apply ConfigMap/a"
+    assert world.value("ConfigMap/a", "data") == {"value": "1"}
+
+
 async def test_an_object_that_keeps_changing_is_adopted_another_time() -> None:
     world = Installation(files={"a.yaml": m.config(), "b.yaml": m.config("b")})
     world.make(m.config(old="1"), "kubectl-create")

@@ -116,3 +116,8 @@ def test_a_malformed_reference_in_data_is_an_error():
 def test_finding_and_finishing_agree():
     given = secret(data={"a": TEXT}, stringData={"b": f"x${{{TEXT}}}"})
     assert references.find(given) == {REFERENCE: [("data", "a"), ("stringData", "b")]}
+
+
+def test_only_secrets_and_config_maps_have_a_limit_on_their_data():
+    large = {"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "t"}, "data": {"k": "x" * (2 << 20)}}
+    assert resolve.finish(large, {}) == large

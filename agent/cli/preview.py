@@ -60,6 +60,10 @@ async def look(cluster: Cluster, application: Application, namespace: str, agent
         found = await cluster.get(APPLICATION, application.id.namespace, application.id.name)
     except NotFoundError:
         return Applied(unknown=("the cluster does not serve Applications yet",))
+    except ForbiddenError:
+        return Applied(
+            unknown=("you may not read the Application, so what it owns, prunes and conflicts with is not known",)
+        )
     if found is None:
         return Applied(unknown=("the cluster has no such Application yet",))
     uid = get_text(found, "metadata", "uid")

@@ -44,7 +44,8 @@ async def check(run: Run, state: State) -> State:
     try:
         credential = await run.ports.credentials.git(run.application)
         commit = await run.ports.git.head(source, credential)
-        if known is not None and known.serves(commit) and not state.unread:
+        looked = state.checked is None or state.checked.commit == commit
+        if known is not None and known.serves(commit) and looked and not state.unread:
             return state
         revision = await run.ports.git.fetch(source, credential)
         await _note_rewrite(run, credential, revision)
@@ -59,6 +60,8 @@ async def compile_checked(run: Run, state: State, kinds: Kinds) -> tuple[State, 
 
     Raises LimitError and what the cluster raises.
     """
+    if run.ledger.record.generation != run.application.generation:
+        state = replace(state, verified={})
     known, commit = _known(run, state), state.checked
     if (
         not state.unread
@@ -111,8 +114,7 @@ async def _compile(run: Run, state: State, kinds: Kinds, revision: Revision) -> 
     parsed = await _parse(run, state.parsed, snapshot)
     found = documents.collect((path, file) for (path, _, _), file in parsed.items())
     _check_count(run, len(found.documents))
-    before: Mapping[str, str] = state.verified if run.ledger.record.generation == run.application.generation else {}
-    verified = await opening.verify(run, before, found, {file.path: file.blob for file in snapshot.files})
+    verified = await opening.verify(run, state.verified, found, {file.path: file.blob for file in snapshot.files})
     state = replace(state, parsed=parsed, verified=verified.blobs)
     recorded = run.ledger.record.of_file
     desired = await run.ports.tasks.apart(

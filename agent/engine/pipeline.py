@@ -6,7 +6,7 @@ commit ─▶ documents ─▶ sealed merge ─▶ stale objects ─▶ opened, 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from agent.api import names
 from agent.engine import (
@@ -26,7 +26,6 @@ from agent.engine import (
     rollouts,
 )
 from agent.engine.causes import WITHOUT_SOURCE, Trigger
-from agent.engine.changes import ChangeSet
 from agent.values.errors import AgentError, LeaseLostError
 from agent.values.problems import Problem
 
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from agent.desired.compiler import DesiredState
     from agent.engine.adopting import Met
     from agent.engine.causes import Cause
+    from agent.engine.changes import Change
     from agent.engine.context import Run
     from agent.engine.polling import Observed
     from agent.engine.results import Result
@@ -43,20 +43,19 @@ if TYPE_CHECKING:
     from agent.manifests.kinds import Kinds
     from agent.values.ids import ObjectId, Revision
 
-_NOTHING: Final = ChangeSet()
-
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a run came to, and the state that the next one begins with. `stopped`: something ended it before its end.
 
-    `pending` are the objects that detection would have applied or pruned.
+    `changes` are without the objects' trees, since an outcome is kept until the next run and no value is; `pending` are the objects that
+    detection would have applied or pruned.
     """
 
     state: State
     desired: DesiredState | None = None
     problems: tuple[Problem, ...] = ()
-    changes: ChangeSet = _NOTHING
+    changes: tuple[Change, ...] = ()
     results: tuple[Result, ...] = ()
     pending: frozenset[ObjectId] = frozenset()
     stopped: bool = False
@@ -99,7 +98,7 @@ async def reconcile(run: Run, state: State) -> Outcome:
         trees = (item.tree for item in ready.values())
         changes = await pace.over_all(run, trees, lambda: plan.compute(desired, ready, causes, basis))
         if run.application.spec.sync.mode == "detect":
-            return Outcome(state, desired, desired.problems, changes, pending=changes.pending)
+            return Outcome(state, desired, desired.problems, tuple(changes), pending=changes.pending)
 
         await recording.announce(run, desired, changes)
         applied, kinds = await applying.apply(run, changes, live, kinds)
@@ -114,7 +113,7 @@ async def reconcile(run: Run, state: State) -> Outcome:
         return Outcome(state, problems=(Problem(error),), stopped=True)
     failures = [Problem(result.error, result.id) for result in [*applied, *pruned] if result.error]
     kept = [Problem(error, key) for key, error in changes.kept.items()]
-    return Outcome(state, desired, (*desired.problems, *failures, *kept), changes, (*applied, *pruned))
+    return Outcome(state, desired, (*desired.problems, *failures, *kept), tuple(changes), (*applied, *pruned))
 
 
 def _stale(run: Run, state: State, desired: DesiredState, seen: Observed) -> dict[ObjectId, Cause]:

@@ -246,3 +246,15 @@ async def test_a_spec_that_changes_is_another_desired_state() -> None:
     ran = await world.run("spec")
     assert ran.writes == ["apply ConfigMap/a"]
     assert world.value("ConfigMap/a", "data", "value") == "2"
+
+
+async def test_a_branch_that_goes_back_from_a_commit_that_is_too_large_is_followed_back() -> None:
+    world = Installation(files={"a.yaml": m.config()})
+    await world.run()
+    world.limits = world.limits.model_copy(update={"objects": 2})
+    world.push({f"{name}.yaml": m.config(name) for name in "abcd"})
+    assert (await world.run()).problems == ["Limit"]
+    world.git.head_number = 1
+    ran = await world.run()
+    assert ran.problems == []
+    assert ran.writes == []

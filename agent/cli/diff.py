@@ -212,6 +212,7 @@ class _Diff:
 
 def _tell(args: argparse.Namespace, diff: _Diff, target: Target, problems: tuple[Problem, ...]) -> int:
     from agent.cli import desired
+    from agent.values.problems import Problem
 
     differing = [
         key for key in diff.objects if diff.action(key) in {"create", "change", "replace", "prune", "roll", "keep"}
@@ -222,8 +223,6 @@ def _tell(args: argparse.Namespace, diff: _Diff, target: Target, problems: tuple
         terminal.table(_HEADERS, [row for key in diff.objects for row in _rows(diff, key)])
     for note in _notes(diff, target):
         terminal.note(note)
-    from agent.values.problems import Problem
-
     conflicts = [
         Problem(each.error, each.object)
         for each in diff.changes.values()

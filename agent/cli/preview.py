@@ -93,10 +93,10 @@ def changes(state: DesiredState, found: Sequence[Difference], applied: Applied, 
     }
     causes.update(dict.fromkeys(rolled, Cause.SECRET))
     met = {key: each.live for key, each in by_id.items() if each.live is not None and causes.get(key) == Cause.NEW}
+    name, known = applied.applications.get(applied.uid, "/"), applied.applications
     owned = (
-        (key, adopting.conflict(key, ownership.claimed(live), applied.uid, applied.applications))
+        (key, adopting.refusal(key, live, ownership.claimed(live), application=applied.uid, name=name, known=known))
         for key, live in met.items()
-        if "/".join(ownership.new_owner(live) or ()) != applied.applications.get(applied.uid, "/")
     )
     basis = plan.Basis(
         applied.record,

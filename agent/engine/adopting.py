@@ -66,10 +66,21 @@ async def existing(run: Run, finished: Iterable[Finished], causes: Mapping[Objec
 
 
 def _refusal(run: Run, key: ObjectId, met: Object) -> AgentError | None:
-    """Why an object cannot be applied over what stands there: another Application owns it, and does not hand it over."""
     owner = ownership.prove(met, key, run.observer.installation, run.observer.owners)
-    handed_over = ownership.new_owner(met) == (run.application_id.namespace, run.application_id.name)
-    return None if handed_over else conflict(key, owner, run.application_id.uid, run.known_applications)
+    application = run.application_id
+    name = f"{application.namespace}/{application.name}"
+    return refusal(key, met, owner, application=application.uid, name=name, known=run.known_applications)
+
+
+def refusal(
+    key: ObjectId, met: Object, owner: str | None, *, application: str, name: str, known: Mapping[str, str]
+) -> AgentError | None:
+    """Why an object cannot be applied over what stands there: another Application owns it, and does not hand it over.
+
+    `application` is the uid of the one that is to apply it, and `name` its namespace and name.
+    """
+    handed_over = "/".join(ownership.new_owner(met) or ()) == name
+    return None if handed_over else conflict(key, owner, application, known)
 
 
 def conflict(key: ObjectId, owner: str | None, application: str, known: Mapping[str, str]) -> AgentError | None:

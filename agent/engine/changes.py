@@ -27,7 +27,8 @@ class Step:
     """One apply, and why. `fields` are the first paths that a commit changed, where the one before is known.
 
     `met` is what stands where the object is applied for the first time, as the API server gave it. `refusal` is why it cannot be applied
-    as things stand. `rolled`: nothing of the object changed, but a Secret that it names does.
+    as things stand. `rolled`: nothing of the object changed, but a Secret that it names does. `left` are the additions of people that stay,
+    by their path, and why.
     """
 
     finished: Finished
@@ -36,6 +37,7 @@ class Step:
     met: Object | None = None
     refusal: AgentError | None = None
     rolled: bool = False
+    left: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def action(self) -> str:

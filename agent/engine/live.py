@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.manifests import fields, health, ownership
+from agent.api import names
+from agent.manifests import fields, health, ownership, people
 from agent.values.ids import ObjectId
 from agent.values.tree import get, get_text
 
 if TYPE_CHECKING:
     from agent.manifests.health import Health
+    from agent.manifests.people import Addition
     from agent.values.fingerprint import Fingerprinter
     from agent.values.tree import Object
 
@@ -20,6 +22,7 @@ class LiveFact:
     """One live object at one version. `owner` is the uid of the Application that the owner annotation proves, or None.
 
     `object` is the wrapped live object, kept only while a drift waits to be healed. `keep` tells that it asks not to be pruned.
+    `additions` are what people's field managers own and we do not, which the object may ask to be `kept`; `shared`: they own something that we own too.
     """
 
     uid: str
@@ -30,15 +33,22 @@ class LiveFact:
     object: Object | None = None
     terminating: bool = False
     keep: bool = False
+    shared: bool = False
+    additions: tuple[Addition, ...] = ()
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Observer:
-    """Turns live objects into facts, for one installation. `projector` fingerprints for the purpose `projection`."""
+    """Turns live objects into facts, for one installation. `projector` fingerprints for the purpose `projection`.
+
+    `people` are the field managers of people.
+    """
 
     installation: str
     owners: Fingerprinter
     projector: Fingerprinter
+    people: tuple[str, ...] = names.PEOPLE
 
     def identify(self, live: Object) -> ObjectId:
         """The identity of a live object."""
@@ -51,6 +61,7 @@ class Observer:
         """The facts of a live object, the object itself included."""
         key = self.identify(live)
         owner = ownership.prove(live, key, self.installation, self.owners)
+        beside = people.beside(live, self.people)
         return LiveFact(
             uid=get_text(live, "metadata", "uid"),
             resource_version=get_text(live, "metadata", "resourceVersion"),
@@ -60,6 +71,9 @@ class Observer:
             object=live,
             terminating=get(live, "metadata", "deletionTimestamp") is not None,
             keep=ownership.is_prune_disabled(live) or ownership.is_reconcile_disabled(live),
+            shared=beside.shared,
+            additions=beside.additions,
+            kept=ownership.is_additions_kept(live),
         )
 
 

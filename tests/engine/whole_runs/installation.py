@@ -7,7 +7,7 @@ engine keeps between runs, and how a run is made, is known here and nowhere else
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from memory_world import sources
 from memory_world.cluster import Cluster, Traffic, name_of
@@ -38,7 +38,7 @@ from agent.manifests.ownership import Owner
 from agent.values.errors import LeaseLostError
 from agent.values.ids import IN_CLUSTER, ApplicationId, ObjectId, RunId
 from agent.values.secret import Secret
-from agent.values.tree import get, get_object
+from agent.values.tree import get, get_object, map_leaves
 from whole_runs import manifests
 from whole_runs.ran import Ran
 
@@ -144,6 +144,19 @@ class Installation:
     def edit(self, name: str, *path: str, to: object, by: str = "kubectl-edit", subresource: str = "") -> None:
         self.server.time = f"2026-01-01T00:00:{self.server.version % 60:02}Z"
         self.server.update(self.key(name), {path: to}, by, subresource=subresource)
+
+    def replace(self, name: str, change: Callable[[Any], object], by: str = "kubectl-edit") -> None:
+        """`kubectl edit`, or `replace`: the whole object is written again as `change` leaves a copy of it."""
+        self.server.time = f"2026-01-01T00:00:{self.server.version % 60:02}Z"
+        copy = map_leaves(self.live(name), lambda _, leaf: leaf)
+        assert isinstance(copy, dict)
+        change(copy)
+        self.server.replace(copy, by)
+
+    def apply(self, text: str, by: str = "kubectl") -> None:
+        """`kubectl apply --server-side --force-conflicts` of a manifest."""
+        tree = manifests.tree(text)
+        self.server.apply(_OBSERVER.identify(tree), tree, by)
 
     def delete(self, name: str) -> None:
         self.server.delete(self.key(name))

@@ -1,0 +1,117 @@
+"""What people's field managers own in an object of ours: it is taken over before an apply, and counts as drift."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from whole_runs import manifests as m
+from whole_runs.installation import Installation
+
+from agent.values.secret import Secret
+
+PORT = {"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080}
+SERVICE = m.other("Service", "web", spec={"selector": {"app": "web"}, "ports": [PORT]})
+WORKLOAD = m.workload(env=[{"name": "LEVEL", "value": "info"}])
+FILES = {"a.yaml": m.config(), "s.yaml": m.plain_secret(), "svc.yaml": SERVICE, "w.yaml": WORKLOAD}
+
+
+def pod_spec(live: Any) -> Any:
+    return live["spec"]["template"]["spec"]
+
+
+def edit_port(live: Any) -> None:
+    live["spec"]["ports"] = [{**PORT, "port": 83}]
+
+
+def add_sidecar(live: Any) -> None:
+    pod_spec(live)["containers"].append({"name": "debug", "image": "busybox"})
+
+
+def add_host_network(live: Any) -> None:
+    pod_spec(live)["hostNetwork"] = True
+
+
+def add_env(live: Any) -> None:
+    pod_spec(live)["containers"][0]["env"].append({"name": "DEBUG", "value": "1"})
+
+
+def add_secret_key(live: Any) -> None:
+    live["data"]["extra"] = Secret("eA==", "theirs")
+
+
+def add_key(live: Any) -> None:
+    live["data"]["extra"] = "x"
+
+
+def add_label(live: Any) -> None:
+    live["metadata"]["labels"]["team"] = "theirs"
+
+
+def restart(live: Any) -> None:
+    live["spec"]["template"]["metadata"]["annotations"] = {"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"}
+
+
+ADDED = {
+    "a Service's port that was edited": ("Service/web", edit_port, 'spec.ports[port=83,protocol="TCP"]'),
+    "a sidecar": ("Deployment/web", add_sidecar, 'spec.template.spec.containers[name="debug"]'),
+    "the network of the host": ("Deployment/web", add_host_network, "spec.template.spec.hostNetwork"),
+    "an environment variable": (
+        "Deployment/web",
+        add_env,
+        'spec.template.spec.containers[name="web"].env[name="DEBUG"]',
+    ),
+    "a key of a Secret": ("Secret/db", add_secret_key, "data.extra"),
+    "a key of a ConfigMap": ("ConfigMap/a", add_key, "data.extra"),
+    "a label": ("ConfigMap/a", add_label, "metadata.labels.team"),
+}
+
+
+async def applied(files: dict[str, str] | None = None, **spec: object) -> Installation:
+    world = Installation(files=files or FILES, **spec)
+    assert (await world.run()).problems == []
+    return world
+
+
+def plain(world: Installation, name: str) -> Any:
+    """A live object without what the server writes."""
+    live: Any = world.live(name)
+    metadata = {part: live["metadata"].get(part) for part in ("labels", "annotations")}
+    return {**live, "metadata": metadata}
+
+
+@pytest.mark.parametrize("by", ["kubectl-edit", "kubectl-replace", "kubectl-patch", "kubectl", "before-first-apply"])
+@pytest.mark.parametrize("added", ADDED)
+async def test_what_people_add_is_taken_out_and_named(added: str, by: str) -> None:
+    name, change, path = ADDED[added]
+    world = await applied()
+    before = plain(world, name)
+    world.replace(name, change, by)
+    ran = await world.heal()
+    assert ran.writes == [f"patch {name}", f"apply {name}"]
+    assert ran.reads == []
+    assert plain(world, name) == before
+    done = ran.outcome_of(name)
+    assert (done.cause, done.action) == ("live", "heal")
+    assert path in done.fields
+    assert done.facts is not None
+    assert done.facts["manager"] == by
+    assert (await world.run()).quiet
+    assert world.drifted == set()
+
+
+@pytest.mark.parametrize("added", ADDED)
+async def test_detection_reports_what_people_add_with_their_manager(added: str) -> None:
+    name, change, path = ADDED[added]
+    world = await applied(sync={"mode": "detect"})
+    world.spec(sync={"mode": "apply"})
+    await world.run("spec")
+    world.spec(sync={"mode": "detect"})
+    await world.run("spec")
+    world.replace(name, change)
+    ran = await world.heal()
+    assert ran.writes == []
+    assert ran.pending == [name]
+    (warning,) = [each for each in ran.status.warnings if each.reason == "Additions"]
+    assert path in (warning.field or "")
+    assert "kubectl-edit" in warning.message

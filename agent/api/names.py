@@ -29,3 +29,5 @@ PEOPLE: Final = ("kubectl*", "before-first-apply")
 AGENT_NAMESPACE: Final = "signet-system"
 SERVICE_ACCOUNT: Final = "signet-applier"
 """The ServiceAccount that an Application acts as, unless it names another."""
+PEOPLE: Final = ("before-first-apply", "kubectl*")
+"""Field managers that are people, unless the operator lists others: `*` stands for any run of characters."""

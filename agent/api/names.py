@@ -23,8 +23,6 @@ ANNOTATION_CONFIRM_ADDITIONS: Final = f"{GROUP}/confirm-additions"
 
 FIELD_MANAGER: Final = "signet"
 """As which the agent applies objects. Commands have field managers of their own: `signet-sync`."""
-PEOPLE: Final = ("kubectl*", "before-first-apply")
-"""The field managers of people, unless the operator names others; `*` stands for any run of characters."""
 
 AGENT_NAMESPACE: Final = "signet-system"
 SERVICE_ACCOUNT: Final = "signet-applier"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from agent.api import names
 from agent.api.fields import (
@@ -201,29 +201,6 @@ class SopsSettings(Model):
     names it, `hold` holds it. Null and empty texts count, which SOPS never encrypts."""
 
 
-def _not_ours(value: str) -> str:
-    if name_matches(value, names.FIELD_MANAGER):
-        raise invalid("must not match the agent's own field manager")
-    return value
-
-
-class People(Model):
-    """People who write to objects of Applications beside the agent, with kubectl or another tool."""
-
-    field_managers: Annotated[
-        tuple[
-            Annotated[
-                str, Field(min_length=1, max_length=128, pattern=r"^[!-~]([ -~]*[!-~])?$"), AfterValidator(_not_ours)
-            ],
-            ...,
-        ],
-        Field(max_length=50),
-    ] = names.PEOPLE
-    """Their field managers, `*` for any run of characters. What these own in an object of an Application and Git does not have is drift:
-    it is taken out, or reported where `spec.sync.mode` is `detect`. What other field managers own (controllers, autoscalers, webhooks)
-    is left to them. Empty: nothing is taken from anybody."""
-
-
 class DestinationGrant(Model):
     """Lets Applications reach further than their own namespace."""
 
@@ -314,8 +291,6 @@ class OperatorSettings(Model):
     """SOPS files."""
     sinks: Sinks = Sinks()
     """Where secrets may stand besides the data of a Secret."""
-    people: People = People()
-    """People who write to objects of Applications beside the agent."""
     destinations: tuple[DestinationGrant, ...] = ()
     """Lets Applications reach further than their own namespace."""
     field_managers: FieldManagers = FieldManagers()

@@ -114,7 +114,7 @@ async def engine(base: Foundation, operator: OperatorSettings) -> AsyncGenerator
         home = Home(base.session, seals=seals, instance=base.settings.identity, now=base.clock.now, report=base.report)
         fingerprints = Fingerprints.derive(base.installation.key)
         observer = Observer(
-            base.installation.id, fingerprints.owners, fingerprints.projections, operator.people.field_managers
+            base.installation.id, fingerprints.owners, fingerprints.projections, operator.field_managers.people
         )
         watching = Watching(target, observer, facts)
         settings = DriverSettings(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import islice
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from agent.engine import adopting, audit_entries, polling
@@ -34,11 +33,11 @@ if TYPE_CHECKING:
     from agent.engine.context import Run
     from agent.engine.live import LiveFact
     from agent.manifests.kinds import Kinds, Resource
+    from agent.manifests.people import Removed
     from agent.values.ids import ObjectId
-    from agent.values.tree import Object, Path
+    from agent.values.tree import Object
 
 _ATTEMPTS = 4
-_NOTHING: Mapping[str, Path] = MappingProxyType({})
 _ESTABLISHED_SECONDS = 60.0
 _HEALTHY_SECONDS = 300.0
 
@@ -157,7 +156,7 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
         record = applied_as(step.finished, uid=now.uid, projection=now.projection, left=left)
         done = Result(key, action, None, replace(now, object=None), record)
         before = fact.object if fact is not None else None
-        removed = adopting.takeover(run, step, before).removed(before) if before is not None else {}
+        removed = adopting.takeover(run, step, before).removed(before) if before is not None else ()
         return _explain(done, before if removed or step.cause == Cause.LIVE else None, answer, removed)
     raise StaleObjectError("the object keeps changing while it is applied", hint="see who else writes it", object=key)
 
@@ -194,18 +193,16 @@ def _may_replace(run: Run, step: Step, fact: LiveFact) -> bool:
     )
 
 
-def _explain(done: Result, before: Object | None, after: Object, removed: Mapping[str, Path] = _NOTHING) -> Result:
-    """What was put right, and whose doing it was; nothing of what is no heal, or was not kept as it was found.
-
-    `removed` is what people had added: as it is shown, and where it stood.
-    """
+def _explain(done: Result, before: Object | None, after: Object, removed: Sequence[Removed] = ()) -> Result:
+    """What was put right, `removed` of it what people had added, and whose doing it was; nothing of what is no heal, or was not kept as it was found."""
     if before is None:
         return done
-    places = list(removed.values())
+    places = [each.place for each in removed]
     changed = [change.path for change in islice(diff.compare(before, after), MOST + 1) if change.path not in places]
     writer = fields.last_writer(before, [*places, *changed], besides=ownership.FIELD_MANAGER)
-    texts = excerpts((*removed, *map(show_path, changed)), counted=False)
-    return replace(done, fields=texts, writer=writer, removed=excerpts(removed))
+    paths = [each.path for each in removed]
+    texts = excerpts((*paths, *map(show_path, changed)), counted=False)
+    return replace(done, fields=texts, writer=writer, removed=excerpts(paths))
 
 
 def _guarded(tree: Object, fact: LiveFact | None) -> Object:

@@ -7,15 +7,14 @@ injectors are not people: what they own stays theirs.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from agent.manifests import fields, ownership
 from agent.manifests.builtin import LAST_APPLIED
 from agent.manifests.field_trees import SELF, Kind, compare, only, show, union
+from agent.manifests.managers import is_person
 from agent.values.text import MOST, excerpt
 from agent.values.tree import get, get_object, get_text
 
@@ -68,15 +67,10 @@ class Beside:
     additions: tuple[Addition, ...] = ()
 
 
-@lru_cache(maxsize=8)
-def _matcher(managers: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(".*".join(map(re.escape, name.split("*"))) for name in managers) or r"(?!)", re.DOTALL)
-
-
 def are(entry: Object, managers: tuple[str, ...]) -> bool:
-    """Whether an entry of `managedFields` is of people: an update or an apply of the object itself, not of a subresource."""
-    name = get_text(entry, "manager")
-    return not get_text(entry, "subresource") and not _is_ours(entry) and bool(_matcher(managers).fullmatch(name))
+    """Whether an entry of `managedFields` is of people."""
+    manager, subresource = get_text(entry, "manager"), get_text(entry, "subresource")
+    return is_person(manager, subresource, people=managers) and not _is_ours(entry)
 
 
 def beside(live: Object, managers: tuple[str, ...], ignored: Ignored = nothing) -> Beside:
@@ -116,6 +110,15 @@ def is_left(path: str, left: Collection[str]) -> bool:
 
 def _stays(part: Part, left: Collection[str]) -> bool:
     return part.kind == Kind.APART or (part.kind == Kind.BEYOND and is_left(str(part), left))
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What an apply takes out of what people own: who added it, as it is shown, and where it stands in the live object."""
+
+    manager: str
+    path: str
+    place: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,17 +183,17 @@ class Takeover:
             return False
         return self.first or any(get(entry, "fieldsV1", *_COPY) is not None for entry in taken)
 
-    def removed(self, live: Object) -> dict[str, Path]:
-        """What the apply takes out of what people own: as it is shown, and where it stands."""
+    def removed(self, live: Object) -> tuple[Removed, ...]:
+        """What the apply takes out of what people own."""
         listed = fields.entries(live)
-        return {
-            str(part): place
+        return tuple(
+            Removed(excerpt(get_text(entry, "manager")), str(part), place)
             for entry in listed
             if are(entry, self.managers) or (self.first and _is_tools(entry))
             for part in _parts(entry, _ours(listed), self.ignored, self.tree)
             if not _stays(part, self.left) and not has(self.tree, part.at)
             if (place := fields.place(live, part.at)) is not None
-        }
+        )
 
 
 def keeps(live: Object, tree: Object) -> bool:

@@ -7,6 +7,7 @@ engine keeps between runs, and how a run is made, is known here and nowhere else
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from memory_world import sources
@@ -19,7 +20,7 @@ from agent.api import application as applications
 from agent.api import names
 from agent.api.operator import Limits
 from agent.api.status import ApplicationStatus
-from agent.controllers import deletion, probing, status
+from agent.controllers import deletion, fights, probing, status
 from agent.controllers.live_facts import LiveFacts
 from agent.controllers.watching import Watching
 from agent.daemon import policy
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from agent.api.operator import OperatorSettings
+    from agent.controllers.fights import Fight
     from agent.values.problems import Problem
     from agent.values.tree import Object
 
@@ -198,6 +200,15 @@ class Installation:
     def lose_record(self) -> None:
         self.shards[UID].stored.clear()
 
+    def forget_additions(self) -> None:
+        """A new process finds the record as an agent of before wrote it, which knew of no additions."""
+        codec, shards = Codec(_PRINTS.records, UID), self.shards[UID]
+        record = self._stored()
+        objects = {key: replace(item, left={}) for key, item in record.objects.items()}
+        for name, text in codec.encode(replace(record, objects=objects, noted=False), shards.texts).items():
+            shards.stored[name] = (shards.stored[name][0] + 1, text)
+        self.restart()
+
     def damage_record(self) -> None:
         shards = self.shards[UID]
         version, text = shards.stored["objects-0"]
@@ -206,6 +217,11 @@ class Installation:
     async def another_agent_takes(self) -> None:
         """The next epoch is another agent's."""
         await self._ledger(self._records(), lambda: None).take("another")
+
+    @property
+    def commit(self) -> str:
+        """The newest."""
+        return sources.commit_of(self.git.head_number)
 
     @property
     def recorded(self) -> list[str]:
@@ -275,7 +291,9 @@ class Installation:
         self._reported = ApplicationStatus()
         self._cluster = Cluster(self.server, self.traffic)
         self._own_records = self._records()
-        self._watching = Watching(self._cluster, _OBSERVER, LiveFacts())
+        self._observer = replace(_OBSERVER, people=self.operator.field_managers.people)
+        self._fights: dict[ObjectId, Fight] = {}
+        self._watching = Watching(self._cluster, self._observer, LiveFacts())
         self._watching.drifted = lambda _, key: self.drifted.add(name_of(key))
         self._watching.changed = lambda _: None
 
@@ -336,7 +354,7 @@ class Installation:
             application,
             triggers,
             ports,
-            _OBSERVER,
+            self._observer,
             _PRINTS,
             policy.grants(self.operator, application),
             self.limits,
@@ -344,6 +362,7 @@ class Installation:
             fence,
             ledger,
             rotated,
+            insisted={key: fight.insisted for key, fight in self._fights.items()},
         )
 
     async def _reconcile(self, triggers: frozenset[Trigger]) -> Outcome:
@@ -367,6 +386,10 @@ class Installation:
             outcome, ended_by = Outcome(self._state, stopped=True), error.reason
         else:
             ended_by = outcome.problems[0].error.reason if outcome.stopped else ""
+        for done in outcome.results:
+            if done.action == "heal" and done.error is None:
+                now = self.clock.monotonic()
+                self._fights[done.id] = fights.healed(self._fights.get(done.id), now, done.removed)
         ledger, live = self._held[1], self._watching.snapshot(UID)
         standing = status.Standing(
             ledger.record, live, self._state.desired.objects if self._state.desired else (), ledger.loss

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from whole_runs import manifests as m
 from whole_runs.installation import Installation
 
 from agent.values.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PORT = {"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080}
 SERVICE = m.other("Service", "web", spec={"selector": {"app": "web"}, "ports": [PORT]})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from agent.engine import adopting, audit_entries, polling
 from agent.engine.causes import Cause
 from agent.engine.finishing import applied_as
+from agent.engine.live import reports
 from agent.engine.ports import ABSENT
 from agent.engine.prune import CONFIRMED_ONLY
 from agent.engine.record import ObjectRecord
@@ -147,7 +148,7 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
             )
             met, action = None, "replace"
             continue
-        now = run.observer.observe(answer)
+        now = run.observer.observe(answer, reports=await reports(run.ports.target, resource))
         record = applied_as(step.finished, uid=now.uid, projection=now.projection)
         done = Result(key, action, None, replace(now, object=None), record)
         return _explain(done, fact.object if fact is not None and step.cause == Cause.LIVE else None, answer)
@@ -218,8 +219,7 @@ async def _settle(
         run.fence.check()
         for key, limit in list(waiting.items()):
             resource = kinds.of(key)
-            live = await run.ports.target.get(resource, key.namespace, key.name) if resource else None
-            if live is not None and health.compute(live).status == "Healthy":
+            if resource is not None and await _is_healthy(run, resource, key):
                 del waiting[key]
             elif run.ports.clock.monotonic() - start > limit:
                 del waiting[key]
@@ -230,3 +230,11 @@ async def _settle(
             await run.ports.tasks.sleep(pause)
             pause = min(pause * 2, 2.0)
     return late
+
+
+async def _is_healthy(run: Run, resource: Resource, key: ObjectId) -> bool:
+    live = await run.ports.target.get(resource, key.namespace, key.name)
+    if live is None:
+        return False
+    found = health.compute(live, reports=await reports(run.ports.target, resource))
+    return found.at(run.ports.clock.now()).status == "Healthy"

@@ -97,7 +97,7 @@ async def reconcile(monkeypatch, objects: list[Desired], causes: set[str], *, go
         live=SimpleNamespace(follow=follow, refused=frozenset, snapshot=lambda _: {}, observed=lambda *_: None),
         records=SimpleNamespace(store=nothing),
         audit=SimpleNamespace(write=nothing, checkpoint=nothing),
-        clock=SimpleNamespace(monotonic=lambda: 0.0),
+        clock=SimpleNamespace(monotonic=lambda: 0.0, now=lambda: 0.0),
         tasks=AsyncTasks(),
         data_keys=SimpleNamespace(prepare=nothing),
     )

@@ -11,8 +11,11 @@ from agent.manifests import references
 from agent.values.errors import AgentError, StoreNotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agent.engine.ports import StorePort
     from agent.engine.record import ApplicationRecord
+    from agent.manifests.references import Reference
     from agent.values.ids import ApplicationId, ObjectId
 
 
@@ -34,7 +37,7 @@ async def rotated(
     parsed = {references.parse(text): of for text, of in users.items()}
     answers = await stores.probe(application, list(parsed))
     fixed = [each for each, of in parsed.items() if each.version is not None and min(of.values()) < 0]
-    values = await stores.resolve(application, fixed) if fixed else {}
+    values: Mapping[Reference, Resolved | AgentError] = await stores.resolve(application, fixed) if fixed else {}
     changed: set[ObjectId] = set()
     errors: dict[AgentError, None] = {}
     for reference, answer in answers.items():

@@ -144,6 +144,7 @@ def _basis(run: Run, state: State, met: Met) -> plan.Basis:
         prune.Policy(run.application.spec.prune, confirmed),
         before=state.applied,
         met=met.objects,
+        unread=met.unread,
         refusals=met.refusals,
     )
 

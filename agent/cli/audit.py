@@ -78,8 +78,8 @@ def _verify(args: argparse.Namespace) -> int:
     anchor = _anchor(args.anchor) if args.anchor else None
     with _opened(args.file) as file:
         report = verify.verify(record.lines(file), _keys(args.public_key, anchor), anchor)
-    if args.output == "json":
-        terminal.write_json(_as_json(report))
+    if args.output != "table":
+        terminal.write_data(_as_json(report), args.output)
     else:
         _print(report, anchored=anchor is not None)
     return 0 if report.verified else 1
@@ -153,8 +153,8 @@ def _show(args: argparse.Namespace) -> int:
         records = [
             record for record in _records(file) if all(record.get(name) == value for name, value in chosen.items())
         ]
-    if args.output == "json":
-        terminal.write_json(records)
+    if args.output != "table":
+        terminal.write_data(records, args.output)
     else:
         terminal.table(_COLUMNS, [_row(record) for record in records])
     return 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agent.cli import terminal
+from agent.values import system
 from agent.values.errors import AuditError, UsageError
 from agent.values.text import escape
 
@@ -202,11 +203,11 @@ def _opened(path: Path) -> BinaryIO:
     try:
         return path.open("rb")
     except OSError as error:
-        raise UsageError("the file cannot be read", file=str(path), errno=error.errno or 0) from None
+        raise UsageError("the file cannot be read", file=str(path), cause=system.cause(error)) from None
 
 
 def _text(path: str) -> str:
     try:
         return sys.stdin.read() if path == "-" else Path(path).read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise UsageError("the file cannot be read as text", file=path) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError("the file cannot be read as text", file=path, cause=system.cause(error)) from None

@@ -100,7 +100,12 @@ def _answer(error: BaseException) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 141
         case _:
-            terminal.unforeseen(type(error).__name__, _places(error.__traceback__))
+            kind = type(error).__name__
+            if isinstance(error, OSError):
+                from agent.values import system
+
+                kind += f", {system.cause(error)}"
+            terminal.unforeseen(kind, _places(error.__traceback__))
             return 1
 
 

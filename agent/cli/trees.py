@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from agent.cli import boundary, exit_codes, files, terminal
 from agent.sops.stores import Store
+from agent.values import system
 from agent.values.dataclass import dataclass
 from agent.values.errors import AgentError, ConflictingFlagsError, FileMissingError, ReadError
 from agent.values.text import escape
@@ -239,8 +240,8 @@ class _Finder:
         try:
             with os.scandir(folder) as entries:
                 return sorted(entries, key=lambda entry: entry.name)
-        except OSError:
-            self._fail(folder, ReadError("the folder cannot be read", folder=folder))
+        except OSError as error:
+            self._fail(folder, ReadError("the folder cannot be read", folder=folder, cause=system.cause(error)))
             return []
 
     def _fail(self, name: str, error: AgentError) -> None:

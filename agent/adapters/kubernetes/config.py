@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from agent.adapters.kubernetes.credential import Authorization, FixedToken, NoToken, TokenFile
+from agent.values import system
 from agent.values.errors import ConfigError
 from agent.values.secret import Secret
 
@@ -69,8 +70,10 @@ def in_cluster(folder: Path = _ACCOUNT_FOLDER) -> ClusterConfig:
     try:
         ca_pem = ca_file.read_text("ascii")
         namespace = namespace_file.read_text("ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        raise ConfigError("the ServiceAccount's files cannot be read", file=str(folder)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            "the ServiceAccount's files cannot be read", file=str(folder), cause=system.cause(error)
+        ) from None
     return ClusterConfig(server, _context(server, ca_pem=ca_pem), TokenFile(folder / "token"), namespace)
 
 

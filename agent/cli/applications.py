@@ -113,7 +113,7 @@ def details(report: Report) -> None:
     """Everything that the agent reported of one: conditions, what failed and what to do, the last syncs."""
     table([report])
     checked = get_text(report.status, "checkedRevision")
-    if checked:
+    if checked and checked != get_text(report.status, "revision"):
         terminal.line(f"newest commit that was looked at: {checked}")
     if get_text(report.status, "agent"):
         since = get_text(report.status, "since")

@@ -203,7 +203,7 @@ def test_status_is_a_subresource_that_takes_what_the_agent_writes(installed: Con
     installed.kubectl("wait", "--for=condition=Ready", "sgapp/status", "-n", namespace, "--timeout=5s")
     table = installed.kubectl("get", "sgapp", "status", "-n", namespace, "-o", "wide")
     header, row = table.splitlines()
-    assert header.split() == ["NAME", "READY", "HEALTHY", "DRIFTED", "REVISION", "MESSAGE", "AGE"]
+    assert header.split() == ["NAME", "READY", "HEALTHY", "DRIFTED", "CHECKED", "REVISION", "AGE", "MESSAGE"]
     assert row.split()[:4] == ["status", "True", "Unknown", "main@0123456789ab"]
 
 

@@ -61,7 +61,7 @@ async def _status(args: argparse.Namespace) -> int:
     async with cluster.connect(settings) as connected:
         if args.watch:
             await _watch(args, connected, settings.namespace)
-        return _show(args, await _look(args, connected, settings.namespace), settings.namespace)
+        return await _tell(args, connected, await _look(args, connected, settings.namespace), settings.namespace)
 
 
 async def _watch(args: argparse.Namespace, connected: Cluster, namespace: str) -> NoReturn:
@@ -77,7 +77,7 @@ async def _watch(args: argparse.Namespace, connected: Cluster, namespace: str) -
             if reports != shown:
                 if shown is not None:
                     terminal.begin_again(args.output)
-                _show(args, reports, namespace)
+                await _tell(args, connected, reports, namespace)
                 shown = reports
         await asyncio.sleep(_PAUSE_SECONDS)
 
@@ -95,8 +95,8 @@ async def _look(args: argparse.Namespace, connected: Cluster, default_namespace:
     return sorted(found, key=lambda each: (each.namespace, each.name))
 
 
-def _show(args: argparse.Namespace, reports: list[Report], default_namespace: str) -> int:
-    from agent.cli import applications
+async def _tell(args: argparse.Namespace, connected: Cluster, reports: list[Report], default_namespace: str) -> int:
+    from agent.cli import applications, liveness
 
     if args.output != "table":
         shown = [each.as_json() for each in reports]
@@ -111,4 +111,6 @@ def _show(args: argparse.Namespace, reports: list[Report], default_namespace: st
             if args.all_namespaces
             else f"no Applications in namespace {args.namespace or default_namespace}"
         )
+    if reports:
+        await liveness.warn_where_silent(connected)
     return 0 if all(each.ready for each in reports) else 1

@@ -202,9 +202,9 @@ def error(failure: AgentError) -> None:
         hint(failure.hint)
 
 
-def usage_error(program: str, message: str) -> None:
+def usage_error(program: str, message: str, suggestion: str = "") -> None:
     note(message, lead=f"{program}: ", colour="red")
-    hint(f"{program} --help")
+    hint(f"{suggestion}{program} --help")
 
 
 def unforeseen(kind: str, places: Sequence[str]) -> None:

@@ -54,7 +54,6 @@ examples:
   agent diff -f application.yaml --context prod -o json | jq '.objects[] | select(.action == "change")'
 """
 _HEADERS = ("ACTION", "OBJECT", "FIELD", "LIVE", "WANTED", "WAVE")
-_LONGEST = 60
 _AS_IS = frozenset({"create", "prune", "conflict", "hold", "keep", "leave"})
 
 
@@ -225,8 +224,8 @@ def _tell(args: argparse.Namespace, diff: _Diff, target: Target, problems: tuple
     differing = [
         key for key in diff.objects if diff.action(key) in {"create", "change", "replace", "prune", "roll", "keep"}
     ]
-    if args.output == "json":
-        terminal.write_json(_as_json(diff, problems))
+    if args.output != "table":
+        terminal.write_data(_as_json(diff, problems), args.output)
     else:
         terminal.table(_HEADERS, [row for key in diff.objects for row in _rows(diff, key)])
     for note in _notes(diff, target):
@@ -237,7 +236,7 @@ def _tell(args: argparse.Namespace, diff: _Diff, target: Target, problems: tuple
         if each.error is not None and each.action == "conflict"
     ]
     count = desired.report((*problems, *conflicts))
-    if args.output != "json":
+    if args.output == "table":
         terminal.note(
             f"{len(diff.found)} objects compared, {len(differing)} differ" + (f", {count} problems" if count else "")
         )
@@ -281,8 +280,7 @@ def _after(line: Line) -> str:
 
 
 def _value(tree: Tree) -> str:
-    text = "" if tree is None else json.dumps(tree, ensure_ascii=False)
-    return terminal.cut(text, _LONGEST)
+    return "" if tree is None else json.dumps(tree, ensure_ascii=False)
 
 
 def _as_json(diff: _Diff, problems: tuple[Problem, ...]) -> dict[str, object]:

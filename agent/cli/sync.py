@@ -94,8 +94,8 @@ async def _sync(args: argparse.Namespace) -> int:
             terminal.note(f"asked for a sync of {namespace}/{name}")
             return 0
         after = await _wait(connected, before, seconds)
-    if args.output == "json":
-        terminal.write_json(after.as_json())
+    if args.output != "table":
+        terminal.write_data(after.as_json(), args.output)
     else:
         applications.table([after])
         applications.failures(after)

@@ -19,6 +19,7 @@ from agent.engine.ports import Snapshot
 from agent.manifests.documents import File
 from agent.manifests.sealed_secrets import Unsealing
 from agent.manifests.sinks import AllowedSinks
+from agent.values import system
 from agent.values.dataclass import dataclass
 from agent.values.errors import LimitError, ReadError, SourceError, UsageError
 from agent.values.tree import get_object, get_text
@@ -203,8 +204,8 @@ def read(wanted: Target) -> Snapshot:
 def _bytes(folder: Path, path: str) -> bytes:
     try:
         return (folder / path).read_bytes()
-    except OSError:
-        raise ReadError("the file cannot be read", hint="may you read it?", file=path) from None
+    except OSError as error:
+        raise ReadError("the file cannot be read", file=path, cause=system.cause(error)) from None
 
 
 def _entries(folder: Path, layer: Layer) -> Iterator[tuple[Entry, AgentError | None]]:
@@ -225,8 +226,8 @@ def _walk(folder: bytes, below: bytes, committed: frozenset[bytes]) -> Iterator[
     """Files and links with mode and size; links are not followed, and what begins with a dot never counts."""
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError:
-        raise ReadError("the folder cannot be read", folder=os.fsdecode(folder)) from None
+    except OSError as error:
+        raise ReadError("the folder cannot be read", folder=os.fsdecode(folder), cause=system.cause(error)) from None
     for entry in entries:
         path = below + entry.name
         if entry.name.startswith(b"."):

@@ -100,9 +100,7 @@ def compute(
     status = ApplicationStatus(
         observed_generation=application.generation,
         revision=str(standing.record.revision) if standing.record.revision else None,
-        checked_revision=str(outcome.state.checked)
-        if outcome.state.checked and outcome.state.checked != standing.record.revision
-        else None,
+        checked_revision=str(outcome.state.checked) if outcome.state.checked else None,
         conditions=_conditions(application, standing, outcome, failures, counted),
         counts=counted,
         failures=failures,

@@ -44,7 +44,8 @@ _FILE = "100644"
 class Target:
     """What is merged, and for where. `namespace` is empty where nobody said; `application` is the file's, if one was named.
 
-    `unsealing`: SealedSecrets are unsealed, as the operator's file says, or because the user gave `sealing_keys`.
+    `unsealing`: SealedSecrets are unsealed, as the operator's file says, or because the user gave `sealing_keys`. `people` are the field
+    managers of people.
     """
 
     folder: Path
@@ -56,6 +57,7 @@ class Target:
     unsealing: Unsealing | None
     sealing_keys: SealingKeys
     strict: Strictness
+    people: tuple[str, ...]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -92,7 +94,18 @@ def target(args: argparse.Namespace) -> Target:
         source = applications.Source.model_construct(layers=layers or (".",), include=(), exclude=())
         sinks, unsealing = _sinks(settings, None), _unsealing(args, settings, args.namespace)
         strict = cautions.strictness(settings, None)
-        return Target(folder, source, args.namespace, sinks, settings.limits, None, unsealing, sealing_keys, strict)
+        return Target(
+            folder,
+            source,
+            args.namespace,
+            sinks,
+            settings.limits,
+            None,
+            unsealing,
+            sealing_keys,
+            strict,
+            settings.field_managers.people,
+        )
     application = _application(args.application, args.namespace)
     if args.namespace and args.namespace != application.namespace:
         raise UsageError(
@@ -116,6 +129,7 @@ def target(args: argparse.Namespace) -> Target:
         unsealing,
         sealing_keys,
         cautions.strictness(settings, application),
+        settings.field_managers.people,
     )
 
 

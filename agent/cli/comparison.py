@@ -10,12 +10,12 @@ import base64
 import secrets
 from typing import TYPE_CHECKING, Literal
 
+from agent.engine import replacing
 from agent.engine.ports import Resolved
-from agent.engine.prune import CONFIRMED_ONLY
 from agent.manifests import builtin, diff, fields, order, ownership, references, resolve
 from agent.values import derive
 from agent.values.dataclass import dataclass, field, replace
-from agent.values.errors import ImmutableFieldError, NotFoundError
+from agent.values.errors import NotFoundError, ObjectInvalidError
 from agent.values.secret import Secret
 from agent.values.tree import format_path, get, get_object, get_text, map_leaves, walk
 from agent.values.tree import secrets as secrets_of
@@ -111,9 +111,12 @@ class Comparison:
         stamped = _with_live_values(_stamped(tree, live, key), live, unknown.keys())
         try:
             answer = await self._cluster.apply(resource, stamped, dry_run=True)
-        except ImmutableFieldError:
-            if not ownership.is_replace_allowed(tree) or (key.group, key.kind) in CONFIRMED_ONLY:
-                raise
+        except ObjectInvalidError as error:
+            found = await replacing.judge(replacing.Attempt(self._cluster, resource, key, stamped), error)
+            ours = bool(ownership.claimed(live))
+            refused = replacing.refuse(key, tree, found, ours=ours, commit="", confirmed=False)
+            if refused is not None:
+                raise refused from None
             return Difference(key, "replace", tree, live, unknown=named)
         changes = [_without_marks(change) for change in diff.compare(live, answer) if not _is_mark(change.after)]
         lines = tuple(diff.describe(changes, self._fingerprints, "", key))

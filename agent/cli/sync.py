@@ -23,7 +23,7 @@ Ask the agent to fetch, compare and apply an Application now instead of at its n
 annotation of the Application (signet-gitops.dev/requested-at), so you need `get` and `patch` on Applications and nothing else.
 
 --confirm-prune gives a person's word for deletions that the agent holds back: of a Namespace, a CRD, a volume, or of most of what the
-Application owns. It names the commit that lacks these objects, as `agent status NAME` tells it, and counts for that commit alone.
+Application owns; and for replacing one of the former kinds, where the object in Git is annotated for that. It names the commit that lacks these objects, as `agent status NAME` tells it, and counts for that commit alone.
 
 exit codes: 0 ready, 1 something failed or is held, 2 nobody answered in time, or the cluster could not be asked
 """

@@ -6,11 +6,11 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from agent.engine import adopting, audit_entries, polling
+from agent.api import names
+from agent.engine import adopting, audit_entries, polling, prune, replacing
 from agent.engine.causes import Cause
 from agent.engine.finishing import applied_as
 from agent.engine.ports import ABSENT
-from agent.engine.prune import CONFIRMED_ONLY
 from agent.engine.record import ObjectRecord
 from agent.engine.results import Result, stop_if_lease_lost
 from agent.manifests import diff, fields, health, order, ownership
@@ -18,8 +18,8 @@ from agent.values.errors import (
     AgentError,
     ClusterUnavailableError,
     HeldError,
-    ImmutableFieldError,
     LeaseLostError,
+    ObjectInvalidError,
     StaleObjectError,
     UnknownKindError,
 )
@@ -134,17 +134,10 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
         except StaleObjectError:
             met = await _meet_again(run, step, resource, fact)
             continue
-        except ImmutableFieldError:
-            if fact is None or not _may_replace(run, step, fact):
+        except ObjectInvalidError as error:
+            if fact is None:
                 raise
-            await run.ports.target.delete(
-                resource,
-                key.namespace,
-                key.name,
-                uid=fact.uid,
-                resource_version=fact.resource_version,
-                identity=run.grants.identity,
-            )
+            await _clear_the_way(run, step, resource, fact, error)
             met, action = None, "replace"
             continue
         now = run.observer.observe(answer)
@@ -174,13 +167,31 @@ async def _meet_again(run: Run, step: Step, resource: Resource, fact: LiveFact |
     return await _meet(run, step, resource, newer) if first else run.observer.observe(newer)
 
 
-def _may_replace(run: Run, step: Step, fact: LiveFact) -> bool:
-    """Whether an object that cannot be changed in place may be deleted and made anew: its author says so, and it is proven ours."""
-    key = step.finished.id
-    return (
-        ownership.is_replace_allowed(step.finished.tree)
-        and fact.owner == run.application_id.uid
-        and (key.group, key.kind) not in CONFIRMED_ONLY
+async def _clear_the_way(run: Run, step: Step, resource: Resource, fact: LiveFact, refusal: ObjectInvalidError) -> None:
+    """Delete an object that stands so that a new one takes its place. Raises why it may not be, or need not."""
+    key, tree = step.finished.id, step.finished.tree
+    if fact.terminating:
+        raise HeldError("waits until the object that it replaces is gone", hint="see its finalizers", object=key)
+    attempt = replacing.Attempt(run.ports.target, resource, key, tree, run.grants.identity)
+    found = await replacing.judge(attempt, refusal)
+    word, commit = run.application.annotations.get(names.ANNOTATION_CONFIRM_PRUNE, ""), run.revision
+    refused = replacing.refuse(
+        key,
+        tree,
+        found,
+        ours=fact.owner == run.application_id.uid,
+        commit=commit.commit if commit else "",
+        confirmed=commit is not None and prune.confirms(word, commit),
+    )
+    if refused is not None:
+        raise refused from None
+    await run.ports.target.delete(
+        resource,
+        key.namespace,
+        key.name,
+        uid=fact.uid,
+        resource_version=fact.resource_version,
+        identity=run.grants.identity,
     )
 
 

@@ -220,6 +220,10 @@ class TargetPort(Protocol):
         """
         ...
 
+    async def try_create(self, resource: Resource, desired: Object, *, identity: Identity | None = None) -> None:
+        """A dry run of creating an object, which is valid as a new one where one of its name stands and nothing else is against it."""
+        ...
+
     async def json_patch(
         self,
         resource: Resource,
@@ -228,6 +232,7 @@ class TargetPort(Protocol):
         patch: Sequence[Object],
         *,
         identity: Identity | None = None,
+        dry_run: bool = False,
     ) -> Object:
         """RFC 6902."""
         ...

@@ -45,6 +45,20 @@ def annotated(manifest: str, **annotations: str) -> str:
     return json.dumps(tree)
 
 
+def typed_secret(kind: str) -> str:
+    return annotated(json.dumps({**json.loads(secret("db", password="x")), "type": kind}), replace="true")
+
+
+def claim(mode: str) -> str:
+    tree = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "data"},
+        "spec": {"accessModes": [mode], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+    return annotated(json.dumps(tree), replace="true")
+
+
 @dataclass(frozen=True)
 class Scenario:
     """`before` is applied; then `meddle` happens to the cluster, and `change` is committed (None takes a file away).
@@ -99,14 +113,7 @@ SCENARIOS = {
     "a claim goes by confirmation only": Scenario(
         {
             **FOUR,
-            "claim.yaml": json.dumps(
-                {
-                    "apiVersion": "v1",
-                    "kind": "PersistentVolumeClaim",
-                    "metadata": {"name": "data"},
-                    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
-                }
-            ),
+            "claim.yaml": claim("ReadWriteOnce"),
         },
         {"claim.yaml": None},
         {"PersistentVolumeClaim data": "keep"},
@@ -157,6 +164,14 @@ SCENARIOS = {
     "an immutable field": Scenario(IMMUTABLE, {"web.yaml": deployment("web", app="two")}, {}),
     "an object that may be replaced": Scenario(
         IMMUTABLE, {"web.yaml": annotated(deployment("web", app="two"), replace="true")}, {"Deployment web": "replace"}
+    ),
+    "a new type of Secret": Scenario(
+        {"db.yaml": typed_secret("example.com/one")},
+        {"db.yaml": typed_secret("example.com/two")},
+        {"Secret db": "replace"},
+    ),
+    "a claim is not replaced": Scenario(
+        {"claim.yaml": claim("ReadWriteOnce")}, {"claim.yaml": claim("ReadWriteMany")}, {}
     ),
     "detection writes nothing": Scenario(
         FOUR, {"a.yaml": config_map("a", value="2")}, {"ConfigMap a": "change"}, spec={"sync": {"mode": "detect"}}

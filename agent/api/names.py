@@ -19,6 +19,9 @@ ANNOTATION_REQUESTED_AT: Final = f"{GROUP}/requested-at"
 ANNOTATION_CONFIRM_PRUNE: Final = f"{GROUP}/confirm-prune"
 """On an Application: names the revision whose guarded deletions a person has agreed to."""
 
+ANNOTATION_RERUN: Final = f"{GROUP}/rerun"
+"""On an Application: a new value that names objects (`Job/migrate`) asks to run again what has run to its end."""
+
 AGENT_NAMESPACE: Final = "signet-system"
 SERVICE_ACCOUNT: Final = "signet-applier"
 """The ServiceAccount that an Application acts as, unless it names another."""

@@ -25,6 +25,9 @@ annotation of the Application (signet-gitops.dev/requested-at), so you need `get
 --confirm-prune gives a person's word for deletions that the agent holds back: of a Namespace, a CRD, a volume, or of most of what the
 Application owns; and for replacing one of the former kinds, where the object in Git is annotated for that. It names the commit that lacks these objects, as `agent status NAME` tells it, and counts for that commit alone.
 
+--rerun KIND/NAME runs again what has run to its end, such as a Job: deleted where it still stands, and created. It may be given more than
+once.
+
 exit codes: 0 ready, 1 something failed or is held, 2 nobody answered in time, or the cluster could not be asked
 """
 _EXAMPLES = """\
@@ -33,8 +36,11 @@ examples:
   agent sync shop/web --timeout 90s
   agent sync web -n shop --no-wait
   agent sync web -n shop --confirm-prune 1f0c3b2a9d4e
+  agent sync web -n shop --rerun Job/migrate
 """
 _MANAGER = "signet-sync"
+_RERUN = r"[A-Za-z][A-Za-z0-9-]*(\.[a-z0-9.-]+)?/[a-z0-9][a-z0-9.-]{0,252}"
+_MOST_RERUN = 20
 _PAUSE_SECONDS = 0.3
 
 
@@ -52,6 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--timeout", metavar="TIME", default="5m", help="how long, such as 90s (default: %(default)s)")
     parser.add_argument("--confirm-prune", metavar="COMMIT", default="", help="agree to this commit's deletions")
+    parser.add_argument("--rerun", metavar="KIND/NAME", action="append", default=[], help="run a finished Job again")
     cluster.add_options(parser)
     terminal.output_option(parser)
 
@@ -71,6 +78,11 @@ async def _sync(args: argparse.Namespace) -> int:
     seconds = _seconds(args.timeout)
     if args.confirm_prune and not re.fullmatch(r"[0-9a-f]{7,64}", args.confirm_prune):
         raise UsageError("--confirm-prune takes a commit's hash, 7 digits of it or more", commit=args.confirm_prune)
+    for name in args.rerun:
+        if not re.fullmatch(_RERUN, name):
+            raise UsageError("--rerun takes a kind and a name", hint="such as Job/migrate", rerun=name)
+    if len(args.rerun) > _MOST_RERUN:
+        raise UsageError("--rerun may be given only so often", limit=_MOST_RERUN)
     settings = cluster.config(args)
     async with cluster.connect(settings) as connected:
         namespace, name = applications.place(args.name, args.namespace, settings.namespace)
@@ -80,7 +92,7 @@ async def _sync(args: argparse.Namespace) -> int:
                 "the Application is suspended", hint="set spec.suspend: false first", application=f"{namespace}/{name}"
             )
         application.parse(before.tree)
-        await _request(connected, before, args.confirm_prune)
+        await _request(connected, before, args.confirm_prune, args.rerun)
         if not args.wait:
             terminal.note(f"asked for a sync of {namespace}/{name}")
             return 0
@@ -102,7 +114,7 @@ def _seconds(text: str) -> int:
         raise UsageError("--timeout takes a duration", hint="such as 90s, 5m or 1h", timeout=text) from None
 
 
-async def _request(connected: Cluster, report: Report, confirmed: str) -> None:
+async def _request(connected: Cluster, report: Report, confirmed: str, rerun: list[str]) -> None:
     """Write the annotation on this very object."""
     from datetime import UTC, datetime
 
@@ -113,6 +125,8 @@ async def _request(connected: Cluster, report: Report, confirmed: str) -> None:
     annotations: Object = {names.ANNOTATION_REQUESTED_AT: requested}
     if confirmed:
         annotations[names.ANNOTATION_CONFIRM_PRUNE] = confirmed
+    if rerun:
+        annotations[names.ANNOTATION_RERUN] = " ".join((*dict.fromkeys(rerun), requested))
     asked: Object = {
         "apiVersion": names.API_VERSION,
         "kind": names.KIND,

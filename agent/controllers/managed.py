@@ -134,6 +134,6 @@ def changes(before: Application | None, now: Application | None) -> frozenset[Tr
         or before.annotations.get(names.ANNOTATION_CONFIRM_PRUNE) != now.annotations.get(names.ANNOTATION_CONFIRM_PRUNE)
     ):
         triggers.add(Trigger.SPEC)
-    if before.requested_at != now.requested_at:
+    if before.requested_at != now.requested_at or before.rerun != now.rerun:
         triggers.add(Trigger.REQUEST)
     return frozenset(triggers)

@@ -27,6 +27,8 @@ async def rotated(
     users: defaultdict[str, set[ObjectId]] = defaultdict(set)
     oldest: dict[str, int] = {}
     for key, item in record.objects.items():
+        if item.ended:  # it takes no value any more
+            continue
         for text, version in item.stores.items():
             users[text].add(key)
             oldest[text] = min(version, oldest.get(text, version))

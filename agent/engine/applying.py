@@ -10,6 +10,7 @@ from agent.api import names
 from agent.engine import adopting, audit_entries, polling, prune, replacing
 from agent.engine.causes import Cause
 from agent.engine.finishing import applied_as
+from agent.engine.live import LiveFact
 from agent.engine.ports import ABSENT
 from agent.engine.record import ObjectRecord
 from agent.engine.results import Result, stop_if_lease_lost
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from agent.engine.changes import ChangeSet, Step
     from agent.engine.context import Run
-    from agent.engine.live import LiveFact
     from agent.manifests.kinds import Kinds, Resource
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
@@ -116,6 +116,8 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
         existing = await polling.get(run, resource, key.namespace, key.name)
         await run.fence.show(afresh=existing is not None)
     met = await _meet(run, step, resource, existing) if existing is not None else fact
+    if step.cause == Cause.RERUN and isinstance(met, LiveFact):
+        met = await _run_again(run, resource, key, met)
     action = step.action
     for _ in range(_ATTEMPTS):
         if isinstance(met, Result):
@@ -185,6 +187,19 @@ async def _clear_the_way(run: Run, step: Step, resource: Resource, fact: LiveFac
     )
     if refused is not None:
         raise refused from None
+    await _delete(run, resource, key, fact)
+
+
+async def _run_again(run: Run, resource: Resource, key: ObjectId, fact: LiveFact) -> None:
+    """Delete what ran to its end so that it can run again. Raises why it may not be."""
+    if fact.owner != run.application_id.uid or not fact.ended:
+        raise HeldError(
+            "it is not proven this Application's, or runs again already, so it is left as it is", object=key
+        )
+    await _delete(run, resource, key, fact)
+
+
+async def _delete(run: Run, resource: Resource, key: ObjectId, fact: LiveFact) -> None:
     await run.ports.target.delete(
         resource,
         key.namespace,
@@ -230,7 +245,16 @@ async def _settle(
         for key, limit in list(waiting.items()):
             resource = kinds.of(key)
             live = await run.ports.target.get(resource, key.namespace, key.name) if resource else None
-            if live is not None and health.compute(live).status == "Healthy":
+            departed = run.ports.live.departed(run.application_id.uid).get(key)
+            fact = results[key].fact
+            over = (
+                live is None
+                and departed is not None
+                and fact is not None
+                and departed.uid == fact.uid
+                and departed.ended == "Complete"
+            )
+            if over or (live is not None and health.compute(live).status == "Healthy"):
                 del waiting[key]
             elif run.ports.clock.monotonic() - start > limit:
                 del waiting[key]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.manifests import fields, health, ownership
+from agent.manifests import endings, fields, health, ownership
 from agent.values.ids import ObjectId
 from agent.values.tree import get, get_text
 
 if TYPE_CHECKING:
+    from agent.manifests.endings import Ending
     from agent.manifests.health import Health
     from agent.values.fingerprint import Fingerprinter
     from agent.values.tree import Object
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 class LiveFact:
     """One live object at one version. `owner` is the uid of the Application that the owner annotation proves, or None.
 
-    `object` is the wrapped live object, kept only while a drift waits to be healed. `keep` tells that it asks not to be pruned.
+    `object` is the wrapped live object, kept only while a drift waits to be healed. `keep` tells that it asks not to be pruned. `ended` is
+    how something that runs to an end did.
     """
 
     uid: str
@@ -30,6 +32,15 @@ class LiveFact:
     object: Object | None = None
     terminating: bool = False
     keep: bool = False
+    ended: Ending = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Departed:
+    """An object that a watch saw go: its uid, and how it had ended, if it had."""
+
+    uid: str
+    ended: Ending
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +71,7 @@ class Observer:
             object=live,
             terminating=get(live, "metadata", "deletionTimestamp") is not None,
             keep=ownership.is_prune_disabled(live) or ownership.is_reconcile_disabled(live),
+            ended=endings.ended(live),
         )
 
 

@@ -14,6 +14,7 @@ from agent.engine import (
     applying,
     commits,
     deleting,
+    endings,
     finishing,
     judge,
     opening,
@@ -74,6 +75,7 @@ async def reconcile(run: Run, state: State) -> Outcome:
     """One run. What stops it is its outcome: the cluster away, the audit trail not writable. Raises LeaseLostError."""
     try:
         kinds = await run.ports.target.kinds(fresh=not run.triggers <= WITHOUT_SOURCE | {Trigger.INTERVAL})
+        await endings.note(run, kinds)
         state = await commits.check(run, state)
         state, desired = await commits.compile_checked(run, state, kinds)
         if desired is None:
@@ -83,7 +85,8 @@ async def reconcile(run: Run, state: State) -> Outcome:
         desired = replace(desired, warnings=(*desired.warnings, *seen.warnings))
         await recording.note_loss(run, seen.live)
 
-        stale = _stale(run, state, desired, seen)
+        ran = await endings.settle(run, desired.objects, seen, _recipes(state), kinds)
+        stale = ran.sift(_stale(run, state, desired, seen))
         causes = rollouts.touched(run, desired.objects, stale)
         opened = await opening.open_objects(run, desired, [key for key in causes if key not in desired.held])
         checked = await resolving.check(run, opened)
@@ -96,6 +99,7 @@ async def reconcile(run: Run, state: State) -> Outcome:
         met = await adopting.existing(run, ready.values(), causes, kinds)
         basis = replace(_basis(run, state, met), live=live, observed=seen.kinds, rolled=causes.keys() - stale.keys())
         trees = (item.tree for item in ready.values())
+        basis = replace(basis, refusals={**basis.refusals, **ran.refusals}, done=ran.done)
         changes = await pace.over_all(run, trees, lambda: plan.compute(desired, ready, causes, basis))
         if run.application.spec.sync.mode == "detect":
             return Outcome(state, desired, desired.problems, tuple(changes), pending=changes.pending)
@@ -104,7 +108,7 @@ async def reconcile(run: Run, state: State) -> Outcome:
         applied, kinds = await applying.apply(run, changes, live, kinds)
         pruned = await deleting.prune(run, changes.pruned, live, kinds, desired.objects)
         await polling.follow(run, desired.objects, kinds)
-        state = await recording.remember(run, state, desired, changes, [*applied, *pruned])
+        state = await recording.remember(run, state, desired, changes, [*applied, *pruned], kinds=kinds)
         if not changes.empty:
             await run.ports.audit.checkpoint(run.id)
     except LeaseLostError:
@@ -113,7 +117,8 @@ async def reconcile(run: Run, state: State) -> Outcome:
         return Outcome(state, problems=(Problem(error),), stopped=True)
     failures = [Problem(result.error, result.id) for result in [*applied, *pruned] if result.error]
     kept = [Problem(error, key) for key, error in changes.kept.items()]
-    return Outcome(state, desired, (*desired.problems, *failures, *kept), tuple(changes), (*applied, *pruned))
+    problems = (*desired.problems, *ran.problems, *failures, *kept)
+    return Outcome(state, desired, problems, tuple(changes), (*applied, *pruned))
 
 
 def _stale(run: Run, state: State, desired: DesiredState, seen: Observed) -> dict[ObjectId, Cause]:

@@ -30,7 +30,8 @@ class Basis:
 
     `live` are the facts of the Application's objects, `observed` the groups and kinds of which they are all known, and `application` the
     uid that proves an object ours. `before` is the state that was applied last. `met` is what stands where an object is applied for the
-    first time, `refusals` say why one cannot be applied, `rolled` are the workloads that only a Secret touches.
+    first time, `refusals` say why one cannot be applied, `rolled` are the workloads that only a Secret touches. `done` ran to its end, and
+    has these records.
     """
 
     record: ApplicationRecord
@@ -42,6 +43,7 @@ class Basis:
     met: Mapping[ObjectId, Object] = field(default_factory=dict["ObjectId", "Object"])
     refusals: Mapping[ObjectId, AgentError] = field(default_factory=dict["ObjectId", "AgentError"])
     rolled: Collection[ObjectId] = ()
+    done: Mapping[ObjectId, ObjectRecord] = field(default_factory=dict["ObjectId", "ObjectRecord"])
 
 
 def compute(
@@ -54,12 +56,12 @@ def compute(
 
     An object that finished to what was applied, and still stands so, needs no request.
     """
-    confirmed: dict[ObjectId, ObjectRecord] = {}
+    confirmed: dict[ObjectId, ObjectRecord] = dict(basis.done)
     steps: dict[ObjectId, Step] = {}
     for key, item in finished.items():
         known, fact = basis.record.objects.get(key), basis.live.get(key)
         if known and fact and known.applied == item.record.applied and known.projection == fact.projection:
-            confirmed[key] = replace(item.record, uid=known.uid, projection=known.projection)
+            confirmed[key] = replace(item.record, uid=known.uid, projection=known.projection, ended=known.ended)
         else:
             cause: Cause = (
                 Cause.LIVE

@@ -14,6 +14,7 @@ from agent.engine.prune import CONFIRMED_ONLY
 from agent.manifests import ownership
 from agent.manifests.builtin import CLEAR_FIELDS
 from agent.values.errors import AgentError, ImmutableFieldError, ObjectInvalidError
+from agent.values.tree import get, get_object
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
 
+_ALLOCATIONS = frozenset({"clusterIP", "clusterIPs", "healthCheckNodePort", "nodePort"})
 _PLACE = re.compile(r"\[[^\]]*\]")
 """Of an item or key: the same field has another place in a list that holds only what Git says."""
 
@@ -43,7 +45,9 @@ async def judge(attempt: Attempt, refusal: ObjectInvalidError) -> AgentError:
     refused = _fields(refusal)
     if not refused:
         return refusal
-    invalid = await _refused_to(attempt.target.try_create(attempt.resource, attempt.desired, identity=attempt.identity))
+    invalid = await _refused_to(_create(attempt, attempt.desired))
+    if isinstance(invalid, list) and _are_allocations(attempt.key, invalid):
+        invalid = await _refused_to(_create_freed(attempt))
     if isinstance(invalid, AgentError):
         return _unknown(refusal, invalid)
     frozen = [field for field in refused if _plain(field) not in map(_plain, invalid)]
@@ -99,6 +103,34 @@ async def _refused_to(attempt: Awaitable[object]) -> list[str] | AgentError:
     except AgentError as error:
         return error
     return []
+
+
+async def _create(attempt: Attempt, desired: Object) -> None:
+    await attempt.target.try_create(attempt.resource, desired, identity=attempt.identity)
+
+
+def _are_allocations(key: ObjectId, fields: list[str]) -> bool:
+    """Whether a new Service is refused addresses and ports alone, which the one that stands may have."""
+    service = (key.group, key.kind) == ("", "Service")
+    return service and bool(fields) and all(_plain(field).rpartition(".")[2] in _ALLOCATIONS for field in fields)
+
+
+async def _create_freed(attempt: Attempt) -> None:
+    """Try to create a Service without what is given back as the one that stands is deleted."""
+    live = await attempt.target.get(
+        attempt.resource, attempt.key.namespace, attempt.key.name, identity=attempt.identity
+    )
+    spec, there = get_object(attempt.desired, "spec"), get_object(live or {}, "spec")
+    held = {name for name in _ALLOCATIONS if name in spec and spec[name] == there.get(name)}
+    ports, taken = spec.get("ports"), there.get("ports")
+    node_ports = [get(each, "nodePort") for each in (taken if isinstance(taken, list) else [])]
+    freed: Object = {name: value for name, value in spec.items() if name not in held}
+    freed["ports"] = [
+        {name: value for name, value in each.items() if name != "nodePort" or value not in node_ports}
+        for each in (ports if isinstance(ports, list) else [])
+        if isinstance(each, dict)
+    ]
+    await _create(attempt, {**attempt.desired, "spec": freed})
 
 
 async def _replace_content(attempt: Attempt) -> Object:

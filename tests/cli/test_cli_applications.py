@@ -143,7 +143,12 @@ def test_a_sync_that_nobody_answers_ends_in_time(desk: Desk) -> None:
 def test_what_cannot_be_synced_is_told_at_once(desk: Desk) -> None:
     assert desk("sync", "none").code == 2
     desk.tenant.deploy({"cfg.yaml": config_map("cfg", mode="a")})
-    for wrong in (["--timeout", "soon"], ["--confirm-prune", "HEAD"], ["--confirm-prune", "abc"]):
+    for wrong in (
+        ["--timeout", "soon"],
+        ["--confirm-prune", "HEAD"],
+        ["--confirm-prune", "abc"],
+        ["--rerun", "migrate"],
+    ):
         assert desk("sync", "app", *wrong).code == 2
     desk.tenant.configure(suspend=True)
     result = desk("sync", "app")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 PLURALS = {
     "ConfigMap": "configmaps",
+    "Job": "jobs",
     "Secret": "secrets",
     "Deployment": "deployments",
     "PersistentVolumeClaim": "persistentvolumeclaims",
@@ -47,6 +48,13 @@ def annotated(manifest: str, **annotations: str) -> str:
 
 def typed_secret(kind: str) -> str:
     return annotated(json.dumps({**json.loads(secret("db", password="x")), "type": kind}), replace="true")
+
+
+def job() -> str:
+    container = {"name": "main", "image": "registry.example/app:1"}
+    template = {"spec": {"restartPolicy": "Never", "containers": [container]}}
+    spec = {"template": template, "ttlSecondsAfterFinished": 1}
+    return json.dumps({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "migrate"}, "spec": spec})
 
 
 def claim(mode: str) -> str:
@@ -88,6 +96,10 @@ def by_kubectl(tenant: Tenant) -> None:
     tenant.controlplane.kubectl(
         "apply", "--namespace", tenant.namespace, "-f", "-", input=config_map("new", value="1", gone="1")
     )
+
+
+def until_gone(tenant: Tenant) -> None:
+    tenant.until(lambda report: report.counts.get("finished") == 1, "a finished Job is gone")
 
 
 def by_another(tenant: Tenant) -> None:
@@ -173,6 +185,7 @@ SCENARIOS = {
     "a claim is not replaced": Scenario(
         {"claim.yaml": claim("ReadWriteOnce")}, {"claim.yaml": claim("ReadWriteMany")}, {}
     ),
+    "a Job that finished and is gone": Scenario({**FOUR, "job.yaml": job()}, {}, {}, until_gone),
     "detection writes nothing": Scenario(
         FOUR, {"a.yaml": config_map("a", value="2")}, {"ConfigMap a": "change"}, spec={"sync": {"mode": "detect"}}
     ),

@@ -255,6 +255,26 @@ def test_what_holds_data_is_replaced_only_where_somebody_confirms_that_commit(po
     assert {name for name in PROTECTED if after[name] in {before[name], "404"}} == set()
 
 
+def test_a_service_that_keeps_its_node_port_is_replaced_for_another_address(tenant: Tenant):
+    """What the live Service holds is refused to a new one, and free once it is gone."""
+
+    def service(**spec: object) -> str:
+        tree = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "annotations": REPLACE}}
+        return json.dumps({**tree, "spec": {"type": "NodePort", "ports": [{"port": 80}], **spec}})
+
+    tenant.deploy({"web.yaml": service()})
+    before = tenant.get("services", "web") or {}
+    node_port = before["spec"]["ports"][0]["nodePort"]
+    ports = [{"port": 80, "nodePort": node_port}]
+
+    report = tenant.sync({"web.yaml": service(ports=ports, clusterIP="10.97.113.7")})
+
+    assert report.failures == []
+    after = tenant.get("services", "web") or {}
+    assert after["metadata"]["uid"] != before["metadata"]["uid"]
+    assert (after["spec"]["clusterIP"], after["spec"]["ports"][0]["nodePort"]) == ("10.97.113.7", node_port)
+
+
 def test_an_immutable_field_stops_its_own_object_alone(tenant: Tenant):
     tenant.deploy({"web.yaml": deployment("web", app="one"), "a.yaml": config_map("a", value="1")})
     report = tenant.sync({"web.yaml": deployment("web", app="two"), "a.yaml": config_map("a", value="2")})

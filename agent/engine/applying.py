@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from agent.api import names
 from agent.engine import adopting, audit_entries, polling, prune, replacing
 from agent.engine.causes import Cause
+from agent.engine.changes import waiting
 from agent.engine.finishing import applied_as
-from agent.engine.live import LiveFact
+from agent.engine.live import Departed, LiveFact, reports
 from agent.engine.ports import ABSENT
 from agent.engine.record import ObjectRecord
 from agent.engine.results import Result, stop_if_lease_lost
@@ -98,11 +99,9 @@ class _Outage:
 
 def _check(step: Step, results: Mapping[ObjectId, Result]) -> None:
     """Raises why a step cannot be made as things stand."""
-    if step.refusal is not None:
-        raise step.refusal
-    for need in sorted(order.depends_on(step.finished.tree)):
-        if need in results and results[need].error is not None:
-            raise HeldError("waits for an object that failed", hint="mend that object first", needs=need)
+    refusal = step.refusal or waiting(step, {key for key, result in results.items() if result.error is not None})
+    if refusal is not None:
+        raise refusal
 
 
 async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None) -> Result:
@@ -112,7 +111,7 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
         raise UnknownKindError(
             "the cluster does not serve this kind at this version", hint="apply its CRD first", object=key
         )
-    if fact is None and step.cause != Cause.NEW:
+    if step.unread or (fact is None and step.cause != Cause.NEW):
         existing = await polling.get(run, resource, key.namespace, key.name)
         await run.fence.show(afresh=existing is not None)
     met = await _meet(run, step, resource, existing) if existing is not None else fact
@@ -142,7 +141,7 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
             await _clear_the_way(run, step, resource, fact, error)
             met, action = None, "replace"
             continue
-        now = run.observer.observe(answer)
+        now = run.observer.observe(answer, reports=await reports(run.ports.target, resource))
         record = applied_as(step.finished, uid=now.uid, projection=now.projection)
         done = Result(key, action, None, replace(now, object=None), record)
         return _explain(done, fact.object if fact is not None and step.cause == Cause.LIVE else None, answer)
@@ -244,17 +243,7 @@ async def _settle(
         run.fence.check()
         for key, limit in list(waiting.items()):
             resource = kinds.of(key)
-            live = await run.ports.target.get(resource, key.namespace, key.name) if resource else None
-            departed = run.ports.live.departed(run.application_id.uid).get(key)
-            fact = results[key].fact
-            over = (
-                live is None
-                and departed is not None
-                and fact is not None
-                and departed.uid == fact.uid
-                and departed.ended == "Complete"
-            )
-            if over or (live is not None and health.compute(live).status == "Healthy"):
+            if resource is not None and (_is_over(run, results[key]) or await _is_healthy(run, resource, key)):
                 del waiting[key]
             elif run.ports.clock.monotonic() - start > limit:
                 del waiting[key]
@@ -265,3 +254,17 @@ async def _settle(
             await run.ports.tasks.sleep(pause)
             pause = min(pause * 2, 2.0)
     return late
+
+
+def _is_over(run: Run, result: Result) -> bool:
+    """Whether an object that was just applied completed and is gone by now."""
+    departed = run.ports.live.departed(run.application_id.uid).get(result.id)
+    return result.fact is not None and departed == Departed(result.fact.uid, "Complete")
+
+
+async def _is_healthy(run: Run, resource: Resource, key: ObjectId) -> bool:
+    live = await run.ports.target.get(resource, key.namespace, key.name)
+    if live is None:
+        return False
+    found = health.compute(live, reports=await reports(run.ports.target, resource))
+    return found.at(run.ports.clock.now()).status == "Healthy"

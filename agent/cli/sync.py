@@ -13,6 +13,7 @@ from agent.values.tree import get, get_text
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
 
     from agent.adapters.kubernetes.cluster import Cluster
     from agent.cli.applications import Report
@@ -23,10 +24,14 @@ Ask the agent to fetch, compare and apply an Application now instead of at its n
 annotation of the Application (signet-gitops.dev/requested-at), so you need `get` and `patch` on Applications and nothing else.
 
 --confirm-prune gives a person's word for deletions that the agent holds back: of a Namespace, a CRD, a volume, or of most of what the
-Application owns; and for replacing one of the former kinds, where the object in Git is annotated for that. It names the commit that lacks these objects, as `agent status NAME` tells it, and counts for that commit alone.
+Application owns; and for replacing one of the former kinds, where the object in Git is annotated for that. It names the commit that does
+so, as `agent status NAME` tells it, and counts for that commit alone.
 
 --rerun KIND/NAME runs again what has run to its end, such as a Job: deleted where it still stands, and created. It may be given more than
 once.
+
+--confirm-additions gives it for what people had added to objects by hand before the agent took such things out: `agent status NAME` names
+them, with their field managers. It names the commit that is applied then, and counts for that commit alone.
 
 Where no agent is alive, which the Leases tell who may list them, it says so within 5 seconds and ends.
 
@@ -39,6 +44,7 @@ examples:
   agent sync web -n shop --no-wait
   agent sync web -n shop --confirm-prune 1f0c3b2a9d4e
   agent sync web -n shop --rerun Job/migrate
+  agent sync web -n shop --confirm-additions 1f0c3b2a9d4e
 """
 _MANAGER = "signet-sync"
 _RERUN = r"[A-Za-z][A-Za-z0-9-]*(\.[a-z0-9.-]+)?/[a-z0-9][a-z0-9.-]{0,252}"
@@ -60,6 +66,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--timeout", metavar="TIME", default="5m", help="how long, such as 90s (default: %(default)s)")
     parser.add_argument("--confirm-prune", metavar="COMMIT", default="", help="agree to this commit's deletions")
+    parser.add_argument(
+        "--confirm-additions", metavar="COMMIT", default="", help="agree that old additions of people are taken out"
+    )
     parser.add_argument("--rerun", metavar="KIND/NAME", action="append", default=[], help="run a finished Job again")
     cluster.add_options(parser)
     terminal.output_option(parser)
@@ -78,13 +87,7 @@ async def _sync(args: argparse.Namespace) -> int:
     from agent.cli import applications, cluster
 
     seconds = _seconds(args.timeout)
-    if args.confirm_prune and not re.fullmatch(r"[0-9a-f]{7,64}", args.confirm_prune):
-        raise UsageError("--confirm-prune takes a commit's hash, 7 digits of it or more", commit=args.confirm_prune)
-    for name in args.rerun:
-        if not re.fullmatch(_RERUN, name):
-            raise UsageError("--rerun takes a kind and a name", hint="such as Job/migrate", rerun=name)
-    if len(args.rerun) > _MOST_RERUN:
-        raise UsageError("--rerun may be given only so often", limit=_MOST_RERUN)
+    given = {**_confirmed(args), **_rerun(args)}
     settings = cluster.config(args)
     async with cluster.connect(settings) as connected:
         namespace, name = applications.place(args.name, args.namespace, settings.namespace)
@@ -94,13 +97,13 @@ async def _sync(args: argparse.Namespace) -> int:
                 "the Application is suspended", hint="set spec.suspend: false first", application=f"{namespace}/{name}"
             )
         application.parse(before.tree)
-        await _request(connected, before, args.confirm_prune, args.rerun)
+        await _request(connected, before, given)
         if not args.wait:
             terminal.note(f"asked for a sync of {namespace}/{name}")
             return 0
         after = await _wait(connected, before, seconds)
-    if args.output == "json":
-        terminal.write_json(after.as_json())
+    if args.output != "table":
+        terminal.write_data(after.as_json(), args.output)
     else:
         applications.table([after])
         applications.failures(after)
@@ -116,19 +119,43 @@ def _seconds(text: str) -> int:
         raise UsageError("--timeout takes a duration", hint="such as 90s, 5m or 1h", timeout=text) from None
 
 
-async def _request(connected: Cluster, report: Report, confirmed: str, rerun: list[str]) -> None:
-    """Write the annotation on this very object."""
+def _confirmed(args: argparse.Namespace) -> dict[str, str]:
+    """The annotations by which a person agrees to something, each naming a commit. Raises UsageError."""
+    from agent.api import names
+
+    given: dict[str, str] = {}
+    if args.confirm_prune:
+        given[names.ANNOTATION_CONFIRM_PRUNE] = args.confirm_prune
+    if args.confirm_additions:
+        given[names.ANNOTATION_CONFIRM_ADDITIONS] = args.confirm_additions
+    for commit in given.values():
+        if not re.fullmatch(r"[0-9a-f]{7,64}", commit):
+            raise UsageError("a confirmation takes a commit's hash, 7 digits of it or more", commit=commit)
+    return given
+
+
+def _rerun(args: argparse.Namespace) -> dict[str, str]:
+    """The annotation that asks to run something again; the time makes each a request of its own. Raises UsageError."""
+    from agent.api import names
+
+    for name in args.rerun:
+        if not re.fullmatch(_RERUN, name):
+            raise UsageError("--rerun takes a kind and a name", hint="such as Job/migrate", rerun=name)
+    if len(args.rerun) > _MOST_RERUN:
+        raise UsageError("--rerun may be given only so often", limit=_MOST_RERUN)
+    words = [*dict.fromkeys(args.rerun), str(time.time_ns())]
+    return {names.ANNOTATION_RERUN: " ".join(words)} if args.rerun else {}
+
+
+async def _request(connected: Cluster, report: Report, given: Mapping[str, str]) -> None:
+    """Write the annotations on this very object."""
     from datetime import UTC, datetime
 
     from agent.adapters.kubernetes.resources import APPLICATION
     from agent.api import names
 
     requested = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    annotations: Object = {names.ANNOTATION_REQUESTED_AT: requested}
-    if confirmed:
-        annotations[names.ANNOTATION_CONFIRM_PRUNE] = confirmed
-    if rerun:
-        annotations[names.ANNOTATION_RERUN] = " ".join((*dict.fromkeys(rerun), requested))
+    annotations: Object = {names.ANNOTATION_REQUESTED_AT: requested, **given}
     asked: Object = {
         "apiVersion": names.API_VERSION,
         "kind": names.KIND,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from agent.api import durations
 from agent.api.status import ApplicationStatus, Condition, Counts, Failure, SyncRecord, cut
 from agent.engine import judge
+from agent.engine.additions import FIGHT
 from agent.engine.record import ApplicationRecord
 from agent.manifests import endings
 from agent.values.problems import repeated
@@ -46,12 +47,14 @@ _UNRECORDED: Final = ApplicationRecord()
 class Walked:
     """What a walk over the recorded objects finds.
 
-    Those that do not stand as they were applied, the first of each unhealthy status, and how many ran to their end and are gone.
+    Those that do not stand as Git says, the first of each unhealthy status, and how many ran to their end and are gone. `fought` is the
+    first to which somebody adds again whatever is taken out.
     """
 
     drifted: frozenset[ObjectId]
     worst: Mapping[str, ObjectId]
     finished: int
+    fought: ObjectId | None = None
 
 
 @dataclass(frozen=True)
@@ -67,17 +70,20 @@ class Standing:
     def walked(self) -> Walked:
         """Done once, however much of a status is made of it."""
         drifted: set[ObjectId] = set()
+        fought: set[ObjectId] = set()
         worst: dict[str, ObjectId] = {}
         finished = 0
         for key, record in self.record.objects.items():
             fact = self.live.get(key)
-            if key in self.desired and record.uid and judge.drifted(record, fact):
+            if key in self.desired and record.uid and judge.differs(record, fact):
                 drifted.add(key)
+                if FIGHT in record.left.values():
+                    fought.add(key)
             finished += fact is None and bool(record.ended) and key in self.desired
             standing = self.health_of(key)
             if standing is not None and standing.status != "Healthy":
                 worst[standing.status] = min(key, worst.get(standing.status, key))
-        return Walked(frozenset(drifted), worst, finished)
+        return Walked(frozenset(drifted), worst, finished, min(fought, default=None))
 
     def health_of(self, key: ObjectId) -> Health | None:
         """Of an object that stands, or ended before it went; None where it is not known."""
@@ -106,9 +112,7 @@ def compute(
     status = ApplicationStatus(
         observed_generation=application.generation,
         revision=str(standing.record.revision) if standing.record.revision else None,
-        checked_revision=str(outcome.state.checked)
-        if outcome.state.checked and outcome.state.checked != standing.record.revision
-        else None,
+        checked_revision=str(outcome.state.checked) if outcome.state.checked else None,
         conditions=_conditions(application, standing, outcome, failures, counted),
         counts=counted,
         failures=failures,
@@ -224,6 +228,8 @@ def _conditions(
         reason, message = "Applied", f"{counts.total} objects as in {standing.record.revision or 'Git'}"
     retrying = bool(failures) and outcome.transient
     health_status, health_reason, health_message = _health(standing)
+    fought = standing.walked.fought
+    drift = f"{counts.drifted} objects differ from the revision" if counts.drifted else ""
     lost = _condition("RecordLost", "True", standing.loss, _LOSSES.get(standing.loss, ""), generation)
     return (
         _condition("Ready", "True" if ready else "False", reason, message, generation),
@@ -239,8 +245,8 @@ def _conditions(
         _condition(
             "Drifted",
             "True" if counts.drifted else "False",
-            "Drifted" if counts.drifted else "InSync",
-            f"{counts.drifted} objects differ from the revision" if counts.drifted else "",
+            "Fight" if fought else "Drifted" if counts.drifted else "InSync",
+            f"{drift}; somebody adds to {fought} again and again" if fought else drift,
             generation,
         ),
         *((lost,) if standing.loss else ()),

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from agent.engine.changes import ChangeSet, Step
     from agent.engine.context import Run
     from agent.manifests.kinds import Kinds, Resource
+    from agent.manifests.people import Removed
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
 
@@ -105,18 +106,13 @@ def _check(step: Step, results: Mapping[ObjectId, Result]) -> None:
 
 
 async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None) -> Result:
-    key, existing = step.finished.id, step.met
+    key = step.finished.id
     resource = kinds.served(step.finished.record.api_version, key.kind)
     if resource is None:
         raise UnknownKindError(
             "the cluster does not serve this kind at this version", hint="apply its CRD first", object=key
         )
-    if step.unread or (fact is None and step.cause != Cause.NEW):
-        existing = await polling.get(run, resource, key.namespace, key.name)
-        await run.fence.show(afresh=existing is not None)
-    met = await _meet(run, step, resource, existing) if existing is not None else fact
-    if step.cause == Cause.RERUN and isinstance(met, LiveFact):
-        met = await _run_again(run, resource, key, met)
+    met = await _before(run, step, resource, fact)
     action = step.action
     for _ in range(_ATTEMPTS):
         if isinstance(met, Result):
@@ -142,10 +138,26 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
             met, action = None, "replace"
             continue
         now = run.observer.observe(answer, reports=await reports(run.ports.target, resource))
-        record = applied_as(step.finished, uid=now.uid, projection=now.projection)
+        left = {path: why for path, why in step.left.items() if any(path == each.path for each in now.additions)}
+        record = applied_as(step.finished, uid=now.uid, projection=now.projection, left=left)
         done = Result(key, action, None, replace(now, object=None), record)
-        return _explain(done, fact.object if fact is not None and step.cause == Cause.LIVE else None, answer)
+        before = fact.object if fact is not None else None
+        removed = adopting.takeover(run, step, before).removed(before) if before is not None else ()
+        return _explain(done, before if removed or step.cause == Cause.LIVE else None, answer, removed)
     raise StaleObjectError("the object keeps changing while it is applied", hint="see who else writes it", object=key)
+
+
+async def _before(run: Run, step: Step, resource: Resource, fact: LiveFact | None) -> Result | LiveFact | None:
+    """What stands there when an object is applied: made ready for that, or deleted where it is to run again."""
+    key, existing = step.finished.id, step.met
+    if step.unread or (fact is None and step.cause != Cause.NEW):
+        existing = await polling.get(run, resource, key.namespace, key.name)
+        await run.fence.show(afresh=existing is not None)
+    if existing is not None:
+        return await _meet(run, step, resource, existing)
+    if step.cause == Cause.RERUN and fact is not None:
+        return await _run_again(run, resource, key, fact)
+    return await adopting.take_over(run, step, resource, fact)
 
 
 async def _meet(run: Run, step: Step, resource: Resource, existing: Object) -> Result | LiveFact:
@@ -154,7 +166,7 @@ async def _meet(run: Run, step: Step, resource: Resource, existing: Object) -> R
     if ownership.is_apply_if_absent(step.finished.tree):
         left = ObjectRecord(record.api_version, get_text(existing, "metadata", "uid"), files=record.files)
         return Result(key, "leave", None, None, left)
-    return await adopting.adopt(run, resource, key, existing)
+    return await adopting.adopt(run, step, resource, existing)
 
 
 async def _meet_again(run: Run, step: Step, resource: Resource, fact: LiveFact | None) -> Result | LiveFact | None:
@@ -165,7 +177,9 @@ async def _meet_again(run: Run, step: Step, resource: Resource, fact: LiveFact |
     if newer is None:
         return None
     first = fact is None and step.cause == Cause.NEW
-    return await _meet(run, step, resource, newer) if first else run.observer.observe(newer)
+    if first:
+        return await _meet(run, step, resource, newer)
+    return await adopting.take_over(run, step, resource, run.observer.observe(newer))
 
 
 async def _clear_the_way(run: Run, step: Step, resource: Resource, fact: LiveFact, refusal: ObjectInvalidError) -> None:
@@ -209,13 +223,16 @@ async def _delete(run: Run, resource: Resource, key: ObjectId, fact: LiveFact) -
     )
 
 
-def _explain(done: Result, before: Object | None, after: Object) -> Result:
-    """What a heal put right, and whose doing it was; nothing of what is no heal, or was not kept as it was found."""
+def _explain(done: Result, before: Object | None, after: Object, removed: Sequence[Removed] = ()) -> Result:
+    """What was put right, `removed` of it what people had added, and whose doing it was; nothing of what is no heal, or was not kept as it was found."""
     if before is None:
         return done
-    changed = [change.path for change in islice(diff.compare(before, after), MOST + 1)]
-    writer = fields.last_writer(before, changed, besides=ownership.FIELD_MANAGER)
-    return replace(done, fields=excerpts(map(show_path, changed), counted=False), writer=writer)
+    places = [each.place for each in removed]
+    changed = [change.path for change in islice(diff.compare(before, after), MOST + 1) if change.path not in places]
+    writer = fields.last_writer(before, [*places, *changed], besides=ownership.FIELD_MANAGER)
+    paths = [each.path for each in removed]
+    texts = excerpts((*paths, *map(show_path, changed)), counted=False)
+    return replace(done, fields=texts, writer=writer, removed=excerpts(paths))
 
 
 def _guarded(tree: Object, fact: LiveFact | None) -> Object:

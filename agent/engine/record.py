@@ -41,8 +41,9 @@ class ObjectRecord:
     `recipe` is the fingerprint of the sealed merge; `applied` that of the finished object; `projection` that of the live values at the
     fields that we own. `holds_secret` tells that a path of it holds one: then the whole live object is wrapped when it is read. `stores`
     has the version of each store reference; of an optional one that had no value, `absent_at` the version that lacked it.
-    `uid` is empty while the first apply is under way. Of what runs to an end, `content` is the digest of what is run, and `ended` says how
-    it ended, or that it is not known whether it did: `Unknown` where it went unseen, `Lost` where the record did.
+    `uid` is empty while the first apply is under way. `left` has what people added and are left, by its path, and why: see `additions`.
+    Of what runs to an end, `content` is the digest of what is run, and `ended` says how it ended, or that it is not known whether it did:
+    `Unknown` where it went unseen, `Lost` where the record did.
     """
 
     api_version: str
@@ -54,6 +55,7 @@ class ObjectRecord:
     holds_secret: bool = False
     stores: Mapping[str, int] = field(default_factory=dict[str, int])
     files: tuple[str, ...] = ()
+    left: Mapping[str, str] = field(default_factory=dict[str, str])
     content: str = ""
     ended: str = ""
 
@@ -84,8 +86,9 @@ class ApplicationRecord:
     """The inventory of an Application. `verified` maps a SOPS file to the blob whose MAC was verified under `generation`.
 
     `epoch` counts the times that the Application was taken, as far as this record goes back, `holder` says by whom. `applying` is the commit that a
-    run began to apply, until it is recorded as `revision`: what that run was killed over is never taken back to the one before. `ran` is
-    what ran to its end, in the order of ending, `rerun` the request to run something again that was handled last.
+    run began to apply, until it is recorded as `revision`: what that run was killed over is never taken back to the one before. `noted`:
+    what people had added before the agent took such things out is in the objects' `left`. `ran` is what ran to its end, in the order of
+    ending, `rerun` the request to run something again that was handled last.
     """
 
     revision: Revision | None = None
@@ -95,6 +98,7 @@ class ApplicationRecord:
     epoch: int = 0
     holder: str = ""
     applying: Revision | None = None
+    noted: bool = False
     ran: Mapping[ObjectId, Runs] = field(default_factory=dict[ObjectId, Runs])
     rerun: str = ""
 
@@ -145,6 +149,7 @@ def _object_to_json(record: ObjectRecord) -> dict[str, object]:
         "s": record.holds_secret,
         "w": dict(record.stores),
         "f": list(record.files),
+        "l": dict(record.left),
         "c": record.content,
         "e": record.ended,
     }
@@ -157,6 +162,7 @@ def _object_from_json(data: dict[str, object]) -> ObjectRecord:
 
     stores: dict[str, int] = data.get("w", {})  # pyright: ignore[reportAssignmentType]
     files: list[str] = data.get("f", [])  # pyright: ignore[reportAssignmentType]
+    left: dict[str, str] = data.get("l", {})  # pyright: ignore[reportAssignmentType]
     return ObjectRecord(
         text("v"),
         text("u"),
@@ -167,6 +173,7 @@ def _object_from_json(data: dict[str, object]) -> ObjectRecord:
         bool(data.get("s")),
         stores,
         tuple(files),
+        left,
         text("c"),
         text("e"),
     )
@@ -212,6 +219,7 @@ class Codec:
             "applying": _revision_to_json(record.applying),
             "epoch": record.epoch,
             "holder": record.holder,
+            **({"noted": True} if record.noted else {}),
         }
         # absent where there is nothing to say, as in the records of before
         meta |= {"ran": _runs_to_json(record.ran)} if record.ran else {}
@@ -288,6 +296,7 @@ def _decode(shards: Mapping[str, str], opened: Callable[[str, str], tuple[int, s
         int(str(meta.get("epoch", 0))),
         str(meta.get("holder", "")),
         _revision_from_json(meta.get("applying")),
+        bool(meta.get("noted")),
         _runs_from_json(meta.get("ran")),
         str(meta.get("rerun", "")),
     )

@@ -83,7 +83,7 @@ async def marked(
     ran: dict[ObjectId, Runs] = {}
     for key, uid, ending in seen:
         known = record.objects.get(key)
-        if known is not None and known.uid == uid and not known.ended:
+        if known is not None and known.uid == uid and known.ended in {"", UNKNOWN}:
             objects[key] = replace(known, ended=ending)
             before = record.ran.get(key) or Runs(await _namespace(run, kinds, key.namespace), {})
             ran[key] = before.having(known.content or known.recipe, ending)
@@ -137,11 +137,8 @@ async def settle(
             continue
         recorded = record.objects.get(key)
         one = _One(item, content, recipes[key], recorded or ObjectRecord(item.api_version, files=item.files))
-        if (
-            settling.known(one, gone=key not in seen.live)
-            or key in seen.live
-            or (key.group, key.kind) not in seen.kinds
-        ):
+        gone = key not in seen.live
+        if settling.known(one, gone=gone) or not gone or (key.group, key.kind) not in seen.kinds:
             continue
         if settling.forgotten(one, new=recorded is None) or key in departed:
             continue

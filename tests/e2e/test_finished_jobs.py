@@ -1,4 +1,4 @@
-"""A Job that finished is done, whoever takes it away: real controllers finish and delete it, and the agent creates it once."""
+"""A Job that finished is done, however it goes away: real controllers finish and delete it, and the agent creates it once."""
 
 from __future__ import annotations
 

@@ -284,7 +284,7 @@ def test_an_immutable_field_stops_its_own_object_alone(tenant: Tenant):
 
 
 def refused_by_webhook(tenant: Tenant) -> None:
-    """A webhook that nobody answers, and that says that it does something besides."""
+    """A webhook of new Deployments that does not answer."""
     tenant.controlplane.apply(
         {
             "apiVersion": "admissionregistration.k8s.io/v1",

@@ -397,7 +397,7 @@ class TestOfARequestToRunItAgain:
         ],
         ids=["it runs", "it does not run to an end", "there is none", "too many"],
     )
-    async def test_what_cannot_run_again_is_left_and_told(self, asked: str, problem: str) -> None:
+    async def test_what_cannot_run_again_is_left_and_reported(self, asked: str, problem: str) -> None:
         world = await applied(job())
         world.annotate(rerun=asked)
         ran = await world.run("request")

@@ -105,7 +105,8 @@ async def _diff(args: argparse.Namespace) -> int:
     prunes = target.application is not None and target.application.spec.prune
     changes = preview.changes(wanted.state, found, applied, prunes=prunes)
     desired.warn(wanted.state.warnings)
-    return _tell(args, _Diff(found, changes, applied.unknown), target, (*wanted.problems, *problems))
+    unknown = (*applied.unknown, *preview.finished(found, applied))
+    return _tell(args, _Diff(found, changes, unknown), target, (*wanted.problems, *problems))
 
 
 async def _applied(args: argparse.Namespace, connected: Cluster, target: Target) -> Applied:

@@ -141,6 +141,6 @@ def changes(before: Application | None, now: Application | None) -> frozenset[Tr
         or any(before.annotations.get(name) != now.annotations.get(name) for name in _CONFIRMATIONS)
     ):
         triggers.add(Trigger.SPEC)
-    if before.requested_at != now.requested_at:
+    if before.requested_at != now.requested_at or before.rerun != now.rerun:
         triggers.add(Trigger.REQUEST)
     return frozenset(triggers)

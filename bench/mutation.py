@@ -19,6 +19,7 @@ import warnings
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from bench import mutants, reach
@@ -82,10 +83,13 @@ def main() -> int:
     known = {each.key: each for each in _read(state) if each.killed or not given.again}
     chosen = sample(everything(), given.seed, given.mutants)
     left = [each for each in chosen if each.key not in known]
-    for one in _tried(left, given.jobs):
-        with state.open("a") as file:
-            _ = file.write(json.dumps(asdict(one)) + "\n")
-        known[one.key] = one
+    with TemporaryDirectory() as folder:
+        # what all the processes import is compiled once, elsewhere than beside the sources
+        sys.pycache_prefix, sys.dont_write_bytecode = folder, False
+        for one in _tried(left, given.jobs):
+            with state.open("a") as file:
+                _ = file.write(json.dumps(asdict(one)) + "\n")
+            known[one.key] = one
     tried = [known[each.key] for each in chosen]
     for one in tried:
         if not one.killed:

@@ -7,6 +7,8 @@ import resource
 import sys
 import threading
 import time
+import types
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -15,7 +17,6 @@ import pytest
 from hypothesis import Phase, settings
 
 if TYPE_CHECKING:
-    import types
     from collections.abc import Generator, Iterator, Sequence
     from pathlib import Path
 
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
 ROOMS: Final = ("tests/engine", "tests/manifests")
 _OPTIONS: Final = (
     *("-q", "--no-header", "-p", "no:cacheprovider", "-m", "not servers", "--hypothesis-profile", "mutants"),
-    *("--timeout", "120", "-W", "ignore::pytest.PytestAssertRewriteWarning"),  # what is warm was not rewritten
+    *("--timeout", "300", "-W", "ignore::pytest.PytestAssertRewriteWarning"),  # what is warm was not rewritten
 )
+_CALLS: Final = 20
+_STEPS: Final = 2000
+"""As many calls of a function by one test are looked at, and steps of each: else a loop takes minutes."""
 _LONGER: Final = 5
 """So many times what it took, and ten seconds, is what a test may take of a processor."""
 
@@ -63,10 +67,13 @@ class Reached:
 
 
 class _Failures:
-    """What failed, tests and files that cannot be imported."""
+    """What failed, tests and files that cannot be imported. Tests have no limits of their own: this machine may do other things."""
 
     def __init__(self) -> None:
         self.failed: list[str] = []
+
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        item.own_markers = [each for each in item.own_markers if each.name != "timeout"]
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
@@ -85,11 +92,13 @@ class _Measuring(_Failures):
         self.tests: dict[str, Test] = {}
         self._folder = f"{folder}{os.sep}"
         self._lines: dict[str, set[int]] = {}
+        self._calls = Counter[types.CodeType]()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         _forget()
         self._lines = {}
+        self._calls.clear()
         started = time.process_time()
         with self._tracing():
             yield
@@ -107,12 +116,18 @@ class _Measuring(_Failures):
 
     def _enter(self, frame: types.FrameType, event: str, arg: object) -> TraceFunction | None:
         del event, arg
-        if not frame.f_code.co_filename.startswith(self._folder):
+        code = frame.f_code
+        self._calls[code] += 1
+        if self._calls[code] > _CALLS or not code.co_filename.startswith(self._folder):
             return None
-        lines = self._lines.setdefault(frame.f_code.co_filename, set())
+        lines = self._lines.setdefault(code.co_filename, set())
+        left = _STEPS
 
         def line(frame: types.FrameType, event: str, arg: object) -> TraceFunction:
             del event, arg
+            nonlocal left
+            left -= 1
+            frame.f_trace_lines = left > 0
             lines.add(frame.f_lineno)
             return line
 

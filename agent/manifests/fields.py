@@ -6,17 +6,15 @@ others add fields, set the status or co-own a field at the same value.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from agent.manifests.builtin import LAST_APPLIED
-from agent.values.secret import Secret
+from agent.manifests.elements import Elements
 from agent.values.tree import get, get_object, get_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from agent.values.tree import Object, Path, Tree
 
@@ -49,28 +47,15 @@ class Writer:
     subresource: str = ""
 
 
-class _Missing:
-    """Nothing stands at a path."""
-
-
-_MISSING = _Missing()
-
-
 def project(live: Object, manager: str) -> Object:
     """The live values at the fields that `manager` owns by Apply, keyed by FieldsV1 path elements; empty where it owns none.
 
     The order of containers and environment variables is part of it. The same for a GET, a watch and an apply's answer.
     """
-    own: Object = {}
-    others: list[Object] = []
-    for entry in entries(live):
-        if _is_apply_of(entry, manager):
-            own = _union(own, get_object(entry, "fieldsV1"))
-        else:
-            others.append(get_object(entry, "fieldsV1"))
-    if not own:
-        return {}
-    projected = _project(live, own, others, "")
+    listed = entries(live)
+    own = _union([get_object(entry, "fieldsV1") for entry in listed if _is_apply_of(entry, manager)])
+    others = _union([get_object(entry, "fieldsV1") for entry in listed if not _is_apply_of(entry, manager)])
+    projected = _project(Elements(), live, own, others, "") if own else {}
     return projected if isinstance(projected, dict) else {}
 
 
@@ -85,7 +70,9 @@ def last_writer(live: Object, paths: Iterable[Path], *, besides: str) -> Writer 
 
     A removed field has no owner left: then it is whoever wrote last at all, the status aside. None where nobody else did.
     """
-    wanted = list(paths)
+    wanted = set(paths)
+    above = {path[:length] for path in wanted for length in range(len(path) + 1)}
+    elements = Elements()
     at_paths: list[Writer] = []
     anywhere: list[Writer] = []
     for entry in entries(live):
@@ -98,8 +85,8 @@ def last_writer(live: Object, paths: Iterable[Path], *, besides: str) -> Writer 
             get_text(entry, "subresource"),
         )
         anywhere.append(writer)
-        owned = _paths(live, get_object(entry, "fieldsV1"), ())
-        if any(_overlap(path, other) for path in owned for other in wanted):
+        owned = _paths(elements, live, get_object(entry, "fieldsV1"), ())
+        if any(path in above or any(path[:length] in wanted for length in range(len(path))) for path in owned):
             at_paths.append(writer)
     return max(at_paths or anywhere, key=lambda writer: writer.time, default=None)
 
@@ -119,10 +106,8 @@ def adoption(live: Object, manager: str) -> list[Object] | None:
     if adopted:
         own = next((entry for entry in listed if _is_apply_of(entry, manager)), None)
         base = own or max(adopted, key=lambda entry: get_text(entry, "time"))
-        merged = get_object(base, "fieldsV1")
-        for entry in adopted:
-            if entry.get("apiVersion") == base.get("apiVersion"):
-                merged = _union(merged, get_object(entry, "fieldsV1"))
+        alike = [entry for entry in adopted if entry.get("apiVersion") == base.get("apiVersion")]
+        merged = _union([get_object(entry, "fieldsV1") for entry in (base, *alike)])
         ours: Tree = {
             **{key: value for key, value in base.items() if key != "subresource"},
             "manager": manager,
@@ -156,7 +141,7 @@ def _as_applied(fields: Object) -> Object:
     if isinstance(written, dict):
         # Server-side apply of stringData owns only that: without this, keys dropped in Git would stay in data for ever.
         fields = {key: value for key, value in fields.items() if key != "f:stringData"}
-        fields["f:data"] = _union(get_object(fields, "f:data"), written)
+        fields["f:data"] = _union([get_object(fields, "f:data"), written])
     metadata = fields.get("f:metadata")
     if not isinstance(metadata, dict):
         return fields
@@ -170,93 +155,39 @@ def _as_applied(fields: Object) -> Object:
     return {**fields, "f:metadata": left}
 
 
-def _union(one: Object, other: Object) -> Object:
-    merged = dict(one)
-    for key, value in other.items():
-        mine = merged.get(key)
-        merged[key] = _union(mine, value) if isinstance(mine, dict) and isinstance(value, dict) else value
-    return merged
+def _union(trees: Sequence[Object]) -> Object:
+    """What any of them has, each looked at once."""
+    below: dict[str, list[Object]] = {}
+    for tree in trees:
+        for key, value in tree.items():
+            if isinstance(value, dict):
+                below.setdefault(key, []).append(value)
+    return {key: found[0] if len(found) == 1 else _union(found) for key, found in below.items()}
 
 
-def _project(value: Tree, node: Object, others: list[Object], field: str) -> Tree:
+def _project(elements: Elements, value: Tree, node: Object, others: Object, field: str) -> Tree:
     children = [key for key in node if key != _SELF]
     if not children:
         # Others own fields below: then the map or list is granular, and it is only its presence that is ours.
-        shared = isinstance(value, dict | list) and any(set(other) - {_SELF} for other in others)
-        return {} if shared else value
+        return {} if isinstance(value, dict | list) and set(others) - {_SELF} else value
     projected: Object = {}
+    places: list[tuple[str | int, str]] = []
     for key in sorted(children):
-        below = node[key]
-        found = _at(value, key)
-        if isinstance(found, _Missing) or not isinstance(below, dict):
-            continue
-        below_others = [get_object(other, key) for other in others]
-        projected[key] = _project(found[1], below, below_others, key)
+        found = elements.select(value, key)
+        if found is not None:
+            places.append((found[0], key))
+            projected[key] = _project(elements, found[1], get_object(node, key), get_object(others, key), key)
     if field in _ORDERED and isinstance(value, list):
-        places = [(found[0], key) for key in projected if not isinstance(found := _at(value, key), _Missing)]
         projected["order"] = [key for _, key in sorted(places, key=lambda place: str(place[0]).zfill(6))]
     return projected
 
 
-def _paths(value: Tree, node: Object, at: Path) -> Iterator[Path]:
+def _paths(elements: Elements, value: Tree, node: Object, at: Path) -> Iterator[Path]:
     """The live paths, list items by index, that a FieldsV1 node owns."""
     children = [key for key in node if key != _SELF]
     if not children:
         yield at
     for key in children:
-        below, found = node[key], _at(value, key)
-        if not isinstance(found, _Missing) and isinstance(below, dict):
-            yield from _paths(found[1], below, (*at, found[0]))
-
-
-def _at(value: Tree, element: str) -> tuple[str | int, Tree] | _Missing:
-    """The step and the value that a FieldsV1 path element selects."""
-    mark, _, rest = element.partition(":")
-    if isinstance(value, dict):
-        return (rest, value[rest]) if mark == "f" and rest in value else _MISSING
-    if not isinstance(value, list):
-        return _MISSING
-    if mark == "i":
-        return (int(rest), value[int(rest)]) if rest.isdecimal() and int(rest) < len(value) else _MISSING
-    wanted = _parsed(rest)
-    if mark == "v":
-        for index, item in enumerate(value):
-            if _same(item, wanted):
-                return index, item
-    if mark == "k" and isinstance(wanted, dict):
-        for index, item in enumerate(value):
-            if isinstance(item, dict) and all(_same(item.get(key), one) for key, one in wanted.items()):
-                return index, item
-    return _MISSING
-
-
-_KEPT = 256
-"""Characters of a key that is remembered: one that has more is a whole value of a list, and seldom comes again."""
-
-
-def _parsed(text: str) -> Tree:
-    return _known(text) if len(text) <= _KEPT else _read(text)
-
-
-@lru_cache(maxsize=4096)
-def _known(text: str) -> Tree:
-    return _read(text)
-
-
-def _read(text: str) -> Tree:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _same(live: Tree, wanted: Tree) -> bool:
-    if isinstance(live, Secret):
-        # Equality of Secrets is constant-time and shows nothing: a sealed list is matched without being opened.
-        return isinstance(wanted, str | int | float) and live == Secret(wanted, "key")
-    return live == wanted and isinstance(live, bool) == isinstance(wanted, bool)
-
-
-def _overlap(one: Path, other: Path) -> bool:
-    short = min(len(one), len(other))
-    return one[:short] == other[:short]
+        found = elements.select(value, key)
+        if found is not None:
+            yield from _paths(elements, found[1], get_object(node, key), (*at, found[0]))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import pytest
-from manifests_written import config_map, secret
+from manifests_written import config_map, deployment, secret
 
 from agent.adapters.keys import age_format, age_x25519
 from agent.adapters.keys.age import generate
@@ -141,9 +141,17 @@ def patterns_of_comments(greedy: Tenant) -> None:
         assert report.failures
 
 
+def long_lists(greedy: Tenant) -> None:
+    """Many items of a list whose items have keys, in the clear and among secrets."""
+    workload = deployment("web", env=[{"name": f"v{number}", "value": "1"} for number in range(6000)])
+    greedy.deploy({"a.yaml": config_map("a", value="1")})
+    greedy.sync({"web.yaml": workload}, seconds=120)
+    greedy.sync({"web.yaml": greedy.seal(workload, "--encrypted-regex", "^value$")}, seconds=120)
+
+
 ATTACKS = {
     each.__name__: each
-    for each in (long_keys, keys_within_the_limits, a_long_author, aliases, many_keys, patterns_of_comments)
+    for each in (long_keys, keys_within_the_limits, a_long_author, aliases, many_keys, patterns_of_comments, long_lists)
 }
 
 

@@ -163,6 +163,17 @@ def test_nulls_of_the_template_are_empty_texts():
     assert secret["metadata"]["annotations"] == {"b": ""}
 
 
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [("{finalizers: [example.com/keep]}", ["example.com/keep"]), ("{finalizers: null}", None), ("{}", None)],
+)
+def test_finalizers_of_the_template_are_the_secrets(template, expected):
+    text = MINIMAL.replace("spec: {", f"spec: {{template: {{metadata: {template}}}, ")
+    metadata = state({"db.yaml": text}).objects[DB].tree["metadata"]
+    assert metadata.get("finalizers") == expected
+    assert ("finalizers" in metadata) == (expected is not None)
+
+
 def test_layers_merge_before_the_secret_is_made():
     over = """\
 apiVersion: bitnami.com/v1alpha1

@@ -40,6 +40,7 @@ def finished(given, value="hunter2"):
         ({"stringData": {"k": TEXT}}, b"\x00\xff", {"k": b64(b"\x00\xff")}),
         ({"data": {"k": f"$${{{TEXT}}}"}}, "", {"k": b64(f"${{{TEXT}}}")}),
         ({"stringData": {"k": Secret("opened", "sops:k")}}, "", {"k": b64("opened")}),
+        ({"stringData": {"k": Secret(b"\x00\xff", "sops:k")}}, "", {"k": b64(b"\x00\xff")}),
         ({"data": {"k": Secret(b64("opened"), "sops:k")}}, "", {"k": b64("opened")}),
         ({"data": {"k": Secret(f"u:${{{TEXT}}}", "sops:k")}}, "hunter2", {"k": b64("u:hunter2")}),
         ({"data": {"k": None, "l": b64("x")}}, "", {"l": b64("x")}),
@@ -116,6 +117,26 @@ def test_a_malformed_reference_in_data_is_an_error():
 def test_finding_and_finishing_agree():
     given = secret(data={"a": TEXT}, stringData={"b": f"x${{{TEXT}}}"})
     assert references.find(given) == {REFERENCE: [("data", "a"), ("stringData", "b")]}
+
+
+LONGEST = "x" * (1 << 20)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("Secret", {"stringData": {"k": LONGEST}}),
+        ("Secret", {"data": {"k": b64(LONGEST)}}),
+        ("ConfigMap", {"data": {"k": LONGEST}}),
+        ("ConfigMap", {"binaryData": {"k": b64(LONGEST)}}),
+    ],
+)
+def test_the_values_of_an_object_are_a_mebibyte_together(kind, fields):
+    given = {**secret(**fields), "kind": kind}
+    assert resolve.finish(given, {})["kind"] == kind
+    field = next(iter(fields))
+    with pytest.raises(ManifestError, match="larger than 1 MiB"):
+        resolve.finish({**given, field: {**fields[field], "l": "YQ=="}}, {})
 
 
 def test_only_secrets_and_config_maps_have_a_limit_on_their_data():

@@ -108,6 +108,7 @@ CASES = [
     ("v1", "PersistentVolumeClaim", "status: {phase: Bound}", "Healthy"),
     ("v1", "PersistentVolumeClaim", "status: {phase: Pending}", "Progressing"),
     ("v1", "PersistentVolumeClaim", "status: {phase: Lost}", "Degraded"),
+    ("apps/v1", "DaemonSet", "status: {desiredNumberScheduled: 0}", "Progressing"),
     ("v1", "PersistentVolume", "status: {phase: Available}", "Healthy"),
     ("v1", "PersistentVolume", "status: {phase: Failed}", "Degraded"),
     ("v1", "Service", "spec: {type: ClusterIP}", "Healthy"),

@@ -163,6 +163,23 @@ def test_nulls_of_the_template_are_empty_texts():
     assert secret["metadata"]["annotations"] == {"b": ""}
 
 
+def test_what_the_template_does_not_say_is_not_in_the_secret():
+    assert set(state({"db.yaml": MINIMAL}).objects[DB].tree) == {"apiVersion", "kind", "metadata", "data"}
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind", "expected"),
+    [
+        ("bitnami.com/v1alpha1", "SealedSecret", True),
+        ("bitnami.com/v2", "SealedSecret", True),
+        ("bitnami.com/v1alpha1", "Other", False),
+        ("example.com/v1alpha1", "SealedSecret", False),
+    ],
+)
+def test_a_sealed_secret_is_one_by_group_and_kind(api_version, kind, expected):
+    assert sealed_secrets.is_sealed_secret({"apiVersion": api_version, "kind": kind}) is expected
+
+
 @pytest.mark.parametrize(
     ("template", "expected"),
     [("{finalizers: [example.com/keep]}", ["example.com/keep"]), ("{finalizers: null}", None), ("{}", None)],
@@ -172,6 +189,14 @@ def test_finalizers_of_the_template_are_the_secrets(template, expected):
     metadata = state({"db.yaml": text}).objects[DB].tree["metadata"]
     assert metadata.get("finalizers") == expected
     assert ("finalizers" in metadata) == (expected is not None)
+
+
+@pytest.mark.parametrize(("unsealing", "expected"), [(NARROW, {DB}), (None, set())], ids=["unsealed", "left to it"])
+def test_the_secret_waits_with_a_sealed_secret_that_fails_where_it_is_made_of_it(unsealing, expected):
+    plain = "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\n"
+    found = state({"db.yaml": MINIMAL.replace("spec:", "spec: x\nsops:"), "plain.yaml": plain}, unsealing=unsealing)
+    assert {key for key in found.held if key.kind == "Secret"} == expected
+    assert {key for key in found.held if key.kind == "SealedSecret"}
 
 
 def test_layers_merge_before_the_secret_is_made():

@@ -93,6 +93,9 @@ def test_numbers_become_text_in_string_fields_and_keep_their_type_elsewhere():
     """)
     (container,) = shown(finished(deployment, 5432))["spec"]["template"]["spec"]["containers"]
     assert container == {"name": "a", "args": ["5432"], "env": [{"name": "A", "value": "5432"}]}
+    deployment["spec"]["template"]["spec"] = {"containers": [{"name": "a", "ports": [{"containerPort": TEXT}]}]}
+    (container,) = shown(finished(deployment, 5432))["spec"]["template"]["spec"]["containers"]
+    assert container["ports"] == [{"containerPort": 5432}]
     config = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"k": TEXT}}
     assert shown(finished(config, 5432))["data"] == {"k": "5432"}
     custom = {"apiVersion": "example.com/v1", "kind": "Database", "spec": {"port": TEXT}}

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from agent.api import names
 from agent.desired.cautions import Strictness
 from agent.engine.causes import WITHOUT_SOURCE, Trigger
 from agent.manifests.ownership import Owner
 from agent.values.fingerprint import Fingerprinter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from agent.api.application import Application
     from agent.api.operator import Limits
@@ -50,13 +51,14 @@ _LENIENT = Strictness()
 class Grants:
     """What the operator lets an Application do. `identity` None acts as the agent itself; without `unsealing`, SealedSecrets are applied.
 
-    `strict`: what is held rather than warned of.
+    `strict`: what is held rather than warned of. `people` are patterns of the field managers that are people.
     """
 
     identity: Identity | None
     sinks: AllowedSinks
     unsealing: Unsealing | None = None
     strict: Strictness = _LENIENT
+    people: tuple[str, ...] = names.PEOPLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,8 @@ class Run:
 
     `triggers` say what started it. `rotated` are objects whose store references have a new version. `known_applications` maps the uid
     of every Application of the installation to its name. `revision` is set once the commit is known. `fence` is this agent's right to
-    write, which `ports` ask before each attempt; `ledger` has the record.
+    write, which `ports` ask before each attempt; `ledger` has the record. `insisted` are paths of additions, by their object, that came back
+    whenever they were taken out.
     """
 
     id: RunId
@@ -81,6 +84,7 @@ class Run:
     ledger: Ledger
     rotated: frozenset[ObjectId] = frozenset()
     revision: Revision | None = None
+    insisted: Mapping[ObjectId, Collection[str]] = field(default_factory=dict["ObjectId", "Collection[str]"])
 
     @property
     def application_id(self) -> ApplicationId:

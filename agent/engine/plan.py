@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from agent.engine import prune
+from agent.engine import additions, judge, prune
 from agent.engine.causes import Cause
-from agent.engine.changes import ChangeSet, Step
+from agent.engine.changes import ChangeSet, Step, waiting
 from agent.manifests import diff, order
 from agent.values.text import excerpts
 from agent.values.tree import show_path
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from agent.desired.compiler import DesiredState
     from agent.engine.finishing import Finished
@@ -30,7 +30,8 @@ class Basis:
 
     `live` are the facts of the Application's objects, `observed` the groups and kinds of which they are all known, and `application` the
     uid that proves an object ours. `before` is the state that was applied last. `met` is what stands where an object is applied for the
-    first time, `refusals` say why one cannot be applied, `rolled` are the workloads that only a Secret touches.
+    first time, `unread` where that could not be read, `refusals` say why one cannot be applied, `rolled` are the workloads that only a
+    Secret touches.
     """
 
     record: ApplicationRecord
@@ -40,6 +41,7 @@ class Basis:
     observed: Collection[tuple[str, str]] = ()
     before: DesiredState | None = None
     met: Mapping[ObjectId, Object] = field(default_factory=dict["ObjectId", "Object"])
+    unread: Collection[ObjectId] = ()
     refusals: Mapping[ObjectId, AgentError] = field(default_factory=dict["ObjectId", "AgentError"])
     rolled: Collection[ObjectId] = ()
 
@@ -58,8 +60,9 @@ def compute(
     steps: dict[ObjectId, Step] = {}
     for key, item in finished.items():
         known, fact = basis.record.objects.get(key), basis.live.get(key)
-        if known and fact and known.applied == item.record.applied and known.projection == fact.projection:
-            confirmed[key] = replace(item.record, uid=known.uid, projection=known.projection)
+        same = known is not None and known.applied == item.record.applied
+        if known and fact and same and known.projection == fact.projection and not judge.fresh(known, fact):
+            confirmed[key] = replace(item.record, uid=known.uid, projection=known.projection, left=known.left)
         else:
             cause: Cause = (
                 Cause.LIVE
@@ -67,8 +70,17 @@ def compute(
                 else causes[key]
             )
             fields = _changed(key, desired, basis.before) if cause == Cause.GIT else ()
+            changed = known is not None and known.recipe != item.record.recipe and not same
+            seen = basis.record.noted or fact is not None
             steps[key] = Step(
-                item, cause, fields, basis.met.get(key), basis.refusals.get(key), rolled=key in basis.rolled
+                item,
+                cause,
+                fields,
+                basis.met.get(key),
+                basis.refusals.get(key),
+                rolled=key in basis.rolled,
+                left=additions.left_by(known, changed=changed, seen=seen),
+                unread=key in basis.unread,
             )
     waves = order.waves({key: step.finished.tree for key, step in steps.items()})
     decision = prune.decide(
@@ -80,12 +92,22 @@ def compute(
         observed=basis.observed,
     )
     return ChangeSet(
-        tuple(tuple(steps[key] for key in wave) for wave in waves),
+        tuple(_with_waiting([[steps[key] for key in wave] for wave in waves])),
         confirmed,
         decision.allowed,
         decision.refused,
         desired.held,
+        decision.gone,
     )
+
+
+def _with_waiting(waves: Iterable[Sequence[Step]]) -> Iterator[tuple[Step, ...]]:
+    """What names an object of an earlier wave that is refused is refused as well."""
+    refused: set[ObjectId] = set()
+    for wave in waves:
+        checked = [replace(step, refusal=step.refusal or waiting(step, refused)) for step in wave] if refused else wave
+        refused |= {step.finished.id for step in checked if step.refusal}
+        yield tuple(checked)
 
 
 def _changed(key: ObjectId, desired: DesiredState, before: DesiredState | None) -> tuple[str, ...]:

@@ -9,32 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.manifests.builtin import LAST_APPLIED
-from agent.manifests.elements import Elements
+from agent.manifests.field_trees import children, union
+from agent.manifests.lookup import Lookup
 from agent.values.tree import get, get_object, get_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from agent.values.tree import Object, Path, Tree
 
-_ADOPTED_UPDATES = frozenset(
-    {
-        "argocd-controller",
-        "before-first-apply",
-        "flux",
-        "kubectl",
-        "kubectl-client-side-apply",
-        "kubectl-create",
-        "kustomize-controller",
-    }
-)
-_ADOPTED_APPLIES = frozenset({"argocd-controller", "flux", "kubectl", "kustomize-controller"})
-
 _ORDERED = frozenset({"f:containers", "f:initContainers", "f:env"})
 """Lists whose order has a meaning of its own, though their items merge by key."""
-
-_SELF = "."
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +38,9 @@ def project(live: Object, manager: str) -> Object:
     The order of containers and environment variables is part of it. The same for a GET, a watch and an apply's answer.
     """
     listed = entries(live)
-    own = _union([get_object(entry, "fieldsV1") for entry in listed if _is_apply_of(entry, manager)])
-    others = _union([get_object(entry, "fieldsV1") for entry in listed if not _is_apply_of(entry, manager)])
-    projected = _project(Elements(), live, own, others, "") if own else {}
+    own = union(*(get_object(entry, "fieldsV1") for entry in listed if is_apply_of(entry, manager)))
+    others = union(*(get_object(entry, "fieldsV1") for entry in listed if not is_apply_of(entry, manager)))
+    projected = _project(Lookup(live), live, own, others, "") if own else {}
     return projected if isinstance(projected, dict) else {}
 
 
@@ -72,11 +57,11 @@ def last_writer(live: Object, paths: Iterable[Path], *, besides: str) -> Writer 
     """
     wanted = set(paths)
     above = {path[:length] for path in wanted for length in range(len(path) + 1)}
-    elements = Elements()
+    lookup = Lookup(live)
     at_paths: list[Writer] = []
     anywhere: list[Writer] = []
     for entry in entries(live):
-        if _is_apply_of(entry, besides) or get_text(entry, "subresource") == "status" or not get_text(entry, "manager"):
+        if is_apply_of(entry, besides) or get_text(entry, "subresource") == "status" or not get_text(entry, "manager"):
             continue
         writer = Writer(
             get_text(entry, "manager"),
@@ -85,109 +70,40 @@ def last_writer(live: Object, paths: Iterable[Path], *, besides: str) -> Writer 
             get_text(entry, "subresource"),
         )
         anywhere.append(writer)
-        owned = _paths(elements, live, get_object(entry, "fieldsV1"), ())
+        owned = _paths(lookup, live, get_object(entry, "fieldsV1"), ())
         if any(path in above or any(path[:length] in wanted for length in range(len(path))) for path in owned):
             at_paths.append(writer)
     return max(at_paths or anywhere, key=lambda writer: writer.time, default=None)
 
 
-def adoption(live: Object, manager: str) -> list[Object] | None:
-    """The JSON patch that makes `manager` the applier of what kubectl, Flux or Argo CD applied; None where there is nothing to adopt.
-
-    As client-go's csaupgrade: their entries become part of ours, so that a field deleted in Git is deleted in the cluster. The annotation
-    of client-side apply goes. The write to resourceVersion fails with 409 where the object changed in between.
-    """
-    listed = entries(live)
-    adopted = [entry for entry in listed if _is_adopted(entry, manager)]
-    annotated = get(live, "metadata", "annotations", LAST_APPLIED) is not None
-    if not adopted and not annotated:
-        return None
-    patch: list[Object] = []
-    if adopted:
-        own = next((entry for entry in listed if _is_apply_of(entry, manager)), None)
-        base = own or max(adopted, key=lambda entry: get_text(entry, "time"))
-        alike = [entry for entry in adopted if entry.get("apiVersion") == base.get("apiVersion")]
-        merged = _union([get_object(entry, "fieldsV1") for entry in (base, *alike)])
-        ours: Tree = {
-            **{key: value for key, value in base.items() if key != "subresource"},
-            "manager": manager,
-            "operation": "Apply",
-            "fieldsV1": _as_applied(merged),
-        }
-        rest: list[Tree] = [entry for entry in listed if entry is not own and not _is_adopted(entry, manager)]
-        patch.append({"op": "replace", "path": "/metadata/managedFields", "value": [ours, *rest]})
-    if annotated:
-        pointer = LAST_APPLIED.replace("~", "~0").replace("/", "~1")
-        patch.append({"op": "remove", "path": f"/metadata/annotations/{pointer}"})
-    version = get_text(live, "metadata", "resourceVersion")
-    patch.append({"op": "replace", "path": "/metadata/resourceVersion", "value": version})
-    return patch
-
-
-def _is_apply_of(entry: Object, manager: str) -> bool:
+def is_apply_of(entry: Object, manager: str) -> bool:
+    """Whether an entry of `managedFields` is of what `manager` applied."""
     return entry.get("manager") == manager and entry.get("operation") == "Apply" and not get_text(entry, "subresource")
 
 
-def _is_adopted(entry: Object, manager: str) -> bool:
-    if get_text(entry, "subresource") or _is_apply_of(entry, manager):
-        return False
-    names = _ADOPTED_APPLIES if entry.get("operation") == "Apply" else _ADOPTED_UPDATES
-    return entry.get("manager") in names
-
-
-def _as_applied(fields: Object) -> Object:
-    """The fields as we shall apply them: without kubectl's annotation, and a Secret's data where we write it."""
-    written = fields.get("f:stringData")
-    if isinstance(written, dict):
-        # Server-side apply of stringData owns only that: without this, keys dropped in Git would stay in data for ever.
-        fields = {key: value for key, value in fields.items() if key != "f:stringData"}
-        fields["f:data"] = _union([get_object(fields, "f:data"), written])
-    metadata = fields.get("f:metadata")
-    if not isinstance(metadata, dict):
-        return fields
-    annotations = metadata.get("f:annotations")
-    if not isinstance(annotations, dict) or f"f:{LAST_APPLIED}" not in annotations:
-        return fields
-    kept = {key: value for key, value in annotations.items() if key != f"f:{LAST_APPLIED}"}
-    left = {key: value for key, value in metadata.items() if key != "f:annotations"}
-    if set(kept) - {_SELF}:
-        left["f:annotations"] = kept
-    return {**fields, "f:metadata": left}
-
-
-def _union(trees: Sequence[Object]) -> Object:
-    """What any of them has, each looked at once."""
-    below: dict[str, list[Object]] = {}
-    for tree in trees:
-        for key, value in tree.items():
-            if isinstance(value, dict):
-                below.setdefault(key, []).append(value)
-    return {key: found[0] if len(found) == 1 else _union(found) for key, found in below.items()}
-
-
-def _project(elements: Elements, value: Tree, node: Object, others: Object, field: str) -> Tree:
-    children = [key for key in node if key != _SELF]
-    if not children:
+def _project(lookup: Lookup, value: Tree, node: Object, others: Object, field: str) -> Tree:
+    below_us = children(node)
+    if not below_us:
         # Others own fields below: then the map or list is granular, and it is only its presence that is ours.
-        return {} if isinstance(value, dict | list) and set(others) - {_SELF} else value
+        return {} if isinstance(value, dict | list) and children(others) else value
     projected: Object = {}
     places: list[tuple[str | int, str]] = []
-    for key in sorted(children):
-        found = elements.select(value, key)
+    for key in sorted(below_us):
+        found = lookup.select(value, key)
         if found is not None:
             places.append((found[0], key))
-            projected[key] = _project(elements, found[1], get_object(node, key), get_object(others, key), key)
+            projected[key] = _project(lookup, found[1], get_object(node, key), get_object(others, key), key)
     if field in _ORDERED and isinstance(value, list):
         projected["order"] = [key for _, key in sorted(places, key=lambda place: str(place[0]).zfill(6))]
     return projected
 
 
-def _paths(elements: Elements, value: Tree, node: Object, at: Path) -> Iterator[Path]:
+def _paths(lookup: Lookup, value: Tree, node: Object, at: Path) -> Iterator[Path]:
     """The live paths, list items by index, that a FieldsV1 node owns."""
-    children = [key for key in node if key != _SELF]
-    if not children:
+    below_it = children(node)
+    if not below_it:
         yield at
-    for key in children:
-        found = elements.select(value, key)
+    for key in below_it:
+        found = lookup.select(value, key)
         if found is not None:
-            yield from _paths(elements, found[1], get_object(node, key), (*at, found[0]))
+            yield from _paths(lookup, found[1], get_object(node, key), (*at, found[0]))

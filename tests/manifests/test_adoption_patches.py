@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent.manifests import fields
+from agent.api import names
 from agent.manifests.builtin import LAST_APPLIED
+from agent.manifests.people import Takeover
 
 if TYPE_CHECKING:
     from agent.values.tree import Object
@@ -45,7 +46,7 @@ CASES: dict[str, tuple[Object, Object]] = {
 def test_what_kubectl_owned_is_ours_as_we_shall_apply_it(owned: Object, expected: Object) -> None:
     metadata: Object = {"resourceVersion": "7", "managedFields": [{**KUBECTL, "fieldsV1": owned}, OTHER]}
     ours = {**KUBECTL, "manager": "signet", "operation": "Apply", "fieldsV1": expected}
-    assert fields.adoption({"metadata": metadata}, "signet") == [
+    assert Takeover({}, names.PEOPLE, first=True).patch({"metadata": metadata}) == [
         {"op": "replace", "path": "/metadata/managedFields", "value": [ours, OTHER]},
         {"op": "replace", "path": "/metadata/resourceVersion", "value": "7"},
     ]

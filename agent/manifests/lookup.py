@@ -10,10 +10,12 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
+from agent.manifests.builtin import item_key
 from agent.values.fingerprint import canonical
 
 if TYPE_CHECKING:
-    from agent.values.tree import Tree
+    from agent.manifests.field_trees import Elements
+    from agent.values.tree import Object, Path, Tree
 
     Step = tuple[str | int, Tree]
 
@@ -22,11 +24,23 @@ _KEYINGS = 4
 _DIGITS = 9
 
 
-class Elements:
-    """For one object, which stays as it is meanwhile."""
+class Lookup:
+    """Into one object, which stays as it is meanwhile."""
 
-    def __init__(self) -> None:
+    def __init__(self, tree: Object) -> None:
+        self._tree = tree
         self._lists: dict[int, dict[tuple[str, ...], dict[bytes, int]]] = {}
+
+    def place(self, at: Elements) -> Path | None:
+        """Where path elements lead, list items by index; None where nothing stands there."""
+        path: Path = ()
+        value: Tree = self._tree
+        for element in at:
+            found = self.select(value, element)
+            if found is None:
+                return None
+            path, value = (*path, found[0]), found[1]
+        return path
 
     def select(self, value: Tree, element: str) -> Step | None:
         """The step and the value that an element selects below a value of the object."""
@@ -63,7 +77,7 @@ def _places(items: list[Tree], fields: tuple[str, ...]) -> dict[bytes, int]:
         if not fields:
             token = _token(item)
         elif isinstance(item, dict):
-            token = _token([item.get(field) for field in fields])
+            token = _token([*item_key(item, fields)])
         else:
             continue
         if token is not None:

@@ -9,7 +9,7 @@ from agent.desired import compiler
 from agent.engine.record import ApplicationRecord
 from agent.manifests import layers, sealed_secrets
 from agent.manifests.sealed_secrets import Scope, Unsealing
-from agent.values.errors import AgentError, UnknownKindError
+from agent.values.errors import AgentError, ManifestError, UnknownKindError
 from agent.values.ids import ObjectId, Revision
 from agent.values.secret import Sealed
 
@@ -161,6 +161,12 @@ def test_nulls_of_the_template_are_empty_texts():
     assert secret["stringData"] == {"mode": ""}
     assert secret["metadata"]["labels"] == {"a": ""}
     assert secret["metadata"]["annotations"] == {"b": ""}
+
+
+def test_without_a_namespace_only_what_is_sealed_for_the_whole_cluster_is_unwrapped():
+    with pytest.raises(ManifestError, match="names no namespace"):
+        sealed_secrets.secret(tree(MINIMAL), namespace="")
+    assert sealed_secrets.secret(tree(CLUSTER_WIDE), namespace="").values
 
 
 def test_what_the_template_does_not_say_is_not_in_the_secret():

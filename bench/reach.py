@@ -163,6 +163,8 @@ def measure(root: Path) -> Reached:
 
 def first_failure(tests: dict[str, float]) -> str:
     """The first of these tests that fails; empty where none does."""
+    if not tests:
+        return ""
     files = list(dict.fromkeys(name.partition("::")[0] for name in tests))
     plugin = _Chosen(tests)
     _pytest(["-x", *files], plugin)

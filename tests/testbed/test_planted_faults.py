@@ -120,4 +120,4 @@ def test_tests_that_fail_without_a_fault_say_nothing(project: Path) -> None:
     (project / "tests/manifests/test_nothing.py").write_text("def test_nothing(): assert False\n")
     code, said, tried = run(project)
     assert (code, tried) == (1, {})
-    assert said == ["without a fault the tests fail: ['tests/manifests/test_nothing.py::test_nothing']"]
+    assert said == ["without a fault the tests fail: tests/manifests/test_nothing.py::test_nothing"]

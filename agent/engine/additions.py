@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from agent.manifests.layers import Desired
     from agent.manifests.people import Addition
     from agent.values.ids import ObjectId
+    from agent.values.tree import Object
 
 BEFORE: Final = "before"
 """It stood there when the agent was upgraded from a version that removed no additions."""
@@ -137,6 +138,11 @@ def _error(why: str) -> AgentError:
         "added by hand, and not in Git",
         hint="write it into Git, or annotate the object signet-gitops.dev/additions: keep",
     )
+
+
+def removed(tree: Object, known: ObjectRecord, fact: LiveFact) -> tuple[str, ...]:
+    """The paths of additions that an apply of `tree` removes."""
+    return tuple(each.path for each in judge.fresh(known, fact) if not people.has(tree, each.at))
 
 
 def left_by(known: ObjectRecord | None, *, changed: bool, seen: bool) -> Mapping[str, str]:

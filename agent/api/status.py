@@ -28,7 +28,7 @@ class Condition(Model):
 
     type: ConditionType
     """`Ready`: the revision is applied in full. `Reconciling`: a sync is running or will be retried. `Stalled`: it fails until
-    somebody changes something. `Healthy`: every object is. `Drifted`: live objects differ from the revision. `RecordLost`: there was
+    somebody changes something. `Healthy`: every object is, and is there; False while one is `Progressing` or `Degraded`, Unknown before anything was applied. `Drifted`: live objects differ from the revision. `RecordLost`: there was
     no record to go by, or none that verifies, when the agent took the Application; absent where there was."""
     status: Literal["True", "False", "Unknown"]
     """Whether it is so."""
@@ -100,6 +100,25 @@ class Failure(Model):
         )
 
 
+class ObjectStatus(Model):
+    """How one object stands."""
+
+    object: str
+    """`Deployment.apps shop/web`."""
+    health: Literal["Healthy", "Progressing", "Degraded", "Unknown"]
+    """As kstatus judges, in Argo CD's words. What is held or failed is `Progressing` where its last version stands, and what is not there
+    is `Degraded`."""
+    message: str = ""
+    """What it waits for or failed at."""
+    sync: Literal["Synced", "OutOfSync", "Held", "Failed"]
+    """`Held`: it waits for a secret, a file or another object. `Failed`: the API server or its owner refuses it. `OutOfSync`: it is not
+    there, differs, or is in no layer any more."""
+    file: str = ""
+    """The files that have a say in it."""
+    created_at: Timestamp | None = None
+    """When it was made."""
+
+
 class SyncRecord(Model):
     """One sync that ended."""
 
@@ -116,7 +135,7 @@ class SyncRecord(Model):
 
 
 class ApplicationStatus(Model):
-    """What the agent reports. At most 32 KiB: the lists of warnings and failures are cut to fit, and the counts are not."""
+    """What the agent reports. At most 32 KiB: the lists of objects, warnings and failures are cut to fit, and the counts are not."""
 
     observed_generation: int = 0
     """The `metadata.generation` that was last handled."""
@@ -131,6 +150,8 @@ class ApplicationStatus(Model):
     """Ready, Reconciling, Stalled, Healthy and Drifted, and RecordLost where that happened."""
     counts: Counts = Counts()
     """Objects, by what became of them."""
+    objects: Annotated[tuple[ObjectStatus, ...], Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})] = ()
+    """How the objects stand, those that need somebody first: at most a hundred, and fewer where they do not fit."""
     failures: Annotated[tuple[Failure, ...], Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})] = ()
     """What is wrong now, the most telling first."""
     warnings: Annotated[tuple[Failure, ...], Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})] = ()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _HEADERS = ("NAMESPACE", "NAME", "READY", "HEALTHY", "DRIFTED", "REVISION", "OBJECTS", "MESSAGE")
 _LONGEST = 100
+_UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,14 @@ class Report:
         return next(
             (get_text(each, "status") for each in self.items("conditions") if each.get("type") == kind), "Unknown"
         )
+
+    @property
+    def health(self) -> str:
+        """`True`, or in a word what is the matter: `Progressing`, `Degraded` or `Unknown`."""
+        found = [each for each in self.items("conditions") if each.get("type") == "Healthy"]
+        if not found:
+            return "Unknown"
+        return "True" if found[0].get("status") == "True" else get_text(found[0], "reason")
 
     def items(self, field: str) -> list[Object]:
         """The maps of a list of the status."""
@@ -99,7 +108,7 @@ def table(reports: list[Report]) -> None:
             each.namespace,
             each.name,
             each.condition("Ready"),
-            each.condition("Healthy"),
+            each.health,
             each.condition("Drifted"),
             _text(each.status.get("revision")),
             _objects(each),
@@ -125,10 +134,39 @@ def details(report: Report) -> None:
     ]
     _section(("CONDITION", "STATUS", "REASON", "SINCE", "MESSAGE"), conditions)
     failures(report)
+    _objects_of(report)
     history = [
         _fields(each, "revision", "startedAt", "finishedAt", "result", "cause") for each in report.items("history")
     ]
     _section(("REVISION", "STARTED", "FINISHED", "RESULT", "CAUSE"), history)
+
+
+def _objects_of(report: Report) -> None:
+    """How each object stands, as the status has room for, those that need somebody first."""
+    found = report.items("objects")
+    rows = [
+        (
+            _cut(each, "object"),
+            _age(get_text(each, "createdAt")),
+            *(_cut(each, name) for name in ("health", "sync", "file")),
+        )
+        for each in found
+    ]
+    _section(("OBJECT", "AGE", "HEALTH", "SYNC", "FILE"), rows)
+    total = get(report.status, "counts", "total")
+    if found and isinstance(total, int) and total > len(found):
+        terminal.line(f"and {total - len(found)} more, which are no worse")
+
+
+def _age(created: str) -> str:
+    """`3d`, `5h`, `12m` or `40s`; empty where there is none, or the clocks do not agree."""
+    from datetime import UTC, datetime
+
+    try:
+        seconds = int((datetime.now(UTC) - datetime.fromisoformat(created)).total_seconds())
+    except (ValueError, TypeError):
+        return ""
+    return next((f"{seconds // size}{unit}" for size, unit in _UNITS if seconds >= size), "0s")
 
 
 def failures(report: Report) -> None:
@@ -152,7 +190,11 @@ def _section(headers: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
 
 
 def _fields(tree: Object, *names: str) -> tuple[str, ...]:
-    return tuple(terminal.cut(get_text(tree, name), _LONGEST) for name in names)
+    return tuple(_cut(tree, name) for name in names)
+
+
+def _cut(tree: Object, name: str) -> str:
+    return terminal.cut(get_text(tree, name), _LONGEST)
 
 
 def _objects(report: Report) -> str:

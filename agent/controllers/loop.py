@@ -49,6 +49,7 @@ class Driver:
         self._shares = Shares.of(settings.parallel_runs)
         self._ports = ports
         self._reporter = Reporter(ports, settings.agent)
+        self._reporter.settles = lambda uid, seconds: self._event(schedule.Settling(uid, seconds))
         self._stopping = False
         self._listed = asyncio.Event()
 
@@ -121,10 +122,13 @@ class Driver:
         jitter = self._settings.random_bytes(1)[0] / 256
         now = self._ports.clock.monotonic()
         for effect in self._schedule.step(event, now=now, jitter=jitter):
-            if isinstance(effect, schedule.Start):
-                self._spawn(self._run(effect.uid, effect.triggers), f"run {effect.uid}")
-            else:
-                self._spawn(self._probe(effect.uid), f"probe {effect.uid}")
+            match effect:
+                case schedule.Start(uid, triggers):
+                    self._spawn(self._run(uid, triggers), f"run {uid}")
+                case schedule.Probe(uid):
+                    self._spawn(self._probe(uid), f"probe {uid}")
+                case schedule.Look(uid):
+                    self._health_changed(uid)
         if not isinstance(event, schedule.Tick):
             self._wake.set()
 

@@ -8,20 +8,23 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final, Literal
 
 from agent.api import durations
-from agent.api.status import ApplicationStatus, Condition, Counts, Failure, SyncRecord, cut
-from agent.engine import judge
+from agent.api.status import ApplicationStatus, Condition, Counts, Failure, ObjectStatus, SyncRecord, cut
+from agent.controllers.standing import walk
 from agent.engine.record import ApplicationRecord
 from agent.values.problems import repeated
 from agent.values.text import excerpts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+    from typing import Self
 
     from agent.api.application import Application
     from agent.api.status import ConditionType
+    from agent.controllers.standing import Walked
     from agent.engine.causes import Trigger
     from agent.engine.live import LiveFact
     from agent.engine.pipeline import Outcome
+    from agent.manifests.layers import Desired
     from agent.values.errors import AgentError
     from agent.values.ids import ObjectId
     from agent.values.problems import Problem, Repeated
@@ -40,35 +43,59 @@ _MESSAGE: Final = 2048
 _UNRECORDED: Final = ApplicationRecord()
 
 
-@dataclass(frozen=True, slots=True)
-class Walked:
-    """What a walk over the recorded objects finds: those that do not stand as they were applied, and the first of each unhealthy status."""
-
-    drifted: frozenset[ObjectId]
-    worst: Mapping[str, ObjectId]
-
-
 @dataclass(frozen=True)
 class Standing:
-    """An Application at one moment: its record, what is known of its live objects, which objects it asks for, and why a record was lost."""
+    """An Application at one moment: its record, what is known of its live objects, which objects it asks for, and why a record was lost.
+
+    `held` and `failed` are the objects that are not as they should be, and why; `seen` as `walk` has it. `now` is in Unix seconds.
+    """
 
     record: ApplicationRecord = _UNRECORDED
     live: Mapping[ObjectId, LiveFact] = field(default_factory=dict["ObjectId", "LiveFact"])
-    desired: Collection[ObjectId] = ()
+    desired: Mapping[ObjectId, Desired] = field(default_factory=dict["ObjectId", "Desired"])
     loss: str = ""
+    held: Mapping[ObjectId, AgentError] = field(default_factory=dict["ObjectId", "AgentError"])
+    failed: Mapping[ObjectId, AgentError] = field(default_factory=dict["ObjectId", "AgentError"])
+    seen: Collection[tuple[str, str]] | None = None
+    now: float = 0.0
+
+    @classmethod
+    def of(
+        cls, record: ApplicationRecord, live: Mapping[ObjectId, LiveFact], outcome: Outcome, *, loss: str, now: float
+    ) -> Self:
+        """After a run, or between two."""
+        desired = outcome.desired or outcome.state.desired
+        held: Mapping[ObjectId, AgentError] = desired.held if desired else {}
+        failed = {each.id: each.error for each in outcome.results if each.error is not None and each.id not in held}
+        return cls(record, live, desired.objects if desired else {}, loss, held, failed, outcome.seen, now)
 
     @cached_property
     def walked(self) -> Walked:
         """Done once, however much of a status is made of it."""
-        drifted: set[ObjectId] = set()
-        worst: dict[str, ObjectId] = {}
-        for key, record in self.record.objects.items():
-            fact = self.live.get(key)
-            if key in self.desired and record.uid and judge.drifted(record, fact):
-                drifted.add(key)
-            if fact is not None and fact.health.status != "Healthy":
-                worst[fact.health.status] = min(key, worst.get(fact.health.status, key))
-        return Walked(frozenset(drifted), worst)
+        return walk(
+            self.record,
+            self.live,
+            self.desired,
+            held=self.held,
+            failed=self.failed,
+            seen=self.seen,
+            now=self.now,
+        )
+
+    @property
+    def objects(self) -> tuple[ObjectStatus, ...]:
+        """How the objects stand, as many as a status has room for."""
+        return tuple(
+            ObjectStatus(
+                object=cut(str(each.object)),
+                health=each.health.status,
+                message=cut(each.health.message),
+                sync=each.sync,
+                file=cut(", ".join(excerpts(each.files))),
+                created_at=each.created or None,
+            )
+            for each in self.walked.worst
+        )
 
 
 def compute(
@@ -97,12 +124,13 @@ def compute(
         else None,
         conditions=_conditions(application, standing, outcome, failures, counted),
         counts=counted,
+        objects=standing.objects,
         failures=failures,
         warnings=warnings,
         history=before.history,
         last_handled_requested_at=cut(application.requested_at) or None,
     )
-    if outcome.results or _untimed(status) != _untimed(before):
+    if outcome.results or _story(status) != _story(before):
         entry = SyncRecord(
             revision=str(outcome.revision or outcome.state.checked or ""),
             started_at=durations.timestamp(started),
@@ -123,7 +151,8 @@ def refresh(
         for item in _conditions(application, standing, outcome, before.failures, counts(standing, outcome))
     }
     conditions = tuple(judged[item.type] if item.type in {"Healthy", "Drifted"} else item for item in before.conditions)
-    return with_times(before.model_copy(update={"conditions": conditions}), before, now)
+    status = before.model_copy(update={"conditions": conditions, "objects": standing.objects})
+    return fit(with_times(status, before, now))
 
 
 def suspended(application: Application, before: ApplicationStatus, now: float) -> ApplicationStatus:
@@ -255,13 +284,16 @@ def _summary(first: Failure, problems: int) -> str:
 
 
 def _health(standing: Standing) -> tuple[Literal["True", "False", "Unknown"], str, str]:
-    worst = standing.walked.worst
-    for status in ("Degraded", "Progressing", "Unknown"):
-        if status in worst:
-            key = worst[status]
-            text = f"{key}: {standing.live[key].health.message}"
-            return ("Unknown" if status == "Unknown" else "False", status, text)
-    return ("True", "Healthy", "")
+    walked, record = standing.walked, standing.record
+    if record.revision is None and not any(item.uid for item in record.objects.values()):
+        return "Unknown", "Unknown", "nothing was applied yet"
+    if not walked.worst:
+        return "True", "Healthy", "there are 0 objects"
+    worst = walked.worst[0]
+    status = worst.health.status
+    if status == "Healthy":
+        return "True", "Healthy", ""
+    return "Unknown" if status == "Unknown" else "False", status, f"{worst.object}: {worst.health.message}"
 
 
 def _condition(
@@ -294,10 +326,13 @@ def with_times(status: ApplicationStatus, before: ApplicationStatus, now: float)
 
 
 def fit(status: ApplicationStatus) -> ApplicationStatus:
-    """At most 32 KiB: warnings go first, then failures, and the counts stay."""
-    while (status.warnings or status.failures) and len(status.model_dump_json(by_alias=True)) > _LARGEST:
-        field, kept = ("warnings", status.warnings) if status.warnings else ("failures", status.failures)
-        status = status.model_copy(update={field: kept[: len(kept) // 2]})
+    """At most 32 KiB: objects go first, then warnings, then failures, and the counts stay."""
+    while len(status.model_dump_json(by_alias=True)) > _LARGEST:
+        lists = (("objects", status.objects), ("warnings", status.warnings), ("failures", status.failures))
+        found = next(((name, kept) for name, kept in lists if kept), None)
+        if found is None:
+            break
+        status = status.model_copy(update={found[0]: found[1][: len(found[1]) // 2]})
     return status
 
 
@@ -308,9 +343,11 @@ def _essence(status: ApplicationStatus) -> object:
     return status.model_copy(update={"conditions": untimed, "history": (), "counts": counts}).model_dump()
 
 
-def _untimed(status: ApplicationStatus) -> object:
-    """What of that is worth an entry of the history: another try that comes to the same is none, nor is another agent."""
+def _story(status: ApplicationStatus) -> object:
+    """What is worth an entry of the history: another try that comes to the same is none, nor is another agent, nor a rollout."""
     failures = tuple(failure.model_copy(update={"retry_at": None}) for failure in status.failures)
-    conditions = tuple(condition.model_copy(update={"message": ""}) for condition in status.conditions)
-    anybody = {"agent": None, "epoch": None, "since": None}
-    return _essence(status.model_copy(update={"conditions": conditions, "failures": failures, **anybody}))
+    conditions = tuple(
+        condition.model_copy(update={"message": ""}) for condition in status.conditions if condition.type != "Healthy"
+    )
+    beside = {"agent": None, "epoch": None, "since": None, "objects": ()}
+    return _essence(status.model_copy(update={"conditions": conditions, "failures": failures, **beside}))

@@ -355,9 +355,7 @@ class Installation:
         else:
             ended_by = outcome.problems[0].error.reason if outcome.stopped else ""
         ledger, live = self._held[1], self._watching.snapshot(UID)
-        standing = status.Standing(
-            ledger.record, live, self._state.desired.objects if self._state.desired else (), ledger.loss
-        )
+        standing = status.Standing.of(ledger.record, live, outcome, loss=ledger.loss, now=self.clock.now())
         told = status.compute(
             applications.parse(self._application),
             standing,

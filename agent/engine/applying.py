@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from agent.engine import adopting, audit_entries, polling
 from agent.engine.causes import Cause
+from agent.engine.changes import waiting
 from agent.engine.finishing import applied_as
 from agent.engine.live import reports
 from agent.engine.ports import ABSENT
@@ -99,11 +100,9 @@ class _Outage:
 
 def _check(step: Step, results: Mapping[ObjectId, Result]) -> None:
     """Raises why a step cannot be made as things stand."""
-    if step.refusal is not None:
-        raise step.refusal
-    for need in sorted(order.depends_on(step.finished.tree)):
-        if need in results and results[need].error is not None:
-            raise HeldError("waits for an object that failed", hint="mend that object first", needs=need)
+    refusal = step.refusal or waiting(step, {key for key, result in results.items() if result.error is not None})
+    if refusal is not None:
+        raise refusal
 
 
 async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None) -> Result:
@@ -113,7 +112,7 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
         raise UnknownKindError(
             "the cluster does not serve this kind at this version", hint="apply its CRD first", object=key
         )
-    if fact is None and step.cause != Cause.NEW:
+    if step.unread or (fact is None and step.cause != Cause.NEW):
         existing = await polling.get(run, resource, key.namespace, key.name)
         await run.fence.show(afresh=existing is not None)
     met = await _meet(run, step, resource, existing) if existing is not None else fact

@@ -81,7 +81,10 @@ async def reconcile(monkeypatch, objects: list[Desired], causes: set[str], *, go
     async def check(*_: object) -> State:
         return state
 
-    async def compile_checked(*_: object) -> tuple[State, DesiredState]:
+    async def read(_: object, state: State) -> tuple[State, None]:
+        return state, None
+
+    async def compile_read(*_: object) -> tuple[State, DesiredState]:
         return state, desired
 
     async def nothing(*_: object, **__: object) -> None: ...
@@ -93,7 +96,8 @@ async def reconcile(monkeypatch, objects: list[Desired], causes: set[str], *, go
         return True
 
     monkeypatch.setattr(commits, "check", check)
-    monkeypatch.setattr(commits, "compile_checked", compile_checked)
+    monkeypatch.setattr(commits, "read", read)
+    monkeypatch.setattr(commits, "compile_read", compile_read)
     target = Target()
     ports = SimpleNamespace(
         target=target,

@@ -131,7 +131,12 @@ class SyncRecord(Model):
     result: Literal["succeeded", "partial", "failed"]
     """`partial`: some objects are held or failed, the others are applied."""
     cause: str
-    """What started it: `git`, `secret`, `live`, `spec`, `interval`, `request`, `start`, joined by `+`."""
+    """What started it, joined by `+`: `git` where it took a commit that was not looked at before, whatever made it look, `secret`, `live`,
+    `spec`, `interval`, `request`, `retry`, `start`."""
+    subject: str = ""
+    """The commit's first line, cut."""
+    author: str = ""
+    """Who wrote the commit, as it says, cut."""
 
 
 class ApplicationStatus(Model):
@@ -158,7 +163,9 @@ class ApplicationStatus(Model):
     """What was applied and is hardly meant: secrets and values in the clear in Git, variables that nothing replaces. `Ready` does not
     depend on it."""
     history: Annotated[tuple[SyncRecord, ...], Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})] = ()
-    """The last ten syncs, newest first."""
+    """The last ten syncs, newest first: what was released, and what else came to something new."""
+    heals: Annotated[tuple[SyncRecord, ...], Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})] = ()
+    """The last ten syncs that only put back what somebody had changed, newest first."""
     agent: str | None = None
     """The agent that runs the Application and wrote this."""
     epoch: int | None = None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from agent.adapters.kubernetes.cluster import Cluster
     from agent.values.tree import Object, Tree
 
-_HEADERS = ("NAMESPACE", "NAME", "READY", "HEALTHY", "DRIFTED", "REVISION", "OBJECTS", "MESSAGE")
+_HEADERS = ("NAMESPACE", "NAME", "READY", "HEALTHY", "DRIFTED", "REVISION", "CHECKED", "OBJECTS", "MESSAGE")
 _LONGEST = 100
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
@@ -111,6 +111,7 @@ def table(reports: list[Report]) -> None:
             each.health,
             each.condition("Drifted"),
             _text(each.status.get("revision")),
+            _text(each.status.get("checkedRevision")),
             _objects(each),
             terminal.cut(each.message, _LONGEST),
         )
@@ -120,7 +121,7 @@ def table(reports: list[Report]) -> None:
 
 
 def details(report: Report) -> None:
-    """Everything that the agent reported of one: conditions, what failed and what to do, the last syncs."""
+    """Everything that the agent reported of one: conditions, what failed and what to do, the objects, the last syncs."""
     table([report])
     checked = get_text(report.status, "checkedRevision")
     if checked:
@@ -135,10 +136,10 @@ def details(report: Report) -> None:
     _section(("CONDITION", "STATUS", "REASON", "SINCE", "MESSAGE"), conditions)
     failures(report)
     _objects_of(report)
-    history = [
-        _fields(each, "revision", "startedAt", "finishedAt", "result", "cause") for each in report.items("history")
-    ]
-    _section(("REVISION", "STARTED", "FINISHED", "RESULT", "CAUSE"), history)
+    names = ("revision", "finishedAt", "result", "cause", "author", "subject")
+    for title, kept in (("RELEASE", "history"), ("HEAL", "heals")):
+        rows = [_fields(each, *names) for each in report.items(kept)]
+        _section((title, "FINISHED", "RESULT", "CAUSE", "AUTHOR", "SUBJECT"), rows)
 
 
 def _objects_of(report: Report) -> None:

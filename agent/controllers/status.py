@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final, Literal
 from agent.api import durations
 from agent.api.status import ApplicationStatus, Condition, Counts, Failure, ObjectStatus, SyncRecord, cut
 from agent.controllers.standing import walk
+from agent.engine.causes import Cause, Trigger
 from agent.engine.record import ApplicationRecord
 from agent.values.problems import repeated
-from agent.values.text import excerpts
+from agent.values.text import excerpt, excerpts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from agent.api.application import Application
     from agent.api.status import ConditionType
     from agent.controllers.standing import Walked
-    from agent.engine.causes import Trigger
     from agent.engine.live import LiveFact
     from agent.engine.pipeline import Outcome
     from agent.manifests.layers import Desired
@@ -39,6 +39,8 @@ _HISTORY: Final = 10
 _FAILURES: Final = 50
 _WARNINGS: Final = 20
 _MESSAGE: Final = 2048
+_HEADLINE: Final = 120
+"""Characters of a commit's subject and author."""
 
 _UNRECORDED: Final = ApplicationRecord()
 
@@ -128,18 +130,45 @@ def compute(
         failures=failures,
         warnings=warnings,
         history=before.history,
+        heals=before.heals,
         last_handled_requested_at=cut(application.requested_at) or None,
     )
     if outcome.results or _story(status) != _story(before):
-        entry = SyncRecord(
-            revision=str(outcome.revision or outcome.state.checked or ""),
-            started_at=durations.timestamp(started),
-            finished_at=durations.timestamp(now),
-            result="succeeded" if not failures else "partial" if outcome.desired else "failed",
-            cause="+".join(sorted(triggers)),
-        )
-        status = status.model_copy(update={"history": (entry, *before.history)[:_HISTORY]})
+        fresh = _is_fresh(outcome, before)
+        entry = _entry(outcome, triggers, fresh=fresh, failed=bool(failures), started=started, now=now)
+        kept = "heals" if _is_heal(outcome, triggers) and not fresh else "history"
+        status = status.model_copy(update={kept: (entry, *getattr(before, kept))[:_HISTORY]})
     return fit(with_times(status, before, now))
+
+
+def _is_heal(outcome: Outcome, triggers: frozenset[Trigger]) -> bool:
+    """Whether a run did nothing but put back what somebody had changed."""
+    if outcome.results:
+        return all(result.action == Cause.LIVE.action for result in outcome.results)
+    return triggers <= {Trigger.LIVE}
+
+
+def _is_fresh(outcome: Outcome, before: ApplicationStatus) -> bool:
+    """Whether a run looked at a commit that was not looked at before."""
+    checked = outcome.state.checked
+    return checked is not None and str(checked) != (before.checked_revision or before.revision)
+
+
+def _entry(
+    outcome: Outcome, triggers: frozenset[Trigger], *, fresh: bool, failed: bool, started: float, now: float
+) -> SyncRecord:
+    checked = outcome.state.checked
+    revision = checked if fresh else outcome.revision or checked
+    causes = {"git", *triggers} - {Trigger.INTERVAL} if fresh else triggers
+    return SyncRecord(
+        revision=str(revision or ""),
+        started_at=durations.timestamp(started),
+        finished_at=durations.timestamp(now),
+        result="succeeded" if not failed else "partial" if outcome.desired else "failed",
+        cause="+".join(sorted(causes)),
+        subject=excerpt(revision.subject, _HEADLINE) if revision else "",
+        author=excerpt(revision.author, _HEADLINE) if revision else "",
+    )
 
 
 def refresh(
@@ -198,7 +227,8 @@ def of_tree(tree: Object) -> ApplicationStatus:
 
 def differs(status: ApplicationStatus, before: ApplicationStatus) -> bool:
     """Whether a status is worth a write: anything but the times."""
-    return _essence(status) != _essence(before) or status.history != before.history
+    kept = (status.history, status.heals)
+    return _essence(status) != _essence(before) or kept != (before.history, before.heals)
 
 
 def counts(standing: Standing, outcome: Outcome) -> Counts:
@@ -340,7 +370,7 @@ def _essence(status: ApplicationStatus) -> object:
     """What a reader would call a change: no times, no history, and no counts of what the last run did."""
     untimed = tuple(condition.model_copy(update={"last_transition_time": ""}) for condition in status.conditions)
     counts = status.counts.model_copy(update={"applied": 0, "unchanged": 0, "pruned": 0})
-    return status.model_copy(update={"conditions": untimed, "history": (), "counts": counts}).model_dump()
+    return status.model_copy(update={"conditions": untimed, "history": (), "heals": (), "counts": counts}).model_dump()
 
 
 def _story(status: ApplicationStatus) -> object:

@@ -116,7 +116,8 @@ def test_status_lists_a_namespace_or_all(desk: Desk) -> None:
     result = desk("status")
     assert result.code == 0
     header, line = result.out.decode().splitlines()
-    assert header.split() == ["NAMESPACE", "NAME", "READY", "HEALTHY", "DRIFTED", "REVISION", "OBJECTS", "MESSAGE"]
+    columns = ["NAMESPACE", "NAME", "READY", "HEALTHY", "DRIFTED", "REVISION", "CHECKED", "OBJECTS", "MESSAGE"]
+    assert header.split() == columns
     assert line.split()[:5] == [desk.tenant.namespace, "app", "True", "True", "False"]
     names = {(each["namespace"], each["name"]) for each in json.loads(desk("status", "-A", "-o", "json").out)}
     assert (desk.tenant.namespace, "app") in names

@@ -99,8 +99,8 @@ def test_what_is_held_and_was_never_there_is_not_healthy(installation: Installat
     env = [{"name": "P", "valueFrom": {"secretKeyRef": {"name": "db", "key": "password"}}}]
     path = f"apps/{tenant.namespace}"
     reference = f"vault://main/{installation.mount}/{path}#password"
-    tenant.commit({"db.yaml": secret("db", password=reference), "web.yaml": deployment("web", env=env)})
-    report = tenant.sync({"a.yaml": config_map("a", value="1")})
+    tenant.deploy({"a.yaml": config_map("a", value="1")})
+    report = tenant.sync({"db.yaml": secret("db", password=reference), "web.yaml": deployment("web", env=env)})
     healthy = report.condition("Healthy")
     assert (healthy["status"], healthy["reason"]) == ("False", "Degraded")
     assert "it is not there" in healthy["message"]

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from agent.values.tree import Object, Tree
 
 _HEADERS = ("NAMESPACE", "NAME", "READY", "HEALTHY", "DRIFTED", "REVISION", "CHECKED", "OBJECTS", "MESSAGE")
-_LONGEST = 100
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
@@ -113,7 +112,7 @@ def table(reports: list[Report]) -> None:
             _text(each.status.get("revision")),
             _text(each.status.get("checkedRevision")),
             _objects(each),
-            terminal.cut(each.message, _LONGEST),
+            each.message,
         )
         for each in reports
     ]
@@ -124,7 +123,7 @@ def details(report: Report) -> None:
     """Everything that the agent reported of one: conditions, what failed and what to do, the objects, the last syncs."""
     table([report])
     checked = get_text(report.status, "checkedRevision")
-    if checked:
+    if checked and checked != get_text(report.status, "revision"):
         terminal.line(f"newest commit that was looked at: {checked}")
     if get_text(report.status, "agent"):
         since = get_text(report.status, "since")
@@ -147,9 +146,9 @@ def _objects_of(report: Report) -> None:
     found = report.items("objects")
     rows = [
         (
-            _cut(each, "object"),
+            get_text(each, "object"),
             _age(get_text(each, "createdAt")),
-            *(_cut(each, name) for name in ("health", "sync", "file")),
+            *_fields(each, "health", "sync", "file"),
         )
         for each in found
     ]
@@ -191,11 +190,7 @@ def _section(headers: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
 
 
 def _fields(tree: Object, *names: str) -> tuple[str, ...]:
-    return tuple(_cut(tree, name) for name in names)
-
-
-def _cut(tree: Object, name: str) -> str:
-    return terminal.cut(get_text(tree, name), _LONGEST)
+    return tuple(get_text(tree, name) for name in names)
 
 
 def _objects(report: Report) -> str:

@@ -122,13 +122,12 @@ class Driver:
         jitter = self._settings.random_bytes(1)[0] / 256
         now = self._ports.clock.monotonic()
         for effect in self._schedule.step(event, now=now, jitter=jitter):
-            match effect:
-                case schedule.Start(uid, triggers):
-                    self._spawn(self._run(uid, triggers), f"run {uid}")
-                case schedule.Probe(uid):
-                    self._spawn(self._probe(uid), f"probe {uid}")
-                case schedule.Look(uid):
-                    self._health_changed(uid)
+            if isinstance(effect, schedule.Start):
+                self._spawn(self._run(effect.uid, effect.triggers), f"run {effect.uid}")
+            elif isinstance(effect, schedule.Probe):
+                self._spawn(self._probe(effect.uid), f"probe {effect.uid}")
+            else:
+                self._health_changed(effect.uid)
         if not isinstance(event, schedule.Tick):
             self._wake.set()
 
@@ -322,6 +321,7 @@ class Driver:
             hold.fence,
             hold.ledger,
             rotated,
+            insisted=managed.insisted,
         )
 
     async def _hold(self, uid: str, managed: Managed) -> Hold:

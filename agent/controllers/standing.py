@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from agent.engine import judge
+from agent.engine.additions import FIGHT
 from agent.manifests import ownership
 from agent.manifests.health import Health
 
@@ -46,12 +47,14 @@ class Stand:
 class Walked:
     """What a walk over the objects finds.
 
-    `worst` are as many as are listed; `settles_at` is when the first changes by itself, in Unix seconds.
+    `worst` are as many as are listed; `settles_at` is when the first changes by itself, in Unix seconds; `fought` is the first to which
+    somebody adds again whatever is taken out.
     """
 
     drifted: frozenset[ObjectId]
     worst: tuple[Stand, ...]
     settles_at: float | None
+    fought: ObjectId | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +75,10 @@ class _Object:
 
     @property
     def drifted(self) -> bool:
+        """Whether it does not stand as Git says."""
         if self.known is None or not self.known.uid or (self.fact is None and not self.seen):
             return False
-        return judge.drifted(self.known, self.fact)
+        return judge.differs(self.known, self.fact)
 
     @property
     def missing(self) -> bool:
@@ -134,8 +138,11 @@ def walk(
         for each in found
         if each.fact is not None and each.fact.health.then is not None and each.fact.health.until > now
     ]
+    drifted = [each for each in found if each.desired is not None and each.drifted]
+    fought = (each.id for each in drifted if each.known is not None and FIGHT in each.known.left.values())
     return Walked(
-        frozenset(each.id for each in found if each.desired is not None and each.drifted),
+        frozenset(each.id for each in drifted),
         tuple(heapq.nsmallest(LISTED, (each.stand(now) for each in found), key=lambda stand: stand.rank)),
         min(waits, default=None),
+        min(fought, default=None),
     )

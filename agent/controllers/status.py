@@ -121,9 +121,7 @@ def compute(
     status = ApplicationStatus(
         observed_generation=application.generation,
         revision=str(standing.record.revision) if standing.record.revision else None,
-        checked_revision=str(outcome.state.checked)
-        if outcome.state.checked and outcome.state.checked != standing.record.revision
-        else None,
+        checked_revision=str(outcome.state.checked) if outcome.state.checked else None,
         conditions=_conditions(application, standing, outcome, failures, counted),
         counts=counted,
         objects=standing.objects,
@@ -269,6 +267,8 @@ def _conditions(
         reason, message = "Applied", f"{counts.total} objects as in {standing.record.revision or 'Git'}"
     retrying = bool(failures) and outcome.transient
     health_status, health_reason, health_message = _health(standing)
+    fought = standing.walked.fought
+    drift = f"{counts.drifted} objects differ from the revision" if counts.drifted else ""
     lost = _condition("RecordLost", "True", standing.loss, _LOSSES.get(standing.loss, ""), generation)
     return (
         _condition("Ready", "True" if ready else "False", reason, message, generation),
@@ -284,8 +284,8 @@ def _conditions(
         _condition(
             "Drifted",
             "True" if counts.drifted else "False",
-            "Drifted" if counts.drifted else "InSync",
-            f"{counts.drifted} objects differ from the revision" if counts.drifted else "",
+            "Fight" if fought else "Drifted" if counts.drifted else "InSync",
+            f"{drift}; somebody adds to {fought} again and again" if fought else drift,
             generation,
         ),
         *((lost,) if standing.loss else ()),

@@ -31,7 +31,7 @@ _KEPT = 50
 class Watching:
     """LivePort: owns one task per followed kind, and writes the facts.
 
-    `drifted` is called with an Application and an object of it that does not stand as applied, `changed` when an object's health does.
+    `drifted` is called with an Application and an object of it that does not stand as applied, `changed` when an object comes, goes, or its health changes.
     """
 
     drifted: Callable[[str, ObjectId], None]
@@ -177,7 +177,7 @@ class Watching:
             self._touched[uid].add(key)
         else:
             self._judge(uid, key)
-            if known is not None and fact is not None and known.health != fact.health:
+            if known is None or fact is None or known.health != fact.health:
                 self.changed(uid)
 
     def _learn(self, uid: str, key: ObjectId, fact: LiveFact | None) -> bool:

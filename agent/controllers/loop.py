@@ -50,6 +50,7 @@ class Driver:
         self._shares = Shares.of(settings.parallel_runs)
         self._ports = ports
         self._reporter = Reporter(ports, settings.agent)
+        self._reporter.settles = lambda uid, seconds: self._event(schedule.Settling(uid, seconds))
         self._stopping = False
         self._listed = asyncio.Event()
 
@@ -124,8 +125,10 @@ class Driver:
         for effect in self._schedule.step(event, now=now, jitter=jitter):
             if isinstance(effect, schedule.Start):
                 self._spawn(self._run(effect.uid, effect.triggers), f"run {effect.uid}")
-            else:
+            elif isinstance(effect, schedule.Probe):
                 self._spawn(self._probe(effect.uid), f"probe {effect.uid}")
+            else:
+                self._health_changed(effect.uid)
         if not isinstance(event, schedule.Tick):
             self._wake.set()
 

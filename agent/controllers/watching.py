@@ -31,8 +31,8 @@ _KEPT = 50
 class Watching:
     """LivePort: owns one task per followed kind, and writes the facts.
 
-    `drifted` is called with an Application and an object of it that does not stand as applied, `changed` when an object's health does,
-    `ended` when something ran to its end that is not recorded as ended.
+    `drifted` is called with an Application and an object of it that does not stand as applied, `changed` when an object comes, goes, or
+    its health changes, `ended` when something ran to its end that is not recorded as ended.
     """
 
     drifted: Callable[[str, ObjectId], None]
@@ -199,9 +199,7 @@ class Watching:
             self._touched[uid].add(key)
         else:
             self._judge(uid, key)
-            record = self._facts.recorded(uid, key)
-            ran = fact is None and record is not None and bool(record.ended)
-            if ran or (known is not None and fact is not None and known.health != fact.health):
+            if known is None or fact is None or known.health != fact.health:
                 self.changed(uid)
 
     def _learn(self, uid: str, key: ObjectId, fact: LiveFact | None) -> bool:

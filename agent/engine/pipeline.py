@@ -51,7 +51,7 @@ class Outcome:
     """What a run came to, and the state that the next one begins with. `stopped`: something ended it before its end.
 
     `changes` are without the objects' trees, since an outcome is kept until the next run and no value is; `pending` are the objects that
-    detection would have applied or pruned.
+    detection would have applied or pruned; `seen` the groups and kinds of which all live objects are known, where that was found out.
     """
 
     state: State
@@ -61,6 +61,7 @@ class Outcome:
     results: tuple[Result, ...] = ()
     pending: frozenset[ObjectId] = frozenset()
     stopped: bool = False
+    seen: frozenset[tuple[str, str]] | None = None
 
     @property
     def revision(self) -> Revision | None:
@@ -106,7 +107,7 @@ async def reconcile(run: Run, state: State) -> Outcome:
         changes = await pace.over_all(run, trees, lambda state=desired: plan.compute(state, ready, causes, basis))
         desired = additions.told(run, desired, live, changes)
         if run.application.spec.sync.mode == "detect":
-            return Outcome(state, desired, desired.problems, tuple(changes), pending=changes.pending)
+            return Outcome(state, desired, desired.problems, tuple(changes), pending=changes.pending, seen=seen.kinds)
 
         await recording.announce(run, desired, changes)
         applied, kinds = await applying.apply(run, changes, live, kinds)
@@ -122,7 +123,7 @@ async def reconcile(run: Run, state: State) -> Outcome:
     failures = [Problem(result.error, result.id) for result in [*applied, *pruned] if result.error]
     kept = [Problem(error, key) for key, error in changes.kept.items()]
     problems = (*desired.problems, *ran.problems, *failures, *kept)
-    return Outcome(state, desired, problems, tuple(changes), (*applied, *pruned))
+    return Outcome(state, desired, problems, tuple(changes), (*applied, *pruned), seen=seen.kinds)
 
 
 def _stale(run: Run, state: State, desired: DesiredState, seen: Observed) -> dict[ObjectId, Cause]:

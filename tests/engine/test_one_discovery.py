@@ -53,7 +53,7 @@ class Target:
         self.asked.append(fresh)
         return Kinds([CONFIG_MAPS, DEFINITIONS, *([GADGETS] if "gadgets.example.com" in self.applied else [])])
 
-    async def has_conditions(self, _: Resource) -> bool:
+    async def has_conditions(self, resource: Resource) -> bool:
         return False
 
     async def get(self, resource: Resource, namespace: str, name: str, **_: object) -> dict | None:

@@ -132,6 +132,7 @@ async def test_a_revision_says_who_wrote_it_and_how_it_was_found(
     assert revision.commit == commit
     assert revision.ref == "main"
     assert revision.author == "Ada\x1b[31m <ada@example.com>"
+    assert revision.subject == "Change"
     assert revision.authored_at > 1_700_000_000
 
 

@@ -187,8 +187,9 @@ class Mirrors:
         else:
             commit = self._newest(source, login, mirror, stop)
         os.utime(path)
-        author, authored_at = reading.author_of(mirror, commit, cancelled=stop)
-        return Revision(commit, source.revision.branch or source.revision.tag or "commit", author, authored_at)
+        author, authored_at, subject = reading.headline_of(mirror, commit, cancelled=stop)
+        ref = source.revision.branch or source.revision.tag or "commit"
+        return Revision(commit, ref, author, authored_at, subject)
 
     def _newest(
         self, source: Source, login: GitCredential | None, mirror: reading.Mirror, stop: threading.Event

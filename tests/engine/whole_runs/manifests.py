@@ -76,7 +76,11 @@ def other(
     return _written(api_version, kind, name, annotations, **fields)
 
 
-def definition(kind: str = "Gadget") -> str:
+def definition(kind: str = "Gadget", *, conditions: bool = False) -> str:
+    """`conditions`: its objects have `status.conditions`."""
+    schema: dict[str, object] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    if conditions:
+        schema["properties"] = {"status": {"type": "object", "properties": {"conditions": {"type": "array"}}}}
     plural = f"{kind.lower()}s"
     spec = {
         "group": "example.com",
@@ -87,7 +91,7 @@ def definition(kind: str = "Gadget") -> str:
                 "name": "v1",
                 "served": True,
                 "storage": True,
-                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+                "schema": {"openAPIV3Schema": schema},
             }
         ],
     }
@@ -95,8 +99,8 @@ def definition(kind: str = "Gadget") -> str:
     return _written("apiextensions.k8s.io/v1", "CustomResourceDefinition", name, None, spec=spec)
 
 
-def gadget(name: str = "g", **spec: object) -> str:
-    return _written("example.com/v1", "Gadget", name, None, spec=spec or {"size": 1})
+def gadget(name: str = "g", annotations: dict[str, str] | None = None, **spec: object) -> str:
+    return _written("example.com/v1", "Gadget", name, annotations, spec=spec or {"size": 1})
 
 
 def sealed_secret(name: str = "db", value: str = "aHVudGVyMg==") -> str:

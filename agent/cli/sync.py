@@ -30,8 +30,8 @@ so, as `agent status NAME` tells it, and counts for that commit alone.
 --rerun KIND/NAME runs again what has run to its end, such as a Job: deleted where it still stands, and created. It may be given more than
 once.
 
---confirm-additions gives it for what people had added to objects by hand before the agent took such things out: `agent status NAME` names
-them, with their field managers. It names the commit that is applied then, and counts for that commit alone.
+--confirm-additions agrees that additions from before an upgrade are removed: fields that people added by hand, and that `agent status NAME`
+lists with their field managers. It names the commit that is applied, and counts for that commit alone.
 
 Where no agent is alive, which the Leases tell who may list them, it says so within 5 seconds and ends.
 
@@ -67,7 +67,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timeout", metavar="TIME", default="5m", help="how long, such as 90s (default: %(default)s)")
     parser.add_argument("--confirm-prune", metavar="COMMIT", default="", help="agree to this commit's deletions")
     parser.add_argument(
-        "--confirm-additions", metavar="COMMIT", default="", help="agree that old additions of people are taken out"
+        "--confirm-additions", metavar="COMMIT", default="", help="agree that additions from before an upgrade go"
     )
     parser.add_argument("--rerun", metavar="KIND/NAME", action="append", default=[], help="run a finished Job again")
     cluster.add_options(parser)

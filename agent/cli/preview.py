@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.adapters.kubernetes import records
-from agent.adapters.kubernetes.resources import APPLICATION
+from agent.adapters.kubernetes.resources import APPLICATION, SERVICE_ACCOUNT
 from agent.api import names
 from agent.controllers.tasks import AsyncTasks
 from agent.engine import adopting, endings, plan, prune, rollouts
@@ -78,6 +78,21 @@ async def look(cluster: Cluster, application: Application, namespace: str, agent
         kinds,
         await _applications(cluster, identity, unknown),
         tuple(unknown),
+    )
+
+
+async def missing_account(cluster: Cluster, application: Application, namespace: str) -> str:
+    """A warning where the ServiceAccount does not exist that the agent acts as, and without which it applies nothing."""
+    account = application.spec.destination.service_account
+    try:
+        found = await cluster.get_metadata(SERVICE_ACCOUNT, namespace, account)
+    except ForbiddenError:
+        return ""
+    if found is not None:
+        return ""
+    return (
+        f"the ServiceAccount {namespace}/{account} does not exist, and the agent applies nothing without it:"
+        " create it, as deploy/tenant.yaml does"
     )
 
 

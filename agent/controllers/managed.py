@@ -104,6 +104,12 @@ class Managed:
             self.application, self.refusal = None, error
         return True
 
+    def forget_gone(self) -> None:
+        """Keep nothing of objects that the record does not have any more."""
+        for kept in (self.fights, self.drift_seen):
+            for key in kept.keys() - self.record.objects.keys():
+                del kept[key]
+
     def leave(self) -> None:
         """Forget what belonged to a hold that is over."""
         if self.hold is not None:

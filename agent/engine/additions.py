@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from agent.api import names
 from agent.engine import judge, prune
 from agent.manifests import ownership, people
+from agent.manifests.lookup import Lookup
 from agent.values.errors import AdditionsError, AgentError, FightError
 from agent.values.problems import Problem
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from agent.manifests.layers import Desired
     from agent.manifests.people import Addition
     from agent.values.ids import ObjectId
+    from agent.values.tree import Object
 
 BEFORE: Final = "before"
 """It stood there when the agent was upgraded from a version that removed no additions."""
@@ -63,7 +65,8 @@ async def note(
 
 def extra(item: Desired, fact: LiveFact) -> tuple[Addition, ...]:
     """What people added to an object and its manifest does not set."""
-    return tuple(each for each in judge.additions(fact) if not people.has(item.tree, each.at))
+    given = Lookup(item.tree)
+    return tuple(each for each in judge.additions(fact) if not people.has(given, each.at))
 
 
 def _left(run: Run, known: ObjectRecord, found: Sequence[Addition], insisted: Collection[str]) -> dict[str, str]:
@@ -135,6 +138,11 @@ def _error(why: str) -> AgentError:
         "added by hand, and not in Git",
         hint="write it into Git, or annotate the object signet-gitops.dev/additions: keep",
     )
+
+
+def removed(tree: Object, known: ObjectRecord, fact: LiveFact) -> tuple[str, ...]:
+    """The paths of additions that an apply of `tree` removes."""
+    return tuple(each.path for each in judge.fresh(known, fact) if not people.has(tree, each.at))
 
 
 def left_by(known: ObjectRecord | None, *, changed: bool, seen: bool) -> Mapping[str, str]:

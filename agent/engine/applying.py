@@ -229,7 +229,7 @@ def _explain(done: Result, before: Object | None, after: Object, removed: Sequen
         return done
     places = [each.place for each in removed]
     changed = [change.path for change in islice(diff.compare(before, after), MOST + 1) if change.path not in places]
-    writer = fields.last_writer(before, [*places, *changed], besides=ownership.FIELD_MANAGER)
+    writer = fields.last_writer(before, places or changed, besides=ownership.FIELD_MANAGER)
     paths = [each.path for each in removed]
     texts = excerpts((*paths, *map(show_path, changed)), counted=False)
     return replace(done, fields=texts, writer=writer, removed=excerpts(paths))

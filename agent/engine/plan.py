@@ -72,7 +72,8 @@ def compute(
                 if known and fact and known.recipe == item.record.recipe and causes[key] == Cause.GIT
                 else causes[key]
             )
-            fields = _changed(key, desired, basis.before) if cause == Cause.GIT else ()
+            added = additions.removed(item.tree, known, fact) if known and fact else ()
+            fields = _changed(key, desired, basis.before) if cause == Cause.GIT else added
             changed = known is not None and known.recipe != item.record.recipe and not same
             seen = basis.record.noted or fact is not None
             steps[key] = Step(

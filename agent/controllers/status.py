@@ -45,7 +45,7 @@ _UNRECORDED: Final = ApplicationRecord()
 class Walked:
     """What a walk over the recorded objects finds: those that do not stand as Git says, and the first of each unhealthy status.
 
-    `fought` is the first to which somebody adds again whatever is taken out.
+    `fought` is the first whose additions come back after each removal.
     """
 
     drifted: frozenset[ObjectId]

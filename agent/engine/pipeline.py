@@ -100,7 +100,7 @@ async def reconcile(run: Run, state: State) -> Outcome:
         basis = replace(_basis(run, state, met), live=live, observed=seen.kinds, rolled=causes.keys() - stale.keys())
         trees = (item.tree for item in ready.values())
         changes = await pace.over_all(run, trees, lambda state=desired: plan.compute(state, ready, causes, basis))
-        desired = additions.told(run, desired, live, changes)
+        desired = additions.warned(run, desired, live, changes)
         if run.application.spec.sync.mode == "detect":
             return Outcome(state, desired, desired.problems, tuple(changes), pending=changes.pending)
 

@@ -18,6 +18,8 @@ from agent.values.tree import Object, get, get_object, get_text
 LEAST_INTERVAL: Final = 10
 USUAL_INTERVAL: Final = 300
 """Seconds."""
+LONGEST_RERUN: Final = 4096
+"""Characters."""
 
 
 class SecretReference(Model):
@@ -207,6 +209,11 @@ class Application:
     def requested_at(self) -> str:
         """The value of the `requested-at` annotation, free text; empty where there is none."""
         return self.annotations.get(names.ANNOTATION_REQUESTED_AT, "")
+
+    @property
+    def rerun(self) -> str:
+        """The value of the `rerun` annotation, as much of it as counts; empty where there is none."""
+        return self.annotations.get(names.ANNOTATION_RERUN, "")[:LONGEST_RERUN]
 
 
 def identify(tree: Object) -> ApplicationId:

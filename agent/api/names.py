@@ -24,6 +24,9 @@ ANNOTATION_CONFIRM_ADDITIONS: Final = f"{GROUP}/confirm-additions"
 FIELD_MANAGER: Final = "signet"
 """As which the agent applies objects. Commands have field managers of their own: `signet-sync`."""
 
+ANNOTATION_RERUN: Final = f"{GROUP}/rerun"
+"""On an Application: a new value that names objects (`Job/migrate`) asks to run again what has run to its end."""
+
 AGENT_NAMESPACE: Final = "signet-system"
 SERVICE_ACCOUNT: Final = "signet-applier"
 """The ServiceAccount that an Application acts as, unless it names another."""

@@ -57,6 +57,8 @@ class Counts(Model):
     """Refused by the API server, or in conflict with another owner."""
     drifted: int = 0
     """Live objects that differ from the revision now."""
+    finished: int = 0
+    """Ran to their end and are gone, such as Jobs whose time to live is over. They do not run again."""
     pruned: int = 0
     """Deleted, because no layer holds them any more."""
     warnings: int = 0

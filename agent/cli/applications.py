@@ -158,7 +158,11 @@ def _objects(report: Report) -> str:
     counts = get_object(report.status, "counts")
     if not counts:
         return ""
-    bad = [f"{count} {name}" for name in ("held", "failed") if isinstance(count := counts.get(name), int) and count]
+    bad = [
+        f"{count} {name}"
+        for name in ("held", "failed", "finished")
+        if isinstance(count := counts.get(name), int) and count
+    ]
     return ", ".join([_text(counts.get("total")), *bad])
 
 

@@ -11,9 +11,8 @@ import secrets
 from typing import TYPE_CHECKING, Literal
 
 from agent.api import names
-from agent.engine import additions
+from agent.engine import additions, replacing
 from agent.engine.ports import Resolved
-from agent.engine.prune import CONFIRMED_ONLY
 from agent.manifests import builtin, diff, order, ownership, people, references, resolve
 from agent.manifests.diff import Line
 from agent.manifests.live import wrap
@@ -122,22 +121,31 @@ class Comparison:
         stamped = _with_live_values(_stamped(tree, live, key), live, unknown.keys())
         try:
             return await self._changed(resource, Difference(key, "same", tree, live, unknown=named), stamped, live)
-        except ImmutableFieldError:
-            if not ownership.is_replace_allowed(tree) or (key.group, key.kind) in CONFIRMED_ONLY:
-                raise
-            return Difference(key, "replace", tree, live, unknown=named)
+        except ObjectInvalidError as error:
+            return await self._refused(resource, Difference(key, "same", tree, live, unknown=named), stamped, error)
+
+    async def _refused(
+        self, resource: Resource, same: Difference, stamped: Object, error: ObjectInvalidError
+    ) -> Difference:
+        """What becomes of an object that cannot be changed as it stands. Raises the error that stays."""
+        key, live = same.id, same.live or {}
+        found = await replacing.judge(replacing.Attempt(self._cluster, resource, key, stamped), error)
+        if isinstance(found, ImmutableFieldError):
+            ours = bool(ownership.claimed(live))
+            refused = replacing.refuse(key, same.tree, found, ours=ours, commit="", confirmed=False)
+            if refused is not None:
+                raise refused from None
+            return replace(same, action="replace")
+        removed = self._removed(key, stamped, live, changed=True) if _owned(live) else ()
+        if not removed:
+            raise found from None
+        # what people added is taken out first, and a dry run cannot do that
+        return replace(same, action="change", lines=removed)
 
     async def _changed(self, resource: Resource, same: Difference, stamped: Object, live: Object) -> Difference:
         """What an apply of a tree, with all that is stamped on it, would make of a live object."""
         key, first = same.id, not _owned(live)
-        try:
-            answer = await self._cluster.apply(resource, stamped, dry_run=True)
-        except ObjectInvalidError:
-            removed = () if first else self._removed(key, stamped, live, changed=True)
-            if not removed:
-                raise
-            # what people added is taken out first, and a dry run cannot do that
-            return replace(same, action="change", lines=removed)
+        answer = await self._cluster.apply(resource, stamped, dry_run=True)
         changes = [_without_marks(change) for change in diff.compare(live, answer) if not _is_mark(change.after)]
         lines = tuple(diff.describe(changes, self._fingerprints, "", key))
         adopted = first and Takeover(stamped, self._people, first=True).patch(live) is not None

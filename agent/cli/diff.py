@@ -102,10 +102,15 @@ async def _diff(args: argparse.Namespace) -> int:
             desired.report(desired.problems_of(error))
             return 2
         found, problems = await _compare(args, connected, target, wanted, sealed, applied)
+        if target.application is not None:
+            of = target.application.id.namespace or settings.namespace
+            if missing := await preview.missing_account(connected, target.application, of):
+                terminal.warn(missing)
     prunes = target.application is not None and target.application.spec.prune
     changes = preview.changes(wanted.state, found, applied, prunes=prunes)
     desired.warn(wanted.state.warnings)
-    return _tell(args, _Diff(found, changes, applied.unknown), target, (*wanted.problems, *problems))
+    unknown = (*applied.unknown, *preview.finished(found, applied))
+    return _tell(args, _Diff(found, changes, unknown), target, (*wanted.problems, *problems))
 
 
 async def _applied(args: argparse.Namespace, connected: Cluster, target: Target) -> Applied:

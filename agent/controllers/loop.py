@@ -42,6 +42,7 @@ class Driver:
         self._settings = settings
         self._watching = watching
         watching.drifted, watching.changed = self._drifted, self._health_changed
+        watching.ended = lambda uid: self._event(schedule.Poke(uid, Trigger.LIVE))
         self._managed: dict[str, Managed] = {}
         self._schedule = schedule.Schedule(settings.probe_interval)
         self._wake = asyncio.Event()

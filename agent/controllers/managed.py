@@ -104,6 +104,12 @@ class Managed:
             self.application, self.refusal = None, error
         return True
 
+    def forget_gone(self) -> None:
+        """Keep nothing of objects that the record does not have any more."""
+        for kept in (self.fights, self.drift_seen):
+            for key in kept.keys() - self.record.objects.keys():
+                del kept[key]
+
     def leave(self) -> None:
         """Forget what belonged to a hold that is over."""
         if self.hold is not None:
@@ -141,6 +147,6 @@ def changes(before: Application | None, now: Application | None) -> frozenset[Tr
         or any(before.annotations.get(name) != now.annotations.get(name) for name in _CONFIRMATIONS)
     ):
         triggers.add(Trigger.SPEC)
-    if before.requested_at != now.requested_at:
+    if before.requested_at != now.requested_at or before.rerun != now.rerun:
         triggers.add(Trigger.REQUEST)
     return frozenset(triggers)

@@ -164,6 +164,7 @@ class Reporter:
                 managed.fights[done.id] = fights.healed(managed.fights.get(done.id), now, done.removed)
                 if seen is not None:
                     metrics.healed(now - seen)
+        managed.forget_gone()
 
     def _log(self, application: Application, outcome: Outcome) -> None:
         for done in outcome.results:

@@ -12,6 +12,7 @@ from agent.api.status import ApplicationStatus, Condition, Counts, Failure, Sync
 from agent.engine import judge
 from agent.engine.additions import FIGHT
 from agent.engine.record import ApplicationRecord
+from agent.manifests import endings
 from agent.values.problems import repeated
 from agent.values.text import excerpts
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from agent.engine.causes import Trigger
     from agent.engine.live import LiveFact
     from agent.engine.pipeline import Outcome
+    from agent.manifests.health import Health
     from agent.values.errors import AgentError
     from agent.values.ids import ObjectId
     from agent.values.problems import Problem, Repeated
@@ -43,13 +45,15 @@ _UNRECORDED: Final = ApplicationRecord()
 
 @dataclass(frozen=True, slots=True)
 class Walked:
-    """What a walk over the recorded objects finds: those that do not stand as Git says, and the first of each unhealthy status.
+    """What a walk over the recorded objects finds.
 
-    `fought` is the first whose additions come back after each removal.
+    Those that do not stand as Git says, the first of each unhealthy status, and how many ran to their end and are gone. `fought` is the
+    first whose additions come back after each removal.
     """
 
     drifted: frozenset[ObjectId]
     worst: Mapping[str, ObjectId]
+    finished: int
     fought: ObjectId | None = None
 
 
@@ -68,15 +72,23 @@ class Standing:
         drifted: set[ObjectId] = set()
         fought: set[ObjectId] = set()
         worst: dict[str, ObjectId] = {}
+        finished = 0
         for key, record in self.record.objects.items():
             fact = self.live.get(key)
             if key in self.desired and record.uid and judge.differs(record, fact):
                 drifted.add(key)
                 if FIGHT in record.left.values():
                     fought.add(key)
-            if fact is not None and fact.health.status != "Healthy":
-                worst[fact.health.status] = min(key, worst.get(fact.health.status, key))
-        return Walked(frozenset(drifted), worst, min(fought, default=None))
+            finished += fact is None and bool(record.ended) and key in self.desired
+            standing = self.health_of(key)
+            if standing is not None and standing.status != "Healthy":
+                worst[standing.status] = min(key, worst.get(standing.status, key))
+        return Walked(frozenset(drifted), worst, finished, min(fought, default=None))
+
+    def health_of(self, key: ObjectId) -> Health | None:
+        """Of an object that stands, or ended before it went; None where it is not known."""
+        fact, record = self.live.get(key), self.record.objects.get(key)
+        return fact.health if fact is not None else endings.health(record.ended) if record is not None else None
 
 
 def compute(
@@ -123,13 +135,12 @@ def compute(
 def refresh(
     application: Application, standing: Standing, outcome: Outcome, before: ApplicationStatus, now: float
 ) -> ApplicationStatus:
-    """The last status with the health and drift of this moment."""
-    judged = {
-        item.type: item
-        for item in _conditions(application, standing, outcome, before.failures, counts(standing, outcome))
-    }
+    """The last status with the health and drift of this moment, and what is finished by now."""
+    counted = counts(standing, outcome)
+    judged = {item.type: item for item in _conditions(application, standing, outcome, before.failures, counted)}
     conditions = tuple(judged[item.type] if item.type in {"Healthy", "Drifted"} else item for item in before.conditions)
-    return with_times(before.model_copy(update={"conditions": conditions}), before, now)
+    finished = before.counts.model_copy(update={"finished": counted.finished})
+    return with_times(before.model_copy(update={"conditions": conditions, "counts": finished}), before, now)
 
 
 def suspended(application: Application, before: ApplicationStatus, now: float) -> ApplicationStatus:
@@ -193,6 +204,7 @@ def counts(standing: Standing, outcome: Outcome) -> Counts:
         held=len(held),
         failed=failed,
         drifted=len(standing.walked.drifted | outcome.pending),
+        finished=standing.walked.finished,
         pruned=sum(result.action == "prune" for result in done),
         warnings=len(_warnings(outcome)),
     )
@@ -267,7 +279,8 @@ def _health(standing: Standing) -> tuple[Literal["True", "False", "Unknown"], st
     for status in ("Degraded", "Progressing", "Unknown"):
         if status in worst:
             key = worst[status]
-            text = f"{key}: {standing.live[key].health.message}"
+            health = standing.health_of(key)
+            text = f"{key}: {health.message if health else ''}"
             return ("Unknown" if status == "Unknown" else "False", status, text)
     return ("True", "Healthy", "")
 

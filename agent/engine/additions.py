@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from agent.api import names
 from agent.engine import judge, prune
 from agent.manifests import ownership, people
+from agent.manifests.lookup import Lookup
 from agent.values.errors import AdditionsError, AgentError, FightError
 from agent.values.problems import Problem
 
@@ -64,7 +65,8 @@ async def note(
 
 def extra(item: Desired, fact: LiveFact) -> tuple[Addition, ...]:
     """What people added to an object and its manifest does not set."""
-    return tuple(each for each in judge.additions(fact) if not people.has(item.tree, each.at))
+    given = Lookup(item.tree)
+    return tuple(each for each in judge.additions(fact) if not people.has(given, each.at))
 
 
 def _left(run: Run, known: ObjectRecord, found: Sequence[Addition], insisted: Collection[str]) -> dict[str, str]:

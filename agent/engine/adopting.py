@@ -9,6 +9,7 @@ from agent.engine import polling
 from agent.engine.causes import Cause
 from agent.engine.live import LiveFact
 from agent.manifests import ownership, people
+from agent.manifests.lookup import Lookup
 from agent.manifests.people import Takeover
 from agent.values.errors import AgentError, NotFoundError, OwnershipConflictError, StaleObjectError
 from agent.values.tree import get_object
@@ -139,9 +140,9 @@ async def take_over(run: Run, step: Step, resource: Resource, fact: LiveFact | N
 
 def _owns_more(step: Step, fact: LiveFact) -> bool:
     """Whether people own what an apply would not take from them by itself."""
-    tree = step.finished.tree
+    given = Lookup(step.finished.tree)
     return fact.shared or any(
-        not people.has(tree, each.at) and not people.is_left(each.path, step.left) for each in fact.additions
+        not people.has(given, each.at) and not people.is_left(each.path, step.left) for each in fact.additions
     )
 
 

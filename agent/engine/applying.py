@@ -6,13 +6,13 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from agent.engine import adopting, audit_entries, polling
+from agent.api import names
+from agent.engine import adopting, audit_entries, polling, prune, replacing
 from agent.engine.causes import Cause
 from agent.engine.changes import waiting
 from agent.engine.finishing import applied_as
-from agent.engine.live import reports
+from agent.engine.live import Departed, LiveFact, reports
 from agent.engine.ports import ABSENT
-from agent.engine.prune import CONFIRMED_ONLY
 from agent.engine.record import ObjectRecord
 from agent.engine.results import Result, stop_if_lease_lost
 from agent.manifests import diff, fields, health, order, ownership
@@ -20,8 +20,8 @@ from agent.values.errors import (
     AgentError,
     ClusterUnavailableError,
     HeldError,
-    ImmutableFieldError,
     LeaseLostError,
+    ObjectInvalidError,
     StaleObjectError,
     UnknownKindError,
 )
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from agent.engine.changes import ChangeSet, Step
     from agent.engine.context import Run
-    from agent.engine.live import LiveFact
     from agent.manifests.kinds import Kinds, Resource
     from agent.manifests.people import Removed
     from agent.values.ids import ObjectId
@@ -107,19 +106,13 @@ def _check(step: Step, results: Mapping[ObjectId, Result]) -> None:
 
 
 async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None) -> Result:
-    key, existing = step.finished.id, step.met
+    key = step.finished.id
     resource = kinds.served(step.finished.record.api_version, key.kind)
     if resource is None:
         raise UnknownKindError(
             "the cluster does not serve this kind at this version", hint="apply its CRD first", object=key
         )
-    if step.unread or (fact is None and step.cause != Cause.NEW):
-        existing = await polling.get(run, resource, key.namespace, key.name)
-        await run.fence.show(afresh=existing is not None)
-    if existing is not None:
-        met = await _meet(run, step, resource, existing)
-    else:
-        met = await adopting.take_over(run, step, resource, fact)
+    met = await _before(run, step, resource, fact)
     action = step.action
     for _ in range(_ATTEMPTS):
         if isinstance(met, Result):
@@ -138,17 +131,10 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
         except StaleObjectError:
             met = await _meet_again(run, step, resource, fact)
             continue
-        except ImmutableFieldError:
-            if fact is None or not _may_replace(run, step, fact):
+        except ObjectInvalidError as error:
+            if fact is None:
                 raise
-            await run.ports.target.delete(
-                resource,
-                key.namespace,
-                key.name,
-                uid=fact.uid,
-                resource_version=fact.resource_version,
-                identity=run.grants.identity,
-            )
+            await _clear_the_way(run, step, resource, fact, error)
             met, action = None, "replace"
             continue
         now = run.observer.observe(answer, reports=await reports(run.ports.target, resource))
@@ -159,6 +145,19 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
         removed = adopting.takeover(run, step, before).removed(before) if before is not None else ()
         return _explain(done, before if removed or step.cause == Cause.LIVE else None, answer, removed)
     raise StaleObjectError("the object keeps changing while it is applied", hint="see who else writes it", object=key)
+
+
+async def _before(run: Run, step: Step, resource: Resource, fact: LiveFact | None) -> Result | LiveFact | None:
+    """What stands there when an object is applied: made ready for that, or deleted where it is to run again."""
+    key, existing = step.finished.id, step.met
+    if step.unread or (fact is None and step.cause != Cause.NEW):
+        existing = await polling.get(run, resource, key.namespace, key.name)
+        await run.fence.show(afresh=existing is not None)
+    if existing is not None:
+        return await _meet(run, step, resource, existing)
+    if step.cause == Cause.RERUN and fact is not None:
+        return await _run_again(run, resource, key, fact)
+    return await adopting.take_over(run, step, resource, fact)
 
 
 async def _meet(run: Run, step: Step, resource: Resource, existing: Object) -> Result | LiveFact:
@@ -183,13 +182,44 @@ async def _meet_again(run: Run, step: Step, resource: Resource, fact: LiveFact |
     return await adopting.take_over(run, step, resource, run.observer.observe(newer))
 
 
-def _may_replace(run: Run, step: Step, fact: LiveFact) -> bool:
-    """Whether an object that cannot be changed in place may be deleted and made anew: its author says so, and it is proven ours."""
-    key = step.finished.id
-    return (
-        ownership.is_replace_allowed(step.finished.tree)
-        and fact.owner == run.application_id.uid
-        and (key.group, key.kind) not in CONFIRMED_ONLY
+async def _clear_the_way(run: Run, step: Step, resource: Resource, fact: LiveFact, refusal: ObjectInvalidError) -> None:
+    """Delete an object that stands so that a new one takes its place. Raises why it may not be, or need not."""
+    key, tree = step.finished.id, step.finished.tree
+    if fact.terminating:
+        raise HeldError("waits until the object that it replaces is gone", hint="see its finalizers", object=key)
+    attempt = replacing.Attempt(run.ports.target, resource, key, tree, run.grants.identity)
+    found = await replacing.judge(attempt, refusal)
+    word, commit = run.application.annotations.get(names.ANNOTATION_CONFIRM_PRUNE, ""), run.revision
+    refused = replacing.refuse(
+        key,
+        tree,
+        found,
+        ours=fact.owner == run.application_id.uid,
+        commit=commit.commit if commit else "",
+        confirmed=commit is not None and prune.confirms(word, commit),
+    )
+    if refused is not None:
+        raise refused from None
+    await _delete(run, resource, key, fact)
+
+
+async def _run_again(run: Run, resource: Resource, key: ObjectId, fact: LiveFact) -> None:
+    """Delete what ran to its end so that it can run again. Raises why it may not be."""
+    if fact.owner != run.application_id.uid or not fact.ended:
+        raise HeldError(
+            "it is not proven this Application's, or runs again already, so it is left as it is", object=key
+        )
+    await _delete(run, resource, key, fact)
+
+
+async def _delete(run: Run, resource: Resource, key: ObjectId, fact: LiveFact) -> None:
+    await run.ports.target.delete(
+        resource,
+        key.namespace,
+        key.name,
+        uid=fact.uid,
+        resource_version=fact.resource_version,
+        identity=run.grants.identity,
     )
 
 
@@ -230,7 +260,7 @@ async def _settle(
         run.fence.check()
         for key, limit in list(waiting.items()):
             resource = kinds.of(key)
-            if resource is not None and await _is_healthy(run, resource, key):
+            if resource is not None and (_is_over(run, results[key]) or await _is_healthy(run, resource, key)):
                 del waiting[key]
             elif run.ports.clock.monotonic() - start > limit:
                 del waiting[key]
@@ -241,6 +271,12 @@ async def _settle(
             await run.ports.tasks.sleep(pause)
             pause = min(pause * 2, 2.0)
     return late
+
+
+def _is_over(run: Run, result: Result) -> bool:
+    """Whether an object that was just applied completed and is gone by now."""
+    departed = run.ports.live.departed(run.application_id.uid).get(result.id)
+    return result.fact is not None and departed == Departed(result.fact.uid, "Complete")
 
 
 async def _is_healthy(run: Run, resource: Resource, key: ObjectId) -> bool:

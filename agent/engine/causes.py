@@ -30,6 +30,8 @@ WITHOUT_SOURCE: Final = frozenset({Trigger.LIVE, Trigger.SECRET})
 class Cause(StrEnum):
     """Why an object is touched: the first of these that holds."""
 
+    RERUN = "rerun"
+    """Somebody asked to run it again."""
     NEW = "new"
     """It was never applied before."""
     GIT = "git"
@@ -40,12 +42,13 @@ class Cause(StrEnum):
     """It does not stand as it was applied."""
 
     @property
-    def action(self) -> Literal["create", "update", "rotate", "heal"]:
+    def action(self) -> Literal["rerun", "create", "update", "rotate", "heal"]:
         """What the audit trail calls an apply for this cause."""
         return _ACTIONS[self]
 
 
-_ACTIONS: Final[dict[Cause, Literal["create", "update", "rotate", "heal"]]] = {
+_ACTIONS: Final[dict[Cause, Literal["rerun", "create", "update", "rotate", "heal"]]] = {
+    Cause.RERUN: "rerun",
     Cause.NEW: "create",
     Cause.GIT: "update",
     Cause.SECRET: "rotate",

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
 
-Action: TypeAlias = Literal["create", "adopt", "update", "rotate", "heal", "prune", "leave", "conflict", "hold", "keep"]
-"""What becomes of an object: it is applied, for one of five reasons; deleted; or left as it is, for one of four."""
+Action: TypeAlias = Literal[
+    "rerun", "create", "adopt", "update", "rotate", "heal", "prune", "leave", "conflict", "hold", "keep"
+]
+"""What becomes of an object: it is applied, for one of six reasons; deleted; or left as it is, for one of four."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from agent.engine import pace, rollouts
+from agent.engine import endings, pace, rollouts
 from agent.engine.ports import Resolved
 from agent.engine.record import ObjectRecord, absent_at
 from agent.manifests import order, ownership, references, resolve
@@ -76,7 +76,8 @@ async def finish(
         except AgentError as error:
             failed[key] = error.with_facts(object=key)
             continue
-        finished[key] = done
+        content = endings.digest(run.fingerprints.recipes, run.application_id.uid, item)
+        finished[key] = replace(done, record=replace(done.record, content=content)) if content else done
         if key.kind == "Secret":
             contents[key] = done.record.applied
     return FinishedObjects(finished, failed)

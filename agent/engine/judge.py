@@ -32,9 +32,9 @@ def recipes(fingerprinter: Fingerprinter, application: str, objects: Mapping[Obj
 def drifted(record: ObjectRecord, fact: LiveFact | None) -> bool:
     """Whether the live object is not what was last applied, or people added to it. `fact` None: it is not there.
 
-    A record without a projection is of an object that was left to others.
+    A record without a projection is of an object that was left to others. What ran to its end may be gone.
     """
-    if not record.projection:
+    if not record.projection or (fact is None and record.ended):
         return False
     if fact is None:
         return True

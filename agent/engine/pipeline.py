@@ -15,6 +15,7 @@ from agent.engine import (
     applying,
     commits,
     deleting,
+    endings,
     finishing,
     judge,
     opening,
@@ -75,6 +76,7 @@ async def reconcile(run: Run, state: State) -> Outcome:
     """One run. What stops it is its outcome: the cluster away, the audit trail not writable. Raises LeaseLostError."""
     try:
         kinds = await run.ports.target.kinds(fresh=not run.triggers <= WITHOUT_SOURCE | {Trigger.INTERVAL})
+        await endings.note(run, kinds)
         state = await commits.check(run, state)
         state, files = await commits.read(run, state)
         state, desired = await commits.compile_read(run, state, kinds, files)
@@ -86,7 +88,8 @@ async def reconcile(run: Run, state: State) -> Outcome:
         await recording.note_loss(run, seen.live)
         await additions.note(run, desired.objects, seen.live, seen.kinds)
 
-        stale = _stale(run, state, desired, seen)
+        ran = await endings.settle(run, desired.objects, seen, _recipes(state), kinds)
+        stale = ran.sift(_stale(run, state, desired, seen))
         causes = rollouts.touched(run, desired.objects, stale)
         opened = await opening.open_objects(run, desired, [key for key in causes if key not in desired.held])
         checked = await resolving.check(run, opened)
@@ -99,6 +102,7 @@ async def reconcile(run: Run, state: State) -> Outcome:
         met = await adopting.existing(run, ready.values(), causes, kinds)
         basis = replace(_basis(run, state, met), live=live, observed=seen.kinds, rolled=causes.keys() - stale.keys())
         trees = (item.tree for item in ready.values())
+        basis = replace(basis, refusals={**basis.refusals, **ran.refusals}, done=ran.done)
         changes = await pace.over_all(run, trees, lambda state=desired: plan.compute(state, ready, causes, basis))
         desired = additions.warned(run, desired, live, changes)
         if run.application.spec.sync.mode == "detect":
@@ -108,7 +112,7 @@ async def reconcile(run: Run, state: State) -> Outcome:
         applied, kinds = await applying.apply(run, changes, live, kinds)
         pruned = await deleting.prune(run, changes.pruned, live, kinds, desired.objects)
         await polling.follow(run, desired.objects, kinds)
-        state = await recording.remember(run, state, desired, changes, [*applied, *pruned])
+        state = await recording.remember(run, state, desired, changes, [*applied, *pruned], kinds=kinds)
         if not changes.empty:
             await run.ports.audit.checkpoint(run.id)
     except LeaseLostError:
@@ -117,7 +121,8 @@ async def reconcile(run: Run, state: State) -> Outcome:
         return Outcome(state, problems=(Problem(error),), stopped=True)
     failures = [Problem(result.error, result.id) for result in [*applied, *pruned] if result.error]
     kept = [Problem(error, key) for key, error in changes.kept.items()]
-    return Outcome(state, desired, (*desired.problems, *failures, *kept), tuple(changes), (*applied, *pruned))
+    problems = (*desired.problems, *ran.problems, *failures, *kept)
+    return Outcome(state, desired, problems, tuple(changes), (*applied, *pruned))
 
 
 def _stale(run: Run, state: State, desired: DesiredState, seen: Observed) -> dict[ObjectId, Cause]:

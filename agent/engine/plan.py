@@ -31,7 +31,7 @@ class Basis:
     `live` are the facts of the Application's objects, `observed` the groups and kinds of which they are all known, and `application` the
     uid that proves an object ours. `before` is the state that was applied last. `met` is what stands where an object is applied for the
     first time, `unread` where that could not be read, `refusals` say why one cannot be applied, `rolled` are the workloads that only a
-    Secret touches.
+    Secret touches. `done` ran to its end, and has these records.
     """
 
     record: ApplicationRecord
@@ -44,6 +44,7 @@ class Basis:
     unread: Collection[ObjectId] = ()
     refusals: Mapping[ObjectId, AgentError] = field(default_factory=dict["ObjectId", "AgentError"])
     rolled: Collection[ObjectId] = ()
+    done: Mapping[ObjectId, ObjectRecord] = field(default_factory=dict["ObjectId", "ObjectRecord"])
 
 
 def compute(
@@ -56,13 +57,15 @@ def compute(
 
     An object that finished to what was applied, and still stands so, needs no request.
     """
-    confirmed: dict[ObjectId, ObjectRecord] = {}
+    confirmed: dict[ObjectId, ObjectRecord] = dict(basis.done)
     steps: dict[ObjectId, Step] = {}
     for key, item in finished.items():
         known, fact = basis.record.objects.get(key), basis.live.get(key)
         same = known is not None and known.applied == item.record.applied
         if known and fact and same and known.projection == fact.projection and not judge.fresh(known, fact):
-            confirmed[key] = replace(item.record, uid=known.uid, projection=known.projection, left=known.left)
+            confirmed[key] = replace(
+                item.record, uid=known.uid, projection=known.projection, left=known.left, ended=known.ended
+            )
         else:
             cause: Cause = (
                 Cause.LIVE

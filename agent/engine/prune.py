@@ -78,7 +78,10 @@ def decide(
         )
         return Decision((), dict.fromkeys(candidates, reason), gone)
     confirmed = confirms(policy.confirmed, desired.revision)
-    many = (len(present) >= 3 and 2 * len(present) > len(known)) or (bool(present) and len(candidates) == len(known))
+    # what ran to its end and is gone makes no Application larger than it is
+    over = {key for key, each in record.objects.items() if each.ended and key not in live}
+    size, going = len(known - over), len(set(candidates) - over)
+    many = (len(present) >= 3 and 2 * len(present) > size) or (bool(present) and going == size)
     refused: dict[ObjectId, AgentError] = {}
     allowed: list[ObjectId] = []
     for key in candidates:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from agent.engine import endings
 from agent.engine.causes import Trigger
 from agent.engine.ports import AuditEntry
 from agent.engine.record import ObjectRecord
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from agent.engine.live import LiveFact
     from agent.engine.results import Result
     from agent.engine.state import State
+    from agent.manifests.kinds import Kinds
     from agent.values.ids import ObjectId
 
 
@@ -61,7 +63,7 @@ async def announce(run: Run, desired: DesiredState, changes: ChangeSet) -> None:
 
 
 async def remember(
-    run: Run, state: State, desired: DesiredState, changes: ChangeSet, results: Sequence[Result]
+    run: Run, state: State, desired: DesiredState, changes: ChangeSet, results: Sequence[Result], *, kinds: Kinds
 ) -> State:
     """Record what was applied and deleted, and give the next state."""
     done = {result.id: result for result in results if result.error is None}
@@ -79,5 +81,6 @@ async def remember(
         generation=run.application.generation,
         verified=dict(state.verified),
     )
-    await run.ledger.save(record)
+    ended = [(key, each.fact.uid, each.fact.ended) for key, each in done.items() if each.fact and each.fact.ended]
+    await run.ledger.save(await endings.marked(run, kinds, record, ended))
     return replace(state, applied=desired)

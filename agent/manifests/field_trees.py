@@ -53,13 +53,14 @@ def children(node: Object) -> list[str]:
     return [key for key in node if key != SELF]
 
 
-def union(one: Object, other: Object) -> Object:
-    """What either has."""
-    merged = dict(one)
-    for key, value in other.items():
-        mine = merged.get(key)
-        merged[key] = union(mine, value) if isinstance(mine, dict) and isinstance(value, dict) else value
-    return merged
+def union(*trees: Object) -> Object:
+    """What any of them has, each looked at once."""
+    below: dict[str, list[Object]] = {}
+    for tree in trees:
+        for key, value in tree.items():
+            if isinstance(value, dict):
+                below.setdefault(key, []).append(value)
+    return {key: found[0] if len(found) == 1 else union(*found) for key, found in below.items()}
 
 
 def compare(one: Object, other: Object, apart: Apart, at: Elements = ()) -> Iterator[Part]:

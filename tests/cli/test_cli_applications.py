@@ -246,6 +246,7 @@ def test_what_cannot_be_synced_is_told_at_once(desk: Desk) -> None:
         ["--confirm-prune", "HEAD"],
         ["--confirm-prune", "abc"],
         ["--confirm-additions", "HEAD"],
+        ["--rerun", "migrate"],
     ):
         assert desk("sync", "app", *wrong).code == 2
     desk.tenant.configure(suspend=True)

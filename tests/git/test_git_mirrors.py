@@ -494,6 +494,7 @@ async def test_mirrors_that_nobody_fetches_into_are_swept(
     await mirrors.fetch(source(), credential)
     assert await mirrors.sweep(3600) == 0
     assert await mirrors.sweep(-1) == 1
+    assert len(mirrors._locks) == 0
     with pytest.raises(SourceUnavailableError, match="does not hold this commit"):
         await mirrors.files(source(), credential, commit)
     await mirrors.fetch(source(), credential)

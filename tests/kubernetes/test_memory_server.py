@@ -80,8 +80,11 @@ class Side:
             )
         )
 
-    async def patch(self, resource: Resource, name: str, patch: list[Object]) -> Object:
-        return await self.do(self.cluster.json_patch(resource, self.namespace, name, patch))
+    async def patch(self, resource: Resource, name: str, patch: list[Object], *, dry_run: bool = False) -> Object:
+        return await self.do(self.cluster.json_patch(resource, self.namespace, name, patch, dry_run=dry_run))
+
+    async def attempt(self, resource: Resource, name: str, tree: Object) -> None:
+        await self.do(self.cluster.try_create(resource, self.object(resource, name, tree)))
 
     async def take(self, resource: Resource, name: str, tree: Object) -> None:
         """What the agent takes over before it applies `tree`, until no controller writes in between."""
@@ -293,6 +296,21 @@ async def dry_runs(side: Side) -> None:
     await side.apply(CONFIG_MAP, "a", data(a="2"), manager="other", force=False, dry_run=True)
 
 
+async def tries(side: Side) -> None:
+    content: list[Object] = [{"op": "add", "path": "/spec", "value": pods(container("one"), app="b")["spec"]}]
+    for app in ("a", "b"):
+        await side.attempt(DEPLOYMENT, "d", pods(container("one"), app=app))
+        await side.look(DEPLOYMENT, "d")
+        await side.apply(DEPLOYMENT, "d", pods(container("one")))
+    await side.patch(DEPLOYMENT, "d", content, dry_run=True)
+    content = [{"op": "add", "path": "/data", "value": {"b": "2"}}]
+    await side.apply(CONFIG_MAP, "a", data(a="1"))
+    answer = await side.cluster.json_patch(CONFIG_MAP, side.namespace, "a", content, dry_run=True)
+    side.answers.append(answer["data"])
+    await side.look(CONFIG_MAP, "a")
+    await side.patch(CONFIG_MAP, "none", content, dry_run=True)
+
+
 async def lists(side: Side) -> None:
     await side.apply(DEPLOYMENT, "d", pods(container("one", env={"A": "1", "B": "1"}), container("two")))
     await side.apply(DEPLOYMENT, "d", pods(container("one", "j", env={"B": "2"}), container("two")))
@@ -425,6 +443,7 @@ STORIES: dict[str, Callable[[Side], Awaitable[None]]] = {
         edits,
         preconditions,
         dry_runs,
+        tries,
         lists,
         adoptions,
         people,

@@ -142,7 +142,8 @@ def _error(why: str) -> AgentError:
 
 def removed(tree: Object, known: ObjectRecord, fact: LiveFact) -> tuple[str, ...]:
     """The paths of additions that an apply of `tree` removes."""
-    return tuple(each.path for each in judge.fresh(known, fact) if not people.has(tree, each.at))
+    given = Lookup(tree)
+    return tuple(each.path for each in judge.fresh(known, fact) if not people.has(given, each.at))
 
 
 def left_by(known: ObjectRecord | None, *, changed: bool, seen: bool) -> Mapping[str, str]:

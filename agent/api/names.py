@@ -19,7 +19,7 @@ ANNOTATION_REQUESTED_AT: Final = f"{GROUP}/requested-at"
 ANNOTATION_CONFIRM_PRUNE: Final = f"{GROUP}/confirm-prune"
 """On an Application: names the revision whose guarded deletions a person has agreed to."""
 ANNOTATION_CONFIRM_ADDITIONS: Final = f"{GROUP}/confirm-additions"
-"""On an Application: names the revision at which a person has agreed that what people added to its objects before is taken out."""
+"""On an Application: names the revision at which somebody agreed that additions from before an upgrade are removed."""
 
 FIELD_MANAGER: Final = "signet"
 """As which the agent applies objects. Commands have field managers of their own: `signet-sync`."""

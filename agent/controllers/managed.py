@@ -82,7 +82,7 @@ class Managed:
 
     @property
     def insisted(self) -> dict[ObjectId, frozenset[str]]:
-        """What people add to objects again whenever it is taken out."""
+        """Additions that come back after each removal, by their object."""
         return {key: fight.insisted for key, fight in self.fights.items() if fight.insisted}
 
     @property

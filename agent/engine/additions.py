@@ -91,8 +91,8 @@ def _confirmed(run: Run) -> bool:
     return run.revision is not None and prune.confirms(word, run.revision)
 
 
-def told(run: Run, desired: DesiredState, live: Mapping[ObjectId, LiveFact], changes: ChangeSet) -> DesiredState:
-    """With a warning for what people added to an object, by manager, that this run does not take out."""
+def warned(run: Run, desired: DesiredState, live: Mapping[ObjectId, LiveFact], changes: ChangeSet) -> DesiredState:
+    """With a warning for the additions to each object, by manager, that this run does not remove."""
     applied = {step.finished.id for step in changes.steps} if run.application.spec.sync.mode == "apply" else ()
     warnings = tuple(
         Problem(error, key)
@@ -102,12 +102,12 @@ def told(run: Run, desired: DesiredState, live: Mapping[ObjectId, LiveFact], cha
         and (known := run.ledger.record.objects.get(key)) is not None
         and known.projection
         and not ownership.is_reconcile_disabled(item.tree)
-        for error in _told(key, known, found, taken=key in applied)
+        for error in _warnings(key, known, found, taken=key in applied)
     )
     return replace(desired, warnings=(*desired.warnings, *warnings)) if warnings else desired
 
 
-def _told(key: ObjectId, known: ObjectRecord, found: Sequence[Addition], *, taken: bool) -> Iterator[AgentError]:
+def _warnings(key: ObjectId, known: ObjectRecord, found: Sequence[Addition], *, taken: bool) -> Iterator[AgentError]:
     def why(each: Addition) -> tuple[str, str]:
         reason = known.left.get(each.path) or known.left.get(people.ALL) or ("" if taken else _PENDING)
         return reason, each.manager

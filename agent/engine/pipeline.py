@@ -105,7 +105,7 @@ async def reconcile(run: Run, state: State) -> Outcome:
         trees = (item.tree for item in ready.values())
         basis = replace(basis, refusals={**basis.refusals, **ran.refusals}, done=ran.done)
         changes = await pace.over_all(run, trees, lambda state=desired: plan.compute(state, ready, causes, basis))
-        desired = additions.told(run, desired, live, changes)
+        desired = additions.warned(run, desired, live, changes)
         if run.application.spec.sync.mode == "detect":
             return Outcome(state, desired, desired.problems, tuple(changes), pending=changes.pending, seen=seen.kinds)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Elements: TypeAlias = tuple[str, ...]
 Apart: TypeAlias = Callable[[Elements, bool], bool]
-"""Whether a path is looked at no further, and what stands below it; told whether the other set has it too."""
+"""Whether a path, with all below it, is set apart; the second argument says whether the other set has it too."""
 SELF = "."
 
 
@@ -66,8 +66,8 @@ def union(*trees: Object) -> Object:
 def compare(one: Object, other: Object, apart: Apart, at: Elements = ()) -> Iterator[Part]:
     """The parts of `one`, by how they stand to `other`.
 
-    An item of a list that `other` lacks is one part, unless something in it is `apart`; an item that is in neither, though something in
-    it is, is somebody else's. Of a map it is what stands in it: that there is a map says nothing.
+    An item of a list that `other` lacks is one part, unless something in it is `apart`. An item that neither set has belongs to another
+    manager, and so does what `one` has in it. A map counts by its fields: that it exists says nothing.
     """
     for key in children(one):
         below, place, known = get_object(one, key), (*at, key), key in other

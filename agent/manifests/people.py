@@ -121,7 +121,7 @@ def _stays(part: Part, left: Collection[str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What an apply takes out of what people own: who added it, as it is shown, and where it stands in the live object."""
+    """A field of people that an apply removes: its manager, its path as it is shown, and its place in the live object."""
 
     manager: str
     path: str
@@ -188,7 +188,7 @@ class Takeover:
         return self.first or any(get(entry, "fieldsV1", *_COPY) is not None for entry in taken)
 
     def removed(self, live: Object) -> tuple[Removed, ...]:
-        """What the apply takes out of what people own."""
+        """The fields of people that the apply removes."""
         listed = fields.entries(live)
         ours, given, there = _ours(listed), Lookup(self.tree), Lookup(live)
         return tuple(
@@ -202,7 +202,7 @@ class Takeover:
 
 
 def keeps(live: Object, tree: Object) -> bool:
-    """Whether the author of `tree`, or somebody who annotated the live object by hand, asks that additions be left alone."""
+    """Whether `tree`, or an annotation that was written by hand on the live object, asks that additions stay."""
     if ownership.is_additions_kept(tree):
         return True
     ours = get(_ours(fields.entries(live)), "f:metadata", "f:annotations", f"f:{ownership.ANNOTATION_ADDITIONS}")

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agent.engine import polling
 from agent.engine.causes import Cause
-from agent.engine.live import LiveFact
 from agent.manifests import fields, ownership
 from agent.values.errors import AgentError, NotFoundError, OwnershipConflictError, StaleObjectError
 from agent.values.tree import get_object
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from agent.engine.context import Run
     from agent.engine.finishing import Finished
+    from agent.engine.live import LiveFact
     from agent.manifests.kinds import Kinds, Resource
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
@@ -99,17 +99,25 @@ async def adopt(run: Run, resource: Resource, key: ObjectId, existing: Object) -
     """Take over the fields of known tools, so that a field deleted in Git is deleted in the cluster."""
     owner = ownership.prove(existing, key, run.observer.installation, run.observer.owners)
     if owner in {None, run.application_id.uid}:
-        existing = await _take_fields(run, resource, key, existing)
+        existing = await patched(run, resource, key, existing, _adoption)
     elif ownership.new_owner(existing) == (run.application_id.namespace, run.application_id.name):
         owner = None
-    fact = run.observer.observe(existing)
-    return LiveFact(fact.uid, fact.resource_version, owner, "", fact.health)
+    return replace(run.observer.observe(existing), owner=owner, projection="")
 
 
-async def _take_fields(run: Run, resource: Resource, key: ObjectId, existing: Object) -> Object:
-    """Controllers write status at any moment, so a patch that lost the race is made again from what stands there now."""
+def _adoption(existing: Object) -> list[Object]:
+    return fields.adoption(existing, ownership.FIELD_MANAGER) or []
+
+
+async def patched(
+    run: Run, resource: Resource, key: ObjectId, existing: Object, patch_of: Callable[[Object], list[Object]]
+) -> Object:
+    """An object after a change of who owns its fields.
+
+    Controllers write status at any moment, so a patch that lost the race is made again from what stands there now.
+    """
     for _ in range(_ATTEMPTS):
-        patch = fields.adoption(existing, ownership.FIELD_MANAGER)
+        patch = patch_of(existing)
         if not patch:
             return existing
         try:
@@ -122,4 +130,6 @@ async def _take_fields(run: Run, resource: Resource, key: ObjectId, existing: Ob
             if newer is None:
                 return existing
             existing = newer
-    raise StaleObjectError("the object keeps changing while it is adopted", hint="see who else writes it", object=key)
+    raise StaleObjectError(
+        "the object keeps changing while its fields change hands", hint="see who else writes it", object=key
+    )

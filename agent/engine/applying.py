@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from agent.engine import adopting, audit_entries, polling
+from agent.engine import adopting, audit_entries, polling, releasing
 from agent.engine.causes import Cause
 from agent.engine.finishing import applied_as
 from agent.engine.ports import ABSENT
@@ -24,7 +24,7 @@ from agent.values.errors import (
     UnknownKindError,
 )
 from agent.values.text import MOST, excerpts
-from agent.values.tree import get_object, get_text, show_path
+from agent.values.tree import get, get_object, get_text, show_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -125,13 +125,10 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
         if owned is not None:
             raise owned
         try:
-            answer = await run.ports.target.apply(
-                resource,
-                _guarded(step.finished.tree, fact),
-                identity=run.grants.identity,
-                force=run.application.spec.sync.force,
-            )
+            answer = await _send(run, step, resource, kinds, fact)
         except StaleObjectError:
+            if fact is None and step.finished.whole is None:
+                raise
             met = await _meet_again(run, step, resource, fact)
             continue
         except ImmutableFieldError:
@@ -149,9 +146,23 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
             continue
         now = run.observer.observe(answer)
         record = applied_as(step.finished, uid=now.uid, projection=now.projection)
-        done = Result(key, action, None, replace(now, object=None), record)
-        return _explain(done, fact.object if fact is not None and step.cause == Cause.LIVE else None, answer)
+        before = fact.object if fact is not None and step.cause == Cause.LIVE else None
+        return _explain(Result(key, action, None, replace(now, object=None), record), before, answer)
     raise StaleObjectError("the object keeps changing while it is applied", hint="see who else writes it", object=key)
+
+
+async def _send(run: Run, step: Step, resource: Resource, kinds: Kinds, fact: LiveFact | None) -> Object:
+    """Apply the object over what stands there, or where nothing does."""
+    item = step.finished
+    tree = item.whole
+    if fact is not None:
+        tree, fact = await releasing.ready(run, item, resource, fact, kinds)
+    elif tree is None:
+        raise StaleObjectError("the object is gone, and is made in the next run with all that is ignored of it")
+    answer = await run.ports.target.apply(
+        resource, _guarded(tree, fact), identity=run.grants.identity, force=run.application.spec.sync.force
+    )
+    return answer if fact is not None else await releasing.created(run, item, resource, answer)
 
 
 async def _meet(run: Run, step: Step, resource: Resource, existing: Object) -> Result | LiveFact:
@@ -185,9 +196,14 @@ def _may_replace(run: Run, step: Step, fact: LiveFact) -> bool:
 
 
 def _explain(done: Result, before: Object | None, after: Object) -> Result:
-    """What a heal put right, and whose doing it was; nothing of what is no heal, or was not kept as it was found."""
+    """What a heal put right, and whose doing it was; nothing of what is no heal, or was not kept as it was found.
+
+    A heal that changed nothing is none: what seemed to be drift is left to who wrote it.
+    """
     if before is None:
         return done
+    if get(before, "metadata", "resourceVersion") == get(after, "metadata", "resourceVersion"):
+        return replace(done, action="leave")
     changed = [change.path for change in islice(diff.compare(before, after), MOST + 1)]
     writer = fields.last_writer(before, changed, besides=ownership.FIELD_MANAGER)
     return replace(done, fields=excerpts(map(show_path, changed), counted=False), writer=writer)

@@ -8,13 +8,14 @@ from agent.engine.causes import Cause
 from agent.manifests import ownership
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from agent.engine.live import LiveFact
     from agent.engine.record import ApplicationRecord, ObjectRecord
     from agent.manifests.layers import Desired
     from agent.values.fingerprint import Fingerprinter
     from agent.values.ids import ObjectId
+    from agent.values.tree import Tree
 
 TRANSFORMATION = "1"
 """Raised when the agent itself would make another object of the same sealed merge."""
@@ -22,10 +23,13 @@ TRANSFORMATION = "1"
 
 def recipes(fingerprinter: Fingerprinter, application: str, objects: Mapping[ObjectId, Desired]) -> dict[ObjectId, str]:
     """The recipe fingerprint of each desired object."""
-    return {
-        key: fingerprinter.tree(application, key.key, [TRANSFORMATION, desired.api_version, desired.tree])
-        for key, desired in objects.items()
-    }
+    return {key: fingerprinter.tree(application, key.key, _ingredients(desired)) for key, desired in objects.items()}
+
+
+def _ingredients(desired: Desired) -> Tree:
+    """What is applied of a sealed merge. Managers of which some is left out count, so that a rule that goes is heeded."""
+    given: list[Tree] = [TRANSFORMATION, desired.api_version, desired.kept]
+    return [*given, list(desired.ignored.managers)] if desired.ignored.managers else given
 
 
 def drifted(record: ObjectRecord, fact: LiveFact | None) -> bool:
@@ -36,6 +40,23 @@ def drifted(record: ObjectRecord, fact: LiveFact | None) -> bool:
     if not record.projection:
         return False
     return fact is None or (fact.projection != record.projection and not fact.terminating)
+
+
+def standing(
+    keys: Iterable[ObjectId],
+    causes: Mapping[ObjectId, Cause],
+    live: Mapping[ObjectId, LiveFact],
+    objects: Mapping[ObjectId, Desired],
+) -> frozenset[ObjectId]:
+    """Those of the objects that are there and stay: of these, nothing is needed that is ignored."""
+    return frozenset(
+        key
+        for key in keys
+        if causes[key] != Cause.NEW
+        and (fact := live.get(key)) is not None
+        and not fact.terminating
+        and not ownership.is_replace_allowed(objects[key].tree)
+    )
 
 
 def stale(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.manifests import fields, health, ownership
+from agent.manifests import autoscaling, elements, fields, health, ownership
+from agent.manifests.managers import RELEASED
 from agent.values.ids import ObjectId
 from agent.values.tree import get, get_text
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 class LiveFact:
     """One live object at one version. `owner` is the uid of the Application that the owner annotation proves, or None.
 
-    `object` is the wrapped live object, kept only while a drift waits to be healed. `keep` tells that it asks not to be pruned.
+    `object` is the wrapped live object, kept only while a drift waits to be healed. `keep` tells that it asks not to be pruned,
+    `released` that fields of ours were left to others, `replicas` that its replicas are ours, `scalers` who scaled it.
     """
 
     uid: str
@@ -30,6 +32,9 @@ class LiveFact:
     object: Object | None = None
     terminating: bool = False
     keep: bool = False
+    released: bool = False
+    replicas: bool = False
+    scalers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,9 @@ class Observer:
             object=live,
             terminating=get(live, "metadata", "deletionTimestamp") is not None,
             keep=ownership.is_prune_disabled(live) or ownership.is_reconcile_disabled(live),
+            released=any(elements.is_apply_of(entry, RELEASED) for entry in elements.entries(live)),
+            replicas=autoscaling.owns_replicas(live, manager),
+            scalers=autoscaling.scalers(live),
         )
 
 

@@ -85,7 +85,10 @@ async def reconcile(run: Run, state: State) -> Outcome:
 
         stale = _stale(run, state, desired, seen)
         causes = rollouts.touched(run, desired.objects, stale)
-        opened = await opening.open_objects(run, desired, [key for key in causes if key not in desired.held])
+        wanted = [key for key in causes if key not in desired.held]
+        opened = await opening.open_objects(
+            run, desired, wanted, judge.standing(wanted, causes, seen.live, desired.objects)
+        )
         checked = await resolving.check(run, opened)
         answers = await resolving.ask(run, checked.wanted)
         finished = await finishing.finish(run, desired.objects, checked.opened, answers, _recipes(state))

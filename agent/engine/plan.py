@@ -58,7 +58,7 @@ def compute(
     steps: dict[ObjectId, Step] = {}
     for key, item in finished.items():
         known, fact = basis.record.objects.get(key), basis.live.get(key)
-        if known and fact and known.applied == item.record.applied and known.projection == fact.projection:
+        if known and fact and _stands(known, item.record, fact):
             confirmed[key] = replace(item.record, uid=known.uid, projection=known.projection)
         else:
             cause: Cause = (
@@ -86,6 +86,11 @@ def compute(
         decision.refused,
         desired.held,
     )
+
+
+def _stands(known: ObjectRecord, wanted: ObjectRecord, fact: LiveFact) -> bool:
+    same = known.applied == wanted.applied and known.managers == wanted.managers
+    return same and known.projection == fact.projection
 
 
 def _changed(key: ObjectId, desired: DesiredState, before: DesiredState | None) -> tuple[str, ...]:

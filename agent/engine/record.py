@@ -39,7 +39,7 @@ class ObjectRecord:
     `recipe` is the fingerprint of the sealed merge; `applied` that of the finished object; `projection` that of the live values at the
     fields that we own. `holds_secret` tells that a path of it holds one: then the whole live object is wrapped when it is read. `stores`
     has the version of each store reference; of an optional one that had no value, `absent_at` the version that lacked it.
-    `uid` is empty while the first apply is under way. `refused` marks a prune that still needs doing.
+    `uid` is empty while the first apply is under way. `managers` are those to which was left what they own of the object.
     """
 
     api_version: str
@@ -51,6 +51,7 @@ class ObjectRecord:
     holds_secret: bool = False
     stores: Mapping[str, int] = field(default_factory=dict[str, int])
     files: tuple[str, ...] = ()
+    managers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,7 @@ def _object_to_json(record: ObjectRecord) -> dict[str, object]:
         "s": record.holds_secret,
         "w": dict(record.stores),
         "f": list(record.files),
+        "m": list(record.managers),
     }
     return {key: value for key, value in full.items() if value}
 
@@ -120,6 +122,7 @@ def _object_from_json(data: dict[str, object]) -> ObjectRecord:
 
     stores: dict[str, int] = data.get("w", {})  # pyright: ignore[reportAssignmentType]
     files: list[str] = data.get("f", [])  # pyright: ignore[reportAssignmentType]
+    managers: list[str] = data.get("m", [])  # pyright: ignore[reportAssignmentType]
     return ObjectRecord(
         text("v"),
         text("u"),
@@ -130,6 +133,7 @@ def _object_from_json(data: dict[str, object]) -> ObjectRecord:
         bool(data.get("s")),
         stores,
         tuple(files),
+        tuple(managers),
     )
 
 

@@ -169,7 +169,7 @@ class IgnoreRule(Model):
     name: Annotated[str, Field(min_length=1, max_length=253)] = "*"
     """Name of the objects."""
     json_pointers: Annotated[
-        tuple[JsonPointer, ...], Field(max_length=64, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+        tuple[JsonPointer, ...], Field(max_length=32, json_schema_extra={"x-kubernetes-list-type": "atomic"})
     ] = ()
     """Fields by JSON pointer (RFC 6901): `/spec/replicas`; in a key, `/` is written `~1` and `~` is `~0`. A step into a list is the
     index of an item in Git, `*` for every item, or the fields that the list merges by, as `name=web` or `port=80,protocol=TCP`. A list
@@ -250,7 +250,7 @@ class ApplicationSpec(Model):
     """Where a secret may stand, in the cluster and in Git."""
     ignore: Annotated[
         tuple[IgnoreRule, ...],
-        Field(max_length=64, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+        Field(max_length=32, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
         AfterValidator(_few_pointers),
     ] = ()
     """Fields that are applied when an object is created, and then left to others: what becomes of them is no drift, and they are neither

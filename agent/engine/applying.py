@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from agent.engine import adopting, audit_entries, polling, releasing
+from agent.engine import adopting, audit_entries, polling, releasing, untangling
 from agent.engine.causes import Cause
 from agent.engine.finishing import applied_as
 from agent.engine.ports import ABSENT
@@ -20,6 +21,7 @@ from agent.values.errors import (
     HeldError,
     ImmutableFieldError,
     LeaseLostError,
+    ObjectInvalidError,
     StaleObjectError,
     UnknownKindError,
 )
@@ -159,10 +161,21 @@ async def _send(run: Run, step: Step, resource: Resource, kinds: Kinds, fact: Li
         tree, fact = await releasing.ready(run, item, resource, fact, kinds)
     elif tree is None:
         raise StaleObjectError("the object is gone, and is made in the next run with all that is ignored of it")
-    answer = await run.ports.target.apply(
-        resource, _guarded(tree, fact), identity=run.grants.identity, force=run.application.spec.sync.force
-    )
-    return answer if fact is not None else await releasing.created(run, item, resource, answer)
+
+    async def send(tree: Object, fact: LiveFact | None) -> Object:
+        return await run.ports.target.apply(
+            resource, _guarded(tree, fact), identity=run.grants.identity, force=run.application.spec.sync.force
+        )
+
+    try:
+        answer = await send(tree, fact)
+    except ObjectInvalidError as error:
+        if fact is None:
+            raise
+        refused = error
+    else:
+        return answer if fact is not None else await releasing.created(run, item, resource, answer)
+    return await untangling.again(run, item, resource, refused, functools.partial(send, tree))
 
 
 async def _meet(run: Run, step: Step, resource: Resource, existing: Object) -> Result | LiveFact:

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.manifests.elements import entries, is_apply_of, node, owned
+from agent.manifests.ownership import FIELD_MANAGER
 from agent.values.tree import get_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from agent.manifests.elements import Elements
-    from agent.values.tree import Object, Tree
+    from agent.values.tree import Object
 
     _Entry = tuple[Object, frozenset[Elements]]
 
@@ -26,21 +27,26 @@ class Move:
     to: str
 
 
-def patch(live: Object, moves: Iterable[Move]) -> list[Object]:
-    """The JSON patch that makes the moves; empty where nothing moves.
-
-    The write to resourceVersion fails with 409 where the object changed in between.
-    """
+def patch(live: Object, moves: Iterable[Move], claimed: frozenset[Elements] = frozenset()) -> list[Object]:
+    """The JSON patch that makes the moves; empty where nothing moves. `claimed` fields, which had no manager, are ours then."""
     listed = [(entry, owned(entry)) for entry in entries(live)]
     before = listed
     for move in moves:
         listed = _moved(listed, move)
+    listed = [(entry, has | claimed if is_apply_of(entry, FIELD_MANAGER) else has) for entry, has in listed]
     if listed == before:
         return []
-    fresh: list[Tree] = [{**entry, "fieldsV1": node(fields)} for entry, fields in listed if fields]
+    return owners(live, [{**entry, "fieldsV1": node(fields)} for entry, fields in listed if fields])
+
+
+def owners(live: Object, managed: Sequence[Object]) -> list[Object]:
+    """The JSON patch that replaces `managedFields`.
+
+    The write to resourceVersion fails with 409 where the object changed in between.
+    """
     version = get_text(live, "metadata", "resourceVersion")
     return [
-        {"op": "replace", "path": "/metadata/managedFields", "value": fresh},
+        {"op": "replace", "path": "/metadata/managedFields", "value": list(managed)},
         {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
     ]
 

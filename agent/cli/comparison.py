@@ -10,9 +10,22 @@ import base64
 import secrets
 from typing import TYPE_CHECKING, Literal
 
+from agent.api.names import PEOPLE
+from agent.engine import releasing
 from agent.engine.ports import Resolved
 from agent.engine.prune import CONFIRMED_ONLY
-from agent.manifests import builtin, diff, fields, order, ownership, references, resolve
+from agent.manifests import (
+    autoscaling,
+    builtin,
+    diff,
+    elements,
+    fields,
+    leaving,
+    order,
+    ownership,
+    references,
+    resolve,
+)
 from agent.values import derive
 from agent.values.dataclass import dataclass, field, replace
 from agent.values.errors import ImmutableFieldError, NotFoundError
@@ -27,6 +40,7 @@ if TYPE_CHECKING:
     from agent.manifests.diff import Change, Line
     from agent.manifests.kinds import Kinds, Resource
     from agent.manifests.layers import Desired
+    from agent.manifests.leaving import Leaving
     from agent.manifests.references import Reference
     from agent.manifests.sinks import AllowedSinks
     from agent.values.errors import AgentError
@@ -50,7 +64,8 @@ class Difference:
     """`left`: the object asks to be left alone. `unknown`: fields that were not compared, with the references that stand there.
 
     `adopted`: another tool's fields go over to the agent, and those that are not in the tree go away. `owned`: what the agent owns of
-    it changes, though what stands in the fields may not. `live` is the object as it stands, `tree` as it would be applied.
+    it changes, though what stands in the fields may not. `live` is the object as it stands, `tree` as it would be applied, `ignored` are
+    fields of it that are left to others.
     """
 
     id: ObjectId
@@ -61,6 +76,7 @@ class Difference:
     unknown: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     adopted: bool = False
     owned: bool = False
+    ignored: tuple[str, ...] = ()
 
 
 class Comparison:
@@ -108,7 +124,15 @@ class Comparison:
         if ownership.is_apply_if_absent(tree):
             return Difference(key, "left", tree, live)
         assert resource is not None
-        stamped = _with_live_values(_stamped(tree, live, key), live, unknown.keys())
+        if item.ignored.pointers:
+            opened = item.ignored.without(opened)
+            unknown = self._unknown(opened)
+            named = {format_path(path): found for path, found in unknown.items()}
+            tree = self._finished(opened, unknown.keys())
+        left = await self._leaving(item, tree, live)
+        # what is handed to another manager of the agent's stays as it is
+        staying = elements.with_values(left.kept, live, left.released)
+        stamped = _with_live_values(_stamped(staying, live, key), live, unknown.keys())
         try:
             answer = await self._cluster.apply(resource, stamped, dry_run=True)
         except ImmutableFieldError:
@@ -118,8 +142,23 @@ class Comparison:
         changes = [_without_marks(change) for change in diff.compare(live, answer) if not _is_mark(change.after)]
         lines = tuple(diff.describe(changes, self._fingerprints, "", key))
         adopted = bool(fields.adoption(live, ownership.FIELD_MANAGER))
-        owned = not unknown and _owned(live) != _owned(answer)
-        return Difference(key, "change" if lines else "same", tree, live, lines, named, adopted, owned)
+        owned = not unknown and (_owned(live) != _owned(answer) or bool(left.released or left.reclaimed))
+        ignored = tuple(map(elements.shown, sorted(item.ignored.fields(item.tree) | left.theirs)))
+        return Difference(key, "change" if lines else "same", tree, live, lines, named, adopted, owned, ignored)
+
+    async def _leaving(self, item: Desired, kept: Object, live: Object) -> Leaving:
+        """What of an object that stands is left to others."""
+        scaled = await releasing.is_scaled(
+            self._cluster,
+            self._kinds,
+            item.id,
+            kept,
+            ours=autoscaling.owns_replicas(live, ownership.FIELD_MANAGER),
+            scalers=autoscaling.scalers(live),
+            people=PEOPLE,
+        )
+        kept = elements.without(kept, {elements.REPLICAS}) if scaled else kept
+        return leaving.compute(kept, live, item.ignored, item.ignored.fields(item.tree), replicas=scaled)
 
     def _unknown(self, opened: Object) -> dict[Path, tuple[str, ...]]:
         """Where a value stands that is not known, and the references in it; none where an encrypted file was not opened."""

@@ -26,7 +26,7 @@ from agent.values.errors import (
     UnknownKindError,
 )
 from agent.values.text import MOST, excerpts
-from agent.values.tree import get, get_object, get_text, show_path
+from agent.values.tree import get_object, get_text, show_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -209,14 +209,9 @@ def _may_replace(run: Run, step: Step, fact: LiveFact) -> bool:
 
 
 def _explain(done: Result, before: Object | None, after: Object) -> Result:
-    """What a heal put right, and whose doing it was; nothing of what is no heal, or was not kept as it was found.
-
-    A heal that changed nothing is none: what seemed to be drift is left to who wrote it.
-    """
+    """What a heal put right, and whose doing it was; nothing of what is no heal, or was not kept as it was found."""
     if before is None:
         return done
-    if get(before, "metadata", "resourceVersion") == get(after, "metadata", "resourceVersion"):
-        return replace(done, action="leave")
     changed = [change.path for change in islice(diff.compare(before, after), MOST + 1)]
     writer = fields.last_writer(before, changed, besides=ownership.FIELD_MANAGER)
     return replace(done, fields=excerpts(map(show_path, changed), counted=False), writer=writer)

@@ -22,6 +22,7 @@ from agent.engine import (
     polling,
     prune,
     recording,
+    releasing,
     resolving,
     rollouts,
 )
@@ -100,7 +101,9 @@ async def reconcile(run: Run, state: State) -> Outcome:
         basis = replace(_basis(run, state, met), live=live, observed=seen.kinds, rolled=causes.keys() - stale.keys())
         trees = (item.tree for item in ready.values())
         changes = await pace.over_all(run, trees, lambda: plan.compute(desired, ready, causes, basis))
+        changes = await releasing.explain(run, changes, live, kinds)
         if run.application.spec.sync.mode == "detect":
+            await recording.confirm(run, changes)
             return Outcome(state, desired, desired.problems, tuple(changes), pending=changes.pending)
 
         await recording.announce(run, desired, changes)

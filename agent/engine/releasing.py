@@ -1,115 +1,135 @@
-"""Leaving fields to others: what is ignored of an object, and replicas that an autoscaler sets.
-
-Server-side apply removes what its manager leaves out. So a field of ours that is left to others is handed to another manager of ours
-first, at the value that stands there; and it is taken back before it is applied, or removed, again.
-"""
+"""Leaving fields to others before an apply: what is ignored of an object, and replicas that an autoscaler sets."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent.engine import adopting, polling
-from agent.manifests import autoscaling, elements, handover
+from agent.engine.causes import Cause
+from agent.manifests import autoscaling, elements, leaving
 from agent.manifests.elements import REPLICAS
-from agent.manifests.handover import Move
-from agent.manifests.managers import RELEASED, is_person
-from agent.manifests.ownership import FIELD_MANAGER
-from agent.values.errors import ForbiddenError, NotFoundError, StaleObjectError
+from agent.manifests.managers import is_person
+from agent.values.errors import AgentError, ForbiddenError, NotFoundError, StaleObjectError
 from agent.values.ids import ObjectId
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from agent.engine.changes import ChangeSet
     from agent.engine.context import Run
     from agent.engine.finishing import Finished
     from agent.engine.live import LiveFact
-    from agent.manifests.elements import Elements
+    from agent.engine.ports import TargetPort
     from agent.manifests.kinds import Kinds, Resource
+    from agent.manifests.leaving import Leaving
     from agent.values.tree import Object
 
 
 async def ready(run: Run, item: Finished, resource: Resource, fact: LiveFact, kinds: Kinds) -> tuple[Object, LiveFact]:
     """What to apply over what stands there, whose other fields are left to others by then. Raises StaleObjectError."""
-    tree, scaled = item.tree, False
-    if elements.stands(tree, REPLICAS):
-        if await _scales(run, item.id, fact.scalers, kinds):
-            tree = elements.without(tree, {REPLICAS})
-    else:
-        scaled = fact.replicas and not item.ignored.pointers and await _is_target(run, item.id, kinds)
+    scaled = await _is_scaled(run, item, fact, kinds)
     if not item.ignored and not fact.released and not scaled:
-        return tree, fact
+        return item.tree, fact
     live = fact.object
     if live is None:
         live = await polling.get(run, resource, item.id.namespace, item.id.name)
         await run.fence.show(afresh=True)
         if live is None:
             raise StaleObjectError("there is no such object any more")
-    theirs = item.ignored.of_managers(live)
-    kept = elements.without(tree, theirs) if theirs else tree
-    patch = handover.patch(live, _moves(item, tree, kept, live, replicas=scaled))
-    if patch:
+    left = _leaving(item, live, scaled=scaled)
+    if patch := left.patch(live):
         try:
             live = await run.ports.target.json_patch(
                 resource, item.id.namespace, item.id.name, patch, identity=run.grants.identity
             )
         except NotFoundError:
             raise StaleObjectError("there is no such object any more") from None
-    return kept, run.observer.observe(live)
+    return left.kept, run.observer.observe(live)
+
+
+async def explain(run: Run, changes: ChangeSet, live: Mapping[ObjectId, LiveFact], kinds: Kinds) -> ChangeSet:
+    """The change set without what only seems to have drifted: an ignored manager, or an autoscaler, took a field that was ours."""
+    asked = [
+        (step.finished, fact)
+        for step in changes.steps
+        if step.cause == Cause.LIVE
+        and (fact := live.get(step.finished.id)) is not None
+        and (step.finished.ignored.managers or fact.scalers)
+    ]
+    stand = await run.ports.tasks.all([_stands(run, item, fact, kinds) for item, fact in asked])
+    return changes.confirming(
+        {
+            item.id: replace(item.record, uid=fact.uid, projection=fact.projection)
+            for (item, fact), stands in zip(asked, stand, strict=True)
+            if stands
+        }
+    )
+
+
+async def _stands(run: Run, item: Finished, fact: LiveFact, kinds: Kinds) -> bool:
+    """Whether an apply would change nothing, asked by dry run."""
+    resource = kinds.served(item.record.api_version, item.id.kind)
+    if resource is None or fact.object is None:
+        return False
+    try:
+        left = _leaving(item, fact.object, scaled=await _is_scaled(run, item, fact, kinds))
+        answer = await run.ports.target.apply(resource, left.kept, identity=run.grants.identity, dry_run=True)
+    except AgentError:
+        return False
+    return not left.patch(fact.object) and run.observer.observe(answer).projection == fact.projection
+
+
+async def _is_scaled(run: Run, item: Finished, fact: LiveFact, kinds: Kinds) -> bool:
+    target, people = run.ports.target, run.grants.people
+    return await is_scaled(target, kinds, item.id, item.tree, ours=fact.replicas, scalers=fact.scalers, people=people)
+
+
+def _leaving(item: Finished, live: Object, *, scaled: bool) -> Leaving:
+    tree = elements.without(item.tree, {REPLICAS}) if scaled else item.tree
+    return leaving.compute(tree, live, item.ignored, item.fields, replicas=scaled)
 
 
 async def created(run: Run, item: Finished, resource: Resource, made: Object) -> Object:
     """The object that was just made, once what is ignored of it is left to others."""
-    if not item.ignored.pointers:
+    if not item.fields:
         return made
 
     def patch(live: Object) -> list[Object]:
-        return handover.patch(live, _moves(item, item.tree, item.tree, live, replicas=False))
+        return _leaving(item, live, scaled=False).patch(live)
 
     return await adopting.patched(run, resource, item.id, made, patch)
 
 
-def _moves(item: Finished, tree: Object, kept: Object, live: Object, *, replicas: bool) -> list[Move]:
-    """What goes from one of our managers to the other before `kept` is applied: `tree` without what ignored managers own."""
+async def is_scaled(
+    target: TargetPort,
+    kinds: Kinds,
+    key: ObjectId,
+    tree: Object,
+    *,
+    ours: bool,
+    scalers: Iterable[str],
+    people: Iterable[str],
+) -> bool:
+    """Whether an autoscaler sets the replicas of an object that stands: of one whose manifest has some, or dropped some that are `ours`.
 
-    def left(owned: Iterable[Elements], *, replicas: bool) -> frozenset[Elements]:
-        unapplied = frozenset(path for path in owned if not elements.stands(kept, path))
-        return item.ignored.among(unapplied) | {
-            path
-            for path in unapplied
-            if (replicas and path == REPLICAS)
-            or elements.stands(tree, path)
-            or any(path[:length] in item.fields for length in range(1, len(path) + 1))
-        }
-
-    ours, released = elements.applied_by(live, FIELD_MANAGER), elements.applied_by(live, RELEASED)
-    return [
-        Move(
-            left(ours - item.ignored.of_managers(live), replicas=replicas),
-            lambda entry: elements.is_apply_of(entry, FIELD_MANAGER),
-            RELEASED,
-        ),
-        # replicas that nothing sets any more stay: to remove them is to scale down to one
-        Move(
-            released - left(released, replicas=True),
-            lambda entry: elements.is_apply_of(entry, RELEASED),
-            FIELD_MANAGER,
-        ),
-    ]
+    Who scaled it last tells an autoscaler, but not that it still is, where it is a HorizontalPodAutoscaler; and a person is none.
+    """
+    if not elements.stands(tree, REPLICAS):
+        return ours and await _is_target(target, kinds, key)
+    found = [name for name in scalers if not is_person(name, people=people)]
+    return any(name != autoscaling.CONTROLLER for name in found) or (
+        bool(found) and await _is_target(target, kinds, key)
+    )
 
 
-async def _scales(run: Run, key: ObjectId, scalers: Iterable[str], kinds: Kinds) -> bool:
-    """Whether who scaled an object last is an autoscaler that still is: a person is none."""
-    found = [name for name in scalers if not is_person(name, people=run.grants.people)]
-    return any(name != autoscaling.CONTROLLER for name in found) or (bool(found) and await _is_target(run, key, kinds))
-
-
-async def _is_target(run: Run, key: ObjectId, kinds: Kinds) -> bool:
-    """Whether a HorizontalPodAutoscaler scales an object; where the agent may not know, one may."""
+async def _is_target(target: TargetPort, kinds: Kinds, key: ObjectId) -> bool:
+    """Whether a HorizontalPodAutoscaler scales an object; where that may not be known, one may."""
     resource = kinds.of(ObjectId(autoscaling.GROUP, autoscaling.KIND, "", ""))
     if resource is None:
         return False
     try:
-        found = await run.ports.target.list(resource, namespace=key.namespace)
+        found = await target.list(resource, namespace=key.namespace)
     except ForbiddenError:
         return True
-    return key in autoscaling.targets((run.observer.identify(each), each) for each in found)
+    return any(autoscaling.target(each, key.namespace) == key for each in found)

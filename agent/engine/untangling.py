@@ -80,7 +80,7 @@ def _named(
     others = {name: has for name, has in found.owned.items() if name not in besides}
     if not others:
         return refused
-    items = dict.fromkeys(entangled.shown(entangled.item_of(path)) for has in others.values() for path in sorted(has))
+    items = dict.fromkeys(elements.shown(entangled.item_of(path)) for has in others.values() for path in sorted(has))
     error = ObjectInvalidError(
         "what another field manager put beside the fields of the manifest does not fit them",
         hint="take it out there, or leave the field to that manager: spec.ignore of the Application",

@@ -13,7 +13,7 @@ from agent.manifests import builtin
 from agent.values.tree import get, get_object, get_text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from agent.values.tree import Object, Tree
 
@@ -79,8 +79,8 @@ def stands(tree: Tree, path: Elements) -> bool:
             return True
         if mark == "f" and isinstance(tree, dict) and rest in tree:
             tree = tree[rest]
-        elif mark in {"k", "v", "i"} and isinstance(tree, list):
-            found = next((item for index, item in enumerate(tree) if _is(element, item, index)), None)
+        elif mark in {"k", "v"} and isinstance(tree, list):
+            found = next((item for item in tree if _is(element, item)), None)
             if found is None:
                 return False
             tree = found
@@ -99,6 +99,42 @@ def without(tree: Object, fields: Collection[Elements]) -> Object:
     return left
 
 
+def shown(path: Elements) -> str:
+    """A field as the API server's messages have it: `spec.ports[port=83,protocol="TCP"]`."""
+    text = ""
+    for element in path:
+        mark, _, rest = element.partition(":")
+        if mark == "k":
+            text += "[" + ",".join(f"{name}={json.dumps(value)}" for name, value in json.loads(rest).items()) + "]"
+        elif mark == "f":
+            text += f".{rest}"
+    return text.removeprefix(".")
+
+
+def with_values(tree: Object, live: Object, fields: Iterable[Elements]) -> Object:
+    """An object with the values that a live one has at some of its fields."""
+    for path in sorted(fields):
+        tree = get_object({"": _with(tree, live, path)}, "")
+    return tree
+
+
+def _with(tree: Tree, live: Tree, path: Elements) -> Tree:
+    if not path or path[0] == ITEM:
+        return live if not path else tree
+    if isinstance(live, dict):
+        key = path[0].removeprefix("f:")
+        known = tree if isinstance(tree, dict) else {}
+        return {**known, key: _with(known.get(key), live[key], path[1:])} if key in live else tree
+    found = next((item for item in live if _is(path[0], item)), None) if isinstance(live, list) else None
+    if not isinstance(found, dict):
+        return tree
+    identity: Object = {key: found[key] for key in _identity(path[0]) if key in found}
+    items = tree if isinstance(tree, list) else []
+    place = next((index for index, item in enumerate(items) if _is(path[0], item)), len(items))
+    before = items[place] if place < len(items) else identity
+    return [*items[:place], _with(before, found, path[1:]), *items[place + 1 :]]
+
+
 def _without(tree: Tree, fields: Collection[Elements]) -> Tree:
     if isinstance(tree, dict):
         kept: Object = {}
@@ -111,11 +147,11 @@ def _without(tree: Tree, fields: Collection[Elements]) -> Tree:
     if not isinstance(tree, list):
         return tree
     items: list[Tree] = []
-    for index, item in enumerate(tree):
+    for item in tree:
         below: set[Elements] = set()
         identity: frozenset[str] = frozenset()
         for path in fields:
-            if _is(path[0], item, index):
+            if _is(path[0], item):
                 below.add(path[1:])
                 identity = _identity(path[0])
         left = _without(item, {path for path in below if path and path[0].removeprefix("f:") not in identity})
@@ -131,10 +167,8 @@ def _identity(element: str) -> frozenset[str]:
     return frozenset(wanted if isinstance(wanted, dict) else ())
 
 
-def _is(element: str, item: Tree, index: int) -> bool:
+def _is(element: str, item: Tree) -> bool:
     mark, _, rest = element.partition(":")
-    if mark == "i":
-        return rest == str(index)
     try:
         wanted: Tree = json.loads(rest)
     except ValueError:

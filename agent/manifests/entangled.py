@@ -6,7 +6,6 @@ with two sources. The refusal names a field of the merged object, which neither 
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -54,18 +53,6 @@ def find(live: Object, applied: Object, refused: Iterable[str]) -> Entangled:
         if owned:
             return Entangled(owned, frozenset())
     return Entangled({}, _unowned(live, applied, paths))
-
-
-def shown(path: Elements) -> str:
-    """A field as the API server's messages have it: `spec.ports[port=83,protocol="TCP"]`."""
-    text = ""
-    for element in path:
-        mark, _, rest = element.partition(":")
-        if mark == "k":
-            text += "[" + ",".join(f"{name}={json.dumps(value)}" for name, value in json.loads(rest).items()) + "]"
-        elif mark == "f":
-            text += f".{rest}"
-    return text.removeprefix(".")
 
 
 def item_of(path: Elements) -> Elements:

@@ -122,8 +122,11 @@ class Cluster:
             get_text(desired, "metadata", "namespace"),
             get_text(desired, "metadata", "name"),
         )
+        if dry_run:
+            self._read("try", resource, key.name, identity)
+            return self._server.apply(key, desired, manager, force=force, dry_run=True)
         with self._sending("apply", key, identity):
-            return self._server.apply(key, desired, manager, force=force, dry_run=dry_run)
+            return self._server.apply(key, desired, manager, force=force)
 
     async def json_patch(
         self,

@@ -25,7 +25,9 @@ annotation of the Application (signet-gitops.dev/requested-at), so you need `get
 --confirm-prune gives a person's word for deletions that the agent holds back: of a Namespace, a CRD, a volume, or of most of what the
 Application owns. It names the commit that lacks these objects, as `agent status NAME` tells it, and counts for that commit alone.
 
-exit codes: 0 ready, 1 something failed or is held, 2 nobody answered in time, or the cluster could not be asked
+Where no agent is alive, which the Leases tell who may list them, it says so within 5 seconds and ends.
+
+exit codes: 0 ready, 1 something failed or is held, 2 no agent is alive or answered in time, or the cluster could not be asked
 """
 _EXAMPLES = """\
 examples:
@@ -130,14 +132,28 @@ async def _wait(connected: Cluster, before: Report, seconds: int) -> Report:
     """The Application once our request, or a later one that took its place, was handled. Raises ClusterError."""
     from agent.api import names
     from agent.cli import applications
+    from agent.cli.liveness import Leases
 
     terminal.progress(f"waiting for the agent to sync {before.namespace}/{before.name}")
     started = time.monotonic()
+    leases = Leases(connected)
+    alive: bool | None = None
+    doubted = False
     while True:
         report = await applications.get_one(connected, before.namespace, before.name)
         requested = get_text(report.tree, "metadata", "annotations", names.ANNOTATION_REQUESTED_AT)
         if get_text(report.status, "lastHandledRequestedAt") == requested:
             return report
+        alive = alive or await leases.alive()
+        if alive is False:
+            raise ClusterError(
+                "no agent is alive: none renews its Lease",
+                hint="kubectl get pods -n signet-system; the request stays, and the first agent that runs handles it",
+                application=f"{before.namespace}/{before.name}",
+            )
+        if alive is None and leases.silent and not doubted:
+            doubted = True
+            terminal.note(f"no agent has renewed its Lease since {leases.last}; waiting on")
         if time.monotonic() - started > seconds:
             raise ClusterError(
                 "the agent did not handle the request in time",

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from agent.engine.causes import Cause
+from agent.manifests import order
 from agent.manifests.ownership import is_apply_if_absent
-from agent.values.errors import OwnershipConflictError
+from agent.values.errors import FieldConflictError, HeldError, OwnershipConflictError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
     from agent.engine.finishing import Finished
     from agent.engine.record import ObjectRecord
@@ -27,7 +28,8 @@ class Step:
     """One apply, and why. `fields` are the first paths that a commit changed, where the one before is known.
 
     `met` is what stands where the object is applied for the first time, as the API server gave it. `refusal` is why it cannot be applied
-    as things stand. `rolled`: nothing of the object changed, but a Secret that it names does.
+    as things stand. `rolled`: nothing of the object changed, but a Secret that it names does. `unread`: what stands there could not be
+    read yet.
     """
 
     finished: Finished
@@ -36,6 +38,7 @@ class Step:
     met: Object | None = None
     refusal: AgentError | None = None
     rolled: bool = False
+    unread: bool = False
 
     @property
     def action(self) -> str:
@@ -43,13 +46,25 @@ class Step:
         return self.cause.action
 
 
+def waiting(step: Step, failed: Container[ObjectId]) -> HeldError | None:
+    """Why a step cannot be made: an object that it names `failed`, or is refused."""
+    need = next((each for each in sorted(order.depends_on(step.finished.tree)) if each in failed), None)
+    if need is None:
+        return None
+    return HeldError("waits for an object that failed", hint="mend that object first", needs=need)
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One object of a change set. `wave` counts from 0, in the order of applying; `error` says why it is left as it is."""
+    """One object of a change set. `wave` counts from 0, in the order of applying; `error` says why it is left as it is.
+
+    `cause` is why it is applied.
+    """
 
     object: ObjectId
     action: Action
     wave: int | None = None
+    cause: Cause | None = None
     fields: tuple[str, ...] = ()
     rolled: bool = False
     error: AgentError | None = None
@@ -59,7 +74,8 @@ class Change:
 class ChangeSet:
     """`confirmed` are objects whose record changes though nothing has to be sent: the same object came of another recipe.
 
-    `kept` would be pruned but for the reason given; `held` are not applied, for the reason given.
+    `kept` would be pruned but for the reason given; `held` are not applied, for the reason given. `gone` are those that are pruned or
+    kept of which nothing stands any more: they change nothing.
     """
 
     waves: tuple[tuple[Step, ...], ...] = ()
@@ -67,6 +83,7 @@ class ChangeSet:
     pruned: tuple[ObjectId, ...] = ()
     kept: Mapping[ObjectId, AgentError] = field(default_factory=dict["ObjectId", "AgentError"])
     held: Mapping[ObjectId, AgentError] = field(default_factory=dict["ObjectId", "AgentError"])
+    gone: frozenset[ObjectId] = frozenset()
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -79,7 +96,7 @@ class ChangeSet:
     @property
     def pending(self) -> frozenset[ObjectId]:
         """What would be applied or deleted."""
-        return frozenset((*(step.finished.id for step in self.steps), *self.pruned))
+        return frozenset((*(step.finished.id for step in self.steps), *self.pruned)) - self.gone
 
     def confirming(self, more: Mapping[ObjectId, ObjectRecord]) -> ChangeSet:
         """The same but for objects that stand after all."""
@@ -90,15 +107,15 @@ class ChangeSet:
         """Every object that is changed or left for a reason: by wave, then deletions, then what is left."""
         for wave, steps in enumerate(self.waves):
             for step in steps:
-                yield Change(step.finished.id, _action(step), wave, step.fields, step.rolled, step.refusal)
-        yield from (Change(key, "prune") for key in self.pruned)
-        yield from (Change(key, "keep", error=error) for key, error in self.kept.items())
+                yield Change(step.finished.id, _action(step), wave, step.cause, step.fields, step.rolled, step.refusal)
+        yield from (Change(key, "prune") for key in self.pruned if key not in self.gone)
+        yield from (Change(key, "keep", error=error) for key, error in self.kept.items() if key not in self.gone)
         yield from (Change(key, "hold", error=error) for key, error in self.held.items())
 
 
 def _action(step: Step) -> Action:
     if step.refusal is not None:
-        return "conflict" if isinstance(step.refusal, OwnershipConflictError) else "hold"
+        return "conflict" if isinstance(step.refusal, OwnershipConflictError | FieldConflictError) else "hold"
     if step.cause == Cause.NEW and step.met is not None:
         return "leave" if is_apply_if_absent(step.finished.tree) else "adopt"
     return step.cause.action

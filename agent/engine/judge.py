@@ -8,7 +8,7 @@ from agent.engine.causes import Cause
 from agent.manifests import ownership
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
     from agent.engine.live import LiveFact
     from agent.engine.record import ApplicationRecord, ObjectRecord
@@ -43,16 +43,13 @@ def drifted(record: ObjectRecord, fact: LiveFact | None) -> bool:
 
 
 def standing(
-    keys: Iterable[ObjectId],
-    causes: Mapping[ObjectId, Cause],
-    live: Mapping[ObjectId, LiveFact],
-    objects: Mapping[ObjectId, Desired],
+    objects: Mapping[ObjectId, Desired], causes: Mapping[ObjectId, Cause], live: Mapping[ObjectId, LiveFact]
 ) -> frozenset[ObjectId]:
-    """Those of the objects that are there and stay: of these, nothing is needed that is ignored."""
+    """Those of the objects to do that are there and stay: of these, nothing is needed that is ignored."""
     return frozenset(
         key
-        for key in keys
-        if causes[key] != Cause.NEW
+        for key, cause in causes.items()
+        if cause != Cause.NEW
         and (fact := live.get(key)) is not None
         and not fact.terminating
         and not ownership.is_replace_allowed(objects[key].tree)

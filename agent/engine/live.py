@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.manifests import autoscaling, elements, fields, health, ownership
+from agent.manifests.builtin import GROUPS
 from agent.manifests.managers import RELEASED
 from agent.values.ids import ObjectId
 from agent.values.tree import get, get_text
 
 if TYPE_CHECKING:
+    from agent.engine.ports import TargetPort
     from agent.manifests.health import Health
+    from agent.manifests.kinds import Resource
     from agent.values.fingerprint import Fingerprinter
     from agent.values.tree import Object
 
@@ -20,8 +23,9 @@ if TYPE_CHECKING:
 class LiveFact:
     """One live object at one version. `owner` is the uid of the Application that the owner annotation proves, or None.
 
-    `object` is the wrapped live object, kept only while a drift waits to be healed. `keep` tells that it asks not to be pruned,
-    `released` that fields of ours were left to others, `replicas` that its replicas are ours, `scalers` who scaled it.
+    `object` is the wrapped live object, kept only while a drift waits to be healed. `keep` tells that it asks not to be pruned, `created`
+    when it was made, in RFC 3339. `released` tells that fields of ours were left to others, `replicas` that its replicas are ours, and
+    `scalers` who scaled it.
     """
 
     uid: str
@@ -32,6 +36,7 @@ class LiveFact:
     object: Object | None = None
     terminating: bool = False
     keep: bool = False
+    created: str = ""
     released: bool = False
     replicas: bool = False
     scalers: tuple[str, ...] = ()
@@ -52,8 +57,8 @@ class Observer:
             group, get_text(live, "kind"), get_text(live, "metadata", "namespace"), get_text(live, "metadata", "name")
         )
 
-    def observe(self, live: Object, *, manager: str = ownership.FIELD_MANAGER) -> LiveFact:
-        """The facts of a live object, the object itself included."""
+    def observe(self, live: Object, *, manager: str = ownership.FIELD_MANAGER, reports: bool = False) -> LiveFact:
+        """The facts of a live object, the object itself included. `reports` as `health.compute` has it."""
         key = self.identify(live)
         owner = ownership.prove(live, key, self.installation, self.owners)
         return LiveFact(
@@ -61,14 +66,20 @@ class Observer:
             resource_version=get_text(live, "metadata", "resourceVersion"),
             owner=owner,
             projection=self.projector.tree(owner or "", key.key, fields.project(live, manager)),
-            health=health.compute(live),
+            health=health.compute(live, reports=reports),
             object=live,
             terminating=get(live, "metadata", "deletionTimestamp") is not None,
             keep=ownership.is_prune_disabled(live) or ownership.is_reconcile_disabled(live),
+            created=get_text(live, "metadata", "creationTimestamp"),
             released=any(elements.is_apply_of(entry, RELEASED) for entry in elements.entries(live)),
             replicas=autoscaling.owns_replicas(live, manager),
             scalers=autoscaling.scalers(live),
         )
+
+
+async def reports(target: TargetPort, resource: Resource) -> bool:
+    """Whether a controller says in conditions what it makes of an object of a kind that is not built in."""
+    return resource.group not in GROUPS and await target.has_conditions(resource)
 
 
 def is_newer(version: str, than: str) -> bool:

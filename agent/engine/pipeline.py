@@ -76,7 +76,8 @@ async def reconcile(run: Run, state: State) -> Outcome:
     try:
         kinds = await run.ports.target.kinds(fresh=not run.triggers <= WITHOUT_SOURCE | {Trigger.INTERVAL})
         state = await commits.check(run, state)
-        state, desired = await commits.compile_checked(run, state, kinds)
+        state, files = await commits.read(run, state)
+        state, desired = await commits.compile_read(run, state, kinds, files)
         if desired is None:
             return Outcome(state, None, state.unread)
         run = replace(run, revision=desired.revision)
@@ -86,10 +87,8 @@ async def reconcile(run: Run, state: State) -> Outcome:
 
         stale = _stale(run, state, desired, seen)
         causes = rollouts.touched(run, desired.objects, stale)
-        wanted = [key for key in causes if key not in desired.held]
-        opened = await opening.open_objects(
-            run, desired, wanted, judge.standing(wanted, causes, seen.live, desired.objects)
-        )
+        standing = judge.standing(desired.objects, causes, seen.live)
+        opened = await opening.open_objects(run, desired, [key for key in causes if key not in desired.held], standing)
         checked = await resolving.check(run, opened)
         answers = await resolving.ask(run, checked.wanted)
         finished = await finishing.finish(run, desired.objects, checked.opened, answers, _recipes(state))
@@ -149,6 +148,7 @@ def _basis(run: Run, state: State, met: Met) -> plan.Basis:
         prune.Policy(run.application.spec.prune, confirmed),
         before=state.applied,
         met=met.objects,
+        unread=met.unread,
         refusals=met.refusals,
     )
 

@@ -39,10 +39,14 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Objects to delete, and objects that are left where they are with the reason."""
+    """Objects to delete, and objects that are left where they are with the reason.
+
+    `gone` are those of both that do not stand any more, as far as watches tell: there is nothing to delete, only to forget.
+    """
 
     allowed: tuple[ObjectId, ...]
     refused: Mapping[ObjectId, AgentError]
+    gone: frozenset[ObjectId] = frozenset()
 
 
 def decide(
@@ -64,15 +68,16 @@ def decide(
     candidates = sorted(key for key in known if key not in desired.objects and key not in desired.held)
     if not candidates or not policy.enabled:
         return Decision((), {})
+    present = [
+        key for key in candidates if key in ours or ((key.group, key.kind) not in observed and record.objects[key].uid)
+    ]
+    gone = frozenset(candidates).difference(present)
     if desired.incomplete:
         reason = PruneRefusedError(
             "not pruned while anything is held", hint="mend what is held; pruning goes on by itself"
         )
-        return Decision((), dict.fromkeys(candidates, reason))
+        return Decision((), dict.fromkeys(candidates, reason), gone)
     confirmed = confirms(policy.confirmed, desired.revision)
-    present = [
-        key for key in candidates if key in ours or ((key.group, key.kind) not in observed and record.objects[key].uid)
-    ]
     many = (len(present) >= 3 and 2 * len(present) > len(known)) or (bool(present) and len(candidates) == len(known))
     refused: dict[ObjectId, AgentError] = {}
     allowed: list[ObjectId] = []
@@ -84,7 +89,7 @@ def decide(
             refused[key] = _unconfirmed(key, desired.revision.commit)
         else:
             allowed.append(key)
-    return Decision(tuple(allowed), refused)
+    return Decision(tuple(allowed), refused, gone)
 
 
 def confirms(word: str, revision: Revision) -> bool:

@@ -227,6 +227,12 @@ class TestOfSecrets:
         assert (await world.run()).quiet
         assert world.value("Secret/db", "data", "password") == encoded("first")
 
+    async def test_workloads_restart_once_for_a_rule_that_comes(self) -> None:
+        world = await applied({"s.yaml": m.secret("db"), "w.yaml": m.workload(uses="db")})
+        world.spec(ignore=OF_SECRETS)
+        assert "apply Deployment/web" in (await world.run()).writes
+        assert (await world.run()).quiet
+
     async def test_no_value_is_told(self) -> None:
         world = await applied({"s.yaml": m.plain_secret("s", "canary")}, ignore=OF_SECRETS)
         world.edit("Secret/s", "data", "password", to=encoded("canary-2"))

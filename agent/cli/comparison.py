@@ -10,8 +10,8 @@ import base64
 import secrets
 from typing import TYPE_CHECKING, Literal
 
-from agent.api.names import PEOPLE
-from agent.engine import releasing
+from agent.api import names
+from agent.engine import additions, releasing
 from agent.engine.ports import Resolved
 from agent.engine.prune import CONFIRMED_ONLY
 from agent.manifests import (
@@ -19,16 +19,19 @@ from agent.manifests import (
     builtin,
     diff,
     elements,
-    fields,
     leaving,
     order,
     ownership,
+    people,
     references,
     resolve,
 )
+from agent.manifests.diff import Line
+from agent.manifests.live import wrap
+from agent.manifests.people import Takeover
 from agent.values import derive
 from agent.values.dataclass import dataclass, field, replace
-from agent.values.errors import ImmutableFieldError, NotFoundError
+from agent.values.errors import ImmutableFieldError, NotFoundError, ObjectInvalidError
 from agent.values.secret import Secret
 from agent.values.tree import format_path, get, get_object, get_text, map_leaves, walk
 from agent.values.tree import secrets as secrets_of
@@ -37,7 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from agent.adapters.kubernetes.cluster import Cluster
-    from agent.manifests.diff import Change, Line
+    from agent.engine.record import ApplicationRecord
+    from agent.manifests.diff import Change
     from agent.manifests.kinds import Kinds, Resource
     from agent.manifests.layers import Desired
     from agent.manifests.leaving import Leaving
@@ -82,7 +86,8 @@ class Difference:
 class Comparison:
     """`answers` are those of the stores; a reference that is not among them was not asked for. `namespaces` are those of the tree.
 
-    `sealed` is the set that the cluster's `seals` asks: objects that hold secrets are added to it before they are read.
+    `sealed` is the set that the cluster's `seals` asks: objects that hold secrets are added to it before they are read. `managers` are the
+    field managers of people, and `record` says what they are left of what they added.
     """
 
     def __init__(
@@ -95,6 +100,8 @@ class Comparison:
         sinks: AllowedSinks,
         namespaces: Collection[str],
         sealed: set[ObjectId],
+        managers: tuple[str, ...] = names.PEOPLE,
+        record: ApplicationRecord | None = None,
     ) -> None:
         self._cluster = cluster
         self._kinds = kinds
@@ -103,6 +110,8 @@ class Comparison:
         self._sinks = sinks
         self._namespaces = namespaces
         self._sealed = sealed
+        self._people = managers
+        self._record = record
 
     async def of(self, item: Desired, opened: Object) -> Difference:
         """Raises the AgentError that keeps this object from being compared."""
@@ -134,17 +143,34 @@ class Comparison:
         staying = elements.with_values(left.kept, live, left.released)
         stamped = _with_live_values(_stamped(staying, live, key), live, unknown.keys())
         try:
-            answer = await self._cluster.apply(resource, stamped, dry_run=True)
+            ignored = tuple(map(elements.shown, sorted(item.ignored.fields(item.tree) | left.theirs)))
+            same = Difference(key, "same", tree, live, unknown=named, owned=left.moves, ignored=ignored)
+            return await self._changed(resource, item, same, stamped, live)
         except ImmutableFieldError:
             if not ownership.is_replace_allowed(tree) or (key.group, key.kind) in CONFIRMED_ONLY:
                 raise
             return Difference(key, "replace", tree, live, unknown=named)
+
+    async def _changed(
+        self, resource: Resource, item: Desired, same: Difference, stamped: Object, live: Object
+    ) -> Difference:
+        """What an apply of a tree, with all that is stamped on it, would make of a live object."""
+        key, first = same.id, not _owned(live)
+        try:
+            answer = await self._cluster.apply(resource, stamped, dry_run=True)
+        except ObjectInvalidError:
+            removed = () if first else self._removed(item, stamped, live, changed=True)
+            if not removed:
+                raise
+            # what people added is taken out first, and a dry run cannot do that
+            return replace(same, action="change", lines=removed)
         changes = [_without_marks(change) for change in diff.compare(live, answer) if not _is_mark(change.after)]
         lines = tuple(diff.describe(changes, self._fingerprints, "", key))
-        adopted = bool(fields.adoption(live, ownership.FIELD_MANAGER))
-        owned = not unknown and (_owned(live) != _owned(answer) or bool(left.released or left.reclaimed))
-        ignored = tuple(map(elements.shown, sorted(item.ignored.fields(item.tree) | left.theirs)))
-        return Difference(key, "change" if lines else "same", tree, live, lines, named, adopted, owned, ignored)
+        adopted = first and Takeover(stamped, self._people, first=True).patch(live) is not None
+        owned = not same.unknown and (_owned(live) != _owned(answer) or same.owned)
+        if not first:
+            lines = (*lines, *self._removed(item, stamped, live, changed=bool(lines)))
+        return replace(same, action="change" if lines else "same", lines=lines, adopted=adopted, owned=owned)
 
     async def _leaving(self, item: Desired, kept: Object, live: Object) -> Leaving:
         """What of an object that stands is left to others."""
@@ -155,10 +181,26 @@ class Comparison:
             kept,
             ours=autoscaling.owns_replicas(live, ownership.FIELD_MANAGER),
             scalers=autoscaling.scalers(live),
-            people=PEOPLE,
+            people=self._people,
         )
         kept = elements.without(kept, {elements.REPLICAS}) if scaled else kept
-        return leaving.compute(kept, live, item.ignored, item.ignored.fields(item.tree), replicas=scaled)
+        return leaving.compute(kept, live, item.ignored.resolving(item.tree), replicas=scaled)
+
+    def _removed(self, item: Desired, tree: Object, live: Object, *, changed: bool) -> tuple[Line, ...]:
+        """What people added to an object of the agent's and the next run takes out."""
+        key = item.id
+        known = self._record.objects.get(key) if self._record is not None else None
+        left = additions.left_by(known, changed=changed, seen=self._record is None or self._record.noted)
+        left = {people.ALL} if people.keeps(live, tree) else left
+        ignored = item.ignored.resolving(item.tree)
+        removed = Takeover(tree, self._people, left, ignored=ignored.leaves).removed(live)
+        wrapped = wrap(live)
+        changes = [diff.Change(each.place, get(wrapped, *each.place), None) for each in removed]
+        lines = diff.describe(changes, self._fingerprints, "", key)
+        return tuple(
+            Line(path=each.path, before=line["before"], after=None, manager=each.manager)
+            for each, line in zip(removed, lines, strict=True)
+        )
 
     def _unknown(self, opened: Object) -> dict[Path, tuple[str, ...]]:
         """Where a value stands that is not known, and the references in it; none where an encrypted file was not opened."""

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from agent.engine.context import Run
     from agent.engine.live import LiveFact
     from agent.manifests.kinds import Kinds, Resource
+    from agent.manifests.people import Removed
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
 
@@ -117,7 +118,10 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
     if step.unread or (fact is None and step.cause != Cause.NEW):
         existing = await polling.get(run, resource, key.namespace, key.name)
         await run.fence.show(afresh=existing is not None)
-    met = await _meet(run, step, resource, existing) if existing is not None else fact
+    if existing is not None:
+        met = await _meet(run, step, resource, existing)
+    else:
+        met = await adopting.take_over(run, step, resource, fact)
     action = step.action
     for _ in range(_ATTEMPTS):
         if isinstance(met, Result):
@@ -129,8 +133,6 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
         try:
             answer = await _send(run, step, resource, kinds, fact)
         except StaleObjectError:
-            if fact is None and step.finished.whole is None:
-                raise
             met = await _meet_again(run, step, resource, fact)
             continue
         except ImmutableFieldError:
@@ -147,9 +149,12 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
             met, action = None, "replace"
             continue
         now = run.observer.observe(answer, reports=await reports(run.ports.target, resource))
-        record = applied_as(step.finished, uid=now.uid, projection=now.projection)
-        before = fact.object if fact is not None and step.cause == Cause.LIVE else None
-        return _explain(Result(key, action, None, replace(now, object=None), record), before, answer)
+        left = {path: why for path, why in step.left.items() if any(path == each.path for each in now.additions)}
+        record = applied_as(step.finished, uid=now.uid, projection=now.projection, left=left)
+        done = Result(key, action, None, replace(now, object=None), record)
+        before = fact.object if fact is not None else None
+        removed = adopting.takeover(run, step, before).removed(before) if before is not None else ()
+        return _explain(done, before if removed or step.cause == Cause.LIVE else None, answer, removed)
     raise StaleObjectError("the object keeps changing while it is applied", hint="see who else writes it", object=key)
 
 
@@ -160,7 +165,7 @@ async def _send(run: Run, step: Step, resource: Resource, kinds: Kinds, fact: Li
     if fact is not None:
         tree, fact = await releasing.ready(run, item, resource, fact, kinds)
     elif tree is None:
-        raise StaleObjectError("the object is gone, and is made in the next run with all that is ignored of it")
+        raise _gone()
 
     async def send(tree: Object, fact: LiveFact | None) -> Object:
         return await run.ports.target.apply(
@@ -178,13 +183,17 @@ async def _send(run: Run, step: Step, resource: Resource, kinds: Kinds, fact: Li
     return await untangling.again(run, item, resource, refused, functools.partial(send, tree))
 
 
+def _gone() -> AgentError:
+    return StaleObjectError("the object is gone, and is made in the next run with all that is ignored of it")
+
+
 async def _meet(run: Run, step: Step, resource: Resource, existing: Object) -> Result | LiveFact:
     """Take over what stands where an object is applied for the first time, or leave it to others where the object says so."""
     key, record = step.finished.id, step.finished.record
     if ownership.is_apply_if_absent(step.finished.tree):
         left = ObjectRecord(record.api_version, get_text(existing, "metadata", "uid"), files=record.files)
         return Result(key, "leave", None, None, left)
-    return await adopting.adopt(run, resource, key, existing)
+    return await adopting.adopt(run, step, resource, existing)
 
 
 async def _meet_again(run: Run, step: Step, resource: Resource, fact: LiveFact | None) -> Result | LiveFact | None:
@@ -193,9 +202,13 @@ async def _meet_again(run: Run, step: Step, resource: Resource, fact: LiveFact |
     newer = await polling.get(run, resource, key.namespace, key.name)
     await run.fence.show(afresh=True)
     if newer is None:
+        if step.finished.whole is None:
+            raise _gone()
         return None
     first = fact is None and step.cause == Cause.NEW
-    return await _meet(run, step, resource, newer) if first else run.observer.observe(newer)
+    if first:
+        return await _meet(run, step, resource, newer)
+    return await adopting.take_over(run, step, resource, run.observer.observe(newer))
 
 
 def _may_replace(run: Run, step: Step, fact: LiveFact) -> bool:
@@ -208,13 +221,16 @@ def _may_replace(run: Run, step: Step, fact: LiveFact) -> bool:
     )
 
 
-def _explain(done: Result, before: Object | None, after: Object) -> Result:
-    """What a heal put right, and whose doing it was; nothing of what is no heal, or was not kept as it was found."""
+def _explain(done: Result, before: Object | None, after: Object, removed: Sequence[Removed] = ()) -> Result:
+    """What was put right, `removed` of it what people had added, and whose doing it was; nothing of what is no heal, or was not kept as it was found."""
     if before is None:
         return done
-    changed = [change.path for change in islice(diff.compare(before, after), MOST + 1)]
-    writer = fields.last_writer(before, changed, besides=ownership.FIELD_MANAGER)
-    return replace(done, fields=excerpts(map(show_path, changed), counted=False), writer=writer)
+    places = [each.place for each in removed]
+    changed = [change.path for change in islice(diff.compare(before, after), MOST + 1) if change.path not in places]
+    writer = fields.last_writer(before, [*places, *changed], besides=ownership.FIELD_MANAGER)
+    paths = [each.path for each in removed]
+    texts = excerpts((*paths, *map(show_path, changed)), counted=False)
+    return replace(done, fields=texts, writer=writer, removed=excerpts(paths))
 
 
 def _guarded(tree: Object, fact: LiveFact | None) -> Object:

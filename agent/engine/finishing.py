@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from agent.engine.context import Run
     from agent.engine.opening import Opened
-    from agent.manifests.elements import Elements
     from agent.manifests.ignoring import Ignored
     from agent.manifests.layers import Desired
     from agent.manifests.ownership import Owner
@@ -38,8 +37,7 @@ if TYPE_CHECKING:
 class Finished:
     """An object ready for its API request, and what its record will say once it is applied.
 
-    `tree` is applied over what stands, `whole` where nothing does: with what is ignored from then on, at `fields` too. None: that was
-    not opened.
+    `tree` is applied over what stands, `whole` where nothing does: with what is `ignored` from then on. None: that was not opened.
     """
 
     id: ObjectId
@@ -47,7 +45,6 @@ class Finished:
     record: ObjectRecord
     whole: Object | None = None
     ignored: Ignored = NOTHING
-    fields: frozenset[Elements] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +113,8 @@ class Finisher:
         values, versions = _values(key, references.find(opened), answers)
         finished = resolve.finish(opened, values)
         order.wave_of(key, finished)
-        kept = desired.ignored.without(finished)
+        ignored = desired.ignored.resolving(desired.tree)
+        kept = ignored.without(finished)
         whole = self._marked(key, finished, roll)
         tree = whole if kept is finished else self._marked(key, kept, roll)
         record = ObjectRecord(
@@ -127,10 +125,10 @@ class Finisher:
             holds_secret=next(secrets(whole), None) is not None or (partial and _may_hold_secret(desired.tree)),
             stores=versions,
             files=desired.files,
-            managers=desired.ignored.managers,
+            managers=ignored.managers,
+            pointers=ignored.texts,
         )
-        fields = desired.ignored.fields(desired.tree)
-        return Finished(key, tree, record, None if partial else whole, desired.ignored, fields)
+        return Finished(key, tree, record, None if partial else whole, ignored)
 
     def _marked(self, key: ObjectId, tree: Object, roll: str) -> Object:
         tree = order.set_roll_token(tree, roll) if roll else tree
@@ -141,9 +139,9 @@ def _may_hold_secret(tree: Object) -> bool:
     return bool(references.find(tree)) or any(isinstance(leaf, Sealed) for _, leaf in walk(tree))
 
 
-def applied_as(finished: Finished, *, uid: str, projection: str) -> ObjectRecord:
+def applied_as(finished: Finished, *, uid: str, projection: str, left: Mapping[str, str]) -> ObjectRecord:
     """The record of an object that was applied."""
-    return replace(finished.record, uid=uid, projection=projection)
+    return replace(finished.record, uid=uid, projection=projection, left=left)
 
 
 @dataclass(slots=True)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.engine.causes import Cause
-from agent.manifests import ownership
+from agent.manifests import ignoring, ownership, people
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from agent.engine.live import LiveFact
     from agent.engine.record import ApplicationRecord, ObjectRecord
     from agent.manifests.layers import Desired
+    from agent.manifests.people import Addition
     from agent.values.fingerprint import Fingerprinter
     from agent.values.ids import ObjectId
     from agent.values.tree import Tree
@@ -27,19 +28,42 @@ def recipes(fingerprinter: Fingerprinter, application: str, objects: Mapping[Obj
 
 
 def _ingredients(desired: Desired) -> Tree:
-    """What is applied of a sealed merge. Managers of which some is left out count, so that a rule that goes is heeded."""
+    """What is applied of a sealed merge. The rules of what is ignored count, so that one that comes or goes is heeded."""
     given: list[Tree] = [TRANSFORMATION, desired.api_version, desired.kept]
-    return [*given, list(desired.ignored.managers)] if desired.ignored.managers else given
+    return [*given, [*desired.ignored.managers, *desired.ignored.texts]] if desired.ignored else given
 
 
 def drifted(record: ObjectRecord, fact: LiveFact | None) -> bool:
-    """Whether the live object is not what was last applied. `fact` None: it is not there.
+    """Whether the live object is not what was last applied, or people added to it. `fact` None: it is not there.
 
     A record without a projection is of an object that was left to others.
     """
     if not record.projection:
         return False
-    return fact is None or (fact.projection != record.projection and not fact.terminating)
+    if fact is None:
+        return True
+    return not fact.terminating and (fact.projection != record.projection or bool(fresh(record, fact)))
+
+
+def fresh(record: ObjectRecord, fact: LiveFact) -> tuple[Addition, ...]:
+    """What people added to an object and are not left."""
+    return tuple(each for each in _counted(record, fact) if not people.is_left(each.path, record.left))
+
+
+def _counted(record: ObjectRecord, fact: LiveFact) -> Iterator[Addition]:
+    """What people added to an object, but for what is ignored of it."""
+    ignored = ignoring.recorded(record.pointers, record.managers)
+    return (each for each in additions(fact) if not ignored.leaves(each.at, each.manager))
+
+
+def additions(fact: LiveFact) -> tuple[Addition, ...]:
+    """What people added to an object that does not ask to keep it."""
+    return () if fact.kept else fact.additions
+
+
+def differs(record: ObjectRecord, fact: LiveFact | None) -> bool:
+    """Whether the live object is not what Git says: it drifted, or people are left what they added."""
+    return drifted(record, fact) or (bool(record.projection) and fact is not None and any(_counted(record, fact)))
 
 
 def standing(

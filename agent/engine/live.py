@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.manifests import autoscaling, elements, fields, health, ownership
+from agent.api import names
+from agent.manifests import autoscaling, elements, fields, health, ownership, people
 from agent.manifests.builtin import GROUPS
 from agent.manifests.managers import RELEASED
 from agent.values.ids import ObjectId
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from agent.engine.ports import TargetPort
     from agent.manifests.health import Health
     from agent.manifests.kinds import Resource
+    from agent.manifests.people import Addition
     from agent.values.fingerprint import Fingerprinter
     from agent.values.tree import Object
 
@@ -26,6 +28,8 @@ class LiveFact:
     `object` is the wrapped live object, kept only while a drift waits to be healed. `keep` tells that it asks not to be pruned, `created`
     when it was made, in RFC 3339. `released` tells that fields of ours were left to others, `replicas` that its replicas are ours, and
     `scalers` who scaled it.
+    `additions` are what people's field managers own and we do not, which the object may ask to be `kept`; `shared`: they own something
+    that we own too.
     """
 
     uid: str
@@ -37,6 +41,9 @@ class LiveFact:
     terminating: bool = False
     keep: bool = False
     created: str = ""
+    shared: bool = False
+    additions: tuple[Addition, ...] = ()
+    kept: bool = False
     released: bool = False
     replicas: bool = False
     scalers: tuple[str, ...] = ()
@@ -44,11 +51,15 @@ class LiveFact:
 
 @dataclass(frozen=True, slots=True)
 class Observer:
-    """Turns live objects into facts, for one installation. `projector` fingerprints for the purpose `projection`."""
+    """Turns live objects into facts, for one installation. `projector` fingerprints for the purpose `projection`.
+
+    `people` are the field managers of people.
+    """
 
     installation: str
     owners: Fingerprinter
     projector: Fingerprinter
+    people: tuple[str, ...] = names.PEOPLE
 
     def identify(self, live: Object) -> ObjectId:
         """The identity of a live object."""
@@ -61,6 +72,7 @@ class Observer:
         """The facts of a live object, the object itself included. `reports` as `health.compute` has it."""
         key = self.identify(live)
         owner = ownership.prove(live, key, self.installation, self.owners)
+        beside = people.beside(live, self.people)
         return LiveFact(
             uid=get_text(live, "metadata", "uid"),
             resource_version=get_text(live, "metadata", "resourceVersion"),
@@ -71,6 +83,9 @@ class Observer:
             terminating=get(live, "metadata", "deletionTimestamp") is not None,
             keep=ownership.is_prune_disabled(live) or ownership.is_reconcile_disabled(live),
             created=get_text(live, "metadata", "creationTimestamp"),
+            shared=beside.shared,
+            additions=beside.additions,
+            kept=ownership.is_additions_kept(live),
             released=any(elements.is_apply_of(entry, RELEASED) for entry in elements.entries(live)),
             replicas=autoscaling.owns_replicas(live, manager),
             scalers=autoscaling.scalers(live),

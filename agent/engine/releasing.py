@@ -12,6 +12,7 @@ from agent.manifests.elements import REPLICAS
 from agent.manifests.managers import is_person
 from agent.values.errors import AgentError, ForbiddenError, NotFoundError, StaleObjectError
 from agent.values.ids import ObjectId
+from agent.values.tree import get_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,7 +33,7 @@ async def ready(run: Run, item: Finished, resource: Resource, fact: LiveFact, ki
     if not item.ignored and not fact.released and not scaled:
         return item.tree, fact
     live = fact.object
-    if live is None:
+    if live is None or get_text(live, "metadata", "resourceVersion") != fact.resource_version:
         live = await polling.get(run, resource, item.id.namespace, item.id.name)
         await run.fence.show(afresh=True)
         if live is None:
@@ -51,17 +52,18 @@ async def ready(run: Run, item: Finished, resource: Resource, fact: LiveFact, ki
 async def explain(run: Run, changes: ChangeSet, live: Mapping[ObjectId, LiveFact], kinds: Kinds) -> ChangeSet:
     """The change set without what only seems to have drifted: an ignored manager, or an autoscaler, took a field that was ours."""
     asked = [
-        (step.finished, fact)
+        (step, fact)
         for step in changes.steps
         if step.cause == Cause.LIVE
         and (fact := live.get(step.finished.id)) is not None
         and (step.finished.ignored.managers or fact.scalers)
+        and not adopting.owns_more(step, fact)
     ]
-    stand = await run.ports.tasks.all([_stands(run, item, fact, kinds) for item, fact in asked])
+    stand = await run.ports.tasks.all([_stands(run, step.finished, fact, kinds) for step, fact in asked])
     return changes.confirming(
         {
-            item.id: replace(item.record, uid=fact.uid, projection=fact.projection)
-            for (item, fact), stands in zip(asked, stand, strict=True)
+            step.finished.id: replace(step.finished.record, uid=fact.uid, projection=fact.projection, left=step.left)
+            for (step, fact), stands in zip(asked, stand, strict=True)
             if stands
         }
     )
@@ -87,12 +89,12 @@ async def _is_scaled(run: Run, item: Finished, fact: LiveFact, kinds: Kinds) -> 
 
 def _leaving(item: Finished, live: Object, *, scaled: bool) -> Leaving:
     tree = elements.without(item.tree, {REPLICAS}) if scaled else item.tree
-    return leaving.compute(tree, live, item.ignored, item.fields, replicas=scaled)
+    return leaving.compute(tree, live, item.ignored, replicas=scaled)
 
 
 async def created(run: Run, item: Finished, resource: Resource, made: Object) -> Object:
     """The object that was just made, once what is ignored of it is left to others."""
-    if not item.fields:
+    if not item.ignored.resolved:
         return made
 
     def patch(live: Object) -> list[Object]:

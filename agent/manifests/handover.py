@@ -10,10 +10,10 @@ from agent.manifests.ownership import FIELD_MANAGER
 from agent.values.tree import get_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable
 
     from agent.manifests.elements import Elements
-    from agent.values.tree import Object
+    from agent.values.tree import Object, Tree
 
     _Entry = tuple[Object, frozenset[Elements]]
 
@@ -28,7 +28,10 @@ class Move:
 
 
 def patch(live: Object, moves: Iterable[Move], claimed: frozenset[Elements] = frozenset()) -> list[Object]:
-    """The JSON patch that makes the moves; empty where nothing moves. `claimed` fields, which had no manager, are ours then."""
+    """The JSON patch that makes the moves; empty where nothing moves. `claimed` fields, which had no manager, are ours then.
+
+    The write to resourceVersion fails with 409 where the object changed in between.
+    """
     listed = [(entry, owned(entry)) for entry in entries(live)]
     before = listed
     for move in moves:
@@ -36,17 +39,10 @@ def patch(live: Object, moves: Iterable[Move], claimed: frozenset[Elements] = fr
     listed = [(entry, has | claimed if is_apply_of(entry, FIELD_MANAGER) else has) for entry, has in listed]
     if listed == before:
         return []
-    return owners(live, [{**entry, "fieldsV1": node(fields)} for entry, fields in listed if fields])
-
-
-def owners(live: Object, managed: Sequence[Object]) -> list[Object]:
-    """The JSON patch that replaces `managedFields`.
-
-    The write to resourceVersion fails with 409 where the object changed in between.
-    """
+    fresh: list[Tree] = [{**entry, "fieldsV1": node(fields)} for entry, fields in listed if fields]
     version = get_text(live, "metadata", "resourceVersion")
     return [
-        {"op": "replace", "path": "/metadata/managedFields", "value": list(managed)},
+        {"op": "replace", "path": "/metadata/managedFields", "value": fresh},
         {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
     ]
 

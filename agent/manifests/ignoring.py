@@ -8,7 +8,8 @@ what is not ours is no drift. Nothing here looks at a value: a sealed object is 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from agent.api.fields import name_matches
@@ -36,12 +37,16 @@ _WHOLE: Final[Pointers] = frozenset({()})
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """What is ignored of one object: fields by pointer, and whatever `managers`, which are patterns, own of the live object."""
+    """What is ignored of one object: fields by pointer, and whatever `managers`, which are patterns, own of the live object.
+
+    `resolved` are the fields that pointers lead to in Git, where indices are known.
+    """
 
     group: str = ""
     kind: str = ""
     pointers: Pointers = frozenset()
     managers: tuple[str, ...] = ()
+    resolved: frozenset[Elements] = frozenset()
 
     def __bool__(self) -> bool:
         return bool(self.pointers or self.managers)
@@ -55,9 +60,34 @@ class Ignored:
         fields = self.fields(tree)
         return elements.without(tree, fields) if fields else tree
 
+    def resolving(self, tree: Object) -> Ignored:
+        """The same for an object that Git writes as `tree`."""
+        return replace(self, resolved=self.fields(tree)) if self.pointers else self
+
     def among(self, owned: Iterable[Elements]) -> frozenset[Elements]:
-        """Those of the fields that a manager owns which pointers lead to. An index leads to none: it is of the items in Git."""
-        return frozenset(path for path in owned if any(self._leads(pointer, path) for pointer in self.pointers))
+        """Those of the fields that a manager owns which pointers lead to, or into."""
+        return frozenset(
+            path for path in owned if self._has(path) or any(self._leads(pointer, path) for pointer in self.pointers)
+        )
+
+    def leaves(self, at: Elements, manager: str) -> bool:
+        """Whether a field, or all that is in it, is left to a manager that owns it."""
+        return (
+            self._has(at)
+            or any(len(pointer) <= len(at) and self._leads(pointer, at) for pointer in self.pointers)
+            or any(name_matches(pattern, manager) for pattern in self.managers)
+        )
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Pointers that mean the same without Git."""
+        named = {pointer for pointer in self.pointers if not any(step.isdecimal() for step in pointer)}
+        secret = (self.group, self.kind) == ("", "Secret")
+        plain = {("data", *pointer[1:]) if secret and pointer[0] in DATA else pointer for pointer in named}
+        return tuple(sorted(map(_text_of, plain | {tuple(map(_step, path)) for path in self.resolved})))
+
+    def _has(self, path: Elements) -> bool:
+        return any(path[:length] in self.resolved for length in range(1, len(path) + 1))
 
     def of_managers(self, live: Object) -> frozenset[Elements]:
         """The fields of a live object that ignored managers own."""
@@ -111,7 +141,7 @@ class Ignored:
                 return False
             if element == elements.ITEM:
                 return False
-        return len(pointer) <= len(path) or path[-1] != elements.ITEM
+        return len(pointer) <= len(path) or not (path[-1] == elements.ITEM or path[-1].startswith("k:"))
 
 
 NOTHING: Final = Ignored()
@@ -123,6 +153,21 @@ def of(rules: Iterable[IgnoreRule], key: ObjectId, more: Pointers = frozenset())
     pointers = frozenset(_steps(pointer) for rule in fitting for pointer in rule.json_pointers)
     managers = sorted({manager for rule in fitting for manager in rule.managers})
     return Ignored(key.group, key.kind, pointers | more, tuple(managers))
+
+
+@lru_cache(maxsize=1024)
+def recorded(texts: tuple[str, ...], managers: tuple[str, ...]) -> Ignored:
+    """What was ignored of an object when it was applied."""
+    return Ignored(pointers=frozenset(map(_steps, texts)), managers=managers)
+
+
+def _step(element: str) -> str:
+    mark, _, rest = element.partition(":")
+    return rest if mark == "f" else ",".join(f"{name}={value}" for name, value in json.loads(rest).items())
+
+
+def _text_of(pointer: tuple[str, ...]) -> str:
+    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in pointer)
 
 
 def _steps(pointer: str) -> tuple[str, ...]:

@@ -35,6 +35,10 @@ class Leaving:
     released: frozenset[Elements]
     reclaimed: frozenset[Elements]
 
+    @property
+    def moves(self) -> bool:
+        return bool(self.released or self.reclaimed)
+
     def patch(self, live: Object) -> list[Object]:
         """The JSON patch of the live object's managers; empty where nothing changes hands."""
         moves = [
@@ -44,12 +48,10 @@ class Leaving:
         return handover.patch(live, moves)
 
 
-def compute(
-    tree: Object, live: Object, ignored: Ignored, fields: frozenset[Elements] = frozenset(), *, replicas: bool = False
-) -> Leaving:
+def compute(tree: Object, live: Object, ignored: Ignored, *, replicas: bool = False) -> Leaving:
     """What becomes of a `tree`, which is without what pointers lead to, over what stands.
 
-    `fields` are those of Git that pointers lead to; `replicas` tells that an autoscaler sets those that `tree` lacks.
+    `replicas` tells that an autoscaler sets those that `tree` lacks.
     """
     theirs = ignored.of_managers(live)
     kept = elements.without(tree, theirs) if theirs else tree
@@ -57,11 +59,7 @@ def compute(
     def left(owned: Iterable[Elements], *, replicas: bool) -> frozenset[Elements]:
         unapplied = frozenset(path for path in owned if not elements.stands(kept, path))
         return ignored.among(unapplied) | {
-            path
-            for path in unapplied
-            if (replicas and path == REPLICAS)
-            or elements.stands(tree, path)
-            or any(path[:length] in fields for length in range(1, len(path) + 1))
+            path for path in unapplied if (replicas and path == REPLICAS) or elements.stands(tree, path)
         }
 
     released = elements.applied_by(live, RELEASED)

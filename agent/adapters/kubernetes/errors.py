@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from agent.values.ids import ObjectId
     from agent.values.tree import Tree
 
+NO_RIGHT: LiteralString = "RBAC does not allow it"
 _HIDDEN: LiteralString = "the apiserver's own words may quote values and are not shown: check this field in Git"
 _PATH = r'\.[\w.\[\]"=,/:-]+'
 _TYPED = re.compile(
@@ -246,7 +247,7 @@ def _forbidden(status: _Status, call: Call) -> AgentError:
     hint = (
         "bind a role that allows it to the Application's ServiceAccount" if call.identity else "bind a role that does"
     )
-    return ForbiddenError("RBAC does not allow it", hint=hint)
+    return ForbiddenError(NO_RIGHT, hint=hint)
 
 
 def _missing(status: _Status, call: Call) -> AgentError:

@@ -314,6 +314,7 @@ def _object(diff: _Diff, key: ObjectId) -> dict[str, object]:
         "wave": change.wave if change is not None else None,
         "fields": list(found.lines) if found is not None else [],
         "unknown": [{"path": path, "references": list(references)} for path, references in diff.unknown_fields(key)],
+        "ignored": list(found.ignored) if found is not None else [],
         "adopted": found is not None and found.adopted,
         "rolls": change is not None and change.rolled,
         "reason": error.reason if error is not None else "",

@@ -64,9 +64,13 @@ async def note(
 
 
 def extra(item: Desired, fact: LiveFact) -> tuple[Addition, ...]:
-    """What people added to an object and its manifest does not set."""
-    given = Lookup(item.tree)
-    return tuple(each for each in judge.additions(fact) if not people.has(given, each.at))
+    """What people added to an object and its manifest does not set, but for what is ignored of it."""
+    given, ignored = Lookup(item.tree), item.ignored.resolving(item.tree)
+    return tuple(
+        each
+        for each in judge.additions(fact)
+        if not people.has(given, each.at) and not ignored.leaves(each.at, each.manager)
+    )
 
 
 def _left(run: Run, known: ObjectRecord, found: Sequence[Addition], insisted: Collection[str]) -> dict[str, str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from agent.api import names
-from agent.engine import adopting, audit_entries, polling, prune, replacing
+from agent.engine import adopting, audit_entries, polling, prune, releasing, replacing, untangling
 from agent.engine.causes import Cause
 from agent.engine.changes import waiting
 from agent.engine.finishing import applied_as
@@ -122,12 +123,7 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
         if owned is not None:
             raise owned
         try:
-            answer = await run.ports.target.apply(
-                resource,
-                _guarded(step.finished.tree, fact),
-                identity=run.grants.identity,
-                force=run.application.spec.sync.force,
-            )
+            answer = await _send(run, step, resource, kinds, fact)
         except StaleObjectError:
             met = await _meet_again(run, step, resource, fact)
             continue
@@ -160,6 +156,35 @@ async def _before(run: Run, step: Step, resource: Resource, fact: LiveFact | Non
     return await adopting.take_over(run, step, resource, fact)
 
 
+async def _send(run: Run, step: Step, resource: Resource, kinds: Kinds, fact: LiveFact | None) -> Object:
+    """Apply the object over what stands there, or where nothing does."""
+    item = step.finished
+    tree = item.whole
+    if fact is not None:
+        tree, fact = await releasing.ready(run, item, resource, fact, kinds)
+    elif tree is None:
+        raise _gone()
+
+    async def send(tree: Object, fact: LiveFact | None) -> Object:
+        return await run.ports.target.apply(
+            resource, _guarded(tree, fact), identity=run.grants.identity, force=run.application.spec.sync.force
+        )
+
+    try:
+        answer = await send(tree, fact)
+    except ObjectInvalidError as error:
+        if fact is None:
+            raise
+        refused = error
+    else:
+        return answer if fact is not None else await releasing.created(run, item, resource, answer)
+    return await untangling.again(run, item, resource, refused, functools.partial(send, tree))
+
+
+def _gone() -> AgentError:
+    return StaleObjectError("the object is gone, and is made in the next run with all that is ignored of it")
+
+
 async def _meet(run: Run, step: Step, resource: Resource, existing: Object) -> Result | LiveFact:
     """Take over what stands where an object is applied for the first time, or leave it to others where the object says so."""
     key, record = step.finished.id, step.finished.record
@@ -175,6 +200,8 @@ async def _meet_again(run: Run, step: Step, resource: Resource, fact: LiveFact |
     newer = await polling.get(run, resource, key.namespace, key.name)
     await run.fence.show(afresh=True)
     if newer is None:
+        if step.finished.whole is None:
+            raise _gone()
         return None
     first = fact is None and step.cause == Cause.NEW
     if first:

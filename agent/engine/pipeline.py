@@ -24,6 +24,7 @@ from agent.engine import (
     polling,
     prune,
     recording,
+    releasing,
     resolving,
     rollouts,
 )
@@ -92,7 +93,8 @@ async def reconcile(run: Run, state: State) -> Outcome:
         ran = await endings.settle(run, desired.objects, seen, _recipes(state), kinds)
         stale = ran.sift(_stale(run, state, desired, seen))
         causes = rollouts.touched(run, desired.objects, stale)
-        opened = await opening.open_objects(run, desired, [key for key in causes if key not in desired.held])
+        standing = judge.standing(desired.objects, causes, seen.live)
+        opened = await opening.open_objects(run, desired, [key for key in causes if key not in desired.held], standing)
         checked = await resolving.check(run, opened)
         answers = await resolving.ask(run, checked.wanted)
         finished = await finishing.finish(run, desired.objects, checked.opened, answers, _recipes(state))
@@ -105,8 +107,10 @@ async def reconcile(run: Run, state: State) -> Outcome:
         trees = (item.tree for item in ready.values())
         basis = replace(basis, refusals={**basis.refusals, **ran.refusals}, done=ran.done)
         changes = await pace.over_all(run, trees, lambda state=desired: plan.compute(state, ready, causes, basis))
+        changes = await releasing.explain(run, changes, live, kinds)
         desired = additions.warned(run, desired, live, changes)
         if run.application.spec.sync.mode == "detect":
+            await recording.confirm(run, changes)
             return Outcome(state, desired, desired.problems, tuple(changes), pending=changes.pending, seen=seen.kinds)
 
         await recording.announce(run, desired, changes)

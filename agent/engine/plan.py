@@ -61,8 +61,7 @@ def compute(
     steps: dict[ObjectId, Step] = {}
     for key, item in finished.items():
         known, fact = basis.record.objects.get(key), basis.live.get(key)
-        same = known is not None and known.applied == item.record.applied
-        if known and fact and same and known.projection == fact.projection and not judge.fresh(known, fact):
+        if known and fact and _stands(known, item.record, fact):
             confirmed[key] = replace(
                 item.record, uid=known.uid, projection=known.projection, left=known.left, ended=known.ended
             )
@@ -74,7 +73,7 @@ def compute(
             )
             added = additions.removed(item.tree, known, fact) if known and fact else ()
             fields = _changed(key, desired, basis.before) if cause == Cause.GIT else added
-            changed = known is not None and known.recipe != item.record.recipe and not same
+            changed = known is not None and known.recipe != item.record.recipe and known.applied != item.record.applied
             seen = basis.record.noted or fact is not None
             steps[key] = Step(
                 item,
@@ -103,6 +102,11 @@ def compute(
         desired.held,
         decision.gone,
     )
+
+
+def _stands(known: ObjectRecord, wanted: ObjectRecord, fact: LiveFact) -> bool:
+    same = known.applied == wanted.applied and known.managers == wanted.managers
+    return same and known.projection == fact.projection and not judge.fresh(replace(wanted, left=known.left), fact)
 
 
 def _with_waiting(waves: Iterable[Sequence[Step]]) -> Iterator[tuple[Step, ...]]:

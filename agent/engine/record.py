@@ -43,7 +43,8 @@ class ObjectRecord:
     has the version of each store reference; of an optional one that had no value, `absent_at` the version that lacked it.
     `uid` is empty while the first apply is under way. `left` has what people added and are left, by its path, and why: see `additions`.
     Of what runs to an end, `content` is the digest of what is run, and `ended` says how it ended, or that it is not known whether it did:
-    `Unknown` where it went unseen, `Lost` where the record did.
+    `Unknown` where it went unseen, `Lost` where the record did. `managers` and `pointers` are what of the object is ignored: whatever the
+    managers own, and the fields that pointers lead to.
     """
 
     api_version: str
@@ -58,6 +59,8 @@ class ObjectRecord:
     left: Mapping[str, str] = field(default_factory=dict[str, str])
     content: str = ""
     ended: str = ""
+    managers: tuple[str, ...] = ()
+    pointers: tuple[str, ...] = ()
 
 
 MOST_RUNS: Final = 10
@@ -152,6 +155,8 @@ def _object_to_json(record: ObjectRecord) -> dict[str, object]:
         "l": dict(record.left),
         "c": record.content,
         "e": record.ended,
+        "m": list(record.managers),
+        "i": list(record.pointers),
     }
     return {key: value for key, value in full.items() if value}
 
@@ -163,6 +168,8 @@ def _object_from_json(data: dict[str, object]) -> ObjectRecord:
     stores: dict[str, int] = data.get("w", {})  # pyright: ignore[reportAssignmentType]
     files: list[str] = data.get("f", [])  # pyright: ignore[reportAssignmentType]
     left: dict[str, str] = data.get("l", {})  # pyright: ignore[reportAssignmentType]
+    managers: list[str] = data.get("m", [])  # pyright: ignore[reportAssignmentType]
+    pointers: list[str] = data.get("i", [])  # pyright: ignore[reportAssignmentType]
     return ObjectRecord(
         text("v"),
         text("u"),
@@ -176,6 +183,8 @@ def _object_from_json(data: dict[str, object]) -> ObjectRecord:
         left,
         text("c"),
         text("e"),
+        tuple(managers),
+        tuple(pointers),
     )
 
 

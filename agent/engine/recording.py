@@ -40,6 +40,18 @@ async def note_loss(run: Run, live: Mapping[ObjectId, LiveFact]) -> None:
     )
 
 
+async def confirm(run: Run, changes: ChangeSet) -> None:
+    """Record that objects stand as they did, though another field of them is another manager's now: nothing else is written here."""
+    record = run.ledger.record
+    known = {
+        key: replace(record.objects[key], projection=item.projection)
+        for key, item in changes.confirmed.items()
+        if key in record.objects and record.objects[key].projection != item.projection
+    }
+    if known:
+        await run.ledger.save(record.with_objects(known))
+
+
 async def announce(run: Run, desired: DesiredState, changes: ChangeSet) -> None:
     """Record new objects, and the commit, before anything is sent: whatever happens in between, they are known to be ours.
 

@@ -180,6 +180,15 @@ SCENARIOS = {
     "left to others": Scenario(
         FOUR, {"new.yaml": annotated(config_map("new", value="1"), apply="if-not-present")}, {}, by_kubectl
     ),
+    "a change of what is ignored": Scenario(
+        FOUR,
+        {"a.yaml": config_map("a", value="2")},
+        {},
+        spec={"ignore": [{"name": "a", "jsonPointers": ["/data/value"]}]},
+    ),
+    "an edit of what is ignored": Scenario(
+        FOUR, {}, {}, edit, paused=True, spec={"ignore": [{"name": "a", "jsonPointers": ["/data/value"]}]}
+    ),
     "left alone": Scenario(FOUR, {"a.yaml": annotated(config_map("a", value="2"), reconcile="disabled")}, {}),
     "a live edit": Scenario(FOUR, {}, {"ConfigMap a": "change"}, edit, paused=True),
     "a live deletion": Scenario(FOUR, {}, {"ConfigMap a": "create"}, delete, paused=True),

@@ -51,6 +51,7 @@ def workload(
     kind: str = "Deployment",
     app: str = "web",
     image: str = "web:1",
+    replicas: int | None = None,
     **container_fields: object,
 ) -> str:
     """A workload that takes its environment of a Secret, if it `uses` one."""
@@ -59,9 +60,17 @@ def workload(
         container["envFrom"] = [{"secretRef": {"name": uses}}]
     template = {"metadata": {"labels": {"app": app}}, "spec": {"containers": [container]}}
     spec: dict[str, object] = {"template": template}
+    if replicas is not None:
+        spec["replicas"] = replicas
     if kind != "Job":
         spec["selector"] = {"matchLabels": {"app": app}}
     return _written("batch/v1" if kind == "Job" else "apps/v1", kind, name, annotations, spec=spec)
+
+
+def autoscaler(name: str = "web", kind: str = "Deployment") -> str:
+    target = {"apiVersion": "apps/v1", "kind": kind, "name": name}
+    spec = {"scaleTargetRef": target, "minReplicas": 2, "maxReplicas": 9}
+    return _written("autoscaling/v2", "HorizontalPodAutoscaler", name, None, spec=spec)
 
 
 def claim(name: str = "disk", size: str = "1Gi", annotations: dict[str, str] | None = None) -> str:

@@ -10,12 +10,11 @@ import base64
 import secrets
 from typing import TYPE_CHECKING, Literal
 
-from agent.engine.ports import Resolved
-from agent.engine.prune import CONFIRMED_ONLY
+from agent.engine import finishing
 from agent.manifests import builtin, diff, fields, order, ownership, references, resolve
 from agent.values import derive
 from agent.values.dataclass import dataclass, field, replace
-from agent.values.errors import ImmutableFieldError, NotFoundError
+from agent.values.errors import AgentError, ClusterUnavailableError, ForbiddenError, NotFoundError
 from agent.values.secret import Secret
 from agent.values.tree import format_path, get, get_object, get_text, map_leaves, walk
 from agent.values.tree import secrets as secrets_of
@@ -24,17 +23,17 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from agent.adapters.kubernetes.cluster import Cluster
+    from agent.engine.ports import Resolved
     from agent.manifests.diff import Change, Line
     from agent.manifests.kinds import Kinds, Resource
     from agent.manifests.layers import Desired
     from agent.manifests.references import Reference
     from agent.manifests.sinks import AllowedSinks
-    from agent.values.errors import AgentError
     from agent.values.fingerprint import Fingerprinter
     from agent.values.ids import ObjectId
     from agent.values.tree import Leaf, Object, Path, Tree
 
-Action = Literal["create", "change", "replace", "same", "left"]
+Action = Literal["create", "change", "refused", "same", "left", "unknown"]
 UNOPENED = Secret(base64.b64encode(secrets.token_bytes(24)).decode(), "not opened")
 """Stands where a value is not known. It is base64 as it is written, so that data of a Secret takes it."""
 _MARKS = (UNOPENED, derive.base64_encode(UNOPENED))
@@ -47,10 +46,11 @@ _STAMPED = {
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`left`: the object asks to be left alone. `unknown`: fields that were not compared, with the references that stand there.
+    """An object that is `left` asks to be left alone; `refused` and `unknown` have an `error`, of the API server and of the user's rights.
 
-    `adopted`: another tool's fields go over to the agent, and those that are not in the tree go away. `owned`: what the agent owns of
-    it changes, though what stands in the fields may not. `live` is the object as it stands, `tree` as it would be applied.
+    `unknown`: fields that were not compared, with the references that stand there. `adopted`: another tool's fields go over to the
+    agent, and those that are not in the tree go away. `owned`: what the agent owns of it changes, though what stands in the fields may
+    not. `live` is the object as it stands, `tree` as it would be applied, with values of these `versions`, by reference.
     """
 
     id: ObjectId
@@ -61,12 +61,14 @@ class Difference:
     unknown: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     adopted: bool = False
     owned: bool = False
+    versions: Mapping[str, int] = field(default_factory=dict[str, int])
+    error: AgentError | None = None
 
 
 class Comparison:
     """`answers` are those of the stores; a reference that is not among them was not asked for. `namespaces` are those of the tree.
 
-    `sealed` is the set that the cluster's `seals` asks: objects that hold secrets are added to it before they are read.
+    `force` says whether fields of other managers are taken over. `sealed` is the set that the cluster's `seals` asks: objects that hold secrets are added to it before they are read.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Comparison:
         sinks: AllowedSinks,
         namespaces: Collection[str],
         sealed: set[ObjectId],
+        force: bool = True,
     ) -> None:
         self._cluster = cluster
         self._kinds = kinds
@@ -87,39 +90,53 @@ class Comparison:
         self._sinks = sinks
         self._namespaces = namespaces
         self._sealed = sealed
+        self._force = force
 
     async def of(self, item: Desired, opened: Object) -> Difference:
-        """Raises the AgentError that keeps this object from being compared."""
+        """Raises the AgentError that holds the object, and ClusterUnavailableError where nothing answers."""
         key = item.id
         unknown = self._unknown(opened)
+        tree, versions = self._finished(key, opened, unknown.keys())
         named = {format_path(path): found for path, found in unknown.items()}
-        tree = self._finished(opened, unknown.keys())
+        found = Difference(key, "left", tree, unknown=named, versions=versions)
         if ownership.is_reconcile_disabled(tree):
-            return Difference(key, "left", tree)
+            return replace(found, unknown={})
         if self._may_hold_secrets(key, tree):
             self._sealed.add(key)
         resource = self._kinds.served(item.api_version, key.kind)
         # A kind that is not served and came so far is defined by the tree itself.
-        live = await self._cluster.get(resource, key.namespace, key.name) if resource is not None else None
-        if live is None:
-            if resource is not None and not unknown:
-                await self._check_creation(resource, key, tree)
-            return Difference(key, "create", tree, unknown=named)
-        if ownership.is_apply_if_absent(tree):
-            return Difference(key, "left", tree, live)
-        assert resource is not None
-        stamped = _with_live_values(_stamped(tree, live, key), live, unknown.keys())
+        if resource is None:
+            return replace(found, action="create")
         try:
-            answer = await self._cluster.apply(resource, stamped, dry_run=True)
-        except ImmutableFieldError:
-            if not ownership.is_replace_allowed(tree) or (key.group, key.kind) in CONFIRMED_ONLY:
-                raise
-            return Difference(key, "replace", tree, live, unknown=named)
+            live = await self._cluster.get(resource, key.namespace, key.name)
+        except AgentError as error:
+            return replace(found, action="unknown", error=_answered(error))
+        try:
+            return await self._against(resource, replace(found, live=live), unknown.keys())
+        except ForbiddenError as error:
+            # The agent may be allowed what the user is not.
+            return replace(found, live=live, action="unknown", error=error)
+        except AgentError as error:
+            action = "unknown" if _answered(error).transient else "refused"
+            return replace(found, live=live, action=action, error=error)
+
+    async def _against(self, resource: Resource, found: Difference, unknown: Collection[Path]) -> Difference:
+        """What the API server makes of an object over what stands there. Raises ClusterError."""
+        key, tree, live = found.id, found.tree, found.live
+        if live is None:
+            if not unknown:
+                await self._check_creation(resource, key, tree)
+            return replace(found, action="create")
+        if ownership.is_apply_if_absent(tree):
+            return replace(found, unknown={})
+        adopted = bool(fields.adoption(live, ownership.FIELD_MANAGER))
+        stamped = _with_live_values(_stamped(tree, live, key), live, unknown)
+        # What is adopted first is in conflict with nobody.
+        answer = await self._cluster.apply(resource, stamped, force=self._force or adopted, dry_run=True)
         changes = [_without_marks(change) for change in diff.compare(live, answer) if not _is_mark(change.after)]
         lines = tuple(diff.describe(changes, self._fingerprints, "", key))
-        adopted = bool(fields.adoption(live, ownership.FIELD_MANAGER))
         owned = not unknown and _owned(live) != _owned(answer)
-        return Difference(key, "change" if lines else "same", tree, live, lines, named, adopted, owned)
+        return replace(found, action="change" if lines else "same", lines=lines, adopted=adopted, owned=owned)
 
     def _unknown(self, opened: Object) -> dict[Path, tuple[str, ...]]:
         """Where a value stands that is not known, and the references in it; none where an encrypted file was not opened."""
@@ -139,21 +156,17 @@ class Comparison:
             if key.namespace not in self._namespaces:
                 raise
 
-    def _finished(self, opened: Object, unknown: Collection[Path]) -> Object:
-        values: dict[Reference, Secret] = {}
-        for reference, paths in references.find(opened).items():
-            answer = self._answers.get(reference)
-            if isinstance(answer, Resolved):
-                values[reference] = answer.secret
-            elif answer is not None and (not reference.optional or answer.transient):
-                raise answer.with_facts(field=format_path(paths[0]))
+    def _finished(self, key: ObjectId, opened: Object, unknown: Collection[Path]) -> tuple[Object, Mapping[str, int]]:
+        """The object as the agent would finish it, as far as its values are known, and their versions."""
+        wanted = {reference: at for reference, at in references.find(opened).items() if reference in self._answers}
+        values, versions = finishing.values_of(key, wanted, self._answers)
 
         def fill(path: Path, leaf: Leaf) -> Leaf:
             return UNOPENED if path in unknown else leaf
 
         filled = map_leaves(opened, fill)
         assert isinstance(filled, dict)
-        return resolve.finish(filled, values)
+        return resolve.finish(filled, values), versions
 
     def _may_hold_secrets(self, key: ObjectId, tree: Object) -> bool:
         """Whether the live object is shown by fingerprints only: it holds a secret, or may have held one until now."""
@@ -164,6 +177,13 @@ class Comparison:
             or (builtin.pod_template(key.group, key.kind) is not None and (sinks.env or sinks.args))
             or any((group, kind) == (key.group, key.kind) for group, kind, _ in sinks.custom_fields)
         )
+
+
+def _answered(error: AgentError) -> AgentError:
+    """The error of one request; one that nothing answered is raised, since it is that of all."""
+    if isinstance(error, ClusterUnavailableError) and "code" not in error.facts:
+        raise error
+    return error
 
 
 def _owned(live: Object) -> list[Tree]:

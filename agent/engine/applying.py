@@ -134,7 +134,8 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
             met = await _meet_again(run, step, resource, fact)
             continue
         except ImmutableFieldError:
-            if fact is None or not _may_replace(run, step, fact):
+            owner = fact.owner if fact is not None else None
+            if fact is None or not may_replace(key, step.finished.tree, owner, application=run.application_id.uid):
                 raise
             await run.ports.target.delete(
                 resource,
@@ -173,14 +174,9 @@ async def _meet_again(run: Run, step: Step, resource: Resource, fact: LiveFact |
     return await _meet(run, step, resource, newer) if first else run.observer.observe(newer)
 
 
-def _may_replace(run: Run, step: Step, fact: LiveFact) -> bool:
-    """Whether an object that cannot be changed in place may be deleted and made anew: its author says so, and it is proven ours."""
-    key = step.finished.id
-    return (
-        ownership.is_replace_allowed(step.finished.tree)
-        and fact.owner == run.application_id.uid
-        and (key.group, key.kind) not in CONFIRMED_ONLY
-    )
+def may_replace(key: ObjectId, tree: Object, owner: str | None, *, application: str) -> bool:
+    """Whether an object that cannot be changed in place may be deleted and made anew: its author says so, and it is ours."""
+    return ownership.is_replace_allowed(tree) and owner == application and (key.group, key.kind) not in CONFIRMED_ONLY
 
 
 def _explain(done: Result, before: Object | None, after: Object) -> Result:

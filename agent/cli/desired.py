@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING
 
 from agent.cli import key_sources, terminal, worktree
 from agent.desired import compiler
+from agent.engine import plan, prune
+from agent.engine.causes import Cause
+from agent.engine.finishing import Finished
+from agent.engine.record import ApplicationRecord, ObjectRecord
 from agent.manifests import builtin, documents, known_kinds, order, references, resolve, sinks
 from agent.sops import sealed
 from agent.sops.groups import unwrap_data_key
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from agent.adapters.keys.sealed_secrets import SealingKeys
     from agent.cli.worktree import Target
     from agent.desired.compiler import DesiredState, UnknownChangeError
+    from agent.engine.changes import ChangeSet
     from agent.engine.ports import Snapshot
     from agent.manifests.documents import Parsed
     from agent.manifests.kinds import Kinds
@@ -195,9 +200,14 @@ def check(key: ObjectId, tree: Object, allowed: sinks.AllowedSinks) -> None:
         resolve.finish(tree, values)
 
 
-def in_order(trees: Mapping[ObjectId, Object]) -> list[ObjectId]:
-    """As they are applied: by wave, then by name."""
-    return [key for wave in order.waves(trees) for key in wave]
+def planned(wanted: Wanted) -> ChangeSet:
+    """The engine's plan where nothing stands yet: what is applied in which wave, and what is held."""
+    finished = {
+        key: Finished(key, tree, ObjectRecord(wanted.state.objects[key].api_version))
+        for key, tree in wanted.opened.items()
+    }
+    basis = plan.Basis(ApplicationRecord(), "", prune.Policy())
+    return plan.compute(wanted.state, finished, dict.fromkeys(finished, Cause.NEW), basis)
 
 
 def labelled(key: ObjectId, tree: Object) -> Object:

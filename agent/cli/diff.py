@@ -35,14 +35,23 @@ where --vault-store says which server that is; else it is named and left out, as
 Secrets is secret by its place: give -f, and --operator-file where custom resources hold secrets, and every object of a kind that may
 hold one is compared by fingerprints.
 
-With -f the Application is looked up in the cluster, and the agent's own rules decide: what would be pruned, what a guard keeps, which
-object another Application owns. What another tool applied is shown as it stands: the agent takes its fields over, and removes those that
-are not in the tree. The agent's record and all objects of the Application are read for that; what you may not read is named.
+With -f the Application is looked up in the cluster, and the agent's own rules decide: what is held, and then nothing is pruned; what would
+be pruned, and what a guard keeps; which object another Application owns. What another tool applied is shown as it stands: the agent takes
+its fields over, and removes those that are not in the tree. The agent's record and all objects of the Application are read for that. Where
+a deletion waits for a person's word, that names a commit: it counts here where the tree is just what HEAD has.
 
-actions: create, change, prune, and replace, where an immutable field changes and the object may be deleted for it; roll is a workload that restarts because a Secret changes; conflict, hold and keep are objects that stay
-as they are, for the reason given; unknown is a field that was not compared. Waves are numbered in the order in which they are applied.
+actions: create, change, prune, and replace, where an immutable field changes and the object is deleted for it; roll is a workload that
+restarts because a Secret changes; conflict, hold and keep are objects that stay as they are, for the reason given; unknown is an object
+that could not be compared, or a field of one. Waves are numbered in the order in which they are applied.
+causes, with -f: new, the agent has not applied it yet; git, the commit changes it; live, it does not stand as it was applied; secret, the
+store has another version of a value. They are told apart where the repository in this folder has the commit that was applied last, and
+the Application's source is the same; else the cause is unknown.
 
-exit codes: 0 the same, 1 something differs, 2 it could not be said of everything, or something is held
+What you may not read is named as not known, and the rest is told: kinds that you may not list, the agent's record, a value that the store
+denies you though the agent may read it. A store that does not answer you is taken to answer nobody.
+
+exit codes: 0 the same, 1 something differs, 2 something is held, refused, in conflict or could not be compared, or a request failed; what
+your role does not let you list, or no --vault-store is given for, changes no exit code
 """
 _EXAMPLES = """\
 examples:
@@ -95,8 +104,7 @@ async def _diff(args: argparse.Namespace) -> int:
             answers, denied = await _resolve(args, target, wanted)
             found, held = await _compare(connected, target, wanted, answers, sealed)
         except UnknownChangeError as error:
-            desired.report(desired.problems_of(error))
-            return 2
+            return differences.tell_nothing(desired.problems_of(error), args.output)
     state = wanted.state.holding(held)
     before = _before(target, looked, await connected.kinds())
     prunes = target.application is not None and target.application.spec.prune
@@ -173,7 +181,7 @@ async def _compare(
     )
     outage: list[ClusterUnavailableError] = []
     held: dict[ObjectId, AgentError] = {}
-    in_order = desired.in_order(wanted.opened)
+    in_order = [step.finished.id for step in desired.planned(wanted).steps]
 
     async def one(number: int, key: ObjectId) -> Difference | None:
         if outage:

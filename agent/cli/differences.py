@@ -116,6 +116,21 @@ def tell(diff: Differences, target: Target, output: str) -> int:
     return 2 if diff.problems else 1 if diff.differing else 0
 
 
+def tell_nothing(problems: Sequence[Problem], output: str) -> int:
+    """Nothing of such a commit is applied, and the one before is healed; the exit code."""
+    if output == "json":
+        terminal.write_json({"commit": "", "objects": [], "problems": _failures(problems), "unknown": []})
+    desired.report(problems)
+    return 2
+
+
+def _failures(problems: Sequence[Problem]) -> list[dict[str, object]]:
+    return [
+        Failure.of(problem.error, object=str(problem.object or ""), file=problem.file).model_dump(mode="json")
+        for problem in problems
+    ]
+
+
 def _notes(diff: Differences, target: Target) -> Iterator[str]:
     spec = target.application.spec if target.application else None
     if any(each.adopted for each in diff.found.values()):
@@ -171,10 +186,7 @@ def _as_json(diff: Differences) -> dict[str, object]:
     return {
         "commit": diff.state.revision.commit,
         "objects": [_object(diff, key) for key in diff.objects],
-        "problems": [
-            Failure.of(problem.error, object=str(problem.object or ""), file=problem.file).model_dump(mode="json")
-            for problem in diff.problems
-        ],
+        "problems": _failures(diff.problems),
         "unknown": list(diff.unknown),
     }
 

@@ -10,11 +10,21 @@ import base64
 import secrets
 from typing import TYPE_CHECKING, Literal
 
-from agent.engine import finishing
-from agent.manifests import builtin, diff, fields, order, ownership, references, resolve
+from agent.api import names
+from agent.engine import additions, finishing
+from agent.manifests import builtin, diff, order, ownership, people, references, resolve
+from agent.manifests.diff import Line
+from agent.manifests.live import wrap
+from agent.manifests.people import Takeover
 from agent.values import derive
 from agent.values.dataclass import dataclass, field, replace
-from agent.values.errors import AgentError, ClusterUnavailableError, ForbiddenError, NotFoundError
+from agent.values.errors import (
+    AgentError,
+    ClusterUnavailableError,
+    ForbiddenError,
+    NotFoundError,
+    ObjectInvalidError,
+)
 from agent.values.secret import Secret
 from agent.values.tree import format_path, get, get_object, get_text, map_leaves, walk
 from agent.values.tree import secrets as secrets_of
@@ -24,7 +34,8 @@ if TYPE_CHECKING:
 
     from agent.adapters.kubernetes.cluster import Cluster
     from agent.engine.ports import Resolved
-    from agent.manifests.diff import Change, Line
+    from agent.engine.record import ApplicationRecord
+    from agent.manifests.diff import Change
     from agent.manifests.kinds import Kinds, Resource
     from agent.manifests.layers import Desired
     from agent.manifests.references import Reference
@@ -68,7 +79,9 @@ class Difference:
 class Comparison:
     """`answers` are those of the stores; a reference that is not among them was not asked for. `namespaces` are those of the tree.
 
-    `force` says whether fields of other managers are taken over. `sealed` is the set that the cluster's `seals` asks: objects that hold secrets are added to it before they are read.
+    `force` says whether fields of other managers are taken over. `sealed` is the set that the cluster's `seals` asks: objects that hold
+    secrets are added to it before they are read. `managers` are the field managers of people, and `record` says what they are left of
+    what they added.
     """
 
     def __init__(
@@ -82,6 +95,8 @@ class Comparison:
         namespaces: Collection[str],
         sealed: set[ObjectId],
         force: bool = True,
+        managers: tuple[str, ...] = names.PEOPLE,
+        record: ApplicationRecord | None = None,
     ) -> None:
         self._cluster = cluster
         self._kinds = kinds
@@ -91,6 +106,8 @@ class Comparison:
         self._namespaces = namespaces
         self._sealed = sealed
         self._force = force
+        self._people = managers
+        self._record = record
 
     async def of(self, item: Desired, opened: Object) -> Difference:
         """Raises the AgentError that holds the object, and ClusterUnavailableError where nothing answers."""
@@ -129,14 +146,38 @@ class Comparison:
             return replace(found, action="create")
         if ownership.is_apply_if_absent(tree):
             return replace(found, unknown={})
-        adopted = bool(fields.adoption(live, ownership.FIELD_MANAGER))
-        stamped = _with_live_values(_stamped(tree, live, key), live, unknown)
-        # What is adopted first is in conflict with nobody.
-        answer = await self._cluster.apply(resource, stamped, force=self._force or adopted, dry_run=True)
+        stamped, first = _with_live_values(_stamped(tree, live, key), live, unknown), not _owned(live)
+        adopted = first and Takeover(stamped, self._people, first=True).patch(live) is not None
+        try:
+            # What is adopted first is in conflict with nobody.
+            answer = await self._cluster.apply(resource, stamped, force=self._force or adopted, dry_run=True)
+        except ObjectInvalidError:
+            removed = () if first else self._removed(key, stamped, live, changed=True)
+            if not removed:
+                raise
+            # what people added is taken out first, and a dry run cannot do that
+            return replace(found, action="change", lines=removed)
         changes = [_without_marks(change) for change in diff.compare(live, answer) if not _is_mark(change.after)]
         lines = tuple(diff.describe(changes, self._fingerprints, "", key))
         owned = not unknown and _owned(live) != _owned(answer)
+        if not first:
+            lines = (*lines, *self._removed(key, stamped, live, changed=bool(lines)))
         return replace(found, action="change" if lines else "same", lines=lines, adopted=adopted, owned=owned)
+
+    def _removed(self, key: ObjectId, tree: Object, live: Object, *, changed: bool) -> tuple[Line, ...]:
+        """What people added to an object of the agent's and the next run takes out."""
+        if not self._force:
+            return ()
+        known = self._record.objects.get(key) if self._record is not None else None
+        left = additions.left_by(known, changed=changed, seen=self._record is None or self._record.noted)
+        removed = Takeover(tree, self._people, {people.ALL} if people.keeps(live, tree) else left).removed(live)
+        wrapped = wrap(live)
+        changes = [diff.Change(each.place, get(wrapped, *each.place), None) for each in removed]
+        lines = diff.describe(changes, self._fingerprints, "", key)
+        return tuple(
+            Line(path=each.path, before=line["before"], after=None, manager=each.manager)
+            for each, line in zip(removed, lines, strict=True)
+        )
 
     def _unknown(self, opened: Object) -> dict[Path, tuple[str, ...]]:
         """Where a value stands that is not known, and the references in it; none where an encrypted file was not opened."""

@@ -102,7 +102,7 @@ async def _diff(args: argparse.Namespace) -> int:
             looked = await _look(args, connected, target)
             wanted = await _wanted(args, connected, target, looked)
             answers, denied = await _resolve(args, target, wanted)
-            found, held = await _compare(connected, target, wanted, answers, sealed)
+            found, held = await _compare(connected, target, wanted, answers, sealed, looked)
         except UnknownChangeError as error:
             return differences.tell_nothing(desired.problems_of(error), args.output)
     state = wanted.state.holding(held)
@@ -155,12 +155,13 @@ def _before(target: Target, looked: Applied, kinds: Kinds) -> DesiredState | Non
         return None  # the cause of a change is not known then, and said to be so
 
 
-async def _compare(
+async def _compare(  # noqa: PLR0917  # what is compared, with what, and what is known of it
     connected: Cluster,
     target: Target,
     wanted: Wanted,
     answers: Mapping[Reference, Resolved | AgentError],
     sealed: set[ObjectId],
+    looked: Applied,
 ) -> tuple[list[Difference], dict[ObjectId, AgentError]]:
     """The objects as far as they can be compared, and why others are held."""
     from agent.cli import desired
@@ -178,6 +179,8 @@ async def _compare(
         namespaces=frozenset(key.name for key in wanted.opened if (key.group, key.kind) == ("", "Namespace")),
         sealed=sealed,
         force=target.application is None or target.application.spec.sync.force,
+        managers=target.people,
+        record=looked.record if looked.uid else None,
     )
     outage: list[ClusterUnavailableError] = []
     held: dict[ObjectId, AgentError] = {}

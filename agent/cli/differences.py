@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from agent.cli.preview import Preview
     from agent.cli.worktree import Target
     from agent.desired.compiler import DesiredState
+    from agent.manifests.diff import Line
     from agent.values.errors import AgentError
     from agent.values.ids import ObjectId
     from agent.values.tree import Tree
 
 _HEADERS = ("ACTION", "OBJECT", "FIELD", "LIVE", "WANTED", "WAVE", "CAUSE")
-_LONGEST = 60
 _AS_IS = frozenset({"create", "prune", "conflict", "hold", "keep"})
 _DIFFERING = frozenset({"create", "change", "replace", "prune", "roll", "keep"})
 
@@ -103,14 +103,14 @@ class Differences:
 
 def tell(diff: Differences, target: Target, output: str) -> int:
     """Show it all; the exit code."""
-    if output == "json":
-        terminal.write_json(_as_json(diff))
+    if output != "table":
+        terminal.write_data(_as_json(diff), output)
     else:
         terminal.table(_HEADERS, [row for key in diff.objects for row in _rows(diff, key)])
     for note in _notes(diff, target):
         terminal.note(note)
     count = desired.report(diff.problems)
-    if output != "json":
+    if output == "table":
         more = f", {count} problems" if count else ""
         terminal.note(f"{len(diff.found)} objects compared, {diff.differing} differ{more}")
     return 2 if diff.problems else 1 if diff.differing else 0
@@ -118,8 +118,8 @@ def tell(diff: Differences, target: Target, output: str) -> int:
 
 def tell_nothing(problems: Sequence[Problem], output: str) -> int:
     """Nothing of such a commit is applied, and the one before is healed; the exit code."""
-    if output == "json":
-        terminal.write_json({"commit": "", "objects": [], "problems": _failures(problems), "unknown": []})
+    if output != "table":
+        terminal.write_data({"commit": "", "objects": [], "problems": _failures(problems), "unknown": []}, output)
     desired.report(problems)
     return 2
 
@@ -158,7 +158,7 @@ def _rows(diff: Differences, key: ObjectId) -> list[tuple[object, ...]]:
     wave, cause = ("" if change is None or change.wave is None else change.wave), diff.cause(key)
     lines = found.lines if found is not None and action == "change" else ()
     rows: list[tuple[object, ...]] = [
-        (action, key, line["path"], _value(line["before"]), _value(line["after"]), wave, cause) for line in lines
+        (action, key, line["path"], _value(line["before"]), _after(line), wave, cause) for line in lines
     ]
     if not rows and action not in {"same", "left"}:
         error = _error(diff, key)
@@ -177,9 +177,12 @@ def _error(diff: Differences, key: ObjectId) -> AgentError | None:
     return found.error if found is not None else None
 
 
+def _after(line: Line) -> str:
+    return f"(added by {line['manager']})" if "manager" in line else _value(line["after"])
+
+
 def _value(tree: Tree) -> str:
-    text = "" if tree is None else json.dumps(tree, ensure_ascii=False)
-    return terminal.cut(text, _LONGEST)
+    return "" if tree is None else json.dumps(tree, ensure_ascii=False)
 
 
 def _as_json(diff: Differences) -> dict[str, object]:

@@ -78,7 +78,7 @@ def _render(args: argparse.Namespace) -> int:
     changes = desired.planned(wanted)
     shown = _shown(changes, reveal=args.reveal)
     if args.output == "json":
-        terminal.write_json({"apiVersion": "v1", "kind": "List", "items": list(shown.values())})
+        terminal.write_data({"apiVersion": "v1", "kind": "List", "items": list(shown.values())}, "json")
     else:
         _write_yaml(shown, wanted)
     desired.warn(wanted.state.warnings)

@@ -13,6 +13,7 @@ from agent.values.tree import get, get_text
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
 
     from agent.adapters.kubernetes.cluster import Cluster
     from agent.cli.applications import Report
@@ -25,7 +26,12 @@ annotation of the Application (signet-gitops.dev/requested-at), so you need `get
 --confirm-prune gives a person's word for deletions that the agent holds back: of a Namespace, a CRD, a volume, or of most of what the
 Application owns. It names the commit that lacks these objects, as `agent status NAME` tells it, and counts for that commit alone.
 
-exit codes: 0 ready, 1 something failed or is held, 2 nobody answered in time, or the cluster could not be asked
+--confirm-additions gives it for what people had added to objects by hand before the agent took such things out: `agent status NAME` names
+them, with their field managers. It names the commit that is applied then, and counts for that commit alone.
+
+Where no agent is alive, which the Leases tell who may list them, it says so within 5 seconds and ends.
+
+exit codes: 0 ready, 1 something failed or is held, 2 no agent is alive or answered in time, or the cluster could not be asked
 """
 _EXAMPLES = """\
 examples:
@@ -33,6 +39,7 @@ examples:
   agent sync shop/web --timeout 90s
   agent sync web -n shop --no-wait
   agent sync web -n shop --confirm-prune 1f0c3b2a9d4e
+  agent sync web -n shop --confirm-additions 1f0c3b2a9d4e
 """
 _MANAGER = "signet-sync"
 _PAUSE_SECONDS = 0.3
@@ -52,6 +59,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--timeout", metavar="TIME", default="5m", help="how long, such as 90s (default: %(default)s)")
     parser.add_argument("--confirm-prune", metavar="COMMIT", default="", help="agree to this commit's deletions")
+    parser.add_argument(
+        "--confirm-additions", metavar="COMMIT", default="", help="agree that old additions of people are taken out"
+    )
     cluster.add_options(parser)
     terminal.output_option(parser)
 
@@ -69,8 +79,7 @@ async def _sync(args: argparse.Namespace) -> int:
     from agent.cli import applications, cluster
 
     seconds = _seconds(args.timeout)
-    if args.confirm_prune and not re.fullmatch(r"[0-9a-f]{7,64}", args.confirm_prune):
-        raise UsageError("--confirm-prune takes a commit's hash, 7 digits of it or more", commit=args.confirm_prune)
+    confirmed = _confirmed(args)
     settings = cluster.config(args)
     async with cluster.connect(settings) as connected:
         namespace, name = applications.place(args.name, args.namespace, settings.namespace)
@@ -80,13 +89,13 @@ async def _sync(args: argparse.Namespace) -> int:
                 "the Application is suspended", hint="set spec.suspend: false first", application=f"{namespace}/{name}"
             )
         application.parse(before.tree)
-        await _request(connected, before, args.confirm_prune)
+        await _request(connected, before, confirmed)
         if not args.wait:
             terminal.note(f"asked for a sync of {namespace}/{name}")
             return 0
         after = await _wait(connected, before, seconds)
-    if args.output == "json":
-        terminal.write_json(after.as_json())
+    if args.output != "table":
+        terminal.write_data(after.as_json(), args.output)
     else:
         applications.table([after])
         applications.failures(after)
@@ -102,17 +111,30 @@ def _seconds(text: str) -> int:
         raise UsageError("--timeout takes a duration", hint="such as 90s, 5m or 1h", timeout=text) from None
 
 
-async def _request(connected: Cluster, report: Report, confirmed: str) -> None:
-    """Write the annotation on this very object."""
+def _confirmed(args: argparse.Namespace) -> dict[str, str]:
+    """The annotations by which a person agrees to something, each naming a commit. Raises UsageError."""
+    from agent.api import names
+
+    given: dict[str, str] = {}
+    if args.confirm_prune:
+        given[names.ANNOTATION_CONFIRM_PRUNE] = args.confirm_prune
+    if args.confirm_additions:
+        given[names.ANNOTATION_CONFIRM_ADDITIONS] = args.confirm_additions
+    for commit in given.values():
+        if not re.fullmatch(r"[0-9a-f]{7,64}", commit):
+            raise UsageError("a confirmation takes a commit's hash, 7 digits of it or more", commit=commit)
+    return given
+
+
+async def _request(connected: Cluster, report: Report, confirmed: Mapping[str, str]) -> None:
+    """Write the annotations on this very object."""
     from datetime import UTC, datetime
 
     from agent.adapters.kubernetes.resources import APPLICATION
     from agent.api import names
 
     requested = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    annotations: Object = {names.ANNOTATION_REQUESTED_AT: requested}
-    if confirmed:
-        annotations[names.ANNOTATION_CONFIRM_PRUNE] = confirmed
+    annotations: Object = {names.ANNOTATION_REQUESTED_AT: requested, **confirmed}
     asked: Object = {
         "apiVersion": names.API_VERSION,
         "kind": names.KIND,
@@ -130,14 +152,28 @@ async def _wait(connected: Cluster, before: Report, seconds: int) -> Report:
     """The Application once our request, or a later one that took its place, was handled. Raises ClusterError."""
     from agent.api import names
     from agent.cli import applications
+    from agent.cli.liveness import Leases
 
     terminal.progress(f"waiting for the agent to sync {before.namespace}/{before.name}")
     started = time.monotonic()
+    leases = Leases(connected)
+    alive: bool | None = None
+    doubted = False
     while True:
         report = await applications.get_one(connected, before.namespace, before.name)
         requested = get_text(report.tree, "metadata", "annotations", names.ANNOTATION_REQUESTED_AT)
         if get_text(report.status, "lastHandledRequestedAt") == requested:
             return report
+        alive = alive or await leases.alive()
+        if alive is False:
+            raise ClusterError(
+                "no agent is alive: none renews its Lease",
+                hint="kubectl get pods -n signet-system; the request stays, and the first agent that runs handles it",
+                application=f"{before.namespace}/{before.name}",
+            )
+        if alive is None and leases.silent and not doubted:
+            doubted = True
+            terminal.note(f"no agent has renewed its Lease since {leases.last}; waiting on")
         if time.monotonic() - started > seconds:
             raise ClusterError(
                 "the agent did not handle the request in time",

@@ -161,7 +161,7 @@ class Reporter:
                 continue
             seen = managed.drift_seen.pop(done.id, None)
             if done.action == "heal":
-                managed.fights[done.id] = fights.healed(managed.fights.get(done.id), now)
+                managed.fights[done.id] = fights.healed(managed.fights.get(done.id), now, done.removed)
                 if seen is not None:
                     metrics.healed(now - seen)
 
@@ -220,6 +220,10 @@ def _successes(results: tuple[Result, ...], revision: str) -> list[tuple[str, st
         told.append(("Healed", f"{each.id} healed{fields}, changed by {_writer(each)}"))
     if len(healed) > 3:
         told.append(("Healed", f"{len(healed) - 3} more objects healed"))
+    told += [
+        ("TakenOut", f"{each.id}: {', '.join(each.removed[:_FIELDS])} taken out, added by {_writer(each)}")
+        for each in islice((each for each in done if each.removed and each.action != "heal"), 3)
+    ]
     if pruned:
         told.append(("Pruned", f"{pruned} objects deleted that are in no layer any more"))
     return told

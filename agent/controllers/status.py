@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from agent.api import durations
 from agent.api.status import ApplicationStatus, Condition, Counts, Failure, SyncRecord, cut
 from agent.engine import judge
+from agent.engine.additions import FIGHT
 from agent.engine.record import ApplicationRecord
 from agent.values.problems import repeated
 from agent.values.text import excerpts
@@ -42,10 +43,14 @@ _UNRECORDED: Final = ApplicationRecord()
 
 @dataclass(frozen=True, slots=True)
 class Walked:
-    """What a walk over the recorded objects finds: those that do not stand as they were applied, and the first of each unhealthy status."""
+    """What a walk over the recorded objects finds: those that do not stand as Git says, and the first of each unhealthy status.
+
+    `fought` is the first to which somebody adds again whatever is taken out.
+    """
 
     drifted: frozenset[ObjectId]
     worst: Mapping[str, ObjectId]
+    fought: ObjectId | None = None
 
 
 @dataclass(frozen=True)
@@ -61,14 +66,17 @@ class Standing:
     def walked(self) -> Walked:
         """Done once, however much of a status is made of it."""
         drifted: set[ObjectId] = set()
+        fought: set[ObjectId] = set()
         worst: dict[str, ObjectId] = {}
         for key, record in self.record.objects.items():
             fact = self.live.get(key)
-            if key in self.desired and record.uid and judge.drifted(record, fact):
+            if key in self.desired and record.uid and judge.differs(record, fact):
                 drifted.add(key)
+                if FIGHT in record.left.values():
+                    fought.add(key)
             if fact is not None and fact.health.status != "Healthy":
                 worst[fact.health.status] = min(key, worst.get(fact.health.status, key))
-        return Walked(frozenset(drifted), worst)
+        return Walked(frozenset(drifted), worst, min(fought, default=None))
 
 
 def compute(
@@ -92,9 +100,7 @@ def compute(
     status = ApplicationStatus(
         observed_generation=application.generation,
         revision=str(standing.record.revision) if standing.record.revision else None,
-        checked_revision=str(outcome.state.checked)
-        if outcome.state.checked and outcome.state.checked != standing.record.revision
-        else None,
+        checked_revision=str(outcome.state.checked) if outcome.state.checked else None,
         conditions=_conditions(application, standing, outcome, failures, counted),
         counts=counted,
         failures=failures,
@@ -102,7 +108,7 @@ def compute(
         history=before.history,
         last_handled_requested_at=cut(application.requested_at) or None,
     )
-    if outcome.results or _essence(status) != _essence(before):
+    if outcome.results or _untimed(status) != _untimed(before):
         entry = SyncRecord(
             revision=str(outcome.revision or outcome.state.checked or ""),
             started_at=durations.timestamp(started),
@@ -210,6 +216,8 @@ def _conditions(
         reason, message = "Applied", f"{counts.total} objects as in {standing.record.revision or 'Git'}"
     retrying = bool(failures) and outcome.transient
     health_status, health_reason, health_message = _health(standing)
+    fought = standing.walked.fought
+    drift = f"{counts.drifted} objects differ from the revision" if counts.drifted else ""
     lost = _condition("RecordLost", "True", standing.loss, _LOSSES.get(standing.loss, ""), generation)
     return (
         _condition("Ready", "True" if ready else "False", reason, message, generation),
@@ -225,8 +233,8 @@ def _conditions(
         _condition(
             "Drifted",
             "True" if counts.drifted else "False",
-            "Drifted" if counts.drifted else "InSync",
-            f"{counts.drifted} objects differ from the revision" if counts.drifted else "",
+            "Fight" if fought else "Drifted" if counts.drifted else "InSync",
+            f"{drift}; somebody adds to {fought} again and again" if fought else drift,
             generation,
         ),
         *((lost,) if standing.loss else ()),
@@ -250,7 +258,8 @@ def _file(problem: Problem, outcome: Outcome) -> str:
 def _summary(first: Failure, problems: int) -> str:
     place = first.object or first.file
     more = f" (and {problems - 1} more)" if problems > 1 else ""
-    return (f"{place}: {first.message}" if place else first.message) + more
+    later = f", next try {first.retry_at}" if first.retry_at else ""
+    return (f"{place}: {first.message}" if place else first.message) + more + later
 
 
 def _health(standing: Standing) -> tuple[Literal["True", "False", "Unknown"], str, str]:
@@ -305,3 +314,11 @@ def _essence(status: ApplicationStatus) -> object:
     untimed = tuple(condition.model_copy(update={"last_transition_time": ""}) for condition in status.conditions)
     counts = status.counts.model_copy(update={"applied": 0, "unchanged": 0, "pruned": 0})
     return status.model_copy(update={"conditions": untimed, "history": (), "counts": counts}).model_dump()
+
+
+def _untimed(status: ApplicationStatus) -> object:
+    """What of that is worth an entry of the history: another try that comes to the same is none, nor is another agent."""
+    failures = tuple(failure.model_copy(update={"retry_at": None}) for failure in status.failures)
+    conditions = tuple(condition.model_copy(update={"message": ""}) for condition in status.conditions)
+    anybody = {"agent": None, "epoch": None, "since": None}
+    return _essence(status.model_copy(update={"conditions": conditions, "failures": failures, **anybody}))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.api import operator
+from agent.values import system
 from agent.values.errors import AgentError, ConfigError
 from agent.yaml import manifests
 
@@ -35,13 +36,19 @@ class Settings:
 
 
 def read_operator_file(path: Path | None) -> OperatorSettings:
-    """The operator's settings; the defaults, which reach nothing, where there is no file. Raises ConfigError."""
-    if path is None or not path.exists():
+    """The operator's settings; the defaults, which reach nothing, where no file is named. Raises ConfigError."""
+    if path is None:
         return operator.parse(None)
     try:
         data = path.read_bytes()
-    except OSError:
-        raise ConfigError("the operator's file cannot be read", file=str(path)) from None
+    except FileNotFoundError:
+        raise ConfigError(
+            "the operator's file does not exist",
+            hint="create it, or the Secret that is mounted there; without --operator-file the agent runs and reaches nothing",
+            file=str(path),
+        ) from None
+    except OSError as error:
+        raise ConfigError("the operator's file cannot be read", file=str(path), cause=system.cause(error)) from None
     try:
         documents = manifests.parse(data, file=str(path))
     except AgentError as error:

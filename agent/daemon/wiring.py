@@ -114,7 +114,9 @@ async def engine(base: Foundation, operator: OperatorSettings) -> AsyncGenerator
         target = Cluster(access)
         home = Home(access, instance=base.settings.identity, now=base.clock.now)
         fingerprints = Fingerprints.derive(base.installation.key)
-        observer = Observer(base.installation.id, fingerprints.owners, fingerprints.projections)
+        observer = Observer(
+            base.installation.id, fingerprints.owners, fingerprints.projections, operator.field_managers.people
+        )
         watching = Watching(target, observer, facts)
         settings = DriverSettings(
             agent=base.settings.identity,
@@ -145,6 +147,7 @@ async def _ports(
         operator.stores,
         monotonic=base.clock.monotonic,
         jitter=random.random,
+        now=base.clock.now,
         seconds=operator.limits.request_seconds,
     )
     stack.push_async_callback(stores.close)

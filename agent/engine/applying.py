@@ -10,6 +10,7 @@ from agent.engine import adopting, audit_entries, polling
 from agent.engine.causes import Cause
 from agent.engine.changes import waiting
 from agent.engine.finishing import applied_as
+from agent.engine.live import reports
 from agent.engine.ports import ABSENT
 from agent.engine.prune import CONFIRMED_ONLY
 from agent.engine.record import ObjectRecord
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from agent.engine.context import Run
     from agent.engine.live import LiveFact
     from agent.manifests.kinds import Kinds, Resource
+    from agent.manifests.people import Removed
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
 
@@ -114,7 +116,10 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
     if step.unread or (fact is None and step.cause != Cause.NEW):
         existing = await polling.get(run, resource, key.namespace, key.name)
         await run.fence.show(afresh=existing is not None)
-    met = await _meet(run, step, resource, existing) if existing is not None else fact
+    if existing is not None:
+        met = await _meet(run, step, resource, existing)
+    else:
+        met = await adopting.take_over(run, step, resource, fact)
     action = step.action
     for _ in range(_ATTEMPTS):
         if isinstance(met, Result):
@@ -147,10 +152,13 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
             )
             met, action = None, "replace"
             continue
-        now = run.observer.observe(answer)
-        record = applied_as(step.finished, uid=now.uid, projection=now.projection)
+        now = run.observer.observe(answer, reports=await reports(run.ports.target, resource))
+        left = {path: why for path, why in step.left.items() if any(path == each.path for each in now.additions)}
+        record = applied_as(step.finished, uid=now.uid, projection=now.projection, left=left)
         done = Result(key, action, None, replace(now, object=None), record)
-        return _explain(done, fact.object if fact is not None and step.cause == Cause.LIVE else None, answer)
+        before = fact.object if fact is not None else None
+        removed = adopting.takeover(run, step, before).removed(before) if before is not None else ()
+        return _explain(done, before if removed or step.cause == Cause.LIVE else None, answer, removed)
     raise StaleObjectError("the object keeps changing while it is applied", hint="see who else writes it", object=key)
 
 
@@ -160,7 +168,7 @@ async def _meet(run: Run, step: Step, resource: Resource, existing: Object) -> R
     if ownership.is_apply_if_absent(step.finished.tree):
         left = ObjectRecord(record.api_version, get_text(existing, "metadata", "uid"), files=record.files)
         return Result(key, "leave", None, None, left)
-    return await adopting.adopt(run, resource, key, existing)
+    return await adopting.adopt(run, step, resource, existing)
 
 
 async def _meet_again(run: Run, step: Step, resource: Resource, fact: LiveFact | None) -> Result | LiveFact | None:
@@ -171,7 +179,9 @@ async def _meet_again(run: Run, step: Step, resource: Resource, fact: LiveFact |
     if newer is None:
         return None
     first = fact is None and step.cause == Cause.NEW
-    return await _meet(run, step, resource, newer) if first else run.observer.observe(newer)
+    if first:
+        return await _meet(run, step, resource, newer)
+    return await adopting.take_over(run, step, resource, run.observer.observe(newer))
 
 
 def may_replace(key: ObjectId, tree: Object, owner: str | None, *, application: str) -> bool:
@@ -179,13 +189,16 @@ def may_replace(key: ObjectId, tree: Object, owner: str | None, *, application: 
     return ownership.is_replace_allowed(tree) and owner == application and (key.group, key.kind) not in CONFIRMED_ONLY
 
 
-def _explain(done: Result, before: Object | None, after: Object) -> Result:
-    """What a heal put right, and whose doing it was; nothing of what is no heal, or was not kept as it was found."""
+def _explain(done: Result, before: Object | None, after: Object, removed: Sequence[Removed] = ()) -> Result:
+    """What was put right, `removed` of it what people had added, and whose doing it was; nothing of what is no heal, or was not kept as it was found."""
     if before is None:
         return done
-    changed = [change.path for change in islice(diff.compare(before, after), MOST + 1)]
-    writer = fields.last_writer(before, changed, besides=ownership.FIELD_MANAGER)
-    return replace(done, fields=excerpts(map(show_path, changed), counted=False), writer=writer)
+    places = [each.place for each in removed]
+    changed = [change.path for change in islice(diff.compare(before, after), MOST + 1) if change.path not in places]
+    writer = fields.last_writer(before, [*places, *changed], besides=ownership.FIELD_MANAGER)
+    paths = [each.path for each in removed]
+    texts = excerpts((*paths, *map(show_path, changed)), counted=False)
+    return replace(done, fields=texts, writer=writer, removed=excerpts(paths))
 
 
 def _guarded(tree: Object, fact: LiveFact | None) -> Object:
@@ -213,8 +226,7 @@ async def _settle(
         run.fence.check()
         for key, limit in list(waiting.items()):
             resource = kinds.of(key)
-            live = await run.ports.target.get(resource, key.namespace, key.name) if resource else None
-            if live is not None and health.compute(live).status == "Healthy":
+            if resource is not None and await _is_healthy(run, resource, key):
                 del waiting[key]
             elif run.ports.clock.monotonic() - start > limit:
                 del waiting[key]
@@ -225,3 +237,11 @@ async def _settle(
             await run.ports.tasks.sleep(pause)
             pause = min(pause * 2, 2.0)
     return late
+
+
+async def _is_healthy(run: Run, resource: Resource, key: ObjectId) -> bool:
+    live = await run.ports.target.get(resource, key.namespace, key.name)
+    if live is None:
+        return False
+    found = health.compute(live, reports=await reports(run.ports.target, resource))
+    return found.at(run.ports.clock.now()).status == "Healthy"

@@ -29,7 +29,7 @@ class Step:
 
     `met` is what stands where the object is applied for the first time, as the API server gave it. `refusal` is why it cannot be applied
     as things stand. `rolled`: nothing of the object changed, but a Secret that it names does. `unread`: what stands there could not be
-    read yet.
+    read yet. `left` are the additions of people that stay, by their path, and why.
     """
 
     finished: Finished
@@ -39,6 +39,7 @@ class Step:
     refusal: AgentError | None = None
     rolled: bool = False
     unread: bool = False
+    left: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def action(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from agent.engine import prune
+from agent.engine import additions, judge, prune
 from agent.engine.causes import Cause
 from agent.engine.changes import ChangeSet, Step, waiting
 from agent.manifests import diff, order
@@ -60,8 +60,9 @@ def compute(
     steps: dict[ObjectId, Step] = {}
     for key, item in finished.items():
         known, fact = basis.record.objects.get(key), basis.live.get(key)
-        if known and fact and known.applied == item.record.applied and known.projection == fact.projection:
-            confirmed[key] = replace(item.record, uid=known.uid, projection=known.projection)
+        same = known is not None and known.applied == item.record.applied
+        if known and fact and same and known.projection == fact.projection and not judge.fresh(known, fact):
+            confirmed[key] = replace(item.record, uid=known.uid, projection=known.projection, left=known.left)
         else:
             cause: Cause = (
                 Cause.LIVE
@@ -69,6 +70,8 @@ def compute(
                 else causes[key]
             )
             fields = _changed(key, desired, basis.before) if cause == Cause.GIT else ()
+            changed = known is not None and known.recipe != item.record.recipe and not same
+            seen = basis.record.noted or fact is not None
             steps[key] = Step(
                 item,
                 cause,
@@ -76,6 +79,7 @@ def compute(
                 basis.met.get(key),
                 basis.refusals.get(key),
                 rolled=key in basis.rolled,
+                left=additions.left_by(known, changed=changed, seen=seen),
                 unread=key in basis.unread,
             )
     waves = order.waves({key: step.finished.tree for key, step in steps.items()})

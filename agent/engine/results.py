@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one step or prune: an error, or the fact and record of the object as it stands now."""
+    """What became of one step or prune: an error, or the fact and record of the object as it stands now.
+
+    `fields` are what was put right, `writer` who had changed it, `removed` what people had added.
+    """
 
     id: ObjectId
     action: str
@@ -28,6 +31,7 @@ class Result:
     record: ObjectRecord | None = None
     fields: tuple[str, ...] = ()
     writer: Writer | None = None
+    removed: tuple[str, ...] = ()
 
 
 def stop_if_lease_lost(results: Iterable[Result]) -> None:

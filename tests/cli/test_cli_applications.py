@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import signal
+import time
 from typing import TYPE_CHECKING
 
+import processes
 import pytest
+import terminals
 
 from testbed.canary import Canaries
 from testbed.controlplane import ControlPlane
 from testbed.installation import STORE, Installation
+from testbed.processes import ProcessError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from typing import IO
 
     from conftest import Result, Shell
 
@@ -125,6 +131,39 @@ def test_status_lists_a_namespace_or_all(desk: Desk) -> None:
     assert desk("status", "-A", "-n", "default").code == 2
 
 
+def test_status_is_shown_again_whenever_it_changes(desk: Desk) -> None:
+    desk.tenant.deploy({"cfg.yaml": config_map("cfg", mode="a")})
+    watching = processes.start("status", "app", "-w", "-o", "json", folder=desk.shell.folder)
+    assert watching.stdout
+    try:
+        first = _next_document(watching.stdout)
+        desk.tenant.configure(suspend=True)
+        assert (first["suspended"], _next_document(watching.stdout)["suspended"]) == (False, True)
+    finally:
+        watching.send_signal(signal.SIGINT)
+    assert watching.wait(30) == 130
+    assert watching.communicate()[1] == b""
+
+
+def test_a_terminal_shows_only_the_newest_status(desk: Desk) -> None:
+    desk.tenant.deploy({"cfg.yaml": config_map("cfg", mode="a")})
+    command = [*processes.AGENT, "status", "--watch"]
+    code, shown = terminals.run(
+        command, [("app", terminals.CTRL_C)], cwd=desk.shell.folder, environment={"TERM": "xterm", "NO_COLOR": ""}
+    )
+    assert code == 130
+    assert "\x1b[32mTrue" in shown
+
+
+def _next_document(stream: IO[bytes]) -> dict:
+    text = b""
+    for line in stream:
+        text += line
+        if line == b"}\n":
+            return json.loads(text)
+    raise AssertionError(text)
+
+
 def test_a_sync_that_nobody_answers_ends_in_time(desk: Desk) -> None:
     desk.tenant.deploy({"cfg.yaml": config_map("cfg", mode="a")})
     process = desk.installation.agent.process
@@ -138,6 +177,65 @@ def test_a_sync_that_nobody_answers_ends_in_time(desk: Desk) -> None:
     finally:
         process.resume()
     assert desk("sync", "app").code == 0
+
+
+def test_a_sync_without_an_agent_says_so_within_five_seconds(desk: Desk) -> None:
+    desk.tenant.deploy({"cfg.yaml": config_map("cfg", mode="a")})
+    agent = desk.installation.agent
+    assert "alive" not in desk("status").err
+    agent.stop()
+    try:
+        began = time.monotonic()
+        result = desk("sync", "app")
+        assert time.monotonic() - began < 6, "and a second for the machine"
+        assert result.code == 2
+        assert "no agent is alive" in result.err
+        assert "hint: kubectl get pods" in result.err
+        for arguments in (["status"], ["status", "app"], ["status", "-A", "-o", "json"]):
+            shown = desk(*arguments)
+            assert "no agent is alive" in shown.err
+            assert b"app" in shown.out, "what was told stands"
+    finally:
+        agent.start()
+    assert desk("sync", "app").code == 0, "the request stood"
+
+
+def test_a_sync_after_the_agent_was_killed_says_that_it_is_silent_and_then_dead(desk: Desk) -> None:
+    desk.tenant.deploy({"cfg.yaml": config_map("cfg", mode="a")})
+    agent = desk.installation.agent
+    agent.kill()
+    try:
+        result = desk("sync", "app", "--timeout", "60s")
+    finally:
+        began = time.monotonic()
+        agent.start()
+    assert result.code == 2
+    doubt, dead, _ = result.err.splitlines()
+    assert doubt.startswith("no agent has renewed its Lease since 20")
+    assert "no agent is alive" in dead
+    assert time.monotonic() - began < 12 + 10, "it joins after at most one Lease, besides what a process takes to start"
+
+
+def test_two_agents_of_one_name_are_one(desk: Desk) -> None:
+    desk.tenant.deploy({"cfg.yaml": config_map("cfg", mode="a")})
+    first = desk.installation.agent
+    second = desk.installation.add_agent(first.name, label="second")
+    with pytest.raises(ProcessError) as ended:
+        second.start()
+    assert "another process runs under this agent's identity (identity agent-0)" in str(ended.value)
+    assert "hint: give each agent a name of its own" in str(ended.value)
+    assert first.running
+    desk.tenant.commit({"cfg.yaml": config_map("cfg", mode="b")})
+    assert desk("sync", "app").code == 0
+    assert desk.tenant.data("cfg") == {"mode": "b"}
+
+
+def test_an_operator_file_that_is_missing_ends_the_agent_at_its_start(desk: Desk) -> None:
+    kubeconfig = desk.shell.folder.parent / "kubeconfig"
+    result = desk("run", "--kubeconfig", str(kubeconfig), "--operator-file", "none.yaml", "--name", "other")
+    assert result.code == 2
+    assert "none.yaml: the operator's file does not exist" in result.err
+    assert "hint: create it" in result.err
 
 
 def test_what_cannot_be_synced_is_told_at_once(desk: Desk) -> None:

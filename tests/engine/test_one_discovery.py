@@ -53,6 +53,9 @@ class Target:
         self.asked.append(fresh)
         return Kinds([CONFIG_MAPS, DEFINITIONS, *([GADGETS] if "gadgets.example.com" in self.applied else [])])
 
+    async def has_conditions(self, resource: Resource) -> bool:
+        return False
+
     async def get(self, resource: Resource, namespace: str, name: str, **_: object) -> dict | None:
         if name not in self.applied:
             return None
@@ -101,7 +104,7 @@ async def reconcile(monkeypatch, objects: list[Desired], causes: set[str], *, go
         live=SimpleNamespace(follow=follow, refused=frozenset, snapshot=lambda _: {}, observed=lambda *_: None),
         records=SimpleNamespace(store=nothing),
         audit=SimpleNamespace(write=nothing, checkpoint=nothing),
-        clock=SimpleNamespace(monotonic=lambda: 0.0),
+        clock=SimpleNamespace(monotonic=lambda: 0.0, now=lambda: 0.0),
         tasks=AsyncTasks(),
         data_keys=SimpleNamespace(prepare=nothing),
     )

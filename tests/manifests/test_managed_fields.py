@@ -6,8 +6,10 @@ from textwrap import dedent
 import pytest
 from written import shown, tree
 
+from agent.api import names
 from agent.manifests import fields, live
 from agent.manifests.fields import Writer
+from agent.manifests.people import Takeover
 from testbed.processes import wait_until
 
 SSA = "application/apply-patch+yaml"
@@ -68,7 +70,7 @@ class Cluster:
         """Controllers write the status meanwhile: then the object is read again."""
 
         def adopted() -> bool:
-            patch = fields.adoption(self.get(resource, name), "signet")
+            patch = adoption(self.get(resource, name))
             assert patch is not None
             path = f"{self.path(resource, name)}?fieldManager=signet"
             status, answer = self.plane.request("PATCH", path, patch, content_type="application/json-patch+json")
@@ -81,6 +83,11 @@ class Cluster:
 @pytest.fixture
 def cluster(controlplane, namespace):
     return Cluster(controlplane, namespace)
+
+
+def adoption(live):
+    """The patch of a first meeting."""
+    return Takeover(tree(DEPLOYMENT), names.PEOPLE, first=True).patch(live)
 
 
 def projection(object_):
@@ -184,7 +191,7 @@ def test_wiped_managed_fields_are_seen_and_adopted(cluster):
     adopted = cluster.apply(DEPLOYMENT)
     assert projection(adopted) == first
     assert "before-first-apply" not in {entry["manager"] for entry in fields.entries(adopted)}
-    assert fields.adoption(adopted, "signet") is None
+    assert adoption(adopted) is None
 
 
 @pytest.mark.parametrize("flags", [[], ["--server-side"]], ids=["client-side", "server-side"])
@@ -198,7 +205,7 @@ def test_after_adoption_a_field_deleted_in_git_is_deleted_in_the_cluster(cluster
     assert "annotations" not in applied["metadata"] or not any(
         "kubectl" in a for a in applied["metadata"]["annotations"]
     )
-    assert fields.adoption(applied, "signet") is None
+    assert adoption(applied) is None
 
 
 @pytest.mark.parametrize("flags", [[], ["--server-side"]], ids=["client-side", "server-side"])
@@ -212,7 +219,7 @@ def test_after_adoption_a_key_dropped_from_a_secret_is_deleted(cluster, flags):
 
 def test_adoption_onto_an_object_that_changed_is_a_conflict(cluster):
     cluster.plane.kubectl("apply", "-n", cluster.namespace, "-f", "-", input=DEPLOYMENT)
-    patch = fields.adoption(cluster.get(), "signet")
+    patch = adoption(cluster.get())
     cluster.edit({"spec": {"replicas": 4}})
     path = f"{cluster.path('deployments', 'web')}?fieldManager=signet"
     status, _ = cluster.plane.request("PATCH", path, patch, content_type="application/json-patch+json")
@@ -220,7 +227,7 @@ def test_adoption_onto_an_object_that_changed_is_a_conflict(cluster):
 
 
 def test_an_object_of_nobody_else_needs_no_adoption(cluster):
-    assert fields.adoption(cluster.apply(DEPLOYMENT), "signet") is None
+    assert adoption(cluster.apply(DEPLOYMENT)) is None
 
 
 def test_a_secret_is_projected_sealed_and_its_edits_are_seen(cluster):
@@ -274,4 +281,4 @@ def test_malformed_managed_fields_own_nothing(managed):
     given = {"metadata": {"managedFields": managed}, "spec": [1]}
     assert fields.project(given, "signet") == {}
     assert fields.last_writer(given, [("spec",)], besides="signet") in (None, Writer("kubectl", "Update", "", ""))
-    assert json.dumps(fields.adoption(given, "signet"))
+    assert json.dumps(adoption(given))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.controllers.deletion import APPLICATIONS
 from agent.engine.ports import WatchEvent
-from agent.manifests import known_kinds
+from agent.manifests import definitions, known_kinds
 from agent.manifests.kinds import Kinds, Resource
 from agent.values.errors import AgentError, ClusterUnavailableError, ForbiddenError
 from agent.values.ids import IN_CLUSTER, ObjectId
@@ -91,6 +91,10 @@ class Cluster:
             self._traffic.discoveries += 1
             self._kinds[:] = [kinds_of(self._server)]
         return self._kinds[0]
+
+    async def has_conditions(self, resource: Resource) -> bool:
+        found = self._server.get(ObjectId(*_DEFINITION, "", f"{resource.plural}.{resource.group}"))
+        return found is not None and definitions.has_conditions(found, resource.version)
 
     async def get(
         self, resource: Resource, namespace: str, name: str, *, identity: Identity | None = None

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from agent.values.ids import ObjectId
     from agent.values.tree import Tree
 
+NO_RIGHT: LiteralString = "RBAC does not allow it"
 _HIDDEN: LiteralString = "the apiserver's own words may quote values and are not shown: check this field in Git"
 _PATH = r'\.[\w.\[\]"=,/:-]+'
 _TYPED = re.compile(
@@ -100,8 +101,8 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class _Cause:
-    reason: str
     field: str
+    reason: str
     message: str = dataclasses.field(repr=False)
 
 
@@ -178,12 +179,19 @@ def _parse(body: bytes) -> _Status:
         found = None
     if tree.get_text(found, "kind") != "Status":
         return _Status()
-    causes = tuple(
-        _Cause(tree.get_text(cause, "reason"), tree.get_text(cause, "field"), tree.get_text(cause, "message"))
+    # the apiserver goes through maps, so the same refusal comes in another order each time
+    causes = sorted(
+        (tree.get_text(cause, "field"), tree.get_text(cause, "reason"), tree.get_text(cause, "message"))
         for cause in wire.maps(found, "details", "causes")
     )
     details_kind = tree.get_text(found, "details", "kind")
-    return _Status(True, tree.get_text(found, "reason"), details_kind, tree.get_text(found, "message"), causes)
+    return _Status(
+        True,
+        tree.get_text(found, "reason"),
+        details_kind,
+        tree.get_text(found, "message"),
+        tuple(_Cause(*cause) for cause in causes),
+    )
 
 
 def _raced(code: int, status: _Status, call: Call) -> AgentError | None:
@@ -239,7 +247,7 @@ def _forbidden(status: _Status, call: Call) -> AgentError:
     hint = (
         "bind a role that allows it to the Application's ServiceAccount" if call.identity else "bind a role that does"
     )
-    return ForbiddenError("RBAC does not allow it", hint=hint)
+    return ForbiddenError(NO_RIGHT, hint=hint)
 
 
 def _missing(status: _Status, call: Call) -> AgentError:
@@ -264,7 +272,7 @@ def _conflict(status: _Status) -> AgentError:
         "another manager owns a field",
         hint="remove the field from one of the two, or set spec.sync.force: true to take it over",
         fields=", ".join(dict.fromkeys(safe_field(cause.field) for cause in conflicts[:8])),
-        managers=", ".join(managers),
+        managers=", ".join(sorted(managers)),
     )
 
 

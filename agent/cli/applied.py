@@ -50,16 +50,16 @@ class Applied:
 
 
 async def look(cluster: Cluster, application: Application, namespace: str, agent_namespace: str) -> Applied:
-    """`namespace` is where its objects go, `agent_namespace` where the agent keeps its records. Raises ClusterError."""
+    """`namespace` is where its objects go, `agent_namespace` where the agent keeps its records."""
     name = f"{application.id.namespace}/{application.id.name}"
+    looking = _Looking(cluster, ApplicationId(application.id.namespace, application.id.name, ""))
     try:
         found = await cluster.get(APPLICATION, application.id.namespace, application.id.name)
     except NotFoundError:
         return Applied(name, known=True, unknown=("the cluster does not serve Applications yet",))
-    except ForbiddenError:
-        unknown = "you may not read the Application, so what it owns, prunes and conflicts with is not known"
-        return Applied(name, unknown=(unknown,))
-    looking = _Looking(cluster, ApplicationId(application.id.namespace, application.id.name, ""))
+    except AgentError as error:
+        looking.note(error, "the Application", "what it owns, prunes and conflicts with is")
+        return Applied(name, unknown=tuple(looking.unknown), problems=tuple(looking.problems))
     applications = await looking.applications()
     if found is None:
         unknown = ("the cluster has no such Application yet", *looking.unknown)
@@ -112,7 +112,7 @@ class _Looking:
         if failed is not None:
             found, also = await self._listed(self.application.namespace)
             what = "Applications" if also is not None else "Applications of other namespaces"
-            self._note(failed, what, "conflicts with them are")
+            self.note(failed, what, "conflicts with them are")
         return {
             get_text(each, "metadata", "uid"): "/".join(get_text(each, "metadata", of) for of in ("namespace", "name"))
             for each in found
@@ -143,7 +143,7 @@ class _Looking:
         lists = await AsyncTasks().all([of(resource) for resource in asked])
         for reason in dict.fromkeys(error.reason for error in failed.values()):
             some = {each.plural: error for each, error in failed.items() if error.reason == reason}
-            self._note(next(iter(some.values())), ", ".join(sorted(some)), "what would be deleted of them is")
+            self.note(next(iter(some.values())), ", ".join(sorted(some)), "what would be deleted of them is")
         for group in sorted(kinds.unavailable):
             self.unknown.append(
                 f"the cluster does not say what {group} has, so what would be deleted of it is not known"
@@ -174,14 +174,14 @@ class _Looking:
             self.unknown.append("the agent's record is damaged: it counts as lost, and everything is applied again")
             return ApplicationRecord()
         except AgentError as error:
-            self._note(
+            self.note(
                 error,
                 f"the agent's records in {namespace}",
                 "objects that are gone by now, and whether one was made once before, are",
             )
             return None
 
-    def _note(self, error: AgentError, what: str, so: str) -> None:
+    def note(self, error: AgentError, what: str, so: str) -> None:
         """A refusal is the user's role; anything else is wrong."""
         if isinstance(error, ForbiddenError):
             self.unknown.append(f"you may not read {what}, so {so} not known")

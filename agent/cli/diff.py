@@ -43,6 +43,7 @@ a deletion waits for a person's word, that names a commit: it counts here where 
 actions: create, change, prune, and replace, where an immutable field changes and the object is deleted for it; roll is a workload that
 restarts because a Secret changes; conflict, hold and keep are objects that stay as they are, for the reason given; unknown is an object
 that could not be compared, or a field of one. Waves are numbered in the order in which they are applied.
+
 causes, with -f: new, the agent has not applied it yet; git, the commit changes it; live, it does not stand as it was applied; secret, the
 store has another version of a value. They are told apart where the repository in this folder has the commit that was applied last, and
 the Application's source is the same; else the cause is unknown.

@@ -177,13 +177,19 @@ class TestOfWhatAUserMayNotRead:
         said = await asking(world).diff(CHANGE)
         assert said.causes["ConfigMap/a"] == "unknown"
 
-    async def test_the_application(self, asking: Callable[..., User]) -> None:
-        said = await asking(await self.world(), errors={"get Application": FORBIDDEN}).diff(CHANGE)
+    @pytest.mark.parametrize("code", [403, 503])
+    async def test_the_application(self, asking: Callable[..., User], code: int) -> None:
+        error = FORBIDDEN if code == 403 else ClusterUnavailableError("the apiserver failed", code=code)
+        said = await asking(await self.world(), errors={"get Application": error}).diff(CHANGE)
         assert said.actions == {"ConfigMap/a": "change", "ConfigMap/e": "create"}
         assert said.causes == {}
-        assert said.unknown == [
-            "you may not read the Application, so what it owns, prunes and conflicts with is not known"
-        ]
+        what = (
+            "you may not read the Application"
+            if code == 403
+            else ("the Application could not be read (ClusterUnavailable: the apiserver failed)")
+        )
+        assert said.unknown == [f"{what}, so what it owns, prunes and conflicts with is not known"]
+        assert said.code == (1 if code == 403 else 2)
 
 
 async def test_an_application_that_is_not_there_yet_takes_over_what_is_nobody_s(asking: Callable[..., User]) -> None:

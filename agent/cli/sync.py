@@ -26,8 +26,8 @@ annotation of the Application (signet-gitops.dev/requested-at), so you need `get
 --confirm-prune gives a person's word for deletions that the agent holds back: of a Namespace, a CRD, a volume, or of most of what the
 Application owns. It names the commit that lacks these objects, as `agent status NAME` tells it, and counts for that commit alone.
 
---confirm-additions gives it for what people had added to objects by hand before the agent took such things out: `agent status NAME` names
-them, with their field managers. It names the commit that is applied then, and counts for that commit alone.
+--confirm-additions agrees that additions from before an upgrade are removed: fields that people added by hand, and that `agent status NAME`
+lists with their field managers. It names the commit that is applied, and counts for that commit alone.
 
 Where no agent is alive, which the Leases tell who may list them, it says so within 5 seconds and ends.
 
@@ -60,7 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timeout", metavar="TIME", default="5m", help="how long, such as 90s (default: %(default)s)")
     parser.add_argument("--confirm-prune", metavar="COMMIT", default="", help="agree to this commit's deletions")
     parser.add_argument(
-        "--confirm-additions", metavar="COMMIT", default="", help="agree that old additions of people are taken out"
+        "--confirm-additions", metavar="COMMIT", default="", help="agree that additions from before an upgrade go"
     )
     cluster.add_options(parser)
     terminal.output_option(parser)

@@ -221,7 +221,7 @@ def _successes(results: tuple[Result, ...], revision: str) -> list[tuple[str, st
     if len(healed) > 3:
         told.append(("Healed", f"{len(healed) - 3} more objects healed"))
     told += [
-        ("TakenOut", f"{each.id}: {', '.join(each.removed[:_FIELDS])} taken out, added by {_writer(each)}")
+        ("Removed", f"{each.id}: {', '.join(each.removed[:_FIELDS])} removed, added by {_writer(each)}")
         for each in islice((each for each in done if each.removed and each.action != "heal"), 3)
     ]
     if pruned:

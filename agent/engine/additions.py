@@ -1,6 +1,6 @@
-"""What people added to objects of ours and are left, and why: it is in the record, and told as long as it stands there.
+"""Additions of people that stay, and why: they are in the record, and reported as long as they stand there.
 
-All else that they add is drift, and taken out. An object whose manifest changes leaves nothing to them.
+All other additions are drift, and removed. When the manifest of an object changes, none of them stays.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from agent.values.ids import ObjectId
 
 BEFORE: Final = "before"
-"""It stood there when the agent that took nothing of people's out was upgraded."""
+"""It stood there when the agent was upgraded from a version that removed no additions."""
 FIGHT: Final = "fight"
-"""It came back whenever it was taken out."""
+"""It came back after each removal."""
 UNFORCED: Final = "unforced"
 """The Application takes over no field of another manager."""
 _PENDING: Final = "pending"
-"""It is to be taken out, and this run does not."""
+"""It is to be removed, and this run does not."""
 _FIELDS = 5
 
 
@@ -118,18 +118,18 @@ def _told(key: ObjectId, known: ObjectRecord, found: Sequence[Addition], *, take
 def _error(why: str) -> AgentError:
     if why == FIGHT:
         return FightError(
-            "somebody adds this again and again, so it is left",
-            hint="write it into Git, or stop who adds it; it is taken out once more when the object's manifest changes",
+            "added again after each removal, so it is left",
+            hint="write it into Git, or stop what adds it; it is removed again when the object's manifest changes",
         )
     if why == BEFORE:
         return AdditionsError(
-            "stood here before the agent took out what people add, so it is left",
-            hint="agent sync NAME --confirm-additions COMMIT takes it out, as does a change of the object's manifest",
+            "added by hand before the agent removed such fields, so it is left",
+            hint="agent sync NAME --confirm-additions COMMIT removes it, and so does a change of the object's manifest",
         )
     if why == UNFORCED:
         return AdditionsError(
             "added by hand, and left since spec.sync.force is false",
-            hint="write it into Git, or take it out by hand",
+            hint="write it into Git, or remove it by hand",
         )
     return AdditionsError(
         "added by hand, and not in Git",

@@ -8,6 +8,7 @@ injectors are not people: what they own stays theirs.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -69,8 +70,12 @@ class Beside:
 
 def are(entry: Object, managers: tuple[str, ...]) -> bool:
     """Whether an entry of `managedFields` is of people."""
-    manager, subresource = get_text(entry, "manager"), get_text(entry, "subresource")
-    return is_person(manager, subresource, people=managers) and not _is_ours(entry)
+    return _are(get_text(entry, "manager"), get_text(entry, "subresource"), managers) and not _is_ours(entry)
+
+
+@lru_cache(maxsize=512)
+def _are(manager: str, subresource: str, managers: tuple[str, ...]) -> bool:
+    return is_person(manager, subresource, people=managers)
 
 
 def beside(live: Object, managers: tuple[str, ...], ignored: Ignored = nothing) -> Beside:

@@ -241,7 +241,12 @@ def test_an_operator_file_that_is_missing_ends_the_agent_at_its_start(desk: Desk
 def test_what_cannot_be_synced_is_told_at_once(desk: Desk) -> None:
     assert desk("sync", "none").code == 2
     desk.tenant.deploy({"cfg.yaml": config_map("cfg", mode="a")})
-    for wrong in (["--timeout", "soon"], ["--confirm-prune", "HEAD"], ["--confirm-prune", "abc"]):
+    for wrong in (
+        ["--timeout", "soon"],
+        ["--confirm-prune", "HEAD"],
+        ["--confirm-prune", "abc"],
+        ["--confirm-additions", "HEAD"],
+    ):
         assert desk("sync", "app", *wrong).code == 2
     desk.tenant.configure(suspend=True)
     result = desk("sync", "app")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -265,12 +267,15 @@ def test_an_upgrade_deletes_nothing_that_people_added(tenant: Tenant, installati
     assert report.ready
     kubectl("patch", "secret/db", "-p", json.dumps({"data": {"later": value}}))
     until(lambda: tenant.secret("db") == {"password": "p", "extra": "x"}, "what came later is taken out")
+    config = installation.controlplane.folder / "admin.kubeconfig"
     commit = tenant.repository.head()[:12]
-    kubectl(
-        "annotate",
-        "applications.signet-gitops.dev",
-        tenant.application.name,
-        f"signet-gitops.dev/confirm-additions={commit}",
+    command = ["sync", f"{tenant.namespace}/{tenant.application.name}", "--confirm-additions", commit]
+    done = subprocess.run(
+        [sys.executable, "-m", "agent", *command, "--kubeconfig", str(config)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
+    assert done.returncode == 0, done.stdout + done.stderr
     until(lambda: tenant.secret("db") == {"password": "p"}, "what stood there before is taken out")
     assert tenant.sync().condition("Drifted")["reason"] == "InSync"

@@ -8,10 +8,13 @@ import pytest
 from whole_runs import manifests as m
 from whole_runs.installation import Installation
 
+from agent.values.errors import ObjectInvalidError
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from agent.values.ids import ObjectId
 
 PORT = {"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080}
 SERVICE = m.other("Service", "web", spec={"selector": {"app": "web"}, "ports": [PORT]})
@@ -128,6 +131,78 @@ async def test_what_a_manager_that_is_no_person_adds_is_left_alone() -> None:
         world.apply(m.config(also="x"), by)
     assert (await world.run()).quiet
     assert world.drifted == set()
+    assert world.value("ConfigMap/a", "data", "extra") == "x"
+
+
+async def test_what_people_change_within_an_item_that_somebody_else_added_is_left_alone() -> None:
+    world = await applied()
+    world.replace("Deployment/web", add_sidecar, "injector")
+    world.replace("Deployment/web", lambda live: pod_spec(live)["containers"][1].update(image="busybox:2"))
+    assert (await world.run()).quiet
+    assert world.drifted == set()
+    world.push({**FILES, "w.yaml": m.workload(image="web:2")})
+    assert (await world.run()).writes == ["apply Deployment/web"]
+    assert [each["image"] for each in pod_spec(world.live("Deployment/web"))["containers"]] == ["web:2", "busybox:2"]
+
+
+async def test_what_is_refused_after_it_was_taken_over_is_healed_later() -> None:
+    world = await applied()
+    world.replace("ConfigMap/a", add_key)
+    refused = [ObjectInvalidError("no")]
+
+    def admit(key: ObjectId, tree: Any) -> None:
+        if refused and key.name == "a" and "extra" not in tree["data"]:
+            raise refused.pop()
+
+    world.server.admission.append(admit)
+    ran = await world.heal()
+    assert ran.problems == ["ObjectInvalid ConfigMap/a"]
+    assert world.value("ConfigMap/a", "data", "extra") == "x"
+    assert (await world.run("retry")).writes == ["apply ConfigMap/a"]
+    assert world.value("ConfigMap/a", "data") == {"value": "1"}
+    assert (await world.run()).quiet
+
+
+async def test_a_takeover_that_lost_a_race_is_made_of_what_stands_there_then() -> None:
+    world = await applied()
+    world.replace("ConfigMap/a", add_key)
+    world.meanwhile("patch ConfigMap/a", lambda: world.edit("ConfigMap/a", "data", "more", to="x", by="controller"))
+    ran = await world.heal()
+    assert ran.writes == ["patch ConfigMap/a: StaleObject", "patch ConfigMap/a", "apply ConfigMap/a"]
+    assert world.value("ConfigMap/a", "data") == {"value": "1", "more": "x"}
+
+
+async def test_what_is_added_while_an_object_is_applied_is_taken_over_too() -> None:
+    world = await applied()
+    world.push({**FILES, "a.yaml": m.config(data="2")})
+    world.meanwhile("apply ConfigMap/a", lambda: world.replace("ConfigMap/a", add_key))
+    ran = await world.run()
+    assert ran.writes == ["apply ConfigMap/a: StaleObject", "patch ConfigMap/a", "apply ConfigMap/a"]
+    assert world.value("ConfigMap/a", "data") == {"value": "2"}
+
+
+async def test_an_object_that_is_held_keeps_what_was_added_and_says_so() -> None:
+    world = Installation(files={"s.yaml": m.secret()})
+    world.stores.write("kv/db", password="p", user="u")
+    await world.run()
+    world.stores.away = True
+    world.push({"s.yaml": m.secret("db", "vault://main/kv/db#user")})
+    world.replace("Secret/db", add_secret_key)
+    ran = await world.run()
+    assert (ran.writes, ran.problems) == ([], ["StoreUnavailable Secret/db"])
+    (warning,) = ran.status.warnings
+    assert (warning.reason, warning.object, warning.field) == ("Additions", "Secret shop/db", "data.extra")
+    world.stores.away = False
+    assert (await world.run()).writes == ["patch Secret/db", "apply Secret/db"]
+
+
+async def test_an_object_that_is_not_reconciled_is_left_alone() -> None:
+    files = {"a.yaml": m.config(annotations={"reconcile": "disabled"}), "b.yaml": m.config("b")}
+    world = await applied({**files, "a.yaml": m.config()})
+    world.push(files)
+    await world.run()
+    world.replace("ConfigMap/a", add_key)
+    assert (await world.run()).quiet
     assert world.value("ConfigMap/a", "data", "extra") == "x"
 
 

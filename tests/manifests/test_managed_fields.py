@@ -7,7 +7,7 @@ import pytest
 from written import shown, tree
 
 from agent.api import names
-from agent.manifests import fields, live
+from agent.manifests import fields, live, people
 from agent.manifests.fields import Writer
 from agent.manifests.people import Takeover
 from testbed.processes import wait_until
@@ -224,6 +224,43 @@ def test_adoption_onto_an_object_that_changed_is_a_conflict(cluster):
     path = f"{cluster.path('deployments', 'web')}?fieldManager=signet"
     status, _ = cluster.plane.request("PATCH", path, patch, content_type="application/json-patch+json")
     assert status == 409
+
+
+def test_what_people_own_by_another_version_of_a_kind_is_taken_over_too(controlplane, namespace):
+    """An autoscaler that is applied as v2 and edited as v1: paths that both have are the same."""
+    wanted = {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "web", "namespace": namespace},
+        "spec": {"maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}},
+    }
+    path, old = (
+        f"/apis/autoscaling/{version}/namespaces/{namespace}/horizontalpodautoscalers/web" for version in ("v2", "v1")
+    )
+
+    def patch(to, change, content_type, by="signet"):
+        query = f"{to}?fieldManager={by}" + ("&force=true" if content_type == SSA else "")
+        status, answer = controlplane.request("PATCH", query, change, content_type=content_type)
+        assert status < 300, answer
+        return answer
+
+    patch(path, wanted, SSA)
+    added = {"metadata": {"labels": {"x": "y"}}, "spec": {"minReplicas": 2, "targetCPUUtilizationPercentage": 50}}
+    patch(old, added, "application/merge-patch+json", "kubectl-edit")
+
+    def taken() -> bool:
+        change = Takeover(wanted, names.PEOPLE).patch(controlplane.get(path))
+        status, answer = controlplane.request(
+            "PATCH", f"{path}?fieldManager=signet", change, content_type="application/json-patch+json"
+        )
+        assert status in {200, 409}, answer
+        return status == 200
+
+    wait_until(taken, 10, "the takeover")
+    applied = patch(path, wanted, SSA)
+    assert "labels" not in applied["metadata"]
+    assert applied["spec"]["minReplicas"] == 1
+    assert people.beside(controlplane.get(path), names.PEOPLE).additions == ()
 
 
 def test_an_object_of_nobody_else_needs_no_adoption(cluster):

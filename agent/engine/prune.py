@@ -106,9 +106,9 @@ def refuse_precious(keys: Collection[ObjectId], commit: str) -> dict[ObjectId, A
 
 
 def _unconfirmed(key: ObjectId, commit: str) -> PruneRefusedError:
-    return PruneRefusedError(
+    error = PruneRefusedError(
         "needs a person's word to be deleted",
         hint="annotate the Application with signet-gitops.dev/confirm-prune: <commit>",
         object=key,
-        commit=commit[:12],
     )
+    return error.with_facts(commit=commit[:12]) if commit else error

@@ -58,6 +58,8 @@ async def judge(attempt: Attempt, refusal: ObjectInvalidError) -> AgentError:
         return _unknown(refusal, alone)
     frozen = [field for field in frozen if _plain(field) in map(_plain, alone)]
     if not frozen:
+        if "managers" in refusal.facts:
+            return refusal  # it says whose they are
         return refusal.with_hint(
             "valid as it is in Git, but not beside what another field manager has put into the live object: see its managedFields"
         )

@@ -22,8 +22,9 @@ _DESCRIPTION = """\
 Ask the agent to fetch, compare and apply an Application now instead of at its next interval, and wait until it has. The request is an
 annotation of the Application (signet-gitops.dev/requested-at), so you need `get` and `patch` on Applications and nothing else.
 
---confirm-prune gives a person's word for deletions that the agent holds back: of a Namespace, a CRD, a volume, or of most of what the
-Application owns. It names the commit that lacks these objects, as `agent status NAME` tells it, and counts for that commit alone.
+--confirm-prune confirms deletions that the agent holds back: of a Namespace, a CRD, a volume, or of most of what the Application owns.
+What stands behind `confirm` in `agent status NAME` names exactly the objects that wait, and confirms no others. A commit alone, 7 digits
+or more, confirms what waits at that commit, if nothing else was asked about at it before.
 
 exit codes: 0 ready, 1 something failed or is held, 2 nobody answered in time, or the cluster could not be asked
 """
@@ -32,7 +33,7 @@ examples:
   agent sync web -n shop
   agent sync shop/web --timeout 90s
   agent sync web -n shop --no-wait
-  agent sync web -n shop --confirm-prune 1f0c3b2a9d4e
+  agent sync web -n shop --confirm-prune 1f0c3b2a9d4e-5d41402a
 """
 _MANAGER = "signet-sync"
 _PAUSE_SECONDS = 0.3
@@ -51,7 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--wait", action=argparse.BooleanOptionalAction, default=True, help="wait until it was done (default)"
     )
     parser.add_argument("--timeout", metavar="TIME", default="5m", help="how long, such as 90s (default: %(default)s)")
-    parser.add_argument("--confirm-prune", metavar="COMMIT", default="", help="agree to this commit's deletions")
+    parser.add_argument("--confirm-prune", metavar="CONFIRM", default="", help="confirm the deletions that wait")
     cluster.add_options(parser)
     terminal.output_option(parser)
 
@@ -69,8 +70,11 @@ async def _sync(args: argparse.Namespace) -> int:
     from agent.cli import applications, cluster
 
     seconds = _seconds(args.timeout)
-    if args.confirm_prune and not re.fullmatch(r"[0-9a-f]{7,64}", args.confirm_prune):
-        raise UsageError("--confirm-prune takes a commit's hash, 7 digits of it or more", commit=args.confirm_prune)
+    if args.confirm_prune and not re.fullmatch(r"[0-9a-f]{7,64}(-[0-9a-f]{8})?", args.confirm_prune):
+        raise UsageError(
+            "--confirm-prune takes what `agent status` shows behind confirm, or a commit's hash, 7 digits of it or more",
+            given=args.confirm_prune,
+        )
     settings = cluster.config(args)
     async with cluster.connect(settings) as connected:
         namespace, name = applications.place(args.name, args.namespace, settings.namespace)

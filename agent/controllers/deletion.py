@@ -49,8 +49,6 @@ async def retire(run: Run) -> bool:
         return True
     if application.spec.deletion_policy == "prune":
         kinds = await run.ports.target.kinds()
-        resources = (kinds.of(key) for key in run.ledger.record.objects)
-        await run.ports.live.follow(frozenset(resource for resource in resources if resource is not None))
         if run.ledger.unrecorded or run.ledger.loss:
             await run.ports.home.event(
                 application.id,

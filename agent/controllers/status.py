@@ -174,11 +174,10 @@ def differs(status: ApplicationStatus, before: ApplicationStatus) -> bool:
 
 def counts(standing: Standing, outcome: Outcome) -> Counts:
     """Objects by what became of them."""
-    done = [result for result in outcome.results if result.error is None]
     held: frozenset[ObjectId] = frozenset(outcome.desired.held) if outcome.desired else frozenset()
     objects = outcome.desired.objects if outcome.desired else standing.record.objects
     total = len(objects) + sum(key not in objects for key in held)
-    applied = sum(result.action not in {"prune", "leave"} for result in done)
+    applied = sum(result.wrote and result.action not in {"prune", "forget"} for result in outcome.results)
     failed = sum(result.error is not None and result.id not in held for result in outcome.results)
     return Counts(
         total=total,
@@ -187,7 +186,7 @@ def counts(standing: Standing, outcome: Outcome) -> Counts:
         held=len(held),
         failed=failed,
         drifted=len(standing.walked.drifted | outcome.pending),
-        pruned=sum(result.action == "prune" for result in done),
+        pruned=sum(result.wrote and result.action == "prune" for result in outcome.results),
         warnings=len(_warnings(outcome)),
     )
 

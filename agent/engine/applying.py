@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from agent.engine import adopting, audit_entries, polling
 from agent.engine.causes import Cause
 from agent.engine.finishing import applied_as
+from agent.engine.live import LiveFact
 from agent.engine.ports import ABSENT
 from agent.engine.prune import CONFIRMED_ONLY
 from agent.engine.record import ObjectRecord
-from agent.engine.results import Result, stop_if_lease_lost
+from agent.engine.results import Answer, Result, stop_if_lease_lost
 from agent.manifests import diff, fields, health, order, ownership
 from agent.values.errors import (
     AgentError,
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from agent.engine.changes import ChangeSet, Step
     from agent.engine.context import Run
-    from agent.engine.live import LiveFact
     from agent.manifests.kinds import Kinds, Resource
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
@@ -115,8 +115,15 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
     if fact is None and step.cause != Cause.NEW:
         existing = await polling.get(run, resource, key.namespace, key.name)
         await run.fence.show(afresh=existing is not None)
-    met = await _meet(run, step, resource, existing) if existing is not None else fact
-    action = step.action
+    if existing is None:
+        return await _write(run, step, resource, fact, _version(fact))
+    met = await _meet(run, step, resource, existing)
+    return await _write(run, step, resource, met, get_text(existing, "metadata", "resourceVersion"))
+
+
+async def _write(run: Run, step: Step, resource: Resource, met: Result | LiveFact | None, stood: str) -> Result:
+    """Send an object over what was met of it, until that is what stands there. `stood` is the version that it was met at."""
+    key, action, deleted = step.finished.id, step.action, False
     for _ in range(_ATTEMPTS):
         if isinstance(met, Result):
             return met
@@ -133,25 +140,49 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
             )
         except StaleObjectError:
             met = await _meet_again(run, step, resource, fact)
+            stood = _version(met)
+            action = "adopt" if isinstance(met, LiveFact) and action == "create" else action
             continue
-        except ImmutableFieldError:
-            if fact is None or not _may_replace(run, step, fact):
+        except AgentError as error:
+            if isinstance(error, ImmutableFieldError) and fact is not None and _may_replace(run, step, fact):
+                deleted = await _make_room(run, resource, key, fact)
+                met, action = None, "replace"
+                continue
+            if not deleted:
                 raise
-            await run.ports.target.delete(
-                resource,
-                key.namespace,
-                key.name,
-                uid=fact.uid,
-                resource_version=fact.resource_version,
-                identity=run.grants.identity,
-            )
-            met, action = None, "replace"
-            continue
+            return _not_made(run, step, error)
         now = run.observer.observe(answer)
         record = applied_as(step.finished, uid=now.uid, projection=now.projection)
-        done = Result(key, action, None, replace(now, object=None), record)
+        written = Answer.OK if now.resource_version != stood else Answer.UNCHANGED
+        done = Result(key, action, None, replace(now, object=None), record, answer=written)
         return _explain(done, fact.object if fact is not None and step.cause == Cause.LIVE else None, answer)
     raise StaleObjectError("the object keeps changing while it is applied", hint="see who else writes it", object=key)
+
+
+async def _make_room(run: Run, resource: Resource, key: ObjectId, fact: LiveFact) -> bool:
+    """Delete what is replaced; whether it is gone."""
+    done = await run.ports.target.delete(
+        resource,
+        key.namespace,
+        key.name,
+        uid=fact.uid,
+        resource_version=fact.resource_version,
+        identity=run.grants.identity,
+    )
+    return done != "deleting"
+
+
+def _not_made(run: Run, step: Step, error: AgentError) -> Result:
+    """An object that was deleted to be replaced, and could not be made again: it is one that is still to be made."""
+    key = step.finished.id
+    if not isinstance(error, LeaseLostError):
+        run.ports.live.observed(run.application_id.uid, key, None)
+    begun = ObjectRecord(step.finished.record.api_version, files=step.finished.record.files)
+    return Result(key, "replace", error.with_facts(object=key, deleted="yes"), record=begun)
+
+
+def _version(met: Result | LiveFact | None) -> str:
+    return met.resource_version if isinstance(met, LiveFact) else ""
 
 
 async def _meet(run: Run, step: Step, resource: Resource, existing: Object) -> Result | LiveFact:

@@ -36,7 +36,7 @@ def of_step(run: Run, step: Step, phase: Literal["intent", "outcome"], result: R
         fields=(result.fields if result else ()) or step.fields,
         fingerprints=_fingerprints(run, finished),
         secrets=excerpts(sorted({label for _, secret in secrets(finished.tree) for label in secret.labels})),
-        result="" if result is None else result.error.reason if result.error else "ok",
+        result=result.text if result else "",
         facts=_facts(result) if result else None,
     )
 
@@ -60,15 +60,17 @@ def _facts(result: Result) -> Mapping[str, Fact] | None:
     return None
 
 
-def of_prune(run: Run, key: ObjectId, phase: Literal["intent", "outcome"], result: Result | None = None) -> AuditEntry:
-    """About deleting one object."""
+def of_prune(
+    run: Run, key: ObjectId, phase: Literal["intent", "outcome", "event"], result: Result | None = None
+) -> AuditEntry:
+    """About deleting one object, or forgetting one that went otherwise."""
     return AuditEntry(
         phase=phase,
         run=run.id,
         cause=Cause.GIT,
         application=run.application_id,
         revision=run.revision,
-        action="prune",
+        action=result.action if result else "prune",
         object=key,
-        result="" if result is None else result.error.reason if result.error else "ok",
+        result=result.text if result else "",
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from agent.engine.causes import Cause
+from agent.engine.guard import NOTHING_WAITS, Guard
 from agent.manifests.ownership import is_apply_if_absent
 from agent.values.errors import OwnershipConflictError
 
@@ -38,8 +39,10 @@ class Step:
     rolled: bool = False
 
     @property
-    def action(self) -> str:
+    def action(self) -> Action:
         """What the audit trail calls it."""
+        if self.cause == Cause.NEW and self.met is not None:
+            return "leave" if is_apply_if_absent(self.finished.tree) else "adopt"
         return self.cause.action
 
 
@@ -59,7 +62,8 @@ class Change:
 class ChangeSet:
     """`confirmed` are objects whose record changes though nothing has to be sent: the same object came of another recipe.
 
-    `kept` would be pruned but for the reason given; `held` are not applied, for the reason given.
+    `kept` would be pruned but for the reason given; `held` are not applied, for the reason given. `gone` are recorded, and only to be
+    forgotten. `guard` is recorded before anything is sent.
     """
 
     waves: tuple[tuple[Step, ...], ...] = ()
@@ -67,6 +71,8 @@ class ChangeSet:
     pruned: tuple[ObjectId, ...] = ()
     kept: Mapping[ObjectId, AgentError] = field(default_factory=dict["ObjectId", "AgentError"])
     held: Mapping[ObjectId, AgentError] = field(default_factory=dict["ObjectId", "AgentError"])
+    gone: frozenset[ObjectId] = frozenset()
+    guard: Guard = NOTHING_WAITS
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -94,6 +100,4 @@ class ChangeSet:
 def _action(step: Step) -> Action:
     if step.refusal is not None:
         return "conflict" if isinstance(step.refusal, OwnershipConflictError) else "hold"
-    if step.cause == Cause.NEW and step.met is not None:
-        return "leave" if is_apply_if_absent(step.finished.tree) else "adopt"
-    return step.cause.action
+    return step.action

@@ -97,15 +97,17 @@ async def reconcile(run: Run, state: State) -> Outcome:
         basis = replace(_basis(run, state, met), live=live, observed=seen.kinds, rolled=causes.keys() - stale.keys())
         trees = (item.tree for item in ready.values())
         changes = await pace.over_all(run, trees, lambda: plan.compute(desired, ready, causes, basis))
+        await recording.keep_guard(run, changes)
         if run.application.spec.sync.mode == "detect":
             return Outcome(state, desired, desired.problems, tuple(changes), pending=changes.pending)
 
         await recording.announce(run, desired, changes)
         applied, kinds = await applying.apply(run, changes, live, kinds)
         pruned = await deleting.prune(run, changes.pruned, live, kinds, desired.objects)
+        pruned += await deleting.forget(run, changes.gone, kinds)
         await polling.follow(run, desired.objects, kinds)
         state = await recording.remember(run, state, desired, changes, [*applied, *pruned])
-        if not changes.empty:
+        if not changes.empty or pruned:
             await run.ports.audit.checkpoint(run.id)
     except LeaseLostError:
         raise
@@ -153,13 +155,13 @@ async def retire(run: Run, kinds: Kinds) -> tuple[AgentError, ...]:
     What is only deleted after a confirmation stays behind without it: the confirmation names the commit that was applied.
     """
     record = run.ledger.record
-    live = run.ports.live.snapshot(run.application_id.uid)
-    known = {key for key, fact in live.items() if fact.owner == run.application_id.uid} | set(record.objects)
+    seen = await polling.observe(run, {}, kinds)
+    known = prune.standing(record, seen.live, run.application_id.uid, seen.kinds)
     confirmed = run.application.annotations.get(names.ANNOTATION_CONFIRM_PRUNE, "")
-    refused: dict[ObjectId, AgentError] = {}
-    if record.revision is None or not prune.confirms(confirmed, record.revision):
-        refused = prune.refuse_precious(known, record.revision.commit if record.revision else "")
+    commit = record.revision.commit if record.revision else ""
+    guard = record.guard.after(prune.precious(known), confirmation=confirmed, commit=commit, last=True)
+    await run.ledger.save(replace(record, guard=guard))
     await run.fence.show(afresh=True)
-    results = await deleting.prune(run, sorted(known - refused.keys()), live, kinds)
+    results = await deleting.prune(run, sorted(known - guard.waiting), seen.live, kinds)
     await run.ports.audit.checkpoint(run.id)
-    return (*(result.error for result in results if result.error), *refused.values())
+    return (*(result.error for result in results if result.error), *prune.unconfirmed(guard, commit).values())

@@ -85,6 +85,8 @@ def compute(
         decision.allowed,
         decision.refused,
         desired.held,
+        decision.gone,
+        decision.guard,
     )
 
 

@@ -14,6 +14,7 @@ import zlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from agent.engine.guard import NOTHING_WAITS, Guard
 from agent.values.errors import AuditError, LimitError
 from agent.values.ids import ObjectId, Revision
 from agent.values.text import cut
@@ -58,7 +59,8 @@ class ApplicationRecord:
     """The inventory of an Application. `verified` maps a SOPS file to the blob whose MAC was verified under `generation`.
 
     `epoch` counts the times that the Application was taken, as far as this record goes back, `holder` says by whom. `applying` is the commit that a
-    run began to apply, until it is recorded as `revision`: what that run was killed over is never taken back to the one before.
+    run began to apply, until it is recorded as `revision`: what that run was killed over is never taken back to the one before. `guard`
+    is what waits for a confirmation to be deleted.
     """
 
     revision: Revision | None = None
@@ -68,6 +70,7 @@ class ApplicationRecord:
     epoch: int = 0
     holder: str = ""
     applying: Revision | None = None
+    guard: Guard = NOTHING_WAITS
 
     @property
     def newest(self) -> Revision | None:
@@ -79,7 +82,8 @@ class ApplicationRecord:
     ) -> ApplicationRecord:
         """A copy with some objects recorded anew and others forgotten."""
         merged = {**self.objects, **changed}
-        return replace(self, objects={key: value for key, value in merged.items() if key not in gone})
+        kept = {key: value for key, value in merged.items() if key not in gone}
+        return replace(self, objects=kept, guard=self.guard.without(gone))
 
     def of_file(self, path: str) -> frozenset[ObjectId]:
         """The identities that this file contributed to, as far as recorded."""
@@ -165,6 +169,8 @@ class Codec:
             "epoch": record.epoch,
             "holder": record.holder,
         }
+        if guard := record.guard.to_json():
+            meta["guard"] = guard
         head_now = _pack(meta)
         before = _unpack(stored[HEAD].split(".", 3)[3]) if stored.get(HEAD) else {}
         if changed or {**before, "counter": 0} != {**_unpack(head_now), "counter": 0}:
@@ -223,6 +229,7 @@ def _decode(shards: Mapping[str, str], opened: Callable[[str, str], tuple[int, s
         for key, value in _unpack(part).items():
             objects[ObjectId.from_key(key)] = _object_from_json(value)  # pyright: ignore[reportArgumentType]
     verified: dict[str, str] = meta.get("verified", {})  # pyright: ignore[reportAssignmentType]
+    guard: dict[str, object] = meta.get("guard", {})  # pyright: ignore[reportAssignmentType]
     return ApplicationRecord(
         _revision_from_json(meta.get("revision")),
         int(str(meta.get("generation", 0))),
@@ -231,6 +238,7 @@ def _decode(shards: Mapping[str, str], opened: Callable[[str, str], tuple[int, s
         int(str(meta.get("epoch", 0))),
         str(meta.get("holder", "")),
         _revision_from_json(meta.get("applying")),
+        Guard.from_json(guard),
     )
 
 

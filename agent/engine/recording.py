@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent.engine.causes import Trigger
 from agent.engine.ports import AuditEntry
 from agent.engine.record import ObjectRecord
+from agent.engine.results import Answer
+from agent.values.errors import (
+    FieldConflictError,
+    ForbiddenError,
+    HeldError,
+    ImmutableFieldError,
+    NotFoundError,
+    ObjectInvalidError,
+    OwnershipConflictError,
+    UnknownKindError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,6 +30,18 @@ if TYPE_CHECKING:
     from agent.engine.results import Result
     from agent.engine.state import State
     from agent.values.ids import ObjectId
+
+_REFUSALS: Final = (
+    FieldConflictError,
+    ForbiddenError,
+    HeldError,
+    ImmutableFieldError,
+    NotFoundError,
+    ObjectInvalidError,
+    OwnershipConflictError,
+    UnknownKindError,
+)
+"""Errors by which an object was certainly not made: the API server said so, or was not asked."""
 
 
 async def note_loss(run: Run, live: Mapping[ObjectId, LiveFact]) -> None:
@@ -36,6 +59,12 @@ async def note_loss(run: Run, live: Mapping[ObjectId, LiveFact]) -> None:
         reason=run.ledger.loss,
         message="there is no record of what was applied, though live objects show that there was one; all is applied again",
     )
+
+
+async def keep_guard(run: Run, changes: ChangeSet) -> None:
+    """Record what waits for a confirmation and what is confirmed, before a new object or a deletion changes what that is judged by."""
+    if changes.guard != run.ledger.record.guard:
+        await run.ledger.save(replace(run.ledger.record, guard=changes.guard))
 
 
 async def announce(run: Run, desired: DesiredState, changes: ChangeSet) -> None:
@@ -64,16 +93,24 @@ async def remember(
     run: Run, state: State, desired: DesiredState, changes: ChangeSet, results: Sequence[Result]
 ) -> State:
     """Record what was applied and deleted, and give the next state."""
-    done = {result.id: result for result in results if result.error is None}
+    known = run.ledger.record.objects
     recorded: dict[ObjectId, ObjectRecord] = dict(changes.confirmed)
-    recorded.update({key: result.record for key, result in done.items() if result.record is not None})
-    gone = frozenset(key for key, result in done.items() if result.action == "prune")
+    recorded.update({result.id: result.record for result in results if result.record is not None})
+    gone = frozenset(result.id for result in results if result.error is None and result.action in {"prune", "forget"})
+    never_made = frozenset(
+        result.id
+        for result in results
+        if isinstance(result.error, _REFUSALS)
+        and result.action != "wait"
+        and result.id in known
+        and not known[result.id].uid
+    )
     run.fence.check()
-    for key, result in done.items():
-        if result.fact is not None or key in gone:
-            run.ports.live.observed(run.application_id.uid, key, result.fact)
+    for result in results:
+        if result.fact is not None or (result.id in gone and result.answer != Answer.DELETING):
+            run.ports.live.observed(run.application_id.uid, result.id, result.fact)
     record = replace(
-        run.ledger.record.with_objects(recorded, gone),
+        run.ledger.record.with_objects(recorded, gone | never_made),
         revision=desired.revision,
         applying=None,
         generation=run.application.generation,

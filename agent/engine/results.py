@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from agent.values.errors import LeaseLostError
@@ -17,9 +18,30 @@ if TYPE_CHECKING:
     from agent.values.ids import ObjectId
 
 
+class Answer(StrEnum):
+    """What the API server's answer came to, where it was no error."""
+
+    OK = "ok"
+    UNCHANGED = "unchanged"
+    """The object stood like this already."""
+    DELETING = "deleting"
+    """A finalizer keeps it for now."""
+    GONE = "gone"
+    """There was nothing to delete."""
+    HANDED_OVER = "handed-over"
+    """It is another Application's by now."""
+    NOT_OURS = "not-ours"
+    """Nothing proves any more that it is ours."""
+    NEVER_MADE = "never-made"
+    """Its first apply was begun, and no more is known of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one step or prune: an error, or the fact and record of the object as it stands now."""
+    """What became of one step or prune: an error, or the fact and record of the object as it stands now.
+
+    A record beside an error is of an object that was deleted to be replaced, and is not there.
+    """
 
     id: ObjectId
     action: str
@@ -28,6 +50,17 @@ class Result:
     record: ObjectRecord | None = None
     fields: tuple[str, ...] = ()
     writer: Writer | None = None
+    answer: Answer = Answer.OK
+
+    @property
+    def text(self) -> str:
+        """As the trail and the log have it."""
+        return self.error.reason if self.error is not None else self.answer
+
+    @property
+    def wrote(self) -> bool:
+        """Whether something was changed, or is not there any more, by this step."""
+        return self.error is None and self.answer == Answer.OK and self.action != "leave"
 
 
 def stop_if_lease_lost(results: Iterable[Result]) -> None:

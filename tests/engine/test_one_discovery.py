@@ -124,7 +124,7 @@ async def reconcile(monkeypatch, objects: list[Desired], causes: set[str], *, go
 async def test_the_kinds_are_asked_for_once(monkeypatch, causes, fresh):
     gone = (ObjectId("", "ConfigMap", "shop", "old"),)
     target, outcome = await reconcile(monkeypatch, [wanted(CONFIG_MAPS, "a")], causes, gone=gone)
-    assert {(result.action, result.id.name) for result in outcome.results} == {("create", "a"), ("prune", "old")}
+    assert {(result.action, result.id.name) for result in outcome.results} == {("create", "a"), ("forget", "old")}
     assert target.asked == [fresh]
 
 

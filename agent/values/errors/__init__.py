@@ -52,7 +52,7 @@
     │   └── ClusterUnavailableError   no answer, 429, 5xx; retried
     ├── OwnershipConflictError    an object that another Application owns
     ├── HeldError                 an object waits for something it needs
-    ├── PruneRefusedError         a deletion that needs a person's word
+    ├── PruneRefusedError         a deletion that waits
     ├── AuditError                the audit trail cannot be written, or does not verify
     ├── LeaseLostError            another agent took over
     ├── DefectError               the agent itself is wrong

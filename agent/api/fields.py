@@ -22,6 +22,9 @@ NamePattern = Annotated[
 ]
 """A name in which `*` stands for any run of characters."""
 
+ManagerPattern = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\p{C}]+$")]
+"""A field manager, as `metadata.managedFields` names it, in which `*` stands for any run of characters."""
+
 
 def _repository_path(value: str) -> str:
     if value.startswith("/") or "\\" in value or not value.isprintable():

@@ -22,3 +22,5 @@ ANNOTATION_CONFIRM_PRUNE: Final = f"{GROUP}/confirm-prune"
 AGENT_NAMESPACE: Final = "signet-system"
 SERVICE_ACCOUNT: Final = "signet-applier"
 """The ServiceAccount that an Application acts as, unless it names another."""
+PEOPLE: Final = ("before-first-apply", "kubectl*")
+"""Field managers that are people, unless the operator lists others: `*` stands for any run of characters."""

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from agent.api import names
 from agent.api.fields import (
     FilePath,
     Host,
+    ManagerPattern,
     NamePattern,
     NamespaceName,
     ObjectName,
@@ -217,6 +219,15 @@ class DestinationGrant(Model):
         return namespace == self.application_namespace and name_matches(self.application_name, name)
 
 
+class FieldManagers(Model):
+    """Who is who among the field managers of live objects, as `metadata.managedFields` names them."""
+
+    people: Annotated[tuple[ManagerPattern, ...], Field(max_length=64)] = names.PEOPLE
+    """Managers that are people: what they write on an object of an Application is an edit by hand. `*` stands for any run of characters.
+    Controllers, autoscalers, webhooks and injectors do not belong here, and what goes through a subresource never counts. A list that
+    is given stands in place of the default."""
+
+
 class AuditSettings(Model):
     """The audit trail. It always goes to standard output too."""
 
@@ -282,6 +293,8 @@ class OperatorSettings(Model):
     """Where secrets may stand besides the data of a Secret."""
     destinations: tuple[DestinationGrant, ...] = ()
     """Lets Applications reach further than their own namespace."""
+    field_managers: FieldManagers = FieldManagers()
+    """Who is who among the field managers of live objects, as `metadata.managedFields` names them."""
     audit: AuditSettings = AuditSettings()
     """The audit trail."""
     limits: Limits = Limits()

@@ -78,6 +78,8 @@ class Failure(Model):
     """The cause."""
     hint: str = ""
     """What to do."""
+    retry_at: Timestamp | None = None
+    """When a store that failed is asked again; nothing else of an outage changes while it lasts."""
 
     @classmethod
     def of(cls, error: AgentError, *, object: str = "", file: str = "") -> Self:  # noqa: A002  # the field's name
@@ -85,6 +87,7 @@ class Failure(Model):
         facts = {name: excerpt(str(fact), LONGEST_TEXT) for name, fact in error.facts.items()}
         place = ":".join(facts.pop(name) for name in ("file", "line", "column") if name in facts)
         shown, field = facts.pop("object", "") or object, facts.pop("field", "")
+        retry_at = facts.pop("retry_at", None)
         rest = ", ".join(f"{name} {fact}" for name, fact in facts.items())
         return cls(
             object=cut(shown),
@@ -93,6 +96,7 @@ class Failure(Model):
             reason=error.reason,
             message=cut(f"{error.message} ({rest})" if rest else error.message),
             hint=error.hint,
+            retry_at=retry_at,
         )
 
 

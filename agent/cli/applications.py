@@ -141,6 +141,8 @@ def failures(report: Report) -> None:
         terminal.line(f"  {get_text(each, 'message')}")
         if get_text(each, "hint"):
             terminal.line(f"  hint: {get_text(each, 'hint')}")
+        if get_text(each, "retryAt"):
+            terminal.line(f"  next try: {get_text(each, 'retryAt')}")
 
 
 def _section(headers: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:

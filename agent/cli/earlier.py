@@ -12,7 +12,7 @@ import os
 from typing import TYPE_CHECKING
 
 from agent.cli import files, trees
-from agent.sops import decrypt, key_changes, stores
+from agent.sops import decrypt, stores
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import AgentError, DataKeyError, ReadError
 
@@ -62,6 +62,8 @@ class Finder:
                 continue
             if opened is None:
                 return None
+            from agent.sops import key_changes
+
             before = encrypted.metadata.data_key
             same = not key_changes.between(before.recipients, recipients).any
             wrapped = before if same else self.keys.wrap(recipients, opened.data_key, before=before)
@@ -70,6 +72,8 @@ class Finder:
 
     def _open(self, encrypted: decrypt.EncryptedFile, recipients: Recipients, where: str) -> Opened | None:
         """None where everything has to be new."""
+        from agent.sops import key_changes
+
         before = encrypted.metadata.data_key.recipients
         change = key_changes.between(before, recipients)
         regrouped = change.any and len(before.groups) + len(recipients.groups) > 2

@@ -14,7 +14,6 @@ from agent.api import names
 from agent.controllers.tasks import AsyncTasks
 from agent.engine import adopting, plan, prune, rollouts
 from agent.engine.causes import Cause
-from agent.engine.changes import ChangeSet
 from agent.engine.finishing import Finished
 from agent.engine.live import LiveFact
 from agent.engine.record import ApplicationRecord, ObjectRecord, RecordDamagedError, unverified
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from agent.api.application import Application
     from agent.cli.comparison import Difference
     from agent.desired.compiler import DesiredState
+    from agent.engine.changes import ChangeSet
     from agent.manifests.kinds import Resource
     from agent.values.tree import Object
 
@@ -112,20 +112,7 @@ def changes(state: DesiredState, found: Sequence[Difference], applied: Applied, 
         key: Finished(key, by_id[key].tree, ObjectRecord(state.objects[key].api_version, applied=_NOT_FINISHED))
         for key in causes
     }
-    planned = plan.compute(state, finished, causes, basis)
-    return ChangeSet(
-        planned.waves,
-        planned.confirmed,
-        tuple(key for key in planned.pruned if _may_stand(key, applied)),
-        {key: error for key, error in planned.kept.items() if _may_stand(key, applied)},
-        planned.held,
-    )
-
-
-def _may_stand(key: ObjectId, applied: Applied) -> bool:
-    """Whether there is something to delete: what is gone, or was never applied, is only forgotten."""
-    known = applied.record.objects.get(key)
-    return key in applied.live or ((key.group, key.kind) not in applied.kinds and known is not None and bool(known.uid))
+    return plan.compute(state, finished, causes, basis)
 
 
 def _cause(each: Difference, applied: Applied) -> Cause | None:

@@ -42,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--operator-file",
         type=Path,
-        help="allowed hosts, stores, keys and grants (docs/reference/operator.md); without it nothing is reachable",
+        help="allowed hosts, stores, keys and grants (docs/reference/operator.md), which has to exist; without the flag nothing is reachable",
     )
     parser.add_argument(
         "--state-dir",

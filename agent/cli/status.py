@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def _status(args: argparse.Namespace) -> int:
     from agent.adapters.kubernetes.resources import APPLICATION
-    from agent.cli import applications, cluster
+    from agent.cli import applications, cluster, liveness
 
     settings = cluster.config(args)
     async with cluster.connect(settings) as connected:
@@ -60,9 +60,12 @@ async def _status(args: argparse.Namespace) -> int:
                 terminal.write_json(one.as_json())
             else:
                 applications.details(one)
+            await liveness.warn_where_silent(connected)
             return 0 if one.ready else 1
         namespace = "" if args.all_namespaces else args.namespace or settings.namespace
         found = await connected.list(APPLICATION, namespace=namespace)
+        if found:
+            await liveness.warn_where_silent(connected)
     reports = sorted((applications.Report(tree) for tree in found), key=lambda each: (each.namespace, each.name))
     if args.output == "json":
         terminal.write_json([each.as_json() for each in reports])

@@ -26,7 +26,9 @@ annotation of the Application (signet-gitops.dev/requested-at), so you need `get
 What stands behind `confirm` in `agent status NAME` names exactly the objects that wait, and confirms no others. A commit alone, 7 digits
 or more, confirms what waits at that commit, if nothing else was asked about at it before.
 
-exit codes: 0 ready, 1 something failed or is held, 2 nobody answered in time, or the cluster could not be asked
+Where no agent is alive, which the Leases tell who may list them, it says so within 5 seconds and ends.
+
+exit codes: 0 ready, 1 something failed or is held, 2 no agent is alive or answered in time, or the cluster could not be asked
 """
 _EXAMPLES = """\
 examples:
@@ -134,14 +136,28 @@ async def _wait(connected: Cluster, before: Report, seconds: int) -> Report:
     """The Application once our request, or a later one that took its place, was handled. Raises ClusterError."""
     from agent.api import names
     from agent.cli import applications
+    from agent.cli.liveness import Leases
 
     terminal.progress(f"waiting for the agent to sync {before.namespace}/{before.name}")
     started = time.monotonic()
+    leases = Leases(connected)
+    alive: bool | None = None
+    doubted = False
     while True:
         report = await applications.get_one(connected, before.namespace, before.name)
         requested = get_text(report.tree, "metadata", "annotations", names.ANNOTATION_REQUESTED_AT)
         if get_text(report.status, "lastHandledRequestedAt") == requested:
             return report
+        alive = alive or await leases.alive()
+        if alive is False:
+            raise ClusterError(
+                "no agent is alive: none renews its Lease",
+                hint="kubectl get pods -n signet-system; the request stays, and the first agent that runs handles it",
+                application=f"{before.namespace}/{before.name}",
+            )
+        if alive is None and leases.silent and not doubted:
+            doubted = True
+            terminal.note(f"no agent has renewed its Lease since {leases.last}; waiting on")
         if time.monotonic() - started > seconds:
             raise ClusterError(
                 "the agent did not handle the request in time",

@@ -5,44 +5,55 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from agent.engine.ports import Resolved
 from agent.engine.record import absent_at
 from agent.manifests import references
 from agent.values.errors import AgentError, StoreNotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agent.engine.ports import StorePort
     from agent.engine.record import ApplicationRecord
+    from agent.manifests.references import Reference
     from agent.values.ids import ApplicationId, ObjectId
 
 
 async def rotated(
     stores: StorePort, application: ApplicationId, record: ApplicationRecord
 ) -> tuple[frozenset[ObjectId], tuple[AgentError, ...]]:
-    """The objects to refresh, and what could not be asked.
+    """The objects to refresh, each by the version that its own record has, and what could not be asked.
 
     An engine that keeps no versions (KV v1) is always read again; what then finishes to the same object costs no request. A value that
     is gone or denied refreshes its objects too: they are held, and say why. An outage refreshes nothing. An optional value that was missing
-    refreshes its objects once its path has another version.
+    refreshes its objects once its path has another version; one of a fixed version, which no probe tells of, is read.
     """
-    users: defaultdict[str, set[ObjectId]] = defaultdict(set)
-    oldest: dict[str, int] = {}
+    users: defaultdict[str, dict[ObjectId, int]] = defaultdict(dict)
     for key, item in record.objects.items():
         for text, version in item.stores.items():
-            users[text].add(key)
-            oldest[text] = min(version, oldest.get(text, version))
+            users[text][key] = version
     if not users:
         return frozenset(), ()
-    parsed = {references.parse(text): text for text in users}
+    parsed = {references.parse(text): of for text, of in users.items()}
     answers = await stores.probe(application, list(parsed))
+    fixed = [each for each, of in parsed.items() if each.version is not None and min(of.values()) < 0]
+    values: Mapping[Reference, Resolved | AgentError] = await stores.resolve(application, fixed) if fixed else {}
     changed: set[ObjectId] = set()
-    errors: list[AgentError] = []
+    errors: dict[AgentError, None] = {}
     for reference, answer in answers.items():
-        text = parsed[reference]
-        if isinstance(answer, StoreNotFoundError) and oldest[text] == absent_at(0):
-            continue
-        if isinstance(answer, AgentError):
-            errors.append(answer)
-            changed |= frozenset() if answer.transient else users[text]
-        elif answer == 0 or oldest[text] not in {answer, absent_at(answer)}:
-            changed |= users[text]
+        for key, version in parsed[reference].items():
+            found = values.get(reference, answer) if version < 0 else answer
+            if version < 0 and isinstance(found, StoreNotFoundError):
+                continue
+            if isinstance(found, AgentError):
+                errors[found] = None
+            if _is_other(version, found):
+                changed.add(key)
     return frozenset(changed), tuple(errors)
+
+
+def _is_other(version: int, found: Resolved | int | AgentError) -> bool:
+    """Whether what was recorded as of this version is to be read again."""
+    if isinstance(found, AgentError):
+        return not found.transient
+    return isinstance(found, Resolved) or found == 0 or version not in {found, absent_at(found)}

@@ -102,7 +102,7 @@ def compute(
         history=before.history,
         last_handled_requested_at=cut(application.requested_at) or None,
     )
-    if outcome.results or _essence(status) != _essence(before):
+    if outcome.results or _untimed(status) != _untimed(before):
         entry = SyncRecord(
             revision=str(outcome.revision or outcome.state.checked or ""),
             started_at=durations.timestamp(started),
@@ -249,7 +249,8 @@ def _file(problem: Problem, outcome: Outcome) -> str:
 def _summary(first: Failure, problems: int) -> str:
     place = first.object or first.file
     more = f" (and {problems - 1} more)" if problems > 1 else ""
-    return (f"{place}: {first.message}" if place else first.message) + more
+    later = f", next try {first.retry_at}" if first.retry_at else ""
+    return (f"{place}: {first.message}" if place else first.message) + more + later
 
 
 def _health(standing: Standing) -> tuple[Literal["True", "False", "Unknown"], str, str]:
@@ -304,3 +305,11 @@ def _essence(status: ApplicationStatus) -> object:
     untimed = tuple(condition.model_copy(update={"last_transition_time": ""}) for condition in status.conditions)
     counts = status.counts.model_copy(update={"applied": 0, "unchanged": 0, "pruned": 0})
     return status.model_copy(update={"conditions": untimed, "history": (), "counts": counts}).model_dump()
+
+
+def _untimed(status: ApplicationStatus) -> object:
+    """What of that is worth an entry of the history: another try that comes to the same is none, nor is another agent."""
+    failures = tuple(failure.model_copy(update={"retry_at": None}) for failure in status.failures)
+    conditions = tuple(condition.model_copy(update={"message": ""}) for condition in status.conditions)
+    anybody = {"agent": None, "epoch": None, "since": None}
+    return _essence(status.model_copy(update={"conditions": conditions, "failures": failures, **anybody}))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent.engine import judge
-from agent.engine.live import is_newer
+from agent.engine.live import is_newer, reports
 from agent.manifests.ownership import LABEL_INSTALLATION
 from agent.values.errors import AgentError
 from agent.values.ids import ObjectId
@@ -147,7 +147,8 @@ class Watching:
                 found = await self._target.get(resource, key.namespace, key.name)
             except AgentError:
                 found = None
-        fact = self._observer.observe(found) if found is not None else None
+        told = await reports(self._target, resource)
+        fact = self._observer.observe(found, reports=told) if found is not None else None
         uid = self._belongs_to(key, fact)
         self._lose(key, uid)
         if uid is not None:

@@ -46,4 +46,5 @@ def grants(settings: OperatorSettings, application: Application) -> Grants:
         ),
         unsealing(settings, application.namespace),
         cautions.strictness(settings, application),
+        settings.field_managers.people,
     )

@@ -35,11 +35,17 @@ class Settings:
 
 
 def read_operator_file(path: Path | None) -> OperatorSettings:
-    """The operator's settings; the defaults, which reach nothing, where there is no file. Raises ConfigError."""
-    if path is None or not path.exists():
+    """The operator's settings; the defaults, which reach nothing, where no file is named. Raises ConfigError."""
+    if path is None:
         return operator.parse(None)
     try:
         data = path.read_bytes()
+    except FileNotFoundError:
+        raise ConfigError(
+            "the operator's file does not exist",
+            hint="create it, or the Secret that is mounted there; without --operator-file the agent runs and reaches nothing",
+            file=str(path),
+        ) from None
     except OSError:
         raise ConfigError("the operator's file cannot be read", file=str(path)) from None
     try:

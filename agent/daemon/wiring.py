@@ -144,6 +144,7 @@ async def _ports(
         operator.stores,
         monotonic=base.clock.monotonic,
         jitter=random.random,
+        now=base.clock.now,
         seconds=operator.limits.request_seconds,
     )
     stack.push_async_callback(stores.close)

@@ -26,10 +26,14 @@ _ATTEMPTS = 4
 
 @dataclass(frozen=True, slots=True)
 class Met:
-    """What stands where objects are applied for the first time, and why some of those cannot be applied over it."""
+    """What stands where objects are applied for the first time, and why some of those cannot be applied over it.
+
+    `unread` could not be read yet: what allows that may be in the commit itself, so they are read again when it is their turn.
+    """
 
     objects: Mapping[ObjectId, Object]
     refusals: Mapping[ObjectId, AgentError]
+    unread: frozenset[ObjectId]
 
 
 async def existing(run: Run, finished: Iterable[Finished], causes: Mapping[ObjectId, Cause], kinds: Kinds) -> Met:
@@ -43,9 +47,7 @@ async def existing(run: Run, finished: Iterable[Finished], causes: Mapping[Objec
         if causes[item.id] == Cause.NEW and resource is not None:
             groups.setdefault((resource, item.id.namespace), []).append(item.id)
 
-    async def look(
-        resource: Resource, namespace: str, wanted: Sequence[ObjectId]
-    ) -> dict[ObjectId, Object | AgentError]:
+    async def look(resource: Resource, namespace: str, wanted: Sequence[ObjectId]) -> dict[ObjectId, Object | None]:
         try:
             if len(wanted) <= 2:
                 found = [await polling.get(run, resource, namespace, key.name) for key in wanted]
@@ -54,15 +56,15 @@ async def existing(run: Run, finished: Iterable[Finished], causes: Mapping[Objec
             listed = await polling.list_metadata(run, resource, namespace, [key.name for key in wanted])
             by_name = {str(get_object(item, "metadata").get("name")): item for item in listed}
             return {names[name]: item for name, item in by_name.items() if name in names}
-        except AgentError as error:
-            return dict.fromkeys(wanted, error)
+        except AgentError:
+            return dict.fromkeys(wanted)
 
     parts = await run.ports.tasks.all([look(*group, wanted) for group, wanted in groups.items()])
     found = {key: item for part in parts for key, item in part.items()}
-    objects = {key: item for key, item in found.items() if not isinstance(item, AgentError)}
-    errors = {key: item for key, item in found.items() if isinstance(item, AgentError)}
+    objects = {key: item for key, item in found.items() if item is not None}
     owned = {key: _refusal(run, key, item) for key, item in objects.items()}
-    return Met(objects, errors | {key: error for key, error in owned.items() if error is not None})
+    refusals = {key: error for key, error in owned.items() if error is not None}
+    return Met(objects, refusals, frozenset(found.keys() - objects.keys()))
 
 
 def _refusal(run: Run, key: ObjectId, met: Object) -> AgentError | None:

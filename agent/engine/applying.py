@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from agent.engine import adopting, audit_entries, polling
 from agent.engine.causes import Cause
+from agent.engine.changes import waiting
 from agent.engine.finishing import applied_as
-from agent.engine.live import LiveFact
+from agent.engine.live import LiveFact, reports
 from agent.engine.ports import ABSENT
 from agent.engine.prune import CONFIRMED_ONLY
 from agent.engine.record import ObjectRecord
@@ -98,11 +99,9 @@ class _Outage:
 
 def _check(step: Step, results: Mapping[ObjectId, Result]) -> None:
     """Raises why a step cannot be made as things stand."""
-    if step.refusal is not None:
-        raise step.refusal
-    for need in sorted(order.depends_on(step.finished.tree)):
-        if need in results and results[need].error is not None:
-            raise HeldError("waits for an object that failed", hint="mend that object first", needs=need)
+    refusal = step.refusal or waiting(step, {key for key, result in results.items() if result.error is not None})
+    if refusal is not None:
+        raise refusal
 
 
 async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None) -> Result:
@@ -112,7 +111,7 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
         raise UnknownKindError(
             "the cluster does not serve this kind at this version", hint="apply its CRD first", object=key
         )
-    if fact is None and step.cause != Cause.NEW:
+    if step.unread or (fact is None and step.cause != Cause.NEW):
         existing = await polling.get(run, resource, key.namespace, key.name)
         await run.fence.show(afresh=existing is not None)
     if existing is None:
@@ -151,7 +150,7 @@ async def _write(run: Run, step: Step, resource: Resource, met: Result | LiveFac
             if not deleted:
                 raise
             return _not_made(run, step, error)
-        now = run.observer.observe(answer)
+        now = run.observer.observe(answer, reports=await reports(run.ports.target, resource))
         record = applied_as(step.finished, uid=now.uid, projection=now.projection)
         written = Answer.OK if now.resource_version != stood else Answer.UNCHANGED
         done = Result(key, action, None, replace(now, object=None), record, answer=written)
@@ -249,8 +248,7 @@ async def _settle(
         run.fence.check()
         for key, limit in list(waiting.items()):
             resource = kinds.of(key)
-            live = await run.ports.target.get(resource, key.namespace, key.name) if resource else None
-            if live is not None and health.compute(live).status == "Healthy":
+            if resource is not None and await _is_healthy(run, resource, key):
                 del waiting[key]
             elif run.ports.clock.monotonic() - start > limit:
                 del waiting[key]
@@ -261,3 +259,11 @@ async def _settle(
             await run.ports.tasks.sleep(pause)
             pause = min(pause * 2, 2.0)
     return late
+
+
+async def _is_healthy(run: Run, resource: Resource, key: ObjectId) -> bool:
+    live = await run.ports.target.get(resource, key.namespace, key.name)
+    if live is None:
+        return False
+    found = health.compute(live, reports=await reports(run.ports.target, resource))
+    return found.at(run.ports.clock.now()).status == "Healthy"

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from agent.engine.causes import Cause
 from agent.engine.guard import NOTHING_WAITS, Guard
+from agent.manifests import order
 from agent.manifests.ownership import is_apply_if_absent
-from agent.values.errors import OwnershipConflictError
+from agent.values.errors import FieldConflictError, HeldError, OwnershipConflictError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
     from agent.engine.finishing import Finished
     from agent.engine.record import ObjectRecord
@@ -28,7 +29,8 @@ class Step:
     """One apply, and why. `fields` are the first paths that a commit changed, where the one before is known.
 
     `met` is what stands where the object is applied for the first time, as the API server gave it. `refusal` is why it cannot be applied
-    as things stand. `rolled`: nothing of the object changed, but a Secret that it names does.
+    as things stand. `rolled`: nothing of the object changed, but a Secret that it names does. `unread`: what stands there could not be
+    read yet.
     """
 
     finished: Finished
@@ -37,6 +39,7 @@ class Step:
     met: Object | None = None
     refusal: AgentError | None = None
     rolled: bool = False
+    unread: bool = False
 
     @property
     def action(self) -> Action:
@@ -46,13 +49,25 @@ class Step:
         return self.cause.action
 
 
+def waiting(step: Step, failed: Container[ObjectId]) -> HeldError | None:
+    """Why a step cannot be made: an object that it names `failed`, or is refused."""
+    need = next((each for each in sorted(order.depends_on(step.finished.tree)) if each in failed), None)
+    if need is None:
+        return None
+    return HeldError("waits for an object that failed", hint="mend that object first", needs=need)
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One object of a change set. `wave` counts from 0, in the order of applying; `error` says why it is left as it is."""
+    """One object of a change set. `wave` counts from 0, in the order of applying; `error` says why it is left as it is.
+
+    `cause` is why it is applied.
+    """
 
     object: ObjectId
     action: Action
     wave: int | None = None
+    cause: Cause | None = None
     fields: tuple[str, ...] = ()
     rolled: bool = False
     error: AgentError | None = None
@@ -91,7 +106,7 @@ class ChangeSet:
         """Every object that is changed or left for a reason: by wave, then deletions, then what is left."""
         for wave, steps in enumerate(self.waves):
             for step in steps:
-                yield Change(step.finished.id, _action(step), wave, step.fields, step.rolled, step.refusal)
+                yield Change(step.finished.id, _action(step), wave, step.cause, step.fields, step.rolled, step.refusal)
         yield from (Change(key, "prune") for key in self.pruned)
         yield from (Change(key, "keep", error=error) for key, error in self.kept.items())
         yield from (Change(key, "hold", error=error) for key, error in self.held.items())
@@ -99,5 +114,5 @@ class ChangeSet:
 
 def _action(step: Step) -> Action:
     if step.refusal is not None:
-        return "conflict" if isinstance(step.refusal, OwnershipConflictError) else "hold"
+        return "conflict" if isinstance(step.refusal, OwnershipConflictError | FieldConflictError) else "hold"
     return step.action

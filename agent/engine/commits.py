@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from agent.desired import compiler
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from agent.engine.context import Run
+    from agent.engine.opening import Verified
     from agent.engine.ports import GitCredential, Snapshot
     from agent.engine.state import Place, State
-    from agent.manifests.documents import File, ParsedFile
+    from agent.manifests.documents import File, Parsed, ParsedFile
     from agent.manifests.kinds import Kinds
     from agent.values.ids import Revision
 
@@ -55,29 +56,37 @@ async def check(run: Run, state: State) -> State:
     return replace(state, checked=revision, unread=())
 
 
-async def compile_checked(run: Run, state: State, kinds: Kinds) -> tuple[State, DesiredState | None]:
-    """The desired state of the commit that was checked; where that cannot be known, the one applied last, marked incomplete, or None.
+async def read(run: Run, state: State) -> tuple[State, Read | None]:
+    """The files of the commit that was checked, parsed and verified, unless what was compiled serves it or it is `unread`.
+
+    What is parsed and verified stays in the state whatever becomes of the commit, so that trying it again costs little. Raises LimitError.
+    """
+    if run.ledger.record.generation != run.application.generation:
+        state = replace(state, verified={}, untaken={})
+    known, commit = _known(run, state), state.checked
+    if state.unread or commit is None or (known is not None and (not run.checks_source or known.serves(commit.commit))):
+        return state, None
+    try:
+        return await _read(run, state, commit)
+    except SourceError as error:
+        return replace(state, unread=(Problem(error),)), None
+
+
+async def compile_read(run: Run, state: State, kinds: Kinds, files: Read | None) -> tuple[State, DesiredState | None]:
+    """The desired state of these files, or the one compiled before; else the one applied last, marked incomplete, or None.
 
     Raises LimitError and what the cluster raises.
     """
-    if run.ledger.record.generation != run.application.generation:
-        state = replace(state, verified={})
-    known, commit = _known(run, state), state.checked
-    if (
-        not state.unread
-        and known is not None
-        and (not run.checks_source or commit is None or known.serves(commit.commit))
-    ):
-        return state, known.desired
-    if not state.unread and commit is not None:
+    known = _known(run, state)
+    if files is not None:
         try:
-            state = await _compile(run, state, kinds, commit)
+            state = await _compile(run, state, kinds, files)
         except UnknownChangeError as error:
             state = replace(state, unread=error.problems)
-        except SourceError as error:
-            state = replace(state, unread=(Problem(error),))
         else:
             return state, state.desired
+    elif known is not None and not state.unread:
+        return state, known.desired
     return await last_good(run, state, kinds)
 
 
@@ -88,9 +97,10 @@ async def last_good(run: Run, state: State, kinds: Kinds) -> tuple[State, Desire
         found = None  # its keys are not this one's, and the other way round
     if found is None and record.newest is not None and record.generation == run.application.generation:
         try:
-            compiled = await _compile(run, state, kinds, record.newest)
-            state = replace(compiled, checked=state.checked)
-            found = state.desired
+            compiled, files = await _read(run, state, record.newest)
+            if files is not None:
+                compiled = await _compile(run, compiled, kinds, files)
+            state, found = compiled, compiled.desired
         except AgentError as error:
             problems = (*problems, Problem(error))
     return state, None if found is None else replace(found, problems=(*found.problems, *problems))
@@ -102,26 +112,47 @@ def _known(run: Run, state: State) -> Compiled | None:
     return compiled if compiled is not None and compiled.generation == run.application.generation else None
 
 
-async def _compile(run: Run, state: State, kinds: Kinds, revision: Revision) -> State:
-    """The state with this commit compiled. Raises UnknownChangeError, SourceError, LimitError and what the cluster raises."""
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The files of a commit: `content` is a digest of every path and blob, `verified` what is known of the encrypted ones."""
+
+    revision: Revision
+    snapshot: Snapshot
+    content: str
+    parsed: Parsed
+    verified: Verified
+
+
+async def _read(run: Run, state: State, revision: Revision) -> tuple[State, Read | None]:
+    """A commit's files; None where what was compiled has the same content. Raises SourceError, LimitError."""
     spec = run.application.spec
     credential = await run.ports.credentials.git(run.application)
     snapshot = await run.ports.git.files(spec.source, credential, revision.commit)
     content = run.fingerprints.recipes.text(*(f"{file.layer}:{file.path}:{file.blob}" for file in snapshot.files))
     known = _known(run, state)
     if known is not None and known.content == content and not known.desired.incomplete:
-        return replace(state, compiled=replace(known, commit=revision.commit))
+        return replace(state, compiled=replace(known, commit=revision.commit)), None
     parsed = await _parse(run, state.parsed, snapshot)
+    state = replace(state, parsed=parsed)
     found = documents.collect((path, file) for (path, _, _), file in parsed.items())
+    before = {*state.verified.items(), *state.untaken.items()}
+    blobs = {file.path: file.blob for file in snapshot.files}
+    # no key is asked for what is not taken anyway
+    count = len(found.documents) <= run.limits.objects
+    verified = await opening.verify(run, before, found, blobs) if count else opening.Verified({}, {})
+    return replace(state, untaken=verified.blobs), Read(revision, snapshot, content, found, verified)
+
+
+async def _compile(run: Run, state: State, kinds: Kinds, files: Read) -> State:
+    """The state with these files compiled. Raises UnknownChangeError, LimitError and what the cluster raises."""
+    spec, revision, found, snapshot = run.application.spec, files.revision, files.parsed, files.snapshot
     _check_count(run, len(found.documents))
-    verified = await opening.verify(run, state.verified, found, {file.path: file.blob for file in snapshot.files})
-    state = replace(state, parsed=parsed, verified=verified.blobs)
     recorded = run.ledger.record.of_file
     desired = await run.ports.tasks.apart(
         lambda: compiler.compute(
             revision,
             found,
-            untrusted=verified.untrusted,
+            untrusted=files.verified.untrusted,
             refused=snapshot.refused,
             layered=len(spec.source.layers) > 1,
             kinds=kinds,
@@ -138,8 +169,8 @@ async def _compile(run: Run, state: State, kinds: Kinds, revision: Revision) -> 
         (item.tree for item in desired.objects.values()),
         lambda: judge.recipes(run.fingerprints.recipes, run.application_id.uid, desired.objects),
     )
-    compiled = Compiled(desired, run.application.generation, content, recipes, revision.commit)
-    return replace(state, compiled=compiled)
+    compiled = Compiled(desired, run.application.generation, files.content, recipes, revision.commit)
+    return replace(state, compiled=compiled, verified=files.verified.blobs, untaken={})
 
 
 def _check_count(run: Run, found: int) -> None:

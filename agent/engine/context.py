@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agent.api import names
 from agent.desired.cautions import Strictness
 from agent.engine.causes import WITHOUT_SOURCE, Trigger
 from agent.manifests.ownership import Owner
@@ -50,13 +51,14 @@ _LENIENT = Strictness()
 class Grants:
     """What the operator lets an Application do. `identity` None acts as the agent itself; without `unsealing`, SealedSecrets are applied.
 
-    `strict`: what is held rather than warned of.
+    `strict`: what is held rather than warned of. `people` are patterns of the field managers that are people.
     """
 
     identity: Identity | None
     sinks: AllowedSinks
     unsealing: Unsealing | None = None
     strict: Strictness = _LENIENT
+    people: tuple[str, ...] = names.PEOPLE
 
 
 @dataclass(frozen=True, slots=True)

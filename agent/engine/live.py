@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.manifests import fields, health, ownership
+from agent.manifests.builtin import GROUPS
 from agent.values.ids import ObjectId
 from agent.values.tree import get, get_text
 
 if TYPE_CHECKING:
+    from agent.engine.ports import TargetPort
     from agent.manifests.health import Health
+    from agent.manifests.kinds import Resource
     from agent.values.fingerprint import Fingerprinter
     from agent.values.tree import Object
 
@@ -19,7 +22,8 @@ if TYPE_CHECKING:
 class LiveFact:
     """One live object at one version. `owner` is the uid of the Application that the owner annotation proves, or None.
 
-    `object` is the wrapped live object, kept only while a drift waits to be healed. `keep` tells that it asks not to be pruned.
+    `object` is the wrapped live object, kept only while a drift waits to be healed. `keep` tells that it asks not to be pruned, `created`
+    when it was made, in RFC 3339.
     """
 
     uid: str
@@ -30,6 +34,7 @@ class LiveFact:
     object: Object | None = None
     terminating: bool = False
     keep: bool = False
+    created: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +52,8 @@ class Observer:
             group, get_text(live, "kind"), get_text(live, "metadata", "namespace"), get_text(live, "metadata", "name")
         )
 
-    def observe(self, live: Object, *, manager: str = ownership.FIELD_MANAGER) -> LiveFact:
-        """The facts of a live object, the object itself included."""
+    def observe(self, live: Object, *, manager: str = ownership.FIELD_MANAGER, reports: bool = False) -> LiveFact:
+        """The facts of a live object, the object itself included. `reports` as `health.compute` has it."""
         key = self.identify(live)
         owner = ownership.prove(live, key, self.installation, self.owners)
         return LiveFact(
@@ -56,11 +61,17 @@ class Observer:
             resource_version=get_text(live, "metadata", "resourceVersion"),
             owner=owner,
             projection=self.projector.tree(owner or "", key.key, fields.project(live, manager)),
-            health=health.compute(live),
+            health=health.compute(live, reports=reports),
             object=live,
             terminating=get(live, "metadata", "deletionTimestamp") is not None,
             keep=ownership.is_prune_disabled(live) or ownership.is_reconcile_disabled(live),
+            created=get_text(live, "metadata", "creationTimestamp"),
         )
+
+
+async def reports(target: TargetPort, resource: Resource) -> bool:
+    """Whether a controller says in conditions what it makes of an object of a kind that is not built in."""
+    return resource.group not in GROUPS and await target.has_conditions(resource)
 
 
 def is_newer(version: str, than: str) -> bool:

@@ -47,9 +47,9 @@ class Opened:
     failed: Mapping[ObjectId, AgentError]
 
 
-async def verify(run: Run, known: Mapping[str, str], parsed: Parsed, blobs: Mapping[str, str]) -> Verified:
-    """Verify the encrypted files of a commit. A blob whose MAC was verified before, `known` by path, is not opened again."""
-    verified = {path: blob for path, blob in known.items() if blobs.get(path) == blob}
+async def verify(run: Run, known: Collection[tuple[str, str]], parsed: Parsed, blobs: Mapping[str, str]) -> Verified:
+    """Verify the encrypted files of a commit. A path and blob whose MAC was verified before is not opened again."""
+    verified = {path: blob for path, blob in blobs.items() if (path, blob) in known}
     untrusted: dict[str, AgentError] = {}
     new = {path: file for path, file in parsed.sealed.items() if path not in verified}
     await run.ports.data_keys.prepare(run.application, _wrapped(new.values()))

@@ -75,7 +75,8 @@ async def reconcile(run: Run, state: State) -> Outcome:
     try:
         kinds = await run.ports.target.kinds(fresh=not run.triggers <= WITHOUT_SOURCE | {Trigger.INTERVAL})
         state = await commits.check(run, state)
-        state, desired = await commits.compile_checked(run, state, kinds)
+        state, files = await commits.read(run, state)
+        state, desired = await commits.compile_read(run, state, kinds, files)
         if desired is None:
             return Outcome(state, None, state.unread)
         run = replace(run, revision=desired.revision)
@@ -145,6 +146,7 @@ def _basis(run: Run, state: State, met: Met) -> plan.Basis:
         prune.Policy(run.application.spec.prune, confirmed),
         before=state.applied,
         met=met.objects,
+        unread=met.unread,
         refusals=met.refusals,
     )
 

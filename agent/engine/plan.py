@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from agent.engine import prune
 from agent.engine.causes import Cause
-from agent.engine.changes import ChangeSet, Step
+from agent.engine.changes import ChangeSet, Step, waiting
 from agent.manifests import diff, order
 from agent.values.text import excerpts
 from agent.values.tree import show_path
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from agent.desired.compiler import DesiredState
     from agent.engine.finishing import Finished
@@ -30,7 +30,8 @@ class Basis:
 
     `live` are the facts of the Application's objects, `observed` the groups and kinds of which they are all known, and `application` the
     uid that proves an object ours. `before` is the state that was applied last. `met` is what stands where an object is applied for the
-    first time, `refusals` say why one cannot be applied, `rolled` are the workloads that only a Secret touches.
+    first time, `unread` where that could not be read, `refusals` say why one cannot be applied, `rolled` are the workloads that only a
+    Secret touches.
     """
 
     record: ApplicationRecord
@@ -40,6 +41,7 @@ class Basis:
     observed: Collection[tuple[str, str]] = ()
     before: DesiredState | None = None
     met: Mapping[ObjectId, Object] = field(default_factory=dict["ObjectId", "Object"])
+    unread: Collection[ObjectId] = ()
     refusals: Mapping[ObjectId, AgentError] = field(default_factory=dict["ObjectId", "AgentError"])
     rolled: Collection[ObjectId] = ()
 
@@ -68,7 +70,13 @@ def compute(
             )
             fields = _changed(key, desired, basis.before) if cause == Cause.GIT else ()
             steps[key] = Step(
-                item, cause, fields, basis.met.get(key), basis.refusals.get(key), rolled=key in basis.rolled
+                item,
+                cause,
+                fields,
+                basis.met.get(key),
+                basis.refusals.get(key),
+                rolled=key in basis.rolled,
+                unread=key in basis.unread,
             )
     waves = order.waves({key: step.finished.tree for key, step in steps.items()})
     decision = prune.decide(
@@ -80,7 +88,7 @@ def compute(
         observed=basis.observed,
     )
     return ChangeSet(
-        tuple(tuple(steps[key] for key in wave) for wave in waves),
+        tuple(_with_waiting([[steps[key] for key in wave] for wave in waves])),
         confirmed,
         decision.allowed,
         decision.refused,
@@ -88,6 +96,15 @@ def compute(
         decision.gone,
         decision.guard,
     )
+
+
+def _with_waiting(waves: Iterable[Sequence[Step]]) -> Iterator[tuple[Step, ...]]:
+    """What names an object of an earlier wave that is refused is refused as well."""
+    refused: set[ObjectId] = set()
+    for wave in waves:
+        checked = [replace(step, refusal=step.refusal or waiting(step, refused)) for step in wave] if refused else wave
+        refused |= {step.finished.id for step in checked if step.refusal}
+        yield tuple(checked)
 
 
 def _changed(key: ObjectId, desired: DesiredState, before: DesiredState | None) -> tuple[str, ...]:

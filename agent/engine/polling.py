@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agent.engine.live import reports
 from agent.values.errors import AgentError, ForbiddenError, NotWatchedError
 from agent.values.problems import Problem
 
@@ -89,7 +90,8 @@ async def _read(
         except AgentError:
             unread.add(by_kind[key.group, key.kind])
             continue
-        fact = run.observer.observe(found) if found is not None else None
+        told = await reports(run.ports.target, resource)
+        fact = run.observer.observe(found, reports=told) if found is not None else None
         run.fence.check()
         run.ports.live.observed(run.application_id.uid, key, fact)
     return frozenset(unwatched) - unread

@@ -193,6 +193,10 @@ class TargetPort(Protocol):
         """Discovery as it was asked for last; `fresh` asks again."""
         ...
 
+    async def has_conditions(self, resource: Resource) -> bool:
+        """Whether a custom resource's schema has `status.conditions`; asked once while the cluster serves the same kinds."""
+        ...
+
     async def get(
         self, resource: Resource, namespace: str, name: str, *, identity: Identity | None = None
     ) -> Object | None:

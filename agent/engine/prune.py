@@ -80,12 +80,12 @@ def decide(
     renamed = {**_renamed(guard.waiting, desired.objects.keys() - applied), **guard.renamed}
     guard = replace(guard, renamed={old: new for old, new in renamed.items() if new in desired.objects})
     if not policy.enabled:
-        return Decision((), {}, guard=guard)
+        return Decision((), {}, gone, guard)
     if desired.incomplete:
         reason = PruneRefusedError(
             "not pruned while anything is held", hint="correct what is held; pruning goes on by itself"
         )
-        return Decision((), dict.fromkeys(candidates, reason), guard=guard)
+        return Decision((), dict.fromkeys(candidates, reason), gone, guard)
     allowed = tuple(key for key in candidates if key not in guard.waiting)
     return Decision(allowed, unconfirmed(guard, commit), gone, guard)
 

@@ -43,8 +43,8 @@ class Compiled:
 class State:
     """`applied` is the desired state that was applied last, `checked` the commit that was looked at last.
 
-    `parsed` holds files by path, blob and layer, `verified` the blob by path of each SOPS file whose MAC verified. `unread` says why the
-    newest commit could not be taken, until it can.
+    `parsed` holds files by path, blob and layer, `verified` the blob by path of each SOPS file of `compiled` whose MAC verified, `untaken`
+    those of a commit that was read since and could not be compiled. `unread` says why the newest commit could not be taken, until it can.
     """
 
     compiled: Compiled | None = None
@@ -52,6 +52,7 @@ class State:
     checked: Revision | None = None
     parsed: Mapping[Place, ParsedFile] = field(default_factory=dict["Place", "ParsedFile"])
     verified: Mapping[str, str] = field(default_factory=dict[str, str])
+    untaken: Mapping[str, str] = field(default_factory=dict[str, str])
     unread: tuple[Problem, ...] = ()
 
     @property

@@ -1,5 +1,7 @@
-"""Whether an object does what it was made for: kstatus' rules (cli-utils, pkg/kstatus/status/core.go) as a function of the object.
+"""Whether an object does what it was made for: kstatus' rules (cli-utils, pkg/kstatus/status) as a function of the object.
 
+The words are Argo CD's: Current is Healthy, InProgress is Progressing, Failed is Degraded. Stricter than kstatus: a Job is healthy once
+it is complete, a Service of type LoadBalancer once it has one, and a custom resource once a controller had the time to look at it.
 Messages hold counts, condition types and reasons of condition, never another field's text: a live object may hold secrets.
 """
 
@@ -7,49 +9,70 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from agent.manifests.builtin import GROUPS, group_of
 from agent.values.tree import get, get_object, get_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from agent.values.tree import Object, Tree
 
 Status: TypeAlias = Literal["Healthy", "Progressing", "Degraded", "Unknown"]
 
+LOOKING_SECONDS: Final = 60.0
+"""What a controller has, to say what it makes of a new generation."""
+SCHEDULING_SECONDS: Final = 15.0
+"""What a Pod has that no node takes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """`message` says what an object that is not Healthy waits for or failed at."""
+    """`message` says what an object that is not Healthy waits for or failed at.
+
+    `then` is what it is from `until` on, in Unix seconds, where it changes by itself.
+    """
 
     status: Status
     message: str = ""
+    until: float = 0.0
+    then: Health | None = None
+
+    def at(self, now: float) -> Health:
+        """The health at this time."""
+        return self if self.then is None or now < self.until else self.then
 
 
 _HEALTHY = Health("Healthy")
 
 
-def compute(live: Object) -> Health:
-    """The health of a live object."""
+def compute(live: Object, *, reports: bool = False) -> Health:
+    """The health of a live object. `reports`: its kind has `status.conditions`, so a controller says what it makes of it."""
     if get(live, "metadata", "deletionTimestamp") is not None:
         return Health("Progressing", "being deleted")
     group, kind = group_of(get_text(live, "apiVersion")), get_text(live, "kind")
     if _is_stale(live):
         return Health("Progressing", "the controller has not seen the newest generation")
+    for type_, failed in (("Stalled", True), ("Reconciling", False)):
+        status, reason = _condition(live, type_)
+        if status == "True":
+            return (
+                _failed(type_, reason) if failed else Health("Progressing", f"condition {type_}: {reason}".rstrip(": "))
+            )
     rule = _RULES.get((group, kind))
     if rule is not None:
         return rule(live)
     if group in GROUPS:
         return _HEALTHY
-    return _custom(live)
+    return _custom(live, reports=reports)
 
 
 def _is_stale(live: Object) -> bool:
     observed = get(live, "status", "observedGeneration")
     generation = get(live, "metadata", "generation")
-    return isinstance(observed, int) and isinstance(generation, int) and observed < generation
+    return isinstance(observed, int) and isinstance(generation, int) and observed != generation
 
 
 def _count(tree: Tree, *path: str | int, default: int = 0) -> int:
@@ -105,13 +128,13 @@ def _stateful_set(live: Object) -> Health:
         return Health("Progressing", "the controller has not seen it")
     if (ready := _count(live, "status", "readyReplicas")) < wanted:
         return _waits("replicas ready", ready, wanted)
+    if (old := _count(live, "status", "replicas") - wanted) > 0:
+        return Health("Progressing", f"{old} old replicas are ending")
     partition = _count(live, "spec", "updateStrategy", "rollingUpdate", "partition")
-    updated = _count(live, "status", "updatedReplicas")
-    if partition:
-        return _HEALTHY if updated >= wanted - partition else _waits("replicas updated", updated, wanted - partition)
-    if get_text(live, "status", "currentRevision") != get_text(live, "status", "updateRevision"):
-        return _waits("replicas updated", updated, wanted)
-    return _HEALTHY
+    updated, enough = _count(live, "status", "updatedReplicas"), wanted - partition
+    revisions = {get_text(live, "status", name) for name in ("currentRevision", "updateRevision")}
+    late = updated < enough if partition else len(revisions) > 1
+    return _waits("replicas updated", updated, enough) if late else _HEALTHY
 
 
 def _daemon_set(live: Object) -> Health:
@@ -132,8 +155,10 @@ def _replica_set(live: Object) -> Health:
     if status == "True":
         return _failed("ReplicaFailure", reason)
     wanted = _count(live, "spec", "replicas", default=1)
-    ready = _count(live, "status", "readyReplicas")
-    return _HEALTHY if ready >= wanted else _waits("replicas ready", ready, wanted)
+    if (ready := _count(live, "status", "readyReplicas")) < wanted:
+        return _waits("replicas ready", ready, wanted)
+    old = _count(live, "status", "replicas") - wanted
+    return Health("Progressing", f"{old} old replicas are ending") if old > 0 else _HEALTHY
 
 
 def _pod(live: Object) -> Health:
@@ -150,6 +175,10 @@ def _pod(live: Object) -> Health:
     status, reason = _condition(live, "Ready")
     if phase == "Running" and status == "True":
         return _HEALTHY
+    created = _time(get_text(live, "metadata", "creationTimestamp"))
+    if _condition(live, "PodScheduled") == ("False", "Unschedulable") and created is not None:
+        failed = _failed("PodScheduled", "Unschedulable")
+        return Health("Progressing", failed.message, created + SCHEDULING_SECONDS, failed)
     return Health("Progressing", f"condition Ready: {reason}" if reason else "condition Ready is not True")
 
 
@@ -234,22 +263,55 @@ def _namespace(live: Object) -> Health:
     return _HEALTHY if get_text(live, "status", "phase") == "Active" else Health("Progressing", "not Active")
 
 
-def _custom(live: Object) -> Health:
-    """Standard conditions, as kstatus' generic rule: Reconciling, Stalled and Ready, and what many controllers set beside them."""
-    if not get_object(live, "status"):
-        return Health("Unknown", "it has no status")
-    for type_ in ("Stalled", "Failed"):
-        status, reason = _condition(live, type_)
-        if status == "True":
-            return _failed(type_, reason)
-    status, reason = _condition(live, "Reconciling")
-    if status == "True":
-        return Health("Progressing", f"condition Reconciling: {reason}".rstrip(": "))
-    for type_ in ("Ready", "Available", "Healthy", "Succeeded"):
-        status, reason = _condition(live, type_)
-        if status:
-            return _HEALTHY if status == "True" else Health("Progressing", f"condition {type_}: {reason}".rstrip(": "))
-    return Health("Unknown", "it has no standard conditions")
+def _custom(live: Object, *, reports: bool) -> Health:
+    status, reason = _condition(live, "Ready")
+    if status not in {"", "True"}:
+        return Health("Progressing", f"condition Ready: {reason}".rstrip(": "))
+    changed = _changed_at(live)
+    if not reports or changed is None or _is_looked_at(live, changed):
+        return _HEALTHY
+    return Health(
+        "Progressing", "no controller has looked at its newest generation yet", changed + LOOKING_SECONDS, _HEALTHY
+    )
+
+
+def _is_looked_at(live: Object, changed: float) -> bool:
+    """Whether a controller has seen the newest generation: it says so, or wrote a status since."""
+    generation = get(live, "metadata", "generation")
+    conditions = get(live, "status", "conditions")
+    marks = [get(live, "status", "observedGeneration")]
+    marks += [get(each, "observedGeneration") for each in conditions] if isinstance(conditions, list) else []
+    seen = [mark for mark in marks if isinstance(mark, int)]
+    if seen and isinstance(generation, int):
+        return max(seen) >= generation
+    return max(_written(live, status=True), default=float("-inf")) >= changed
+
+
+def _changed_at(live: Object) -> float | None:
+    """When the newest generation was made, as well as it is told, in Unix seconds."""
+    created = _time(get_text(live, "metadata", "creationTimestamp"))
+    return max(_written(live, status=False), default=created)
+
+
+def _written(live: Object, *, status: bool) -> Iterator[float]:
+    """When managers wrote last to `status`, or to what is neither that nor metadata."""
+    entries = get(live, "metadata", "managedFields")
+    for entry in entries if isinstance(entries, list) else []:
+        written = get_object(entry, "fieldsV1").keys() if isinstance(entry, dict) else frozenset[str]()
+        found = "f:status" in written if status else bool(written - _BESIDE_THE_SPEC)
+        at = _time(get_text(entry, "time"))
+        if found and at is not None:
+            yield at
+
+
+_BESIDE_THE_SPEC: Final = frozenset({"f:status", "f:metadata", "f:apiVersion", "f:kind", "."})
+
+
+def _time(text: str) -> float | None:
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return None
 
 
 _RULES: Mapping[tuple[str, str], Callable[[Object], Health]] = {

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, TypeAlias
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from agent.sops import shamir
 from agent.values.dataclass import dataclass
 from agent.values.errors import DataKeyError, SopsDecryptError, SopsEncryptError, SopsFormatError
 from agent.values.reveal import reveal
@@ -128,6 +127,8 @@ class Cipher:
 
 def split_data_key(data_key: Secret, groups: int, threshold: int, random_bytes: Callable[[int], bytes]) -> list[Secret]:
     """A part for each group, any `threshold` of which are enough. Raises SopsEncryptError."""
+    from agent.sops import shamir
+
     key = reveal(data_key)
     assert isinstance(key, bytes)
     if not 2 <= threshold <= groups <= shamir.MOST_SHARES:
@@ -142,6 +143,8 @@ def split_data_key(data_key: Secret, groups: int, threshold: int, random_bytes: 
 
 def join_data_key(parts: Sequence[Secret]) -> Secret:
     """The data key of as many parts as are needed. Raises DataKeyError for what are no parts of one key."""
+    from agent.sops import shamir
+
     shares = [part for part in map(reveal, parts) if isinstance(part, bytes)]
     return Secret(shamir.combine(shares), *dict.fromkeys(label for part in parts for label in part.labels))
 

@@ -112,8 +112,8 @@ class _Reader:
     def __init__(self, text: str, depth: int) -> None:
         self._text = text
         self._depth = depth
-        self._at = 4 if text.startswith("---\n") else 0
-        self._line = 2 if self._at else 1
+        self._at: int = 4 if text.startswith("---\n") else 0
+        self._line: int = 2 if self._at else 1
         self._stack: list[_Container] = []
         self._held: list[tuple[int, Comment]] = []
         self._waiting = False
@@ -122,25 +122,32 @@ class _Reader:
         self._dash = -1
 
     def read(self) -> Read:
-        text, size, usual, leaves, held = self._text, len(self._text), _USUAL.match, self._leaves, self._held
-        while self._at < size:
-            found = usual(text, self._at)
+        text, size, usual, leaves = self._text, len(self._text), _USUAL.match, self._leaves
+        # Where the lines before went, if one like them goes there too; the document's own entries are looked at one by one.
+        at, line, depth, into = self._at, self._line, -1, None
+        while at < size:
+            found = usual(text, at)
             if found is None:
+                self._at, self._line, into = at, line, None
                 self._unusual()
+                at, line = self._at, self._line
                 continue
             indent, key, value = found.groups()
-            top = self._stack[-1] if len(self._stack) > 1 else None
-            if top is None or top.indent != len(indent) or self._waiting or held:
-                top = self._container(len(indent), dashed=False)
-            keys = top.keys
+            if into is None or len(indent) != depth:
+                self._at, self._line, depth = at, line, len(indent)
+                into = self._container(depth, dashed=False)
+            keys = into.keys
             if keys is None or key in keys or key in OTHER_WORDS:
                 raise _Doubtful
             keys.add(key)
             literal = value[0] == "E" or (value[0] > "9" and value not in OTHER_WORDS)
-            top.items.append(Entry(key, value if literal else plain_v3(value), self._line))
+            into.items.append(Entry(key, value if literal else plain_v3(value), line))
             leaves += found.span(3)
-            self._at = found.end()
-            self._line += 1
+            at = found.end()
+            line += 1
+            if len(self._stack) == 1:
+                into = None
+        self._at, self._line = at, line
         if self._held and (len(self._stack) > 1 or self._waiting):
             raise _Doubtful
         root = self._close(0, dashed=False)

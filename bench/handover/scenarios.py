@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from bench.handover import faults, judge
 from bench.handover.fleet import Verdict, shown
 from bench.handover.judge import Fault
-from testbed.processes import NotReadyError, wait_until
+from testbed.processes import NotReadyError, ProcessError, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -72,29 +71,24 @@ def scaling(fleet: Fleet) -> Verdict:
 
 
 def twins(fleet: Fleet) -> Verdict:
-    """A second process of an agent's name, as after a forced deletion of a Pod that runs on.
+    """A second process of an agent's name: refused while the first renews the Lease, and its heir once it stood still for long enough.
 
-    It reaches the API server when the first has just renewed the Lease, and so has five seconds until the first finds out.
+    The first wakes up beside its heir, as in a Pod that was deleted by force and runs on.
     """
     began = _all(fleet)
     original = max(fleet.agents[1:4], key=lambda each: len(fleet.held(each)))
     theirs = fleet.held(original)
     rest = [each for each in fleet.commits if each not in theirs]
-    with fleet.relayed() as (relay, server):
-        label = f"{original.name}-twin-{len(fleet.agents)}"
-        twin = fleet.installation.add_agent(original.name, label=label, server=server)
-        relay.drop()
-        with fleet.committing(theirs, ask=False), fleet.committing(rest), ThreadPoolExecutor(1) as pool:
-            starting = pool.submit(fleet.start, twin)
-            _ = wait_until(lambda: relay.accepted, 30, "the second process asks for the Lease", interval=0.01)
-            time.sleep(3)
-            lease = _lease(fleet, original)
-            _ = wait_until(lambda: _lease(fleet, original) != lease, 10, "the first renews the Lease", interval=0.01)
-            relay.resume()
-            starting.result()
-            time.sleep(8)
-        verdict = fleet.settle("twins", began)
-        fleet.stop(twin, original)
+    twin = fleet.installation.add_agent(original.name, label=f"{original.name}-twin-{len(fleet.agents)}")
+    with fleet.committing(theirs, ask=False), fleet.committing(rest):
+        found = _twin_refused(fleet, twin, original)
+        original.pause()
+        fleet.start(twin)
+        original.resume()
+        time.sleep(8)
+    verdict = fleet.settle("twins", began)
+    verdict.faults += found
+    fleet.stop(twin, original)
     return verdict
 
 
@@ -298,6 +292,17 @@ def _lease_gone(fleet: Fleet, agent: Agent) -> list[Fault]:
     except NotReadyError:
         return [Fault("lease", agent.name, f"killed, and its Lease is there {_LEASE_GONE:g} s later")]
     return []
+
+
+def _twin_refused(fleet: Fleet, twin: Agent, original: Agent) -> list[Fault]:
+    """Whether a second process of a name ends by itself, and leaves the first at work."""
+    try:
+        fleet.start(twin)
+    except ProcessError as error:
+        refused = "another process runs under this agent's identity" in str(error)
+        if refused and original.running:
+            return []
+    return [Fault("lease", original.name, "a second process of its name was not refused, or ended it")]
 
 
 def _restarted(fleet: Fleet) -> list[Fault]:

@@ -187,6 +187,14 @@ def test_timestamp_is_rfc_3339_to_the_second():
 # the operator's file
 
 
+def test_people_are_those_whom_the_operator_lists():
+    assert operator.parse(None).field_managers.people == ("before-first-apply", "kubectl*")
+    assert operator.parse({"fieldManagers": {"people": []}}).field_managers.people == ()
+    with pytest.raises(ConfigError) as caught:
+        operator.parse({"fieldManagers": {"people": ["k9s\n"]}})
+    assert caught.value.facts["field"] == "fieldManagers.people[0]"
+
+
 def test_no_operator_file_grants_nothing():
     settings = operator.parse(None)
     assert settings == operator.parse({})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from testbed.canary import Canaries
 from testbed.controlplane import ControlPlane
 from testbed.installation import STORE, Installation
+from testbed.processes import ProcessError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -138,6 +140,65 @@ def test_a_sync_that_nobody_answers_ends_in_time(desk: Desk) -> None:
     finally:
         process.resume()
     assert desk("sync", "app").code == 0
+
+
+def test_a_sync_without_an_agent_says_so_within_five_seconds(desk: Desk) -> None:
+    desk.tenant.deploy({"cfg.yaml": config_map("cfg", mode="a")})
+    agent = desk.installation.agent
+    assert "alive" not in desk("status").err
+    agent.stop()
+    try:
+        began = time.monotonic()
+        result = desk("sync", "app")
+        assert time.monotonic() - began < 6, "and a second for the machine"
+        assert result.code == 2
+        assert "no agent is alive" in result.err
+        assert "hint: kubectl get pods" in result.err
+        for arguments in (["status"], ["status", "app"], ["status", "-A", "-o", "json"]):
+            shown = desk(*arguments)
+            assert "no agent is alive" in shown.err
+            assert b"app" in shown.out, "what was told stands"
+    finally:
+        agent.start()
+    assert desk("sync", "app").code == 0, "the request stood"
+
+
+def test_a_sync_after_the_agent_was_killed_says_that_it_is_silent_and_then_dead(desk: Desk) -> None:
+    desk.tenant.deploy({"cfg.yaml": config_map("cfg", mode="a")})
+    agent = desk.installation.agent
+    agent.kill()
+    try:
+        result = desk("sync", "app", "--timeout", "60s")
+    finally:
+        began = time.monotonic()
+        agent.start()
+    assert result.code == 2
+    doubt, dead, _ = result.err.splitlines()
+    assert doubt.startswith("no agent has renewed its Lease since 20")
+    assert "no agent is alive" in dead
+    assert time.monotonic() - began < 12 + 10, "it joins after at most one Lease, besides what a process takes to start"
+
+
+def test_two_agents_of_one_name_are_one(desk: Desk) -> None:
+    desk.tenant.deploy({"cfg.yaml": config_map("cfg", mode="a")})
+    first = desk.installation.agent
+    second = desk.installation.add_agent(first.name, label="second")
+    with pytest.raises(ProcessError) as ended:
+        second.start()
+    assert "another process runs under this agent's identity (identity agent-0)" in str(ended.value)
+    assert "hint: give each agent a name of its own" in str(ended.value)
+    assert first.running
+    desk.tenant.commit({"cfg.yaml": config_map("cfg", mode="b")})
+    assert desk("sync", "app").code == 0
+    assert desk.tenant.data("cfg") == {"mode": "b"}
+
+
+def test_an_operator_file_that_is_missing_ends_the_agent_at_its_start(desk: Desk) -> None:
+    kubeconfig = desk.shell.folder.parent / "kubeconfig"
+    result = desk("run", "--kubeconfig", str(kubeconfig), "--operator-file", "none.yaml", "--name", "other")
+    assert result.code == 2
+    assert "none.yaml: the operator's file does not exist" in result.err
+    assert "hint: create it" in result.err
 
 
 def test_what_cannot_be_synced_is_told_at_once(desk: Desk) -> None:

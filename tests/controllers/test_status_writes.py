@@ -9,8 +9,12 @@ from agent.api import application as applications
 from agent.api.status import ApplicationStatus, Condition
 from agent.controllers.managed import Managed
 from agent.controllers.reporting import Reporter
+from agent.engine.causes import Trigger
 from agent.engine.pipeline import Outcome
 from agent.engine.state import State
+from agent.values.errors import StoreUnavailableError
+from agent.values.ids import ObjectId
+from agent.values.problems import Problem
 
 APPLICATION = applications.parse(
     {
@@ -59,3 +63,51 @@ async def test_a_slow_write_is_not_overtaken() -> None:
     await asyncio.gather(slow, newer)
     assert [each["reason"] for each in cluster.stored["conditions"]] == ["Suspended"]
     assert managed.reported.tree() == cluster.stored
+
+
+class Cluster:
+    """Keeps what is written of an Application."""
+
+    def __init__(self) -> None:
+        self.statuses: list[dict] = []
+        self.events: list[tuple[str, str]] = []
+
+    async def update_status(self, application: object, status: dict) -> None:
+        self.statuses.append(status)
+
+    async def event(self, application: object, *, kind: str, reason: str, message: str) -> None:
+        self.events.append((reason, message))
+
+
+def agent(cluster: Cluster, now: list[float]) -> Reporter:
+    metrics = SimpleNamespace(reconciled=lambda *_: None, objects=lambda *_: None, synced=lambda *_: None)
+    clock = SimpleNamespace(now=lambda: now[0], monotonic=lambda: now[0])
+    live = SimpleNamespace(snapshot=lambda _: {})
+    return Reporter(SimpleNamespace(home=cluster, live=live, clock=clock, metrics=metrics), "agent-0")
+
+
+async def test_an_outage_is_one_event_and_one_entry_of_the_history_however_often_it_is_tried_again() -> None:
+    cluster, now = Cluster(), [1_700_000_000.0]
+    reporter = agent(cluster, now)
+    managed = Managed(APPLICATION.id, APPLICATION)
+    for number, again in enumerate((5, 5, 15, 35)):
+        error = StoreUnavailableError("the store is sealed", hint="unseal it", store="main", status=503)
+        error = error.with_facts(retry_at=f"2026-01-01T00:00:{again:02}Z")
+        problems = (Problem(error, ObjectId("", "Secret", "shop", "db")),)
+        started, trigger = now[0], frozenset({Trigger.REQUEST if number == 0 else Trigger.RETRY})
+        now[0] += 7
+        await reporter.run_ended(
+            managed, APPLICATION, Outcome(State(), problems=problems), triggers=trigger, started=started, seconds=1.0
+        )
+    assert cluster.events == [
+        ("StoreUnavailable", "Secret shop/db: the store is sealed (store main, status 503)"),
+    ]
+    assert len(cluster.statuses) == 3, "a try that came to the same, with the same time, is not written"
+    last = cluster.statuses[-1]
+    assert [each["cause"] for each in last["history"]] == ["request"]
+    assert [(each["message"], each["hint"], each["retryAt"]) for each in last["failures"]] == [
+        ("the store is sealed (store main, status 503)", "unseal it", "2026-01-01T00:00:35Z")
+    ]
+    (ready,) = [each for each in last["conditions"] if each["type"] == "Ready"]
+    text = "Secret shop/db: the store is sealed (store main, status 503), next try 2026-01-01T00:00:35Z"
+    assert ready["message"] == text

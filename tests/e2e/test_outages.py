@@ -10,7 +10,7 @@ from manifests_written import config_map, secret
 from testbed.processes import wait_until
 
 if TYPE_CHECKING:
-    from testbed.installation import Installation, Tenant
+    from testbed.installation import Installation, Report, Tenant
 
 LEASE_SECONDS = 12.0
 OUTAGE_SECONDS = 30.0
@@ -50,6 +50,35 @@ def test_a_sealed_vault_holds_what_it_should_give(installation: Installation, te
     tenant.until_ready(seconds=90)
     assert tenant.secret("db") == {"password": second, "user": "somebody"}
     assert tenant.get("configmaps", "leaving") is None
+
+
+def test_a_sealed_vault_says_why_for_as_long_as_it_is_sealed(installation: Installation, tenant: Tenant):
+    reference = f"vault://main/{installation.mount}/apps/{tenant.namespace}#password"
+    installation.openbao.put(f"apps/{tenant.namespace}", {"password": "x"}, mount=installation.mount)
+    tenant.deploy({"db.yaml": secret("db", password=reference)})
+
+    with installation.openbao.sealed():
+        first = tenant.sync({"db.yaml": secret("db", password=reference, user="somebody")})
+        tries = {first.failure(reason="StoreUnavailable")["retryAt"]}
+        told: set[tuple[str, str]] = set()
+
+        def seen(report: Report) -> bool:
+            failure = report.failure(reason="StoreUnavailable")
+            told.add((failure["message"].partition(" (")[0], failure["hint"]))
+            tries.add(failure["retryAt"])
+            ready = report.condition("Ready")["message"]
+            assert "the store is sealed" in ready
+            assert ready.endswith(f"next try {failure['retryAt']}")
+            return len(tries) == 3
+
+        report = tenant.until(seen, "two more tries", seconds=90)
+        assert told == {("the store is sealed", "unseal it")}
+        assert len(report.status["history"]) == 2, "one entry for the deployment, one for the outage"
+        events = [message for reason, message in tenant.events() if reason == "StoreUnavailable"]
+        assert len(events) == 1
+        assert "the store is sealed" in events[0]
+
+    tenant.until_ready(seconds=90)
 
 
 def test_git_away_leaves_healing_at_work(installation: Installation, tenant: Tenant):

@@ -59,6 +59,9 @@ class Target:
         condition = {"type": "Established", "status": "True"}
         return {"apiVersion": resource.api_version, "kind": resource.kind, "status": {"conditions": [condition]}}
 
+    async def has_conditions(self, _: Resource) -> bool:
+        return False
+
     async def apply(self, resource: Resource, desired: dict, **_: object) -> dict:
         self.applied.append(desired["metadata"]["name"])
         return {**desired, "metadata": {**desired["metadata"], "uid": "o", "resourceVersion": "7"}}
@@ -78,7 +81,10 @@ async def reconcile(monkeypatch, objects: list[Desired], causes: set[str], *, go
     async def check(*_: object) -> State:
         return state
 
-    async def compile_checked(*_: object) -> tuple[State, DesiredState]:
+    async def read(_: object, state: State) -> tuple[State, None]:
+        return state, None
+
+    async def compile_read(*_: object) -> tuple[State, DesiredState]:
         return state, desired
 
     async def nothing(*_: object, **__: object) -> None: ...
@@ -90,14 +96,15 @@ async def reconcile(monkeypatch, objects: list[Desired], causes: set[str], *, go
         return True
 
     monkeypatch.setattr(commits, "check", check)
-    monkeypatch.setattr(commits, "compile_checked", compile_checked)
+    monkeypatch.setattr(commits, "read", read)
+    monkeypatch.setattr(commits, "compile_read", compile_read)
     target = Target()
     ports = SimpleNamespace(
         target=target,
         live=SimpleNamespace(follow=follow, refused=frozenset, snapshot=lambda _: {}, observed=lambda *_: None),
         records=SimpleNamespace(store=nothing),
         audit=SimpleNamespace(write=nothing, checkpoint=nothing),
-        clock=SimpleNamespace(monotonic=lambda: 0.0),
+        clock=SimpleNamespace(monotonic=lambda: 0.0, now=lambda: 0.0),
         tasks=AsyncTasks(),
         data_keys=SimpleNamespace(prepare=nothing),
     )

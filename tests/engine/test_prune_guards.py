@@ -126,3 +126,24 @@ def test_objects_of_a_kind_that_cannot_be_watched_count_among_the_many() -> None
         observed=(),
     )
     assert decision.allowed == ()
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_what_does_not_stand_any_more_is_said_to_be_gone(held: bool) -> None:
+    """`c` was deleted by hand, `n` is of a first apply that never came, `x` of a kind of which nothing is known."""
+    unwatched = ObjectId("", "Service", "shop", "x")
+    recorded = {config(name): ObjectRecord("v1", uid="u" if name != "n" else "") for name in "abcdefn"}
+    decision = prune.decide(
+        DesiredState(
+            REVISION,
+            {config(name): Desired(config(name), "v1", {}, ()) for name in "adef"},
+            problems=(Problem(ManifestError("broken")),) if held else (),
+        ),
+        record=ApplicationRecord(objects={**recorded, unwatched: ObjectRecord("v1", uid="u")}),
+        live={config(name): fact("uid") for name in "abdef"},
+        application="uid",
+        policy=prune.Policy(),
+        observed=OBSERVED,
+    )
+    assert {key.name for key in (*decision.allowed, *decision.refused)} == {"b", "x"}
+    assert decision.gone == {config("c"), config("n")}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import zlib
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.engine.record import HEAD, ApplicationRecord, Codec, ObjectRecord, RecordDamagedError
+from agent.engine.record import HEAD, ApplicationRecord, Codec, ObjectRecord, RecordDamagedError, unverified
 from agent.values.fingerprint import Fingerprinter
 from agent.values.ids import ObjectId, Revision
 from agent.values.secret import Secret
@@ -89,6 +92,8 @@ DAMAGED = {
     "a shard under another name": {**STORED, "objects-0": STORED[HEAD]},
     "an empty text": {**STORED, HEAD: ""},
     "no record at all": {**STORED, HEAD: "hello"},
+    "a counter of 5,000 digits": {**STORED, HEAD: STORED[HEAD].replace("1.1.", f"1.{'1' * 5000}.", 1)},
+    "a MAC that is no ASCII": {**STORED, HEAD: "1.1.ä." + STORED[HEAD].split(".", 3)[3]},
 }
 
 
@@ -96,6 +101,49 @@ DAMAGED = {
 def test_what_was_tampered_with_is_refused(shards: dict[str, str]) -> None:
     with pytest.raises(RecordDamagedError):
         CODEC.decode(shards)
+
+
+def packed(value: object) -> str:
+    return base64.b64encode(zlib.compress(json.dumps(value).encode())).decode()
+
+
+def head(**more: object) -> str:
+    return "1.1.mac." + packed({"counter": 1, "shards": {}, **more})
+
+
+UNREADABLE = {
+    **{name: DAMAGED[name] for name in ("a missing head", "a missing shard", "an empty text", "no record at all")},
+    "a body that is no base64": {HEAD: "1.1.mac.***"},
+    "a body that is not compressed": {HEAD: "1.1.mac." + base64.b64encode(b"hello").decode()},
+    "a body that was cut off": {HEAD: STORED[HEAD][:60]},
+    "a body that is no JSON": {HEAD: "1.1.mac." + base64.b64encode(zlib.compress(b"{")).decode()},
+    "a body that is no map": {HEAD: "1.1.mac." + packed([])},
+    "JSON that is deeply nested": {
+        HEAD: "1.1.mac." + base64.b64encode(zlib.compress(b"[" * 100_000 + b"]" * 100_000)).decode()
+    },
+    "a head without a counter": {HEAD: "1.1.mac." + packed({"shards": {}})},
+    "a generation that is no number": {HEAD: head(generation="many")},
+    "a commit that is none": {HEAD: head(revision=["abc"])},
+    "shards that are none": {HEAD: head(shards=[])},
+    "an object's key that is none": {
+        HEAD: head(shards={"objects-0": 1}),
+        "objects-0": "1.1.mac." + packed({"Secret": {}}),
+    },
+    "an object that is none": {
+        HEAD: head(shards={"objects-0": 1}),
+        "objects-0": "1.1.mac." + packed({"/Secret/shop/a": []}),
+    },
+}
+
+
+@pytest.mark.parametrize("shards", UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_what_is_no_record_is_refused_where_nothing_is_verified(shards: dict[str, str]) -> None:
+    with pytest.raises(RecordDamagedError):
+        unverified(shards)
+
+
+def test_a_record_is_read_without_the_key() -> None:
+    assert unverified(STORED) == TWO
 
 
 def test_a_writer_that_was_stopped_before_the_head_costs_no_record() -> None:

@@ -288,6 +288,18 @@ async def test_what_was_held_is_applied_and_pruning_goes_on_when_it_is_corrected
     assert (await world.run()).quiet
 
 
+@pytest.mark.parametrize("name", CASES)
+async def test_what_is_told_of_a_fault_stays_as_it_is_told_first(name: str) -> None:
+    world = await prepared(CASES[name])
+    await world.run()
+    told = (await world.run("retry")).status
+    for seconds in (1.0, 37.0, 4000.0):
+        world.clock.seconds += seconds
+        later = (await world.run("retry")).status
+        assert later.failures == told.failures
+        assert [each.message for each in later.conditions] == [each.message for each in told.conditions]
+
+
 async def test_of_many_objects_one_that_is_invalid_keeps_no_other() -> None:
     files = {f"{number}.yaml": m.config(f"n{number}") for number in range(100)}
     world = Installation(files=files)

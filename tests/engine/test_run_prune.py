@@ -317,3 +317,18 @@ class TestOfAnApplicationThatIsDeleted:
         ran = await world.retire()
         assert ran.writes == ["patch Application/web"]
         assert world.live("ConfigMap/a") is not None
+
+
+async def test_what_is_gone_already_is_no_difference_and_is_forgotten() -> None:
+    files = {f"{name}.yaml": m.config(name) for name in "abcd"}
+    world = Installation(files=files)
+    await world.run()
+    world.spec(sync={"mode": "detect"})
+    world.delete("ConfigMap/a")
+    world.push({name: text for name, text in files.items() if name != "a.yaml"})
+    ran = await world.run()
+    assert (ran.pending, ran.changes, ran.ready) == ([], (), "Applied")
+    world.spec(sync={"mode": "apply"})
+    ran = await world.run()
+    assert (ran.writes, ran.changes) == ([], ())
+    assert world.recorded == [f"ConfigMap/{name}" for name in "bcd"]

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
+from memory_world.sealed_files import encrypt
 from whole_runs import manifests as m
 from whole_runs.installation import Installation
 
+from agent.manifests import documents
 from agent.values.errors import LimitError, SourceError, SourceUnavailableError
+
+if TYPE_CHECKING:
+    from agent.manifests.documents import File
+    from agent.yaml.limits import Limits
 
 BASE = {"base/a.yaml": m.config(), "base/b.yaml": m.config("b")}
 LAYERS = ["base", "prod"]
@@ -258,3 +266,56 @@ async def test_a_branch_that_goes_back_from_a_commit_that_is_too_large_is_follow
     ran = await world.run()
     assert ran.problems == []
     assert ran.writes == []
+
+
+SEALED = {"base/db.yaml": encrypt(m.plain_secret()), "base/b.yaml": m.config("b")}
+RESEALED = {**SEALED, "base/db.yaml": encrypt(m.plain_secret(value="new"))}
+
+
+class TestOfACommitThatCannotBeTaken:
+    """It is read at every retry: what was parsed and verified of it is known by then."""
+
+    @pytest.fixture
+    def parsed(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """The paths that are parsed."""
+        paths: list[str] = []
+        parse_file = documents.parse_file
+
+        def counted(file: File, *, limits: Limits) -> documents.ParsedFile:
+            paths.append(file.path)
+            return parse_file(file, limits=limits)
+
+        monkeypatch.setattr(documents, "parse_file", counted)
+        return paths
+
+    async def test_a_file_of_a_layer_that_cannot_be_read(self, parsed: list[str]) -> None:
+        world = Installation(files=SEALED, layers=LAYERS)
+        await world.run()
+        world.push({**RESEALED, "prod/a.yaml": "kind: [\n"})
+        assert (await world.run()).opened == ["base/db.yaml"]
+        parsed.clear()
+        ran = await world.run("retry")
+        assert (parsed, ran.opened, ran.problems) == ([], [], ["Yaml prod/a.yaml"])
+        world.push({**RESEALED, "prod/a.yaml": m.config()})
+        assert (await world.run()).opened == ["base/db.yaml"], "for the object alone, which is applied"
+        assert parsed == ["prod/a.yaml"]
+
+    async def test_more_objects_than_the_agent_takes(self, parsed: list[str]) -> None:
+        world = Installation(files=SEALED)
+        await world.run()
+        world.limits = world.limits.model_copy(update={"objects": 2})
+        world.push({**RESEALED, "c.yaml": m.config("c")})
+        assert (await world.run()).opened == [], "no key is asked for what is not taken"
+        parsed.clear()
+        ran = await world.run("retry")
+        assert (parsed, ran.opened, ran.ended_by) == ([], [], "Limit")
+
+    async def test_the_last_good_one_stays_verified_in_the_record(self) -> None:
+        world = Installation(files=SEALED, layers=LAYERS)
+        await world.run()
+        world.push({**RESEALED, "prod/a.yaml": "kind: [\n"})
+        await world.run()
+        world.edit("ConfigMap/b", "data", "value", to="edited")
+        assert (await world.heal()).writes == ["apply ConfigMap/b"]
+        world.restart()
+        assert (await world.run()).opened == ["base/db.yaml"], "of the newest commit alone"

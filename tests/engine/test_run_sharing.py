@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from memory_world.cluster import name_of
 from whole_runs import manifests as m
 from whole_runs.installation import Installation
 
@@ -144,6 +145,65 @@ async def test_a_proof_that_does_not_fit_is_none() -> None:
     world.make(m.config(data="theirs"), owner="other")
     world.edit("ConfigMap/a", "metadata", "annotations", "signet-gitops.dev/owner", to=f"v1.1.other.{'0' * 32}")
     assert (await world.run()).problems == []
+
+
+class TestOfAKindThatTheCommitItselfMakesReadable:
+    """Its role is applied in an earlier wave than its objects."""
+
+    ROLE = m.other("Role", "r", "rbac.authorization.k8s.io/v1", rules=[])
+
+    def world(self, text: str, *, count: int = 1, readable: bool = True) -> Installation:
+        files = {f"{n}.yaml": m.config(f"more{n}") for n in range(count - 1)}
+        world = Installation(files={**files, "a.yaml": text, "r.yaml": self.ROLE})
+        for kinds in (world.traffic.unwatched, world.traffic.unreadable):
+            kinds.add(("", "ConfigMap"))
+        if readable:
+            world.meanwhile("apply Role/r", world.traffic.unreadable.clear)
+        return world
+
+    @pytest.mark.parametrize("count", [1, 5])
+    async def test_what_is_new_is_applied_by_the_same_run(self, count: int) -> None:
+        world = self.world(m.config(), count=count)
+        ran = await world.run()
+        assert ran.problems == []
+        assert len(ran.writes) == count + 1
+
+    async def test_what_kubectl_applied_is_adopted(self) -> None:
+        world = self.world(m.config())
+        world.make(m.config(old="1"), "kubectl-create")
+        assert (await world.run()).writes == ["apply Role/r", "patch ConfigMap/a", "apply ConfigMap/a"]
+        assert world.value("ConfigMap/a", "data") == {"value": "1"}
+
+    async def test_another_application_s_is_a_conflict(self) -> None:
+        world = self.world(m.config())
+        world.others["other"] = "shop/other"
+        world.make(m.config(data="theirs"), owner="other")
+        ran = await world.run()
+        assert (ran.problems, ran.writes) == (["OwnershipConflict ConfigMap/a"], ["apply Role/r"])
+
+    async def test_what_is_left_to_others_is(self) -> None:
+        world = self.world(m.config(annotations={"apply": "if-not-present"}))
+        world.make(m.config(data="theirs"))
+        ran = await world.run()
+        assert (ran.problems, ran.writes) == ([], ["apply Role/r"])
+
+    async def test_what_stays_unreadable_says_so(self) -> None:
+        world = self.world(m.config(), readable=False)
+        ran = await world.run()
+        assert (ran.problems, ran.writes) == (["Forbidden ConfigMap/a"], ["apply Role/r"])
+
+
+@pytest.mark.parametrize("mode", ["detect", "apply"])
+async def test_what_names_an_object_in_conflict_is_planned_to_wait(mode: str) -> None:
+    world = Installation(files={"db.yaml": m.plain_secret(), "web.yaml": m.workload(uses="db")}, sync={"mode": mode})
+    world.others["other"] = "shop/other"
+    world.make(m.plain_secret(), owner="other")
+    ran = await world.run()
+    assert ran.writes == []
+    assert {name_of(each.object): each.error.reason for each in ran.changes if each.error} == {
+        "Secret/db": "OwnershipConflict",
+        "Deployment/web": "Held",
+    }
 
 
 class TestOfFieldsThatAnotherManagerOwns:

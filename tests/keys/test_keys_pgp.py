@@ -140,6 +140,15 @@ def test_text_without_a_secret_key_is_refused(keys: PgpKeys, owner: Owner) -> No
         assert "canary" not in str(caught.value).lower()
 
 
+def test_a_gpg_that_ends_while_it_is_written_to(tmp_path: Path) -> None:
+    binary = tmp_path / "gpg"
+    binary.write_text('#!/bin/sh\ncase "$*" in *--list-config*) exec gpg "$@";; esac\nexit 2\n')
+    binary.chmod(0o755)
+    with pytest.raises(DataKeyError) as caught:
+        PgpKeys(None, binary=str(binary)).unwrap(PgpKey("0" * 40, WHEN, "canary" * 1_000_000))
+    assert caught.value.message == "gpg ended before it had read what it was given"
+
+
 def test_a_home_that_others_can_read_is_refused(homes: Path) -> None:
     made = homes / "open"
     made.mkdir(mode=0o755)
@@ -166,9 +175,7 @@ def test_without_gpg_the_reason_says_so(binary: str) -> None:
     keys = PgpKeys(None, binary=binary)
     with pytest.raises(DataKeyError) as caught:
         keys.unwrap(PgpKey("0" * 40, WHEN, "canary"))
-    assert caught.value.message == (
-        "gpg does not decrypt it" if binary == "false" else "gpg is not there, or does not run"
-    )
+    assert caught.value.message == "gpg is not there, or does not run"
     with pytest.raises(DataKeyError):
         keys.wrap(PgpRecipient("0" * 40), DATA_KEY, created_at=WHEN)
     with pytest.raises(ConfigError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
@@ -187,3 +188,18 @@ def test_a_field_is_safe_to_show(text):
     shown = safe_field(text)
     assert shown.isprintable()
     assert len(shown) <= 256
+
+
+@pytest.mark.parametrize("code", [409, 422])
+def test_a_refusal_says_the_same_in_whatever_order_the_server_gives_its_causes(code):
+    conflicts = [("a", ".spec.x"), ("b", ".spec.a"), ("c", ".data.k")]
+    causes = {
+        409: [cause("FieldManagerConflict", field, f'conflict with "{manager}"') for manager, field in conflicts],
+        422: [
+            cause("FieldValueInvalid", "spec.x"),
+            cause("FieldValueRequired", "spec.a"),
+            cause("FieldValueInvalid", "a"),
+        ],
+    }[code]
+    told = {str(translate(code, body(causes=order), APPLY)) for order in itertools.permutations(causes)}
+    assert len(told) == 1

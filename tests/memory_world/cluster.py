@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from agent.controllers.deletion import APPLICATIONS
 from agent.engine.ports import WatchEvent
-from agent.manifests import known_kinds
+from agent.manifests import definitions, known_kinds
 from agent.manifests.kinds import Kinds, Resource
-from agent.manifests.ownership import LABEL_INSTALLATION
 from agent.values.errors import AgentError, ClusterUnavailableError, ForbiddenError
 from agent.values.ids import IN_CLUSTER, ObjectId
 from agent.values.tree import get, get_text
@@ -32,9 +31,9 @@ def name_of(key: ObjectId) -> str:
 
 
 def is_selected(tree: Object, selector: str) -> bool:
-    """Whether an object has the installation's label, the only one that is watched for."""
+    """Whether an object has a label, `name=value`."""
     label, _, value = selector.partition("=")
-    return not selector or (label == LABEL_INSTALLATION and get(tree, "metadata", "labels", label) == value)
+    return not selector or get(tree, "metadata", "labels", label) == value
 
 
 def news(server: Server, resource: Resource, selector: str, since: int) -> list[WatchEvent]:
@@ -55,7 +54,7 @@ class Traffic:
 
     `writes` are as `apply ConfigMap/a`, with the reason behind it where one was refused; `identities` are those that were acted as.
     `between` holds, by such a text, what somebody else does right before that request lands. `unwatched` kinds may not be listed or
-    watched, `away` says that the server does not answer.
+    watched by the agent, `unreadable` ones not be read by an Application either, `away` says that the server does not answer.
     """
 
     writes: list[str] = field(default_factory=list)
@@ -65,6 +64,7 @@ class Traffic:
     statuses: list[Object] = field(default_factory=list)
     between: dict[str, list[Callable[[], None]]] = field(default_factory=dict)
     unwatched: set[tuple[str, str]] = field(default_factory=set)
+    unreadable: set[tuple[str, str]] = field(default_factory=set)
     away: bool = False
     discoveries: int = 0
 
@@ -91,6 +91,10 @@ class Cluster:
             self._traffic.discoveries += 1
             self._kinds[:] = [kinds_of(self._server)]
         return self._kinds[0]
+
+    async def has_conditions(self, resource: Resource) -> bool:
+        found = self._server.get(ObjectId(*_DEFINITION, "", f"{resource.plural}.{resource.group}"))
+        return found is not None and definitions.has_conditions(found, resource.version)
 
     async def get(
         self, resource: Resource, namespace: str, name: str, *, identity: Identity | None = None
@@ -192,7 +196,8 @@ class Cluster:
     def _read(self, verb: str, resource: Resource, name: str, identity: Identity | None) -> None:
         self._reach()
         self._traffic.reads.append(f"{verb} {resource.kind}/{name}")
-        if identity is None and (resource.group, resource.kind) in self._traffic.unwatched:
+        kind = (resource.group, resource.kind)
+        if kind in self._traffic.unreadable or (identity is None and kind in self._traffic.unwatched):
             raise ForbiddenError("RBAC does not allow it")
 
     def _sending(self, verb: str, key: ObjectId, identity: Identity | None) -> _Sending:

@@ -122,12 +122,15 @@ class Stores:
         return {reference: self._version(reference) for reference in references}
 
     def _version(self, reference: Reference) -> int | AgentError:
+        """A reference with a version of its own stays at that, and is not looked for."""
+        if reference.version is not None and reference.store == "main":
+            return reference.version
         error = self._error(reference)
         if error is not None:
             return error
         if reference.path in self.without_versions:
             return 0
-        return reference.version or len(self.values[reference.path])
+        return len(self.values[reference.path])
 
     def _error(self, reference: Reference) -> AgentError | None:
         if reference.store != "main":

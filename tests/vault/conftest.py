@@ -123,7 +123,7 @@ async def make_stores(openbao: OpenBao, token_file: Path, clock: Clock) -> Async
     def make(address: str = openbao.url, seconds: float = 10.0, **fields: Tree) -> Stores:
         given: dict[str, Tree] = {"auth": {"tokenFile": str(token_file)}, **fields}
         built = {"main": settings(address, **given)}
-        made.append(Stores(built, monotonic=clock, jitter=lambda: 0.5, seconds=seconds))
+        made.append(Stores(built, monotonic=clock, jitter=lambda: 0.5, now=clock, seconds=seconds))
         return made[-1]
 
     yield make

@@ -48,6 +48,54 @@ async def test_a_sealed_store_is_an_outage_until_it_is_unsealed(
     assert isinstance((await stores.resolve(SHOP, [reference]))[reference], Resolved)
 
 
+async def test_an_outage_says_the_same_for_as_long_as_the_store_is_not_asked(
+    make_stores: Callable[..., Stores], openbao: OpenBao, mount: str, clock: Clock
+) -> None:
+    openbao.put("shop/db", {"p": "x"}, mount=mount)
+    reference = references.parse(f"vault://main/{mount}/shop/db#p")
+    stores = make_stores(allowedNamespaces=["*"])
+    with openbao.sealed():
+        first = (await stores.resolve(SHOP, [reference]))[reference]
+        assert isinstance(first, StoreUnavailableError)
+        assert (first.message, first.hint) == ("the store is sealed", "unseal it")
+        assert first.facts["retry_at"] == "1970-01-01T00:16:45Z"
+        for call in (stores.resolve, stores.probe, stores.resolve):
+            clock.now += 1.5
+            again = (await call(SHOP, [reference]))[reference]
+            assert isinstance(again, StoreUnavailableError)
+            assert (again.message, again.hint, again.facts) == (first.message, first.hint, first.facts)
+        other = (await stores.resolve(OTHER, [reference]))[reference]
+        assert isinstance(other, StoreUnavailableError)
+        assert (other.message, other.hint, other.facts) == (first.message, first.hint, first.facts)
+        clock.now += 1.5
+        later = (await stores.resolve(SHOP, [reference]))[reference]
+        assert isinstance(later, StoreUnavailableError)
+        assert (later.message, later.facts["retry_at"]) == (first.message, "1970-01-01T00:16:56Z")
+
+
+@pytest.mark.parametrize(
+    ("failing", "message"),
+    [
+        ("429 Too Many", "the store is overloaded, a standby or failing"),
+        ("301 Moved", "the store redirects, which is not followed"),
+        ("", "the store cannot be reached"),
+    ],
+)
+async def test_the_cause_is_that_of_the_first_failure(
+    failing: str, message: str, make_stores: Callable[..., Stores], clock: Clock
+) -> None:
+    bad, good = (references.parse(f"vault://main/secret/{name}/db#p") for name in ("bad", "good"))
+    with listener(answering(failing, "200 OK")) as (url, _):
+        stores = make_stores(address=url, allowedNamespaces=["*"])
+        told: list[tuple[object, ...]] = []
+        for reference in (bad, good, bad):
+            error = (await stores.resolve(SHOP, [reference]))[reference]
+            assert isinstance(error, StoreUnavailableError)
+            told.append((error.message, bool(error.hint), error.facts["namespace"], error.facts["retry_at"]))
+            clock.now += 1
+        assert set(told) == {(message, True, "shop", "1970-01-01T00:16:45Z")}
+
+
 async def test_a_store_that_is_away_comes_back(
     make_stores: Callable[..., Stores], openbao: OpenBao, mount: str, clock: Clock
 ) -> None:
@@ -174,42 +222,54 @@ async def test_an_answer_that_is_too_large_is_no_outage(make_stores: Callable[..
     assert isinstance(answers[good], Resolved)
 
 
+SEALED = StoreUnavailableError("the store is sealed", hint="unseal it", store="main")
+
+
+def breaker_of(clock: Clock, jitter: float = 0.5) -> Breaker:
+    return Breaker(monotonic=clock, jitter=lambda: jitter, now=clock)
+
+
 def opens_for(breaker: Breaker, clock: Clock) -> float:
     """Seconds until the breaker lets through, to half a second."""
     start = clock.now
-    while True:
-        try:
-            breaker.check()
-        except StoreUnavailableError:
-            clock.now += 0.5
-        else:
-            return clock.now - start
+    while breaker.is_open:
+        clock.now += 0.5
+    return clock.now - start
 
 
 def test_the_breaker_backs_off_from_five_to_sixty_seconds(clock: Clock) -> None:
-    breaker = Breaker("main", monotonic=clock, jitter=lambda: 0.5)
-    breaker.check()
+    breaker = breaker_of(clock)
+    assert not breaker.is_open
     waits: list[float] = []
     for _ in range(6):
-        breaker.failed()
-        breaker.failed()
+        breaker.failed(SEALED)
+        breaker.failed(SEALED)
         waits.append(opens_for(breaker, clock))
     assert waits == [5, 10, 20, 40, 60, 60]
     breaker.succeeded()
-    breaker.check()
-    breaker.failed()
+    assert not breaker.is_open
+    breaker.failed(SEALED)
     assert opens_for(breaker, clock) == 5
 
 
 def test_the_breakers_jitter_is_a_fifth_either_way(clock: Clock) -> None:
     for jitter, expected in ((0.0, 4.0), (1.0, 6.0)):
-        breaker = Breaker("main", monotonic=clock, jitter=lambda jitter=jitter: jitter)
-        breaker.failed()
+        breaker = breaker_of(clock, jitter)
+        breaker.failed(SEALED)
         assert opens_for(breaker, clock) == expected
 
 
 def test_an_answer_that_was_under_way_does_not_close_an_open_breaker(clock: Clock) -> None:
-    breaker = Breaker("main", monotonic=clock, jitter=lambda: 0.5)
-    breaker.failed()
+    breaker = breaker_of(clock)
+    breaker.failed(SEALED)
     breaker.succeeded()
     assert opens_for(breaker, clock) == 5
+
+
+def test_an_open_breaker_keeps_the_cause_that_it_opened_with(clock: Clock) -> None:
+    breaker = breaker_of(clock)
+    away = StoreUnavailableError("the store cannot be reached", store="main")
+    told = [breaker.failed(SEALED), breaker.failed(away)]
+    assert {str(each) for each in told} == {"the store is sealed (retry at 1970-01-01T00:16:45Z, store main)"}
+    opens_for(breaker, clock)
+    assert breaker.failed(away).message == "the store cannot be reached"

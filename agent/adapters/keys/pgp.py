@@ -8,35 +8,36 @@ prints is repeated: it quotes user ids and packets, which are whatever somebody 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 import shutil
 import signal
 import stat
-import subprocess  # gpg and gpgconf, with arguments of our own
 from pathlib import Path
 from typing import TYPE_CHECKING, LiteralString
 
 from agent.adapters.bounds import children
 from agent.adapters.keys import gpg_homes, pgp_packets
 from agent.adapters.keys.credential import data_key_bytes, key_bytes
+from agent.adapters.keys.gpg_process import Gpg, Status
 from agent.sops.keys import PgpKey, PgpRecipient
-from agent.values.dataclass import dataclass
 from agent.values.errors import ConfigError, DataKeyError, LimitError
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator
+
+    from gnupg import StatusHandler
 
     from agent.sops.keys import Recipient, WrappedKey
 
 _FINGERPRINT = re.compile(r"(0x)?([0-9A-Fa-f]{16}|[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64})!?")
 # A wrapped key is small, and the message comes from a file: no more of it is unpacked, and nobody is asked over the network.
-_SAFE = ("--max-output", "4096", "--no-auto-key-retrieve", "--disable-dirmngr")
+_OFFLINE = ["--no-auto-key-retrieve", "--disable-dirmngr"]
+_SMALL = ["--max-output", "4096", *_OFFLINE]
 _UNATTENDED_SECONDS = 30.0
 _CPU_SECONDS = 20
-_NOT_FOUND = 127
-"""What a shell ends with that has no such program."""
 _ATTENDED_SECONDS = 300.0
 
 _NO_GPG: LiteralString = "gpg is not there, or does not run"
@@ -64,20 +65,6 @@ _DECRYPT_REASONS: dict[int, LiteralString] = {
 _UNUSABLE: dict[str, LiteralString] = {"e": "the PGP key has expired", "r": "the PGP key is revoked"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Result:
-    """What one run of gpg gave; `status` has the words of its status lines."""
-
-    code: int
-    output: bytes
-    status: tuple[tuple[str, ...], ...]
-    limited: bool = False
-    """Whether it ended because it may take no more."""
-
-    def fields(self, keyword: str) -> list[tuple[str, ...]]:
-        return [words[1:] for words in self.status if words[0] == keyword]
-
-
 class PgpKeys:
     """The secret keys of one GnuPG home; None is the user's."""
 
@@ -87,6 +74,7 @@ class PgpKeys:
             raise ConfigError("the GnuPG home can be read by others", hint="chmod 0700", home=str(home))
         self._home = home
         self._binary = binary
+        self._gpg: Gpg | None = None
 
     def __repr__(self) -> str:
         return f"PgpKeys({self._home})"
@@ -108,12 +96,12 @@ class PgpKeys:
                 limit=most,
             )
         try:
-            result = self._run(["--import"], packets)
+            result = self._run(lambda gpg: gpg.import_keys(packets))
         except DataKeyError:
             raise ConfigError("gpg does not run", hint=_NO_GPG_HINT, source=armored.label) from None
         # The lowest five bits say what changed, the next whether it is a secret key.
         found = {fields[1] for fields in result.fields("IMPORT_OK") if len(fields) > 1 and int(fields[0]) & 16}
-        if result.limited:
+        if _limited(result):
             raise ConfigError(
                 _TOO_MUCH, hint="export the secret keys that open files, and no others", source=armored.label
             )
@@ -127,10 +115,11 @@ class PgpKeys:
         """By a secret key of the home. Raises DataKeyError."""
         if not isinstance(key, PgpKey):
             raise DataKeyError("not a PGP key")
-        result = self._run([*_SAFE, "--decrypt"], key.enc.encode("utf-8", "surrogateescape"))
+        message = io.BytesIO(key.enc.encode("utf-8", "surrogateescape"))
+        result = self._run(lambda gpg: gpg.decrypt_file(message, extra_args=_SMALL))
         # That it was decrypted may have been said before the output limit was met.
-        if result.code == 0 and result.fields("DECRYPTION_OKAY") and result.output:
-            return Secret(result.output, f"data key by pgp {key.fp}")
+        if result.returncode == 0 and result.fields("DECRYPTION_OKAY") and result.data:
+            return Secret(result.data, f"data key by pgp {key.fp}")
         reason = _why_closed(result)
         hint: LiteralString = "unlock it in gpg-agent, or on a terminal: export GPG_TTY=$(tty)"
         raise DataKeyError(reason, hint=hint if reason is _NOBODY else "")
@@ -142,62 +131,60 @@ class PgpKeys:
         name = recipient.fingerprint
         if not _FINGERPRINT.fullmatch(name):
             raise DataKeyError("not a PGP fingerprint", hint="gpg --list-keys shows it: 40 hex digits", recipient=name)
-        trusting = ["--trust-model", "always", "--no-encrypt-to", "--no-default-recipient", "--yes"]
-        result = self._run(
-            [*trusting, *_SAFE[2:], "--armor", "--recipient", name, "--encrypt"], data_key_bytes(data_key)
-        )
-        if result.code != 0 or not result.fields("END_ENCRYPTION"):
+        plain = io.BytesIO(data_key_bytes(data_key))
+        options = ["--no-encrypt-to", "--no-default-recipient", "--yes", *_OFFLINE]
+        result = self._run(lambda gpg: gpg.encrypt_file(plain, name, always_trust=True, extra_args=options))
+        if result.returncode != 0 or not result.fields("END_ENCRYPTION"):
             raise DataKeyError(self._why_not(name), recipient=name)
-        return PgpKey(name, created_at, result.output.decode().strip())
+        return PgpKey(name, created_at, result.data.decode().strip())
 
     def _why_not(self, name: str) -> LiteralString:
-        """Why gpg does not encrypt for a key: its validity is the second field of a listing."""
-        listing = self._run(["--with-colons", "--list-keys", name], b"")
-        keys = [line.split(":") for line in listing.output.decode("utf-8", "replace").splitlines()]
-        validities = [fields[1] for fields in keys if fields[0] in {"pub", "sub"}]
-        if listing.code != 0 or not validities:
+        """Why gpg does not encrypt for a key, by the validity that a listing shows."""
+        with self._turn():
+            listed = self._started().list_keys(keys=name)
+        if not listed:
             return "the PGP key is not in the keyring"
-        for each in validities:
-            if each in _UNUSABLE:
-                return _UNUSABLE[each]
+        for key in listed:
+            if key["trust"] in _UNUSABLE:
+                return _UNUSABLE[str(key["trust"])]
         return "the PGP key is not one for encryption"
 
-    def _run(self, arguments: Sequence[str], data: bytes) -> _Result:
+    def _run(self, work: Callable[[Gpg], StatusHandler]) -> Status:
         """One run of gpg. Raises DataKeyError where it does not start, or does not end."""
-        attended = self._home is None and _attended()
-        home = [] if self._home is None else ["--homedir", str(self._home)]
-        # Nobody sits at the agent's terminal: a key under a passphrase must fail, not wait.
-        asking = [] if attended else ["--batch", "--no-tty"]
-        asking += [] if self._home is None else ["--pinentry-mode", "error"]
-        command = [self._binary, *home, "--status-fd", "2", "--no-verbose", *asking, *arguments]
-        environment = _environment()
-        if self._home is not None:
-            command = children.bounded(command, address_space=gpg_homes.ADDRESS_SPACE, cpu_seconds=_CPU_SECONDS)
-            environment = children.environment()
-        try:
-            with self._turn():
-                done = subprocess.run(  # noqa: S603
-                    command,
-                    input=data,
-                    capture_output=True,
-                    check=False,
-                    env=environment,
-                    timeout=_ATTENDED_SECONDS if attended else _UNATTENDED_SECONDS,
-                )
-        except subprocess.TimeoutExpired:
+        with self._turn():
+            gpg = self._started()
+            try:
+                result = work(gpg)
+            except OSError:
+                raise DataKeyError("gpg ended before it had read what it was given") from None
+        assert isinstance(result, Status)
+        if result.returncode == -signal.SIGTERM:
             raise DataKeyError(
                 "gpg does not answer in time", hint="it may wait for a passphrase that nobody is there to enter"
-            ) from None
-        except (OSError, ValueError):
-            raise DataKeyError(_NO_GPG, hint=_NO_GPG_HINT, binary=self._binary) from None
-        if done.returncode == _NOT_FOUND:
-            raise DataKeyError(_NO_GPG, hint=_NO_GPG_HINT, binary=self._binary)
-        lines = done.stderr.decode("utf-8", "replace").splitlines()
-        status = (line.split()[1:] for line in lines if line.startswith("[GNUPG:] "))
-        own = "\n".join(line for line in lines if line.startswith("gpg: "))
-        limited = done.returncode in {-signal.SIGXCPU, -signal.SIGKILL} or _OUT_OF_MEMORY.search(own) is not None
-        words = tuple(tuple(words) for words in status if words)
-        return _Result(done.returncode, done.stdout, words, limited and done.returncode != 0)
+            )
+        return result
+
+    def _started(self) -> Gpg:
+        """Raises DataKeyError where gpg does not run."""
+        if self._gpg is None:
+            try:
+                self._gpg = self._start()
+            except (OSError, ValueError):
+                raise DataKeyError(_NO_GPG, hint=_NO_GPG_HINT, binary=self._binary) from None
+        return self._gpg
+
+    def _start(self) -> Gpg:
+        if self._home is None:
+            seconds = _ATTENDED_SECONDS if _attended() else _UNATTENDED_SECONDS
+            return Gpg(self._binary, None, options=[], environment=_environment(), seconds=seconds, bounded=list)
+        return Gpg(
+            self._binary,
+            str(self._home),
+            options=["--pinentry-mode", "error"],  # a key under a passphrase must fail, not wait
+            environment=children.environment(),
+            seconds=_UNATTENDED_SECONDS,
+            bounded=_bounded,
+        )
 
     @contextlib.contextmanager
     def _turn(self) -> Generator[None]:
@@ -222,11 +209,22 @@ def _gpgconf(binary: str = "gpg") -> str:
 _HOMES = gpg_homes.Homes(lambda home: gpg_homes.end(home, _gpgconf()))
 
 
-def _why_closed(result: _Result) -> LiteralString:
-    if result.limited:
+def _bounded(command: list[str]) -> list[str]:
+    return children.bounded(command, address_space=gpg_homes.ADDRESS_SPACE, cpu_seconds=_CPU_SECONDS)
+
+
+def _limited(result: Status) -> bool:
+    """Whether gpg ended because it may take no more."""
+    own = "\n".join(line for line in result.stderr.splitlines() if line.startswith("gpg: "))
+    killed = result.returncode in {-signal.SIGXCPU, -signal.SIGKILL}
+    return result.returncode != 0 and (killed or _OUT_OF_MEMORY.search(own) is not None)
+
+
+def _why_closed(result: Status) -> LiteralString:
+    if _limited(result):
         return _TOO_MUCH
     for fields in result.fields("ERROR"):
-        if fields[:1] == ("pkdecrypt_failed",) and fields[1:2] and fields[1].isdecimal():
+        if fields[:1] == ["pkdecrypt_failed"] and fields[1:2] and fields[1].isdecimal():
             code = int(fields[1]) & 0xFFFF
             if code in _DECRYPT_REASONS:
                 return _DECRYPT_REASONS[code]

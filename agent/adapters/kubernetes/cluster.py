@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from agent.adapters.kubernetes.discovery import Discovery
 from agent.adapters.kubernetes.objects import Objects
+from agent.adapters.kubernetes.schemas import Schemas
 from agent.adapters.kubernetes.status import Statuses
 from agent.adapters.kubernetes.watch import Pace, Watch
 from agent.values.ids import IN_CLUSTER
@@ -65,13 +66,19 @@ class Cluster(_Watched):
     ) -> None:
         super().__init__(session, seals=seals, pace=pace, report=report)
         self._discovery: Discovery = Discovery(session)
+        self._schemas: Schemas = Schemas(self)
 
     @property
     def cluster(self) -> ClusterId:
         return IN_CLUSTER
 
     async def kinds(self, *, fresh: bool = False) -> Kinds:
-        return await self._discovery.kinds(fresh=fresh)
+        kinds = await self._discovery.kinds(fresh=fresh)
+        self._schemas.renew(kinds)
+        return kinds
+
+    async def has_conditions(self, resource: Resource) -> bool:
+        return await self._schemas.has_conditions(resource)
 
 
 class Home(_Watched):

@@ -100,8 +100,8 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class _Cause:
-    reason: str
     field: str
+    reason: str
     message: str = dataclasses.field(repr=False)
 
 
@@ -178,12 +178,19 @@ def _parse(body: bytes) -> _Status:
         found = None
     if tree.get_text(found, "kind") != "Status":
         return _Status()
-    causes = tuple(
-        _Cause(tree.get_text(cause, "reason"), tree.get_text(cause, "field"), tree.get_text(cause, "message"))
+    # the apiserver goes through maps, so the same refusal comes in another order each time
+    causes = sorted(
+        (tree.get_text(cause, "field"), tree.get_text(cause, "reason"), tree.get_text(cause, "message"))
         for cause in wire.maps(found, "details", "causes")
     )
     details_kind = tree.get_text(found, "details", "kind")
-    return _Status(True, tree.get_text(found, "reason"), details_kind, tree.get_text(found, "message"), causes)
+    return _Status(
+        True,
+        tree.get_text(found, "reason"),
+        details_kind,
+        tree.get_text(found, "message"),
+        tuple(_Cause(*cause) for cause in causes),
+    )
 
 
 def _raced(code: int, status: _Status, call: Call) -> AgentError | None:
@@ -264,7 +271,7 @@ def _conflict(status: _Status) -> AgentError:
         "another manager owns a field",
         hint="remove the field from one of the two, or set spec.sync.force: true to take it over",
         fields=", ".join(dict.fromkeys(safe_field(cause.field) for cause in conflicts[:8])),
-        managers=", ".join(managers),
+        managers=", ".join(sorted(managers)),
     )
 
 

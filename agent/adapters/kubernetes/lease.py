@@ -65,11 +65,19 @@ class _Seen:
     at: float
 
 
+def _taken(identity: str) -> LeaseLostError:
+    return LeaseLostError(
+        "another process runs under this agent's identity",
+        hint="give each agent a name of its own, by --name or SIGNET_AGENT_NAME",
+        identity=identity,
+    )
+
+
 class Membership:
     """`identity` must be unique among running agents (the Pod's name); `token` unique to this process.
 
-    A later process of the same identity takes the Lease over at once: the platform ended the earlier one, and if it did
-    not, the earlier one finds out at its next renewal, at the latest when `safe` is over.
+    A later process of the same identity, such as a container that was restarted in place, takes the Lease over once nobody renewed it
+    for its whole duration. Where somebody did, two processes run under one identity, and the later one is refused.
 
     `term` grows with each time that the Lease is taken, and with each renewal that came after it had lapsed: what was
     decided in an earlier term counts no more. `changed` is set where `members` or `term` did.
@@ -119,10 +127,31 @@ class Membership:
         return self._members
 
     async def acquire(self) -> None:
-        """Take the Lease of this identity. Raises ClusterError."""
+        """Take the Lease of this identity. Raises ClusterError, and LeaseLostError where another process renews it."""
+        await self._take(await self._outlast())
+
+    async def _outlast(self) -> str:
+        """Wait until a Lease that an earlier process left has run out; gives who had it. Only its renewals tell whether that one lives."""
+        first = found = await self._get()
+        until = self._clock() + self._terms.duration
+        if found is not None and not self._holds(found):
+            LOG.info("waiting until the Lease of an earlier process has run out", extra={"identity": self.identity})
+        while found is not None and not self._holds(found):
+            if first is not None and found["spec"] != first["spec"]:
+                raise _taken(self.identity)
+            if (left := until - self._clock()) <= 0:
+                return str(found["spec"].get("holderIdentity", ""))
+            await asyncio.sleep(min(left, self._terms.renew / 4))
+            found = await self._get()
+        return ""
+
+    async def _take(self, former: str) -> None:
+        """Write the Lease where there is none, or where it is this process's or the `former` one's. Raises as `acquire`."""
         for _ in range(_ATTEMPTS):
             sent = self._clock()
             found = await self._get()
+            if found is not None and not self._holds(found) and found["spec"].get("holderIdentity", "") != former:
+                raise _taken(self.identity)
             metadata = found["metadata"] if found is not None else {"uid": "", "resourceVersion": ""}
             body = self._body(metadata["uid"], metadata["resourceVersion"])
             # one of an agent that died may be removed at the same moment
@@ -248,9 +277,9 @@ class Membership:
         if found is None:
             # others may have taken it for given back
             self._valid_until = float("-inf")
-            await self.acquire()
+            await self._take("")
         elif not self._holds(found):
-            raise LeaseLostError("another process runs under this agent's identity", identity=self.identity)
+            raise _taken(self.identity)
         else:
             # an earlier renewal landed though its answer was lost, or somebody annotated the Lease
             self._version = found["metadata"]["resourceVersion"]

@@ -7,6 +7,9 @@ from agent.manifests.kinds import Resource
 
 APPLICATION = Resource(names.GROUP, names.VERSION, names.KIND, names.PLURAL, True)
 CONFIG_MAP = Resource("", "v1", "ConfigMap", "configmaps", True)
+DEFINITION = Resource(
+    "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False
+)
 EVENT = Resource("events.k8s.io", "v1", "Event", "events", True)
 LEASE = Resource("coordination.k8s.io", "v1", "Lease", "leases", True)
 SECRET = Resource("", "v1", "Secret", "secrets", True)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
-from agent.values.errors import StoreUnavailableError
+from agent.api import durations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from agent.values.errors import StoreUnavailableError
 
 SHORTEST: Final = 5.0
 LONGEST: Final = 60.0
@@ -16,39 +18,45 @@ LONGEST: Final = 60.0
 
 
 class Breaker:
-    """Closed until `failed`, then open for 5, 10, 20, 40, 60, 60, … seconds, until `succeeded`. Thread-safe."""
+    """Closed until `failed`, then open for 5, 10, 20, 40, 60, 60, … seconds, until `succeeded`. Thread-safe.
+
+    `cause` is why it opened last, with the time of the next try as the fact `retry_at`: neither changes while it is open.
+    """
 
     def __init__(
-        self, store: str, *, monotonic: Callable[[], float], jitter: Callable[[], float], namespace: str = ""
+        self, *, monotonic: Callable[[], float], jitter: Callable[[], float], now: Callable[[], float]
     ) -> None:
-        """`jitter` gives numbers from 0 to 1. `namespace` is whose failures count, empty for everybody's."""
-        self._facts: Final = {"store": store, "namespace": namespace} if namespace else {"store": store}
+        """`jitter` gives numbers from 0 to 1, `now` Unix seconds."""
         self._monotonic: Final = monotonic
         self._jitter: Final = jitter
+        self._now: Final = now
         self._lock: Final = threading.Lock()
         self._failures: int = 0
         self._until: float = 0.0
+        self.cause: StoreUnavailableError | None = None
 
-    def check(self) -> None:
-        """Raises StoreUnavailableError while open."""
-        left = self._until - self._monotonic() if self._failures else 0.0
-        if left > 0:
-            raise StoreUnavailableError(
-                "the store failed just now and is not asked yet", seconds=int(left) + 1
-            ).with_facts(**self._facts)
+    @property
+    def is_open(self) -> bool:
+        return bool(self._failures) and self._monotonic() < self._until
 
-    def failed(self) -> None:
-        """One outage, however many requests were in flight when it came."""
+    def failed(self, cause: StoreUnavailableError) -> StoreUnavailableError:
+        """One outage, however many requests were in flight when it came: the first says why. Gives what is to be said."""
         with self._lock:
-            now = self._monotonic()
-            if self._failures and now < self._until:
-                return
-            delay = min(LONGEST, SHORTEST * 2.0 ** min(self._failures, 10))
-            self._failures += 1
-            self._until = now + delay * (0.8 + 0.4 * self._jitter())
+            if not self.is_open or self.cause is None:
+                delay = min(LONGEST, SHORTEST * 2.0 ** min(self._failures, 10)) * (0.8 + 0.4 * self._jitter())
+                self._failures += 1
+                self._until = self._monotonic() + delay
+                self.cause = cause.with_facts(retry_at=durations.timestamp(self._now() + delay))
+            return self.cause.copy()
+
+    def explain(self, cause: StoreUnavailableError, **facts: str) -> StoreUnavailableError:
+        """More is known of the cause."""
+        with self._lock:
+            self.cause = cause.with_facts(**facts)
+            return self.cause.copy()
 
     def succeeded(self) -> None:
         """The store answers."""
-        if self._failures and self._monotonic() >= self._until:
+        if self._failures and not self.is_open:
             with self._lock:
                 self._failures = 0

@@ -130,7 +130,11 @@ class StoreClient:
                 store=self.name,
                 status=status,
             )
-        if status == 503 and known is not None and known.get("errors") == ["Vault is sealed"]:
+        if (
+            status == 503
+            and known is not None
+            and (known.get("errors") == ["Vault is sealed"] or known.get("sealed") is True)
+        ):
             raise StoreUnavailableError("the store is sealed", hint="unseal it", store=self.name, status=status)
         if status in {412, 429, 472, 473} or status >= 500:
             raise StoreUnavailableError(

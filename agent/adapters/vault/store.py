@@ -10,6 +10,7 @@ import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from agent.adapters.vault import credential, transport
@@ -49,6 +50,7 @@ class Store:
         seconds: float,
         monotonic: Callable[[], float],
         jitter: Callable[[], float],
+        now: Callable[[], float],
         login: Login | None = None,
     ) -> None:
         """`login` replaces the one of the settings: a user's own token."""
@@ -63,12 +65,13 @@ class Store:
             self._client, anonymous, login or credential.login(settings.auth), monotonic
         )
         self._neutral: Final = StoreClient(name, settings, self._session, seconds=min(seconds, _HEALTH_SECONDS))
-        self._breaker: Final = Breaker(name, monotonic=monotonic, jitter=jitter)
+        self._new_breaker: Final = partial(Breaker, monotonic=monotonic, jitter=jitter, now=now)
+        self._breaker: Final = self._new_breaker()
         self._of: Final[dict[str, Breaker]] = {}
-        self._jitter: Final = jitter
         self._monotonic: Final = monotonic
         self._looking: Final = threading.Lock()
         self._looked_at: float = float("-inf")
+        self._answered: bool = False
         self.mounts: Final = Mounts(name, monotonic)
 
     def call(
@@ -84,16 +87,15 @@ class Store:
 
         Raises StoreUnavailableError, StoreDeniedError (login), LimitError.
         """
-        breaker = self._of.setdefault(
-            namespace, Breaker(self.name, monotonic=self._monotonic, jitter=self._jitter, namespace=namespace)
-        )
-        self._breaker.check()
-        breaker.check()
+        breaker = self._of.setdefault(namespace, self._new_breaker())
+        for each in (breaker, self._breaker):
+            if each.is_open and each.cause is not None:
+                raise each.cause.copy()
         generation = self._for_all(self._credential.ready)
         asked_at = self._monotonic()
-        answer = self._for_one(breaker, lambda: self._client.call(method, path, body=body, version=version))
+        answer = self._for_one(namespace, lambda: self._client.call(method, path, body=body, version=version))
         if answer.status == 403 and self._for_all(lambda: self._credential.replaced(generation, asked_at)):
-            answer = self._for_one(breaker, lambda: self._client.call(method, path, body=body, version=version))
+            answer = self._for_one(namespace, lambda: self._client.call(method, path, body=body, version=version))
         self._breaker.succeeded()
         breaker.succeeded()
         return answer
@@ -102,31 +104,37 @@ class Store:
         """What concerns the agent's own token: its failure is everybody's."""
         try:
             return work()
-        except StoreUnavailableError:
-            self._breaker.failed()
-            raise
+        except StoreUnavailableError as error:
+            raise self._breaker.failed(error) from None
 
-    def _for_one(self, breaker: Breaker, work: Callable[[], T]) -> T:
+    def _for_one(self, namespace: str, work: Callable[[], T]) -> T:
+        """An outage is told as its breaker will tell it for as long as it is open: the text stays the same."""
         try:
             return work()
         except StoreUnavailableError as error:
             # An error of one path is not an outage of the store.
-            if error.facts.get("status") not in {500, 501}:
-                breaker.failed()
-                self._look()
-            raise
+            if error.facts.get("status") in {500, 501}:
+                raise
+            breaker = self._of[namespace]
+            cause = breaker.failed(error)
+            if self._answers():
+                cause = breaker.explain(cause, namespace=namespace)
+            raise cause from None
 
-    def _look(self) -> None:
-        """Whether the server answers at all. Those who come while another looks share what it sees."""
+    def _answers(self) -> bool:
+        """Whether the server answers a neutral request. Those who come while another looks share what it sees."""
         came_at = self._monotonic()
         with self._looking:
-            if self._looked_at > came_at:
-                return
-            try:
-                self._neutral.call("get", _HEALTH)
-            except AgentError:
-                self._breaker.failed()
-            self._looked_at = self._monotonic()
+            if self._looked_at <= came_at:
+                try:
+                    self._neutral.call("get", _HEALTH)
+                    self._answered = True
+                except AgentError as error:
+                    self._answered = False
+                    if isinstance(error, StoreUnavailableError):
+                        self._breaker.failed(error)
+                self._looked_at = self._monotonic()
+            return self._answered
 
     def close(self) -> None:
         """Revoke what was ours and let go of the connections."""

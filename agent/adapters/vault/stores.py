@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -34,16 +35,19 @@ class Stores:
         *,
         monotonic: Callable[[], float],
         jitter: Callable[[], float],
+        now: Callable[[], float] = time.time,
         seconds: float = 30.0,
         logins: Mapping[str, Login] | None = None,
     ) -> None:
-        """`seconds` is the total time of one request, `jitter` gives numbers from 0 to 1 for the back-off after an outage.
+        """`seconds` is the total time of one request, `jitter` gives numbers from 0 to 1 for the back-off after an outage, `now` Unix seconds.
 
         `logins` replace those of the settings, by the store's name.
         """
         given = logins or {}
         self._stores: Final = {
-            name: Store(name, store, seconds=seconds, monotonic=monotonic, jitter=jitter, login=given.get(name))
+            name: Store(
+                name, store, seconds=seconds, monotonic=monotonic, jitter=jitter, now=now, login=given.get(name)
+            )
             for name, store in settings.items()
         }
 

@@ -41,7 +41,7 @@ class AgentError(Exception):
         facts = {name: escape(str(fact)) for name, fact in self.facts.items()}
         place = ":".join(facts.pop(name) for name in ("file", "line", "column") if name in facts)
         lead = [part for part in (place, facts.pop("object", ""), facts.pop("field", "")) if part]
-        rest = ", ".join(f"{name} {fact}" for name, fact in facts.items())
+        rest = ", ".join(f"{name.replace('_', ' ')} {fact}" for name, fact in facts.items())
         return ": ".join([*lead, self.message]) + (f" ({rest})" if rest else "")
 
     def copy(self) -> Self:

@@ -379,6 +379,7 @@ class Installation:
             events=[reason for reason, _ in traffic.events],
             status=told,
             errors=[problem.error for problem in outcome.problems],
+            changes=outcome.changes,
             reads=traffic.reads,
             opened=list(self.keys.unwrapped),
             ended_by=ended_by,

@@ -9,6 +9,7 @@ from memory_world.cluster import name_of
 
 if TYPE_CHECKING:
     from agent.api.status import ApplicationStatus
+    from agent.engine.changes import Change
     from agent.engine.ports import AuditEntry
     from agent.values.errors import AgentError
 
@@ -18,7 +19,8 @@ class Ran:
     """What a run came to.
 
     `writes` are requests to the API server as they were answered, `problems` reasons with their object or file, `pending` what detection
-    would have done, `audit` the trail's new entries, `status` what is told of the Application, `ended_by` what ended the whole run.
+    would have done, `changes` the change set, `audit` the trail's new entries, `status` what is told of the Application, `ended_by` what
+    ended the whole run.
     """
 
     writes: list[str]
@@ -29,6 +31,7 @@ class Ran:
     events: list[str]
     status: ApplicationStatus
     errors: list[AgentError]
+    changes: tuple[Change, ...]
     reads: list[str]
     opened: list[str]
     ended_by: str = ""

@@ -48,7 +48,7 @@ class Counts(Model):
     total: int = 0
     """Objects of the revision."""
     applied: int = 0
-    """Created or changed."""
+    """Created or changed, as the API server answered."""
     unchanged: int = 0
     """Needed nothing."""
     held: int = 0
@@ -58,7 +58,7 @@ class Counts(Model):
     drifted: int = 0
     """Live objects that differ from the revision now."""
     pruned: int = 0
-    """Deleted, because no layer holds them any more."""
+    """Deleted, because no layer holds them any more. What was gone already, or a finalizer keeps, does not count."""
     warnings: int = 0
     """What was found and is applied all the same, whether or not `warnings` has room for it."""
 
@@ -112,7 +112,9 @@ class SyncRecord(Model):
     result: Literal["succeeded", "partial", "failed"]
     """`partial`: some objects are held or failed, the others are applied."""
     cause: str
-    """What started it: `git`, `secret`, `live`, `spec`, `interval`, `request`, `start`, joined by `+`."""
+    """What started it (`start`, `spec`, `request`, `interval`, `retry`, `live`, `secret`, joined by `+`) and, behind a colon, why it
+    changed what it did: `commit`, `spec`, `secret-source` and which, `roll` and for which Secret, `live-edit` and by whom,
+    `live-deletion`, `record-lost`."""
 
 
 class ApplicationStatus(Model):

@@ -91,7 +91,7 @@ def changes(state: DesiredState, found: Sequence[Difference], applied: Applied, 
         for key, need in rollouts.of(state.objects, causes).items()
         if key not in causes and key in by_id and (not applied.uid or key in recorded)
     }
-    causes.update(dict.fromkeys(rolled, Cause.SECRET))
+    causes.update(dict.fromkeys(rolled, Cause.ROLL))
     met = {key: each.live for key, each in by_id.items() if each.live is not None and causes.get(key) == Cause.NEW}
     name, known = applied.applications.get(applied.uid, "/"), applied.applications
     owned = (
@@ -106,7 +106,6 @@ def changes(state: DesiredState, found: Sequence[Difference], applied: Applied, 
         observed=applied.kinds,
         met=met,
         refusals={key: error for key, error in owned if error is not None},
-        rolled=rolled,
     )
     finished = {
         key: Finished(key, by_id[key].tree, ObjectRecord(state.objects[key].api_version, applied=_NOT_FINISHED))
@@ -122,10 +121,10 @@ def _cause(each: Difference, applied: Applied) -> Cause | None:
     if each.action == "left":
         return None
     if each.live is None:
-        return Cause.LIVE if before else Cause.NEW
+        return Cause.DELETION if before else Cause.NEW
     if applied.uid and not before and ownership.claimed(each.live) != applied.uid:
         return Cause.NEW
-    return Cause.GIT if each.action in {"change", "replace"} or (applied.uid and each.owned) else None
+    return Cause.COMMIT if each.action in {"change", "replace"} or (applied.uid and each.owned) else None
 
 
 async def _objects(

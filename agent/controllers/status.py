@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final, Literal
 from agent.api import durations
 from agent.api.status import ApplicationStatus, Condition, Counts, Failure, SyncRecord, cut
 from agent.engine import judge
+from agent.engine.causes import Cause
 from agent.engine.record import ApplicationRecord
 from agent.values.problems import repeated
-from agent.values.text import excerpts
+from agent.values.text import counted, excerpts, few
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -108,10 +109,21 @@ def compute(
             started_at=durations.timestamp(started),
             finished_at=durations.timestamp(now),
             result="succeeded" if not failures else "partial" if outcome.desired else "failed",
-            cause="+".join(sorted(triggers)),
+            cause=_cause(outcome, triggers),
         )
         status = status.model_copy(update={"history": (entry, *before.history)[:_HISTORY]})
     return fit(with_times(status, before, now))
+
+
+def _cause(outcome: Outcome, triggers: frozenset[Trigger]) -> str:
+    """What started a run and, behind it, why it changed what it did."""
+    found: dict[str, None] = {}
+    for done in outcome.results:
+        if done.wrote and done.why is not None:
+            edited = done.why.cause == Cause.EDIT and done.writer is not None
+            found[f"{done.why} by {cut(done.writer.manager)}" if edited and done.writer else str(done.why)] = None
+    started = "+".join(sorted(triggers))
+    return cut(f"{started}: {few(found)}" if found else started)
 
 
 def refresh(
@@ -204,9 +216,9 @@ def _conditions(
     if first:
         reason, message = first.reason, _summary(first, len(outcome.problems))
     elif outcome.pending:
-        reason, message = "Detected", f"{len(outcome.pending)} objects differ, and spec.sync.mode is detect"
+        reason, message = "Detected", f"{_differ(len(outcome.pending))}, and spec.sync.mode is detect"
     else:
-        reason, message = "Applied", f"{counts.total} objects as in {standing.record.revision or 'Git'}"
+        reason, message = "Applied", f"{counted(counts.total, 'object')} as in {standing.record.revision or 'Git'}"
     retrying = bool(failures) and outcome.transient
     health_status, health_reason, health_message = _health(standing)
     lost = _condition("RecordLost", "True", standing.loss, _LOSSES.get(standing.loss, ""), generation)
@@ -225,17 +237,25 @@ def _conditions(
             "Drifted",
             "True" if counts.drifted else "False",
             "Drifted" if counts.drifted else "InSync",
-            f"{counts.drifted} objects differ from the revision" if counts.drifted else "",
+            f"{_differ(counts.drifted)} from the revision" if counts.drifted else "",
             generation,
         ),
         *((lost,) if standing.loss else ()),
     )
 
 
+def _differ(number: int) -> str:
+    return f"{counted(number, 'object')} {'differs' if number == 1 else 'differ'}"
+
+
 def _failure(repeats: Repeated, outcome: Outcome) -> Failure:
     problem, more = repeats.problems[0], len(repeats.problems) - 1
     failure = Failure.of(problem.error, object=str(problem.object or ""), file=_file(problem, outcome))
-    return failure.model_copy(update={"message": f"{failure.message} (and {more} times more)"}) if more else failure
+    return (
+        failure.model_copy(update={"message": f"{failure.message} (and {counted(more, 'time')} more)"})
+        if more
+        else failure
+    )
 
 
 def _file(problem: Problem, outcome: Outcome) -> str:

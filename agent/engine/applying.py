@@ -60,10 +60,10 @@ async def apply(
                 outage.check()
                 await run.fence.show()
                 _check(step, results)
-                return await _apply_step(run, step, kinds, live.get(step.finished.id))
+                return replace(await _apply_step(run, step, kinds, live.get(step.finished.id)), why=step.why)
             except AgentError as error:
                 outage.note(error)
-                return Result(step.finished.id, step.action, error.with_facts(object=step.finished.id))
+                return Result(step.finished.id, step.action, error.with_facts(object=step.finished.id), why=step.why)
 
         done = await run.ports.tasks.all([one(step) for step in wave])
         results.update({result.id: result for result in done})
@@ -154,7 +154,7 @@ async def _write(run: Run, step: Step, resource: Resource, met: Result | LiveFac
         record = applied_as(step.finished, uid=now.uid, projection=now.projection)
         written = Answer.OK if now.resource_version != stood else Answer.UNCHANGED
         done = Result(key, action, None, replace(now, object=None), record, answer=written)
-        return _explain(done, fact.object if fact is not None and step.cause == Cause.LIVE else None, answer)
+        return _explain(done, fact.object if fact is not None and step.cause == Cause.EDIT else None, answer)
     raise StaleObjectError("the object keeps changing while it is applied", hint="see who else writes it", object=key)
 
 
@@ -218,7 +218,7 @@ def _explain(done: Result, before: Object | None, after: Object) -> Result:
     """What a heal put right, and whose doing it was; nothing of what is no heal, or was not kept as it was found."""
     if before is None:
         return done
-    changed = [change.path for change in islice(diff.compare(before, after), MOST + 1)]
+    changed = [change.path for change in islice(diff.compare(before, after), MOST + 1) if change.path]
     writer = fields.last_writer(before, changed, besides=ownership.FIELD_MANAGER)
     return replace(done, fields=excerpts(map(show_path, changed), counted=False), writer=writer)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from agent.engine.causes import Cause
+from agent.engine.causes import COMMITTED, Cause, Why
 from agent.engine.guard import NOTHING_WAITS, Guard
 from agent.manifests import order
 from agent.manifests.ownership import is_apply_if_absent
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
 
-Action: TypeAlias = Literal["create", "adopt", "update", "rotate", "heal", "prune", "leave", "conflict", "hold", "keep"]
-"""What becomes of an object: it is applied, for one of five reasons; deleted; or left as it is, for one of four."""
+Action: TypeAlias = Literal[
+    "create", "adopt", "update", "rotate", "roll", "heal", "prune", "leave", "conflict", "hold", "keep"
+]
+"""What becomes of an object: it is applied, for one of six reasons; deleted; or left as it is, for one of four."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,7 @@ class Step:
     """One apply, and why. `fields` are the first paths that a commit changed, where the one before is known.
 
     `met` is what stands where the object is applied for the first time, as the API server gave it. `refusal` is why it cannot be applied
-    as things stand. `rolled`: nothing of the object changed, but a Secret that it names does. `unread`: what stands there could not be
-    read yet.
+    as things stand. `unread`: what stands there could not be read yet. `why` is the cause as it is told.
     """
 
     finished: Finished
@@ -38,8 +39,13 @@ class Step:
     fields: tuple[str, ...] = ()
     met: Object | None = None
     refusal: AgentError | None = None
-    rolled: bool = False
     unread: bool = False
+    why: Why = COMMITTED
+
+    @property
+    def rolled(self) -> bool:
+        """Nothing of the object changed, but a Secret that it names did."""
+        return self.cause == Cause.ROLL
 
     @property
     def action(self) -> Action:

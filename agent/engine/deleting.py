@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from agent.engine import audit_entries, polling
+from agent.engine.causes import Why
 from agent.engine.results import Answer, Result, stop_if_lease_lost
 from agent.manifests import order, sealed_secrets
 from agent.values.errors import AgentError, PruneRefusedError, StaleObjectError, UnknownKindError
@@ -12,6 +13,7 @@ from agent.values.errors import AgentError, PruneRefusedError, StaleObjectError,
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from agent.engine.causes import Cause
     from agent.engine.context import Run
     from agent.engine.live import LiveFact
     from agent.engine.ports import Deletion
@@ -31,6 +33,8 @@ async def prune(
     pruned: Sequence[ObjectId],
     live: Mapping[ObjectId, LiveFact],
     kinds: Kinds,
+    *,
+    cause: Cause,
     desired: Collection[ObjectId] = (),
 ) -> list[Result]:
     """Delete what a change set lets go. What is gone by then, or proven not ours any more, is left as it is.
@@ -39,8 +43,9 @@ async def prune(
     """
     if not pruned:
         return []
+    why = Why(cause)
     await run.fence.show()
-    await run.ports.audit.write(audit_entries.of_prune(run, key, "intent") for key in pruned)
+    await run.ports.audit.write(audit_entries.of_prune(run, Result(key, "prune", why=why), "intent") for key in pruned)
 
     async def one(key: ObjectId) -> Result:
         try:
@@ -48,37 +53,35 @@ async def prune(
             secret = sealed_secrets.secret_id(key)
             answer = await _delete(run, kinds, key, live.get(key), orphan=secret != key and secret in desired)
         except AgentError as error:
-            return Result(key, "prune", error.with_facts(object=key))
-        return Result(key, "prune", answer=answer)
+            return Result(key, "prune", error.with_facts(object=key), why=why)
+        return Result(key, "prune", answer=answer, why=why)
 
     results: list[Result] = []
     for wave in reversed(order.waves({key: {} for key in pruned})):
         results += await run.ports.tasks.all([one(key) for key in wave])
-    await run.ports.audit.write(audit_entries.of_prune(run, result.id, "outcome", result) for result in results)
+    await run.ports.audit.write(audit_entries.of_prune(run, result, "outcome") for result in results)
     stop_if_lease_lost(results)
     return results
 
 
 async def forget(run: Run, gone: Collection[ObjectId], kinds: Kinds) -> list[Result]:
     """Say what became of recorded objects of which nothing that is ours stands. One of which that cannot be said now stays recorded."""
-    recorded = run.ledger.record.objects
+    recorded, why = run.ledger.record.objects, Why(run.asks)
 
     async def one(key: ObjectId) -> Result | None:
         if not recorded[key].uid:
-            return Result(key, "forget", answer=Answer.NEVER_MADE)
+            return Result(key, "forget", answer=Answer.NEVER_MADE, why=why)
         resource = kinds.of(key)
         try:
             found = await polling.get(run, resource, key.namespace, key.name) if resource is not None else None
         except AgentError:
             return None
         answer = _whose(run, run.observer.observe(found) if found is not None else None)
-        return None if answer == Answer.OK else Result(key, "forget", answer=answer)
+        return None if answer == Answer.OK else Result(key, "forget", answer=answer, why=why)
 
     results = [each for each in await run.ports.tasks.all([one(key) for key in sorted(gone)]) if each is not None]
     await run.ports.audit.write(
-        audit_entries.of_prune(run, result.id, "event", result)
-        for result in results
-        if result.answer != Answer.NEVER_MADE
+        audit_entries.of_prune(run, result, "event") for result in results if result.answer != Answer.NEVER_MADE
     )
     return results
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from agent.engine import prune
+from agent.engine import origins, prune
 from agent.engine.causes import Cause
 from agent.engine.changes import ChangeSet, Step, waiting
 from agent.manifests import diff, order
@@ -30,8 +30,8 @@ class Basis:
 
     `live` are the facts of the Application's objects, `observed` the groups and kinds of which they are all known, and `application` the
     uid that proves an object ours. `before` is the state that was applied last. `met` is what stands where an object is applied for the
-    first time, `unread` where that could not be read, `refusals` say why one cannot be applied, `rolled` are the workloads that only a
-    Secret touches.
+    first time, `unread` where that could not be read, `refusals` say why one cannot be applied. `asks` is why other objects are asked for
+    than before, and `lost` says that the record of those before is lost.
     """
 
     record: ApplicationRecord
@@ -43,7 +43,8 @@ class Basis:
     met: Mapping[ObjectId, Object] = field(default_factory=dict["ObjectId", "Object"])
     unread: Collection[ObjectId] = ()
     refusals: Mapping[ObjectId, AgentError] = field(default_factory=dict["ObjectId", "AgentError"])
-    rolled: Collection[ObjectId] = ()
+    asks: Cause = Cause.COMMIT
+    lost: bool = False
 
 
 def compute(
@@ -63,20 +64,18 @@ def compute(
         if known and fact and known.applied == item.record.applied and known.projection == fact.projection:
             confirmed[key] = replace(item.record, uid=known.uid, projection=known.projection)
         else:
-            cause: Cause = (
-                Cause.LIVE
-                if known and fact and known.recipe == item.record.recipe and causes[key] == Cause.GIT
-                else causes[key]
-            )
-            fields = _changed(key, desired, basis.before) if cause == Cause.GIT else ()
+            seen = fact is not None or (key.group, key.kind) in basis.observed
+            cause = origins.cause_of(causes[key], known, fact, item.record.applied) if seen else causes[key]
+            fields = _changed(key, desired, basis.before) if cause == basis.asks else ()
+            told = cause if cause != Cause.NEW else Cause.RECORD if basis.lost and key in basis.met else basis.asks
             steps[key] = Step(
                 item,
                 cause,
                 fields,
                 basis.met.get(key),
                 basis.refusals.get(key),
-                rolled=key in basis.rolled,
                 unread=key in basis.unread,
+                why=origins.why(told, item, finished, basis.record.objects),
             )
     waves = order.waves({key: step.finished.tree for key, step in steps.items()})
     decision = prune.decide(
@@ -112,4 +111,4 @@ def _changed(key: ObjectId, desired: DesiredState, before: DesiredState | None) 
     if before is None or key not in before.objects:
         return ()
     changes = diff.compare(before.objects[key].tree, desired.objects[key].tree)
-    return excerpts((show_path(change.path) for change in changes), counted=False)
+    return excerpts((show_path(change.path) for change in changes if change.path), counted=False)

@@ -11,6 +11,7 @@ from agent.values.errors import LeaseLostError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from agent.engine.causes import Why
     from agent.engine.live import LiveFact
     from agent.engine.record import ObjectRecord
     from agent.manifests.fields import Writer
@@ -51,6 +52,7 @@ class Result:
     fields: tuple[str, ...] = ()
     writer: Writer | None = None
     answer: Answer = Answer.OK
+    why: Why | None = None
 
     @property
     def text(self) -> str:

@@ -34,7 +34,7 @@ class TestOfANewProcess:
         world.delete("ConfigMap/b")
         world.push({**FILES, "c.yaml": m.config("c", "2")})
         ran = await world.run()
-        assert ran.causes == {"ConfigMap/a": "live", "ConfigMap/b": "live", "ConfigMap/c": "git"}
+        assert ran.causes == {"ConfigMap/a": "live-edit", "ConfigMap/b": "live-deletion", "ConfigMap/c": "commit"}
         assert world.value("ConfigMap/a", "data", "value") == "1"
 
     async def test_it_deletes_what_left_git_meanwhile(self) -> None:
@@ -52,7 +52,7 @@ class TestOfANewProcess:
         world.restart()
         ran = await world.run()
         assert ran.writes == ["apply ConfigMap/c", "apply ConfigMap/d"]
-        assert set(ran.causes.values()) == {"new"}
+        assert set(ran.causes.values()) == {"commit"}
 
     async def test_it_deletes_what_a_run_that_was_cut_off_had_begun_and_left_git(self) -> None:
         world = await applied(FILES)

@@ -18,6 +18,7 @@ from agent.values.errors import AgentError, DataKeyError, HeldError, LimitError,
 from agent.values.ids import Revision
 from agent.values.problems import Problem, repeated
 from agent.values.secret import Sealed, Secret
+from agent.values.text import counted
 from agent.values.tree import map_leaves, walk
 from agent.yaml.limits import Limits
 
@@ -230,7 +231,7 @@ def report(problems: Iterable[Problem]) -> int:
             continue
         more = len(places) - _SHOWN
         shown = ", ".join(places[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
-        terminal.note(f"agent: {shown}: {each.error} ({len(places)} times)")
+        terminal.note(f"agent: {shown}: {each.error} ({counted(len(places), 'time')})")
         if each.error.hint:
             terminal.note(f"hint: {each.error.hint}")
     return count

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from agent.cli import terminal
 from agent.values.errors import AgentError, ClusterUnavailableError, UsageError
+from agent.values.text import counted
 
 if TYPE_CHECKING:
     import argparse
@@ -231,7 +232,8 @@ def _tell(args: argparse.Namespace, diff: _Diff, target: Target, problems: tuple
     count = desired.report((*problems, *conflicts))
     if args.output != "json":
         terminal.note(
-            f"{len(diff.found)} objects compared, {len(differing)} differ" + (f", {count} problems" if count else "")
+            f"{counted(len(diff.found), 'object')} compared, {len(differing)} {'differs' if len(differing) == 1 else 'differ'}"
+            + (f", {counted(count, 'problem')}" if count else "")
         )
     return 2 if problems or conflicts else 1 if differing else 0
 
@@ -242,7 +244,7 @@ def _notes(diff: _Diff, target: Target) -> Iterator[str]:
         yield "adopted objects: fields that other tools applied and the tree lacks go away, which is not shown"
     unknown = sum(bool(references) for each in diff.found.values() for references in each.unknown.values())
     if unknown:
-        yield f"{unknown} fields were not compared: give --vault-store NAME=URL for their stores"
+        yield f"{counted(unknown, 'field', 'was')} not compared: give --vault-store NAME=URL for their stores"
     if spec is not None and not spec.prune:
         yield "spec.prune is false: the agent deletes nothing"
     if spec is not None and spec.suspend:

@@ -216,7 +216,10 @@ def _conditions(
     if first:
         reason, message = first.reason, _summary(first, len(outcome.problems))
     elif outcome.pending:
-        reason, message = "Detected", f"{_differ(len(outcome.pending))}, and spec.sync.mode is detect"
+        reason, message = (
+            "Detected",
+            f"{counted(len(outcome.pending), 'object', 'differs')}, and spec.sync.mode is detect",
+        )
     else:
         reason, message = "Applied", f"{counted(counts.total, 'object')} as in {standing.record.revision or 'Git'}"
     retrying = bool(failures) and outcome.transient
@@ -237,15 +240,11 @@ def _conditions(
             "Drifted",
             "True" if counts.drifted else "False",
             "Drifted" if counts.drifted else "InSync",
-            f"{_differ(counts.drifted)} from the revision" if counts.drifted else "",
+            f"{counted(counts.drifted, 'object', 'differs')} from the revision" if counts.drifted else "",
             generation,
         ),
         *((lost,) if standing.loss else ()),
     )
-
-
-def _differ(number: int) -> str:
-    return f"{counted(number, 'object')} {'differs' if number == 1 else 'differ'}"
 
 
 def _failure(repeats: Repeated, outcome: Outcome) -> Failure:

@@ -20,6 +20,8 @@ _NAME: Final = 160
 MOST: Final = 50
 """Texts of one list."""
 
+_PLURALS: Final = {"is": "are", "was": "were"}
+
 UTF8_MARK = b"\xef\xbb\xbf"
 """The byte order mark that some editors write before UTF-8."""
 
@@ -73,9 +75,11 @@ def excerpt(text: str, longest: int = LONGEST) -> str:
     return cut(escape(cut(text, longest)), longest)
 
 
-def counted(number: int, noun: str) -> str:
-    """`1 object`, `2 objects`: a noun whose plural is regular, with words before it that do not change."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def counted(number: int, noun: str, verb: str = "") -> str:
+    """`1 object`, `2 objects`; with a verb, `1 object differs`, `2 objects differ`. Both are regular, or the verb is `is` or `was`."""
+    if number == 1:
+        return f"{number} {noun} {verb}".rstrip()
+    return f"{number} {noun}s {_PLURALS.get(verb, verb.removesuffix('s'))}".rstrip()
 
 
 def few(texts: Collection[str], most: int = 3) -> str:

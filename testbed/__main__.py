@@ -37,6 +37,8 @@ def main(argv: list[str] | None = None) -> int:
         with terminated_as_interrupt():
             return _build(names) if options.command == "build" else _up(names, options.folder)
     except KeyboardInterrupt:
+        left = f"; {options.folder} is left" if options.command == "up" and options.folder else ""
+        print(f"\nended: no server runs any more{left}", flush=True)
         return _INTERRUPTED
     except (binaries.BuildError, ProcessError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -57,8 +59,9 @@ def _up(names: list[str], folder: Path | None) -> int:
             print(f"            {binaries.path('kubectl')} get nodes", flush=True)
         if "openbao" in names:
             bao = servers.enter_context(OpenBao(folder and folder / "openbao"))
+            bao.enable_kv()
             print(f"OpenBao     export VAULT_ADDR={bao.url} VAULT_TOKEN={bao.root_token}")
-            print(f"            {binaries.path('bao')} secrets list", flush=True)
+            print(f"            {binaries.path('bao')} kv list -mount=secret /", flush=True)
         if "git" in names:
             git = servers.enter_context(GitServer(folder and folder / "git"))
             repository = git.create("demo")

@@ -12,6 +12,7 @@ from agent.api import names
 from agent.api.application import ApplicationSpec
 from agent.api.schema import inline
 from agent.api.status import ApplicationStatus
+from agent.values.tree import get_text
 from agent.yaml import render
 
 if TYPE_CHECKING:
@@ -21,9 +22,10 @@ _COLUMNS: Final[tuple[tuple[str, str, str, int], ...]] = (
     ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', 0),
     ("Healthy", "string", '.status.conditions[?(@.type=="Healthy")].status', 0),
     ("Drifted", "string", '.status.conditions[?(@.type=="Drifted")].status', 1),
+    ("Checked", "string", ".status.checkedRevision", 0),
     ("Revision", "string", ".status.revision", 0),
-    ("Message", "string", '.status.conditions[?(@.type=="Ready")].message', 1),
     ("Age", "date", ".metadata.creationTimestamp", 0),
+    ("Message", "string", '.status.conditions[?(@.type=="Ready")].message', 0),
 )
 
 
@@ -41,9 +43,16 @@ def structural(schema: Tree, *, defaults: bool) -> Tree:
             out["enum"] = [value]
         elif key == "default":
             out |= {key: value} if defaults else {}
+        elif key == "pattern" and any(str(value) in get_text(rule, "rule") for rule in _rules(schema)):
+            continue  # the rule says what is wrong, where a pattern would only be quoted
         elif not (key == "additionalProperties" and value is False):
             out[key] = structural(value, defaults=defaults)
     return out
+
+
+def _rules(schema: Object) -> list[Tree]:
+    rules = schema.get("x-kubernetes-validations")
+    return rules if isinstance(rules, list) else []
 
 
 def definition() -> Object:

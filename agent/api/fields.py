@@ -78,12 +78,44 @@ Host = Annotated[
 ]
 """`host` or `host:port`, lower case."""
 
+_URL: Final = r"^https?://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?)(:[0-9]{1,5})?(/[A-Za-z0-9._~!$&'()*+,;=:@/%-]*)?$"
+_SSH: Final = r"^(([a-z]+\+)?ssh(\+[a-z]+)?://|[^/:@]+@[^/:@]+:)"
+_AUTHORITY: Final = 'self.split("/", 4)[2]'
+_AS_HTTPS: Final = (
+    f'self.contains("://") ? {_AUTHORITY}.substring({_AUTHORITY}.lastIndexOf("@") + 1).split(":")[0] + "/" + self.split("/", 4)[3]'
+    ' : self.split("@", 2)[1].replace(":/", ":").replace(":", "/", 1)'
+)
+_SSH_IS_NOT: Final = "Git over SSH is not supported yet: write https://host/path for git@host:path"
+_URL_IS: Final = "must be https://host/path, without user, password, query and fragment"
+
+
+def _repository_url(value: str) -> str:
+    if re.match(_SSH, value):
+        raise invalid(_SSH_IS_NOT)
+    if not re.fullmatch(_URL, value):
+        raise invalid(_URL_IS)
+    return value
+
+
 RepositoryUrl = Annotated[
     str,
-    StringConstraints(
-        min_length=8,
-        max_length=2048,
-        pattern=r"^https?://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?)(:[0-9]{1,5})?(/[A-Za-z0-9._~!$&'()*+,;=:@/%-]*)?$",
+    StringConstraints(min_length=8, max_length=2048),
+    AfterValidator(_repository_url),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 8,
+            "maxLength": 2048,
+            "pattern": _URL,
+            "x-kubernetes-validations": [
+                {
+                    "rule": f'!self.matches(r"{_SSH}")',
+                    "message": _SSH_IS_NOT,
+                    "messageExpression": f'"Git over SSH is not supported yet: write https://" + ({_AS_HTTPS})',
+                },
+                {"rule": f'self.matches(r"{_SSH}") || self.matches(r"{_URL}")', "message": _URL_IS},
+            ],
+        }
     ),
 ]
 """HTTPS without user, password, query or fragment."""

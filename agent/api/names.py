@@ -18,6 +18,11 @@ ANNOTATION_REQUESTED_AT: Final = f"{GROUP}/requested-at"
 """On an Application: a new value asks for one reconciliation now."""
 ANNOTATION_CONFIRM_PRUNE: Final = f"{GROUP}/confirm-prune"
 """On an Application: names the guarded deletions that are confirmed."""
+ANNOTATION_CONFIRM_ADDITIONS: Final = f"{GROUP}/confirm-additions"
+"""On an Application: names the revision at which a person has agreed that what people added to its objects before is taken out."""
+
+FIELD_MANAGER: Final = "signet"
+"""As which the agent applies objects. Commands have field managers of their own: `signet-sync`."""
 
 AGENT_NAMESPACE: Final = "signet-system"
 SERVICE_ACCOUNT: Final = "signet-applier"

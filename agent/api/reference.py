@@ -77,7 +77,7 @@ def application() -> str:
             "# Application",
             "",
             (
-                f"`{names.API_VERSION}`, namespaced, `kubectl get {names.PLURAL}` or `{names.SHORT_NAME}`. "
+                f"`{names.API_VERSION}`, namespaced, `kubectl get {names.SHORT_NAME}` or `{names.CRD_NAME}`. "
                 "JSON Schema: [application.schema.json](application.schema.json)."
             ),
             "",

@@ -125,7 +125,7 @@ class ApplicationStatus(Model):
     revision: str | None = None
     """The commit that is applied: `main@1f0c3b2a9d4e`. A commit that touches no file of the layers leaves it."""
     checked_revision: str | None = None
-    """The newest commit that was looked at, where it is another."""
+    """The newest commit that was looked at."""
     conditions: Annotated[
         tuple[Condition, ...],
         Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from agent.cli import terminal
 from agent.sops.keys import name_of
+from agent.values import system
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import AgentError, ConfigError, DataKeyError
 from agent.values.secret import Secret
@@ -203,8 +204,8 @@ def _content(path: str) -> bytes:
     try:
         with open(path, "rb") as stream:
             content = stream.read(_LARGEST + 1)
-    except (OSError, ValueError):
-        raise ConfigError("the file of a private key cannot be read", file=path) from None
+    except (OSError, ValueError) as error:
+        raise ConfigError("the file of a private key cannot be read", file=path, cause=system.cause(error)) from None
     if len(content) > _LARGEST:
         raise ConfigError("the file of a private key is larger than 16 MiB", file=path)
     return content
@@ -234,8 +235,12 @@ def _output(variable: str, command: str, recipient: str) -> bytes:
         return subprocess.run(  # noqa: S603
             shlex.split(command), check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=environment
         ).stdout
-    except (OSError, ValueError, IndexError, subprocess.CalledProcessError):
-        raise ConfigError("the command failed", file=variable) from None
+    except OSError as error:
+        raise ConfigError("the command does not start", file=variable, cause=system.cause(error)) from None
+    except (ValueError, IndexError):
+        raise ConfigError("the command cannot be read", hint="are all quotes closed?", file=variable) from None
+    except subprocess.CalledProcessError as error:
+        raise ConfigError("the command failed", file=variable, exit=error.returncode) from None
 
 
 def _default_file() -> str:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from agent.values.tree import Object, Tree
 
 _HEADERS = ("NAMESPACE", "NAME", "READY", "HEALTHY", "DRIFTED", "REVISION", "OBJECTS", "MESSAGE")
-_LONGEST = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +102,7 @@ def table(reports: list[Report]) -> None:
             each.condition("Drifted"),
             _text(each.status.get("revision")),
             _objects(each),
-            terminal.cut(each.message, _LONGEST),
+            each.message,
         )
         for each in reports
     ]
@@ -114,7 +113,7 @@ def details(report: Report) -> None:
     """Everything that the agent reported of one: conditions, what failed and what to do, the last syncs."""
     table([report])
     checked = get_text(report.status, "checkedRevision")
-    if checked:
+    if checked and checked != get_text(report.status, "revision"):
         terminal.line(f"newest commit that was looked at: {checked}")
     if get_text(report.status, "agent"):
         since = get_text(report.status, "since")
@@ -152,7 +151,7 @@ def _section(headers: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
 
 
 def _fields(tree: Object, *names: str) -> tuple[str, ...]:
-    return tuple(terminal.cut(get_text(tree, name), _LONGEST) for name in names)
+    return tuple(get_text(tree, name) for name in names)
 
 
 def _objects(report: Report) -> str:

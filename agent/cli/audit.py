@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agent.cli import terminal
+from agent.values import system
 from agent.values.errors import AuditError, UsageError
 from agent.values.text import counted, escape
 
@@ -78,8 +79,8 @@ def _verify(args: argparse.Namespace) -> int:
     anchor = _anchor(args.anchor) if args.anchor else None
     with _opened(args.file) as file:
         report = verify.verify(record.lines(file), _keys(args.public_key, anchor), anchor)
-    if args.output == "json":
-        terminal.write_json(_as_json(report))
+    if args.output != "table":
+        terminal.write_data(_as_json(report), args.output)
     else:
         _print(report, anchored=anchor is not None)
     return 0 if report.verified else 1
@@ -153,8 +154,8 @@ def _show(args: argparse.Namespace) -> int:
         records = [
             record for record in _records(file) if all(record.get(name) == value for name, value in chosen.items())
         ]
-    if args.output == "json":
-        terminal.write_json(records)
+    if args.output != "table":
+        terminal.write_data(records, args.output)
     else:
         terminal.table(_COLUMNS, [_row(record) for record in records])
     return 0
@@ -202,11 +203,11 @@ def _opened(path: Path) -> BinaryIO:
     try:
         return path.open("rb")
     except OSError as error:
-        raise UsageError("the file cannot be read", file=str(path), errno=error.errno or 0) from None
+        raise UsageError("the file cannot be read", file=str(path), cause=system.cause(error)) from None
 
 
 def _text(path: str) -> str:
     try:
         return sys.stdin.read() if path == "-" else Path(path).read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise UsageError("the file cannot be read as text", file=path) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError("the file cannot be read as text", file=path, cause=system.cause(error)) from None

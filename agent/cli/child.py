@@ -8,6 +8,7 @@ import subprocess  # the user's own command
 import sys
 from typing import TYPE_CHECKING
 
+from agent.values import system
 from agent.values.errors import CommandError
 
 if TYPE_CHECKING:
@@ -117,8 +118,8 @@ def run(command: str, environ: dict[bytes, bytes]) -> int:
         for number in early:
             child.send_signal(number)
         code = child.wait()
-    except (OSError, ValueError):
-        raise CommandError("the command does not start") from None
+    except (OSError, ValueError) as error:
+        raise CommandError("the command does not start", cause=system.cause(error)) from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

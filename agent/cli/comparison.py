@@ -10,12 +10,17 @@ import base64
 import secrets
 from typing import TYPE_CHECKING, Literal
 
+from agent.api import names
+from agent.engine import additions
 from agent.engine.ports import Resolved
 from agent.engine.prune import CONFIRMED_ONLY
-from agent.manifests import builtin, diff, fields, order, ownership, references, resolve
+from agent.manifests import builtin, diff, order, ownership, people, references, resolve
+from agent.manifests.diff import Line
+from agent.manifests.live import wrap
+from agent.manifests.people import Takeover
 from agent.values import derive
 from agent.values.dataclass import dataclass, field, replace
-from agent.values.errors import ImmutableFieldError, NotFoundError
+from agent.values.errors import ImmutableFieldError, NotFoundError, ObjectInvalidError
 from agent.values.secret import Secret
 from agent.values.tree import format_path, get, get_object, get_text, map_leaves, walk
 from agent.values.tree import secrets as secrets_of
@@ -24,7 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from agent.adapters.kubernetes.cluster import Cluster
-    from agent.manifests.diff import Change, Line
+    from agent.engine.record import ApplicationRecord
+    from agent.manifests.diff import Change
     from agent.manifests.kinds import Kinds, Resource
     from agent.manifests.layers import Desired
     from agent.manifests.references import Reference
@@ -66,7 +72,8 @@ class Difference:
 class Comparison:
     """`answers` are those of the stores; a reference that is not among them was not asked for. `namespaces` are those of the tree.
 
-    `sealed` is the set that the cluster's `seals` asks: objects that hold secrets are added to it before they are read.
+    `sealed` is the set that the cluster's `seals` asks: objects that hold secrets are added to it before they are read. `managers` are the
+    field managers of people, and `record` says what they are left of what they added.
     """
 
     def __init__(
@@ -79,6 +86,8 @@ class Comparison:
         sinks: AllowedSinks,
         namespaces: Collection[str],
         sealed: set[ObjectId],
+        managers: tuple[str, ...] = names.PEOPLE,
+        record: ApplicationRecord | None = None,
     ) -> None:
         self._cluster = cluster
         self._kinds = kinds
@@ -87,6 +96,8 @@ class Comparison:
         self._sinks = sinks
         self._namespaces = namespaces
         self._sealed = sealed
+        self._people = managers
+        self._record = record
 
     async def of(self, item: Desired, opened: Object) -> Difference:
         """Raises the AgentError that keeps this object from being compared."""
@@ -110,16 +121,43 @@ class Comparison:
         assert resource is not None
         stamped = _with_live_values(_stamped(tree, live, key), live, unknown.keys())
         try:
-            answer = await self._cluster.apply(resource, stamped, dry_run=True)
+            return await self._changed(resource, Difference(key, "same", tree, live, unknown=named), stamped, live)
         except ImmutableFieldError:
             if not ownership.is_replace_allowed(tree) or (key.group, key.kind) in CONFIRMED_ONLY:
                 raise
             return Difference(key, "replace", tree, live, unknown=named)
+
+    async def _changed(self, resource: Resource, same: Difference, stamped: Object, live: Object) -> Difference:
+        """What an apply of a tree, with all that is stamped on it, would make of a live object."""
+        key, first = same.id, not _owned(live)
+        try:
+            answer = await self._cluster.apply(resource, stamped, dry_run=True)
+        except ObjectInvalidError:
+            removed = () if first else self._removed(key, stamped, live, changed=True)
+            if not removed:
+                raise
+            # what people added is taken out first, and a dry run cannot do that
+            return replace(same, action="change", lines=removed)
         changes = [_without_marks(change) for change in diff.compare(live, answer) if not _is_mark(change.after)]
         lines = tuple(diff.describe(changes, self._fingerprints, "", key))
-        adopted = bool(fields.adoption(live, ownership.FIELD_MANAGER))
-        owned = not unknown and _owned(live) != _owned(answer)
-        return Difference(key, "change" if lines else "same", tree, live, lines, named, adopted, owned)
+        adopted = first and Takeover(stamped, self._people, first=True).patch(live) is not None
+        owned = not same.unknown and _owned(live) != _owned(answer)
+        if not first:
+            lines = (*lines, *self._removed(key, stamped, live, changed=bool(lines)))
+        return replace(same, action="change" if lines else "same", lines=lines, adopted=adopted, owned=owned)
+
+    def _removed(self, key: ObjectId, tree: Object, live: Object, *, changed: bool) -> tuple[Line, ...]:
+        """What people added to an object of the agent's and the next run takes out."""
+        known = self._record.objects.get(key) if self._record is not None else None
+        left = additions.left_by(known, changed=changed, seen=self._record is None or self._record.noted)
+        removed = Takeover(tree, self._people, {people.ALL} if people.keeps(live, tree) else left).removed(live)
+        wrapped = wrap(live)
+        changes = [diff.Change(each.place, get(wrapped, *each.place), None) for each in removed]
+        lines = diff.describe(changes, self._fingerprints, "", key)
+        return tuple(
+            Line(path=each.path, before=line["before"], after=None, manager=each.manager)
+            for each, line in zip(removed, lines, strict=True)
+        )
 
     def _unknown(self, opened: Object) -> dict[Path, tuple[str, ...]]:
         """Where a value stands that is not known, and the references in it; none where an encrypted file was not opened."""

@@ -20,7 +20,9 @@ examples:
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = "Print the CustomResourceDefinition of Application, or a JSON Schema for editors."
     parser.epilog = _EXAMPLES
-    parser.add_argument("-o", "--output", choices=("yaml", "json"), default="yaml", help="form of the definition")
+    parser.add_argument(
+        "-o", "--output", choices=("yaml", "json"), help="default: YAML for the definition, JSON for a schema"
+    )
     parser.add_argument(
         "--schema", choices=("application", "operator"), help="print the JSON Schema of this file instead"
     )
@@ -30,9 +32,10 @@ def run(args: argparse.Namespace) -> int:
     from agent.api import crd, schema
 
     if args.schema is not None:
-        terminal.write_json(schema.application() if args.schema == "application" else schema.operator())
+        made = schema.application() if args.schema == "application" else schema.operator()
+        terminal.write_data(made, args.output or "json")
     elif args.output == "json":
-        terminal.write_json(crd.definition())
+        terminal.write_data(crd.definition(), "json")
     else:
         terminal.write_text(crd.text())
     return 0

@@ -231,9 +231,9 @@ def report(problems: Iterable[Problem]) -> int:
             continue
         more = len(places) - _SHOWN
         shown = ", ".join(places[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
-        terminal.note(f"agent: {shown}: {each.error} ({counted(len(places), 'time')})")
+        terminal.note(f"{shown}: {each.error} ({counted(len(places), 'time')})", lead="agent: ", colour="red")
         if each.error.hint:
-            terminal.note(f"hint: {each.error.hint}")
+            terminal.hint(each.error.hint)
     return count
 
 
@@ -258,7 +258,7 @@ def warn(warnings: Iterable[Problem]) -> None:
         terminal.warn(str(error))
         hints[error.hint] = None
     for hint in hints:
-        terminal.note(f"hint: {hint}")
+        terminal.hint(hint)
 
 
 def problems_of(error: UnknownChangeError) -> tuple[Problem, ...]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from agent.cli.worktree import Target
     from agent.engine.changes import ChangeSet
     from agent.engine.ports import Resolved
+    from agent.manifests.diff import Line
     from agent.manifests.references import Reference
     from agent.values.ids import ObjectId
     from agent.values.problems import Problem
@@ -54,7 +55,6 @@ examples:
   agent diff -f application.yaml --context prod -o json | jq '.objects[] | select(.action == "change")'
 """
 _HEADERS = ("ACTION", "OBJECT", "FIELD", "LIVE", "WANTED", "WAVE")
-_LONGEST = 60
 _AS_IS = frozenset({"create", "prune", "conflict", "hold", "keep", "leave"})
 
 
@@ -102,7 +102,7 @@ async def _diff(args: argparse.Namespace) -> int:
         except UnknownChangeError as error:
             desired.report(desired.problems_of(error))
             return 2
-        found, problems = await _compare(args, connected, target, wanted, sealed)
+        found, problems = await _compare(args, connected, target, wanted, sealed, applied)
     prunes = target.application is not None and target.application.spec.prune
     changes = preview.changes(wanted.state, found, applied, prunes=prunes)
     desired.warn(wanted.state.warnings)
@@ -117,8 +117,13 @@ async def _applied(args: argparse.Namespace, connected: Cluster, target: Target)
     return await preview.look(connected, target.application, target.namespace, args.agent_namespace)
 
 
-async def _compare(
-    args: argparse.Namespace, connected: Cluster, target: Target, wanted: Wanted, sealed: set[ObjectId]
+async def _compare(  # noqa: PLR0917  # what is compared, with what, and what is known of it
+    args: argparse.Namespace,
+    connected: Cluster,
+    target: Target,
+    wanted: Wanted,
+    sealed: set[ObjectId],
+    applied: Applied,
 ) -> tuple[list[Difference], list[Problem]]:
     from agent.cli import desired
     from agent.cli.comparison import Comparison
@@ -135,6 +140,8 @@ async def _compare(
         sinks=target.sinks,
         namespaces=frozenset(key.name for key in wanted.opened if (key.group, key.kind) == ("", "Namespace")),
         sealed=sealed,
+        managers=target.people,
+        record=applied.record if applied.uid else None,
     )
     outage: list[ClusterUnavailableError] = []
     in_order = desired.in_order(wanted.opened)
@@ -218,8 +225,8 @@ def _tell(args: argparse.Namespace, diff: _Diff, target: Target, problems: tuple
     differing = [
         key for key in diff.objects if diff.action(key) in {"create", "change", "replace", "prune", "roll", "keep"}
     ]
-    if args.output == "json":
-        terminal.write_json(_as_json(diff, problems))
+    if args.output != "table":
+        terminal.write_data(_as_json(diff, problems), args.output)
     else:
         terminal.table(_HEADERS, [row for key in diff.objects for row in _rows(diff, key)])
     for note in _notes(diff, target):
@@ -230,7 +237,7 @@ def _tell(args: argparse.Namespace, diff: _Diff, target: Target, problems: tuple
         if each.error is not None and each.action == "conflict"
     ]
     count = desired.report((*problems, *conflicts))
-    if args.output != "json":
+    if args.output == "table":
         terminal.note(
             f"{counted(len(diff.found), 'object')} compared, {len(differing)} {'differs' if len(differing) == 1 else 'differ'}"
             + (f", {counted(count, 'problem')}" if count else "")
@@ -259,7 +266,7 @@ def _rows(diff: _Diff, key: ObjectId) -> list[tuple[object, ...]]:
     wave = "" if change is None or change.wave is None else change.wave
     lines = found.lines if found is not None and action == "change" else ()
     rows: list[tuple[object, ...]] = [
-        (action, key, line["path"], _value(line["before"]), _value(line["after"]), wave) for line in lines
+        (action, key, line["path"], _value(line["before"]), _after(line), wave) for line in lines
     ]
     if not rows and action not in {"same", "left"}:
         reason = change.error.message if change is not None and change.error is not None else ""
@@ -270,9 +277,12 @@ def _rows(diff: _Diff, key: ObjectId) -> list[tuple[object, ...]]:
     return rows
 
 
+def _after(line: Line) -> str:
+    return f"(added by {line['manager']})" if "manager" in line else _value(line["after"])
+
+
 def _value(tree: Tree) -> str:
-    text = "" if tree is None else json.dumps(tree, ensure_ascii=False)
-    return terminal.cut(text, _LONGEST)
+    return "" if tree is None else json.dumps(tree, ensure_ascii=False)
 
 
 def _as_json(diff: _Diff, problems: tuple[Problem, ...]) -> dict[str, object]:

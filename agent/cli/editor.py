@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli import files, memory, terminal
+from agent.values import system
 from agent.values.errors import AgentError, EditorError, UnchangedError
 
 if TYPE_CHECKING:
@@ -29,8 +30,13 @@ def run(path: Path) -> None:
     before = signal.signal(signal.SIGINT, _ignore)
     try:
         code = subprocess.run([*command, str(path)], check=False).returncode  # noqa: S603
-    except OSError:
-        raise EditorError("the editor does not start", hint="see SOPS_EDITOR and EDITOR", editor=command[0]) from None
+    except OSError as error:
+        raise EditorError(
+            "the editor does not start",
+            hint="see SOPS_EDITOR and EDITOR",
+            editor=command[0],
+            cause=system.cause(error),
+        ) from None
     finally:
         signal.signal(signal.SIGINT, before)
     if code != 0:

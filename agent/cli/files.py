@@ -9,6 +9,7 @@ import stat
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
+from agent.values import system
 from agent.values.errors import FileMissingError, ReadError, WriteError
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ def read(path: str) -> bytes:
             return stream.read()
     except FileNotFoundError:
         raise FileMissingError("no such file", file=path) from None
-    except (OSError, ValueError):  # a name with a NUL in it
-        raise ReadError("the file cannot be read", hint="is it a file, and may you read it?", file=path) from None
+    except (OSError, ValueError) as error:  # a name with a NUL in it
+        raise ReadError("the file cannot be read", file=path, cause=system.cause(error)) from None
 
 
 def read_existing(path: str) -> bytes:
@@ -41,8 +42,10 @@ def read_stdin() -> bytes:
     """All of it. Raises ReadError."""
     try:
         return sys.stdin.buffer.read()
-    except OSError:
-        raise ReadError("standard input cannot be read", hint="is it a file or a pipe?") from None
+    except OSError as error:
+        raise ReadError(
+            "standard input cannot be read", hint="is it a file or a pipe?", cause=system.cause(error)
+        ) from None
 
 
 def read_answer() -> str:
@@ -70,8 +73,8 @@ def write(path: str, data: bytes, *, durable: bool = True) -> None:
                 _replace(target, data)
             if durable:
                 _sync(os.path.dirname(target))
-    except (OSError, ValueError):
-        raise WriteError("the file cannot be written", hint="may you write to its folder?", file=path) from None
+    except (OSError, ValueError) as error:
+        raise _unwritten(path, error) from None
 
 
 def make_durable(paths: Iterable[str]) -> None:
@@ -79,8 +82,10 @@ def make_durable(paths: Iterable[str]) -> None:
     for folder in {os.path.dirname(os.path.realpath(path)) for path in paths}:  # as realpath gives it
         try:
             _sync(folder)
-        except OSError:
-            raise WriteError("the folder cannot be synced to its disk", file=folder) from None
+        except OSError as error:
+            raise WriteError(
+                "the folder cannot be synced to its disk", file=folder, cause=system.cause(error)
+            ) from None
 
 
 @contextlib.contextmanager
@@ -178,10 +183,16 @@ def create_private(path: str, data: bytes) -> None:
         raise WriteError(
             "the file exists already", hint="keys are not overwritten; choose another name", file=path
         ) from None
-    except OSError:
-        raise WriteError("the file cannot be written", hint="may you write to its folder?", file=path) from None
+    except (OSError, ValueError) as error:
+        raise _unwritten(path, error) from None
     with os.fdopen(descriptor, "wb") as stream:
         stream.write(data)
+
+
+def _unwritten(path: str, error: OSError | ValueError) -> WriteError:
+    return WriteError(
+        "the file cannot be written", hint="may you write to its folder?", file=path, cause=system.cause(error)
+    )
 
 
 def _umask() -> int:

@@ -37,12 +37,24 @@ class Parser(argparse.ArgumentParser):
         return super().format_usage()
 
     def format_help(self) -> str:
-        self.formatter_class = argparse.RawDescriptionHelpFormatter
-        return super().format_help()
+        from agent.cli import manual
+
+        return manual.of(self, terminal.columns())
 
     def error(self, message: str) -> NoReturn:
-        terminal.usage_error(self.prog, message)
+        terminal.usage_error(self.prog, message, self._suggestion(message))
         raise SystemExit(self._usage_exit)
+
+    def _suggestion(self, message: str) -> str:
+        """For the first word that argparse says it does not know."""
+        from agent.cli import nearest
+
+        if flag := re.match(r"unrecognized arguments: (-[^\s=]+)", message):
+            shown = [name for name, action in self._option_string_actions.items() if action.help != argparse.SUPPRESS]
+            return nearest.suggestion(f"--{flag[1].lstrip('-')}", shown)
+        if choice := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message):
+            return nearest.suggestion(choice[1], choice[2].replace("'", "").split(", "))
+        return ""
 
     def knows(self, flag: str) -> bool:
         return flag in self._option_string_actions

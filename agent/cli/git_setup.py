@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from agent.cli import creation, files, terminal
 from agent.sops.path_globs import globs
+from agent.values import system
 from agent.values.dataclass import dataclass
 from agent.values.errors import ConfigError, ReadError, WriteError
 
@@ -222,6 +223,6 @@ def _git(*arguments: str) -> str | None:
     """What Git prints; None where it fails."""
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, check=False)  # noqa: S603, S607
-    except OSError:
-        raise ConfigError("git does not start", hint="is it installed?") from None
+    except OSError as error:
+        raise ConfigError("git does not start", hint="is it installed?", cause=system.cause(error)) from None
     return os.fsdecode(done.stdout).removesuffix("\n") if done.returncode == 0 else None

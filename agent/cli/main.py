@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _INTRODUCTION = """\
-usage: agent COMMAND [ARGUMENT…]
+Signet: a GitOps agent for Kubernetes whose secrets stay sealed until the API
+call.
 
-Signet: a GitOps agent for Kubernetes whose secrets stay sealed until the API call.
+usage: agent COMMAND [ARGUMENT…]
 """
 _FIRST_STEPS = """\
 First steps:
@@ -77,11 +78,17 @@ def _dispatch(name: str = "", *arguments: str) -> int:
     from agent.cli import old_forms
 
     if not name.startswith("-") and not old_forms.looks_like_a_file(name):
-        terminal.usage_error("agent", f"there is no command {name!r}; agent --help lists them")
+        from agent.cli import nearest
+
+        near = nearest.suggestion(name, COMMANDS)
+        terminal.usage_error("agent", f"there is no command {name!r}; agent --help lists them", near)
         return 1
     call = old_forms.read((name, *arguments), COMMANDS)
     if call is None:
-        terminal.usage_error("agent", f"there is no flag {name!r}; agent --help lists the commands")
+        from agent.cli import nearest
+
+        near = nearest.suggestion(name.lstrip("-"), {*COMMANDS, *old_forms.FLAGS})
+        terminal.usage_error("agent", f"there is no flag {name!r}; agent --help lists the commands", near)
         return 1
     return _run(call.command, call.rest, call.flags)
 
@@ -100,7 +107,12 @@ def _answer(error: BaseException) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 141
         case _:
-            terminal.unforeseen(type(error).__name__, _places(error.__traceback__))
+            kind = type(error).__name__
+            if isinstance(error, OSError):
+                from agent.values import system
+
+                kind += f", {system.cause(error)}"
+            terminal.unforeseen(kind, _places(error.__traceback__))
             return 1
 
 
@@ -129,7 +141,13 @@ def _help() -> str:
     lines = [_INTRODUCTION]
     for title, commands in GROUPS:
         lines += [f"{title}:", *(f"  {name:<12} {command.help}" for name, command in commands.items()), ""]
-    return "\n".join([*lines, _FIRST_STEPS])
+    text = "\n".join([*lines, _FIRST_STEPS])
+    columns = terminal.columns()
+    if all(len(line) <= columns for line in text.splitlines()):
+        return text
+    from agent.cli import manual
+
+    return manual.fitted(text, columns) + "\n"
 
 
 def _places(traceback: TracebackType | None) -> list[str]:

@@ -89,7 +89,7 @@ def _run(args: argparse.Namespace) -> int:
     for conflict in conflicts:
         terminal.note(f"CONFLICT (value): {args.path}: {conflict.field}")
     if conflicts:
-        terminal.note(f"hint: agent resolve {args.path} --ours, or --theirs, or neither for the editor; then git add")
+        terminal.hint(f"agent resolve {args.path} --ours, or --theirs, or neither for the editor; then git add")
     return 1 if conflicts else 0
 
 

@@ -10,6 +10,7 @@ from agent.cli import boundary, creation, key_sources, sealed_secrets, sealing, 
 from agent.sops import cipher, stores
 from agent.sops.metadata import Metadata
 from agent.sops.selection import Selection
+from agent.values import system
 from agent.values.dataclass import dataclass, field, replace
 from agent.values.errors import (
     AgentError,
@@ -219,15 +220,15 @@ class _Migration:
 def _exists(path: str) -> bool:
     try:
         return Path(path).exists()
-    except OSError:
-        raise WriteError("the folder cannot be entered", hint="may you write there?", file=path) from None
+    except OSError as error:
+        raise WriteError("the folder cannot be entered", file=path, cause=system.cause(error)) from None
 
 
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        raise WriteError("the folder cannot be made", hint="may you write there?", folder=str(folder)) from None
+    except OSError as error:
+        raise WriteError("the folder cannot be made", folder=str(folder), cause=system.cause(error)) from None
 
 
 def _check_encrypted(document: Value, file: str) -> None:

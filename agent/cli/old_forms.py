@@ -40,6 +40,7 @@ _VALUES = {
     *("aws-profile", "extract", "input-type", "output-type", "config", "encryption-context", "set", "indent", "output"),
     *("shamir-secret-sharing-threshold", "filename-override", "decryption-order", "keyservice"),
 }
+FLAGS = _SWITCHES | _VALUES
 _BEFORE_A_COMMAND = {"config", "indent", "verbose", "mac-only-encrypted", "disable-version-check", "check-for-updates"}
 
 

@@ -44,6 +44,7 @@ APPLICATIONS = {
 INSTALLATION = {
     "run": Command("agent.cli.run", "run the agent"),
     "crds": Command("agent.cli.crds", "print the CustomResourceDefinitions"),
+    "completion": Command("agent.cli.completion", "print completion for bash, zsh or fish"),
     "version": Command("agent.cli.version", "print the version"),
 }
 

@@ -76,7 +76,7 @@ def _render(args: argparse.Namespace) -> int:
         return 1
     shown = _shown(wanted, reveal=args.reveal)
     if args.output == "json":
-        terminal.write_json({"apiVersion": "v1", "kind": "List", "items": list(shown.values())})
+        terminal.write_data({"apiVersion": "v1", "kind": "List", "items": list(shown.values())}, "json")
     else:
         _write_yaml(shown, wanted)
     desired.warn(wanted.state.warnings)

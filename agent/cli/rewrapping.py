@@ -82,6 +82,6 @@ def warn_of_gone(change: KeyChange, file: str, *, rotated: bool = False) -> None
     if change.gone and not rotated:
         names = ", ".join(f"{kind_of(each)} {short_name_of(each)}" for each in change.gone)
         terminal.warn(f"{file}: the data key stays, and who was removed may know it: {names}")
-        terminal.note(
-            "hint: agent rotate -i makes a new one; then change the secrets themselves, which Git's history still holds"
+        terminal.hint(
+            "agent rotate -i makes a new one; then change the secrets themselves, which Git's history still holds"
         )

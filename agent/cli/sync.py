@@ -13,6 +13,7 @@ from agent.values.tree import get, get_text
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
 
     from agent.adapters.kubernetes.cluster import Cluster
     from agent.cli.applications import Report
@@ -26,6 +27,9 @@ annotation of the Application (signet-gitops.dev/requested-at), so you need `get
 What stands behind `confirm` in `agent status NAME` names exactly the objects that wait, and confirms no others. A commit alone, 7 digits
 or more, confirms what waits at that commit, if nothing else was asked about at it before.
 
+--confirm-additions agrees that additions from before an upgrade are removed: fields that people added by hand, and that `agent status NAME`
+lists with their field managers. It names the commit that is applied, and counts for that commit alone.
+
 Where no agent is alive, which the Leases tell who may list them, it says so within 5 seconds and ends.
 
 exit codes: 0 ready, 1 something failed or is held, 2 no agent is alive or answered in time, or the cluster could not be asked
@@ -36,6 +40,7 @@ examples:
   agent sync shop/web --timeout 90s
   agent sync web -n shop --no-wait
   agent sync web -n shop --confirm-prune 1f0c3b2a9d4e-5d41402a
+  agent sync web -n shop --confirm-additions 1f0c3b2a9d4e
 """
 _MANAGER = "signet-sync"
 _PAUSE_SECONDS = 0.3
@@ -55,6 +60,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--timeout", metavar="TIME", default="5m", help="how long, such as 90s (default: %(default)s)")
     parser.add_argument("--confirm-prune", metavar="CONFIRM", default="", help="confirm the deletions that wait")
+    parser.add_argument(
+        "--confirm-additions", metavar="COMMIT", default="", help="agree that additions from before an upgrade go"
+    )
     cluster.add_options(parser)
     terminal.output_option(parser)
 
@@ -72,11 +80,7 @@ async def _sync(args: argparse.Namespace) -> int:
     from agent.cli import applications, cluster
 
     seconds = _seconds(args.timeout)
-    if args.confirm_prune and not re.fullmatch(r"[0-9a-f]{7,64}(-[0-9a-f]{8})?", args.confirm_prune):
-        raise UsageError(
-            "--confirm-prune takes what `agent status` shows behind confirm, or a commit's hash, 7 digits of it or more",
-            given=args.confirm_prune,
-        )
+    confirmed = _confirmed(args)
     settings = cluster.config(args)
     async with cluster.connect(settings) as connected:
         namespace, name = applications.place(args.name, args.namespace, settings.namespace)
@@ -86,13 +90,13 @@ async def _sync(args: argparse.Namespace) -> int:
                 "the Application is suspended", hint="set spec.suspend: false first", application=f"{namespace}/{name}"
             )
         application.parse(before.tree)
-        await _request(connected, before, args.confirm_prune)
+        await _request(connected, before, confirmed)
         if not args.wait:
             terminal.note(f"asked for a sync of {namespace}/{name}")
             return 0
         after = await _wait(connected, before, seconds)
-    if args.output == "json":
-        terminal.write_json(after.as_json())
+    if args.output != "table":
+        terminal.write_data(after.as_json(), args.output)
     else:
         applications.table([after])
         applications.failures(after)
@@ -108,17 +112,34 @@ def _seconds(text: str) -> int:
         raise UsageError("--timeout takes a duration", hint="such as 90s, 5m or 1h", timeout=text) from None
 
 
-async def _request(connected: Cluster, report: Report, confirmed: str) -> None:
-    """Write the annotation on this very object."""
+def _confirmed(args: argparse.Namespace) -> dict[str, str]:
+    """The annotations that confirm something, each naming a commit, and that of deletions also which objects. Raises UsageError."""
+    from agent.api import names
+
+    given: dict[str, str] = {}
+    if args.confirm_prune:
+        given[names.ANNOTATION_CONFIRM_PRUNE] = args.confirm_prune
+    if args.confirm_additions:
+        given[names.ANNOTATION_CONFIRM_ADDITIONS] = args.confirm_additions
+    for name, text in given.items():
+        if not re.fullmatch(r"[0-9a-f]{7,64}(-[0-9a-f]{8})?" if name.endswith("prune") else r"[0-9a-f]{7,64}", text):
+            raise UsageError(
+                "a confirmation takes a commit's hash, 7 digits of it or more",
+                hint="--confirm-prune also takes what `agent status` shows behind confirm",
+                given=text,
+            )
+    return given
+
+
+async def _request(connected: Cluster, report: Report, confirmed: Mapping[str, str]) -> None:
+    """Write the annotations on this very object."""
     from datetime import UTC, datetime
 
     from agent.adapters.kubernetes.resources import APPLICATION
     from agent.api import names
 
     requested = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    annotations: Object = {names.ANNOTATION_REQUESTED_AT: requested}
-    if confirmed:
-        annotations[names.ANNOTATION_CONFIRM_PRUNE] = confirmed
+    annotations: Object = {names.ANNOTATION_REQUESTED_AT: requested, **confirmed}
     asked: Object = {
         "apiVersion": names.API_VERSION,
         "kind": names.KIND,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from agent.values.errors import WriteError
 from agent.values.text import escape, steady
@@ -18,16 +18,49 @@ if TYPE_CHECKING:
 
     from agent.values.errors import AgentError
 
+_Stream: TypeAlias = Literal["stdin", "stdout", "stderr"]
+Colour: TypeAlias = Literal["bold", "red", "green", "yellow"]
+_COLOURS: Final = {"bold": "1", "red": "31", "green": "32", "yellow": "33"}
+"""Parameters of SGR (ECMA-48)."""
+_USUAL_COLUMNS: Final = 80
+FORMS: Final = ("table", "json", "yaml")
+"""What `-o` takes: a table for people, the others for programs."""
 
-def is_tty(stream: Literal["stdin", "stdout", "stderr"] = "stdout") -> bool:
+
+def is_tty(stream: _Stream = "stdout") -> bool:
     """Whether a person is at the other end."""
     return getattr(sys, stream).isatty()
 
 
+def _moves(stream: _Stream) -> bool:
+    """Whether it is a terminal that knows escape sequences."""
+    return is_tty(stream) and os.environ.get("TERM", "") not in {"", "dumb"}
+
+
+def _has_colours(stream: _Stream) -> bool:
+    """See https://no-color.org."""
+    return _moves(stream) and not os.environ.get("NO_COLOR")
+
+
+def columns(stream: _Stream = "stdout") -> int:
+    """The width of the terminal: COLUMNS, else what it says itself. `shutil` has the same, and takes milliseconds to load."""
+    given = os.environ.get("COLUMNS", "")
+    if given.isascii() and given.isdecimal() and int(given):
+        return int(given)
+    try:
+        return os.get_terminal_size(getattr(sys, stream).fileno()).columns or _USUAL_COLUMNS
+    except (OSError, ValueError):
+        return _USUAL_COLUMNS
+
+
+def paint(text: str, colour: Colour) -> str:
+    return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if text else ""
+
+
 def output_option(parser: argparse.ArgumentParser) -> None:
-    """`-o json`, for programs: sets `args.output` to "table" or "json"."""
+    """Sets `args.output` to one of FORMS."""
     parser.add_argument(
-        "-o", "--output", choices=("table", "json"), default="table", help="a table for people, JSON for programs"
+        "-o", "--output", choices=FORMS, default="table", help="a table for people, JSON or YAML for programs"
     )
 
 
@@ -57,8 +90,10 @@ def write_bytes(data: bytes) -> None:
 
     Raises WriteError, and BrokenPipeError where whoever reads has read enough.
     """
-    if is_tty():
-        data = _steady(data)
+    _write(_steady(data) if is_tty() else data)
+
+
+def _write(data: bytes) -> None:
     try:
         sys.stdout.flush()
         sys.stdout.buffer.write(data)
@@ -82,11 +117,24 @@ def write_text(text: str) -> None:
     write_bytes(text.encode("utf-8", "surrogateescape"))
 
 
-def write_json(value: object) -> None:
-    """A result for programs, indented, with a final newline."""
+def write_data(value: object, form: str) -> None:
+    """A result for programs, as a document of JSON or YAML."""
     import json
 
-    write_text(json.dumps(value, indent=2, ensure_ascii=True) + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=True) + "\n"
+    if form == "yaml":
+        from agent.yaml import render
+
+        text = render.manifest(json.loads(text))
+    write_text(text)
+
+
+def begin_again(form: str) -> None:
+    """Between two answers of one command: a terminal forgets the last one, and in a pipe they stand apart."""
+    if _moves("stdout"):
+        _write(b"\x1b[H\x1b[2J")
+    elif form != "json":
+        write_text("---\n" if form == "yaml" else "\n")
 
 
 def line(text: str) -> None:
@@ -95,13 +143,16 @@ def line(text: str) -> None:
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Columns as wide as their widest cell; cells are escaped. No rows: nothing is printed."""
+    """Columns under headers; cells are escaped. On a terminal what is too wide is shortened, elsewhere nothing is. No rows: nothing is printed."""
     cells = [[escape(str(cell)) for cell in row] for row in rows]
     if not cells:
         return
-    widths = [max(len(row[column]) for row in [headers, *cells]) for column in range(len(headers))]
-    for row in [headers, *cells]:
-        write_text("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
+    # Only here, since most commands print none.
+    from agent.cli.tables import Table
+
+    made = Table(headers, cells, coloured=_has_colours("stdout"))
+    for text in made.lines(columns() if is_tty() else None):
+        _write(f"{text}\n".encode())
 
 
 def cut(text: str, longest: int) -> str:
@@ -109,14 +160,18 @@ def cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def note(message: str) -> None:
-    """Something worth knowing that is no result."""
+def note(message: str, *, lead: str = "", colour: Colour = "bold") -> None:
+    """Something worth knowing that is no result. `lead` is what it begins with, in a colour where there are any."""
     status("")
-    _tell(escape(message) + "\n")
+    _tell(f"{paint(lead, colour) if _has_colours('stderr') else lead}{escape(message)}\n")
 
 
 def warn(message: str) -> None:
-    note(f"agent: warning: {message}")
+    note(message, lead="agent: warning: ", colour="yellow")
+
+
+def hint(message: str) -> None:
+    note(message, lead="hint: ")
 
 
 def progress(message: str) -> None:
@@ -127,12 +182,8 @@ def progress(message: str) -> None:
 
 def status(message: str) -> None:
     """What is being done, on one line that the next one takes the place of; empty text clears it. For a person who waits."""
-    if is_tty("stderr"):
-        # Only here, since most commands are done before anybody waits.
-        import shutil
-
-        columns = shutil.get_terminal_size().columns
-        _tell("\r\x1b[K" + cut(escape(message), columns - 1))
+    if _moves("stderr"):
+        _tell("\r\x1b[K" + cut(escape(message), columns("stderr") - 1))
 
 
 def _tell(text: str) -> None:
@@ -146,22 +197,22 @@ def _tell(text: str) -> None:
 
 def error(failure: AgentError) -> None:
     """An error on one line, and what to do about it on the next."""
-    note(f"agent: {failure}")
+    note(str(failure), lead="agent: ", colour="red")
     if failure.hint:
-        note(f"hint: {failure.hint}")
+        hint(failure.hint)
 
 
-def usage_error(program: str, message: str) -> None:
-    note(f"{program}: {message}")
-    note(f"hint: {program} --help")
+def usage_error(program: str, message: str, suggestion: str = "") -> None:
+    note(message, lead=f"{program}: ", colour="red")
+    hint(f"{suggestion}{program} --help")
 
 
 def unforeseen(kind: str, places: Sequence[str]) -> None:
     """A defect: where it happened, without the text of the exception."""
-    note(f"agent: internal error: {kind}")
+    note(f"internal error: {kind}", lead="agent: ", colour="red")
     for place in places:
         note(f"  at {place}")
-    note("hint: please report this; it holds no text of your files")
+    hint("please report this; it holds no text of your files")
 
 
 def flush() -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from agent.cli import boundary, exit_codes, files, terminal
 from agent.sops.stores import Store
+from agent.values import system
 from agent.values.dataclass import dataclass
 from agent.values.errors import AgentError, ConflictingFlagsError, FileMissingError, ReadError
 from agent.values.text import escape
@@ -90,9 +91,9 @@ def add_report_option(parser: argparse._ActionsContainer) -> None:  # pyright: i
     parser.add_argument(
         "-o",
         dest="report",
-        choices=("table", "json"),
+        choices=terminal.FORMS,
         default="table",
-        help="the report's form: for people or programs",
+        help="the report's form: for people, or for programs",
     )
 
 
@@ -104,7 +105,7 @@ def asked(args: argparse.Namespace) -> bool:
     names: list[str] = args.files
     args.file = names[0] if names else None
     special = [name for name in names if _is_glob(name) or _is_folder(name)]
-    reported = args.report == "json" and getattr(args, "in_place", True)
+    reported = args.report != "table" and getattr(args, "in_place", True)
     if not special and len(names) < 2 and not (names and (reported or _looks(args))):
         return False
     if not _looks(args) and not getattr(args, "in_place", True):
@@ -239,8 +240,8 @@ class _Finder:
         try:
             with os.scandir(folder) as entries:
                 return sorted(entries, key=lambda entry: entry.name)
-        except OSError:
-            self._fail(folder, ReadError("the folder cannot be read", folder=folder))
+        except OSError as error:
+            self._fail(folder, ReadError("the folder cannot be read", folder=folder, cause=system.cause(error)))
             return []
 
     def _fail(self, name: str, error: AgentError) -> None:
@@ -281,8 +282,8 @@ def exit_code(args: argparse.Namespace, results: Sequence[Result]) -> int:
 
 def _report(args: argparse.Namespace, results: Sequence[Result]) -> int:
     code = exit_code(args, results)
-    if args.report == "json":
-        terminal.write_json({"files": [_line(result) for result in results], "exit_code": code})
+    if args.report != "table":
+        terminal.write_data({"files": [_line(result) for result in results], "exit_code": code}, args.report)
         return code
     shown = [result for result in results if result.changed or result.error is not None]
     terminal.table(("FILE", "RESULT", "CAUSE"), ((each.file, each.result, _cause(each.error)) for each in shown))
@@ -293,7 +294,7 @@ def _report(args: argparse.Namespace, results: Sequence[Result]) -> int:
         terminal.warn(str(warning.with_facts(file=file)))
     told = [each.error for each in shown if each.error is not None] + [warning for _, warning in warnings]
     for hint in dict.fromkeys(error.hint for error in told if error.hint):
-        terminal.note(f"hint: {hint}")
+        terminal.hint(hint)
     return code
 
 

@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     several = trees.asked(args)
     work = _Updating(args, sealing.Keys(args), config)
     if several:
-        if args.report == "json" and not (args.yes or args.dry_run or args.check):
+        if args.report != "table" and not (args.yes or args.dry_run or args.check):
             raise ConflictingFlagsError("a report for programs asks no questions", hint="add -y, or --dry-run")
         return min(trees.run(args, work), 1)
     if not os.path.exists(args.file):  # whatever text it is
@@ -137,7 +137,7 @@ class _Updating:
 
     def _tell(self, change: KeyChange) -> None:
         # Programs that read the report find nothing else on the output.
-        say = terminal.note if self.args.report == "json" else terminal.line
+        say = terminal.note if self.args.report != "table" else terminal.line
         say("The following changes will be made to the file's groups:")
         old, new = change.thresholds
         if old == new and old:

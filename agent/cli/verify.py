@@ -221,9 +221,9 @@ def _report(args: argparse.Namespace, results: Sequence[Result], verdicts: dict[
     for result in results:
         own = exit_codes.of(result.error) if result.error is not None else verdicts[result.file].exit_code
         code = code or own
-    if args.report == "json":
+    if args.report != "table":
         lines = [_line(result, verdicts.get(result.file)) for result in results]
-        terminal.write_json({"files": lines, "exit_code": code})
+        terminal.write_data({"files": lines, "exit_code": code}, args.report)
         return code
     rows = [_row(result, verdicts.get(result.file)) for result in results]
     terminal.table(("FILE", "RESULT", "MAC", "KEYS"), rows)
@@ -239,11 +239,8 @@ def _report(args: argparse.Namespace, results: Sequence[Result], verdicts: dict[
     if not results:
         terminal.line("no encrypted file")
     for hint in dict.fromkeys(error.hint for error in errors if error.hint):
-        terminal.note(f"hint: {hint}")
+        terminal.hint(hint)
     return code
-
-
-_LONGEST = 60
 
 
 def _row(result: Result, verdict: Verdict | None) -> tuple[str, ...]:
@@ -252,7 +249,7 @@ def _row(result: Result, verdict: Verdict | None) -> tuple[str, ...]:
     keys = verdict.opened_by or tuple(name for group in verdict.recipients for name in group)
     more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
     opened = "opened by " if verdict.opened_by else "for "
-    shown = f"{opened}{terminal.cut(keys[0], _LONGEST)}{more}" if keys else ""
+    shown = f"{opened}{keys[0]}{more}" if keys else ""
     return result.file, result.result, verdict.mac, shown
 
 

@@ -20,8 +20,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     facts = {"version": metadata.version("signet"), "sops": VERSION, "python": platform.python_version()}
-    if args.output == "json":
-        terminal.write_json(facts)
+    if args.output != "table":
+        terminal.write_data(facts, args.output)
     else:
         terminal.line(f"signet {facts['version']} (writes files as sops {VERSION}, Python {facts['python']})")
     return 0

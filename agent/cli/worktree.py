@@ -19,6 +19,7 @@ from agent.engine.ports import Snapshot
 from agent.manifests.documents import File
 from agent.manifests.sealed_secrets import Unsealing
 from agent.manifests.sinks import AllowedSinks
+from agent.values import system
 from agent.values.dataclass import dataclass
 from agent.values.errors import LimitError, ReadError, SourceError, UsageError
 from agent.values.tree import get_object, get_text
@@ -43,7 +44,8 @@ _FILE = "100644"
 class Target:
     """What is merged, and for where. `namespace` is empty where nobody said; `application` is the file's, if one was named.
 
-    `unsealing`: SealedSecrets are unsealed, as the operator's file says, or because the user gave `sealing_keys`.
+    `unsealing`: SealedSecrets are unsealed, as the operator's file says, or because the user gave `sealing_keys`. `people` are the field
+    managers of people.
     """
 
     folder: Path
@@ -55,6 +57,7 @@ class Target:
     unsealing: Unsealing | None
     sealing_keys: SealingKeys
     strict: Strictness
+    people: tuple[str, ...]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -91,7 +94,18 @@ def target(args: argparse.Namespace) -> Target:
         source = applications.Source.model_construct(layers=layers or (".",), include=(), exclude=())
         sinks, unsealing = _sinks(settings, None), _unsealing(args, settings, args.namespace)
         strict = cautions.strictness(settings, None)
-        return Target(folder, source, args.namespace, sinks, settings.limits, None, unsealing, sealing_keys, strict)
+        return Target(
+            folder,
+            source,
+            args.namespace,
+            sinks,
+            settings.limits,
+            None,
+            unsealing,
+            sealing_keys,
+            strict,
+            settings.field_managers.people,
+        )
     application = _application(args.application, args.namespace)
     if args.namespace and args.namespace != application.namespace:
         raise UsageError(
@@ -115,6 +129,7 @@ def target(args: argparse.Namespace) -> Target:
         unsealing,
         sealing_keys,
         cautions.strictness(settings, application),
+        settings.field_managers.people,
     )
 
 
@@ -189,8 +204,8 @@ def read(wanted: Target) -> Snapshot:
 def _bytes(folder: Path, path: str) -> bytes:
     try:
         return (folder / path).read_bytes()
-    except OSError:
-        raise ReadError("the file cannot be read", hint="may you read it?", file=path) from None
+    except OSError as error:
+        raise ReadError("the file cannot be read", file=path, cause=system.cause(error)) from None
 
 
 def _entries(folder: Path, layer: Layer) -> Iterator[tuple[Entry, AgentError | None]]:
@@ -211,8 +226,8 @@ def _walk(folder: bytes, below: bytes, committed: frozenset[bytes]) -> Iterator[
     """Files and links with mode and size; links are not followed, and what begins with a dot never counts."""
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError:
-        raise ReadError("the folder cannot be read", folder=os.fsdecode(folder)) from None
+    except OSError as error:
+        raise ReadError("the folder cannot be read", folder=os.fsdecode(folder), cause=system.cause(error)) from None
     for entry in entries:
         path = below + entry.name
         if entry.name.startswith(b"."):

@@ -318,6 +318,7 @@ class Driver:
             hold.fence,
             hold.ledger,
             rotated,
+            insisted=managed.insisted,
         )
 
     async def _hold(self, uid: str, managed: Managed) -> Hold:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from agent.values.ids import ApplicationId, ObjectId
     from agent.values.tree import Object, Tree
 
+_CONFIRMATIONS = (names.ANNOTATION_CONFIRM_PRUNE, names.ANNOTATION_CONFIRM_ADDITIONS)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hold:
@@ -77,6 +79,11 @@ class Managed:
     @property
     def fence(self) -> Fence | None:
         return self.hold.fence if self.hold else None
+
+    @property
+    def insisted(self) -> dict[ObjectId, frozenset[str]]:
+        """What people add to objects again whenever it is taken out."""
+        return {key: fight.insisted for key, fight in self.fights.items() if fight.insisted}
 
     @property
     def held(self) -> bool:
@@ -131,7 +138,7 @@ def changes(before: Application | None, now: Application | None) -> frozenset[Tr
     if (
         before.generation != now.generation
         or before.deleting != now.deleting
-        or before.annotations.get(names.ANNOTATION_CONFIRM_PRUNE) != now.annotations.get(names.ANNOTATION_CONFIRM_PRUNE)
+        or any(before.annotations.get(name) != now.annotations.get(name) for name in _CONFIRMATIONS)
     ):
         triggers.add(Trigger.SPEC)
     if before.requested_at != now.requested_at:

@@ -167,7 +167,7 @@ class Reporter:
                 continue
             seen = managed.drift_seen.pop(done.id, None)
             if done.action == "heal" and done.wrote:
-                managed.fights[done.id] = fights.healed(managed.fights.get(done.id), now)
+                managed.fights[done.id] = fights.healed(managed.fights.get(done.id), now, done.removed)
                 if seen is not None:
                     metrics.healed(now - seen)
 
@@ -229,6 +229,10 @@ def successes(results: tuple[Result, ...], revision: str) -> list[tuple[str, str
     told += [("Healed", _healed(each)) for each in healed[:_HEALS]]
     if more := len(healed[_HEALS:]):
         told.append(("Healed", f"{counted(more, 'more object')} healed"))
+    told += [
+        ("Removed", f"{each.id}: {', '.join(each.removed[:_FIELDS])} removed, added by {_manager(each)}")
+        for each in islice((each for each in results if each.wrote and each.removed and each.action != "heal"), _HEALS)
+    ]
     pruned = [each for each in results if each.wrote and each.action == "prune"]
     if pruned:
         are = "is" if len(pruned) == 1 else "are"
@@ -257,7 +261,11 @@ def _healed(done: Result) -> str:
 def _edited(done: Result) -> str:
     if done.why is not None and done.why.cause == Cause.DELETION:
         return "deleted in the cluster"
-    return f"edited by {cut(done.writer.manager)}" if done.writer else "edited in the cluster"
+    return f"edited by {_manager(done)}" if done.writer else "edited in the cluster"
+
+
+def _manager(done: Result) -> str:
+    return cut(done.writer.manager) if done.writer else "somebody"
 
 
 def _objects(done: list[Result], became: str) -> str:

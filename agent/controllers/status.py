@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from agent.api import durations
 from agent.api.status import ApplicationStatus, Condition, Counts, Failure, SyncRecord, cut
 from agent.engine import judge
+from agent.engine.additions import FIGHT
 from agent.engine.causes import Cause
 from agent.engine.record import ApplicationRecord
 from agent.values.problems import repeated
@@ -43,10 +44,14 @@ _UNRECORDED: Final = ApplicationRecord()
 
 @dataclass(frozen=True, slots=True)
 class Walked:
-    """What a walk over the recorded objects finds: those that do not stand as they were applied, and the first of each unhealthy status."""
+    """What a walk over the recorded objects finds: those that do not stand as Git says, and the first of each unhealthy status.
+
+    `fought` is the first to which somebody adds again whatever is taken out.
+    """
 
     drifted: frozenset[ObjectId]
     worst: Mapping[str, ObjectId]
+    fought: ObjectId | None = None
 
 
 @dataclass(frozen=True)
@@ -62,14 +67,17 @@ class Standing:
     def walked(self) -> Walked:
         """Done once, however much of a status is made of it."""
         drifted: set[ObjectId] = set()
+        fought: set[ObjectId] = set()
         worst: dict[str, ObjectId] = {}
         for key, record in self.record.objects.items():
             fact = self.live.get(key)
-            if key in self.desired and record.uid and judge.drifted(record, fact):
+            if key in self.desired and record.uid and judge.differs(record, fact):
                 drifted.add(key)
+                if FIGHT in record.left.values():
+                    fought.add(key)
             if fact is not None and fact.health.status != "Healthy":
                 worst[fact.health.status] = min(key, worst.get(fact.health.status, key))
-        return Walked(frozenset(drifted), worst)
+        return Walked(frozenset(drifted), worst, min(fought, default=None))
 
 
 def compute(
@@ -93,9 +101,7 @@ def compute(
     status = ApplicationStatus(
         observed_generation=application.generation,
         revision=str(standing.record.revision) if standing.record.revision else None,
-        checked_revision=str(outcome.state.checked)
-        if outcome.state.checked and outcome.state.checked != standing.record.revision
-        else None,
+        checked_revision=str(outcome.state.checked) if outcome.state.checked else None,
         conditions=_conditions(application, standing, outcome, failures, counted),
         counts=counted,
         failures=failures,
@@ -224,6 +230,8 @@ def _conditions(
         reason, message = "Applied", f"{counted(counts.total, 'object')} as in {standing.record.revision or 'Git'}"
     retrying = bool(failures) and outcome.transient
     health_status, health_reason, health_message = _health(standing)
+    fought = standing.walked.fought
+    drift = f"{counted(counts.drifted, 'object', 'differs')} from the revision" if counts.drifted else ""
     lost = _condition("RecordLost", "True", standing.loss, _LOSSES.get(standing.loss, ""), generation)
     return (
         _condition("Ready", "True" if ready else "False", reason, message, generation),
@@ -239,8 +247,8 @@ def _conditions(
         _condition(
             "Drifted",
             "True" if counts.drifted else "False",
-            "Drifted" if counts.drifted else "InSync",
-            f"{counted(counts.drifted, 'object', 'differs')} from the revision" if counts.drifted else "",
+            "Fight" if fought else "Drifted" if counts.drifted else "InSync",
+            f"{drift}; somebody adds to {fought} again and again" if fought else drift,
             generation,
         ),
         *((lost,) if standing.loss else ()),

@@ -24,6 +24,7 @@ from agent.adapters.kubernetes.session import Session
 from agent.adapters.metrics import prometheus as counters
 from agent.daemon import logs, wiring
 from agent.daemon.settings import read_operator_file
+from agent.values import system
 from agent.values.errors import AgentError, ConfigError, DefectError, LeaseLostError
 
 if TYPE_CHECKING:
@@ -215,7 +216,10 @@ def _fresh_folder(path: Path) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in path.glob("gpg-*"):
             shutil.rmtree(left)
-    except OSError:
+    except OSError as error:
         raise ConfigError(
-            "the folder for keys cannot be used", file=str(path), hint="mount a memory-backed volume there"
+            "the folder for keys cannot be used",
+            hint="mount a memory-backed volume there, or name one by --memory-dir",
+            file=str(path),
+            cause=system.cause(error),
         ) from None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.api import operator
+from agent.values import system
 from agent.values.errors import AgentError, ConfigError
 from agent.yaml import manifests
 
@@ -46,8 +47,8 @@ def read_operator_file(path: Path | None) -> OperatorSettings:
             hint="create it, or the Secret that is mounted there; without --operator-file the agent runs and reaches nothing",
             file=str(path),
         ) from None
-    except OSError:
-        raise ConfigError("the operator's file cannot be read", file=str(path)) from None
+    except OSError as error:
+        raise ConfigError("the operator's file cannot be read", file=str(path), cause=system.cause(error)) from None
     try:
         documents = manifests.parse(data, file=str(path))
     except AgentError as error:

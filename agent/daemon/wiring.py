@@ -113,7 +113,9 @@ async def engine(base: Foundation, operator: OperatorSettings) -> AsyncGenerator
         target = Cluster(base.session, seals=seals, report=base.report)
         home = Home(base.session, seals=seals, instance=base.settings.identity, now=base.clock.now, report=base.report)
         fingerprints = Fingerprints.derive(base.installation.key)
-        observer = Observer(base.installation.id, fingerprints.owners, fingerprints.projections)
+        observer = Observer(
+            base.installation.id, fingerprints.owners, fingerprints.projections, operator.field_managers.people
+        )
         watching = Watching(target, observer, facts)
         settings = DriverSettings(
             agent=base.settings.identity,

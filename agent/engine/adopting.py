@@ -1,20 +1,22 @@
-"""First meetings: what already stands where an object is applied for the first time, and taking it over from other tools."""
+"""Taking over: what other tools made where an object is applied for the first time, and what people own before every apply."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agent.engine import polling
 from agent.engine.causes import Cause
 from agent.engine.live import LiveFact
-from agent.manifests import fields, ownership
+from agent.manifests import ownership, people
+from agent.manifests.people import Takeover
 from agent.values.errors import AgentError, NotFoundError, OwnershipConflictError, StaleObjectError
 from agent.values.tree import get_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from agent.engine.changes import Step
     from agent.engine.context import Run
     from agent.engine.finishing import Finished
     from agent.manifests.kinds import Kinds, Resource
@@ -97,21 +99,57 @@ def conflict(key: ObjectId, owner: str | None, application: str, known: Mapping[
     )
 
 
-async def adopt(run: Run, resource: Resource, key: ObjectId, existing: Object) -> LiveFact:
-    """Take over the fields of known tools, so that a field deleted in Git is deleted in the cluster."""
+async def adopt(run: Run, step: Step, resource: Resource, existing: Object) -> LiveFact:
+    """Take over the fields of people and of known tools, so that a field deleted in Git is deleted in the cluster."""
+    key = step.finished.id
     owner = ownership.prove(existing, key, run.observer.installation, run.observer.owners)
     if owner in {None, run.application_id.uid}:
-        existing = await _take_fields(run, resource, key, existing)
+        existing = await _take_fields(run, step, resource, existing, first=True)
     elif ownership.new_owner(existing) == (run.application_id.namespace, run.application_id.name):
         owner = None
     fact = run.observer.observe(existing)
     return LiveFact(fact.uid, fact.resource_version, owner, "", fact.health)
 
 
-async def _take_fields(run: Run, resource: Resource, key: ObjectId, existing: Object) -> Object:
+def takeover(run: Run, step: Step, existing: Object, *, first: bool = False) -> Takeover:
+    """What a step takes of what people own."""
+    tree = step.finished.tree
+    left = {people.ALL} if people.keeps(existing, tree) else step.left
+    return Takeover(tree, run.observer.people, left, first)
+
+
+async def take_over(run: Run, step: Step, resource: Resource, fact: LiveFact | None) -> LiveFact | None:
+    """Before an apply: what people own becomes ours, so that what of it Git does not have goes.
+
+    The fact that it gives has the object as it stood before.
+    """
+    if fact is None or fact.owner not in {None, run.application_id.uid} or not _owns_more(step, fact):
+        return fact
+    if not run.application.spec.sync.force:
+        return fact
+    key, before = step.finished.id, fact.object
+    if before is None:
+        before = await polling.get(run, resource, key.namespace, key.name)
+        await run.fence.show(afresh=before is not None)
+        if before is None:
+            return None
+    after = await _take_fields(run, step, resource, before, first=False)
+    return replace(run.observer.observe(after), object=before)
+
+
+def _owns_more(step: Step, fact: LiveFact) -> bool:
+    """Whether people own what an apply would not take from them by itself."""
+    tree = step.finished.tree
+    return fact.shared or any(
+        not people.has(tree, each.at) and not people.is_left(each.path, step.left) for each in fact.additions
+    )
+
+
+async def _take_fields(run: Run, step: Step, resource: Resource, existing: Object, *, first: bool) -> Object:
     """Controllers write status at any moment, so a patch that lost the race is made again from what stands there now."""
+    key = step.finished.id
     for _ in range(_ATTEMPTS):
-        patch = fields.adoption(existing, ownership.FIELD_MANAGER)
+        patch = takeover(run, step, existing, first=first).patch(existing)
         if not patch:
             return existing
         try:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from agent.engine.changes import ChangeSet, Step
     from agent.engine.context import Run
     from agent.manifests.kinds import Kinds, Resource
+    from agent.manifests.people import Removed
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
 
@@ -114,10 +115,11 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
     if step.unread or (fact is None and step.cause != Cause.NEW):
         existing = await polling.get(run, resource, key.namespace, key.name)
         await run.fence.show(afresh=existing is not None)
-    if existing is None:
-        return await _write(run, step, resource, fact, _version(fact))
-    met = await _meet(run, step, resource, existing)
-    return await _write(run, step, resource, met, get_text(existing, "metadata", "resourceVersion"))
+    if existing is not None:
+        met, stood = await _meet(run, step, resource, existing), get_text(existing, "metadata", "resourceVersion")
+    else:
+        met, stood = await adopting.take_over(run, step, resource, fact), _version(fact)
+    return await _write(run, step, resource, met, stood)
 
 
 async def _write(run: Run, step: Step, resource: Resource, met: Result | LiveFact | None, stood: str) -> Result:
@@ -151,10 +153,13 @@ async def _write(run: Run, step: Step, resource: Resource, met: Result | LiveFac
                 raise
             return _not_made(run, step, error)
         now = run.observer.observe(answer, reports=await reports(run.ports.target, resource))
-        record = applied_as(step.finished, uid=now.uid, projection=now.projection)
-        written = Answer.OK if now.resource_version != stood else Answer.UNCHANGED
+        left = {path: why for path, why in step.left.items() if any(path == each.path for each in now.additions)}
+        record = applied_as(step.finished, uid=now.uid, projection=now.projection, left=left)
+        before = fact.object if fact is not None else None
+        removed = adopting.takeover(run, step, before).removed(before) if before is not None else ()
+        written = Answer.OK if now.resource_version != stood or removed else Answer.UNCHANGED
         done = Result(key, action, None, replace(now, object=None), record, answer=written)
-        return _explain(done, fact.object if fact is not None and step.cause == Cause.EDIT else None, answer)
+        return _explain(done, before if removed or step.cause == Cause.EDIT else None, answer, removed)
     raise StaleObjectError("the object keeps changing while it is applied", hint="see who else writes it", object=key)
 
 
@@ -190,7 +195,7 @@ async def _meet(run: Run, step: Step, resource: Resource, existing: Object) -> R
     if ownership.is_apply_if_absent(step.finished.tree):
         left = ObjectRecord(record.api_version, get_text(existing, "metadata", "uid"), files=record.files)
         return Result(key, "leave", None, None, left)
-    return await adopting.adopt(run, resource, key, existing)
+    return await adopting.adopt(run, step, resource, existing)
 
 
 async def _meet_again(run: Run, step: Step, resource: Resource, fact: LiveFact | None) -> Result | LiveFact | None:
@@ -201,7 +206,9 @@ async def _meet_again(run: Run, step: Step, resource: Resource, fact: LiveFact |
     if newer is None:
         return None
     first = fact is None and step.cause == Cause.NEW
-    return await _meet(run, step, resource, newer) if first else run.observer.observe(newer)
+    if first:
+        return await _meet(run, step, resource, newer)
+    return await adopting.take_over(run, step, resource, run.observer.observe(newer))
 
 
 def _may_replace(run: Run, step: Step, fact: LiveFact) -> bool:
@@ -214,13 +221,17 @@ def _may_replace(run: Run, step: Step, fact: LiveFact) -> bool:
     )
 
 
-def _explain(done: Result, before: Object | None, after: Object) -> Result:
-    """What a heal put right, and whose doing it was; nothing of what is no heal, or was not kept as it was found."""
+def _explain(done: Result, before: Object | None, after: Object, removed: Sequence[Removed] = ()) -> Result:
+    """What was put right, `removed` of it what people had added, and whose doing it was; nothing of what is no heal, or was not kept as it was found."""
     if before is None:
         return done
-    changed = [change.path for change in islice(diff.compare(before, after), MOST + 1) if change.path]
-    writer = fields.last_writer(before, changed, besides=ownership.FIELD_MANAGER)
-    return replace(done, fields=excerpts(map(show_path, changed), counted=False), writer=writer)
+    places = [each.place for each in removed]
+    found = islice(diff.compare(before, after), MOST + 1)
+    changed = [change.path for change in found if change.path and change.path not in places]
+    writer = fields.last_writer(before, [*places, *changed], besides=ownership.FIELD_MANAGER)
+    paths = [each.path for each in removed]
+    texts = excerpts((*paths, *map(show_path, changed)), counted=False)
+    return replace(done, fields=texts, writer=writer, removed=excerpts(paths))
 
 
 def _guarded(tree: Object, fact: LiveFact | None) -> Object:

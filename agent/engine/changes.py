@@ -31,7 +31,8 @@ class Step:
     """One apply, and why. `fields` are the first paths that a commit changed, where the one before is known.
 
     `met` is what stands where the object is applied for the first time, as the API server gave it. `refusal` is why it cannot be applied
-    as things stand. `unread`: what stands there could not be read yet. `why` is the cause as it is told.
+    as things stand. `unread`: what stands there could not be read yet. `left` are the additions of people that stay, by their path, and
+    why. `why` is the cause as it is told.
     """
 
     finished: Finished
@@ -40,6 +41,7 @@ class Step:
     met: Object | None = None
     refusal: AgentError | None = None
     unread: bool = False
+    left: Mapping[str, str] = field(default_factory=dict[str, str])
     why: Why = COMMITTED
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agent.api import names
@@ -12,7 +12,7 @@ from agent.manifests.ownership import Owner
 from agent.values.fingerprint import Fingerprinter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from agent.api.application import Application
     from agent.api.operator import Limits
@@ -67,7 +67,8 @@ class Run:
 
     `triggers` say what started it. `rotated` are objects whose store references have a new version. `known_applications` maps the uid
     of every Application of the installation to its name. `revision` is set once the commit is known. `fence` is this agent's right to
-    write, which `ports` ask before each attempt; `ledger` has the record.
+    write, which `ports` ask before each attempt; `ledger` has the record. `insisted` are paths of additions, by their object, that came back
+    whenever they were taken out.
     """
 
     id: RunId
@@ -83,6 +84,7 @@ class Run:
     ledger: Ledger
     rotated: frozenset[ObjectId] = frozenset()
     revision: Revision | None = None
+    insisted: Mapping[ObjectId, Collection[str]] = field(default_factory=dict["ObjectId", "Collection[str]"])
 
     @property
     def application_id(self) -> ApplicationId:

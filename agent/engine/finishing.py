@@ -119,9 +119,9 @@ class Finisher:
         return Finished(key, tree, record)
 
 
-def applied_as(finished: Finished, *, uid: str, projection: str) -> ObjectRecord:
+def applied_as(finished: Finished, *, uid: str, projection: str, left: Mapping[str, str]) -> ObjectRecord:
     """The record of an object that was applied."""
-    return replace(finished.record, uid=uid, projection=projection)
+    return replace(finished.record, uid=uid, projection=projection, left=left)
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.engine.causes import Cause
-from agent.manifests import ownership
+from agent.manifests import ownership, people
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from agent.engine.live import LiveFact
     from agent.engine.record import ApplicationRecord, ObjectRecord
     from agent.manifests.layers import Desired
+    from agent.manifests.people import Addition
     from agent.values.fingerprint import Fingerprinter
     from agent.values.ids import ObjectId
 
@@ -29,13 +30,30 @@ def recipes(fingerprinter: Fingerprinter, application: str, objects: Mapping[Obj
 
 
 def drifted(record: ObjectRecord, fact: LiveFact | None) -> bool:
-    """Whether the live object is not what was last applied. `fact` None: it is not there.
+    """Whether the live object is not what was last applied, or people added to it. `fact` None: it is not there.
 
     A record without a projection is of an object that was left to others.
     """
     if not record.projection:
         return False
-    return fact is None or (fact.projection != record.projection and not fact.terminating)
+    if fact is None:
+        return True
+    return not fact.terminating and (fact.projection != record.projection or bool(fresh(record, fact)))
+
+
+def fresh(record: ObjectRecord, fact: LiveFact) -> tuple[Addition, ...]:
+    """What people added to an object and are not left."""
+    return tuple(each for each in additions(fact) if not people.is_left(each.path, record.left))
+
+
+def additions(fact: LiveFact) -> tuple[Addition, ...]:
+    """What people added to an object that does not ask to keep it."""
+    return () if fact.kept else fact.additions
+
+
+def differs(record: ObjectRecord, fact: LiveFact | None) -> bool:
+    """Whether the live object is not what Git says: it drifted, or people are left what they added."""
+    return drifted(record, fact) or (bool(record.projection) and fact is not None and bool(additions(fact)))
 
 
 def stale(

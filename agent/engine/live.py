@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.manifests import fields, health, ownership
+from agent.api import names
+from agent.manifests import fields, health, ownership, people
 from agent.manifests.builtin import GROUPS
 from agent.values.ids import ObjectId
 from agent.values.tree import get, get_text
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from agent.engine.ports import TargetPort
     from agent.manifests.health import Health
     from agent.manifests.kinds import Resource
+    from agent.manifests.people import Addition
     from agent.values.fingerprint import Fingerprinter
     from agent.values.tree import Object
 
@@ -24,6 +26,8 @@ class LiveFact:
 
     `object` is the wrapped live object, kept only while a drift waits to be healed. `keep` tells that it asks not to be pruned, `created`
     when it was made, in RFC 3339.
+    `additions` are what people's field managers own and we do not, which the object may ask to be `kept`; `shared`: they own something
+    that we own too.
     """
 
     uid: str
@@ -35,15 +39,22 @@ class LiveFact:
     terminating: bool = False
     keep: bool = False
     created: str = ""
+    shared: bool = False
+    additions: tuple[Addition, ...] = ()
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Observer:
-    """Turns live objects into facts, for one installation. `projector` fingerprints for the purpose `projection`."""
+    """Turns live objects into facts, for one installation. `projector` fingerprints for the purpose `projection`.
+
+    `people` are the field managers of people.
+    """
 
     installation: str
     owners: Fingerprinter
     projector: Fingerprinter
+    people: tuple[str, ...] = names.PEOPLE
 
     def identify(self, live: Object) -> ObjectId:
         """The identity of a live object."""
@@ -56,6 +67,7 @@ class Observer:
         """The facts of a live object, the object itself included. `reports` as `health.compute` has it."""
         key = self.identify(live)
         owner = ownership.prove(live, key, self.installation, self.owners)
+        beside = people.beside(live, self.people)
         return LiveFact(
             uid=get_text(live, "metadata", "uid"),
             resource_version=get_text(live, "metadata", "resourceVersion"),
@@ -66,6 +78,9 @@ class Observer:
             terminating=get(live, "metadata", "deletionTimestamp") is not None,
             keep=ownership.is_prune_disabled(live) or ownership.is_reconcile_disabled(live),
             created=get_text(live, "metadata", "creationTimestamp"),
+            shared=beside.shared,
+            additions=beside.additions,
+            kept=ownership.is_additions_kept(live),
         )
 
 

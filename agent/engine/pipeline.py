@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from agent.api import names
 from agent.engine import (
+    additions,
     adopting,
     applying,
     commits,
@@ -82,6 +83,7 @@ async def reconcile(run: Run, state: State) -> Outcome:
         seen = await polling.observe(run, desired.objects, kinds)
         desired = replace(desired, warnings=(*desired.warnings, *seen.warnings))
         await recording.note_loss(run, seen.live)
+        await additions.note(run, desired.objects, seen.live, seen.kinds)
 
         stale = _stale(run, state, desired, seen)
         causes = rollouts.touched(run, desired.objects, stale)
@@ -96,7 +98,8 @@ async def reconcile(run: Run, state: State) -> Outcome:
         met = await adopting.existing(run, ready.values(), causes, kinds)
         basis = replace(_basis(run, state, met), live=live, observed=seen.kinds)
         trees = (item.tree for item in ready.values())
-        changes = await pace.over_all(run, trees, lambda: plan.compute(desired, ready, causes, basis))
+        changes = await pace.over_all(run, trees, lambda state=desired: plan.compute(state, ready, causes, basis))
+        desired = additions.told(run, desired, live, changes)
         await recording.keep_guard(run, changes)
         if run.application.spec.sync.mode == "detect":
             return Outcome(state, desired, desired.problems, tuple(changes), pending=changes.pending)

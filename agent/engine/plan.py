@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from agent.engine import origins, prune
+from agent.engine import additions, judge, origins, prune
 from agent.engine.causes import Cause
 from agent.engine.changes import ChangeSet, Step, waiting
 from agent.manifests import diff, order
@@ -61,19 +61,22 @@ def compute(
     steps: dict[ObjectId, Step] = {}
     for key, item in finished.items():
         known, fact = basis.record.objects.get(key), basis.live.get(key)
-        if known and fact and known.applied == item.record.applied and known.projection == fact.projection:
-            confirmed[key] = replace(item.record, uid=known.uid, projection=known.projection)
+        same = known is not None and known.applied == item.record.applied
+        if known and fact and same and known.projection == fact.projection and not judge.fresh(known, fact):
+            confirmed[key] = replace(item.record, uid=known.uid, projection=known.projection, left=known.left)
         else:
             seen = fact is not None or (key.group, key.kind) in basis.observed
             cause = origins.cause_of(causes[key], known, fact, item.record.applied) if seen else causes[key]
             fields = _changed(key, desired, basis.before) if cause == basis.asks else ()
             told = cause if cause != Cause.NEW else Cause.RECORD if basis.lost and key in basis.met else basis.asks
+            changed = known is not None and known.recipe != item.record.recipe and not same
             steps[key] = Step(
                 item,
                 cause,
                 fields,
                 basis.met.get(key),
                 basis.refusals.get(key),
+                left=additions.left_by(known, changed=changed, seen=basis.record.noted or fact is not None),
                 unread=key in basis.unread,
                 why=origins.why(told, item, finished, basis.record.objects),
             )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from agent.desired.compiler import DesiredState
     from agent.engine.live import LiveFact
     from agent.engine.record import ApplicationRecord
-    from agent.values.ids import ObjectId
+    from agent.values.ids import ObjectId, Revision
 
 CONFIRMED_ONLY: Final = frozenset(
     {
@@ -127,6 +127,11 @@ def unconfirmed(guard: Guard, commit: str) -> dict[ObjectId, AgentError]:
             **facts,
         )
     return refused
+
+
+def confirms(word: str, revision: Revision) -> bool:
+    """Whether a text names this commit, by 7 characters or more."""
+    return len(word) >= 7 and revision.commit.startswith(word)
 
 
 def _renamed(gone: Iterable[ObjectId], new: Iterable[ObjectId]) -> dict[ObjectId, ObjectId]:

@@ -42,7 +42,7 @@ class ObjectRecord:
     `recipe` is the fingerprint of the sealed merge; `applied` that of the finished object; `projection` that of the live values at the
     fields that we own. `holds_secret` tells that a path of it holds one: then the whole live object is wrapped when it is read. `stores`
     has the version of each store reference; of an optional one that had no value, `absent_at` the version that lacked it.
-    `uid` is empty while the first apply is under way. `refused` marks a prune that still needs doing.
+    `uid` is empty while the first apply is under way. `left` has what people added and are left, by its path, and why: see `additions`.
     """
 
     api_version: str
@@ -54,6 +54,7 @@ class ObjectRecord:
     holds_secret: bool = False
     stores: Mapping[str, int] = field(default_factory=dict[str, int])
     files: tuple[str, ...] = ()
+    left: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,9 @@ class ApplicationRecord:
     """The inventory of an Application. `verified` maps a SOPS file to the blob whose MAC was verified under `generation`.
 
     `epoch` counts the times that the Application was taken, as far as this record goes back, `holder` says by whom. `applying` is the commit that a
-    run began to apply, until it is recorded as `revision`: what that run was killed over is never taken back to the one before. `guard`
-    is what waits for a confirmation to be deleted.
+    run began to apply, until it is recorded as `revision`: what that run was killed over is never taken back to the one before. `noted`:
+    what people had added before the agent took such things out is in the objects' `left`. `guard` is what waits for a confirmation to be
+    deleted.
     """
 
     revision: Revision | None = None
@@ -72,6 +74,7 @@ class ApplicationRecord:
     epoch: int = 0
     holder: str = ""
     applying: Revision | None = None
+    noted: bool = False
     guard: Guard = NOTHING_WAITS
 
     @property
@@ -116,6 +119,7 @@ def _object_to_json(record: ObjectRecord) -> dict[str, object]:
         "s": record.holds_secret,
         "w": dict(record.stores),
         "f": list(record.files),
+        "l": dict(record.left),
     }
     return {key: value for key, value in full.items() if value}
 
@@ -126,6 +130,7 @@ def _object_from_json(data: dict[str, object]) -> ObjectRecord:
 
     stores: dict[str, int] = data.get("w", {})  # pyright: ignore[reportAssignmentType]
     files: list[str] = data.get("f", [])  # pyright: ignore[reportAssignmentType]
+    left: dict[str, str] = data.get("l", {})  # pyright: ignore[reportAssignmentType]
     return ObjectRecord(
         text("v"),
         text("u"),
@@ -136,6 +141,7 @@ def _object_from_json(data: dict[str, object]) -> ObjectRecord:
         bool(data.get("s")),
         stores,
         tuple(files),
+        left,
     )
 
 
@@ -170,6 +176,7 @@ class Codec:
             "applying": _revision_to_json(record.applying),
             "epoch": record.epoch,
             "holder": record.holder,
+            **({"noted": True} if record.noted else {}),
         }
         if guard := record.guard.to_json():
             meta["guard"] = guard
@@ -246,6 +253,7 @@ def _decode(shards: Mapping[str, str], opened: Callable[[str, str], tuple[int, s
         int(str(meta.get("epoch", 0))),
         str(meta.get("holder", "")),
         _revision_from_json(meta.get("applying")),
+        bool(meta.get("noted")),
         Guard.from_json(guard),
     )
 

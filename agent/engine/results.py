@@ -41,7 +41,8 @@ class Answer(StrEnum):
 class Result:
     """What became of one step or prune: an error, or the fact and record of the object as it stands now.
 
-    A record beside an error is of an object that was deleted to be replaced, and is not there.
+    `fields` are what was put right, `writer` who had changed it, `removed` what people had added. A record beside an error is of an object
+    that was deleted to be replaced, and is not there.
     """
 
     id: ObjectId
@@ -51,6 +52,7 @@ class Result:
     record: ObjectRecord | None = None
     fields: tuple[str, ...] = ()
     writer: Writer | None = None
+    removed: tuple[str, ...] = ()
     answer: Answer = Answer.OK
     why: Why | None = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 from agent.manifests import builtin, live
 from agent.values.fingerprint import shown
@@ -32,11 +32,12 @@ class Change:
 
 
 class Line(TypedDict):
-    """A change as people and programs see it: secrets as fingerprints, None for nothing."""
+    """A change as people and programs see it: secrets as fingerprints, None for nothing. `manager` is who added what is taken out."""
 
     path: str
     before: Tree
     after: Tree
+    manager: NotRequired[str]
 
 
 def compare(before: Object | None, after: Object | None) -> Iterator[Change]:

@@ -11,32 +11,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from agent.manifests.builtin import LAST_APPLIED
+from agent.manifests.builtin import item_key
+from agent.manifests.field_trees import SELF, children, union
 from agent.values.secret import Secret
 from agent.values.tree import get, get_object, get_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from agent.manifests.field_trees import Elements
     from agent.values.tree import Object, Path, Tree
-
-_ADOPTED_UPDATES = frozenset(
-    {
-        "argocd-controller",
-        "before-first-apply",
-        "flux",
-        "kubectl",
-        "kubectl-client-side-apply",
-        "kubectl-create",
-        "kustomize-controller",
-    }
-)
-_ADOPTED_APPLIES = frozenset({"argocd-controller", "flux", "kubectl", "kustomize-controller"})
 
 _ORDERED = frozenset({"f:containers", "f:initContainers", "f:env"})
 """Lists whose order has a meaning of its own, though their items merge by key."""
-
-_SELF = "."
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +51,8 @@ def project(live: Object, manager: str) -> Object:
     own: Object = {}
     others: list[Object] = []
     for entry in entries(live):
-        if _is_apply_of(entry, manager):
-            own = _union(own, get_object(entry, "fieldsV1"))
+        if is_apply_of(entry, manager):
+            own = union(own, get_object(entry, "fieldsV1"))
         else:
             others.append(get_object(entry, "fieldsV1"))
     if not own:
@@ -89,7 +76,7 @@ def last_writer(live: Object, paths: Iterable[Path], *, besides: str) -> Writer 
     at_paths: list[Writer] = []
     anywhere: list[Writer] = []
     for entry in entries(live):
-        if _is_apply_of(entry, besides) or get_text(entry, "subresource") == "status" or not get_text(entry, "manager"):
+        if is_apply_of(entry, besides) or get_text(entry, "subresource") == "status" or not get_text(entry, "manager"):
             continue
         writer = Writer(
             get_text(entry, "manager"),
@@ -104,88 +91,32 @@ def last_writer(live: Object, paths: Iterable[Path], *, besides: str) -> Writer 
     return max(at_paths or anywhere, key=lambda writer: writer.time, default=None)
 
 
-def adoption(live: Object, manager: str) -> list[Object] | None:
-    """The JSON patch that makes `manager` the applier of what kubectl, Flux or Argo CD applied; None where there is nothing to adopt.
-
-    As client-go's csaupgrade: their entries become part of ours, so that a field deleted in Git is deleted in the cluster. The annotation
-    of client-side apply goes. The write to resourceVersion fails with 409 where the object changed in between.
-    """
-    listed = entries(live)
-    adopted = [entry for entry in listed if _is_adopted(entry, manager)]
-    annotated = get(live, "metadata", "annotations", LAST_APPLIED) is not None
-    if not adopted and not annotated:
-        return None
-    patch: list[Object] = []
-    if adopted:
-        own = next((entry for entry in listed if _is_apply_of(entry, manager)), None)
-        base = own or max(adopted, key=lambda entry: get_text(entry, "time"))
-        merged = get_object(base, "fieldsV1")
-        for entry in adopted:
-            if entry.get("apiVersion") == base.get("apiVersion"):
-                merged = _union(merged, get_object(entry, "fieldsV1"))
-        ours: Tree = {
-            **{key: value for key, value in base.items() if key != "subresource"},
-            "manager": manager,
-            "operation": "Apply",
-            "fieldsV1": _as_applied(merged),
-        }
-        rest: list[Tree] = [entry for entry in listed if entry is not own and not _is_adopted(entry, manager)]
-        patch.append({"op": "replace", "path": "/metadata/managedFields", "value": [ours, *rest]})
-    if annotated:
-        pointer = LAST_APPLIED.replace("~", "~0").replace("/", "~1")
-        patch.append({"op": "remove", "path": f"/metadata/annotations/{pointer}"})
-    version = get_text(live, "metadata", "resourceVersion")
-    patch.append({"op": "replace", "path": "/metadata/resourceVersion", "value": version})
-    return patch
+def place(tree: Object, at: Elements) -> Path | None:
+    """Where path elements lead in an object, list items by index; None where nothing stands there."""
+    path: list[str | int] = []
+    value: Tree = tree
+    for element in at:
+        found = _at(value, element)
+        if isinstance(found, _Missing):
+            return None
+        path.append(found[0])
+        value = found[1]
+    return tuple(path)
 
 
-def _is_apply_of(entry: Object, manager: str) -> bool:
+def is_apply_of(entry: Object, manager: str) -> bool:
+    """Whether an entry of `managedFields` is of what `manager` applied."""
     return entry.get("manager") == manager and entry.get("operation") == "Apply" and not get_text(entry, "subresource")
 
 
-def _is_adopted(entry: Object, manager: str) -> bool:
-    if get_text(entry, "subresource") or _is_apply_of(entry, manager):
-        return False
-    names = _ADOPTED_APPLIES if entry.get("operation") == "Apply" else _ADOPTED_UPDATES
-    return entry.get("manager") in names
-
-
-def _as_applied(fields: Object) -> Object:
-    """The fields as we shall apply them: without kubectl's annotation, and a Secret's data where we write it."""
-    written = fields.get("f:stringData")
-    if isinstance(written, dict):
-        # Server-side apply of stringData owns only that: without this, keys dropped in Git would stay in data for ever.
-        fields = {key: value for key, value in fields.items() if key != "f:stringData"}
-        fields["f:data"] = _union(get_object(fields, "f:data"), written)
-    metadata = fields.get("f:metadata")
-    if not isinstance(metadata, dict):
-        return fields
-    annotations = metadata.get("f:annotations")
-    if not isinstance(annotations, dict) or f"f:{LAST_APPLIED}" not in annotations:
-        return fields
-    kept = {key: value for key, value in annotations.items() if key != f"f:{LAST_APPLIED}"}
-    left = {key: value for key, value in metadata.items() if key != "f:annotations"}
-    if set(kept) - {_SELF}:
-        left["f:annotations"] = kept
-    return {**fields, "f:metadata": left}
-
-
-def _union(one: Object, other: Object) -> Object:
-    merged = dict(one)
-    for key, value in other.items():
-        mine = merged.get(key)
-        merged[key] = _union(mine, value) if isinstance(mine, dict) and isinstance(value, dict) else value
-    return merged
-
-
 def _project(value: Tree, node: Object, others: list[Object], field: str) -> Tree:
-    children = [key for key in node if key != _SELF]
-    if not children:
+    below_us = children(node)
+    if not below_us:
         # Others own fields below: then the map or list is granular, and it is only its presence that is ours.
-        shared = isinstance(value, dict | list) and any(set(other) - {_SELF} for other in others)
+        shared = isinstance(value, dict | list) and any(set(other) - {SELF} for other in others)
         return {} if shared else value
     projected: Object = {}
-    for key in sorted(children):
+    for key in sorted(below_us):
         below = node[key]
         found = _at(value, key)
         if isinstance(found, _Missing) or not isinstance(below, dict):
@@ -200,10 +131,10 @@ def _project(value: Tree, node: Object, others: list[Object], field: str) -> Tre
 
 def _paths(value: Tree, node: Object, at: Path) -> Iterator[Path]:
     """The live paths, list items by index, that a FieldsV1 node owns."""
-    children = [key for key in node if key != _SELF]
-    if not children:
+    below_it = children(node)
+    if not below_it:
         yield at
-    for key in children:
+    for key in below_it:
         below, found = node[key], _at(value, key)
         if not isinstance(found, _Missing) and isinstance(below, dict):
             yield from _paths(found[1], below, (*at, found[0]))
@@ -225,7 +156,9 @@ def _at(value: Tree, element: str) -> tuple[str | int, Tree] | _Missing:
                 return index, item
     if mark == "k" and isinstance(wanted, dict):
         for index, item in enumerate(value):
-            if isinstance(item, dict) and all(_same(item.get(key), one) for key, one in wanted.items()):
+            if isinstance(item, dict) and all(
+                _same(found, one) for found, one in zip(item_key(item, tuple(wanted)), wanted.values(), strict=True)
+            ):
                 return index, item
     return _MISSING
 

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agent.api import names
 from agent.values.tree import get, get_object, get_text
 
 if TYPE_CHECKING:
@@ -26,10 +27,11 @@ ANNOTATION_NEW_OWNER = PREFIX + "new-owner"
 ANNOTATION_RECONCILE = PREFIX + "reconcile"
 ANNOTATION_APPLY = PREFIX + "apply"
 ANNOTATION_PRUNE = PREFIX + "prune"
+ANNOTATION_ADDITIONS = PREFIX + "additions"
 ANNOTATION_REPLACE = PREFIX + "replace"
 ANNOTATION_WAVE = PREFIX + "wave"
 ANNOTATION_ROLL = PREFIX + "secrets-version"
-FIELD_MANAGER = "signet"
+FIELD_MANAGER = names.FIELD_MANAGER
 
 _OWNER = re.compile(r"v1\.([A-Za-z0-9-]{1,32})\.([A-Za-z0-9-]{1,64})\.([0-9a-f]{32})")
 _LABEL_LIMIT = 63
@@ -98,6 +100,11 @@ def is_apply_if_absent(tree: Object) -> bool:
 def is_prune_disabled(tree: Object) -> bool:
     """The object stays when it leaves Git."""
     return _annotation(tree, ANNOTATION_PRUNE) == "disabled"
+
+
+def is_additions_kept(tree: Object) -> bool:
+    """What people add to the object stays, and is no drift."""
+    return _annotation(tree, ANNOTATION_ADDITIONS) == "keep"
 
 
 def is_replace_allowed(tree: Object) -> bool:

@@ -39,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with terminated_as_interrupt():
             return _play(options.context, keep=options.keep)
     except KeyboardInterrupt:
+        print(f"cleaned up: {_gone(options.context)}", flush=True)
         return _INTERRUPTED
     except binaries.BuildError as error:
         print(
@@ -50,20 +51,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1
 
 
+def _gone(context: str) -> str:
+    servers = "the servers are ended, and their folders are removed"
+    return f"{servers}; {context} is as it was" if context else servers
+
+
 def _play(context: str, *, keep: bool) -> int:
     show = Show()
     begin = time.monotonic()
     with Stage(show, context) as stage:
         try:
             _steps(show, stage, keep=keep)
+            show.line(f"\nin {time.monotonic() - begin:.0f} s")
+            show.line(show.summary())
+            if keep:
+                look_around(show, stage)
+                _ = signal.pause()
         except StepFailedError:
             show.line(f"\n{show.summary()}; the rest was not played")
             return 1
-        show.line(f"\nin {time.monotonic() - begin:.0f} s")
-        show.line(show.summary())
-        if keep:
-            look_around(show, stage)
-            _ = signal.pause()
+        except KeyboardInterrupt:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                _ = signal.signal(number, signal.SIG_IGN)  # a second one would leave servers behind
+            show.interrupted("cleaning up, which takes some seconds …")
+            raise
     return 0
 
 
@@ -71,7 +82,7 @@ def _steps(show: Show, stage: Stage, *, keep: bool) -> None:
     missing = [] if stage.context else binaries.missing(PROGRAMS)
     if missing:
         minutes = sum(binaries.PROGRAMS[name].expected for name in missing) / 60
-        show.line(
+        show.paragraph(
             f"First use: {', '.join(missing)} are built in the background, about {minutes:.0f} minutes on two cores."
         )
     show.heading("On a developer's laptop: no cluster needed")

@@ -29,7 +29,7 @@ def look_around(show: Show, stage: Stage) -> None:
             "the cluster",
             [
                 *first,
-                f"{kubectl} get applications -A",
+                f"{kubectl} get sgapp -A",
                 f"{kubectl} edit configmap settings -n {names.tenants['dev']}      # and watch it heal",
                 f"{kubectl} get events -n {prod}",
             ],

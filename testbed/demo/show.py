@@ -20,7 +20,6 @@ from testbed.requests import RequestError
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-_WIDTH = 88
 _INDENT = "        "
 _GREEN, _RED, _DIM, _BOLD = "32", "31", "2", "1"
 _FAILURES = (ProcessError, RequestError, GitError, KubectlError, OSError, subprocess.SubprocessError)
@@ -71,12 +70,17 @@ class Show:
         self._lock: threading.Lock = threading.Lock()
         self._moving: str = ""
         self._current: str = ""
+        self._begin: float = 0.0
+        self._ticking: bool = False
 
     def heading(self, text: str) -> None:
         self._print(f"\n{self._styled(text, _BOLD)}")
 
     def line(self, text: str = "") -> None:
         self._print(text)
+
+    def paragraph(self, text: str) -> None:
+        self._print(textwrap.fill(text, _width()) if self._terminal else text)
 
     def moving(self, text: str) -> None:
         """What goes on in the background: the last line of a terminal, redrawn. Nothing elsewhere."""
@@ -91,8 +95,9 @@ class Show:
         self.steps += 1
         begin = time.monotonic()
         with self._lock:
-            self._current = f"{self.steps:>4}  …  {title}"
+            self._current, self._begin = f"{self.steps:>4}  …  {title}", begin
             self._redraw()
+        self._tick()
         try:
             yield step
         except UnmetError as error:
@@ -104,6 +109,12 @@ class Show:
             self._finished(step, begin, good=True)
             return
         raise StepFailedError(title)
+
+    def interrupted(self, text: str) -> None:
+        """The step that is under way ends here."""
+        with self._lock:
+            self._current = self._moving = ""
+        self._print(f"\n{text}")
 
     def summary(self) -> str:
         return f"{self.steps} steps, {self.verified} verified"
@@ -124,9 +135,12 @@ class Show:
             mark = "ok" if good else "FAILED"
         with self._lock:
             self._current = ""
-        number = self.steps
-        width = _WIDTH - (0 if self._terminal else 3)
-        self._print(f"{number:>4}  {mark}  {step.title:<{width}}{took:>8}")
+        # In a pipe a step stays one line.
+        width = _width() - len(_INDENT) - 9 if self._terminal else max(85, len(step.title) + 1)
+        first, *more = textwrap.wrap(step.title, width)
+        self._print(f"{self.steps:>4}  {mark}  {first:<{width}}{took:>8}")
+        for part in more:
+            self._print(f"{_INDENT} {part}")
         for line in step.lines:
             for part in textwrap.wrap(line, _width() - len(_INDENT), subsequent_indent="  ", break_on_hyphens=False):
                 self._print(_INDENT + self._styled(part, _DIM))
@@ -138,10 +152,26 @@ class Show:
             _ = sys.stdout.write(text + "\n")
             self._redraw()
 
+    def _tick(self) -> None:
+        """Let a terminal show that a long step goes on."""
+        if self._terminal and not self._ticking:
+            self._ticking = True
+            threading.Thread(target=self._redraw_each_second, daemon=True).start()
+
+    def _redraw_each_second(self) -> None:
+        while True:
+            time.sleep(1)
+            with self._lock:
+                self._redraw()
+
     def _redraw(self) -> None:
         if self._terminal:
-            shown = "  ".join(part for part in (self._current, self._moving and f"[{self._moving}]") if part)
-            _ = sys.stdout.write("\r\x1b[K" + self._styled(shown[: shutil.get_terminal_size().columns - 1], _DIM))
+            columns = shutil.get_terminal_size().columns - 1
+            took = f"  {time.monotonic() - self._begin:.0f} s" if self._current else ""
+            moving = f"  [{self._moving}]" if self._moving else ""
+            left = max(0, columns - len(took) - len(moving))
+            shown = (self._current if len(self._current) <= left else self._current[: left - 1] + "…") + took + moving
+            _ = sys.stdout.write("\r\x1b[K" + self._styled(shown[:columns], _DIM))
         _ = sys.stdout.flush()
 
     def _styled(self, text: str, style: str) -> str:
@@ -149,4 +179,4 @@ class Show:
 
 
 def _width() -> int:
-    return max(60, min(shutil.get_terminal_size((132, 24)).columns, 132))
+    return max(40, min(shutil.get_terminal_size((132, 24)).columns, 132) - 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -104,6 +105,66 @@ def test_server_and_agent_refuse_the_same(installed: ControlPlane, namespace: st
         application.parse(written)
 
 
+def test_kubectl_shows_the_commits_the_age_and_the_message(installed: ControlPlane, namespace: str):
+    installed.request("POST", collection(namespace), manifest("shown"))
+    ready = {"type": "Ready", "status": "False", "reason": "Failed", "message": "one object is held"}
+    status = {
+        "revision": "main@0123456789ab",
+        "checkedRevision": "main@ba9876543210",
+        "conditions": [{**ready, "lastTransitionTime": "2026-01-01T00:00:00Z"}],
+    }
+    installed.kubectl(
+        *("patch", "sgapp", "shown", "-n", namespace, "--subresource=status", "--type=merge"),
+        *("-p", json.dumps({"status": status})),
+    )
+    for name in ("sgapp", names.CRD_NAME):
+        header, row = installed.kubectl("get", name, "-n", namespace).splitlines()
+        assert header.split() == ["NAME", "READY", "HEALTHY", "CHECKED", "REVISION", "AGE", "MESSAGE"]
+        shown = dict(
+            zip(("NAME", "READY", "CHECKED", "REVISION", "AGE", "MESSAGE"), re.split(" {2,}", row), strict=True)
+        )
+        assert re.fullmatch("[0-9]+m?s", shown.pop("AGE"))
+        assert shown == {
+            "NAME": "shown",
+            "READY": "False",
+            "CHECKED": "main@ba9876543210",
+            "REVISION": "main@0123456789ab",
+            "MESSAGE": "one object is held",
+        }
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("git@github.com:shop/deploy.git", "write https://github.com/shop/deploy.git"),
+        ("git@git.example.com:/shop/deploy", "write https://git.example.com/shop/deploy"),
+        ("ssh://git@git.example.com/shop/deploy.git", "write https://git.example.com/shop/deploy.git"),
+        ("ssh://git:s3cr3t@git.example.com:2222/shop", "write https://git.example.com/shop"),
+        ("git+ssh://git.example.com/shop", "write https://git.example.com/shop"),
+        ("ssh://git.example.com", "write https://host/path"),
+        ("git://git.example.com/shop", "must be https://host/path"),
+        ("file:///srv/shop.git", "must be https://host/path"),
+        ("https://user:s3cr3t@git.example.com/shop", "must be https://host/path, without user"),
+        ("git.example.com/shop", "must be https://host/path"),
+    ],
+)
+def test_an_address_that_is_not_taken_is_answered_in_words(
+    installed: ControlPlane, namespace: str, url: str, told: str
+):
+    status, answer = installed.request("POST", collection(namespace), manifest("ssh", source={"url": url}))
+    assert status == 422
+    assert told in answer["message"]
+    assert ("Git over SSH is not supported yet" in answer["message"]) is (
+        "ssh" in url or "@" in url.split("/", maxsplit=1)[0]
+    )
+    assert "A-Za-z0-9" not in answer["message"]
+    with pytest.raises(ManifestError) as caught:
+        application.parse({**manifest("ssh", source={"url": url}), "metadata": {"name": "ssh", "namespace": namespace}})
+    assert told.split("://", maxsplit=1)[0] in str(caught.value)
+    assert "docs/reference" not in caught.value.hint
+    assert url not in str(caught.value)
+
+
 def test_unknown_field_is_refused_where_the_client_asks(installed: ControlPlane, namespace: str):
     status, answer = installed.request(
         "POST", collection(namespace) + "?fieldValidation=Strict", manifest("unknown", pruned=True)
@@ -142,7 +203,7 @@ def test_status_is_a_subresource_that_takes_what_the_agent_writes(installed: Con
     installed.kubectl("wait", "--for=condition=Ready", "sgapp/status", "-n", namespace, "--timeout=5s")
     table = installed.kubectl("get", "sgapp", "status", "-n", namespace, "-o", "wide")
     header, row = table.splitlines()
-    assert header.split() == ["NAME", "READY", "HEALTHY", "DRIFTED", "REVISION", "MESSAGE", "AGE"]
+    assert header.split() == ["NAME", "READY", "HEALTHY", "DRIFTED", "CHECKED", "REVISION", "AGE", "MESSAGE"]
     assert row.split()[:4] == ["status", "True", "Unknown", "main@0123456789ab"]
 
 

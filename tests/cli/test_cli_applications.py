@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from typing import TYPE_CHECKING
 
+import processes
 import pytest
+import terminals
 
 from testbed.canary import Canaries
 from testbed.controlplane import ControlPlane
@@ -15,6 +18,7 @@ from testbed.processes import ProcessError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from typing import IO
 
     from conftest import Result, Shell
 
@@ -127,6 +131,39 @@ def test_status_lists_a_namespace_or_all(desk: Desk) -> None:
     assert desk("status", "-A", "-n", "default").code == 2
 
 
+def test_status_is_shown_again_whenever_it_changes(desk: Desk) -> None:
+    desk.tenant.deploy({"cfg.yaml": config_map("cfg", mode="a")})
+    watching = processes.start("status", "app", "-w", "-o", "json", folder=desk.shell.folder)
+    assert watching.stdout
+    try:
+        first = _next_document(watching.stdout)
+        desk.tenant.configure(suspend=True)
+        assert (first["suspended"], _next_document(watching.stdout)["suspended"]) == (False, True)
+    finally:
+        watching.send_signal(signal.SIGINT)
+    assert watching.wait(30) == 130
+    assert watching.communicate()[1] == b""
+
+
+def test_a_terminal_shows_only_the_newest_status(desk: Desk) -> None:
+    desk.tenant.deploy({"cfg.yaml": config_map("cfg", mode="a")})
+    command = [*processes.AGENT, "status", "--watch"]
+    code, shown = terminals.run(
+        command, [("app", terminals.CTRL_C)], cwd=desk.shell.folder, environment={"TERM": "xterm", "NO_COLOR": ""}
+    )
+    assert code == 130
+    assert "\x1b[32mTrue" in shown
+
+
+def _next_document(stream: IO[bytes]) -> dict:
+    text = b""
+    for line in stream:
+        text += line
+        if line == b"}\n":
+            return json.loads(text)
+    raise AssertionError(text)
+
+
 def test_a_sync_that_nobody_answers_ends_in_time(desk: Desk) -> None:
     desk.tenant.deploy({"cfg.yaml": config_map("cfg", mode="a")})
     process = desk.installation.agent.process
@@ -204,7 +241,12 @@ def test_an_operator_file_that_is_missing_ends_the_agent_at_its_start(desk: Desk
 def test_what_cannot_be_synced_is_told_at_once(desk: Desk) -> None:
     assert desk("sync", "none").code == 2
     desk.tenant.deploy({"cfg.yaml": config_map("cfg", mode="a")})
-    for wrong in (["--timeout", "soon"], ["--confirm-prune", "HEAD"], ["--confirm-prune", "abc"]):
+    for wrong in (
+        ["--timeout", "soon"],
+        ["--confirm-prune", "HEAD"],
+        ["--confirm-prune", "abc"],
+        ["--confirm-additions", "HEAD"],
+    ):
         assert desk("sync", "app", *wrong).code == 2
     desk.tenant.configure(suspend=True)
     result = desk("sync", "app")

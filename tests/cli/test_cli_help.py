@@ -125,6 +125,51 @@ def test_a_command_s_help_has_examples(shell: Shell, name: str) -> None:
     assert f"agent {name}" in result.out.decode().split("examples:")[1]
 
 
+@pytest.mark.parametrize("name", ["", *COMMANDS])
+def test_help_says_the_purpose_first_and_keeps_to_the_terminal(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for columns in (60, 80, 100, 200):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        text = shell.agent(*([name] if name else []), "--help").out.decode()
+        assert text.index("usage: agent") > 0
+        assert text[0].isupper() or text.startswith("verify tells")
+        too_long = [line for line in text.splitlines() if len(line) > columns]
+        # A command is copied as it stands, so it stays in one piece.
+        assert [line for line in too_long if not _is_command(line)] == []
+        assert not text.endswith("\n\n")
+
+
+def _is_command(line: str) -> bool:
+    return line.startswith("  ") and "  " not in line.strip()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["encryt", "a"], "encrypt"),
+        (["stauts"], "status"),
+        (["--decript", "a"], "decrypt"),
+        (["encrypt", "--in-plac", "a"], "--in-place"),
+        (["encrypt", "--encrypted-regx=x", "a"], "--encrypted-regex"),
+        (["status", "--namspace", "shop"], "--namespace"),
+        (["audit", "verfy", "a"], "verify"),
+        (["migrate", "sealed-secret", "a", "--sealing-key", "b"], "sealed-secrets"),
+        (["version", "-o", "jsno"], "json"),
+    ],
+)
+def test_what_is_misspelt_gets_the_nearest_as_a_hint(shell: Shell, arguments: list[str], meant: str) -> None:
+    result = shell.agent(*arguments)
+    assert result.code in {1, 2}
+    assert f"hint: did you mean {meant}? agent" in result.err
+    assert "--help" in result.err
+
+
+def test_what_is_near_nothing_gets_no_suggestion(shell: Shell) -> None:
+    assert "did you mean" not in shell.agent("qqqqqq").err
+    assert "did you mean" not in shell.agent("encrypt", "--qqqqqq").err
+
+
 def test_what_is_no_command_or_flag(shell: Shell) -> None:
     result = shell.agent("encryt\x1b[2J")
     assert result.code == 1

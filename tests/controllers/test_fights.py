@@ -31,3 +31,30 @@ def test_an_object_that_was_left_alone_begins_anew() -> None:
     later = fights.healed(fight, 4 + fights.WINDOW + 1)
     assert later.heals == 1
     assert fights.delay(later, 4 + fights.WINDOW + 1) == 0
+
+
+def test_what_comes_back_after_each_removal_is_insisted_on_however_slowly_it_comes() -> None:
+    fight = None
+    for number in range(fights.PATIENCE + 1):
+        assert not fight or not fight.insisted
+        fight = fights.healed(fight, number * 3600.0, ["data.extra"])
+    assert fight is not None
+    assert not fight.fought
+    assert fight.insisted == {"data.extra"}
+    assert fights.healed(fight, fights.PATIENCE * 3600.0, ["data.other"]).insisted == {"data.extra"}
+
+
+def test_removals_of_long_ago_do_not_count() -> None:
+    fight = None
+    for _ in range(fights.PATIENCE + 1):
+        fight = fights.healed(fight, 0.0, ["data.extra"])
+    later = fights.healed(fight, 2 * fights.FORGOTTEN, ["data.extra"])
+    assert later.removed == {"data.extra": 1}
+
+
+def test_removals_are_counted_for_as_many_fields_as_are_named_of_an_object() -> None:
+    fight = None
+    for number in range(200):
+        fight = fights.healed(fight, 0.0, [f"data.k{number}"])
+    assert fight is not None
+    assert list(fight.removed) == [f"data.k{number}" for number in range(150, 200)]

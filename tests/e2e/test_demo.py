@@ -7,8 +7,11 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
+import terminals
 
 from testbed.agent import ROOT
 from testbed.controlplane import ControlPlane
@@ -36,6 +39,7 @@ STEPS = (
     "none found",
     "gives its Lease back",
 )
+_SEQUENCE = re.compile(r"\x1b\[[0-9;]*[mK]")
 _STEP = re.compile(r"^ +(?P<number>[0-9]+)  (?P<mark>ok|FAILED)  (?P<title>.*?) +[0-9.]+ m?s$", re.MULTILINE)
 
 
@@ -61,6 +65,28 @@ def assert_verified(done: subprocess.CompletedProcess[str], steps: tuple[str, ..
 
 def test_every_step_is_verified_on_servers_of_its_own():
     assert_verified(run_demo(), STEPS)
+
+
+def test_a_terminal_of_eighty_columns_is_kept_to_and_ctrl_c_cleans_up():
+    # gpg's sockets take no longer path than 107 characters, which pytest's folders come near to.
+    with tempfile.TemporaryDirectory(prefix="demo-") as temporary:
+        _assert_ctrl_c_cleans_up(Path(temporary))
+
+
+def _assert_ctrl_c_cleans_up(folder):
+    code, shown = terminals.run(
+        [sys.executable, "-m", "testbed.demo"],
+        [("With servers", ""), ("…", ""), (" 1 s", terminals.CTRL_C)],
+        cwd=ROOT,
+        columns=80,
+        environment={"TMPDIR": str(folder)},
+    )
+    assert code == 130
+    lines = [part for line in _SEQUENCE.sub("", shown).replace("^C", "").splitlines() for part in line.split("\r")]
+    assert [line for line in lines if len(line) > 80] == []
+    assert "cleaning up" in lines[-2]
+    assert lines[-1] == "cleaned up: the servers are ended, and their folders are removed"
+    assert list(folder.iterdir()) == []
 
 
 @pytest.fixture

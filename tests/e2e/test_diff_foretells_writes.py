@@ -66,6 +66,10 @@ def edit(tenant: Tenant) -> None:
     tenant.controlplane.merge(tenant.path("configmaps", "a"), {"data": {"value": "edited"}})
 
 
+def add(tenant: Tenant) -> None:
+    tenant.controlplane.kubectl("patch", "configmap/a", "--namespace", tenant.namespace, "-p", '{"data":{"extra":"x"}}')
+
+
 def delete(tenant: Tenant) -> None:
     tenant.controlplane.delete(tenant.path("configmaps", "a"))
 
@@ -88,6 +92,17 @@ SCENARIOS = {
         FOUR,
         {"a.yaml": config_map("a", value="2"), "b.yaml": None, "e.yaml": config_map("e", value="1")},
         {"ConfigMap a": "change", "ConfigMap b": "prune", "ConfigMap e": "create"},
+    ),
+    "what somebody added": Scenario(FOUR, {}, {"ConfigMap a": "change"}, add, paused=True),
+    "what somebody added, beside a commit": Scenario(
+        FOUR,
+        {"b.yaml": config_map("b", value="2")},
+        {"ConfigMap a": "change", "ConfigMap b": "change"},
+        add,
+        paused=True,
+    ),
+    "what somebody added, where it is kept": Scenario(
+        {**FOUR, "a.yaml": annotated(config_map("a", value="1"), additions="keep")}, {}, {}, add, paused=True
     ),
     "most of it goes": Scenario(
         FOUR, {f"{name}.yaml": None for name in "abc"}, {f"ConfigMap {name}": "keep" for name in "abc"}

@@ -77,7 +77,7 @@ async def test_an_edit_of_a_list_item_is_healed() -> None:
 )
 async def test_what_others_add_is_no_drift(path: tuple[str, ...], value: str) -> None:
     world = await applied()
-    world.edit("ConfigMap/a", *path, to=value)
+    world.edit("ConfigMap/a", *path, to=value, by="controller")
     assert (await world.run()).quiet
     assert world.drifted == set()
     assert world.value("ConfigMap/a", *path) == value

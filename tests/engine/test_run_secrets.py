@@ -283,7 +283,7 @@ class TestOfRollouts:
         world = await applied()
         before = world.value("Deployment/web", *ROLL)
         world.stores.write("kv/db", password="second", user="shop")
-        changes = [lambda n=n: world.edit("Deployment/web", "spec", "replicas", to=n) for n in range(9)]
+        changes = [lambda n=n: world.edit("Deployment/web", "spec", "replicas", to=n, by="hpa") for n in range(9)]
         world.meanwhile("apply Deployment/web", *changes[:4])
         ran = await world.probe()
         assert ran is not None

@@ -257,7 +257,7 @@ class TestOfAConflictOfVersions:
         world = Installation(files=OTHER)
         await world.run()
         world.push({"a.yaml": m.config(data="2")})
-        world.meanwhile("apply ConfigMap/a", lambda: world.edit("ConfigMap/a", "data", "more", to="x"))
+        world.meanwhile("apply ConfigMap/a", lambda: world.edit("ConfigMap/a", "data", "more", to="x", by="controller"))
         ran = await world.run()
         assert ran.writes == ["apply ConfigMap/a: StaleObject", "apply ConfigMap/a"]
         assert world.value("ConfigMap/a", "data") == {"value": "2", "more": "x"}
@@ -285,7 +285,7 @@ class TestOfAConflictOfVersions:
         world = Installation(files=OTHER)
         await world.run()
         world.push({"a.yaml": m.config(data="2")})
-        changes = [lambda n=n: world.edit("ConfigMap/a", "data", "more", to=str(n)) for n in range(9)]
+        changes = [lambda n=n: world.edit("ConfigMap/a", "data", "more", to=str(n), by="controller") for n in range(9)]
         world.meanwhile("apply ConfigMap/a", *changes)
         ran = await world.run()
         assert ran.writes == ["apply ConfigMap/a: StaleObject"] * 4

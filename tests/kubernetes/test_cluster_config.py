@@ -165,6 +165,162 @@ def test_a_missing_kubeconfig_is_named(tmp_path):
     assert caught.value.facts["file"] == str(tmp_path / "missing")
 
 
+CLUSTER = {"name": "prod", "cluster": {"server": "https://127.0.0.1:6443"}}
+USER = {"name": "dev", "user": {"token": CANARY}}
+CONTEXT = {"name": "main", "context": {"cluster": "prod", "user": "dev"}}
+WRONG = {
+    "is missing": (None, "there is no kubeconfig", {}, "--kubeconfig"),
+    "is a folder": (Path, "the kubeconfig cannot be read", {"cause": "it is a folder"}, ""),
+    "is empty": ("", "the kubeconfig is empty", {}, "name another"),
+    "holds comments alone": ("# nothing", "the kubeconfig is empty", {}, "name another"),
+    "is not text": (b"\xff\xfe\x00", "the kubeconfig cannot be read", {"cause": "bytes that are not text"}, ""),
+    "is not YAML": (f"a: 1\nb: [{CANARY}", "the kubeconfig is not YAML", {"line": 2}, ""),
+    "is a list": ("[1, 2]", "the kubeconfig is not a map", {}, "apiVersion: v1"),
+    "is a text": (CANARY, "the kubeconfig is not a map", {}, "apiVersion: v1"),
+    "has contexts that are no list": (
+        {"contexts": {}},
+        "a field of the kubeconfig is not a list",
+        {"field": "contexts"},
+        "",
+    ),
+    "has a context without a name": (
+        {"contexts": [{"context": {}}]},
+        "an item of the kubeconfig has no name",
+        {"field": "contexts"},
+        "",
+    ),
+    "chooses no context": (
+        {"current-context": ""},
+        "no context of the kubeconfig is chosen",
+        {"contexts": "main"},
+        "--context",
+    ),
+    "has no contexts": (
+        {"contexts": None},
+        "the kubeconfig has no such context",
+        {"context": "main", "contexts": "none"},
+        "get-contexts",
+    ),
+    "has no such context": (
+        {"current-context": "other"},
+        "the kubeconfig has no such context",
+        {"context": "other", "contexts": "main"},
+        "get-contexts",
+    ),
+    "has a context without a cluster": (
+        {"contexts": [{"name": "main", "context": {"user": "dev"}}]},
+        "the context names no cluster",
+        {"context": "main"},
+        "set-context",
+    ),
+    "has a context without a user": (
+        {"contexts": [{"name": "main", "context": {"cluster": "prod"}}]},
+        "the context names no user",
+        {"context": "main"},
+        "set-context",
+    ),
+    "lacks the cluster": (
+        {"clusters": []},
+        "the context names a cluster that the kubeconfig does not have",
+        {"context": "main", "cluster": "prod"},
+        "set-cluster",
+    ),
+    "lacks the user": (
+        {"users": None},
+        "the context names a user that the kubeconfig does not have",
+        {"context": "main", "user": "dev"},
+        "set-credentials",
+    ),
+    "has a cluster without an address": (
+        {"clusters": [{"name": "prod", "cluster": {}}]},
+        "the cluster of the context has no address",
+        {"context": "main", "cluster": "prod"},
+        "set-cluster",
+    ),
+    "names a file that is missing": (
+        {"users": [{"name": "dev", "user": {"client-certificate": "dev.crt", "client-key-data": CANARY}}]},
+        "a file that the kubeconfig names cannot be read",
+        {"context": "main", "field": "client-certificate", "path": "dev.crt", "cause": "no such file or folder"},
+        "",
+    ),
+    "has a plugin that is missing": (
+        {
+            "users": [
+                {"name": "dev", "user": {"exec": {"apiVersion": "v1", "command": "missing-login", "args": [CANARY]}}}
+            ]
+        },
+        "the exec plugin that logs the user in is not installed",
+        {"context": "main", "program": "missing-login"},
+        "install it",
+    ),
+    "has a plugin without a command": (
+        {"users": [{"name": "dev", "user": {"exec": {"apiVersion": "v1"}}}]},
+        "the exec plugin of the user has no command",
+        {"context": "main"},
+        "",
+    ),
+    "has a plugin that gives nothing": (
+        {
+            "users": [
+                {"name": "dev", "user": {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "true"}}}
+            ]
+        },
+        "the exec plugin of the kubeconfig's user gave no credential",
+        {"context": "main", "user": "dev", "program": "true"},
+        "log in",
+    ),
+    "has a user without a credential": (
+        {"users": [{"name": "dev", "user": {"password": CANARY}}]},
+        "the user of the context has no credential",
+        {"context": "main", "user": "dev"},
+        "log in",
+    ),
+    "has an authority that is none": (
+        {"clusters": [{"name": "prod", "cluster": {**CLUSTER["cluster"], "certificate-authority-data": "YQ=="}}]},
+        "the apiserver's CA or the client certificate cannot be read",
+        {"context": "main"},
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_what_is_wrong_with_a_kubeconfig_is_said(what, tmp_path):
+    content, message, facts, hint = WRONG[what]
+    path = tmp_path / "config"
+    if isinstance(content, dict):
+        whole = {"current-context": "main", "contexts": [CONTEXT], "clusters": [CLUSTER], "users": [USER], **content}
+        path.write_text(json.dumps(whole))
+    elif content is Path:
+        path.mkdir()
+    elif content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ConfigError) as caught:
+        config.kubeconfig(path)
+    error = caught.value
+    assert error.message == message
+    assert error.facts["file"] == str(path)
+    assert {name: error.facts.get(name) for name in facts} == facts
+    assert hint in error.hint
+    assert CANARY not in f"{error} {error.facts} {error.hint} {error.__cause__!r}"
+
+
+def test_of_several_kubeconfigs_the_first_that_says_something_counts(tmp_path, monkeypatch):
+    (tmp_path / "a").write_text(json.dumps({"current-context": "main", "contexts": [CONTEXT]}))
+    other = {"name": "prod", "cluster": {"server": "https://127.0.0.1:7443"}}
+    (tmp_path / "b").write_text(json.dumps({"current-context": "b", "clusters": [CLUSTER, other], "users": [USER]}))
+    monkeypatch.setenv("KUBECONFIG", f"{tmp_path}/missing:{tmp_path}/a:{tmp_path}/b")
+    assert config.kubeconfig().server == "https://127.0.0.1:6443"
+
+
+def test_a_proxy_of_kubectl_needs_no_user(tmp_path):
+    proxy = {"name": "prod", "cluster": {"server": "http://127.0.0.1:8001"}}
+    context = {"name": "main", "context": {"cluster": "prod"}}
+    path = tmp_path / "config"
+    path.write_text(json.dumps({"current-context": "main", "contexts": [context], "clusters": [proxy]}))
+    assert config.kubeconfig(path).server == "http://127.0.0.1:8001"
+
+
 def test_a_user_without_a_credential_is_refused(controlplane, tmp_path):
     with pytest.raises(ConfigError):
         config.kubeconfig(write(tmp_path / "config", {}, controlplane))

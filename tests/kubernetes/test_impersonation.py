@@ -50,6 +50,41 @@ async def test_the_service_accounts_roles_decide(cluster, controlplane, namespac
         await cluster.apply(CONFIG_MAP, body("default"), identity=identity)
 
 
+async def test_a_namespace_that_is_no_tenant_yet_lacks_the_service_account_and_no_role(
+    connect, controlplane, namespace
+):
+    identity = Identity(namespace, "signet-applier")
+    async with connect() as cluster:
+        attempts = (
+            cluster.apply(CONFIG_MAP, body(namespace), identity=identity),
+            cluster.get(CONFIG_MAP, namespace, "a", identity=identity),
+            cluster.delete(CONFIG_MAP, namespace, "a", uid="", resource_version="", identity=identity),
+        )
+        for attempt in attempts:
+            with pytest.raises(ForbiddenError) as caught:
+                await attempt
+            assert caught.value.message == "the ServiceAccount that the Application acts as does not exist"
+            assert caught.value.facts["identity"] == f"system:serviceaccount:{namespace}:signet-applier"
+            assert "deploy/tenant.yaml" in caught.value.hint
+        with pytest.raises(ForbiddenError) as caught:
+            await cluster.apply(CONFIG_MAP, body("no-such-namespace"), identity=Identity("no-such-namespace", "a"))
+        assert "does not exist" in caught.value.message
+    controlplane.create_service_account(namespace, "signet-applier")
+    async with connect() as cluster:
+        with pytest.raises(ForbiddenError) as caught:
+            await cluster.apply(CONFIG_MAP, body(namespace), identity=identity)
+    assert caught.value.message == "RBAC does not allow it"
+
+
+async def test_an_agent_that_may_not_read_service_accounts_says_what_rbac_said(connect, controlplane, namespace):
+    controlplane.create_service_account(namespace, "agent")
+    grant(controlplane, namespace, "agent", ["impersonate"], ["serviceaccounts"])
+    async with connect(token=controlplane.service_account_token(namespace, "agent")) as cluster:
+        with pytest.raises(ForbiddenError) as caught:
+            await cluster.apply(CONFIG_MAP, body(namespace), identity=Identity(namespace, "signet-applier"))
+    assert caught.value.message == "RBAC does not allow it"
+
+
 async def test_groups_of_service_accounts_are_impersonated_too(cluster, controlplane, namespace):
     api = "rbac.authorization.k8s.io"
     role = {"apiGroup": api, "kind": "ClusterRole", "name": "cluster-admin"}

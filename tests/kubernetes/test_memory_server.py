@@ -9,21 +9,23 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from memory_world import cluster as memory
 from memory_world.server import REMOVED, Server
 
 from agent.adapters.kubernetes.resources import CONFIG_MAP, SECRET
+from agent.api import names
 from agent.engine.ports import ABSENT
 from agent.manifests.kinds import Resource
 from agent.manifests.ownership import LABEL_INSTALLATION
+from agent.manifests.people import Takeover
 from agent.values import derive
-from agent.values.errors import AgentError
+from agent.values.errors import AgentError, StaleObjectError
 from agent.values.ids import ObjectId
 from agent.values.secret import Secret
-from agent.values.tree import get, get_object, get_text
+from agent.values.tree import get, get_object, get_text, map_leaves
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from testbed.controlplane import ControlPlane
 
 DEPLOYMENT = Resource("apps", "v1", "Deployment", "deployments", namespaced=True)
+SERVICE = Resource("", "v1", "Service", "services", namespaced=True)
 JOB = Resource("batch", "v1", "Job", "jobs", namespaced=True)
 CLAIM = Resource("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", namespaced=True)
 EDITOR = "kubectl-edit"
@@ -41,12 +44,13 @@ _OF_CONTROLLERS = re.compile(r"^(deployment|batch)\.kubernetes\.io/|^controller-
 
 @dataclass
 class Side:
-    """One of the two. `edit` is a merge patch by another manager, `make` a POST."""
+    """One of the two. `edit` is a merge patch by another manager, `make` a POST, `replace` a PUT of the object as it is changed."""
 
     cluster: TargetPort
     namespace: str
     edit: Callable[[Resource, str, Object], None]
     make: Callable[[Resource, Object, str], None]
+    replace: Callable[[Resource, str, Callable[[Any], object]], None]
     answers: list[object] = field(default_factory=list)
     _numbers: dict[str, dict[str, int]] = field(default_factory=dict)
 
@@ -78,6 +82,18 @@ class Side:
 
     async def patch(self, resource: Resource, name: str, patch: list[Object]) -> Object:
         return await self.do(self.cluster.json_patch(resource, self.namespace, name, patch))
+
+    async def take(self, resource: Resource, name: str, tree: Object) -> None:
+        """What the agent takes over before it applies `tree`, until no controller writes in between."""
+        for _ in range(20):
+            live = await self.cluster.get(resource, self.namespace, name) or {}
+            patch = Takeover(tree, names.PEOPLE).patch(live)
+            assert patch is not None
+            try:
+                await self.cluster.json_patch(resource, self.namespace, name, patch)
+            except StaleObjectError:
+                continue
+            break
 
     async def until(self, what: Callable[[Object], bool], resource: Resource, name: str) -> None:
         """What garbage collection does takes a moment."""
@@ -212,6 +228,34 @@ async def edits(side: Side) -> None:
     await side.apply(CONFIG_MAP, "a", data(a="1", b="1"))
     side.edit(CONFIG_MAP, "a", {"metadata": {"labels": {"x": "y"}, "annotations": {"note": "x"}}})
     await side.apply(CONFIG_MAP, "a", data(a="1"))
+
+
+async def people(side: Side) -> None:
+    """PUT and server-side apply by others, which lose and gain items of lists, and what is taken over from them."""
+    port = {"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080}
+    await side.apply(SERVICE, "s", {"spec": {"selector": {"app": "a"}, "ports": [port]}})
+    side.replace(SERVICE, "s", lambda live: live["spec"].update(ports=[{**port, "port": 83}]))
+    await side.look(SERVICE, "s")
+    await side.apply(SERVICE, "s", {"spec": {"selector": {"app": "a"}, "ports": [{**port, "name": "more"}]}})
+    await side.take(SERVICE, "s", {})
+    await side.look(SERVICE, "s")
+    await side.apply(SERVICE, "s", {"spec": {"selector": {"app": "a"}, "ports": [port]}})
+    await side.apply(CONFIG_MAP, "a", data(a="1", b="1"))
+    await side.apply(CONFIG_MAP, "a", data(a="1", b="1", c="1"), manager="kubectl")
+    side.replace(CONFIG_MAP, "a", lambda live: live["data"].update(d="1"))
+    side.replace(
+        CONFIG_MAP, "a", lambda live: live["metadata"].update(finalizers=["example.com/keep"], labels={"x": "y"})
+    )
+    await side.look(CONFIG_MAP, "a")
+    await side.take(CONFIG_MAP, "a", data(a="1"))
+    await side.look(CONFIG_MAP, "a")
+    await side.apply(CONFIG_MAP, "a", data(a="1"))
+    side.replace(CONFIG_MAP, "a", lambda live: live.update(data={"e": "1"}))
+    await side.look(CONFIG_MAP, "a")
+    await side.apply(DEPLOYMENT, "d", pods(container("one", env={"A": "1"})))
+    side.replace(DEPLOYMENT, "d", lambda live: live["spec"]["template"]["spec"]["containers"].append(container("two")))
+    await side.take(DEPLOYMENT, "d", pods(container("one", env={"A": "1"})))
+    await side.apply(DEPLOYMENT, "d", pods(container("one", env={"A": "1"})))
 
 
 async def preconditions(side: Side) -> None:
@@ -383,6 +427,7 @@ STORIES: dict[str, Callable[[Side], Awaitable[None]]] = {
         dry_runs,
         lists,
         adoptions,
+        people,
         finalizers,
         immutable,
         owners,
@@ -397,11 +442,21 @@ def real_side(cluster: TargetPort, controlplane: ControlPlane, namespace: str) -
         group = f"/apis/{resource.api_version}" if resource.group else f"/api/{resource.version}"
         return f"{group}/namespaces/{namespace}/{resource.plural}"
 
+    def replace(resource: Resource, name: str, change: Callable[[Any], object]) -> None:
+        while True:
+            live = controlplane.get(f"{path(resource)}/{name}")
+            change(live)
+            code, answer = controlplane.request("PUT", f"{path(resource)}/{name}?fieldManager={EDITOR}", live)
+            if code != 409:  # a controller wrote in between
+                assert code == 200, answer
+                return
+
     return Side(
         cluster,
         namespace,
         lambda resource, name, change: controlplane.merge(f"{path(resource)}/{name}", change),
         lambda resource, tree, by: controlplane.create(f"{path(resource)}?fieldManager={by}", tree),
+        replace,
     )
 
 
@@ -411,7 +466,15 @@ def memory_side(namespace: str) -> Side:
     def edit(resource: Resource, name: str, change: Object) -> None:
         server.update(ObjectId(resource.group, resource.kind, namespace, name), dict(_changed(change, ())), EDITOR)
 
-    return Side(memory.Cluster(server, memory.Traffic()), namespace, edit, lambda _, tree, by: server.create(tree, by))
+    def replace(resource: Resource, name: str, change: Callable[[Any], object]) -> None:
+        live = server.get(ObjectId(resource.group, resource.kind, namespace, name))
+        copy = map_leaves(live, lambda _, leaf: leaf)
+        assert isinstance(copy, dict)
+        change(copy)
+        server.replace(copy, EDITOR)
+
+    cluster = memory.Cluster(server, memory.Traffic())
+    return Side(cluster, namespace, edit, lambda _, tree, by: server.create(tree, by), replace)
 
 
 def _changed(change: Object, at: tuple[str, ...]) -> list[tuple[tuple[str, ...], object]]:

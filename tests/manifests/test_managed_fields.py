@@ -6,8 +6,10 @@ from textwrap import dedent
 import pytest
 from written import shown, tree
 
-from agent.manifests import fields, live
+from agent.api import names
+from agent.manifests import fields, live, people
 from agent.manifests.fields import Writer
+from agent.manifests.people import Takeover
 from testbed.processes import wait_until
 
 SSA = "application/apply-patch+yaml"
@@ -68,7 +70,7 @@ class Cluster:
         """Controllers write the status meanwhile: then the object is read again."""
 
         def adopted() -> bool:
-            patch = fields.adoption(self.get(resource, name), "signet")
+            patch = adoption(self.get(resource, name))
             assert patch is not None
             path = f"{self.path(resource, name)}?fieldManager=signet"
             status, answer = self.plane.request("PATCH", path, patch, content_type="application/json-patch+json")
@@ -81,6 +83,11 @@ class Cluster:
 @pytest.fixture
 def cluster(controlplane, namespace):
     return Cluster(controlplane, namespace)
+
+
+def adoption(live):
+    """The patch of a first meeting."""
+    return Takeover(tree(DEPLOYMENT), names.PEOPLE, first=True).patch(live)
 
 
 def projection(object_):
@@ -184,7 +191,7 @@ def test_wiped_managed_fields_are_seen_and_adopted(cluster):
     adopted = cluster.apply(DEPLOYMENT)
     assert projection(adopted) == first
     assert "before-first-apply" not in {entry["manager"] for entry in fields.entries(adopted)}
-    assert fields.adoption(adopted, "signet") is None
+    assert adoption(adopted) is None
 
 
 @pytest.mark.parametrize("flags", [[], ["--server-side"]], ids=["client-side", "server-side"])
@@ -198,7 +205,7 @@ def test_after_adoption_a_field_deleted_in_git_is_deleted_in_the_cluster(cluster
     assert "annotations" not in applied["metadata"] or not any(
         "kubectl" in a for a in applied["metadata"]["annotations"]
     )
-    assert fields.adoption(applied, "signet") is None
+    assert adoption(applied) is None
 
 
 @pytest.mark.parametrize("flags", [[], ["--server-side"]], ids=["client-side", "server-side"])
@@ -212,15 +219,52 @@ def test_after_adoption_a_key_dropped_from_a_secret_is_deleted(cluster, flags):
 
 def test_adoption_onto_an_object_that_changed_is_a_conflict(cluster):
     cluster.plane.kubectl("apply", "-n", cluster.namespace, "-f", "-", input=DEPLOYMENT)
-    patch = fields.adoption(cluster.get(), "signet")
+    patch = adoption(cluster.get())
     cluster.edit({"spec": {"replicas": 4}})
     path = f"{cluster.path('deployments', 'web')}?fieldManager=signet"
     status, _ = cluster.plane.request("PATCH", path, patch, content_type="application/json-patch+json")
     assert status == 409
 
 
+def test_what_people_own_by_another_version_of_a_kind_is_taken_over_too(controlplane, namespace):
+    """An autoscaler that is applied as v2 and edited as v1: paths that both have are the same."""
+    wanted = {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "web", "namespace": namespace},
+        "spec": {"maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}},
+    }
+    path, old = (
+        f"/apis/autoscaling/{version}/namespaces/{namespace}/horizontalpodautoscalers/web" for version in ("v2", "v1")
+    )
+
+    def patch(to, change, content_type, by="signet"):
+        query = f"{to}?fieldManager={by}" + ("&force=true" if content_type == SSA else "")
+        status, answer = controlplane.request("PATCH", query, change, content_type=content_type)
+        assert status < 300, answer
+        return answer
+
+    patch(path, wanted, SSA)
+    added = {"metadata": {"labels": {"x": "y"}}, "spec": {"minReplicas": 2, "targetCPUUtilizationPercentage": 50}}
+    patch(old, added, "application/merge-patch+json", "kubectl-edit")
+
+    def taken() -> bool:
+        change = Takeover(wanted, names.PEOPLE).patch(controlplane.get(path))
+        status, answer = controlplane.request(
+            "PATCH", f"{path}?fieldManager=signet", change, content_type="application/json-patch+json"
+        )
+        assert status in {200, 409}, answer
+        return status == 200
+
+    wait_until(taken, 10, "the takeover")
+    applied = patch(path, wanted, SSA)
+    assert "labels" not in applied["metadata"]
+    assert applied["spec"]["minReplicas"] == 1
+    assert people.beside(controlplane.get(path), names.PEOPLE).additions == ()
+
+
 def test_an_object_of_nobody_else_needs_no_adoption(cluster):
-    assert fields.adoption(cluster.apply(DEPLOYMENT), "signet") is None
+    assert adoption(cluster.apply(DEPLOYMENT)) is None
 
 
 def test_a_secret_is_projected_sealed_and_its_edits_are_seen(cluster):
@@ -274,4 +318,4 @@ def test_malformed_managed_fields_own_nothing(managed):
     given = {"metadata": {"managedFields": managed}, "spec": [1]}
     assert fields.project(given, "signet") == {}
     assert fields.last_writer(given, [("spec",)], besides="signet") in (None, Writer("kubectl", "Update", "", ""))
-    assert json.dumps(fields.adoption(given, "signet"))
+    assert json.dumps(adoption(given))

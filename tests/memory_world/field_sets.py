@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from agent.manifests import builtin
+from agent.values.ids import ObjectId
 from agent.values.tree import get_object, get_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from agent.values.ids import ObjectId
     from agent.values.tree import Object, Path, Tree
 
 Elements: TypeAlias = tuple[str, ...]
@@ -55,6 +55,12 @@ _ATOMIC: Final = frozenset(
 """Maps of built-in kinds that are one value."""
 _SETS: Final = frozenset({("metadata", "finalizers")})
 _WHOLE_ITEMS: Final = frozenset({("metadata", "ownerReferences")})
+
+
+def identify(tree: Object) -> ObjectId:
+    """Whose fields these are."""
+    group, metadata = builtin.group_of(get_text(tree, "apiVersion")), get_object(tree, "metadata")
+    return ObjectId(group, get_text(tree, "kind"), get_text(metadata, "namespace"), get_text(metadata, "name"))
 
 
 def leaves(key: ObjectId, tree: Object) -> dict[Elements, object]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from agent.manifests import live as wrapping
 from agent.values.errors import FieldConflictError, ImmutableFieldError, NotFoundError, StaleObjectError
-from agent.values.ids import ObjectId
 from agent.values.tree import get, get_object, get_text
 from memory_world import field_sets
 from memory_world.field_sets import Manager, Owned
@@ -17,11 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from agent.manifests.kinds import Resource
+    from agent.values.ids import ObjectId
     from agent.values.tree import Object, Path
     from memory_world.field_sets import Elements
 
 REMOVED = object()
 """As the value of an update: the field goes."""
+
+_WRITTEN = ("labels", "annotations", "finalizers", "ownerReferences")
+"""Metadata that clients write: what a PUT leaves out goes."""
 
 _IMMUTABLE: Mapping[tuple[str, str], Path] = {
     ("apps", "Deployment"): ("spec", "selector"),
@@ -138,11 +141,7 @@ class Server:
 
     def create(self, tree: Object, manager: str, operation: str = "Update") -> Object:
         """What another tool makes: every field is its own."""
-        api_version, kind = get_text(tree, "apiVersion"), get_text(tree, "kind")
-        metadata = get_object(tree, "metadata")
-        key = ObjectId(
-            api_version.rpartition("/")[0], kind, get_text(metadata, "namespace"), get_text(metadata, "name")
-        )
+        api_version, key = get_text(tree, "apiVersion"), field_sets.identify(tree)
         values = field_sets.leaves(key, wrapping.wrap(tree))
         made, owned = self._set(
             self._made(key, tree), {}, Manager(manager, operation), values, api_version, frozenset(values)
@@ -170,7 +169,22 @@ class Server:
                 tree = field_sets.with_value(tree, path, value)
         assert isinstance(tree, dict)
         _check(live, get_text(tree, "metadata", "uid"), get_text(tree, "metadata", "resourceVersion"), creates=False)
-        owned = field_sets.entries(get(tree, "metadata", "managedFields"))
+        return self._change(key, live, tree, field_sets.entries(get(tree, "metadata", "managedFields")), manager)
+
+    def replace(self, tree: Object, manager: str) -> Object:
+        """PUT, as `kubectl edit` and `kubectl replace` send it: what of the object differs becomes the manager's."""
+        key = field_sets.identify(tree)
+        live = self.get(key)
+        if live is None:
+            raise NotFoundError("no such object", object=key)
+        kept = {**get_object(live, "metadata"), **dict.fromkeys(_WRITTEN)}
+        metadata = {
+            name: value for name, value in {**kept, **get_object(tree, "metadata")}.items() if value is not None
+        }
+        wrapped = wrapping.wrap({**tree, "metadata": metadata})
+        return self._change(key, live, wrapped, dict(self.objects[key].owned), manager)
+
+    def _change(self, key: ObjectId, live: Object, tree: Object, owned: dict[Manager, Owned], manager: str) -> Object:
         before, after = field_sets.leaves(key, live), field_sets.leaves(key, tree)
         gone = before.keys() - after.keys()
         owned = {each: Owned(of.paths - gone, of.time, of.api_version) for each, of in owned.items()}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, LiteralString
 
 from agent.adapters.audit import record
 from agent.adapters.audit.record import Head
+from agent.values import system
 from agent.values.errors import AuditError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Journal:
             self._file: int = os.open(path, flags, 0o600)
         except OSError as error:
             raise AuditError(
-                "the audit file cannot be opened", file=str(path), hint=_hint(error.errno or 0), errno=error.errno or 0
+                "the audit file cannot be opened", file=str(path), hint=_hint(error), cause=system.cause(error)
             ) from None
         try:
             self._lock()
@@ -75,8 +76,8 @@ class Journal:
             raise AuditError(
                 "the audit file cannot be written",
                 file=str(self._path),
-                hint=_hint(error.errno or 0),
-                errno=error.errno or 0,
+                hint=_hint(error),
+                cause=system.cause(error),
             ) from None
         self._size += len(data)
         self.head = head
@@ -136,8 +137,8 @@ class Journal:
             raise AuditError(
                 "the unreadable tail of the audit file cannot be set aside",
                 file=str(self._path),
-                hint=_hint(error.errno or 0),
-                errno=error.errno or 0,
+                hint=_hint(error),
+                cause=system.cause(error),
             ) from None
 
     def _set_aside(self, start: int, stop: int) -> None:
@@ -166,5 +167,5 @@ class Journal:
             os.close(folder)
 
 
-def _hint(errno: int) -> LiteralString:
-    return "free space on its volume" if errno in {28, 122} else "see its path, owner and volume"
+def _hint(error: OSError) -> LiteralString:
+    return "free space on its volume" if error.errno in system.FULL else "see its path, owner and volume"

@@ -20,6 +20,7 @@ from agent.adapters.audit import record
 from agent.adapters.audit.anchor import Anchor
 from agent.adapters.audit.journal import Journal
 from agent.adapters.audit.record import Content, Head
+from agent.values import system
 from agent.values.errors import AuditError
 
 if TYPE_CHECKING:
@@ -189,7 +190,9 @@ class AuditTrail:
             while data:
                 data = data[os.write(self._stream, data) :]
         except OSError as error:
-            raise AuditError("the audit trail cannot be written to standard output", errno=error.errno or 0) from None
+            raise AuditError(
+                "the audit trail cannot be written to standard output", cause=system.cause(error)
+            ) from None
 
 
 def _failure(error: Exception) -> AuditError:

@@ -11,6 +11,7 @@ import contextlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
+from agent.values import system
 from agent.values.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -62,11 +63,15 @@ async def serve(
     try:
         server = await asyncio.start_server(connections.serve, host, port, limit=_LONGEST_REQUEST)
     except OSError as error:
-        failed = error.errno or 0
+        failed = system.cause(error)
     else:
         return Server(server, connections)
     raise ConfigError(
-        "cannot listen for probes and metrics", host=host, port=port, errno=failed, hint="choose another port"
+        "cannot listen for probes and metrics",
+        host=host,
+        port=port,
+        cause=failed,
+        hint="choose another address or port: --listen",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent.values import system
 from agent.values.errors import ConfigError
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
@@ -66,5 +67,7 @@ def read_files(path: str) -> list[Secret]:
     try:
         files = sorted(each for each in where.iterdir() if not each.name.startswith(".")) if where.is_dir() else [where]
         return [Secret(each.read_text("utf-8"), f"file:{each}") for each in files if each.is_file()]
-    except (OSError, UnicodeDecodeError):
-        raise ConfigError("the key files that the operator grants cannot be read", path=path) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            "the key files that the operator grants cannot be read", path=path, cause=system.cause(error)
+        ) from None

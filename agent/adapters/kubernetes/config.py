@@ -20,12 +20,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from agent.adapters.kubernetes import kubeconfigs
 from agent.adapters.kubernetes.credential import Authorization, FixedToken, NoToken, TokenFile
+from agent.values import system
 from agent.values.errors import ConfigError
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+    from agent.adapters.kubernetes.kubeconfigs import Chosen
 
 _ACCOUNT_FOLDER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _LOOK_SECONDS = 5.0  # the package renews a token minutes before it expires
@@ -69,8 +73,10 @@ def in_cluster(folder: Path = _ACCOUNT_FOLDER) -> ClusterConfig:
     try:
         ca_pem = ca_file.read_text("ascii")
         namespace = namespace_file.read_text("ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        raise ConfigError("the ServiceAccount's files cannot be read", file=str(folder)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            "the ServiceAccount's files cannot be read", file=str(folder), cause=system.cause(error)
+        ) from None
     return ClusterConfig(server, _context(server, ca_pem=ca_pem), TokenFile(folder / "token"), namespace)
 
 
@@ -80,8 +86,9 @@ def kubeconfig(path: Path | None = None, context: str | None = None) -> ClusterC
     Raises ConfigError, never with the file's content or a plugin's words.
     """
     where = str(path) if path else os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+    chosen = kubeconfigs.choose(where, context)
     with _certificate_folder() as folder:
-        settings, namespace = _load(where, context, folder)
+        settings = _load(where, chosen.context, folder)
         if not settings.verify_ssl:
             raise ConfigError(
                 "kubeconfig turns off the verification of the apiserver's certificate",
@@ -90,17 +97,35 @@ def kubeconfig(path: Path | None = None, context: str | None = None) -> ClusterC
             )
         if settings.proxy:
             raise ConfigError("kubeconfig names a proxy, which is not supported", file=where)
-        tls = _context(settings.host, ca_file=settings.ssl_ca_cert, cert=settings.cert_file, key=settings.key_file)
-    authorization = _KubeconfigToken(settings, where, context) if _token(settings) else NoToken()
+        try:
+            server = _address(settings.host)
+            tls = _context(server, ca_file=settings.ssl_ca_cert, cert=settings.cert_file, key=settings.key_file)
+        except ConfigError as error:
+            raise error.with_facts(file=where, context=chosen.context) from None
+    authorization = _KubeconfigToken(settings, where, chosen.context) if _token(settings) else NoToken()
     if isinstance(authorization, NoToken) and not settings.cert_file and tls is not None:
-        raise ConfigError(
-            "kubeconfig gives no credential", file=where, hint="log in: the exec plugin or token of its user gave none"
+        raise _no_credential(where, chosen)
+    return ClusterConfig(server, tls, authorization, chosen.namespace, settings.tls_server_name or "")
+
+
+def _no_credential(where: str, chosen: Chosen) -> ConfigError:
+    facts = {"file": where, "context": chosen.context, "user": chosen.user}
+    if chosen.program:
+        return ConfigError(
+            "the exec plugin of the kubeconfig's user gave no credential",
+            hint="run `kubectl version` with this context: you may have to log in, and its words may say why",
+            **facts,
+            program=chosen.program,
         )
-    return ClusterConfig(_address(settings.host), tls, authorization, namespace, settings.tls_server_name or "")
+    return ConfigError(
+        "the user of the context has no credential",
+        hint="log in with your cluster's tool, or add one by kubectl config set-credentials",
+        **facts,
+    )
 
 
-def _load(where: str, context: str | None, folder: Path) -> tuple[Any, str]:
-    """The package's Configuration, and the context's namespace. Inline certificates are put into `folder`."""
+def _load(where: str, context: str, folder: Path) -> Any:
+    """The package's Configuration. Inline certificates are put into `folder`."""
     from kubernetes.client import Configuration  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]
     from kubernetes.config import kube_config  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]
 
@@ -113,13 +138,16 @@ def _load(where: str, context: str | None, folder: Path) -> tuple[Any, str]:
             library.load_kube_config(
                 config_file=where, context=context, client_configuration=settings, temp_file_path=str(folder)
             )
-            contexts, current = library.list_kube_config_contexts(where)
-            chosen = next(found for found in contexts if found["name"] == context) if context else current
-            return settings, chosen["context"].get("namespace") or "default"
         except Exception as error:  # noqa: BLE001  # the package raises whatever a plugin or parser raised
             problem = type(error).__name__
+        else:
+            return settings
     raise ConfigError(
-        "kubeconfig cannot be used", file=where, cause=problem, hint="try `kubectl version` with the same file"
+        "kubeconfig cannot be used",
+        hint="try `kubectl version` with the same file and context",
+        file=where,
+        context=context,
+        exception=problem,
     )
 
 
@@ -133,10 +161,10 @@ class _KubeconfigToken:
     The package asks the plugin or the issuer again when the token expires; a 401 reads everything anew.
     """
 
-    def __init__(self, settings: Any, file: str, context: str | None) -> None:
+    def __init__(self, settings: Any, file: str, context: str) -> None:
         self._settings: Any = settings
         self._file: str = file
-        self._context: str | None = context
+        self._context: str = context
         self._lock: asyncio.Lock = asyncio.Lock()
         self._looked: float = float("-inf")
 
@@ -146,12 +174,12 @@ class _KubeconfigToken:
                 await asyncio.to_thread(self._reload if refresh else self._renew)
                 self._looked = time.monotonic()
             if not (token := _token(self._settings)):
-                raise ConfigError("the kubeconfig's login gave no token", file=self._file)
+                raise ConfigError("the kubeconfig's login gave no token", file=self._file, context=self._context)
             return Secret(token, f"kubeconfig:{self._file}")
 
     def _reload(self) -> None:
         with _certificate_folder() as folder:
-            self._settings, _ = _load(self._file, self._context, folder)
+            self._settings = _load(self._file, self._context, folder)
 
     def _renew(self) -> None:
         failed = False
@@ -161,7 +189,7 @@ class _KubeconfigToken:
             except Exception:  # noqa: BLE001  # as above
                 failed = True
         if failed:
-            raise ConfigError("the kubeconfig's login failed", file=self._file)
+            raise ConfigError("the kubeconfig's login failed", file=self._file, context=self._context)
 
 
 def _address(server: str) -> str:

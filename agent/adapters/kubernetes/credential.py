@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from agent.values import derive
+from agent.values import derive, system
 from agent.values.errors import ConfigError
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
@@ -83,6 +83,8 @@ class TokenFile:
                 token = Secret(self.path.read_text("ascii").strip(), f"file:{self.path}")
                 self._stamp = stamp
                 return bearer(token)
-        except (OSError, UnicodeDecodeError):
-            raise ConfigError("the ServiceAccount token cannot be read", file=str(self.path)) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                "the ServiceAccount token cannot be read", file=str(self.path), cause=system.cause(error)
+            ) from None
         return self._header

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, LiteralString
 
 import orjson
 
-from agent.adapters.kubernetes import wire
+from agent.adapters.kubernetes import allowed, wire
+from agent.manifests import builtin
 from agent.values import tree
 from agent.values.errors import (
     AgentError,
@@ -30,11 +31,15 @@ from agent.values.errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from agent.values.errors import Fact
     from agent.values.ids import ObjectId
     from agent.values.tree import Tree
 
+NO_RIGHT: LiteralString = "RBAC does not allow it"
 _HIDDEN: LiteralString = "the apiserver's own words may quote values and are not shown: check this field in Git"
+_ALLOWED: LiteralString = "write one that is allowed; the apiserver's own words quote the value and are not shown"
 _PATH = r'\.[\w.\[\]"=,/:-]+'
 _TYPED = re.compile(
     rf"failed to create typed (?:patch|live) object \([^()]*\): (?:errors:\n\s+)?(?P<field>{_PATH}): "
@@ -49,6 +54,8 @@ _WEBHOOK = re.compile(r'(?:[^"]{0,200}: )?admission webhook "(?P<webhook>[\w.-]+
 _POLICY = re.compile(r"(?:[^']{0,400} is forbidden: )?ValidatingAdmissionPolicy '(?P<policy>[\w.-]+)'")
 _IMMUTABLE = ("immutable", "updates to statefulset spec", "may not change fields", "may not change once set")
 _SET_ITEM = re.compile(r'\[=(?:"[^"]*"|[^\]]*)\]')
+_RULES_LEFT_OUT = "<nil>"
+"""The field of the note that rules in CEL were not tried since the schema refuses the object: no cause of its own."""
 _UNSAFE = re.compile(r'[^\w.\[\]"=,/:-]')
 _UNDECLARED: LiteralString = "field is not in the schema of this kind"
 _FORBIDDEN: tuple[tuple[str, LiteralString, LiteralString], ...] = (
@@ -124,7 +131,7 @@ def translate(code: int, body: bytes, call: Call) -> AgentError:
 def _translate(code: int, status: _Status, call: Call) -> AgentError:
     match code:
         case 400 | 405 | 406 | 413 | 415 | 422:
-            found = _raced(code, status, call) or _immutable(status) or _invalid(code, status)
+            found = _raced(code, status, call) or _immutable(status) or _invalid(code, status, call)
         case 401:
             found = ForbiddenError(
                 "the apiserver does not accept the credential", hint="log in again or renew the token"
@@ -182,6 +189,7 @@ def _parse(body: bytes) -> _Status:
     causes = sorted(
         (tree.get_text(cause, "field"), tree.get_text(cause, "reason"), tree.get_text(cause, "message"))
         for cause in wire.maps(found, "details", "causes")
+        if tree.get_text(cause, "field") != _RULES_LEFT_OUT
     )
     details_kind = tree.get_text(found, "details", "kind")
     return _Status(
@@ -214,17 +222,28 @@ def _immutable(status: _Status) -> AgentError | None:
     return None
 
 
-def _invalid(code: int, status: _Status) -> AgentError:
+def _invalid(code: int, status: _Status, call: Call) -> AgentError:
     if code == 413:
         return ObjectInvalidError("object is larger than the apiserver takes")
     if status.causes:
         fields = list(dict.fromkeys(safe_field(cause.field) for cause in status.causes))
         message: LiteralString = _CAUSES.get(status.causes[0].reason, "object is invalid")
         found = ObjectInvalidError(message, hint=_HIDDEN, field=fields[0])
+        if takes := _allowed(status.causes, fields[0], call):
+            found = ObjectInvalidError(message, hint=_ALLOWED, field=fields[0], allowed=takes)
         return found.with_facts(fields=", ".join(fields[:8])) if len(fields) > 1 else found
     if (unknown := _UNKNOWN_FIELD.match(status.message)) is not None:
         return ObjectInvalidError(_UNDECLARED, field=safe_field(unknown["field"]), hint="remove or rename it")
     return _denied(status) or ObjectInvalidError("the apiserver does not take this object", code=code, hint=_HIDDEN)
+
+
+def _allowed(causes: Sequence[_Cause], field: str, call: Call) -> str:
+    """What the field takes, by the first of its causes that says so."""
+    built_in = call.object is not None and call.object.group in builtin.GROUPS
+    said = (
+        allowed.of(each.reason, each.message, built_in=built_in) for each in causes if safe_field(each.field) == field
+    )
+    return next(filter(None, said), "")
 
 
 def _denied(status: _Status) -> AgentError | None:
@@ -246,7 +265,7 @@ def _forbidden(status: _Status, call: Call) -> AgentError:
     hint = (
         "bind a role that allows it to the Application's ServiceAccount" if call.identity else "bind a role that does"
     )
-    return ForbiddenError("RBAC does not allow it", hint=hint)
+    return ForbiddenError(NO_RIGHT, hint=hint)
 
 
 def _missing(status: _Status, call: Call) -> AgentError:

@@ -13,3 +13,4 @@ DEFINITION = Resource(
 EVENT = Resource("events.k8s.io", "v1", "Event", "events", True)
 LEASE = Resource("coordination.k8s.io", "v1", "Lease", "leases", True)
 SECRET = Resource("", "v1", "Secret", "secrets", True)
+SERVICE_ACCOUNT = Resource("", "v1", "ServiceAccount", "serviceaccounts", True)

@@ -21,7 +21,8 @@ import aiohttp
 import yarl
 
 from agent.adapters.kubernetes import credential, errors
-from agent.values.errors import AgentError, ClusterUnavailableError, ObjectInvalidError
+from agent.adapters.kubernetes.accounts import Accounts
+from agent.values.errors import AgentError, ClusterUnavailableError, ForbiddenError, ObjectInvalidError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Mapping
@@ -121,6 +122,7 @@ class Session:
         self._agent: str = agent
         self._observe: Callable[[str, int, float], None] = observe or _ignore
         self._slots: asyncio.Semaphore = asyncio.Semaphore(limits.concurrency)
+        self._accounts: Accounts = Accounts()
         self._http: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -153,7 +155,18 @@ class Session:
 
     async def request(self, request: Request) -> Answer:
         """Send, and repeat where that may help. Raises AgentError: ClusterUnavailableError when nothing helped."""
-        limits = self.limits
+        try:
+            return await self._in_turn(request, self.limits)
+        except ForbiddenError as error:
+            if request.identity is None:
+                raise
+            refused = error
+        raise await self._accounts.explained(refused, request.identity, self._code)
+
+    async def _code(self, call: Call, path: str) -> int:
+        return (await self._in_turn(Request(call, path, allow=(404,)), self.limits)).code
+
+    async def _in_turn(self, request: Request, limits: Limits) -> Answer:
         if request.urgent:
             return await self._in_time(request, limits)
         async with self._slots:

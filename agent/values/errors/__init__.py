@@ -53,6 +53,8 @@
     ├── OwnershipConflictError    an object that another Application owns
     ├── HeldError                 an object waits for something it needs
     ├── PruneRefusedError         a deletion that waits
+    ├── AdditionsError            what people added to an object, and is left there
+    ├── FightError                somebody adds it again whenever it is taken out
     ├── AuditError                the audit trail cannot be written, or does not verify
     ├── LeaseLostError            another agent took over
     ├── DefectError               the agent itself is wrong

@@ -7,7 +7,8 @@ engine keeps between runs, and how a run is made, is known here and nowhere else
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from memory_world import sources
 from memory_world.cluster import Cluster, Traffic, name_of
@@ -19,7 +20,7 @@ from agent.api import application as applications
 from agent.api import names
 from agent.api.operator import Limits
 from agent.api.status import ApplicationStatus
-from agent.controllers import deletion, probing, reporting, status
+from agent.controllers import deletion, fights, probing, reporting, status
 from agent.controllers.live_facts import LiveFacts
 from agent.controllers.watching import Watching
 from agent.daemon import policy
@@ -38,7 +39,7 @@ from agent.manifests.ownership import Owner
 from agent.values.errors import LeaseLostError
 from agent.values.ids import IN_CLUSTER, ApplicationId, ObjectId, RunId
 from agent.values.secret import Secret
-from agent.values.tree import get, get_object
+from agent.values.tree import get, get_object, map_leaves
 from whole_runs import manifests
 from whole_runs.ran import Ran
 
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from agent.api.operator import OperatorSettings
+    from agent.controllers.fights import Fight
     from agent.values.problems import Problem
     from agent.values.tree import Object
 
@@ -145,6 +147,19 @@ class Installation:
         self.server.time = f"2026-01-01T00:00:{self.server.version % 60:02}Z"
         self.server.update(self.key(name), {path: to}, by, subresource=subresource)
 
+    def replace(self, name: str, change: Callable[[Any], object], by: str = "kubectl-edit") -> None:
+        """`kubectl edit`, or `replace`: the whole object is written again as `change` leaves a copy of it."""
+        self.server.time = f"2026-01-01T00:00:{self.server.version % 60:02}Z"
+        copy = map_leaves(self.live(name), lambda _, leaf: leaf)
+        assert isinstance(copy, dict)
+        change(copy)
+        self.server.replace(copy, by)
+
+    def apply(self, text: str, by: str = "kubectl") -> None:
+        """`kubectl apply --server-side --force-conflicts` of a manifest."""
+        tree = manifests.tree(text)
+        self.server.apply(_OBSERVER.identify(tree), tree, by)
+
     def delete(self, name: str) -> None:
         self.server.delete(self.key(name))
 
@@ -185,6 +200,15 @@ class Installation:
     def lose_record(self) -> None:
         self.shards[UID].stored.clear()
 
+    def forget_additions(self) -> None:
+        """A new process finds the record as an agent of before wrote it, which knew of no additions."""
+        codec, shards = Codec(_PRINTS.records, UID), self.shards[UID]
+        record = self._stored()
+        objects = {key: replace(item, left={}) for key, item in record.objects.items()}
+        for name, text in codec.encode(replace(record, objects=objects, noted=False), shards.texts).items():
+            shards.stored[name] = (shards.stored[name][0] + 1, text)
+        self.restart()
+
     def damage_record(self) -> None:
         shards = self.shards[UID]
         version, text = shards.stored["objects-0"]
@@ -193,6 +217,11 @@ class Installation:
     async def another_agent_takes(self) -> None:
         """The next epoch is another agent's."""
         await self._ledger(self._records(), lambda: None).take("another")
+
+    @property
+    def commit(self) -> str:
+        """The newest."""
+        return sources.commit_of(self.git.head_number)
 
     @property
     def recorded(self) -> list[str]:
@@ -262,7 +291,9 @@ class Installation:
         self._reported = ApplicationStatus()
         self._cluster = Cluster(self.server, self.traffic)
         self._own_records = self._records()
-        self._watching = Watching(self._cluster, _OBSERVER, LiveFacts())
+        self._observer = replace(_OBSERVER, people=self.operator.field_managers.people)
+        self._fights: dict[ObjectId, Fight] = {}
+        self._watching = Watching(self._cluster, self._observer, LiveFacts())
         self._watching.drifted = lambda _, key: self.drifted.add(name_of(key))
         self._watching.changed = lambda _: None
 
@@ -323,7 +354,7 @@ class Installation:
             application,
             triggers,
             ports,
-            _OBSERVER,
+            self._observer,
             _PRINTS,
             policy.grants(self.operator, application),
             self.limits,
@@ -331,6 +362,7 @@ class Installation:
             fence,
             ledger,
             rotated,
+            insisted={key: fight.insisted for key, fight in self._fights.items()},
         )
 
     async def _reconcile(self, triggers: frozenset[Trigger]) -> Outcome:
@@ -354,6 +386,10 @@ class Installation:
             outcome, ended_by = Outcome(self._state, stopped=True), error.reason
         else:
             ended_by = outcome.problems[0].error.reason if outcome.stopped else ""
+        for done in outcome.results:
+            if done.action == "heal" and done.error is None:
+                now = self.clock.monotonic()
+                self._fights[done.id] = fights.healed(self._fights.get(done.id), now, done.removed)
         ledger, live = self._held[1], self._watching.snapshot(UID)
         standing = status.Standing(
             ledger.record, live, self._state.desired.objects if self._state.desired else (), ledger.loss

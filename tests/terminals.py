@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import signal
+import struct
+import termios
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 _DEADLINE_SECONDS = 60.0
+CTRL_C = "\x03"
 
 
-def run(command: Sequence[str | Path], answers: Sequence[tuple[str, str]], *, cwd: Path) -> tuple[int, str]:
-    """The exit code and all that the terminal showed. `answers` are pairs of a prompt that is waited for and a line to type."""
+def run(
+    command: Sequence[str | Path],
+    answers: Sequence[tuple[str, str]] = (),
+    *,
+    cwd: Path,
+    columns: int = 80,
+    environment: Mapping[str, str] | None = None,
+) -> tuple[int, str]:
+    """The exit code and all that the terminal showed. `answers` are pairs of a prompt that is waited for and what to type.
+
+    `environment` is added to ours; CTRL_C is typed as a key, all else as a line.
+    """
     pid, terminal = os.forkpty()
     if pid == 0:
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         # A shell's background job hands down that it ignores Ctrl-C; a terminal's program does not.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.chdir(cwd)
-        os.execv(command[0], [str(part) for part in command])
+        # Not what C has, where readline of pytest left the size of another terminal.
+        left = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
+        os.execve(command[0], [str(part) for part in command], {**left, **(environment or {})})
     shown, seen = "", 0
     for prompt, line in answers:
         while prompt not in shown[seen:]:
@@ -29,7 +46,7 @@ def run(command: Sequence[str | Path], answers: Sequence[tuple[str, str]], *, cw
             assert text, shown
             shown += text
         seen = len(shown)
-        os.write(terminal, f"{line}\n".encode())
+        os.write(terminal, line.encode() if line == CTRL_C else f"{line}\n".encode())
     while text := _read(terminal):
         shown += text
     os.close(terminal)

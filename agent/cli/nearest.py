@@ -1,0 +1,15 @@
+"""What somebody may have meant who misspelt a command, a flag or a value."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """`did you mean …? ` for a hint to begin with; empty where nothing is near."""
+    found = difflib.get_close_matches(word, list(known), 1)
+    return f"did you mean {found[0]}? " if found else ""

@@ -1,0 +1,147 @@
+"""Additions of people that stay, and why: they are in the record, and reported as long as they stand there.
+
+All other additions are drift, and removed. When the manifest of an object changes, none of them stays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import groupby, islice
+from typing import TYPE_CHECKING, Final
+
+from agent.api import names
+from agent.engine import judge, prune
+from agent.manifests import ownership, people
+from agent.values.errors import AdditionsError, AgentError, FightError
+from agent.values.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from agent.desired.compiler import DesiredState
+    from agent.engine.changes import ChangeSet
+    from agent.engine.context import Run
+    from agent.engine.live import LiveFact
+    from agent.engine.record import ObjectRecord
+    from agent.manifests.layers import Desired
+    from agent.manifests.people import Addition
+    from agent.values.ids import ObjectId
+
+BEFORE: Final = "before"
+"""It stood there when the agent was upgraded from a version that removed no additions."""
+FIGHT: Final = "fight"
+"""It came back after each removal."""
+UNFORCED: Final = "unforced"
+"""The Application takes over no field of another manager."""
+_PENDING: Final = "pending"
+"""It is to be removed, and this run does not."""
+_FIELDS = 5
+
+
+async def note(
+    run: Run,
+    objects: Mapping[ObjectId, Desired],
+    live: Mapping[ObjectId, LiveFact],
+    observed: Collection[tuple[str, str]],
+) -> None:
+    """Record what people are left, before anything is judged by it. `observed` are the kinds whose objects are all known."""
+    record = run.ledger.record
+    changed: dict[ObjectId, ObjectRecord] = {}
+    for key, known in record.objects.items():
+        fact = live.get(key)
+        if key in objects and fact is not None and (fact.additions or known.left):
+            left = _left(run, known, extra(objects[key], fact), run.insisted.get(key, ()))
+            if left != known.left:
+                changed[key] = replace(known, left=left)
+    noted = record.noted or all((key.group, key.kind) in observed for key in record.objects)
+    after = replace(record.with_objects(changed), noted=noted)
+    if record.objects:
+        await run.ledger.save(after)
+    else:
+        run.ledger.record = after
+
+
+def extra(item: Desired, fact: LiveFact) -> tuple[Addition, ...]:
+    """What people added to an object and its manifest does not set."""
+    return tuple(each for each in judge.additions(fact) if not people.has(item.tree, each.at))
+
+
+def _left(run: Run, known: ObjectRecord, found: Sequence[Addition], insisted: Collection[str]) -> dict[str, str]:
+    """What of an object's additions is left, and why; what does not stand there any more is left no longer."""
+    confirmed = _confirmed(run)
+    left: dict[str, str] = {}
+    for path in (each.path for each in found):
+        why = known.left.get(path, "" if run.ledger.record.noted else BEFORE)
+        if path in insisted:
+            why = FIGHT
+        elif not run.application.spec.sync.force:
+            why = why or UNFORCED
+        elif why == UNFORCED or (why == BEFORE and confirmed):
+            why = ""
+        if why:
+            left[path] = why
+    return left
+
+
+def _confirmed(run: Run) -> bool:
+    word = run.application.annotations.get(names.ANNOTATION_CONFIRM_ADDITIONS, "")
+    return run.revision is not None and prune.confirms(word, run.revision)
+
+
+def told(run: Run, desired: DesiredState, live: Mapping[ObjectId, LiveFact], changes: ChangeSet) -> DesiredState:
+    """With a warning for what people added to an object, by manager, that this run does not take out."""
+    applied = {step.finished.id for step in changes.steps} if run.application.spec.sync.mode == "apply" else ()
+    warnings = tuple(
+        Problem(error, key)
+        for key, item in desired.objects.items()
+        if (fact := live.get(key)) is not None
+        and (found := extra(item, fact))
+        and (known := run.ledger.record.objects.get(key)) is not None
+        and known.projection
+        and not ownership.is_reconcile_disabled(item.tree)
+        for error in _told(key, known, found, taken=key in applied)
+    )
+    return replace(desired, warnings=(*desired.warnings, *warnings)) if warnings else desired
+
+
+def _told(key: ObjectId, known: ObjectRecord, found: Sequence[Addition], *, taken: bool) -> Iterator[AgentError]:
+    def why(each: Addition) -> tuple[str, str]:
+        reason = known.left.get(each.path) or known.left.get(people.ALL) or ("" if taken else _PENDING)
+        return reason, each.manager
+
+    for (reason, manager), each in groupby(sorted(found, key=why), why):
+        if reason:
+            fields = ", ".join(islice((addition.path for addition in each), _FIELDS))
+            yield _error(reason).with_facts(object=key, field=fields, manager=manager)
+
+
+def _error(why: str) -> AgentError:
+    if why == FIGHT:
+        return FightError(
+            "added again after each removal, so it is left",
+            hint="write it into Git, or stop what adds it; it is removed again when the object's manifest changes",
+        )
+    if why == BEFORE:
+        return AdditionsError(
+            "added by hand before the agent removed such fields, so it is left",
+            hint="agent sync NAME --confirm-additions COMMIT removes it, and so does a change of the object's manifest",
+        )
+    if why == UNFORCED:
+        return AdditionsError(
+            "added by hand, and left since spec.sync.force is false",
+            hint="write it into Git, or remove it by hand",
+        )
+    return AdditionsError(
+        "added by hand, and not in Git",
+        hint="write it into Git, or annotate the object signet-gitops.dev/additions: keep",
+    )
+
+
+def left_by(known: ObjectRecord | None, *, changed: bool, seen: bool) -> Mapping[str, str]:
+    """What an apply leaves to people: nothing where the object is new or its manifest `changed`, all where nothing is known of it.
+
+    `seen`: what people had added to it is noted.
+    """
+    if known is None or not known.uid or changed:
+        return {}
+    return known.left if seen else {people.ALL: BEFORE}

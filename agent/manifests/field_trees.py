@@ -1,0 +1,122 @@
+"""Sets of fields as `managedFields` writes them (FieldsV1, KEP-555): trees of path elements, in which `.` is a node itself.
+
+`f:` is a key of a map, `k:` an item of a list by its key fields, `v:` one by its value, `i:` one by its index.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, TypeAlias
+
+from agent.values.text import excerpt
+from agent.values.tree import get_object
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from agent.values.tree import Object
+
+Elements: TypeAlias = tuple[str, ...]
+Apart: TypeAlias = Callable[[Elements, bool], bool]
+"""Whether a path is looked at no further, and what stands below it; told whether the other set has it too."""
+SELF = "."
+
+
+class Kind(Enum):
+    """How a part of a set stands to another one."""
+
+    SHARED = "shared"
+    """In both."""
+    BEYOND = "beyond"
+    """In the first alone."""
+    APART = "apart"
+    """Looked at no further."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One field of a set, or an item of a list with all that the set has `below` it."""
+
+    at: Elements
+    below: Object
+    kind: Kind
+
+    def __str__(self) -> str:
+        return show(self.at)
+
+
+def children(node: Object) -> list[str]:
+    """What a node has besides itself."""
+    return [key for key in node if key != SELF]
+
+
+def union(one: Object, other: Object) -> Object:
+    """What either has."""
+    merged = dict(one)
+    for key, value in other.items():
+        mine = merged.get(key)
+        merged[key] = union(mine, value) if isinstance(mine, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def compare(one: Object, other: Object, apart: Apart, at: Elements = ()) -> Iterator[Part]:
+    """The parts of `one`, by how they stand to `other`.
+
+    An item of a list that `other` lacks is one part, unless something in it is `apart`; an item that is in neither, though something in
+    it is, is somebody else's. Of a map it is what stands in it: that there is a map says nothing.
+    """
+    for key in children(one):
+        below, place, known = get_object(one, key), (*at, key), key in other
+        if apart(place, known) or (not known and key.startswith("k:") and SELF not in below):
+            yield Part(place, below, Kind.APART)
+        elif not known and key.startswith("k:") and not _holds(below, apart, place):
+            yield Part(place, below, Kind.BEYOND)
+        elif children(below):
+            yield from compare(below, get_object(other, key), apart, place)
+        else:
+            yield Part(place, below, Kind.SHARED if known or SELF in below else Kind.BEYOND)
+
+
+def _holds(node: Object, apart: Apart, at: Elements) -> bool:
+    return any(apart((*at, key), False) or _holds(get_object(node, key), apart, (*at, key)) for key in children(node))
+
+
+def only(parts: Iterable[Part], whole: Object) -> Object:
+    """Of a set, these parts of it, and the maps and items that they stand in."""
+    kept: Object = {}
+    for part in parts:
+        node, source = kept, whole
+        for step in part.at[:-1]:
+            source = get_object(source, step)
+            below = node.setdefault(step, {SELF: {}} if SELF in source else {})
+            assert isinstance(below, dict)
+            node = below
+        node[part.at[-1]] = part.below
+    return kept
+
+
+def show(at: Elements) -> str:
+    """As the API server's messages write a path: `spec.ports[port=83,protocol="TCP"]`. Items by value show no value. Untrusted, and cut."""
+    text = ""
+    for step in at:
+        mark, _, rest = step.partition(":")
+        if mark == "f":
+            text += f".{rest}" if not any(each in rest for each in '.[]"') else f'["{rest}"]'
+        else:
+            text += f"[{_item(mark, rest)}]"
+    return excerpt(text.removeprefix("."))
+
+
+def _item(mark: str, text: str) -> str:
+    if mark == "i":
+        return text
+    try:
+        found: object = json.loads(text) if mark == "k" else None
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, Mapping):
+        return ""
+    return ",".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in found.items())  # pyright: ignore[reportUnknownVariableType]

@@ -1,7 +1,6 @@
 """Faults of one token each in the agent's modules, planted as they are imported: no file is changed.
 
-A site is numbered by where the walk over a module's tree meets it. As a pytest plugin (`-p bench.mutants`) this plants the one that
-`SIGNET_MUTANT` names, as `agent.engine.prune:17`.
+A site is numbered by where the walk over a module's tree meets it, and named by what is there, which stays when lines are added above it.
 """
 
 from __future__ import annotations
@@ -9,8 +8,8 @@ from __future__ import annotations
 import ast
 import importlib.machinery
 import importlib.util
-import os
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,8 +17,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     import types
     from collections.abc import Iterator, Sequence
-
-VARIABLE: Final = "SIGNET_MUTANT"
 
 _COMPARISONS: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
     ast.Eq: ast.NotEq,
@@ -40,8 +37,13 @@ class Site:
     """One place where a fault can be planted, and in words what it is."""
 
     number: int
-    line: int
-    what: str
+    name: str
+    """Of the function (empty where it is of the module), what happens, and which one of those in it: unique in a module."""
+    text: str
+    """The expression or statement, as it is without a fault."""
+    lines: range
+    function: range
+    """Its lines; none where it is in no function."""
 
 
 class _Mutator(ast.NodeTransformer):
@@ -50,10 +52,23 @@ class _Mutator(ast.NodeTransformer):
     def __init__(self, wanted: int | None) -> None:
         self.sites: list[Site] = []
         self._wanted = wanted
+        self._inside: list[ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef] = []
+        self._names = Counter[str]()
 
     def _is_wanted(self, node: ast.expr | ast.stmt, what: str) -> bool:
         number = len(self.sites)
-        self.sites.append(Site(number, node.lineno, what))
+        functions = [each for each in self._inside if not isinstance(each, ast.ClassDef)]
+        name = f"{'.'.join(each.name for each in self._inside)}: {what}"
+        self._names[name] += 1
+        self.sites.append(
+            Site(
+                number,
+                f"{name} ({self._names[name]})",
+                ast.unparse(node),
+                _lines(node),
+                _lines(functions[-1]) if functions else range(0),
+            )
+        )
         return number == self._wanted
 
     def visit(self, node: ast.AST) -> ast.AST:
@@ -64,7 +79,9 @@ class _Mutator(ast.NodeTransformer):
             return node
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             decorators, node.decorator_list = node.decorator_list, []
+            self._inside.append(node)
             _ = super().visit(node)
+            _ = self._inside.pop()
             node.decorator_list = decorators
             return node
         found: ast.AST = super().visit(node)
@@ -94,7 +111,7 @@ class _Mutator(ast.NodeTransformer):
     def visit_If(self, node: ast.If) -> ast.AST:
         _ = self.generic_visit(node)
         for value in (True, False):
-            if self._is_wanted(node, f"the condition is always {value}"):
+            if self._is_wanted(node.test, f"the condition is always {value}"):
                 node.test = ast.copy_location(ast.Constant(value), node.test)
         return node
 
@@ -148,29 +165,28 @@ def modules(root: Path, folders: Sequence[str]) -> Iterator[tuple[str, Path]]:
                 yield name, path
 
 
-class _Planting(importlib.machinery.SourceFileLoader):
-    def get_code(self, fullname: str) -> types.CodeType:
-        del fullname
-        number = int(os.environ[VARIABLE].partition(":")[2])
-        tree = planted(Path(self.path).read_text(), number)
-        return compile(tree, self.path, "exec", dont_inherit=True)
+def plant(module: str, number: int) -> None:
+    """Have a module, which is not imported yet, be imported with one fault."""
+    assert module not in sys.modules
+
+    class Planting(importlib.machinery.SourceFileLoader):
+        def get_code(self, fullname: str) -> types.CodeType:
+            del fullname
+            return compile(planted(Path(self.path).read_text(), number), self.path, "exec", dont_inherit=True)
+
+    class Finder:
+        @staticmethod
+        def find_spec(
+            name: str, path: Sequence[str] | None, target: object = None
+        ) -> importlib.machinery.ModuleSpec | None:
+            del target
+            found = importlib.machinery.PathFinder.find_spec(name, path) if name == module else None
+            if found is None or found.origin is None:
+                return None
+            return importlib.util.spec_from_file_location(name, found.origin, loader=Planting(name, found.origin))
+
+    sys.meta_path.insert(0, Finder)  # pyright: ignore[reportArgumentType]  # its find_spec is static
 
 
-class _Finder:
-    """Finds the one module, and hands it to the loader that plants."""
-
-    @staticmethod
-    def find_spec(
-        name: str, path: Sequence[str] | None, target: object = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        del target
-        if name != os.environ[VARIABLE].partition(":")[0]:
-            return None
-        found = importlib.machinery.PathFinder.find_spec(name, path)
-        assert found is not None
-        assert found.origin is not None
-        return importlib.util.spec_from_file_location(name, found.origin, loader=_Planting(name, found.origin))
-
-
-if VARIABLE in os.environ:
-    sys.meta_path.insert(0, _Finder)  # pyright: ignore[reportArgumentType]  # its find_spec is static
+def _lines(node: ast.expr | ast.stmt) -> range:
+    return range(node.lineno, (node.end_lineno or node.lineno) + 1)

@@ -1,28 +1,57 @@
 """Do the tests of the engine and of manifests notice a fault? `python -m bench.mutation`: seeded, resumable, a table of survivors.
 
-A mutant is killed where a test fails, or where the tests do not end in time. The mutants that were tried are kept in a file, a line
-each, so that a run goes on where one was stopped; another seed is another sample.
+A mutant is killed where a test fails, or where a test does not end. It meets the tests that come to its function, those first that come to
+its line, in a process that is forked from one where all libraries are loaded already. The mutants that were tried are kept in a file, a
+line each, so that a run goes on where one was stopped; another seed is another sample.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import importlib
 import json
+import multiprocessing
 import os
-import random
-import subprocess
+import resource
 import sys
+import warnings
 from dataclasses import asdict, dataclass
+from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Final
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
-from bench import mutants
+from bench import mutants, reach
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
 
 ROOT: Final = Path(__file__).parents[1]
 FOLDERS: Final = ("agent/engine", "agent/desired", "agent/manifests")
 _LEAST: Final = 0.85
 """Of the mutants that are killed, for the run to end with 0."""
-_SECONDS: Final = 600
+_MEMORY: Final = 4 << 30
+Key = tuple[str, str, str]
+"""Module, name and text: a text that changed is another mutant."""
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+_FORK: Final = multiprocessing.get_context("fork")
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A site, and where it is."""
+
+    module: str
+    path: Path
+    site: mutants.Site
+
+    @property
+    def key(self) -> Key:
+        return self.module, self.site.name, self.site.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +59,15 @@ class Tried:
     """One mutant, as it is kept."""
 
     module: str
-    number: int
+    name: str
+    text: str
     line: int
-    what: str
     killed: bool
     by: str
+
+    @property
+    def key(self) -> Key:
+        return self.module, self.name, self.text
 
 
 def main() -> int:
@@ -43,35 +76,45 @@ def main() -> int:
     parser.add_argument("--mutants", type=int, default=400, help="how many of all (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="which of all (%(default)s)")
     parser.add_argument("--state", type=Path, help="file of those that were tried (.mutation-SEED.jsonl)")
+    parser.add_argument("--again", action="store_true", help="try those that survived once more")
+    parser.add_argument("--jobs", type=int, default=2, help="how many at a time (%(default)s)")
     given = parser.parse_args()
-    seed: int = given.seed
-    state: Path = given.state or ROOT / f".mutation-{seed}.jsonl"
-    known = {(each.module, each.number): each for each in _read(state)}
-    sample = _sample(seed, given.mutants)
-    if _run("", 0)[0]:
-        print("the tests fail without a fault")
-        return 1
-    tried: list[Tried] = []
-    for module, site in sample:
-        one = known.get((module, site.number))
-        if one is None or (one.line, one.what) != (site.line, site.what):
-            killed, by = _run(module, site.number)
-            one = Tried(module, site.number, site.line, site.what, killed, by)
+    state: Path = given.state or ROOT / f".mutation-{given.seed}.jsonl"
+    known = {each.key: each for each in _read(state) if each.killed or not given.again}
+    chosen = sample(everything(), given.seed, given.mutants)
+    left = [each for each in chosen if each.key not in known]
+    with TemporaryDirectory() as folder:
+        # what all the processes import is compiled once, elsewhere than beside the sources
+        sys.pycache_prefix, sys.dont_write_bytecode = folder, False
+        for one in _tried(left, given.jobs):
             with state.open("a") as file:
                 _ = file.write(json.dumps(asdict(one)) + "\n")
-        tried.append(one)
+            known[one.key] = one
+    tried = [known[each.key] for each in chosen]
+    for one in tried:
         if not one.killed:
-            print(f"survived: {module}:{site.line}: {site.what} (number {site.number})", flush=True)
+            print(f"survived: {one.module}:{one.line}: {one.name}: {one.text}")
     killed = sum(each.killed for each in tried)
     print(f"{killed} of {len(tried)} killed, {killed / max(1, len(tried)):.0%}")
     return 0 if killed >= _LEAST * len(tried) else 1
 
 
-def _sample(seed: int, count: int) -> list[tuple[str, mutants.Site]]:
-    everything = [
-        (name, site) for name, path in mutants.modules(ROOT, FOLDERS) for site in mutants.sites(path.read_text())
+def everything() -> list[Mutant]:
+    """Every mutant that there is."""
+    return [
+        Mutant(name, path, site)
+        for name, path in mutants.modules(ROOT, FOLDERS)
+        for site in mutants.sites(path.read_text())
     ]
-    return random.Random(seed).sample(everything, min(count, len(everything)))
+
+
+def sample(of: list[Mutant], seed: int, count: int) -> list[Mutant]:
+    """Some of them. A change of the code changes few of these, and more are the same ones and others."""
+
+    def drawn(mutant: Mutant) -> bytes:
+        return hashlib.sha256(f"{seed} {mutant.module} {mutant.site.name}".encode()).digest()
+
+    return sorted(of, key=drawn)[:count]
 
 
 def _read(state: Path) -> list[Tried]:
@@ -79,23 +122,60 @@ def _read(state: Path) -> list[Tried]:
     return [Tried(**json.loads(line)) for line in lines]
 
 
-def _run(module: str, number: int) -> tuple[bool, str]:
-    """Whether the tests fail with one fault (without a module: with none), and the first that does. Those of the fault's own room go first."""
-    rooms = ["tests/engine", "tests/manifests"]
-    if module.startswith("agent.manifests"):
-        rooms.reverse()
-    command = [sys.executable, "-m", "pytest", "-p", "bench.mutants", "-x", "-q", "--no-header", "-m", "not servers"]
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    if module:
-        environment[mutants.VARIABLE] = f"{module}:{number}"
-    try:
-        done = subprocess.run(
-            [*command, *rooms], cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=_SECONDS
-        )
-    except subprocess.TimeoutExpired:
-        return True, "the tests do not end"
-    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    return done.returncode != 0, failed[0][:160] if failed else ""
+def _tried(left: list[Mutant], jobs: int) -> Iterator[Tried]:
+    if not left:
+        return
+    ((_, reached),) = _beside(reach.measure, [ROOT], 1)
+    if reached is None:
+        sys.exit("the tests do not end without a fault")
+    # some look at a clock, which runs faster where each line is noted
+    ((_, broken),) = _beside(reach.first_failure, [dict.fromkeys(reached.failed, 60.0)], 1)
+    if broken != "":
+        sys.exit(f"without a fault the tests fail: {broken}")
+    with warnings.catch_warnings(action="ignore"):
+        for name in reached.libraries:
+            _ = importlib.import_module(name)
+
+    def first_failure(mutant: Mutant) -> str:
+        tests = reached.who_notices(mutant.path, mutant.site)
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+        mutants.plant(mutant.module, mutant.site.number)
+        return reach.first_failure(tests)
+
+    for mutant, failure in _beside(first_failure, left, jobs):
+        by = "a test that does not end" if failure is None else failure
+        yield Tried(*mutant.key, mutant.site.lines.start, bool(by), by)
+
+
+def _beside(work: Callable[[Task], Result], tasks: Sequence[Task], jobs: int) -> Iterator[tuple[Task, Result | None]]:
+    """The work in processes that are forked from this one, and what each came to: nothing where it died."""
+    waiting = list(reversed(tasks))
+    running: dict[Connection[Result, Result], tuple[Task, BaseProcess]] = {}
+    while waiting or running:
+        while waiting and len(running) < jobs:
+            receiver, sender = cast(
+                "tuple[Connection[Result, Result], Connection[Result, Result]]", _FORK.Pipe(duplex=False)
+            )
+            task = waiting.pop()
+            process = _FORK.Process(target=_quietly, args=(work, task, sender))
+            process.start()
+            sender.close()
+            running[receiver] = (task, process)
+        for receiver in running.keys() & set(wait(list(running))):
+            task, process = running.pop(receiver)
+            try:
+                result = receiver.recv()
+            except EOFError:
+                result = None
+            process.join()
+            yield task, result
+
+
+def _quietly(work: Callable[[Task], Result], task: Task, sender: Connection[Result, Result]) -> None:
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        _ = os.dup2(nothing, number)
+    sender.send(work(task))
 
 
 if __name__ == "__main__":

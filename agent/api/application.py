@@ -9,15 +9,29 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from agent.api import durations, names
 from agent.api.durations import Duration
-from agent.api.fields import Commit, NamespaceName, ObjectName, RefName, RepositoryPath, RepositoryUrl
+from agent.api.fields import (
+    Commit,
+    JsonPointer,
+    ManagerPattern,
+    NamespaceName,
+    ObjectName,
+    RefName,
+    RepositoryPath,
+    RepositoryUrl,
+    name_matches,
+)
 from agent.api.model import Model, Problem, invalid, validate
 from agent.values.errors import ManifestError
-from agent.values.ids import ApplicationId
+from agent.values.ids import ApplicationId, ObjectId
 from agent.values.tree import Object, get, get_object, get_text
 
 LEAST_INTERVAL: Final = 10
 USUAL_INTERVAL: Final = 300
 """Seconds."""
+LONGEST_RERUN: Final = 4096
+"""Characters."""
+MOST_POINTERS: Final = 256
+"""Of all rules of `spec.ignore` together."""
 
 
 class SecretReference(Model):
@@ -134,6 +148,58 @@ class Sync(Model):
     """Whether a field that another field manager owns is taken over. If false, the object fails with the manager's name."""
 
 
+class IgnoreRule(Model):
+    """Fields that are left to others, of the objects that all given selectors fit. One with neither pointers nor managers is an error."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "has(self.jsonPointers) && self.jsonPointers.size() > 0 || has(self.managers) && self.managers.size() > 0",
+                    "message": "give jsonPointers or managers",
+                }
+            ]
+        }
+    )
+
+    group: Annotated[str, Field(max_length=253)] = "*"
+    """API group of the objects, `""` for the core group. `*` stands for any run of characters, in all four selectors."""
+    kind: Annotated[str, Field(min_length=1, max_length=63)] = "*"
+    """Kind of the objects."""
+    namespace: Annotated[str, Field(max_length=63)] = "*"
+    """Namespace of the objects, `""` for those that have none."""
+    name: Annotated[str, Field(min_length=1, max_length=253)] = "*"
+    """Name of the objects."""
+    json_pointers: Annotated[
+        tuple[JsonPointer, ...], Field(max_length=32, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+    ] = ()
+    """Fields by JSON pointer (RFC 6901): `/spec/replicas`; in a key, `/` is written `~1` and `~` is `~0`. A step into a list is the
+    index of an item in Git, `*` for every item, or the fields that the list merges by, as `name=web` or `port=80,protocol=TCP`. A list
+    without such fields is one value: a pointer into it ignores it as a whole. `/data/key` of a Secret is its `stringData` too."""
+    managers: Annotated[
+        tuple[ManagerPattern, ...], Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+    ] = ()
+    """Field managers, as `metadata.managedFields` names them: whatever one of them owns in a live object is left to it. `*` stands for
+    any run of characters."""
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.json_pointers and not self.managers:
+            raise invalid("give jsonPointers or managers")
+        return self
+
+    def fits(self, key: ObjectId) -> bool:
+        """Whether the rule is for an object."""
+        given = ((self.group, key.group), (self.kind, key.kind), (self.namespace, key.namespace), (self.name, key.name))
+        return all(name_matches(pattern, text) for pattern, text in given)
+
+
+def _few_pointers(rules: tuple[IgnoreRule, ...]) -> tuple[IgnoreRule, ...]:
+    if sum(len(rule.json_pointers) for rule in rules) > MOST_POINTERS:
+        raise invalid("at most 256 pointers in all rules together")
+    return rules
+
+
 class Secrets(Model):
     """Where a secret may stand, in the cluster and in Git."""
 
@@ -184,6 +250,13 @@ class ApplicationSpec(Model):
     """Stops everything for this Application: no fetch, no apply, no healing, no pruning."""
     secrets: Secrets = Secrets()
     """Where a secret may stand, in the cluster and in Git."""
+    ignore: Annotated[
+        tuple[IgnoreRule, ...],
+        Field(max_length=32, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+        AfterValidator(_few_pointers),
+    ] = ()
+    """Fields that are applied when an object is created, and then left to others: what becomes of them is no drift, and they are neither
+    overwritten nor removed. Without its rule, a field is as Git says again at the next run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +280,11 @@ class Application:
     def requested_at(self) -> str:
         """The value of the `requested-at` annotation, free text; empty where there is none."""
         return self.annotations.get(names.ANNOTATION_REQUESTED_AT, "")
+
+    @property
+    def rerun(self) -> str:
+        """The value of the `rerun` annotation, as much of it as counts; empty where there is none."""
+        return self.annotations.get(names.ANNOTATION_RERUN, "")[:LONGEST_RERUN]
 
 
 def identify(tree: Object) -> ApplicationId:

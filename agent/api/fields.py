@@ -25,6 +25,45 @@ NamePattern = Annotated[
 ManagerPattern = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\p{C}]+$")]
 """A field manager, as `metadata.managedFields` names it, in which `*` stands for any run of characters."""
 
+_FIXED: Final = frozenset({"apiVersion", "kind"})
+_FIXED_METADATA: Final = frozenset(
+    {"name", "namespace", "generateName", "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields"}
+)
+_MARKED: Final = re.compile(r"/metadata/(labels|annotations)/signet-gitops\.dev~1[^/]*$")
+
+
+def _json_pointer(value: str) -> str:
+    steps = value.split("/")[1:]
+    if steps[0] in _FIXED or value == "/metadata" or (steps[0] == "metadata" and steps[1] in _FIXED_METADATA):
+        raise invalid("this field says which object it is, so it cannot be ignored")
+    if _MARKED.match(value):
+        raise invalid("the agent's own labels and annotations cannot be ignored")
+    return value
+
+
+JsonPointer = Annotated[
+    str,
+    StringConstraints(min_length=2, max_length=512, pattern=r"^(/([^/~\p{C}]|~[01])+)+$"),
+    AfterValidator(_json_pointer),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 2,
+            "maxLength": 512,
+            "pattern": r"^(/([^/~\p{C}]|~[01])+)+$",
+            "x-kubernetes-validations": [
+                {
+                    "rule": "!self.matches('^/(apiVersion|kind|metadata$|metadata/("
+                    + "|".join(sorted(_FIXED_METADATA))
+                    + ")(/|$))')",
+                    "message": "this field says which object it is, so it cannot be ignored",
+                }
+            ],
+        }
+    ),
+]
+"""A JSON pointer (RFC 6901) to a field of an object. Empty steps, which no field of Kubernetes has, are refused."""
+
 
 def _repository_path(value: str) -> str:
     if value.startswith("/") or "\\" in value or not value.isprintable():

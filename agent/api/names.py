@@ -19,10 +19,13 @@ ANNOTATION_REQUESTED_AT: Final = f"{GROUP}/requested-at"
 ANNOTATION_CONFIRM_PRUNE: Final = f"{GROUP}/confirm-prune"
 """On an Application: names the guarded deletions that are confirmed."""
 ANNOTATION_CONFIRM_ADDITIONS: Final = f"{GROUP}/confirm-additions"
-"""On an Application: names the revision at which a person has agreed that what people added to its objects before is taken out."""
+"""On an Application: names the revision at which somebody agreed that additions from before an upgrade are removed."""
 
 FIELD_MANAGER: Final = "signet"
 """As which the agent applies objects. Commands have field managers of their own: `signet-sync`."""
+
+ANNOTATION_RERUN: Final = f"{GROUP}/rerun"
+"""On an Application: a new value that names objects (`Job/migrate`) asks to run again what has run to its end."""
 
 AGENT_NAMESPACE: Final = "signet-system"
 SERVICE_ACCOUNT: Final = "signet-applier"

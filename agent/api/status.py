@@ -28,7 +28,7 @@ class Condition(Model):
 
     type: ConditionType
     """`Ready`: the revision is applied in full. `Reconciling`: a sync is running or will be retried. `Stalled`: it fails until
-    somebody changes something. `Healthy`: every object is. `Drifted`: live objects differ from the revision. `RecordLost`: there was
+    somebody changes something. `Healthy`: every object is, and is there; False while one is `Progressing` or `Degraded`, Unknown before anything was applied. `Drifted`: live objects differ from the revision. `RecordLost`: there was
     no record to go by, or none that verifies, when the agent took the Application; absent where there was."""
     status: Literal["True", "False", "Unknown"]
     """Whether it is so."""
@@ -57,6 +57,8 @@ class Counts(Model):
     """Refused by the API server, or in conflict with another owner."""
     drifted: int = 0
     """Live objects that differ from the revision now."""
+    finished: int = 0
+    """Ran to their end and are gone, such as Jobs whose time to live is over. They do not run again."""
     pruned: int = 0
     """Deleted, because no layer holds them any more. What was gone already, or a finalizer keeps, does not count."""
     warnings: int = 0
@@ -100,6 +102,25 @@ class Failure(Model):
         )
 
 
+class ObjectStatus(Model):
+    """How one object stands."""
+
+    object: str
+    """`Deployment.apps shop/web`."""
+    health: Literal["Healthy", "Progressing", "Degraded", "Unknown"]
+    """As kstatus judges, in Argo CD's words. What is held or failed is `Progressing` where its last version stands, and what is not there
+    is `Degraded`."""
+    message: str = ""
+    """What it waits for or failed at."""
+    sync: Literal["Synced", "OutOfSync", "Held", "Failed"]
+    """`Held`: it waits for a secret, a file or another object. `Failed`: the API server or its owner refuses it. `OutOfSync`: it is not
+    there, differs, or is in no layer any more."""
+    file: str = ""
+    """The files that have a say in it."""
+    created_at: Timestamp | None = None
+    """When it was made."""
+
+
 class SyncRecord(Model):
     """One sync that ended."""
 
@@ -112,13 +133,17 @@ class SyncRecord(Model):
     result: Literal["succeeded", "partial", "failed"]
     """`partial`: some objects are held or failed, the others are applied."""
     cause: str
-    """What started it (`start`, `spec`, `request`, `interval`, `retry`, `live`, `secret`, joined by `+`) and, behind a colon, why it
-    changed what it did: `commit`, `spec`, `secret-source` and which, `roll` and for which Secret, `live-edit` and by whom,
-    `live-deletion`, `record-lost`."""
+    """What started it, joined by `+` (`git` where it took a commit that was not looked at before, whatever made it look, `secret`, `live`,
+    `spec`, `interval`, `request`, `retry`, `start`) and, behind a colon, why it changed what it did: `commit`, `spec`, `secret-source` and
+    which, `roll` and for which Secret, `live-edit` and by whom, `live-deletion`, `record-lost`, `rerun`."""
+    subject: str = ""
+    """The commit's first line, cut."""
+    author: str = ""
+    """Who wrote the commit, as it says, cut."""
 
 
 class ApplicationStatus(Model):
-    """What the agent reports. At most 32 KiB: the lists of warnings and failures are cut to fit, and the counts are not."""
+    """What the agent reports. At most 32 KiB: the lists of objects, warnings and failures are cut to fit, and the counts are not."""
 
     observed_generation: int = 0
     """The `metadata.generation` that was last handled."""
@@ -133,13 +158,17 @@ class ApplicationStatus(Model):
     """Ready, Reconciling, Stalled, Healthy and Drifted, and RecordLost where that happened."""
     counts: Counts = Counts()
     """Objects, by what became of them."""
+    objects: Annotated[tuple[ObjectStatus, ...], Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})] = ()
+    """How the objects stand, those that need somebody first: at most a hundred, and fewer where they do not fit."""
     failures: Annotated[tuple[Failure, ...], Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})] = ()
     """What is wrong now, the most telling first."""
     warnings: Annotated[tuple[Failure, ...], Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})] = ()
     """What was applied and is hardly meant: secrets and values in the clear in Git, variables that nothing replaces. `Ready` does not
     depend on it."""
     history: Annotated[tuple[SyncRecord, ...], Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})] = ()
-    """The last ten syncs, newest first."""
+    """The last ten syncs, newest first: what was released, and what else came to something new."""
+    heals: Annotated[tuple[SyncRecord, ...], Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})] = ()
+    """The last ten syncs that only put back what somebody had changed, newest first."""
     agent: str | None = None
     """The agent that runs the Application and wrote this."""
     epoch: int | None = None

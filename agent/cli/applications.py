@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from agent.adapters.kubernetes.cluster import Cluster
     from agent.values.tree import Object, Tree
 
-_HEADERS = ("NAMESPACE", "NAME", "READY", "HEALTHY", "DRIFTED", "REVISION", "OBJECTS", "MESSAGE")
+_HEADERS = ("NAMESPACE", "NAME", "READY", "HEALTHY", "DRIFTED", "REVISION", "CHECKED", "OBJECTS", "MESSAGE")
+_UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,14 @@ class Report:
         return next(
             (get_text(each, "status") for each in self.items("conditions") if each.get("type") == kind), "Unknown"
         )
+
+    @property
+    def health(self) -> str:
+        """`True`, or in a word what is the matter: `Progressing`, `Degraded` or `Unknown`."""
+        found = [each for each in self.items("conditions") if each.get("type") == "Healthy"]
+        if not found:
+            return "Unknown"
+        return "True" if found[0].get("status") == "True" else get_text(found[0], "reason")
 
     def items(self, field: str) -> list[Object]:
         """The maps of a list of the status."""
@@ -98,9 +107,10 @@ def table(reports: list[Report]) -> None:
             each.namespace,
             each.name,
             each.condition("Ready"),
-            each.condition("Healthy"),
+            each.health,
             each.condition("Drifted"),
             _text(each.status.get("revision")),
+            _text(each.status.get("checkedRevision")),
             _objects(each),
             each.message,
         )
@@ -110,7 +120,7 @@ def table(reports: list[Report]) -> None:
 
 
 def details(report: Report) -> None:
-    """Everything that the agent reported of one: conditions, what failed and what to do, the last syncs."""
+    """Everything that the agent reported of one: conditions, what failed and what to do, the objects, the last syncs."""
     table([report])
     checked = get_text(report.status, "checkedRevision")
     if checked and checked != get_text(report.status, "revision"):
@@ -124,10 +134,39 @@ def details(report: Report) -> None:
     ]
     _section(("CONDITION", "STATUS", "REASON", "SINCE", "MESSAGE"), conditions)
     failures(report)
-    history = [
-        _fields(each, "revision", "startedAt", "finishedAt", "result", "cause") for each in report.items("history")
+    _objects_of(report)
+    names = ("revision", "finishedAt", "result", "cause", "author", "subject")
+    for title, kept in (("RELEASE", "history"), ("HEAL", "heals")):
+        rows = [_fields(each, *names) for each in report.items(kept)]
+        _section((title, "FINISHED", "RESULT", "CAUSE", "AUTHOR", "SUBJECT"), rows)
+
+
+def _objects_of(report: Report) -> None:
+    """How each object stands, as the status has room for, those that need somebody first."""
+    found = report.items("objects")
+    rows = [
+        (
+            get_text(each, "object"),
+            _age(get_text(each, "createdAt")),
+            *_fields(each, "health", "sync", "file"),
+        )
+        for each in found
     ]
-    _section(("REVISION", "STARTED", "FINISHED", "RESULT", "CAUSE"), history)
+    _section(("OBJECT", "AGE", "HEALTH", "SYNC", "FILE"), rows)
+    total = get(report.status, "counts", "total")
+    if found and isinstance(total, int) and total > len(found):
+        terminal.line(f"and {total - len(found)} more, which are no worse")
+
+
+def _age(created: str) -> str:
+    """`3d`, `5h`, `12m` or `40s`; empty where there is none, or the clocks do not agree."""
+    from datetime import UTC, datetime
+
+    try:
+        seconds = int((datetime.now(UTC) - datetime.fromisoformat(created)).total_seconds())
+    except (ValueError, TypeError):
+        return ""
+    return next((f"{seconds // size}{unit}" for size, unit in _UNITS if seconds >= size), "0s")
 
 
 def failures(report: Report) -> None:
@@ -158,7 +197,11 @@ def _objects(report: Report) -> str:
     counts = get_object(report.status, "counts")
     if not counts:
         return ""
-    bad = [f"{count} {name}" for name in ("held", "failed") if isinstance(count := counts.get(name), int) and count]
+    bad = [
+        f"{count} {name}"
+        for name in ("held", "failed", "finished")
+        if isinstance(count := counts.get(name), int) and count
+    ]
     return ", ".join([_text(counts.get("total")), *bad])
 
 

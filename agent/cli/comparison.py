@@ -11,10 +11,20 @@ import secrets
 from typing import TYPE_CHECKING, Literal
 
 from agent.api import names
-from agent.engine import additions
+from agent.engine import additions, releasing, replacing
 from agent.engine.ports import Resolved
-from agent.engine.prune import CONFIRMED_ONLY
-from agent.manifests import builtin, diff, order, ownership, people, references, resolve
+from agent.manifests import (
+    autoscaling,
+    builtin,
+    diff,
+    elements,
+    leaving,
+    order,
+    ownership,
+    people,
+    references,
+    resolve,
+)
 from agent.manifests.diff import Line
 from agent.manifests.live import wrap
 from agent.manifests.people import Takeover
@@ -33,6 +43,7 @@ if TYPE_CHECKING:
     from agent.manifests.diff import Change
     from agent.manifests.kinds import Kinds, Resource
     from agent.manifests.layers import Desired
+    from agent.manifests.leaving import Leaving
     from agent.manifests.references import Reference
     from agent.manifests.sinks import AllowedSinks
     from agent.values.errors import AgentError
@@ -56,7 +67,8 @@ class Difference:
     """`left`: the object asks to be left alone. `unknown`: fields that were not compared, with the references that stand there.
 
     `adopted`: another tool's fields go over to the agent, and those that are not in the tree go away. `owned`: what the agent owns of
-    it changes, though what stands in the fields may not. `live` is the object as it stands, `tree` as it would be applied.
+    it changes, though what stands in the fields may not. `live` is the object as it stands, `tree` as it would be applied, `ignored` are
+    fields of it that are left to others.
     """
 
     id: ObjectId
@@ -67,6 +79,7 @@ class Difference:
     unknown: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     adopted: bool = False
     owned: bool = False
+    ignored: tuple[str, ...] = ()
 
 
 class Comparison:
@@ -119,38 +132,76 @@ class Comparison:
         if ownership.is_apply_if_absent(tree):
             return Difference(key, "left", tree, live)
         assert resource is not None
-        stamped = _with_live_values(_stamped(tree, live, key), live, unknown.keys())
+        if item.ignored.pointers:
+            opened = item.ignored.without(opened)
+            unknown = self._unknown(opened)
+            named = {format_path(path): found for path, found in unknown.items()}
+            tree = self._finished(opened, unknown.keys())
+        left = await self._leaving(item, tree, live)
+        # what is handed to another manager of the agent's stays as it is
+        staying = elements.with_values(left.kept, live, left.released)
+        stamped = _with_live_values(_stamped(staying, live, key), live, unknown.keys())
+        ignored = tuple(map(elements.shown, sorted(item.ignored.fields(item.tree) | left.theirs)))
+        same = Difference(key, "same", tree, live, unknown=named, owned=left.moves, ignored=ignored)
         try:
-            return await self._changed(resource, Difference(key, "same", tree, live, unknown=named), stamped, live)
-        except ImmutableFieldError:
-            if not ownership.is_replace_allowed(tree) or (key.group, key.kind) in CONFIRMED_ONLY:
-                raise
-            return Difference(key, "replace", tree, live, unknown=named)
+            return await self._changed(resource, item, same, stamped, live)
+        except ObjectInvalidError as error:
+            return await self._refused(resource, item, same, stamped, error)
 
-    async def _changed(self, resource: Resource, same: Difference, stamped: Object, live: Object) -> Difference:
+    async def _refused(
+        self, resource: Resource, item: Desired, same: Difference, stamped: Object, error: ObjectInvalidError
+    ) -> Difference:
+        """What becomes of an object that cannot be changed as it stands. Raises the error that stays."""
+        key, live = same.id, same.live or {}
+        found = await replacing.judge(replacing.Attempt(self._cluster, resource, key, stamped), error)
+        if isinstance(found, ImmutableFieldError):
+            ours = bool(ownership.claimed(live))
+            refused = replacing.refuse(key, same.tree, found, ours=ours, commit="", confirmed=False)
+            if refused is not None:
+                raise refused from None
+            return replace(same, action="replace")
+        removed = self._removed(item, stamped, live, changed=True) if _owned(live) else ()
+        if not removed:
+            raise found from None
+        # what people added is taken out first, and a dry run cannot do that
+        return replace(same, action="change", lines=removed)
+
+    async def _changed(
+        self, resource: Resource, item: Desired, same: Difference, stamped: Object, live: Object
+    ) -> Difference:
         """What an apply of a tree, with all that is stamped on it, would make of a live object."""
         key, first = same.id, not _owned(live)
-        try:
-            answer = await self._cluster.apply(resource, stamped, dry_run=True)
-        except ObjectInvalidError:
-            removed = () if first else self._removed(key, stamped, live, changed=True)
-            if not removed:
-                raise
-            # what people added is taken out first, and a dry run cannot do that
-            return replace(same, action="change", lines=removed)
+        answer = await self._cluster.apply(resource, stamped, dry_run=True)
         changes = [_without_marks(change) for change in diff.compare(live, answer) if not _is_mark(change.after)]
         lines = tuple(diff.describe(changes, self._fingerprints, "", key))
         adopted = first and Takeover(stamped, self._people, first=True).patch(live) is not None
-        owned = not same.unknown and _owned(live) != _owned(answer)
+        owned = not same.unknown and (_owned(live) != _owned(answer) or same.owned)
         if not first:
-            lines = (*lines, *self._removed(key, stamped, live, changed=bool(lines)))
+            lines = (*lines, *self._removed(item, stamped, live, changed=bool(lines)))
         return replace(same, action="change" if lines else "same", lines=lines, adopted=adopted, owned=owned)
 
-    def _removed(self, key: ObjectId, tree: Object, live: Object, *, changed: bool) -> tuple[Line, ...]:
+    async def _leaving(self, item: Desired, kept: Object, live: Object) -> Leaving:
+        """What of an object that stands is left to others."""
+        scaled = await releasing.is_scaled(
+            self._cluster,
+            self._kinds,
+            item.id,
+            kept,
+            ours=autoscaling.owns_replicas(live, ownership.FIELD_MANAGER),
+            scalers=autoscaling.scalers(live),
+            people=self._people,
+        )
+        kept = elements.without(kept, {elements.REPLICAS}) if scaled else kept
+        return leaving.compute(kept, live, item.ignored.resolving(item.tree), replicas=scaled)
+
+    def _removed(self, item: Desired, tree: Object, live: Object, *, changed: bool) -> tuple[Line, ...]:
         """What people added to an object of the agent's and the next run takes out."""
+        key = item.id
         known = self._record.objects.get(key) if self._record is not None else None
         left = additions.left_by(known, changed=changed, seen=self._record is None or self._record.noted)
-        removed = Takeover(tree, self._people, {people.ALL} if people.keeps(live, tree) else left).removed(live)
+        left = {people.ALL} if people.keeps(live, tree) else left
+        ignored = item.ignored.resolving(item.tree)
+        removed = Takeover(tree, self._people, left, ignored=ignored.leaves).removed(live)
         wrapped = wrap(live)
         changes = [diff.Change(each.place, get(wrapped, *each.place), None) for each in removed]
         lines = diff.describe(changes, self._fingerprints, "", key)

@@ -108,6 +108,7 @@ def compute(
             recorded=recorded,
             unsealing=target.unsealing,
             strict=target.strict,
+            ignore=target.application.spec.ignore if target.application else (),
         )
 
     state = merged(kinds) if kinds is not None else _without_cluster(merged)

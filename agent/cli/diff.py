@@ -103,10 +103,15 @@ async def _diff(args: argparse.Namespace) -> int:
             desired.report(desired.problems_of(error))
             return 2
         found, problems = await _compare(args, connected, target, wanted, sealed, applied)
+        if target.application is not None:
+            of = target.application.id.namespace or settings.namespace
+            if missing := await preview.missing_account(connected, target.application, of):
+                terminal.warn(missing)
     prunes = target.application is not None and target.application.spec.prune
     changes = preview.changes(wanted.state, found, applied, prunes=prunes)
     desired.warn(wanted.state.warnings)
-    return _tell(args, _Diff(found, changes, applied.unknown), target, (*wanted.problems, *problems))
+    unknown = (*applied.unknown, *preview.finished(found, applied))
+    return _tell(args, _Diff(found, changes, unknown), target, (*wanted.problems, *problems))
 
 
 async def _applied(args: argparse.Namespace, connected: Cluster, target: Target) -> Applied:
@@ -311,6 +316,7 @@ def _object(diff: _Diff, key: ObjectId) -> dict[str, object]:
         "wave": change.wave if change is not None else None,
         "fields": list(found.lines) if found is not None else [],
         "unknown": [{"path": path, "references": list(references)} for path, references in diff.unknown_fields(key)],
+        "ignored": list(found.ignored) if found is not None else [],
         "adopted": found is not None and found.adopted,
         "rolls": change is not None and change.rolled,
         "reason": error.reason if error is not None else "",

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.adapters.kubernetes import records
-from agent.adapters.kubernetes.resources import APPLICATION
+from agent.adapters.kubernetes.resources import APPLICATION, SERVICE_ACCOUNT
 from agent.api import names
 from agent.controllers.tasks import AsyncTasks
-from agent.engine import adopting, plan, prune, rollouts
+from agent.engine import adopting, endings, plan, prune, rollouts
 from agent.engine.causes import Cause
 from agent.engine.finishing import Finished
 from agent.engine.live import LiveFact
@@ -81,6 +81,21 @@ async def look(cluster: Cluster, application: Application, namespace: str, agent
     )
 
 
+async def missing_account(cluster: Cluster, application: Application, namespace: str) -> str:
+    """A warning where the ServiceAccount does not exist that the agent acts as, and without which it applies nothing."""
+    account = application.spec.destination.service_account
+    try:
+        found = await cluster.get_metadata(SERVICE_ACCOUNT, namespace, account)
+    except ForbiddenError:
+        return ""
+    if found is not None:
+        return ""
+    return (
+        f"the ServiceAccount {namespace}/{account} does not exist, and the agent applies nothing without it:"
+        " create it, as deploy/tenant.yaml does"
+    )
+
+
 def changes(state: DesiredState, found: Sequence[Difference], applied: Applied, *, prunes: bool) -> ChangeSet:
     """What the next run would do. `found` are the objects as far as they could be compared."""
     recorded = applied.record.objects
@@ -105,13 +120,27 @@ def changes(state: DesiredState, found: Sequence[Difference], applied: Applied, 
         live=applied.live,
         observed=applied.kinds,
         met=met,
-        refusals={key: error for key, error in owned if error is not None},
+        refusals={
+            **{key: error for key, error in owned if error is not None},
+            **{key: endings.lost(key) for key in causes if _is_lost(key, applied)},
+        },
     )
     finished = {
         key: Finished(key, by_id[key].tree, ObjectRecord(state.objects[key].api_version, applied=_NOT_FINISHED))
         for key in causes
     }
     return plan.compute(state, finished, causes, basis)
+
+
+def finished(found: Sequence[Difference], applied: Applied) -> tuple[str, ...]:
+    """What is said of objects that ran to their end and are gone: the digest of what ran is keyed, so a user cannot compare it."""
+    gone = [each.id for each in found if each.live is None and each.action != "left" and _cause(each, applied) is None]
+    return tuple(f"{key} has run and is gone: whether the tree changes it, and so runs it again" for key in gone)
+
+
+def _is_lost(key: ObjectId, applied: Applied) -> bool:
+    known = applied.record.objects.get(key)
+    return known is not None and known.ended == endings.LOST and key not in applied.live
 
 
 def _cause(each: Difference, applied: Applied) -> Cause | None:
@@ -121,7 +150,8 @@ def _cause(each: Difference, applied: Applied) -> Cause | None:
     if each.action == "left":
         return None
     if each.live is None:
-        return Cause.DELETION if before else Cause.NEW
+        ended = known is not None and known.ended not in {"", endings.LOST}
+        return None if ended else Cause.DELETION if before else Cause.NEW
     if applied.uid and not before and ownership.claimed(each.live) != applied.uid:
         return Cause.NEW
     return Cause.COMMIT if each.action in {"change", "replace"} or (applied.uid and each.owned) else None

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = """\
 Show Applications as the agent last reported them. With a NAME: its conditions, everything that failed with file, object, field and what
-to do about it, and the last ten syncs. Reads Application objects only; no secret is in them.
+to do about it, how each object stands, and the last releases and heals. Where no agent is alive it says so, if Leases may be listed. Reads
+nothing else; no secret is in it.
 
 exit codes: 0 all are ready, 1 some are not, 2 the cluster could not be asked
 """

@@ -25,7 +25,11 @@ annotation of the Application (signet-gitops.dev/requested-at), so you need `get
 
 --confirm-prune confirms deletions that the agent holds back: of a Namespace, a CRD, a volume, or of most of what the Application owns.
 What stands behind `confirm` in `agent status NAME` names exactly the objects that wait, and confirms no others. A commit alone, 7 digits
-or more, confirms what waits at that commit, if nothing else was asked about at it before.
+or more, confirms what waits at that commit, if nothing else was asked about at it before; and that the commit replaces one of the former
+kinds, where the object in Git is annotated for that.
+
+--rerun KIND/NAME runs again what has run to its end, such as a Job: deleted where it still stands, and created. It may be given more than
+once.
 
 --confirm-additions agrees that additions from before an upgrade are removed: fields that people added by hand, and that `agent status NAME`
 lists with their field managers. It names the commit that is applied, and counts for that commit alone.
@@ -40,9 +44,12 @@ examples:
   agent sync shop/web --timeout 90s
   agent sync web -n shop --no-wait
   agent sync web -n shop --confirm-prune 1f0c3b2a9d4e-5d41402a
+  agent sync web -n shop --rerun Job/migrate
   agent sync web -n shop --confirm-additions 1f0c3b2a9d4e
 """
 _MANAGER = "signet-sync"
+_RERUN = r"[A-Za-z][A-Za-z0-9-]*(\.[a-z0-9.-]+)?/[a-z0-9][a-z0-9.-]{0,252}"
+_MOST_RERUN = 20
 _PAUSE_SECONDS = 0.3
 
 
@@ -63,6 +70,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--confirm-additions", metavar="COMMIT", default="", help="agree that additions from before an upgrade go"
     )
+    parser.add_argument("--rerun", metavar="KIND/NAME", action="append", default=[], help="run a finished Job again")
     cluster.add_options(parser)
     terminal.output_option(parser)
 
@@ -80,7 +88,7 @@ async def _sync(args: argparse.Namespace) -> int:
     from agent.cli import applications, cluster
 
     seconds = _seconds(args.timeout)
-    confirmed = _confirmed(args)
+    given = {**_confirmed(args), **_rerun(args)}
     settings = cluster.config(args)
     async with cluster.connect(settings) as connected:
         namespace, name = applications.place(args.name, args.namespace, settings.namespace)
@@ -90,7 +98,7 @@ async def _sync(args: argparse.Namespace) -> int:
                 "the Application is suspended", hint="set spec.suspend: false first", application=f"{namespace}/{name}"
             )
         application.parse(before.tree)
-        await _request(connected, before, confirmed)
+        await _request(connected, before, given)
         if not args.wait:
             terminal.note(f"asked for a sync of {namespace}/{name}")
             return 0
@@ -131,7 +139,20 @@ def _confirmed(args: argparse.Namespace) -> dict[str, str]:
     return given
 
 
-async def _request(connected: Cluster, report: Report, confirmed: Mapping[str, str]) -> None:
+def _rerun(args: argparse.Namespace) -> dict[str, str]:
+    """The annotation that asks to run something again; the time makes each a request of its own. Raises UsageError."""
+    from agent.api import names
+
+    for name in args.rerun:
+        if not re.fullmatch(_RERUN, name):
+            raise UsageError("--rerun takes a kind and a name", hint="such as Job/migrate", rerun=name)
+    if len(args.rerun) > _MOST_RERUN:
+        raise UsageError("--rerun may be given only so often", limit=_MOST_RERUN)
+    words = [*dict.fromkeys(args.rerun), str(time.time_ns())]
+    return {names.ANNOTATION_RERUN: " ".join(words)} if args.rerun else {}
+
+
+async def _request(connected: Cluster, report: Report, given: Mapping[str, str]) -> None:
     """Write the annotations on this very object."""
     from datetime import UTC, datetime
 
@@ -139,7 +160,7 @@ async def _request(connected: Cluster, report: Report, confirmed: Mapping[str, s
     from agent.api import names
 
     requested = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    annotations: Object = {names.ANNOTATION_REQUESTED_AT: requested, **confirmed}
+    annotations: Object = {names.ANNOTATION_REQUESTED_AT: requested, **given}
     asked: Object = {
         "apiVersion": names.API_VERSION,
         "kind": names.KIND,

@@ -15,14 +15,14 @@ PATIENCE: Final = 5
 """Heals of one object within the window before the first wait."""
 LONGEST: Final = 300.0
 FORGOTTEN: Final = 86_400.0
-"""After so long it does not count any more how often something was taken out."""
+"""Removals that are older do not count."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fight:
     """How often one object was healed lately. Times are seconds of a monotonic clock.
 
-    `removed` counts how often each path was taken out of what people had added, however slowly it comes back.
+    `removed` counts how often each addition was removed, by its path, however slowly it comes back.
     """
 
     since: float
@@ -36,7 +36,7 @@ class Fight:
 
     @property
     def insisted(self) -> frozenset[str]:
-        """What comes back whenever it is taken out: it is left."""
+        """Additions that come back after each removal: they are left."""
         return frozenset(path for path, times in self.removed.items() if times > PATIENCE)
 
 

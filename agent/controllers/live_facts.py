@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from agent.engine.live import LiveFact
+    from agent.engine.live import Departed, LiveFact
     from agent.engine.record import ObjectRecord
     from agent.values.ids import ClusterId, ObjectId
 
@@ -27,6 +27,7 @@ class _Held:
     cluster: ClusterId
     recorded: Mapping[ObjectId, ObjectRecord]
     live: dict[ObjectId, LiveFact] = field(default_factory=dict["ObjectId", "LiveFact"])
+    departed: dict[ObjectId, Departed] = field(default_factory=dict["ObjectId", "Departed"])
 
 
 class LiveFacts:
@@ -70,6 +71,7 @@ class LiveFacts:
         held = self._held[uid]
         for key in held.recorded.keys() - recorded.keys():
             _remove(self._recorders, (held.cluster, key), uid)
+            held.departed.pop(key, None)
         for key in recorded.keys() - held.recorded.keys():
             self._recorders.setdefault((held.cluster, key), {})[uid] = None
         held.recorded = recorded
@@ -97,10 +99,27 @@ class LiveFacts:
         held = self._held.get(uid)
         return MappingProxyType(dict(held.live) if held is not None else {})
 
+    def departed(self, uid: str) -> Mapping[ObjectId, Departed]:
+        """Recorded objects of an Application that were seen to go, as it stays."""
+        held = self._held.get(uid)
+        return MappingProxyType(dict(held.departed) if held is not None else {})
+
+    def departure(self, uid: str, key: ObjectId) -> Departed | None:
+        """How a recorded object was seen to go."""
+        held = self._held.get(uid)
+        return held.departed.get(key) if held is not None else None
+
+    def depart(self, uid: str, key: ObjectId, departed: Departed) -> None:
+        """A recorded object was seen to go."""
+        held = self._held.get(uid)
+        if held is not None and key in held.recorded:
+            held.departed[key] = departed
+
     def put(self, uid: str, key: ObjectId, fact: LiveFact) -> None:
         """Know this of an object of an Application."""
         held = self._held[uid]
         held.live[key] = fact
+        held.departed.pop(key, None)
         self._holders.setdefault((held.cluster, key), {})[uid] = None
         self._kinds.setdefault((held.cluster, key.group, key.kind), {})[key] = None
 

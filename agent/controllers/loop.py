@@ -42,6 +42,7 @@ class Driver:
         self._settings = settings
         self._watching = watching
         watching.drifted, watching.changed = self._drifted, self._health_changed
+        watching.ended = lambda uid: self._event(schedule.Poke(uid, Trigger.LIVE))
         self._managed: dict[str, Managed] = {}
         self._schedule = schedule.Schedule(settings.probe_interval)
         self._wake = asyncio.Event()
@@ -49,6 +50,7 @@ class Driver:
         self._shares = Shares.of(settings.parallel_runs)
         self._ports = ports
         self._reporter = Reporter(ports, settings.agent)
+        self._reporter.settles = lambda uid, seconds: self._event(schedule.Settling(uid, seconds))
         self._stopping = False
         self._listed = asyncio.Event()
 
@@ -123,8 +125,10 @@ class Driver:
         for effect in self._schedule.step(event, now=now, jitter=jitter):
             if isinstance(effect, schedule.Start):
                 self._spawn(self._run(effect.uid, effect.triggers), f"run {effect.uid}")
-            else:
+            elif isinstance(effect, schedule.Probe):
                 self._spawn(self._probe(effect.uid), f"probe {effect.uid}")
+            else:
+                self._health_changed(effect.uid)
         if not isinstance(event, schedule.Tick):
             self._wake.set()
 

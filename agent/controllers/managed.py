@@ -82,7 +82,7 @@ class Managed:
 
     @property
     def insisted(self) -> dict[ObjectId, frozenset[str]]:
-        """What people add to objects again whenever it is taken out."""
+        """Additions that come back after each removal, by their object."""
         return {key: fight.insisted for key, fight in self.fights.items() if fight.insisted}
 
     @property
@@ -103,6 +103,12 @@ class Managed:
         except AgentError as error:
             self.application, self.refusal = None, error
         return True
+
+    def forget_gone(self) -> None:
+        """Keep nothing of objects that the record does not have any more."""
+        for kept in (self.fights, self.drift_seen):
+            for key in kept.keys() - self.record.objects.keys():
+                del kept[key]
 
     def leave(self) -> None:
         """Forget what belonged to a hold that is over."""
@@ -141,6 +147,6 @@ def changes(before: Application | None, now: Application | None) -> frozenset[Tr
         or any(before.annotations.get(name) != now.annotations.get(name) for name in _CONFIRMATIONS)
     ):
         triggers.add(Trigger.SPEC)
-    if before.requested_at != now.requested_at:
+    if before.requested_at != now.requested_at or before.rerun != now.rerun:
         triggers.add(Trigger.REQUEST)
     return frozenset(triggers)

@@ -30,6 +30,8 @@ async def rotated(
     """
     users: defaultdict[str, dict[ObjectId, int]] = defaultdict(dict)
     for key, item in record.objects.items():
+        if item.ended:  # it takes no value any more
+            continue
         for text, version in item.stores.items():
             users[text][key] = version
     if not users:

@@ -14,6 +14,8 @@ from agent.values.errors import AgentError
 from agent.values.text import counted, cut, few
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agent.api.application import Application
     from agent.api.status import ApplicationStatus, Counts
     from agent.controllers.managed import Managed
@@ -40,11 +42,15 @@ _FACT = 512
 
 
 class Reporter:
-    """Writes what is worth writing: a status only when it says something new, an event once."""
+    """Writes what is worth writing: a status only when it says something new, an event once.
+
+    `settles` is called with an Application that stands otherwise after so many seconds, whether or not anything happens.
+    """
 
     def __init__(self, ports: Ports, agent: str) -> None:
         self._ports = ports
         self._agent = agent
+        self.settles: Callable[[str, float], None] = lambda _uid, _seconds: None
 
     async def run_ended(
         self,
@@ -57,7 +63,7 @@ class Reporter:
         seconds: float,
     ) -> bool:
         """Tell of a run, and whether the status says so: `started` in Unix seconds, `seconds` its length."""
-        fence, standing = managed.fence, self._standing(managed)
+        fence, standing = managed.fence, self._standing(managed, outcome)
         managed.outcome = outcome
         self._count(managed, outcome, status.counts(standing, outcome), triggers, seconds)
         self._log(application, outcome)
@@ -83,8 +89,8 @@ class Reporter:
         fence = managed.fence
         async with managed.reporting:
             if managed.outcome is not None:
-                now = self._ports.clock.now()
-                reported = status.refresh(application, self._standing(managed), managed.outcome, managed.reported, now)
+                standing = self._standing(managed, managed.outcome)
+                reported = status.refresh(application, standing, managed.outcome, managed.reported, standing.now)
                 await self._write(managed, reported, fence)
 
     async def insist(self, managed: Managed) -> None:
@@ -136,14 +142,14 @@ class Reporter:
             managed.reported = reported
         return True
 
-    def _standing(self, managed: Managed) -> Standing:
-        desired = managed.state.desired
-        return Standing(
-            managed.record,
-            self._ports.live.snapshot(managed.id.uid),
-            desired.objects if desired else (),
-            managed.hold.ledger.loss if managed.hold else "",
-        )
+    def _standing(self, managed: Managed, outcome: Outcome) -> Standing:
+        """How an Application stands now; where that changes by itself, it is looked at again then."""
+        live, now = self._ports.live.snapshot(managed.id.uid), self._ports.clock.now()
+        loss = managed.hold.ledger.loss if managed.hold else ""
+        standing = Standing.of(managed.record, live, outcome, loss=loss, now=now)
+        if standing.walked.settles_at is not None:
+            self.settles(managed.id.uid, standing.walked.settles_at - now)
+        return standing
 
     def _home(self, fence: Fence | None) -> HomePort:
         """Without a hold, as where none can be taken, the Lease alone guards what is reported."""
@@ -170,6 +176,7 @@ class Reporter:
                 managed.fights[done.id] = fights.healed(managed.fights.get(done.id), now, done.removed)
                 if seen is not None:
                     metrics.healed(now - seen)
+        managed.forget_gone()
 
     def _log(self, application: Application, outcome: Outcome) -> None:
         for done in outcome.results:

@@ -37,6 +37,7 @@ class Entry:
     failures: int = 0
     retry_at: float | None = None
     delayed: Mapping[Trigger, float] | None = None
+    settle_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +73,19 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class Settling:
+    """The health of an Application changes by itself after `delay` seconds, unless something happens before."""
+
+    uid: str
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time passed."""
 
 
-Event: TypeAlias = Seen | Gone | Poke | Finished | Tick
+Event: TypeAlias = Seen | Gone | Poke | Finished | Settling | Tick
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +103,14 @@ class Probe:
     uid: str
 
 
-Effect: TypeAlias = Start | Probe
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Say how an Application stands now."""
+
+    uid: str
+
+
+Effect: TypeAlias = Start | Probe | Look
 
 
 class Schedule:
@@ -140,7 +156,7 @@ class Schedule:
             found.append(uid)
         return found
 
-    def _happened(self, event: Seen | Gone | Poke | Finished, now: float, jitter: float) -> Entry | None:
+    def _happened(self, event: Seen | Gone | Poke | Finished | Settling, now: float, jitter: float) -> Entry | None:
         """The Application's entry after an event."""
         entry = self._entries.get(event.uid)
         match event:
@@ -160,6 +176,8 @@ class Schedule:
                 return replace(entry, delayed=delayed)
             case Finished(_, result) if entry is not None:
                 return _finished(entry, result, now, jitter)
+            case Settling(_, delay) if entry is not None:
+                return replace(entry, settle_at=now + delay)
             case _:
                 return None
 
@@ -168,7 +186,7 @@ class Schedule:
         entry, effects = _due(uid, self._entries[uid], now, self._probe_interval)
         self._entries[uid] = entry
         times = [entry.poll_at, entry.probe_at, *(entry.delayed or {}).values()]
-        at = min(times if entry.retry_at is None else [*times, entry.retry_at])
+        at = min([*times, *(time for time in (entry.retry_at, entry.settle_at) if time is not None)])
         if self._next.get(uid) != at:
             self._next[uid] = at
             heapq.heappush(self._heap, (at, uid))
@@ -204,6 +222,9 @@ def _due(uid: str, entry: Entry, now: float, probe_interval: float) -> tuple[Ent
         entry = replace(entry, probe_at=now + probe_interval)
         if not entry.suspended:
             effects.append(Probe(uid))
+    if entry.settle_at is not None and entry.settle_at <= now:
+        entry = replace(entry, settle_at=None)
+        effects.append(Look(uid))
     if pending and not entry.running:
         effects.append(Start(uid, pending))
         entry = replace(entry, running=True, pending=frozenset(), retry_at=None)

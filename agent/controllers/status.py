@@ -8,22 +8,23 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final, Literal
 
 from agent.api import durations
-from agent.api.status import ApplicationStatus, Condition, Counts, Failure, SyncRecord, cut
-from agent.engine import judge
-from agent.engine.additions import FIGHT
-from agent.engine.causes import Cause
+from agent.api.status import ApplicationStatus, Condition, Counts, Failure, ObjectStatus, SyncRecord, cut
+from agent.controllers.standing import walk
+from agent.engine.causes import Cause, Trigger
 from agent.engine.record import ApplicationRecord
 from agent.values.problems import repeated
-from agent.values.text import counted, excerpts, few
+from agent.values.text import counted, excerpt, excerpts, few
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+    from typing import Self
 
     from agent.api.application import Application
     from agent.api.status import ConditionType
-    from agent.engine.causes import Trigger
+    from agent.controllers.standing import Walked
     from agent.engine.live import LiveFact
     from agent.engine.pipeline import Outcome
+    from agent.manifests.layers import Desired
     from agent.values.errors import AgentError
     from agent.values.ids import ObjectId
     from agent.values.problems import Problem, Repeated
@@ -38,46 +39,65 @@ _HISTORY: Final = 10
 _FAILURES: Final = 50
 _WARNINGS: Final = 20
 _MESSAGE: Final = 2048
+_HEADLINE: Final = 120
+"""Characters of a commit's subject and author."""
 
 _UNRECORDED: Final = ApplicationRecord()
 
 
-@dataclass(frozen=True, slots=True)
-class Walked:
-    """What a walk over the recorded objects finds: those that do not stand as Git says, and the first of each unhealthy status.
-
-    `fought` is the first to which somebody adds again whatever is taken out.
-    """
-
-    drifted: frozenset[ObjectId]
-    worst: Mapping[str, ObjectId]
-    fought: ObjectId | None = None
-
-
 @dataclass(frozen=True)
 class Standing:
-    """An Application at one moment: its record, what is known of its live objects, which objects it asks for, and why a record was lost."""
+    """An Application at one moment: its record, what is known of its live objects, which objects it asks for, and why a record was lost.
+
+    `held` and `failed` are the objects that are not as they should be, and why; `seen` as `walk` has it. `now` is in Unix seconds.
+    """
 
     record: ApplicationRecord = _UNRECORDED
     live: Mapping[ObjectId, LiveFact] = field(default_factory=dict["ObjectId", "LiveFact"])
-    desired: Collection[ObjectId] = ()
+    desired: Mapping[ObjectId, Desired] = field(default_factory=dict["ObjectId", "Desired"])
     loss: str = ""
+    held: Mapping[ObjectId, AgentError] = field(default_factory=dict["ObjectId", "AgentError"])
+    failed: Mapping[ObjectId, AgentError] = field(default_factory=dict["ObjectId", "AgentError"])
+    seen: Collection[tuple[str, str]] | None = None
+    now: float = 0.0
+
+    @classmethod
+    def of(
+        cls, record: ApplicationRecord, live: Mapping[ObjectId, LiveFact], outcome: Outcome, *, loss: str, now: float
+    ) -> Self:
+        """After a run, or between two."""
+        desired = outcome.desired or outcome.state.desired
+        held: Mapping[ObjectId, AgentError] = desired.held if desired else {}
+        failed = {each.id: each.error for each in outcome.results if each.error is not None and each.id not in held}
+        return cls(record, live, desired.objects if desired else {}, loss, held, failed, outcome.seen, now)
 
     @cached_property
     def walked(self) -> Walked:
         """Done once, however much of a status is made of it."""
-        drifted: set[ObjectId] = set()
-        fought: set[ObjectId] = set()
-        worst: dict[str, ObjectId] = {}
-        for key, record in self.record.objects.items():
-            fact = self.live.get(key)
-            if key in self.desired and record.uid and judge.differs(record, fact):
-                drifted.add(key)
-                if FIGHT in record.left.values():
-                    fought.add(key)
-            if fact is not None and fact.health.status != "Healthy":
-                worst[fact.health.status] = min(key, worst.get(fact.health.status, key))
-        return Walked(frozenset(drifted), worst, min(fought, default=None))
+        return walk(
+            self.record,
+            self.live,
+            self.desired,
+            held=self.held,
+            failed=self.failed,
+            seen=self.seen,
+            now=self.now,
+        )
+
+    @property
+    def objects(self) -> tuple[ObjectStatus, ...]:
+        """How the objects stand, as many as a status has room for."""
+        return tuple(
+            ObjectStatus(
+                object=cut(str(each.object)),
+                health=each.health.status,
+                message=cut(each.health.message),
+                sync=each.sync,
+                file=cut(", ".join(excerpts(each.files))),
+                created_at=each.created or None,
+            )
+            for each in self.walked.worst
+        )
 
 
 def compute(
@@ -104,44 +124,72 @@ def compute(
         checked_revision=str(outcome.state.checked) if outcome.state.checked else None,
         conditions=_conditions(application, standing, outcome, failures, counted),
         counts=counted,
+        objects=standing.objects,
         failures=failures,
         warnings=warnings,
         history=before.history,
+        heals=before.heals,
         last_handled_requested_at=cut(application.requested_at) or None,
     )
-    if outcome.results or _untimed(status) != _untimed(before):
-        entry = SyncRecord(
-            revision=str(outcome.revision or outcome.state.checked or ""),
-            started_at=durations.timestamp(started),
-            finished_at=durations.timestamp(now),
-            result="succeeded" if not failures else "partial" if outcome.desired else "failed",
-            cause=_cause(outcome, triggers),
-        )
-        status = status.model_copy(update={"history": (entry, *before.history)[:_HISTORY]})
+    if outcome.results or _story(status) != _story(before):
+        fresh = _is_fresh(outcome, before)
+        entry = _entry(outcome, triggers, fresh=fresh, failed=bool(failures), started=started, now=now)
+        kept = "heals" if _is_heal(outcome, triggers) and not fresh else "history"
+        status = status.model_copy(update={kept: (entry, *getattr(before, kept))[:_HISTORY]})
     return fit(with_times(status, before, now))
 
 
-def _cause(outcome: Outcome, triggers: frozenset[Trigger]) -> str:
+def _is_heal(outcome: Outcome, triggers: frozenset[Trigger]) -> bool:
+    """Whether a run did nothing but put back what somebody had changed."""
+    if outcome.results:
+        return all(result.action == Cause.EDIT.action for result in outcome.results)
+    return triggers <= {Trigger.LIVE}
+
+
+def _is_fresh(outcome: Outcome, before: ApplicationStatus) -> bool:
+    """Whether a run looked at a commit that was not looked at before."""
+    checked = outcome.state.checked
+    return checked is not None and str(checked) != (before.checked_revision or before.revision)
+
+
+def _entry(
+    outcome: Outcome, triggers: frozenset[Trigger], *, fresh: bool, failed: bool, started: float, now: float
+) -> SyncRecord:
+    checked = outcome.state.checked
+    revision = checked if fresh else outcome.revision or checked
+    causes = {"git", *triggers} - {Trigger.INTERVAL} if fresh else triggers
+    return SyncRecord(
+        revision=str(revision or ""),
+        started_at=durations.timestamp(started),
+        finished_at=durations.timestamp(now),
+        result="succeeded" if not failed else "partial" if outcome.desired else "failed",
+        cause=_cause(outcome, causes),
+        subject=excerpt(revision.subject, _HEADLINE) if revision else "",
+        author=excerpt(revision.author, _HEADLINE) if revision else "",
+    )
+
+
+def _cause(outcome: Outcome, started: Collection[str]) -> str:
     """What started a run and, behind it, why it changed what it did."""
     found: dict[str, None] = {}
     for done in outcome.results:
         if done.wrote and done.why is not None:
             edited = done.why.cause == Cause.EDIT and done.writer is not None
             found[f"{done.why} by {cut(done.writer.manager)}" if edited and done.writer else str(done.why)] = None
-    started = "+".join(sorted(triggers))
-    return cut(f"{started}: {few(found)}" if found else started)
+    words = "+".join(sorted(started))
+    return cut(f"{words}: {few(found)}" if found else words)
 
 
 def refresh(
     application: Application, standing: Standing, outcome: Outcome, before: ApplicationStatus, now: float
 ) -> ApplicationStatus:
-    """The last status with the health and drift of this moment."""
-    judged = {
-        item.type: item
-        for item in _conditions(application, standing, outcome, before.failures, counts(standing, outcome))
-    }
+    """The last status with the health and drift of this moment, and what is finished by now."""
+    counted = counts(standing, outcome)
+    judged = {item.type: item for item in _conditions(application, standing, outcome, before.failures, counted)}
     conditions = tuple(judged[item.type] if item.type in {"Healthy", "Drifted"} else item for item in before.conditions)
-    return with_times(before.model_copy(update={"conditions": conditions}), before, now)
+    finished = before.counts.model_copy(update={"finished": counted.finished})
+    changes = {"conditions": conditions, "counts": finished, "objects": standing.objects}
+    return fit(with_times(before.model_copy(update=changes), before, now))
 
 
 def suspended(application: Application, before: ApplicationStatus, now: float) -> ApplicationStatus:
@@ -187,7 +235,8 @@ def of_tree(tree: Object) -> ApplicationStatus:
 
 def differs(status: ApplicationStatus, before: ApplicationStatus) -> bool:
     """Whether a status is worth a write: anything but the times."""
-    return _essence(status) != _essence(before) or status.history != before.history
+    kept = (status.history, status.heals)
+    return _essence(status) != _essence(before) or kept != (before.history, before.heals)
 
 
 def counts(standing: Standing, outcome: Outcome) -> Counts:
@@ -204,6 +253,7 @@ def counts(standing: Standing, outcome: Outcome) -> Counts:
         held=len(held),
         failed=failed,
         drifted=len(standing.walked.drifted | outcome.pending),
+        finished=standing.walked.finished,
         pruned=sum(result.wrote and result.action == "prune" for result in outcome.results),
         warnings=len(_warnings(outcome)),
     )
@@ -281,13 +331,16 @@ def _summary(first: Failure, problems: int) -> str:
 
 
 def _health(standing: Standing) -> tuple[Literal["True", "False", "Unknown"], str, str]:
-    worst = standing.walked.worst
-    for status in ("Degraded", "Progressing", "Unknown"):
-        if status in worst:
-            key = worst[status]
-            text = f"{key}: {standing.live[key].health.message}"
-            return ("Unknown" if status == "Unknown" else "False", status, text)
-    return ("True", "Healthy", "")
+    walked, record = standing.walked, standing.record
+    if record.revision is None and not any(item.uid for item in record.objects.values()):
+        return "Unknown", "Unknown", "nothing was applied yet"
+    if not walked.worst:
+        return "True", "Healthy", "there are 0 objects"
+    worst = walked.worst[0]
+    status = worst.health.status
+    if status == "Healthy":
+        return "True", "Healthy", ""
+    return "Unknown" if status == "Unknown" else "False", status, f"{worst.object}: {worst.health.message}"
 
 
 def _condition(
@@ -320,10 +373,13 @@ def with_times(status: ApplicationStatus, before: ApplicationStatus, now: float)
 
 
 def fit(status: ApplicationStatus) -> ApplicationStatus:
-    """At most 32 KiB: warnings go first, then failures, and the counts stay."""
-    while (status.warnings or status.failures) and len(status.model_dump_json(by_alias=True)) > _LARGEST:
-        field, kept = ("warnings", status.warnings) if status.warnings else ("failures", status.failures)
-        status = status.model_copy(update={field: kept[: len(kept) // 2]})
+    """At most 32 KiB: objects go first, then warnings, then failures, and the counts stay."""
+    while len(status.model_dump_json(by_alias=True)) > _LARGEST:
+        lists = (("objects", status.objects), ("warnings", status.warnings), ("failures", status.failures))
+        found = next(((name, kept) for name, kept in lists if kept), None)
+        if found is None:
+            break
+        status = status.model_copy(update={found[0]: found[1][: len(found[1]) // 2]})
     return status
 
 
@@ -331,12 +387,14 @@ def _essence(status: ApplicationStatus) -> object:
     """What a reader would call a change: no times, no history, and no counts of what the last run did."""
     untimed = tuple(condition.model_copy(update={"last_transition_time": ""}) for condition in status.conditions)
     counts = status.counts.model_copy(update={"applied": 0, "unchanged": 0, "pruned": 0})
-    return status.model_copy(update={"conditions": untimed, "history": (), "counts": counts}).model_dump()
+    return status.model_copy(update={"conditions": untimed, "history": (), "heals": (), "counts": counts}).model_dump()
 
 
-def _untimed(status: ApplicationStatus) -> object:
-    """What of that is worth an entry of the history: another try that comes to the same is none, nor is another agent."""
+def _story(status: ApplicationStatus) -> object:
+    """What is worth an entry of the history: another try that comes to the same is none, nor is another agent, nor a rollout."""
     failures = tuple(failure.model_copy(update={"retry_at": None}) for failure in status.failures)
-    conditions = tuple(condition.model_copy(update={"message": ""}) for condition in status.conditions)
-    anybody = {"agent": None, "epoch": None, "since": None}
-    return _essence(status.model_copy(update={"conditions": conditions, "failures": failures, **anybody}))
+    conditions = tuple(
+        condition.model_copy(update={"message": ""}) for condition in status.conditions if condition.type != "Healthy"
+    )
+    beside = {"agent": None, "epoch": None, "since": None, "objects": ()}
+    return _essence(status.model_copy(update={"conditions": conditions, "failures": failures, **beside}))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent.engine import judge
-from agent.engine.live import is_newer, reports
+from agent.engine.live import Departed, is_newer, reports
 from agent.manifests.ownership import LABEL_INSTALLATION
 from agent.values.errors import AgentError
 from agent.values.ids import ObjectId
@@ -31,11 +31,13 @@ _KEPT = 50
 class Watching:
     """LivePort: owns one task per followed kind, and writes the facts.
 
-    `drifted` is called with an Application and an object of it that does not stand as applied, `changed` when an object's health does.
+    `drifted` is called with an Application and an object of it that does not stand as applied, `changed` when an object comes, goes, or
+    its health changes, `ended` when something ran to its end that is not recorded as ended.
     """
 
     drifted: Callable[[str, ObjectId], None]
     changed: Callable[[str], None]
+    ended: Callable[[str], None]
 
     def __init__(self, target: TargetPort, observer: Observer, facts: LiveFacts) -> None:
         self._target = target
@@ -49,6 +51,7 @@ class Watching:
         self._running: set[str] = set()
         self._touched: dict[str, set[ObjectId]] = {}
         self._kept: dict[str, set[ObjectId]] = {}
+        self.ended = lambda _: None
 
     async def follow(self, resources: Collection[Resource]) -> frozenset[Resource]:
         """Watch these kinds too, and wait until the first list of each is observed; once, and not for long, where one is refused."""
@@ -79,6 +82,9 @@ class Watching:
 
     def snapshot(self, application: str) -> Mapping[ObjectId, LiveFact]:
         return self._facts.snapshot(application)
+
+    def departed(self, application: str) -> Mapping[ObjectId, Departed]:
+        return self._facts.departed(application)
 
     def observed(self, application: str, key: ObjectId, fact: LiveFact | None) -> None:
         if application in self._facts:
@@ -132,7 +138,8 @@ class Watching:
             else:
                 key = _identify(event)
                 told.add(key)
-                await self._take(resource, key, None if event.type == "gone" else event.object)
+                gone = event.type == "gone"
+                await self._take(resource, key, None if gone else event.object, last=event.object)
 
     async def _miss(self, resource: Resource, told: Collection[ObjectId]) -> None:
         """Look for what is believed to be there and no list or watch has told of: it was applied while the watch was broken."""
@@ -140,7 +147,9 @@ class Watching:
         for key in [key for key in known if key not in told]:
             await self._take(resource, key, None)
 
-    async def _take(self, resource: Resource, key: ObjectId, found: Object | None) -> None:
+    async def _take(
+        self, resource: Resource, key: ObjectId, found: Object | None, *, last: Object | None = None
+    ) -> None:
         if found is None:
             # a changed label looks like a deletion too
             try:
@@ -152,11 +161,24 @@ class Watching:
         uid = self._belongs_to(key, fact)
         self._lose(key, uid)
         if uid is not None:
+            if fact is None:
+                self._see_off(uid, key, last or {})
             self._note(uid, key, fact)
         elif fact is not None:
             self._facts.leave((self._target.cluster, key), fact)
         else:
             self._facts.claim((self._target.cluster, key))
+
+    def _see_off(self, uid: str, key: ObjectId, last: Object) -> None:
+        """Keep how an object had ended that is gone. One that went while no watch looked is known by what was seen of it before."""
+        known = self._facts.get(uid, key)
+        seen = bool(get_text(last, "metadata", "resourceVersion"))
+        left = self._observer.observe(last) if seen else known
+        if left is None:
+            return
+        before = known.ended if known is not None and known.uid == left.uid else ""
+        if seen or before:
+            self._facts.depart(uid, key, Departed(left.uid, left.ended or before))
 
     def _lose(self, key: ObjectId, uid: str | None) -> None:
         """An object that turns out to be somebody else's is not there for those who had it."""
@@ -177,15 +199,19 @@ class Watching:
             self._touched[uid].add(key)
         else:
             self._judge(uid, key)
-            if known is not None and fact is not None and known.health != fact.health:
+            if known is None or fact is None or known.health != fact.health:
                 self.changed(uid)
 
     def _learn(self, uid: str, key: ObjectId, fact: LiveFact | None) -> bool:
         """Whether it is news."""
-        known = self._facts.get(uid, key)
+        known, departed = self._facts.get(uid, key), self._facts.departure(uid, key)
         if fact is None:
             self._facts.drop(uid, key)
+        elif departed is not None and departed.uid == fact.uid:
+            return False
         elif known is None or is_newer(fact.resource_version, known.resource_version):
+            if known is not None and known.uid == fact.uid and known.ended:
+                fact = replace(fact, ended=known.ended)
             record = self._facts.recorded(uid, key)
             drifted = fact.object is not None and record is not None and judge.drifted(record, fact)
             self._facts.put(uid, key, fact if drifted and self._has_room(uid, key) else replace(fact, object=None))
@@ -205,9 +231,13 @@ class Watching:
         return True
 
     def _judge(self, uid: str, key: ObjectId) -> None:
-        record = self._facts.recorded(uid, key)
-        if record is not None and record.uid and judge.drifted(record, self._facts.get(uid, key)):
+        record, fact = self._facts.recorded(uid, key), self._facts.get(uid, key)
+        if record is None or not record.uid:
+            return
+        if judge.drifted(record, fact):
             self.drifted(uid, key)
+        elif fact is not None and fact.ended and fact.uid == record.uid and not record.ended:
+            self.ended(uid)
 
 
 def _identify(event: WatchEvent) -> ObjectId:

@@ -12,6 +12,7 @@ import contextlib
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from agent.adapters.git import credential as git_credential
 from agent.adapters.keys import credential as key_credential
@@ -73,7 +74,8 @@ class KeyRing:
         self._workers = workers
         self._rings: dict[str, _Ring] = {}
         self._logins: dict[str, tuple[int, GitCredential]] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
+        # each as long as somebody has it or waits for it
+        self._locks = WeakValueDictionary[str, asyncio.Lock]()
 
     async def git(self, application: Application) -> GitCredential | None:
         """The Secret that `spec.source.credentials` names, as it was read last. Raises SourceError where it is missing."""

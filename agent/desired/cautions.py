@@ -8,16 +8,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from agent.manifests import autoscaling
 from agent.sops import clear
-from agent.values.errors import ClearValuesError, PlaintextSecretError, VariablesError
+from agent.values.errors import AutoscaledReplicasError, ClearValuesError, PlaintextSecretError, VariablesError
 from agent.values.problems import Problem
+from agent.values.tree import get
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from agent.api.application import Application
     from agent.api.operator import OperatorSettings
     from agent.manifests.documents import Document
+    from agent.manifests.layers import Desired
     from agent.values.errors import AgentError
     from agent.values.ids import ObjectId
 
@@ -64,6 +67,22 @@ def of(documents: Iterable[Document], object_of: Callable[[Document], ObjectId |
             Problem(VariablesError("text such as ${NAME} is applied as it is written", files=clear.listed(files)))
         )
     return found
+
+
+def autoscaled(objects: Mapping[ObjectId, Desired], scaled: Mapping[ObjectId, ObjectId]) -> list[Problem]:
+    """A warning for each workload whose manifest has replicas, though an autoscaler of the same commit sets them."""
+    return [
+        Problem(
+            AutoscaledReplicasError(
+                "an autoscaler sets the replicas, so those of the manifest count only when the object is created",
+                autoscaler=scaled[key],
+            ),
+            key,
+            item.files[-1],
+        )
+        for key, item in objects.items()
+        if key in scaled and get(item.tree, *autoscaling.POINTER) is not None
+    ]
 
 
 def _plaintext(document: Document) -> AgentError:

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 
 from agent.desired import cautions
 from agent.desired.cautions import Strictness
-from agent.manifests import documents, layers, order, sealed_secrets
+from agent.manifests import autoscaling, documents, ignoring, layers, order, sealed_secrets
 from agent.values.errors import AgentError, HeldError, PlaintextSecretError
 from agent.values.ids import ObjectId
 from agent.values.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+    from agent.api.application import IgnoreRule
     from agent.manifests.documents import Claim, Document, Parsed
     from agent.manifests.kinds import Kinds
     from agent.manifests.layers import Desired
@@ -86,12 +87,13 @@ def compute(
     recorded: Callable[[str], Collection[ObjectId]],
     unsealing: Unsealing | None = None,
     strict: Strictness = _LENIENT,
+    ignore: Sequence[IgnoreRule] = (),
 ) -> DesiredState:
     """The desired state of a commit.
 
     `untrusted` names the encrypted files whose MAC or key failed, `refused` the paths that the source did not hand out, `recorded` the
     objects that were applied from a file. With `unsealing`, Secrets stand in the place of SealedSecrets. Raises UnknownChangeError
-    where a file cannot be read and layers are merged.
+    where a file cannot be read and layers are merged. `ignore` are the Application's rules of fields that are left to others.
     """
     problems: list[Problem] = [*parsed.failures]
     problems += [Problem(error, file=path) for path, error in refused]
@@ -128,7 +130,23 @@ def compute(
     if unsealing:  # whoever needs the Secret waits with it
         held |= {sealed_secrets.secret_id(key): error for key, error in held.items()}
     held = with_dependents(held, replaced.objects)
-    return DesiredState(revision, replaced.objects, parsed.sealed, held, tuple(problems), replaced.values, warnings)
+    scaled = autoscaling.targets((key, item.tree) for key, item in replaced.objects.items())
+    objects = _ignoring(replaced.objects, ignore, scaled)
+    warnings = (*warnings, *cautions.autoscaled(objects, scaled))
+    return DesiredState(revision, objects, parsed.sealed, held, tuple(problems), replaced.values, warnings)
+
+
+def _ignoring(
+    objects: Mapping[ObjectId, Desired], rules: Sequence[IgnoreRule], scaled: Collection[ObjectId]
+) -> Mapping[ObjectId, Desired]:
+    """The objects with what is ignored of each: what rules say, and replicas that an autoscaler of the same commit sets."""
+    if not rules and not scaled:
+        return objects
+    replicas = frozenset({autoscaling.POINTER})
+    return {
+        key: replace(item, ignored=ignoring.of(rules, key, replicas if key in scaled else frozenset()))
+        for key, item in objects.items()
+    }
 
 
 def _warnings(given: Iterable[Document], kinds: Kinds, namespace: str, strict: Strictness) -> tuple[Problem, ...]:

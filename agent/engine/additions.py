@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from agent.api import names
 from agent.engine import judge, prune
 from agent.manifests import ownership, people
+from agent.manifests.lookup import Lookup
 from agent.values.errors import AdditionsError, AgentError, FightError
 from agent.values.problems import Problem
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from agent.manifests.layers import Desired
     from agent.manifests.people import Addition
     from agent.values.ids import ObjectId
+    from agent.values.tree import Object
 
 BEFORE: Final = "before"
 """It stood there when the agent was upgraded from a version that removed no additions."""
@@ -62,8 +64,13 @@ async def note(
 
 
 def extra(item: Desired, fact: LiveFact) -> tuple[Addition, ...]:
-    """What people added to an object and its manifest does not set."""
-    return tuple(each for each in judge.additions(fact) if not people.has(item.tree, each.at))
+    """What people added to an object and its manifest does not set, but for what is ignored of it."""
+    given, ignored = Lookup(item.tree), item.ignored.resolving(item.tree)
+    return tuple(
+        each
+        for each in judge.additions(fact)
+        if not people.has(given, each.at) and not ignored.leaves(each.at, each.manager)
+    )
 
 
 def _left(run: Run, known: ObjectRecord, found: Sequence[Addition], insisted: Collection[str]) -> dict[str, str]:
@@ -88,8 +95,8 @@ def _confirmed(run: Run) -> bool:
     return run.revision is not None and prune.confirms(word, run.revision)
 
 
-def told(run: Run, desired: DesiredState, live: Mapping[ObjectId, LiveFact], changes: ChangeSet) -> DesiredState:
-    """With a warning for what people added to an object, by manager, that this run does not take out."""
+def warned(run: Run, desired: DesiredState, live: Mapping[ObjectId, LiveFact], changes: ChangeSet) -> DesiredState:
+    """With a warning for the additions to each object, by manager, that this run does not remove."""
     applied = {step.finished.id for step in changes.steps} if run.application.spec.sync.mode == "apply" else ()
     warnings = tuple(
         Problem(error, key)
@@ -99,12 +106,12 @@ def told(run: Run, desired: DesiredState, live: Mapping[ObjectId, LiveFact], cha
         and (known := run.ledger.record.objects.get(key)) is not None
         and known.projection
         and not ownership.is_reconcile_disabled(item.tree)
-        for error in _told(key, known, found, taken=key in applied)
+        for error in _warnings(key, known, found, taken=key in applied)
     )
     return replace(desired, warnings=(*desired.warnings, *warnings)) if warnings else desired
 
 
-def _told(key: ObjectId, known: ObjectRecord, found: Sequence[Addition], *, taken: bool) -> Iterator[AgentError]:
+def _warnings(key: ObjectId, known: ObjectRecord, found: Sequence[Addition], *, taken: bool) -> Iterator[AgentError]:
     def why(each: Addition) -> tuple[str, str]:
         reason = known.left.get(each.path) or known.left.get(people.ALL) or ("" if taken else _PENDING)
         return reason, each.manager
@@ -135,6 +142,12 @@ def _error(why: str) -> AgentError:
         "added by hand, and not in Git",
         hint="write it into Git, or annotate the object signet-gitops.dev/additions: keep",
     )
+
+
+def removed(tree: Object, known: ObjectRecord, fact: LiveFact) -> tuple[str, ...]:
+    """The paths of additions that an apply of `tree` removes."""
+    given = Lookup(tree)
+    return tuple(each.path for each in judge.fresh(known, fact) if not people.has(given, each.at))
 
 
 def left_by(known: ObjectRecord | None, *, changed: bool, seen: bool) -> Mapping[str, str]:

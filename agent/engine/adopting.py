@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 
 from agent.engine import polling
 from agent.engine.causes import Cause
-from agent.engine.live import LiveFact
 from agent.manifests import ownership, people
+from agent.manifests.lookup import Lookup
 from agent.manifests.people import Takeover
 from agent.values.errors import AgentError, NotFoundError, OwnershipConflictError, StaleObjectError
 from agent.values.tree import get_object
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from agent.engine.changes import Step
     from agent.engine.context import Run
     from agent.engine.finishing import Finished
+    from agent.engine.live import LiveFact
     from agent.manifests.kinds import Kinds, Resource
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
@@ -107,15 +108,14 @@ async def adopt(run: Run, step: Step, resource: Resource, existing: Object) -> L
         existing = await _take_fields(run, step, resource, existing, first=True)
     elif ownership.new_owner(existing) == (run.application_id.namespace, run.application_id.name):
         owner = None
-    fact = run.observer.observe(existing)
-    return LiveFact(fact.uid, fact.resource_version, owner, "", fact.health)
+    return replace(run.observer.observe(existing), owner=owner, projection="")
 
 
 def takeover(run: Run, step: Step, existing: Object, *, first: bool = False) -> Takeover:
     """What a step takes of what people own."""
     tree = step.finished.tree
     left = {people.ALL} if people.keeps(existing, tree) else step.left
-    return Takeover(tree, run.observer.people, left, first)
+    return Takeover(tree, run.observer.people, left, first, step.finished.ignored.leaves)
 
 
 async def take_over(run: Run, step: Step, resource: Resource, fact: LiveFact | None) -> LiveFact | None:
@@ -123,7 +123,7 @@ async def take_over(run: Run, step: Step, resource: Resource, fact: LiveFact | N
 
     The fact that it gives has the object as it stood before.
     """
-    if fact is None or fact.owner not in {None, run.application_id.uid} or not _owns_more(step, fact):
+    if fact is None or fact.owner not in {None, run.application_id.uid} or not owns_more(step, fact):
         return fact
     if not run.application.spec.sync.force:
         return fact
@@ -137,19 +137,33 @@ async def take_over(run: Run, step: Step, resource: Resource, fact: LiveFact | N
     return replace(run.observer.observe(after), object=before)
 
 
-def _owns_more(step: Step, fact: LiveFact) -> bool:
+def owns_more(step: Step, fact: LiveFact) -> bool:
     """Whether people own what an apply would not take from them by itself."""
-    tree = step.finished.tree
+    given = Lookup(step.finished.tree)
     return fact.shared or any(
-        not people.has(tree, each.at) and not people.is_left(each.path, step.left) for each in fact.additions
+        not people.has(given, each.at)
+        and not people.is_left(each.path, step.left)
+        and not step.finished.ignored.leaves(each.at, each.manager)
+        for each in fact.additions
     )
 
 
 async def _take_fields(run: Run, step: Step, resource: Resource, existing: Object, *, first: bool) -> Object:
-    """Controllers write status at any moment, so a patch that lost the race is made again from what stands there now."""
-    key = step.finished.id
+    def patch(live: Object) -> list[Object]:
+        return takeover(run, step, live, first=first).patch(live) or []
+
+    return await patched(run, resource, step.finished.id, existing, patch)
+
+
+async def patched(
+    run: Run, resource: Resource, key: ObjectId, existing: Object, patch_of: Callable[[Object], list[Object]]
+) -> Object:
+    """An object after a change of who owns its fields.
+
+    Controllers write status at any moment, so a patch that lost the race is made again from what stands there now.
+    """
     for _ in range(_ATTEMPTS):
-        patch = takeover(run, step, existing, first=first).patch(existing)
+        patch = patch_of(existing)
         if not patch:
             return existing
         try:
@@ -162,4 +176,6 @@ async def _take_fields(run: Run, step: Step, resource: Resource, existing: Objec
             if newer is None:
                 return existing
             existing = newer
-    raise StaleObjectError("the object keeps changing while it is adopted", hint="see who else writes it", object=key)
+    raise StaleObjectError(
+        "the object keeps changing while its fields change hands", hint="see who else writes it", object=key
+    )

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import functools
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from agent.engine import adopting, audit_entries, polling
+from agent.api import names
+from agent.engine import adopting, audit_entries, polling, prune, releasing, replacing, untangling
 from agent.engine.causes import Cause
 from agent.engine.changes import waiting
 from agent.engine.finishing import applied_as
-from agent.engine.live import LiveFact, reports
+from agent.engine.live import Departed, LiveFact, reports
 from agent.engine.ports import ABSENT
-from agent.engine.prune import CONFIRMED_ONLY
 from agent.engine.record import ObjectRecord
 from agent.engine.results import Answer, Result, stop_if_lease_lost
 from agent.manifests import diff, fields, health, order, ownership
@@ -20,8 +21,8 @@ from agent.values.errors import (
     AgentError,
     ClusterUnavailableError,
     HeldError,
-    ImmutableFieldError,
     LeaseLostError,
+    ObjectInvalidError,
     StaleObjectError,
     UnknownKindError,
 )
@@ -106,87 +107,117 @@ def _check(step: Step, results: Mapping[ObjectId, Result]) -> None:
 
 
 async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None) -> Result:
-    key, existing = step.finished.id, step.met
+    key = step.finished.id
     resource = kinds.served(step.finished.record.api_version, key.kind)
     if resource is None:
         raise UnknownKindError(
             "the cluster does not serve this kind at this version", hint="apply its CRD first", object=key
         )
-    if step.unread or (fact is None and step.cause != Cause.NEW):
-        existing = await polling.get(run, resource, key.namespace, key.name)
-        await run.fence.show(afresh=existing is not None)
-    if existing is not None:
-        met, stood = await _meet(run, step, resource, existing), get_text(existing, "metadata", "resourceVersion")
-    else:
-        met, stood = await adopting.take_over(run, step, resource, fact), _version(fact)
-    return await _write(run, step, resource, met, stood)
+    return await _write(run, step, resource, kinds, await _before(run, step, resource, fact))
 
 
-async def _write(run: Run, step: Step, resource: Resource, met: Result | LiveFact | None, stood: str) -> Result:
-    """Send an object over what was met of it, until that is what stands there. `stood` is the version that it was met at."""
-    key, action, deleted = step.finished.id, step.action, False
+@dataclass(frozen=True, slots=True)
+class _Met:
+    """What an object is sent over. `stood` is the version that it was met at; `deleted`: it was deleted to run again."""
+
+    found: Result | LiveFact | None
+    stood: str = ""
+    deleted: bool = False
+
+
+async def _write(run: Run, step: Step, resource: Resource, kinds: Kinds, before: _Met) -> Result:
+    """Send an object over what was met of it, until that is what stands there."""
+    met, stood, deleted = before.found, before.stood, before.deleted
+    key, action = step.finished.id, step.action
     for _ in range(_ATTEMPTS):
         if isinstance(met, Result):
             return met
         fact = met
+        if fact is not None and fact.terminating and step.finished.record.content:
+            raise _going(key)  # it would be taken for what has run
         owned = adopting.conflict(key, fact.owner if fact else None, run.application_id.uid, run.known_applications)
         if owned is not None:
             raise owned
         try:
-            answer = await run.ports.target.apply(
-                resource,
-                _guarded(step.finished.tree, fact),
-                identity=run.grants.identity,
-                force=run.application.spec.sync.force,
-            )
+            answer = await _send(run, step, resource, kinds, fact)
         except StaleObjectError:
             met = await _meet_again(run, step, resource, fact)
             stood = _version(met)
             action = "adopt" if isinstance(met, LiveFact) and action == "create" else action
             continue
         except AgentError as error:
-            if isinstance(error, ImmutableFieldError) and fact is not None and _may_replace(run, step, fact):
-                deleted = await _make_room(run, resource, key, fact)
-                met, action = None, "replace"
+            if isinstance(error, ObjectInvalidError) and fact is not None:
+                await _clear_the_way(run, step, resource, fact, error)
+                met, action, deleted = None, "replace", True
                 continue
             if not deleted:
                 raise
-            return _not_made(run, step, error)
+            return _not_made(run, step, action, error)
         now = run.observer.observe(answer, reports=await reports(run.ports.target, resource))
         left = {path: why for path, why in step.left.items() if any(path == each.path for each in now.additions)}
         record = applied_as(step.finished, uid=now.uid, projection=now.projection, left=left)
-        before = fact.object if fact is not None else None
-        removed = adopting.takeover(run, step, before).removed(before) if before is not None else ()
+        old = fact.object if fact is not None else None
+        removed = adopting.takeover(run, step, old).removed(old) if old is not None else ()
         written = Answer.OK if now.resource_version != stood or removed else Answer.UNCHANGED
         done = Result(key, action, None, replace(now, object=None), record, answer=written)
-        return _explain(done, before if removed or step.cause == Cause.EDIT else None, answer, removed)
+        return _explain(done, old if removed or step.cause == Cause.EDIT else None, answer, removed)
     raise StaleObjectError("the object keeps changing while it is applied", hint="see who else writes it", object=key)
 
 
-async def _make_room(run: Run, resource: Resource, key: ObjectId, fact: LiveFact) -> bool:
-    """Delete what is replaced; whether it is gone."""
-    done = await run.ports.target.delete(
-        resource,
-        key.namespace,
-        key.name,
-        uid=fact.uid,
-        resource_version=fact.resource_version,
-        identity=run.grants.identity,
-    )
-    return done != "deleting"
-
-
-def _not_made(run: Run, step: Step, error: AgentError) -> Result:
-    """An object that was deleted to be replaced, and could not be made again: it is one that is still to be made."""
+def _not_made(run: Run, step: Step, action: str, error: AgentError) -> Result:
+    """An object that was deleted for a new one, and could not be made again: it is one that is still to be made."""
     key = step.finished.id
     if not isinstance(error, LeaseLostError):
         run.ports.live.observed(run.application_id.uid, key, None)
     begun = ObjectRecord(step.finished.record.api_version, files=step.finished.record.files)
-    return Result(key, "replace", error.with_facts(object=key, deleted="yes"), record=begun)
+    return Result(key, action, error.with_facts(object=key, deleted="yes"), record=begun)
 
 
 def _version(met: Result | LiveFact | None) -> str:
     return met.resource_version if isinstance(met, LiveFact) else ""
+
+
+async def _before(run: Run, step: Step, resource: Resource, fact: LiveFact | None) -> _Met:
+    """What stands there when an object is applied: made ready for that, or deleted where it is to run again."""
+    key, existing = step.finished.id, step.met
+    if step.unread or (fact is None and step.cause != Cause.NEW):
+        existing = await polling.get(run, resource, key.namespace, key.name)
+        await run.fence.show(afresh=existing is not None)
+    if existing is not None:
+        return _Met(await _meet(run, step, resource, existing), get_text(existing, "metadata", "resourceVersion"))
+    if step.cause == Cause.RERUN and fact is not None:
+        await _run_again(run, resource, key, fact)
+        return _Met(None, deleted=True)
+    return _Met(await adopting.take_over(run, step, resource, fact), _version(fact))
+
+
+async def _send(run: Run, step: Step, resource: Resource, kinds: Kinds, fact: LiveFact | None) -> Object:
+    """Apply the object over what stands there, or where nothing does."""
+    item = step.finished
+    tree = item.whole
+    if fact is not None:
+        tree, fact = await releasing.ready(run, item, resource, fact, kinds)
+    elif tree is None:
+        raise _gone()
+
+    async def send(tree: Object, fact: LiveFact | None) -> Object:
+        return await run.ports.target.apply(
+            resource, _guarded(tree, fact), identity=run.grants.identity, force=run.application.spec.sync.force
+        )
+
+    try:
+        answer = await send(tree, fact)
+    except ObjectInvalidError as error:
+        if fact is None:
+            raise
+        refused = error
+    else:
+        return answer if fact is not None else await releasing.created(run, item, resource, answer)
+    return await untangling.again(run, item, resource, refused, functools.partial(send, tree))
+
+
+def _gone() -> AgentError:
+    return StaleObjectError("the object is gone, and is made in the next run with all that is ignored of it")
 
 
 async def _meet(run: Run, step: Step, resource: Resource, existing: Object) -> Result | LiveFact:
@@ -204,6 +235,8 @@ async def _meet_again(run: Run, step: Step, resource: Resource, fact: LiveFact |
     newer = await polling.get(run, resource, key.namespace, key.name)
     await run.fence.show(afresh=True)
     if newer is None:
+        if step.finished.whole is None:
+            raise _gone()
         return None
     first = fact is None and step.cause == Cause.NEW
     if first:
@@ -211,14 +244,52 @@ async def _meet_again(run: Run, step: Step, resource: Resource, fact: LiveFact |
     return await adopting.take_over(run, step, resource, run.observer.observe(newer))
 
 
-def _may_replace(run: Run, step: Step, fact: LiveFact) -> bool:
-    """Whether an object that cannot be changed in place may be deleted and made anew: its author says so, and it is proven ours."""
-    key = step.finished.id
-    return (
-        ownership.is_replace_allowed(step.finished.tree)
-        and fact.owner == run.application_id.uid
-        and (key.group, key.kind) not in CONFIRMED_ONLY
+async def _clear_the_way(run: Run, step: Step, resource: Resource, fact: LiveFact, refusal: ObjectInvalidError) -> None:
+    """Delete an object that stands so that a new one takes its place. Raises why it may not be, or need not."""
+    key, tree = step.finished.id, step.finished.tree
+    if fact.terminating:
+        raise _going(key)
+    attempt = replacing.Attempt(run.ports.target, resource, key, tree, run.grants.identity)
+    found = await replacing.judge(attempt, refusal)
+    word, commit = run.application.annotations.get(names.ANNOTATION_CONFIRM_PRUNE, ""), run.revision
+    refused = replacing.refuse(
+        key,
+        tree,
+        found,
+        ours=fact.owner == run.application_id.uid,
+        commit=commit.commit if commit else "",
+        confirmed=commit is not None and prune.confirms(word, commit),
     )
+    if refused is not None:
+        raise refused from None
+    await _delete(run, resource, key, fact)
+
+
+async def _run_again(run: Run, resource: Resource, key: ObjectId, fact: LiveFact) -> None:
+    """Delete what ran to its end so that it can run again. Raises why it may not be."""
+    if fact.owner != run.application_id.uid or not fact.ended:
+        raise HeldError(
+            "it is not proven this Application's, or runs again already, so it is left as it is", object=key
+        )
+    await _delete(run, resource, key, fact)
+
+
+async def _delete(run: Run, resource: Resource, key: ObjectId, fact: LiveFact) -> None:
+    """Make room for a new object. Raises HeldError while the old one is kept."""
+    done = await run.ports.target.delete(
+        resource,
+        key.namespace,
+        key.name,
+        uid=fact.uid,
+        resource_version=fact.resource_version,
+        identity=run.grants.identity,
+    )
+    if done == "deleting":
+        raise _going(key)
+
+
+def _going(key: ObjectId) -> AgentError:
+    return HeldError("waits until the object that it replaces is gone", hint="see its finalizers", object=key)
 
 
 def _explain(done: Result, before: Object | None, after: Object, removed: Sequence[Removed] = ()) -> Result:
@@ -228,7 +299,7 @@ def _explain(done: Result, before: Object | None, after: Object, removed: Sequen
     places = [each.place for each in removed]
     found = islice(diff.compare(before, after), MOST + 1)
     changed = [change.path for change in found if change.path and change.path not in places]
-    writer = fields.last_writer(before, [*places, *changed], besides=ownership.FIELD_MANAGER)
+    writer = fields.last_writer(before, places or changed, besides=ownership.FIELD_MANAGER)
     paths = [each.path for each in removed]
     texts = excerpts((*paths, *map(show_path, changed)), counted=False)
     return replace(done, fields=texts, writer=writer, removed=excerpts(paths))
@@ -259,7 +330,7 @@ async def _settle(
         run.fence.check()
         for key, limit in list(waiting.items()):
             resource = kinds.of(key)
-            if resource is not None and await _is_healthy(run, resource, key):
+            if resource is not None and (_is_over(run, results[key]) or await _is_healthy(run, resource, key)):
                 del waiting[key]
             elif run.ports.clock.monotonic() - start > limit:
                 del waiting[key]
@@ -270,6 +341,12 @@ async def _settle(
             await run.ports.tasks.sleep(pause)
             pause = min(pause * 2, 2.0)
     return late
+
+
+def _is_over(run: Run, result: Result) -> bool:
+    """Whether an object that was just applied completed and is gone by now."""
+    departed = run.ports.live.departed(run.application_id.uid).get(result.id)
+    return result.fact is not None and departed == Departed(result.fact.uid, "Complete")
 
 
 async def _is_healthy(run: Run, resource: Resource, key: ObjectId) -> bool:

@@ -36,6 +36,8 @@ WITHOUT_SOURCE: Final = frozenset({Trigger.LIVE, Trigger.SECRET})
 class Cause(StrEnum):
     """Why an object is touched: the first of these that holds."""
 
+    RERUN = "rerun"
+    """Somebody asked to run it again."""
     NEW = "new"
     """It was never applied before: a commit or the spec brought it."""
     COMMIT = "commit"
@@ -56,12 +58,13 @@ class Cause(StrEnum):
     """Its Application is deleted, and takes its objects along."""
 
     @property
-    def action(self) -> Literal["create", "update", "rotate", "roll", "heal"]:
+    def action(self) -> Literal["rerun", "create", "update", "rotate", "roll", "heal"]:
         """What the audit trail calls an apply for this cause."""
         return _ACTIONS.get(self, "update")
 
 
-_ACTIONS: Final[dict[Cause, Literal["create", "update", "rotate", "roll", "heal"]]] = {
+_ACTIONS: Final[dict[Cause, Literal["rerun", "create", "update", "rotate", "roll", "heal"]]] = {
+    Cause.RERUN: "rerun",
     Cause.NEW: "create",
     Cause.SECRET: "rotate",
     Cause.ROLL: "roll",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from agent.engine.causes import COMMITTED, Cause, Why
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from agent.values.tree import Object
 
 Action: TypeAlias = Literal[
-    "create", "adopt", "update", "rotate", "roll", "heal", "prune", "leave", "conflict", "hold", "keep"
+    "rerun", "create", "adopt", "update", "rotate", "roll", "heal", "prune", "leave", "conflict", "hold", "keep"
 ]
-"""What becomes of an object: it is applied, for one of six reasons; deleted; or left as it is, for one of four."""
+"""What becomes of an object: it is applied, for one of seven reasons; deleted; or left as it is, for one of four."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +109,11 @@ class ChangeSet:
     def pending(self) -> frozenset[ObjectId]:
         """What would be applied or deleted."""
         return frozenset((*(step.finished.id for step in self.steps), *self.pruned))
+
+    def confirming(self, more: Mapping[ObjectId, ObjectRecord]) -> ChangeSet:
+        """The same but for objects that stand after all."""
+        left = (tuple(step for step in wave if step.finished.id not in more) for wave in self.waves)
+        return replace(self, waves=tuple(filter(None, left)), confirmed={**self.confirmed, **more}) if more else self
 
     def __iter__(self) -> Iterator[Change]:
         """Every object that is changed or left for a reason: by wave, then deletions, then what is left."""

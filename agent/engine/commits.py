@@ -161,6 +161,7 @@ async def _compile(run: Run, state: State, kinds: Kinds, files: Read) -> State:
             recorded=recorded,
             unsealing=run.grants.unsealing,
             strict=run.grants.strict,
+            ignore=spec.ignore,
         )
     )
     desired = replace(desired, repository=spec.source.url)

@@ -67,8 +67,8 @@ class Run:
 
     `triggers` say what started it. `rotated` are objects whose store references have a new version. `known_applications` maps the uid
     of every Application of the installation to its name. `revision` is set once the commit is known. `fence` is this agent's right to
-    write, which `ports` ask before each attempt; `ledger` has the record. `insisted` are paths of additions, by their object, that came back
-    whenever they were taken out.
+    write, which `ports` ask before each attempt; `ledger` has the record. `insisted` are paths of additions, by their object, that come back
+    after each removal.
     """
 
     id: RunId

@@ -8,19 +8,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from agent.engine import pace, rollouts
+from agent.engine import endings, pace, rollouts
 from agent.engine.ports import Resolved
 from agent.engine.record import ObjectRecord, absent_at
 from agent.manifests import order, ownership, references, resolve
+from agent.manifests.ignoring import NOTHING
 from agent.values import derive
 from agent.values.errors import AgentError, LimitError, StoreNotFoundError
-from agent.values.tree import format_path, secrets
+from agent.values.secret import Sealed
+from agent.values.tree import format_path, secrets, walk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agent.engine.context import Run
     from agent.engine.opening import Opened
+    from agent.manifests.ignoring import Ignored
     from agent.manifests.layers import Desired
     from agent.manifests.ownership import Owner
     from agent.manifests.references import Reference
@@ -32,11 +35,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """An object ready for its API request, and what its record will say once it is applied."""
+    """An object ready for its API request, and what its record will say once it is applied.
+
+    `tree` is applied over what stands, `whole` where nothing does: with what is `ignored` from then on. None: that was not opened.
+    """
 
     id: ObjectId
     tree: Object
     record: ObjectRecord
+    whole: Object | None = None
+    ignored: Ignored = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +77,15 @@ async def finish(
                 run,
                 tree,
                 lambda item=item, tree=tree, token=token: finisher.finish(
-                    item, tree, answers, recipe=recipes[item.id], roll=token
+                    item, tree, answers, recipe=recipes[item.id], roll=token, partial=item.id in opened.partial
                 ),
             )
             room.take(key, done.tree)
         except AgentError as error:
             failed[key] = error.with_facts(object=key)
             continue
-        finished[key] = done
+        content = endings.digest(run.fingerprints.recipes, run.application_id.uid, item)
+        finished[key] = replace(done, record=replace(done.record, content=content)) if content else done
         if key.kind == "Secret":
             contents[key] = done.record.applied
     return FinishedObjects(finished, failed)
@@ -98,25 +107,37 @@ class Finisher:
         *,
         recipe: str,
         roll: str,
+        partial: bool = False,
     ) -> Finished:
-        """Finish one object whose sealed leaves are opened. Raises the AgentError that holds it."""
+        """Finish one object whose sealed leaves are opened: all, or but those that are ignored. Raises the AgentError that holds it."""
         key = desired.id
         values, versions = _values(key, references.find(opened), answers)
-        tree = resolve.finish(opened, values)
-        order.wave_of(key, tree)
-        if roll:
-            tree = order.set_roll_token(tree, roll)
-        tree = ownership.stamp(tree, key, self.owner, self.owners)
+        finished = resolve.finish(opened, values)
+        order.wave_of(key, finished)
+        ignored = desired.ignored.resolving(desired.tree)
+        kept = ignored.without(finished)
+        whole = self._marked(key, finished, roll)
+        tree = whole if kept is finished else self._marked(key, kept, roll)
         record = ObjectRecord(
             desired.api_version,
             recipe=recipe,
             applied=self.applied.tree(self.owner.application.uid, key.key, tree),
             roll=roll,
-            holds_secret=next(secrets(tree), None) is not None,
+            holds_secret=next(secrets(whole), None) is not None or (partial and _may_hold_secret(desired.tree)),
             stores=versions,
             files=desired.files,
+            managers=ignored.managers,
+            pointers=ignored.texts,
         )
-        return Finished(key, tree, record)
+        return Finished(key, tree, record, None if partial else whole, ignored)
+
+    def _marked(self, key: ObjectId, tree: Object, roll: str) -> Object:
+        tree = order.set_roll_token(tree, roll) if roll else tree
+        return ownership.stamp(tree, key, self.owner, self.owners)
+
+
+def _may_hold_secret(tree: Object) -> bool:
+    return bool(references.find(tree)) or any(isinstance(leaf, Sealed) for _, leaf in walk(tree))
 
 
 def applied_as(finished: Finished, *, uid: str, projection: str, left: Mapping[str, str]) -> ObjectRecord:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.engine.causes import Cause
-from agent.manifests import ownership, people
+from agent.manifests import ignoring, ownership, people
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from agent.engine.live import LiveFact
     from agent.engine.record import ApplicationRecord, ObjectRecord
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from agent.manifests.people import Addition
     from agent.values.fingerprint import Fingerprinter
     from agent.values.ids import ObjectId
+    from agent.values.tree import Tree
 
 TRANSFORMATION = "1"
 """Raised when the agent itself would make another object of the same sealed merge."""
@@ -23,18 +24,21 @@ TRANSFORMATION = "1"
 
 def recipes(fingerprinter: Fingerprinter, application: str, objects: Mapping[ObjectId, Desired]) -> dict[ObjectId, str]:
     """The recipe fingerprint of each desired object."""
-    return {
-        key: fingerprinter.tree(application, key.key, [TRANSFORMATION, desired.api_version, desired.tree])
-        for key, desired in objects.items()
-    }
+    return {key: fingerprinter.tree(application, key.key, _ingredients(desired)) for key, desired in objects.items()}
+
+
+def _ingredients(desired: Desired) -> Tree:
+    """What is applied of a sealed merge. The rules of what is ignored count, so that one that comes or goes is heeded."""
+    given: list[Tree] = [TRANSFORMATION, desired.api_version, desired.kept]
+    return [*given, [*desired.ignored.managers, *desired.ignored.texts]] if desired.ignored else given
 
 
 def drifted(record: ObjectRecord, fact: LiveFact | None) -> bool:
     """Whether the live object is not what was last applied, or people added to it. `fact` None: it is not there.
 
-    A record without a projection is of an object that was left to others.
+    A record without a projection is of an object that was left to others. What ran to its end may be gone.
     """
-    if not record.projection:
+    if not record.projection or (fact is None and record.ended):
         return False
     if fact is None:
         return True
@@ -43,7 +47,13 @@ def drifted(record: ObjectRecord, fact: LiveFact | None) -> bool:
 
 def fresh(record: ObjectRecord, fact: LiveFact) -> tuple[Addition, ...]:
     """What people added to an object and are not left."""
-    return tuple(each for each in additions(fact) if not people.is_left(each.path, record.left))
+    return tuple(each for each in _counted(record, fact) if not people.is_left(each.path, record.left))
+
+
+def _counted(record: ObjectRecord, fact: LiveFact) -> Iterator[Addition]:
+    """What people added to an object, but for what is ignored of it."""
+    ignored = ignoring.recorded(record.pointers, record.managers)
+    return (each for each in additions(fact) if not ignored.leaves(each.at, each.manager))
 
 
 def additions(fact: LiveFact) -> tuple[Addition, ...]:
@@ -53,7 +63,21 @@ def additions(fact: LiveFact) -> tuple[Addition, ...]:
 
 def differs(record: ObjectRecord, fact: LiveFact | None) -> bool:
     """Whether the live object is not what Git says: it drifted, or people are left what they added."""
-    return drifted(record, fact) or (bool(record.projection) and fact is not None and bool(additions(fact)))
+    return drifted(record, fact) or (bool(record.projection) and fact is not None and any(_counted(record, fact)))
+
+
+def standing(
+    objects: Mapping[ObjectId, Desired], causes: Mapping[ObjectId, Cause], live: Mapping[ObjectId, LiveFact]
+) -> frozenset[ObjectId]:
+    """Those of the objects to do that are there and stay: of these, nothing is needed that is ignored."""
+    return frozenset(
+        key
+        for key, cause in causes.items()
+        if cause not in {Cause.NEW, Cause.RERUN}
+        and (fact := live.get(key)) is not None
+        and not fact.terminating
+        and not ownership.is_replace_allowed(objects[key].tree)
+    )
 
 
 def stale(

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.api import names
-from agent.manifests import fields, health, ownership, people
+from agent.manifests import autoscaling, elements, endings, fields, health, ownership, people
 from agent.manifests.builtin import GROUPS
+from agent.manifests.managers import RELEASED
 from agent.values.ids import ObjectId
 from agent.values.tree import get, get_text
 
 if TYPE_CHECKING:
     from agent.engine.ports import TargetPort
+    from agent.manifests.endings import Ending
     from agent.manifests.health import Health
     from agent.manifests.kinds import Resource
     from agent.manifests.people import Addition
@@ -25,7 +27,8 @@ class LiveFact:
     """One live object at one version. `owner` is the uid of the Application that the owner annotation proves, or None.
 
     `object` is the wrapped live object, kept only while a drift waits to be healed. `keep` tells that it asks not to be pruned, `created`
-    when it was made, in RFC 3339.
+    when it was made, in RFC 3339. `ended` is how something that runs to an end did. `released` tells that fields of ours were left to others,
+    `replicas` that its replicas are ours, and `scalers` who scaled it.
     `additions` are what people's field managers own and we do not, which the object may ask to be `kept`; `shared`: they own something
     that we own too.
     """
@@ -42,6 +45,18 @@ class LiveFact:
     shared: bool = False
     additions: tuple[Addition, ...] = ()
     kept: bool = False
+    ended: Ending = ""
+    released: bool = False
+    replicas: bool = False
+    scalers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Departed:
+    """An object that a watch saw go: its uid, and how it had ended, if it had."""
+
+    uid: str
+    ended: Ending
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +96,10 @@ class Observer:
             shared=beside.shared,
             additions=beside.additions,
             kept=ownership.is_additions_kept(live),
+            ended=endings.ended(live),
+            released=any(elements.is_apply_of(entry, RELEASED) for entry in elements.entries(live)),
+            replicas=autoscaling.owns_replicas(live, manager),
+            scalers=autoscaling.scalers(live),
         )
 
 

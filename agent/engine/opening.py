@@ -41,10 +41,11 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """Objects with their sealed leaves opened, and why others could not be."""
+    """Objects with their sealed leaves opened, and why others could not be. `partial` are without what is ignored of them."""
 
     objects: Mapping[ObjectId, Object]
     failed: Mapping[ObjectId, AgentError]
+    partial: frozenset[ObjectId] = frozenset()
 
 
 async def verify(run: Run, known: Collection[tuple[str, str]], parsed: Parsed, blobs: Mapping[str, str]) -> Verified:
@@ -63,11 +64,15 @@ async def verify(run: Run, known: Collection[tuple[str, str]], parsed: Parsed, b
     return Verified(verified, untrusted)
 
 
-async def open_objects(run: Run, desired: DesiredState, keys: Iterable[ObjectId]) -> Opened:
-    """Open the sealed leaves of these objects; each file is unsealed once."""
+async def open_objects(
+    run: Run, desired: DesiredState, keys: Iterable[ObjectId], standing: Collection[ObjectId] = ()
+) -> Opened:
+    """Open the sealed leaves of these objects; each file is unsealed once. What is ignored of a `standing` one is left out, sealed."""
     wanted = [desired.objects[key] for key in keys]
+    partial = frozenset(item.id for item in wanted if item.id in standing and item.ignored.pointers)
+    trees = {item.id: item.kept if item.id in partial else item.tree for item in wanted}
     needs = {
-        item.id: dict.fromkeys(leaf.id for _, leaf in walk(item.tree) if isinstance(leaf, Sealed)) for item in wanted
+        key: dict.fromkeys(leaf.id for _, leaf in walk(tree) if isinstance(leaf, Sealed)) for key, tree in trees.items()
     }
     ids = frozenset[str]().union(*needs.values())
     secrets, errors = await _unseal_values(run, desired, ids)
@@ -85,8 +90,8 @@ async def open_objects(run: Run, desired: DesiredState, keys: Iterable[ObjectId]
         if refused is not None:
             failed[item.id] = refused
         else:
-            opened[item.id] = resolve.unseal(item.tree, secrets)
-    return Opened(opened, failed)
+            opened[item.id] = resolve.unseal(trees[item.id], secrets)
+    return Opened(opened, failed, partial)
 
 
 async def _unseal(run: Run, file: SealedFile) -> Mapping[str, Secret]:

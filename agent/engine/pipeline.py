@@ -15,6 +15,7 @@ from agent.engine import (
     applying,
     commits,
     deleting,
+    endings,
     finishing,
     judge,
     opening,
@@ -23,6 +24,7 @@ from agent.engine import (
     polling,
     prune,
     recording,
+    releasing,
     resolving,
     rollouts,
 )
@@ -49,7 +51,7 @@ class Outcome:
     """What a run came to, and the state that the next one begins with. `stopped`: something ended it before its end.
 
     `changes` are without the objects' trees, since an outcome is kept until the next run and no value is; `pending` are the objects that
-    detection would have applied or pruned.
+    detection would have applied or pruned; `seen` the groups and kinds of which all live objects are known, where that was found out.
     """
 
     state: State
@@ -59,6 +61,7 @@ class Outcome:
     results: tuple[Result, ...] = ()
     pending: frozenset[ObjectId] = frozenset()
     stopped: bool = False
+    seen: frozenset[tuple[str, str]] | None = None
 
     @property
     def revision(self) -> Revision | None:
@@ -74,6 +77,7 @@ async def reconcile(run: Run, state: State) -> Outcome:
     """One run. What stops it is its outcome: the cluster away, the audit trail not writable. Raises LeaseLostError."""
     try:
         kinds = await run.ports.target.kinds(fresh=not run.triggers <= WITHOUT_SOURCE | {Trigger.INTERVAL})
+        await endings.note(run, kinds)
         state = await commits.check(run, state)
         state, files = await commits.read(run, state)
         state, desired = await commits.compile_read(run, state, kinds, files)
@@ -85,9 +89,11 @@ async def reconcile(run: Run, state: State) -> Outcome:
         await recording.note_loss(run, seen.live)
         await additions.note(run, desired.objects, seen.live, seen.kinds)
 
-        stale = _stale(run, state, desired, seen)
+        ran = await endings.settle(run, desired.objects, seen, _recipes(state), kinds)
+        stale = ran.sift(_stale(run, state, desired, seen))
         causes = rollouts.touched(run, desired.objects, stale)
-        opened = await opening.open_objects(run, desired, [key for key in causes if key not in desired.held])
+        standing = judge.standing(desired.objects, causes, seen.live)
+        opened = await opening.open_objects(run, desired, [key for key in causes if key not in desired.held], standing)
         checked = await resolving.check(run, opened)
         answers = await resolving.ask(run, checked.wanted)
         finished = await finishing.finish(run, desired.objects, checked.opened, answers, _recipes(state))
@@ -98,18 +104,21 @@ async def reconcile(run: Run, state: State) -> Outcome:
         met = await adopting.existing(run, ready.values(), causes, kinds)
         basis = replace(_basis(run, state, met), live=live, observed=seen.kinds)
         trees = (item.tree for item in ready.values())
+        basis = replace(basis, refusals={**basis.refusals, **ran.refusals}, done=ran.done)
         changes = await pace.over_all(run, trees, lambda state=desired: plan.compute(state, ready, causes, basis))
-        desired = additions.told(run, desired, live, changes)
         await recording.keep_guard(run, changes)
+        changes = await releasing.explain(run, changes, live, kinds)
+        desired = additions.warned(run, desired, live, changes)
         if run.application.spec.sync.mode == "detect":
-            return Outcome(state, desired, desired.problems, tuple(changes), pending=changes.pending)
+            await recording.confirm(run, changes)
+            return Outcome(state, desired, desired.problems, tuple(changes), pending=changes.pending, seen=seen.kinds)
 
         await recording.announce(run, desired, changes)
         applied, kinds = await applying.apply(run, changes, live, kinds)
         pruned = await deleting.prune(run, changes.pruned, live, kinds, cause=run.asks, desired=desired.objects)
         pruned += await deleting.forget(run, changes.gone, kinds)
         await polling.follow(run, desired.objects, kinds)
-        state = await recording.remember(run, state, desired, changes, [*applied, *pruned])
+        state = await recording.remember(run, state, desired, changes, [*applied, *pruned], kinds=kinds)
         if not changes.empty or pruned:
             await run.ports.audit.checkpoint(run.id)
     except LeaseLostError:
@@ -118,7 +127,8 @@ async def reconcile(run: Run, state: State) -> Outcome:
         return Outcome(state, problems=(Problem(error),), stopped=True)
     failures = [Problem(result.error, result.id) for result in [*applied, *pruned] if result.error]
     kept = [Problem(error, key) for key, error in changes.kept.items()]
-    return Outcome(state, desired, (*desired.problems, *failures, *kept), tuple(changes), (*applied, *pruned))
+    problems = (*desired.problems, *ran.problems, *failures, *kept)
+    return Outcome(state, desired, problems, tuple(changes), (*applied, *pruned), seen=seen.kinds)
 
 
 def _stale(run: Run, state: State, desired: DesiredState, seen: Observed) -> dict[ObjectId, Cause]:

@@ -31,7 +31,7 @@ class Basis:
     `live` are the facts of the Application's objects, `observed` the groups and kinds of which they are all known, and `application` the
     uid that proves an object ours. `before` is the state that was applied last. `met` is what stands where an object is applied for the
     first time, `unread` where that could not be read, `refusals` say why one cannot be applied. `asks` is why other objects are asked for
-    than before, and `lost` says that the record of those before is lost.
+    than before, and `lost` says that the record of those before is lost. `done` ran to its end, and has these records.
     """
 
     record: ApplicationRecord
@@ -45,6 +45,7 @@ class Basis:
     refusals: Mapping[ObjectId, AgentError] = field(default_factory=dict["ObjectId", "AgentError"])
     asks: Cause = Cause.COMMIT
     lost: bool = False
+    done: Mapping[ObjectId, ObjectRecord] = field(default_factory=dict["ObjectId", "ObjectRecord"])
 
 
 def compute(
@@ -57,19 +58,21 @@ def compute(
 
     An object that finished to what was applied, and still stands so, needs no request.
     """
-    confirmed: dict[ObjectId, ObjectRecord] = {}
+    confirmed: dict[ObjectId, ObjectRecord] = dict(basis.done)
     steps: dict[ObjectId, Step] = {}
     for key, item in finished.items():
         known, fact = basis.record.objects.get(key), basis.live.get(key)
-        same = known is not None and known.applied == item.record.applied
-        if known and fact and same and known.projection == fact.projection and not judge.fresh(known, fact):
-            confirmed[key] = replace(item.record, uid=known.uid, projection=known.projection, left=known.left)
+        if known and fact and _stands(known, item.record, fact):
+            confirmed[key] = replace(
+                item.record, uid=known.uid, projection=known.projection, left=known.left, ended=known.ended
+            )
         else:
             seen = fact is not None or (key.group, key.kind) in basis.observed
             cause = origins.cause_of(causes[key], known, fact, item.record.applied) if seen else causes[key]
-            fields = _changed(key, desired, basis.before) if cause == basis.asks else ()
+            added = additions.removed(item.tree, known, fact) if known and fact else ()
+            fields = _changed(key, desired, basis.before) if cause == basis.asks else added
             told = cause if cause != Cause.NEW else Cause.RECORD if basis.lost and key in basis.met else basis.asks
-            changed = known is not None and known.recipe != item.record.recipe and not same
+            changed = known is not None and known.recipe != item.record.recipe and known.applied != item.record.applied
             steps[key] = Step(
                 item,
                 cause,
@@ -98,6 +101,11 @@ def compute(
         decision.gone,
         decision.guard,
     )
+
+
+def _stands(known: ObjectRecord, wanted: ObjectRecord, fact: LiveFact) -> bool:
+    same = known.applied == wanted.applied and known.managers == wanted.managers
+    return same and known.projection == fact.projection and not judge.fresh(replace(wanted, left=known.left), fact)
 
 
 def _with_waiting(waves: Iterable[Sequence[Step]]) -> Iterator[tuple[Step, ...]]:

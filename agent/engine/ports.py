@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
     from agent.api.application import Application, Source
-    from agent.engine.live import LiveFact
+    from agent.engine.live import Departed, LiveFact
     from agent.manifests.documents import File
     from agent.manifests.kinds import Kinds, Resource
     from agent.manifests.references import Reference
@@ -228,6 +228,10 @@ class TargetPort(Protocol):
         """
         ...
 
+    async def try_create(self, resource: Resource, desired: Object, *, identity: Identity | None = None) -> None:
+        """A dry run of creating an object, which is valid as a new one where one of its name stands and nothing else is against it."""
+        ...
+
     async def json_patch(
         self,
         resource: Resource,
@@ -236,6 +240,7 @@ class TargetPort(Protocol):
         patch: Sequence[Object],
         *,
         identity: Identity | None = None,
+        dry_run: bool = False,
     ) -> Object:
         """RFC 6902."""
         ...
@@ -351,6 +356,10 @@ class LivePort(Protocol):
 
     def snapshot(self, application: str) -> Mapping[ObjectId, LiveFact]:
         """What is known of the objects of an Application, by its uid; what comes later is not in it."""
+        ...
+
+    def departed(self, application: str) -> Mapping[ObjectId, Departed]:
+        """Objects of an Application that a watch saw go and that have not come back."""
         ...
 
     def observed(self, application: str, key: ObjectId, fact: LiveFact | None) -> None:

@@ -69,8 +69,10 @@ def decide(
     present = sorted(there - wanted)
     gone = frozenset(key for key in record.objects.keys() - there - wanted if (key.group, key.kind) in observed)
     applied = there | {key for key in wanted if key in record.objects and record.objects[key].uid}
-    total = len(applied)
-    many = bool(present) and (len(present) == total or (len(present) >= 3 and 2 * len(present) > total))
+    # what ran to its end and is gone makes no Application larger than it is
+    over = {key for key, item in record.objects.items() if item.ended and key not in live}
+    total, going = len(applied - over), len(set(present) - over)
+    many = going > 0 and (going == total or (going >= 3 and 2 * going > total))
     candidates = [key for key in present if not (key in live and live[key].keep)]  # its author's wish, and no failure
     guarded = [
         key for key in candidates if many or (key.group, key.kind) in CONFIRMED_ONLY or key in record.guard.known

@@ -21,7 +21,7 @@ from agent.values.ids import ObjectId, Revision
 from agent.values.text import cut
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from agent.values.fingerprint import Fingerprinter
 
@@ -43,6 +43,9 @@ class ObjectRecord:
     fields that we own. `holds_secret` tells that a path of it holds one: then the whole live object is wrapped when it is read. `stores`
     has the version of each store reference; of an optional one that had no value, `absent_at` the version that lacked it.
     `uid` is empty while the first apply is under way. `left` has what people added and are left, by its path, and why: see `additions`.
+    Of what runs to an end, `content` is the digest of what is run, and `ended` says how it ended, or that it is not known whether it did:
+    `Unknown` where it went unseen, `Lost` where the record did. `managers` and `pointers` are what of the object is ignored: whatever the
+    managers own, and the fields that pointers lead to.
     """
 
     api_version: str
@@ -55,6 +58,31 @@ class ObjectRecord:
     stores: Mapping[str, int] = field(default_factory=dict[str, int])
     files: tuple[str, ...] = ()
     left: Mapping[str, str] = field(default_factory=dict[str, str])
+    content: str = ""
+    ended: str = ""
+    managers: tuple[str, ...] = ()
+    pointers: tuple[str, ...] = ()
+
+
+MOST_RUNS: Final = 10
+_MOST_RAN: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """The last digests of an object that ran to their end in a namespace, oldest first, each with how it ended; also of one that left Git."""
+
+    namespace: str
+    endings: Mapping[str, str]
+
+    def having(self, digest: str, ending: str) -> Runs:
+        """With one more, the last of all."""
+        others = {each: how for each, how in self.endings.items() if each != digest}
+        last = [*others.items(), (digest, ending)][-MOST_RUNS:]
+        return Runs(self.namespace, dict(last))
+
+    def without(self, digests: Collection[str]) -> Runs:
+        return Runs(self.namespace, {each: how for each, how in self.endings.items() if each not in digests})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +91,8 @@ class ApplicationRecord:
 
     `epoch` counts the times that the Application was taken, as far as this record goes back, `holder` says by whom. `applying` is the commit that a
     run began to apply, until it is recorded as `revision`: what that run was killed over is never taken back to the one before. `noted`:
-    what people had added before the agent took such things out is in the objects' `left`. `guard` is what waits for a confirmation to be
-    deleted.
+    what people had added before the agent took such things out is in the objects' `left`. `ran` is what ran to its end, in the order of
+    ending, `rerun` the request to run something again that was handled last. `guard` is what waits for a confirmation to be deleted.
     """
 
     revision: Revision | None = None
@@ -75,6 +103,8 @@ class ApplicationRecord:
     holder: str = ""
     applying: Revision | None = None
     noted: bool = False
+    ran: Mapping[ObjectId, Runs] = field(default_factory=dict[ObjectId, Runs])
+    rerun: str = ""
     guard: Guard = NOTHING_WAITS
 
     @property
@@ -89,6 +119,12 @@ class ApplicationRecord:
         merged = {**self.objects, **changed}
         kept = {key: value for key, value in merged.items() if key not in gone}
         return replace(self, objects=kept, guard=self.guard.without(gone))
+
+    def with_runs(self, changed: Mapping[ObjectId, Runs]) -> ApplicationRecord:
+        """A copy that knows of more that ran to its end; the oldest are forgotten where they are too many."""
+        merged = {**{key: runs for key, runs in self.ran.items() if key not in changed}, **changed}
+        kept = [(key, runs) for key, runs in merged.items() if runs.endings]
+        return replace(self, ran=dict(kept[-_MOST_RAN:]))
 
     def of_file(self, path: str) -> frozenset[ObjectId]:
         """The identities that this file contributed to, as far as recorded."""
@@ -120,6 +156,10 @@ def _object_to_json(record: ObjectRecord) -> dict[str, object]:
         "w": dict(record.stores),
         "f": list(record.files),
         "l": dict(record.left),
+        "c": record.content,
+        "e": record.ended,
+        "m": list(record.managers),
+        "i": list(record.pointers),
     }
     return {key: value for key, value in full.items() if value}
 
@@ -131,6 +171,8 @@ def _object_from_json(data: dict[str, object]) -> ObjectRecord:
     stores: dict[str, int] = data.get("w", {})  # pyright: ignore[reportAssignmentType]
     files: list[str] = data.get("f", [])  # pyright: ignore[reportAssignmentType]
     left: dict[str, str] = data.get("l", {})  # pyright: ignore[reportAssignmentType]
+    managers: list[str] = data.get("m", [])  # pyright: ignore[reportAssignmentType]
+    pointers: list[str] = data.get("i", [])  # pyright: ignore[reportAssignmentType]
     return ObjectRecord(
         text("v"),
         text("u"),
@@ -142,7 +184,20 @@ def _object_from_json(data: dict[str, object]) -> ObjectRecord:
         stores,
         tuple(files),
         left,
+        text("c"),
+        text("e"),
+        tuple(managers),
+        tuple(pointers),
     )
+
+
+def _runs_to_json(ran: Mapping[ObjectId, Runs]) -> list[list[object]]:
+    return [[key.key, runs.namespace, [*map(list, runs.endings.items())]] for key, runs in ran.items()]
+
+
+def _runs_from_json(raw: object) -> dict[ObjectId, Runs]:
+    found: list[tuple[str, str, list[tuple[str, str]]]] = raw or []  # pyright: ignore[reportAssignmentType]
+    return {ObjectId.from_key(key): Runs(namespace, dict(endings)) for key, namespace, endings in found}
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +233,10 @@ class Codec:
             "holder": record.holder,
             **({"noted": True} if record.noted else {}),
         }
-        if guard := record.guard.to_json():
-            meta["guard"] = guard
+        # absent where there is nothing to say, as in the records of before
+        meta |= {"ran": _runs_to_json(record.ran)} if record.ran else {}
+        meta |= {"rerun": record.rerun} if record.rerun else {}
+        meta |= {"guard": guard} if (guard := record.guard.to_json()) else {}
         head_now = _pack(meta)
         before = _unpack(stored[HEAD].split(".", 3)[3]) if stored.get(HEAD) else {}
         if changed or {**before, "counter": 0} != {**_unpack(head_now), "counter": 0}:
@@ -254,6 +311,8 @@ def _decode(shards: Mapping[str, str], opened: Callable[[str, str], tuple[int, s
         str(meta.get("holder", "")),
         _revision_from_json(meta.get("applying")),
         bool(meta.get("noted")),
+        _runs_from_json(meta.get("ran")),
+        str(meta.get("rerun", "")),
         Guard.from_json(guard),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from agent.engine import endings
 from agent.engine.causes import Trigger
 from agent.engine.ports import AuditEntry
 from agent.engine.record import ObjectRecord
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from agent.engine.live import LiveFact
     from agent.engine.results import Result
     from agent.engine.state import State
+    from agent.manifests.kinds import Kinds
     from agent.values.ids import ObjectId
 
 _REFUSALS: Final = (
@@ -67,6 +69,18 @@ async def keep_guard(run: Run, changes: ChangeSet) -> None:
         await run.ledger.save(replace(run.ledger.record, guard=changes.guard))
 
 
+async def confirm(run: Run, changes: ChangeSet) -> None:
+    """Record that objects stand as they did, though another field of them is another manager's now: nothing else is written here."""
+    record = run.ledger.record
+    known = {
+        key: replace(record.objects[key], projection=item.projection)
+        for key, item in changes.confirmed.items()
+        if key in record.objects and record.objects[key].projection != item.projection
+    }
+    if known:
+        await run.ledger.save(record.with_objects(known))
+
+
 async def announce(run: Run, desired: DesiredState, changes: ChangeSet) -> None:
     """Record new objects, and the commit, before anything is sent: whatever happens in between, they are known to be ours.
 
@@ -90,7 +104,7 @@ async def announce(run: Run, desired: DesiredState, changes: ChangeSet) -> None:
 
 
 async def remember(
-    run: Run, state: State, desired: DesiredState, changes: ChangeSet, results: Sequence[Result]
+    run: Run, state: State, desired: DesiredState, changes: ChangeSet, results: Sequence[Result], *, kinds: Kinds
 ) -> State:
     """Record what was applied and deleted, and give the next state."""
     known = run.ledger.record.objects
@@ -104,6 +118,7 @@ async def remember(
         and result.action != "wait"
         and result.id in known
         and not known[result.id].uid
+        and not known[result.id].ended
     )
     run.fence.check()
     for result in results:
@@ -116,5 +131,6 @@ async def remember(
         generation=run.application.generation,
         verified=dict(state.verified),
     )
-    await run.ledger.save(record)
+    ended = [(each.id, each.fact.uid, each.fact.ended) for each in results if each.fact and each.fact.ended]
+    await run.ledger.save(await endings.marked(run, kinds, record, ended))
     return replace(state, applied=desired)

@@ -43,7 +43,7 @@ async def check(run: Run, opened: Opened) -> Checked:
         except AgentError as error:
             failed[key] = error.with_facts(object=key)
     objects = {key: tree for key, tree in opened.objects.items() if key not in failed}
-    return Checked(Opened(objects, failed), tuple(wanted))
+    return Checked(Opened(objects, failed, opened.partial), tuple(wanted))
 
 
 def _named(run: Run, key: ObjectId, tree: Object) -> dict[Reference, None]:

@@ -91,6 +91,26 @@ _ANY_LISTS: Mapping[tuple[str, ...], tuple[str, ...]] = {
     ("status", "conditions"): ("type",),
 }
 
+_ONE_VALUE = frozenset(
+    {
+        "configMapKeyRef",
+        "dataSource",
+        "fieldRef",
+        "fileKeyRef",
+        "labelSelector",
+        "namespaceSelector",
+        "nodeSelector",
+        "objectSelector",
+        "podSelector",
+        "resourceFieldRef",
+        "roleRef",
+        "scopeSelector",
+        "secretKeyRef",
+        "selector",
+    }
+)
+"""Maps of built-in kinds that are owned as a whole: `structType=atomic` and `mapType=atomic`."""
+
 _KEY_DEFAULTS: Mapping[str, str] = {"protocol": "TCP"}
 
 
@@ -122,6 +142,11 @@ def is_text_map(group: str, kind: str, path: Path) -> bool:
         return True
     template = pod_template(group, kind)
     return template is not None and path[: len(template)] == template and path[len(template) :] in _METADATA_MAPS
+
+
+def is_one_value(group: str, path: Path) -> bool:
+    """Whether the map at `path` is one value, so that its keys have no managers of their own."""
+    return group in GROUPS and path[-1:] != () and path[-1] in _ONE_VALUE and path[:1] != ("metadata",)
 
 
 def list_keys(group: str, kind: str, path: Path) -> tuple[str, ...] | None:

@@ -14,7 +14,7 @@ from agent.manifests import lookalikes
 from agent.manifests.builtin import CLEAR_FIELDS, group_of
 from agent.sops import cipher, clear
 from agent.sops import sealed as sops
-from agent.values.errors import AgentError, LimitError, ManifestError, UnsupportedManifestError
+from agent.values.errors import AgentError, ManifestError, UnsupportedManifestError
 from agent.values.problems import Problem
 from agent.values.secret import Sealed
 from agent.values.tree import format_path, get, get_text, walk
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 Claim: TypeAlias = tuple[str, str, str, str]
 """Group, kind, namespace as written (empty where it is left to a default) and name."""
 
-MAX_DEPTH = 200
-"""Levels of nesting that an object may have; the deepest schemas in use need about forty."""
 
 _LIMITS = Limits()
 
@@ -194,10 +192,6 @@ def _claims_in_clear(file: File, limits: Limits) -> frozenset[Claim]:
 def _documents(file: File, line: int, tree: Tree, *, sealed: bool) -> Iterator[Document]:
     if tree is None:
         return
-    if _too_deep(tree):
-        error = LimitError("document is nested too deep", file=file.path, line=line, limit=MAX_DEPTH)
-        yield Document(file.path, line, file.layer, {}, sealed, error)
-        return
     for item in clear.objects(tree):
         error = _fault(item, file.path, sealed=sealed)
         if error is not None:
@@ -233,21 +227,6 @@ def _has_variables(tree: Tree, *, prose: bool = False) -> bool:
 
 def _is_variable(text: str) -> bool:
     return "${" in text and _VARIABLE.search(text) is not None
-
-
-def _too_deep(tree: Tree) -> bool:
-    level: list[Tree] = [tree]
-    for _ in range(MAX_DEPTH):
-        children: list[Tree] = []
-        for node in level:
-            if isinstance(node, dict):
-                children.extend(value for value in node.values() if isinstance(value, dict | list))
-            elif isinstance(node, list):
-                children.extend(value for value in node if isinstance(value, dict | list))
-        if not children:
-            return False
-        level = children
-    return True
 
 
 def _fault(tree: Tree, file: str, *, sealed: bool) -> AgentError | None:

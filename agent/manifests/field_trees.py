@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Elements: TypeAlias = tuple[str, ...]
 Apart: TypeAlias = Callable[[Elements, bool], bool]
-"""Whether a path is looked at no further, and what stands below it; told whether the other set has it too."""
+"""Whether a path, with all below it, is set apart; the second argument says whether the other set has it too."""
 SELF = "."
 
 
@@ -53,20 +53,21 @@ def children(node: Object) -> list[str]:
     return [key for key in node if key != SELF]
 
 
-def union(one: Object, other: Object) -> Object:
-    """What either has."""
-    merged = dict(one)
-    for key, value in other.items():
-        mine = merged.get(key)
-        merged[key] = union(mine, value) if isinstance(mine, dict) and isinstance(value, dict) else value
-    return merged
+def union(*trees: Object) -> Object:
+    """What any of them has, each looked at once."""
+    below: dict[str, list[Object]] = {}
+    for tree in trees:
+        for key, value in tree.items():
+            if isinstance(value, dict):
+                below.setdefault(key, []).append(value)
+    return {key: found[0] if len(found) == 1 else union(*found) for key, found in below.items()}
 
 
 def compare(one: Object, other: Object, apart: Apart, at: Elements = ()) -> Iterator[Part]:
     """The parts of `one`, by how they stand to `other`.
 
-    An item of a list that `other` lacks is one part, unless something in it is `apart`; an item that is in neither, though something in
-    it is, is somebody else's. Of a map it is what stands in it: that there is a map says nothing.
+    An item of a list that `other` lacks is one part, unless something in it is `apart`. An item that neither set has belongs to another
+    manager, and so does what `one` has in it. A map counts by its fields: that it exists says nothing.
     """
     for key in children(one):
         below, place, known = get_object(one, key), (*at, key), key in other

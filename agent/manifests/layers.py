@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from agent.manifests import documents as docs
 from agent.manifests import strategic
 from agent.manifests.builtin import GROUPS, LAST_APPLIED, group_of
+from agent.manifests.ignoring import NOTHING, Ignored
 from agent.values.errors import (
     AgentError,
     DuplicateObjectError,
@@ -37,12 +38,21 @@ _SERVER_FIELDS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """One object as the layers want it, still sealed. `files` are all that had a say, in layer order."""
+    """One object as the layers want it, still sealed. `files` are all that had a say, in layer order.
+
+    `tree` is what it is created as; once it stands, what is `ignored` is left to others.
+    """
 
     id: ObjectId
     api_version: str
     tree: Object
     files: tuple[str, ...]
+    ignored: Ignored = NOTHING
+
+    @property
+    def kept(self) -> Object:
+        """The object as it is kept where it stands."""
+        return self.ignored.without(self.tree)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _CLEAR_TEXTS = frozenset(
     {
+        ("spec", "restartPolicy"),
         ("spec", "type"),
         ("spec", "updateStrategy", "type"),
         ("status", "phase"),

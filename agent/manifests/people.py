@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from agent.manifests import fields, ownership
 from agent.manifests.builtin import LAST_APPLIED
 from agent.manifests.field_trees import SELF, Kind, compare, only, show, union
+from agent.manifests.lookup import Lookup
 from agent.manifests.managers import is_person
 from agent.values.text import MOST, excerpt
 from agent.values.tree import get, get_object, get_text
@@ -83,11 +84,12 @@ def beside(live: Object, managers: tuple[str, ...], ignored: Ignored = nothing) 
     listed = fields.entries(live)
     if not any(are(entry, managers) for entry in listed):
         return _NOTHING
+    ours = _ours(listed)
     found = [
         (get_text(entry, "manager"), part)
         for entry in listed
         if are(entry, managers)
-        for part in _parts(entry, _ours(listed), ignored)
+        for part in _parts(entry, ours, ignored)
         if part.kind != Kind.APART
     ]
     beyond = dict.fromkeys(Addition(excerpt(manager), part.at) for manager, part in found if part.kind == Kind.BEYOND)
@@ -99,13 +101,13 @@ def beside(live: Object, managers: tuple[str, ...], ignored: Ignored = nothing) 
 _NOTHING = Beside()
 
 
-def has(tree: Object, at: Elements) -> bool:
+def has(tree: Lookup, at: Elements) -> bool:
     """Whether a manifest sets a field: an apply of it takes the field from everybody."""
     if not at:
         return False
-    if fields.place(tree, at) is not None:
+    if tree.place(at) is not None:
         return True
-    return at[0] == "f:data" and fields.place(tree, ("f:stringData", *at[1:])) is not None
+    return at[0] == "f:data" and tree.place(("f:stringData", *at[1:])) is not None
 
 
 def is_left(path: str, left: Collection[str]) -> bool:
@@ -119,7 +121,7 @@ def _stays(part: Part, left: Collection[str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What an apply takes out of what people own: who added it, as it is shown, and where it stands in the live object."""
+    """A field of people that an apply removes: its manager, its path as it is shown, and its place in the live object."""
 
     manager: str
     path: str
@@ -146,39 +148,36 @@ class Takeover:
         """
         listed = fields.entries(live)
         own = next((entry for entry in listed if _is_ours(entry)), None)
-        divided = [self._divide(entry, _ours(listed)) for entry in listed if entry is not own]
+        ours, given = _ours(listed), Lookup(self.tree)
+        divided = [self._divide(entry, ours, given) for entry in listed if entry is not own]
         taken = [mine for mine, _ in divided if mine is not None]
         rest: list[Tree] = [others for _, others in divided if others is not None]
         patch: list[Object] = []
         if taken:
             base = own or max(taken, key=lambda entry: get_text(entry, "time"))
-            merged = get_object(base, "fieldsV1")
-            for entry in taken:
-                merged = union(merged, get_object(entry, "fieldsV1"))
-            ours: Tree = {
+            merged = union(*(get_object(entry, "fieldsV1") for entry in (base, *taken)))
+            applied: Tree = {
                 **base,
                 "manager": ownership.FIELD_MANAGER,
                 "operation": "Apply",
                 "fieldsV1": _without_copy(merged),
             }
-            patch.append({"op": "replace", "path": "/metadata/managedFields", "value": [ours, *rest]})
+            patch.append({"op": "replace", "path": "/metadata/managedFields", "value": [applied, *rest]})
         if self._removes_copy(live, taken):
             pointer = LAST_APPLIED.replace("~", "~0").replace("/", "~1")
             patch.append({"op": "remove", "path": f"/metadata/annotations/{pointer}"})
         version = get_text(live, "metadata", "resourceVersion")
         return [*patch, {"op": "replace", "path": "/metadata/resourceVersion", "value": version}] if patch else None
 
-    def _divide(self, entry: Object, ours: Object) -> tuple[Object | None, Object | None]:
+    def _divide(self, entry: Object, ours: Object, given: Lookup) -> tuple[Object | None, Object | None]:
         """Of one manager's entry what is taken over, and what stays."""
         if not (are(entry, self.managers) or (self.first and _is_tools(entry))):
             return None, entry
         mine: list[Part] = []
         stay: list[Part] = []
-        for part in _parts(entry, ours, self.ignored, self.tree):
+        for part in _parts(entry, ours, self.ignored, given):
             (stay if _stays(part, self.left) else mine).append(part)
-        if not mine or not (
-            self.first or any(part.kind == Kind.SHARED or not has(self.tree, part.at) for part in mine)
-        ):
+        if not mine or not (self.first or any(part.kind == Kind.SHARED or not has(given, part.at) for part in mine)):
             return None, entry
         owned = _as_applied(get_object(entry, "fieldsV1"))
         return {**entry, "fieldsV1": only(mine, owned)}, {**entry, "fieldsV1": only(stay, owned)} if stay else None
@@ -189,20 +188,21 @@ class Takeover:
         return self.first or any(get(entry, "fieldsV1", *_COPY) is not None for entry in taken)
 
     def removed(self, live: Object) -> tuple[Removed, ...]:
-        """What the apply takes out of what people own."""
+        """The fields of people that the apply removes."""
         listed = fields.entries(live)
+        ours, given, there = _ours(listed), Lookup(self.tree), Lookup(live)
         return tuple(
             Removed(excerpt(get_text(entry, "manager")), str(part), place)
             for entry in listed
             if are(entry, self.managers) or (self.first and _is_tools(entry))
-            for part in _parts(entry, _ours(listed), self.ignored, self.tree)
-            if not _stays(part, self.left) and not has(self.tree, part.at)
-            if (place := fields.place(live, part.at)) is not None
+            for part in _parts(entry, ours, self.ignored, given)
+            if not _stays(part, self.left) and not has(given, part.at)
+            if (place := there.place(part.at)) is not None
         )
 
 
 def keeps(live: Object, tree: Object) -> bool:
-    """Whether the author of `tree`, or somebody who annotated the live object by hand, asks that additions be left alone."""
+    """Whether `tree`, or an annotation that was written by hand on the live object, asks that additions stay."""
     if ownership.is_additions_kept(tree):
         return True
     ours = get(_ours(fields.entries(live)), "f:metadata", "f:annotations", f"f:{ownership.ANNOTATION_ADDITIONS}")
@@ -222,7 +222,7 @@ def _is_tools(entry: Object) -> bool:
     return entry.get("manager") in _TOOLS and not get_text(entry, "subresource")
 
 
-def _parts(entry: Object, ours: Object, ignored: Ignored, tree: Object | None = None) -> Iterator[Part]:
+def _parts(entry: Object, ours: Object, ignored: Ignored, tree: Lookup | None = None) -> Iterator[Part]:
     """By how they stand to `ours`: `tree`, where it is known, says what will be ours as well."""
     manager = get_text(entry, "manager")
 

@@ -50,14 +50,6 @@ class Merge:
         return None if self._tree is None else self._merge.settled_map(self._tree, ())
 
 
-def merge(base: Object, overlay: Object, *, group: str, kind: str) -> Object | None:
-    """`overlay` onto `base`: two layers at once."""
-    both = Merge(group, kind)
-    both.add(base)
-    both.add(overlay)
-    return both.result()
-
-
 def _one_home(base: Object, overlay: Object) -> tuple[Object, Object]:
     """A key of a Secret stands in `data` or in `stringData`: what the overlay sets or deletes in one leaves the other."""
     for here, there in (("data", "stringData"), ("stringData", "data")):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NewType
 
 RunId = NewType("RunId", str)
@@ -45,12 +45,16 @@ class ObjectId:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A commit as fetched: full hash, the ref that led to it, who wrote it and when (Unix seconds). Texts come from Git: untrusted."""
+    """A commit as fetched: full hash, the ref that led to it, who wrote it and when (Unix seconds). Texts come from Git: untrusted.
+
+    `subject` is there for as long as the commit is in memory; records do without.
+    """
 
     commit: str
     ref: str
     author: str
     authored_at: int
+    subject: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return f"{self.ref}@{self.commit[:12]}"

@@ -187,6 +187,50 @@ def test_timestamp_is_rfc_3339_to_the_second():
 # the operator's file
 
 
+@pytest.mark.parametrize(
+    ("rule", "field"),
+    [
+        ({"kind": "Deployment"}, "spec.ignore[0]"),
+        ({"jsonPointers": []}, "spec.ignore[0]"),
+        ({"jsonPointers": ["spec/replicas"]}, "spec.ignore[0].jsonPointers[0]"),
+        ({"jsonPointers": ["/"]}, "spec.ignore[0].jsonPointers[0]"),
+        ({"jsonPointers": ["/spec//replicas"]}, "spec.ignore[0].jsonPointers[0]"),
+        ({"jsonPointers": ["/spec/a~2b"]}, "spec.ignore[0].jsonPointers[0]"),
+        ({"jsonPointers": ["/spec/" + "a" * 512]}, "spec.ignore[0].jsonPointers[0]"),
+        ({"jsonPointers": ["/spec/replicas", "/kind"]}, "spec.ignore[0].jsonPointers[1]"),
+        ({"jsonPointers": ["/metadata"]}, "spec.ignore[0].jsonPointers[0]"),
+        ({"jsonPointers": ["/metadata/name"]}, "spec.ignore[0].jsonPointers[0]"),
+        ({"jsonPointers": ["/metadata/annotations/signet-gitops.dev~1owner"]}, "spec.ignore[0].jsonPointers[0]"),
+        ({"jsonPointers": ["/spec/a"] * 33}, "spec.ignore[0].jsonPointers"),
+        ({"managers": [""]}, "spec.ignore[0].managers[0]"),
+        ({"managers": ["a"], "version": "v1"}, "spec.ignore[0].version"),
+    ],
+)
+def test_a_rule_of_what_is_ignored_is_refused_by_its_field(rule, field):
+    with pytest.raises(ManifestError) as caught:
+        application.parse(manifest(ignore=[rule]))
+    assert caught.value.facts["field"] == field
+
+
+@pytest.mark.parametrize(
+    "pointer", ["/spec/replicas", "/metadata/annotations", "/metadata/labels/a~1b~0c", "/data/.env"]
+)
+def test_a_rule_of_what_is_ignored_takes_json_pointers(pointer):
+    (rule,) = application.parse(manifest(ignore=[{"group": "", "jsonPointers": [pointer]}])).spec.ignore
+    assert (rule.json_pointers, rule.group, rule.kind) == ((pointer,), "", "*")
+
+
+@pytest.mark.parametrize(("rules", "pointers", "taken"), [(32, 8, True), (33, 1, False), (32, 9, False)])
+def test_rules_of_what_is_ignored_are_bounded_together(rules, pointers, taken):
+    tree = manifest(ignore=[{"jsonPointers": [f"/spec/f{index}" for index in range(pointers)]}] * rules)
+    if taken:
+        assert len(application.parse(tree).spec.ignore) == rules
+    else:
+        with pytest.raises(ManifestError) as caught:
+            application.parse(tree)
+        assert caught.value.facts["field"] == "spec.ignore"
+
+
 def test_people_are_those_whom_the_operator_lists():
     assert operator.parse(None).field_managers.people == ("before-first-apply", "kubectl*")
     assert operator.parse({"fieldManagers": {"people": []}}).field_managers.people == ()

@@ -120,7 +120,8 @@ def test_status_lists_a_namespace_or_all(desk: Desk) -> None:
     result = desk("status")
     assert result.code == 0
     header, line = result.out.decode().splitlines()
-    assert header.split() == ["NAMESPACE", "NAME", "READY", "HEALTHY", "DRIFTED", "REVISION", "OBJECTS", "MESSAGE"]
+    columns = ["NAMESPACE", "NAME", "READY", "HEALTHY", "DRIFTED", "REVISION", "CHECKED", "OBJECTS", "MESSAGE"]
+    assert header.split() == columns
     assert line.split()[:5] == [desk.tenant.namespace, "app", "True", "True", "False"]
     names = {(each["namespace"], each["name"]) for each in json.loads(desk("status", "-A", "-o", "json").out)}
     assert (desk.tenant.namespace, "app") in names
@@ -207,13 +208,12 @@ def test_a_sync_after_the_agent_was_killed_says_that_it_is_silent_and_then_dead(
     try:
         result = desk("sync", "app", "--timeout", "60s")
     finally:
-        began = time.monotonic()
         agent.start()
     assert result.code == 2
     doubt, dead, _ = result.err.splitlines()
     assert doubt.startswith("no agent has renewed its Lease since 20")
     assert "no agent is alive" in dead
-    assert time.monotonic() - began < 12 + 10, "it joins after at most one Lease, besides what a process takes to start"
+    assert desk("sync", "app").code == 0, "started again under its name, it joins"
 
 
 def test_two_agents_of_one_name_are_one(desk: Desk) -> None:
@@ -246,6 +246,7 @@ def test_what_cannot_be_synced_is_told_at_once(desk: Desk) -> None:
         ["--confirm-prune", "HEAD"],
         ["--confirm-prune", "abc"],
         ["--confirm-additions", "HEAD"],
+        ["--rerun", "migrate"],
     ):
         assert desk("sync", "app", *wrong).code == 2
     desk.tenant.configure(suspend=True)

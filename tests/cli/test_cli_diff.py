@@ -253,6 +253,20 @@ def test_an_object_that_may_hold_secrets_is_compared_by_fingerprints_alone(diff:
     assert lines[0]["before"].startswith("fp:")
 
 
+def test_a_namespace_that_is_no_tenant_yet_is_told_what_it_lacks(diff: Diff) -> None:
+    source = {"url": "https://git.example.com/x.git", "revision": {"branch": "main"}}
+    application = {"apiVersion": "signet-gitops.dev/v1alpha1", "kind": "Application", "spec": {"source": source}}
+    path = diff.shell.folder.parent / "application.yaml"
+    path.write_text(json.dumps({**application, "metadata": {"name": "web", "namespace": diff.namespace}}))
+    diff.tree("cfg", config_map(mode="a"))
+    told = f"warning: the ServiceAccount {diff.namespace}/signet-applier does not exist"
+    result = diff("-f", str(path))
+    assert (result.code, told in result.err) == (1, True)
+    assert "deploy/tenant.yaml" in result.err
+    diff.controlplane.create_service_account(diff.namespace, "signet-applier")
+    assert "ServiceAccount" not in diff("-f", str(path)).err
+
+
 def test_objects_that_ask_to_be_left_alone_are(diff: Diff) -> None:
     disabled, absent = config_map("disabled", mode="b"), config_map("absent", mode="b")
     diff.live(config_map("disabled", mode="a"))

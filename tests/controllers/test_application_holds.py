@@ -129,6 +129,9 @@ class World:
 
     # LivePort
 
+    def departed(self, _):
+        return {}
+
     def snapshot(self, _):
         return {}
 

@@ -239,6 +239,15 @@ def poke(world: World) -> None:
     world.driver._event(schedule.Poke("u3", "live", 5.0))
 
 
+def settles(world: World) -> None:
+    """The health of an Application changes by itself, in time."""
+    world.started.clear()
+    world.managed(3).outcome, world.managed(3).report_due = Outcome(State()), False
+    world.driver._event(schedule.Settling("u3", 5.0))
+    world.driver._event(schedule.Settling("u3", 0.0))
+    assert "status u3" in world.started
+
+
 def run(world: World) -> None:
     """A run begins."""
     managed = world.managed(3)
@@ -292,7 +301,7 @@ def worlds() -> Iterator[tuple[World, World]]:
     return asyncio.run(make())
 
 
-EVENTS = (drift, of_another, unproven, end_of_a_list, spec, comes_and_goes, tick, idle, poke, run)
+EVENTS = (drift, of_another, unproven, end_of_a_list, spec, comes_and_goes, tick, idle, poke, settles, run)
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.__name__)

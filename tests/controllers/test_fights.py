@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 from agent.controllers import fights
+from agent.controllers.managed import Hold, Managed
+from agent.engine.record import ApplicationRecord, ObjectRecord
+from agent.values.ids import ApplicationId, ObjectId
 
 
 def test_the_first_heals_are_immediate() -> None:
@@ -31,6 +37,17 @@ def test_an_object_that_was_left_alone_begins_anew() -> None:
     later = fights.healed(fight, 4 + fights.WINDOW + 1)
     assert later.heals == 1
     assert fights.delay(later, 4 + fights.WINDOW + 1) == 0
+
+
+def test_what_is_kept_of_an_object_goes_with_it() -> None:
+    stays, gone = (ObjectId("", "ConfigMap", "shop", name) for name in "ab")
+    ledger = SimpleNamespace(record=ApplicationRecord(objects={stays: ObjectRecord("v1", "uid-a")}))
+    managed = Managed(ApplicationId("shop", "web", "uid"), hold=cast("Hold", SimpleNamespace(ledger=ledger)))
+    for key in (stays, gone):
+        managed.fights[key] = fights.healed(None, 0.0)
+        managed.drift_seen[key] = 0.0
+    managed.forget_gone()
+    assert (list(managed.fights), list(managed.drift_seen)) == ([stays], [stays])
 
 
 def test_what_comes_back_after_each_removal_is_insisted_on_however_slowly_it_comes() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.controllers.schedule import Finished, Gone, Poke, Probe, Schedule, Seen, Start, Tick
+from agent.controllers.schedule import Finished, Gone, Look, Poke, Probe, Schedule, Seen, Settling, Start, Tick
 
 if TYPE_CHECKING:
     from agent.controllers import schedule
@@ -198,3 +198,17 @@ def test_times_that_hold_no_more_are_swept() -> None:
         state.step(Poke("a", "live", delay=4), now=now, jitter=0.5)
         assert state.step(Tick(), now=now + 5, jitter=0.5) == (Start("a", frozenset({"live"})),)
     assert len(state._heap) < 100
+
+
+def test_what_settles_by_itself_is_looked_at_then_and_starts_nothing() -> None:
+    clock = Clock()
+    clock.at(0, seen())
+    clock.at(1, Finished("a", "ok"))
+    assert clock.at(2, Settling("a", 20.0)) == []
+    assert clock.state.wake_at() == 22
+    assert clock.at(3, Settling("a", 5.0)) == []
+    assert clock.at(8) == [Look("a")]
+    assert clock.at(22) == []
+    assert clock.at(23, Settling("b", 1.0)) == [], "of none that is known"
+    clock.at(24, Settling("a", 1.0), Gone("a"))
+    assert clock.at(26) == []

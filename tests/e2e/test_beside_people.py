@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from manifests_written import config_map, deployment, secret
@@ -19,7 +20,6 @@ from testbed.processes import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     import pytest
 
@@ -271,7 +271,7 @@ def test_an_upgrade_deletes_nothing_that_people_added(tenant: Tenant, installati
     commit = tenant.repository.head()[:12]
     command = ["sync", f"{tenant.namespace}/{tenant.application.name}", "--confirm-additions", commit]
     done = subprocess.run(
-        [sys.executable, "-m", "agent", *command, "--kubeconfig", str(config)],
+        [Path(sys.executable).with_name("agent"), *command, "--kubeconfig", config],
         capture_output=True,
         text=True,
         check=False,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 PLURALS = {
     "ConfigMap": "configmaps",
+    "Job": "jobs",
     "Secret": "secrets",
     "Deployment": "deployments",
     "PersistentVolumeClaim": "persistentvolumeclaims",
@@ -43,6 +44,27 @@ def annotated(manifest: str, **annotations: str) -> str:
         f"signet-gitops.dev/{name.replace('_', '-')}": text for name, text in annotations.items()
     }
     return json.dumps(tree)
+
+
+def typed_secret(kind: str) -> str:
+    return annotated(json.dumps({**json.loads(secret("db", password="x")), "type": kind}), replace="true")
+
+
+def job() -> str:
+    container = {"name": "main", "image": "registry.example/app:1"}
+    template = {"spec": {"restartPolicy": "Never", "containers": [container]}}
+    spec = {"template": template, "ttlSecondsAfterFinished": 1}
+    return json.dumps({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "migrate"}, "spec": spec})
+
+
+def claim(mode: str) -> str:
+    tree = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "data"},
+        "spec": {"accessModes": [mode], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+    return annotated(json.dumps(tree), replace="true")
 
 
 @dataclass(frozen=True)
@@ -80,6 +102,10 @@ def by_kubectl(tenant: Tenant) -> None:
     )
 
 
+def until_gone(tenant: Tenant) -> None:
+    tenant.until(lambda report: report.counts.get("finished") == 1, "a finished Job is gone")
+
+
 def by_another(tenant: Tenant) -> None:
     other = tenant.second("other")
     other.deploy({"new.yaml": config_map("new", value="theirs")})
@@ -114,14 +140,7 @@ SCENARIOS = {
     "a claim goes by confirmation only": Scenario(
         {
             **FOUR,
-            "claim.yaml": json.dumps(
-                {
-                    "apiVersion": "v1",
-                    "kind": "PersistentVolumeClaim",
-                    "metadata": {"name": "data"},
-                    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
-                }
-            ),
+            "claim.yaml": claim("ReadWriteOnce"),
         },
         {"claim.yaml": None},
         {"PersistentVolumeClaim data": "keep"},
@@ -161,6 +180,15 @@ SCENARIOS = {
     "left to others": Scenario(
         FOUR, {"new.yaml": annotated(config_map("new", value="1"), apply="if-not-present")}, {}, by_kubectl
     ),
+    "a change of what is ignored": Scenario(
+        FOUR,
+        {"a.yaml": config_map("a", value="2")},
+        {},
+        spec={"ignore": [{"name": "a", "jsonPointers": ["/data/value"]}]},
+    ),
+    "an edit of what is ignored": Scenario(
+        FOUR, {}, {}, edit, paused=True, spec={"ignore": [{"name": "a", "jsonPointers": ["/data/value"]}]}
+    ),
     "left alone": Scenario(FOUR, {"a.yaml": annotated(config_map("a", value="2"), reconcile="disabled")}, {}),
     "a live edit": Scenario(FOUR, {}, {"ConfigMap a": "change"}, edit, paused=True),
     "a live deletion": Scenario(FOUR, {}, {"ConfigMap a": "create"}, delete, paused=True),
@@ -173,6 +201,15 @@ SCENARIOS = {
     "an object that may be replaced": Scenario(
         IMMUTABLE, {"web.yaml": annotated(deployment("web", app="two"), replace="true")}, {"Deployment web": "replace"}
     ),
+    "a new type of Secret": Scenario(
+        {"db.yaml": typed_secret("example.com/one")},
+        {"db.yaml": typed_secret("example.com/two")},
+        {"Secret db": "replace"},
+    ),
+    "a claim is not replaced": Scenario(
+        {"claim.yaml": claim("ReadWriteOnce")}, {"claim.yaml": claim("ReadWriteMany")}, {}
+    ),
+    "a Job that finished and is gone": Scenario({**FOUR, "job.yaml": job()}, {}, {}, until_gone),
     "detection writes nothing": Scenario(
         FOUR, {"a.yaml": config_map("a", value="2")}, {"ConfigMap a": "change"}, spec={"sync": {"mode": "detect"}}
     ),

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import threading
 import time
 import urllib.request
+import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
+import hostile_servers
 import pytest
-from manifests_written import config_map, secret
+import yaml
+from manifests_written import config_map, deployment, secret
 
 from agent.adapters.keys import age_format, age_x25519
 from agent.adapters.keys.age import generate
 from agent.values.reveal import reveal
+from testbed.processes import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -141,17 +146,96 @@ def patterns_of_comments(greedy: Tenant) -> None:
         assert report.failures
 
 
+def long_lists(greedy: Tenant) -> None:
+    """Many items of a list whose items have keys, in the clear and among secrets."""
+    workload = deployment("web", env=[{"name": f"v{number}", "value": "1"} for number in range(6000)])
+    greedy.deploy({"a.yaml": config_map("a", value="1")})
+    greedy.sync({"web.yaml": workload}, seconds=120)
+    greedy.sync({"web.yaml": greedy.seal(workload, "--encrypted-regex", "^value$")}, seconds=120)
+
+
+def floods_of_live_fields(greedy: Tenant) -> None:
+    """Whoever may edit in the namespace floods what the agent watches, and changes it too."""
+    manager = {"operation": "Apply", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": {"f:data": {}}}
+    owner = {"apiVersion": "v1", "kind": "ConfigMap"}
+    floods: dict[str, Any] = {
+        "labels": {f"flood.example.com/l{number}": "x" * 60 for number in range(2000)},
+        "annotations": {f"flood.example.com/a{number}": "x" * 60 for number in range(2000)},
+        "finalizers": [f"flood.example.com/f{number}" for number in range(1000)],
+        "ownerReferences": [{**owner, "name": f"o{number}", "uid": str(uuid.uuid4())} for number in range(500)],
+        "managedFields": [{**manager, "manager": f"m{number}"} for number in range(150)],
+    }
+    greedy.deploy({f"{what}.yaml": config_map(what.lower(), value="0") for what in floods})
+    for what, flood in floods.items():
+        live = greedy.get("configmaps", what.lower())
+        assert live is not None
+        there = live["metadata"].get(what)
+        more = {**(there or {}), **flood} if isinstance(flood, dict) else [*(there or []), *flood]
+        changed = {**live, "metadata": {**live["metadata"], what: more}, "data": {"value": "1"}}
+        path = f"{greedy.path('configmaps', what.lower())}?fieldManager=flood"
+        greedy.controlplane.checked("PUT", path, changed)
+    healed = [{"value": "0"}] * len(floods)
+    wait_until(lambda: [greedy.data(what.lower()) for what in floods] == healed, 60, "all are healed")
+
+
+def hostile_stores(greedy: Tenant) -> None:
+    greedy.deploy({"a.yaml": config_map("a", value="1")})
+    files = {f"{name}.yaml": secret(name, value=f"vault://{name}/kv/path#k") for name in hostile_servers.ANSWERS}
+    report = greedy.sync(files, seconds=120)
+    assert len(report.failures) == len(files)
+
+
+def hostile_webhooks(greedy: Tenant) -> None:
+    """Of whoever may register some: what is applied is flooded with fields, and refused by a message of a mebibyte."""
+    greedy.deploy({"a.yaml": config_map("a", value="0")})
+    rounds = itertools.count(1)
+
+    def flooded(written: dict[str, Any]) -> dict[str, Any]:
+        fields = {f"k{number}": f"{next(rounds)}" for number in range(3000)}
+        labels = {**written["metadata"].get("labels", {}), **fields}
+        finalizers = [f"example.com/{name}" for name in fields]
+        return hostile_servers.patch(
+            ("/metadata/labels", labels),
+            ("/metadata/finalizers", finalizers),
+            ("/data", {**written.get("data", {}), **fields}),
+        )
+
+    def denied(_: dict[str, Any]) -> dict[str, Any]:
+        return {"allowed": False, "status": {"code": 403, "message": f'admission webhook "{"x" * MIB}'}}
+
+    for kind, answer in (("Mutating", flooded), ("Validating", denied)):
+        with hostile_servers.webhook(greedy.controlplane, greedy.namespace, kind, answer):
+            report = greedy.sync({"a.yaml": config_map("a", value=kind)})
+            assert bool(report.failures) == (answer is denied)
+    assert len(greedy.data("a")) == 3001
+
+
 ATTACKS = {
     each.__name__: each
-    for each in (long_keys, keys_within_the_limits, a_long_author, aliases, many_keys, patterns_of_comments)
+    for each in (
+        long_keys,
+        keys_within_the_limits,
+        a_long_author,
+        aliases,
+        many_keys,
+        patterns_of_comments,
+        long_lists,
+        floods_of_live_fields,
+        hostile_stores,
+        hostile_webhooks,
+    )
 }
 
 
 @pytest.fixture(scope="module", autouse=True)
 def impatient(installation: Installation) -> Iterator[None]:
-    """A file's keys are tried for two seconds, so that this takes no minutes."""
-    installation.configure(limits={"keySeconds": 2})
-    yield
+    """A file's keys are tried for two seconds, so that this takes no minutes; and some stores are in hostile hands."""
+    with hostile_servers.stores() as urls:
+        stores = yaml.safe_load(installation.agent.operator_file.read_text())["stores"]
+        hostile = {name: {**stores["main"], "address": url, "allowedPaths": ["**"]} for name, url in urls.items()}
+        limits = {"keySeconds": 2, "requestSeconds": 5}
+        installation.configure(limits=limits, stores={**stores, **hostile})
+        yield
     installation.configure()
 
 

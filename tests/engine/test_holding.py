@@ -125,6 +125,8 @@ def test_with_layers_a_broken_file_stops_every_new_state() -> None:
     with pytest.raises(UnknownChangeError) as caught:
         compute(CASES["a broken file leaves the others"], layered=True)
     assert [problem.file for problem in caught.value.problems] == ["b.yaml"]
+    assert caught.value.message.startswith("a file of a layer cannot be read")
+    assert caught.value.facts["file"] == "b.yaml"
 
 
 def test_with_layers_an_untrusted_file_holds_no_more_than_without() -> None:

@@ -101,7 +101,9 @@ async def reconcile(monkeypatch, objects: list[Desired], causes: set[str], *, go
     target = Target()
     ports = SimpleNamespace(
         target=target,
-        live=SimpleNamespace(follow=follow, refused=frozenset, snapshot=lambda _: {}, observed=lambda *_: None),
+        live=SimpleNamespace(
+            follow=follow, refused=frozenset, snapshot=lambda _: {}, departed=lambda _: {}, observed=lambda *_: None
+        ),
         records=SimpleNamespace(store=nothing),
         audit=SimpleNamespace(write=nothing, checkpoint=nothing),
         clock=SimpleNamespace(monotonic=lambda: 0.0, now=lambda: 0.0),

@@ -92,6 +92,9 @@ DAMAGED = {
     "a shard under another name": {**STORED, "objects-0": STORED[HEAD]},
     "an empty text": {**STORED, HEAD: ""},
     "no record at all": {**STORED, HEAD: "hello"},
+    "a text that was cut": {**STORED, HEAD: "1.5"},
+    "a counter that is no number": {**STORED, HEAD: "1.x" + STORED[HEAD][3:]},
+    "another version": {**STORED, HEAD: "2" + STORED[HEAD][1:]},
     "a counter of 5,000 digits": {**STORED, HEAD: STORED[HEAD].replace("1.1.", f"1.{'1' * 5000}.", 1)},
     "a MAC that is no ASCII": {**STORED, HEAD: "1.1.ä." + STORED[HEAD].split(".", 3)[3]},
 }

@@ -102,6 +102,7 @@ async def test_what_people_add_is_taken_out_and_named(added: str, by: str) -> No
     assert path in done.fields
     assert done.facts is not None
     assert done.facts["manager"] == by
+    assert [each.fields for each in ran.audit if each.phase == "intent"] == [(path,)]
     assert (await world.run()).quiet
     assert world.drifted == set()
 

@@ -37,11 +37,11 @@ async def test_a_commit() -> None:
     assert ran.told == [
         "Applied: 3 objects applied, revision refs/heads/main@000000000001: ConfigMap shop/a, Secret shop/db, Deployment.apps shop/web"
     ]
-    assert history(ran) == "start: commit"
+    assert history(ran) == "git+start: commit"
     world.push({**FILES, "a.yaml": m.config("a", "2")})
     ran = await world.run()
     assert ran.told == ["Applied: 1 object applied, revision refs/heads/main@000000000002: ConfigMap shop/a"]
-    assert (ran.causes, history(ran)) == ({"ConfigMap/a": "commit"}, "interval: commit")
+    assert (ran.causes, history(ran)) == ({"ConfigMap/a": "commit"}, "git: commit")
 
 
 async def test_a_commit_that_changes_a_secret_rolls_what_names_it_and_says_so() -> None:
@@ -55,7 +55,7 @@ async def test_a_commit_that_changes_a_secret_rolls_what_names_it_and_says_so() 
         "Applied: 1 object applied, revision refs/heads/main@000000000002: Secret shop/db",
         "Applied: 1 object rolled, since Secret shop/db changed: Deployment.apps shop/web",
     ]
-    assert history(ran) == "interval: commit, roll Secret shop/db"
+    assert history(ran) == "git: commit, roll Secret shop/db"
     assert all("" not in each.fields for each in ran.audit)
     assert "canary" not in repr(ran)
 
@@ -96,7 +96,7 @@ async def test_an_edit_is_told_with_its_manager_and_fields() -> None:
     assert [
         each for each in ran.told if "data.value" in each and each.endswith("was edited by kubectl-edit")
     ] == ran.told
-    assert history(ran) == "live: live-edit by kubectl-edit"
+    assert ran.status.heals[0].cause == "live: live-edit by kubectl-edit"
 
 
 async def test_a_deletion_is_told_as_one_and_blames_no_writer() -> None:
@@ -105,7 +105,7 @@ async def test_a_deletion_is_told_as_one_and_blames_no_writer() -> None:
     ran = await world.heal()
     assert ran.causes == {"ConfigMap/a": "live-deletion"}
     assert ran.told == ["Healed: ConfigMap shop/a healed, was deleted in the cluster"]
-    assert history(ran) == "live: live-deletion"
+    assert ran.status.heals[0].cause == "live: live-deletion"
 
 
 async def test_an_edit_of_a_secret_rolls_nothing_and_a_workload_that_is_edited_meanwhile_is_healed() -> None:

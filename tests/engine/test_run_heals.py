@@ -179,6 +179,13 @@ class TestOfAKindThatTheAgentMayNotWatch:
         assert done.facts is not None
         assert done.facts["manager"] == "kubectl-edit"
 
+    async def test_it_is_read_among_kinds_that_are_watched(self) -> None:
+        world = Installation(files={**FILES, "w.yaml": m.workload()})
+        world.traffic.unwatched.add(("apps", "Deployment"))
+        await world.run()
+        world.edit("Deployment/web", "spec", "template", "spec", "containers", 0, "image", to="x:2", by="editor")
+        assert (await world.run("interval")).writes == ["apply Deployment/web"]
+
     async def test_an_object_that_is_gone_is_made_again_at_the_interval(self) -> None:
         world = await self.made()
         world.delete("ConfigMap/a")

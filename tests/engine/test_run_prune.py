@@ -169,6 +169,18 @@ async def test_an_object_that_could_not_be_deleted_is_deleted_later() -> None:
     assert "ConfigMap/e" not in world.recorded
 
 
+async def test_what_somebody_deleted_already_is_forgotten() -> None:
+    world = Installation(files=files("abcde"))
+    await world.run()
+    world.traffic.unwatched.add(("", "ConfigMap"))
+    world.restart()
+    world.delete("ConfigMap/e")
+    world.push(files("abcd"))
+    ran = await world.run()
+    assert (ran.writes, ran.problems) == ([], [])
+    assert "ConfigMap/e" not in world.recorded
+
+
 async def test_deletion_goes_backwards() -> None:
     objects = {
         "a.yaml": m.other("ServiceAccount", "a"),

@@ -54,6 +54,15 @@ class TestOfANewProcess:
         assert ran.writes == ["apply ConfigMap/c", "apply ConfigMap/d"]
         assert set(ran.causes.values()) == {"commit"}
 
+    async def test_after_an_outage_the_rest_of_a_run_is_not_tried(self) -> None:
+        world = Installation(files={**FILES, "w.yaml": m.workload()})
+        tried: list[str] = []
+        world.meanwhile("apply ConfigMap/a", lambda: setattr(world.traffic, "away", True))
+        world.meanwhile("apply Deployment/web", lambda: tried.append("web"))
+        ran = await world.run()
+        assert tried == []
+        assert "ClusterUnavailable Deployment/web" in ran.problems
+
     async def test_it_deletes_what_a_run_that_was_cut_off_had_begun_and_left_git(self) -> None:
         world = await applied(FILES)
         world.push({**FILES, "n.yaml": m.config("n")})
@@ -157,6 +166,33 @@ class TestOfAnotherAgent:
         await world.another_agent_takes()
         ran = await world.run()
         assert (ran.writes, ran.ended_by) == ([], "LeaseLost")
+
+    async def test_a_wave_is_not_announced_where_another_agent_took_the_application_since(self) -> None:
+        world = Installation(files={"a.yaml": m.config(), "w.yaml": m.workload()})
+
+        def taken() -> None:
+            world.clock.seconds += 2
+            with pytest.raises(StopIteration):
+                world.another_agent_takes().send(None)  # it waits for nothing
+
+        world.meanwhile("apply ConfigMap/a", taken)
+        ran = await world.run()
+        assert (ran.writes, ran.ended_by) == (["apply ConfigMap/a"], "LeaseLost")
+        assert [each.object.name for each in ran.audit if each.object and each.phase == "intent"] == ["a"]
+
+    async def test_a_deletion_is_not_announced_where_another_agent_took_the_application_since(self) -> None:
+        world = await applied()
+        world.push({**LESS, "a.yaml": m.config(data="2")})
+
+        def taken() -> None:
+            world.clock.seconds += 2
+            with pytest.raises(StopIteration):
+                world.another_agent_takes().send(None)  # it waits for nothing
+
+        world.meanwhile("apply ConfigMap/a", taken)
+        ran = await world.run()
+        assert (ran.writes, ran.ended_by) == (["apply ConfigMap/a"], "LeaseLost")
+        assert [each.object.name for each in ran.audit if each.object and each.phase == "intent"] == ["a"]
 
     async def test_a_lease_that_is_lost_within_a_run_ends_it(self) -> None:
         world = Installation(files={**FILES, "w.yaml": m.workload()})

@@ -206,7 +206,7 @@ class TestOfAnApply:
         world.server.admission.append(admit)
         ran = await world.run()
         assert ran.writes == [
-            "apply Deployment/web: ImmutableField",
+            "apply Deployment/web: ObjectInvalid",
             "delete Deployment/web",
             "apply Deployment/web: ObjectInvalid",
         ]

@@ -354,51 +354,6 @@ class TestOfAnObjectThatIsNotReconciled:
         assert world.value("ConfigMap/a", "data", "value") == "2"
 
 
-class TestOfAFieldThatOnlyANewObjectCanChange:
-    async def test_the_object_fails_and_stays(self) -> None:
-        world = Installation(files={"w.yaml": m.workload()})
-        await world.run()
-        world.push({"w.yaml": m.workload(app="new")})
-        ran = await world.run()
-        assert ran.problems == ["ImmutableField Deployment/web"]
-        assert ran.writes == ["apply Deployment/web: ImmutableField"]
-
-    async def test_it_is_deleted_and_made_anew_where_it_says_so(self) -> None:
-        world = Installation(files={"w.yaml": m.workload()})
-        await world.run()
-        before = world.value("Deployment/web", "metadata", "uid")
-        world.push({"w.yaml": m.workload(app="new", annotations={"replace": "true"})})
-        ran = await world.run()
-        assert ran.writes == ["apply Deployment/web: ImmutableField", "delete Deployment/web", "apply Deployment/web"]
-        assert ran.actions == {"Deployment/web": "replace"}
-        assert world.value("Deployment/web", "metadata", "uid") != before
-        assert (await world.run()).quiet
-
-    async def test_one_that_is_not_proven_ours_is_not_replaced(self) -> None:
-        world = Installation(files={"w.yaml": m.workload(app="new", annotations={"replace": "true"})})
-        world.make(m.workload(), "somebody")
-        ran = await world.run()
-        assert ran.problems == ["ImmutableField Deployment/web"]
-        assert world.live("Deployment/web") is not None
-
-    async def test_what_holds_other_things_is_never_replaced(self) -> None:
-        world = Installation(files={"c.yaml": m.claim()})
-        await world.run()
-        world.push({"c.yaml": m.claim(size="2Gi", annotations={"replace": "true"})})
-        ran = await world.run()
-        assert ran.problems == ["ImmutableField PersistentVolumeClaim/disk"]
-        assert ran.writes == ["apply PersistentVolumeClaim/disk: ImmutableField"]
-
-    async def test_one_that_somebody_deletes_is_made_anew_at_once(self) -> None:
-        world = Installation(files={"w.yaml": m.workload()})
-        await world.run()
-        world.push({"w.yaml": m.workload(app="new")})
-        await world.run()
-        world.delete("Deployment/web")
-        ran = await world.heal()
-        assert (ran.writes, ran.problems) == (["apply Deployment/web"], [])
-
-
 @pytest.mark.parametrize(
     ("operator", "identity"),
     [

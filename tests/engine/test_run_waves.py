@@ -116,6 +116,14 @@ async def test_what_never_becomes_healthy_is_waited_for_five_minutes() -> None:
     assert world.live("Deployment/web") is not None
 
 
+async def test_a_lease_that_is_lost_while_a_wave_is_waited_for_ends_the_run_at_once() -> None:
+    world = Installation(files=MIGRATION)
+    world.tasks.passing.append(lambda _: setattr(world, "lease", False))
+    ran = await world.run()
+    assert ran.ended_by == "LeaseLost"
+    assert world.clock.seconds < 1
+
+
 async def test_what_names_no_wave_is_not_waited_for() -> None:
     world = Installation(files={**MIGRATION, "job.yaml": m.workload("migrate", kind="Job")})
     ran = await world.run()

@@ -132,6 +132,7 @@ async def test_a_revision_says_who_wrote_it_and_how_it_was_found(
     assert revision.commit == commit
     assert revision.ref == "main"
     assert revision.author == "Ada\x1b[31m <ada@example.com>"
+    assert revision.subject == "Change"
     assert revision.authored_at > 1_700_000_000
 
 
@@ -494,6 +495,7 @@ async def test_mirrors_that_nobody_fetches_into_are_swept(
     await mirrors.fetch(source(), credential)
     assert await mirrors.sweep(3600) == 0
     assert await mirrors.sweep(-1) == 1
+    assert len(mirrors._locks) == 0
     with pytest.raises(SourceUnavailableError, match="does not hold this commit"):
         await mirrors.files(source(), credential, commit)
     await mirrors.fetch(source(), credential)

@@ -119,6 +119,15 @@ def with_stanzas(count: int, recipient: str) -> WrappedDataKey:
     )
 
 
+async def test_nothing_is_kept_of_applications_that_went(held: Held, make_ring: Callable[..., KeyRing]) -> None:
+    recipient, text = identity()
+    held.put("shop", "keys", one=text)
+    ring = make_ring()
+    await asyncio.gather(*(ring.unwrap(application(), wrapped(recipient), f"{number}.yaml") for number in range(3)))
+    await ring.forget(application().id)
+    assert [len(kept) for kept in (ring._rings, ring._logins, ring._locks)] == [0, 0, 0]
+
+
 async def test_an_application_has_so_many_identities(held: Held, make_ring: Callable[..., KeyRing]) -> None:
     pairs = [identity() for _ in range(65)]
     lines = [text for _, text in pairs]

@@ -12,7 +12,6 @@ from agent.values import derive
 from agent.values.errors import (
     AgentError,
     FieldConflictError,
-    ImmutableFieldError,
     LeaseLostError,
     NotFoundError,
     ObjectInvalidError,
@@ -256,18 +255,18 @@ async def test_a_refusal_names_the_field_and_no_value(case, cluster, namespace):
         assert canary not in told
 
 
-async def test_a_field_that_only_a_new_object_can_change(cluster, namespace):
+async def test_a_new_object_of_a_name_that_is_taken_is_tried_and_nothing_is_written(cluster, namespace):
     containers = [{"name": "c", "image": "i"}]
-    await cluster.apply(DEPLOYMENT, deployment(namespace, "d", containers))
-    with pytest.raises(ImmutableFieldError) as caught:
-        await cluster.apply(DEPLOYMENT, deployment(namespace, "d", containers, app=CANARY))
-    assert caught.value.facts["field"] == "spec.selector"
+    before = await cluster.apply(DEPLOYMENT, deployment(namespace, "d", containers))
+    await cluster.try_create(DEPLOYMENT, deployment(namespace, "d", containers, app="other"))
+    await cluster.try_create(DEPLOYMENT, deployment(namespace, "new", containers))
+    with pytest.raises(ObjectInvalidError) as caught:
+        await cluster.try_create(DEPLOYMENT, deployment(namespace, "d", [{"name": CANARY}]))
+    assert "image" in caught.value.facts["field"]
     assert CANARY not in str(caught.value)
-    frozen = {"immutable": True, "data": {"a": "YQ=="}}
-    await cluster.apply(SECRET, secret(namespace, "s", **frozen))
-    with pytest.raises(ImmutableFieldError) as caught:
-        await cluster.apply(SECRET, secret(namespace, "s", **frozen | {"data": {"a": "Yg=="}}))
-    assert caught.value.facts["field"] == "data"
+    assert await cluster.get(DEPLOYMENT, namespace, "new") is None
+    after = await cluster.get(DEPLOYMENT, namespace, "d")
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
 
 
 async def test_an_apply_with_preconditions_does_not_touch_another_object(cluster, namespace):

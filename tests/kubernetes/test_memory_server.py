@@ -7,6 +7,7 @@ defaults looked at by name only.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,10 @@ from memory_world.server import REMOVED, Server
 from agent.adapters.kubernetes.resources import CONFIG_MAP, SECRET
 from agent.api import names
 from agent.engine.ports import ABSENT
+from agent.manifests import handover
+from agent.manifests.handover import Move
 from agent.manifests.kinds import Resource
+from agent.manifests.managers import RELEASED
 from agent.manifests.ownership import LABEL_INSTALLATION
 from agent.manifests.people import Takeover
 from agent.values import derive
@@ -80,8 +84,11 @@ class Side:
             )
         )
 
-    async def patch(self, resource: Resource, name: str, patch: list[Object]) -> Object:
-        return await self.do(self.cluster.json_patch(resource, self.namespace, name, patch))
+    async def patch(self, resource: Resource, name: str, patch: list[Object], *, dry_run: bool = False) -> Object:
+        return await self.do(self.cluster.json_patch(resource, self.namespace, name, patch, dry_run=dry_run))
+
+    async def attempt(self, resource: Resource, name: str, tree: Object) -> None:
+        await self.do(self.cluster.try_create(resource, self.object(resource, name, tree)))
 
     async def take(self, resource: Resource, name: str, tree: Object) -> None:
         """What the agent takes over before it applies `tree`, until no controller writes in between."""
@@ -293,6 +300,21 @@ async def dry_runs(side: Side) -> None:
     await side.apply(CONFIG_MAP, "a", data(a="2"), manager="other", force=False, dry_run=True)
 
 
+async def tries(side: Side) -> None:
+    content: list[Object] = [{"op": "add", "path": "/spec", "value": pods(container("one"), app="b")["spec"]}]
+    for app in ("a", "b"):
+        await side.attempt(DEPLOYMENT, "d", pods(container("one"), app=app))
+        await side.look(DEPLOYMENT, "d")
+        await side.apply(DEPLOYMENT, "d", pods(container("one")))
+    await side.patch(DEPLOYMENT, "d", content, dry_run=True)
+    content = [{"op": "add", "path": "/data", "value": {"b": "2"}}]
+    await side.apply(CONFIG_MAP, "a", data(a="1"))
+    answer = await side.cluster.json_patch(CONFIG_MAP, side.namespace, "a", content, dry_run=True)
+    side.answers.append(answer["data"])
+    await side.look(CONFIG_MAP, "a")
+    await side.patch(CONFIG_MAP, "none", content, dry_run=True)
+
+
 async def lists(side: Side) -> None:
     await side.apply(DEPLOYMENT, "d", pods(container("one", env={"A": "1", "B": "1"}), container("two")))
     await side.apply(DEPLOYMENT, "d", pods(container("one", "j", env={"B": "2"}), container("two")))
@@ -332,6 +354,41 @@ async def adoptions(side: Side) -> None:
     await side.patch(CONFIG_MAP, "a", [{"op": "remove", "path": "/metadata/annotations/a~1b"}])
     await side.patch(CONFIG_MAP, "a", [{"op": "test", "path": "/data/a", "value": "other"}])
     await side.patch(CONFIG_MAP, "none", [{"op": "test", "path": "/data/a", "value": "other"}])
+
+
+async def handovers(side: Side) -> None:
+    def of(manager: str) -> Callable[[Object], bool]:
+        return lambda entry: entry["manager"] == manager
+
+    async def move(resource: Resource, name: str, field: tuple[str, ...], source: str, to: str) -> None:
+        for _ in range(20):  # controllers write status in between
+            found = await side.cluster.get(resource, side.namespace, name) or {}
+            patch = handover.patch(found, [Move({field}, of(source), to)])
+            with contextlib.suppress(StaleObjectError):
+                await side.cluster.json_patch(resource, side.namespace, name, patch)
+                break
+        await side.look(resource, name)
+
+    field = ("f:data", "f:b")
+    await side.apply(CONFIG_MAP, "a", data(a="1", b="1"))
+    await move(CONFIG_MAP, "a", field, "signet", RELEASED)
+    await side.apply(CONFIG_MAP, "a", data(a="2"))
+    await side.apply(CONFIG_MAP, "a", data(a="2", b="2"), force=False)
+    await move(CONFIG_MAP, "a", field, RELEASED, "signet")
+    await side.apply(CONFIG_MAP, "a", data(a="2", b="2"), force=False)
+    await move(CONFIG_MAP, "a", field, "signet", RELEASED)
+    side.edit(CONFIG_MAP, "a", {"data": {"b": "edited", "theirs": "x"}})
+    await side.apply(CONFIG_MAP, "a", data(a="2"))
+    await move(CONFIG_MAP, "a", ("f:data", "f:theirs"), EDITOR, "signet")
+    await side.apply(CONFIG_MAP, "a", data(a="2"))
+    await side.apply(DEPLOYMENT, "d", pods(container("one", env={"A": "1", "B": "1"})))
+    env = ("f:spec", "f:template", "f:spec", "f:containers", 'k:{"name":"one"}', "f:env", 'k:{"name":"A"}', "f:value")
+    await move(DEPLOYMENT, "d", env, "signet", RELEASED)
+    await move(DEPLOYMENT, "d", ("f:spec", "f:replicas"), "signet", RELEASED)
+    kept = pods(container("one", env={"B": "2"}))
+    kept["spec"]["template"]["spec"]["containers"][0]["env"].insert(0, {"name": "A"})
+    del kept["spec"]["replicas"]
+    await side.apply(DEPLOYMENT, "d", kept)
 
 
 async def finalizers(side: Side) -> None:
@@ -425,9 +482,11 @@ STORIES: dict[str, Callable[[Side], Awaitable[None]]] = {
         edits,
         preconditions,
         dry_runs,
+        tries,
         lists,
         adoptions,
         people,
+        handovers,
         finalizers,
         immutable,
         owners,

@@ -16,7 +16,6 @@ from agent.values.errors import (
     ExpiredError,
     FieldConflictError,
     ForbiddenError,
-    ImmutableFieldError,
     NotFoundError,
     ObjectInvalidError,
     StaleObjectError,
@@ -115,8 +114,14 @@ CASES = {
             "Invalid",
             [cause("FieldValueForbidden", "spec", f"Forbidden: updates to statefulset spec for fields {CANARY}")],
         ),
-        ImmutableFieldError,
+        ObjectInvalidError,
         {"field": "spec"},
+    ),
+    "no dry run": (
+        400,
+        body(f'admission webhook "check.example.com" does not support dry run {CANARY}', "BadRequest"),
+        ObjectInvalidError,
+        {"webhook": "check.example.com"},
     ),
     "required": (
         422,

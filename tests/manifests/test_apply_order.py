@@ -36,6 +36,20 @@ def test_kinds_come_in_waves():
     ]
 
 
+@pytest.mark.parametrize(
+    ("given", "number"),
+    [
+        (of("Namespace"), 0),
+        (of("Role", "rbac.authorization.k8s.io"), 10),
+        (of("ConfigMap"), 20),
+        (of("Deployment", "apps"), 30),
+        (of("APIService", "apiregistration.k8s.io"), 40),
+    ],
+)
+def test_waves_have_the_numbers_that_annotations_name(given, number):
+    assert order.wave_of(*given) == number
+
+
 def test_an_annotation_places_an_object_between():
     objects = dict(
         [of("Job", "batch", wave="25"), of("Secret"), of("Deployment", "apps"), of("Secret", name="z", wave="-5")]

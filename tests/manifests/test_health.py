@@ -110,6 +110,9 @@ CASES = [
     ("v1", "PersistentVolumeClaim", "status: {phase: Bound}", "Healthy"),
     ("v1", "PersistentVolumeClaim", "status: {phase: Pending}", "Progressing"),
     ("v1", "PersistentVolumeClaim", "status: {phase: Lost}", "Degraded"),
+    ("apps/v1", "DaemonSet", "status: {desiredNumberScheduled: 0}", "Progressing"),
+    ("v1", "PersistentVolume", "status: {phase: Available}", "Healthy"),
+    ("v1", "PersistentVolume", "status: {phase: Failed}", "Degraded"),
     ("v1", "Service", "spec: {type: ClusterIP}", "Healthy"),
     ("v1", "Service", "spec: {type: LoadBalancer}\nstatus: {loadBalancer: {}}", "Progressing"),
     ("v1", "Service", "spec: {type: LoadBalancer}\nstatus: {loadBalancer: {ingress: [{ip: 1.2.3.4}]}}", "Healthy"),
@@ -313,6 +316,16 @@ def test_malformed_objects_have_some_health(api_version, kind, status):
         "Degraded",
         "Unknown",
     }
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [("ContainersNotReady", "condition Ready: ContainersNotReady"), ("''", "condition Ready is not True")],
+)
+def test_a_pod_that_is_not_ready_says_why_where_it_is_known(reason, message):
+    status = f"status: {{phase: Running, conditions: [{{type: Ready, status: 'False', reason: {reason}}}]}}"
+    found = health.compute(tree(case("v1", "Pod", status)))
+    assert (found.status, found.message) == ("Progressing", message)
 
 
 def test_a_reason_that_is_no_word_is_not_shown():

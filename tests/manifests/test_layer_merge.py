@@ -112,6 +112,13 @@ def container(text: str) -> str:
         (SECRET + "data: {k: b2xk}", SECRET + "stringData: {k: null}", "data", {}),
         (SECRET + "stringData: {k: old}", SECRET + "data: {k: null}", "stringData", {}),
         (SECRET + "stringData: {k: old}", SECRET + "data: {$patch: replace, l: eA==}", "stringData", {}),
+        (SECRET + "data: {k: b2xk}", SECRET + "data: {$patch: replace}\nstringData: {k: new}", "data", {}),
+        (
+            SECRET + "data: {k: b2xk, l: eA==}",
+            SECRET + "data: {m: eA==}\nstringData: {$patch: replace, k: new}",
+            "data",
+            {"m": "eA=="},
+        ),
     ],
 )
 def test_later_layers_merge_onto_earlier_ones(base, overlay, path, expected):
@@ -268,10 +275,10 @@ OBJECTS = st.fixed_dictionaries(
 
 
 def fold(*trees):
-    result = {}
+    merge = strategic.Merge("", "Pod")
     for one in trees:
-        result = strategic.merge(result, one, group="", kind="Pod")
-    return result
+        merge.add(one)
+    return merge.result()
 
 
 @given(OBJECTS, OBJECTS, OBJECTS)

@@ -61,6 +61,7 @@ status:
 def test_a_whole_object_is_sealed_but_for_what_health_is_judged_by():
     wrapped = live.wrap(tree(DEPLOYMENT), whole=True)
     assert "canary" not in repr(wrapped)
+    assert "MinimumReplicasUnavailable" in repr(wrapped)
     assert health.compute(wrapped) == health.compute(tree(DEPLOYMENT))
     assert shown(wrapped) == tree(DEPLOYMENT)
 
@@ -80,6 +81,14 @@ def test_of_a_custom_resource_only_condition_types_stay_clear():
     assert "1234" not in repr(wrapped)
     assert "True" not in repr(wrapped["spec"])
     assert health.compute(wrapped).status == "Healthy"
+
+
+@pytest.mark.parametrize(("observed", "status"), [(1, "Progressing"), (2, "Healthy")])
+def test_which_generation_a_controller_has_seen_stays_clear(observed, status):
+    conditions = [{"type": "Ready", "status": "True"}]
+    given = {"apiVersion": "example.com/v1", "kind": "Database", "metadata": {"name": "a", "generation": 2}}
+    wrapped = live.wrap({**given, "status": {"observedGeneration": observed, "conditions": conditions}}, whole=True)
+    assert health.compute(wrapped).status == status
 
 
 @pytest.mark.parametrize(

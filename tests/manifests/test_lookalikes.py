@@ -3,7 +3,7 @@
 import pytest
 from written import parsed
 
-from agent.values.errors import ManifestError, UnsupportedManifestError, YamlError
+from agent.values.errors import LimitError, ManifestError, UnsupportedManifestError, YamlError
 
 HEAD = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
 
@@ -37,6 +37,10 @@ def test_a_template_is_called_one(path, text, kind, line):
     assert "spec.source.exclude" in error.hint
     assert error.facts["file"] == path
     assert error.facts["line"] == line
+
+
+def test_what_is_beyond_a_limit_is_no_template():
+    assert type(failure("a.yaml", f"a: {'[' * 5000}{{{{ x }}}}{']' * 5000}\n")) is LimitError
 
 
 @pytest.mark.parametrize(

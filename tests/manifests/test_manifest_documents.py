@@ -118,6 +118,31 @@ def test_other_names_of_rbac_are_refused(name):
     assert documents.claim(document.tree) is None
 
 
+NAMED = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "shop"}}
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, ("", "ConfigMap", "shop", "a")),
+        ({"metadata": {"name": "a"}}, ("", "ConfigMap", "", "a")),
+        ({"metadata": {"name": "a", "namespace": None}}, ("", "ConfigMap", "", "a")),
+        ({"apiVersion": "apps/v1", "kind": "Deployment"}, ("apps", "Deployment", "shop", "a")),
+        ({"apiVersion": 1}, None),
+        ({"apiVersion": "a b"}, None),
+        ({"kind": 1}, None),
+        ({"kind": "config map"}, None),
+        ({"metadata": {"name": 1, "namespace": "shop"}}, None),
+        ({"metadata": {"name": "a b", "namespace": "shop"}}, None),
+        ({"metadata": {"name": "a", "namespace": 1}}, None),
+        ({"metadata": {"name": "a", "namespace": "Shop"}}, None),
+        ({"metadata": "a"}, None),
+    ],
+)
+def test_what_a_document_claims_to_be_is_well_formed_as_a_whole(changed, expected):
+    assert documents.claim({**NAMED, **changed}) == expected
+
+
 def test_a_leftover_ciphertext_fails_its_document_only():
     text = CONFIG + "---\n" + CONFIG + "data: {k: 'x ENC[AES256_GCM,data:aa,iv:aa,tag:aa,type:str]'}\n"
     good, bad = parsed({"a.yaml": text}).documents

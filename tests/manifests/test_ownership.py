@@ -77,6 +77,14 @@ def test_labels_are_valid_and_unique_to_the_application(name):
     assert value.endswith(UID)
 
 
+@pytest.mark.parametrize(
+    ("uid", "expected"),
+    [("u" * 61, f"w-{'u' * 61}"), ("u" * 62, "u" * 62), ("u" * 63, "u" * 63), ("u" * 64, "u" * 63)],
+)
+def test_a_label_is_the_uid_alone_where_nothing_else_fits(uid, expected):
+    assert ownership.application_label(ApplicationId("shop", "web", uid)) == expected
+
+
 def test_a_label_has_as_much_of_a_long_name_as_fits():
     value = ownership.application_label(ApplicationId("shop", "n" * 253, UID))
     assert value == "n" * (63 - 1 - len(UID)) + f"-{UID}"

@@ -232,6 +232,11 @@ def test_sealed_leaves_open_by_their_ids():
         resolve.unseal({"k": sealed}, {})
 
 
+@pytest.mark.parametrize("leaf", [None, 5, True, "text", Secret(5, "x"), Secret("text", "x")])
+def test_what_names_no_store_is_a_value_and_no_template(leaf):
+    assert references.has_reference(leaf) is False
+
+
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize(
     "part",

@@ -9,7 +9,7 @@ from agent.desired import compiler
 from agent.engine.record import ApplicationRecord
 from agent.manifests import layers, sealed_secrets
 from agent.manifests.sealed_secrets import Scope, Unsealing
-from agent.values.errors import AgentError, UnknownKindError
+from agent.values.errors import AgentError, ManifestError, UnknownKindError
 from agent.values.ids import ObjectId, Revision
 from agent.values.secret import Sealed
 
@@ -161,6 +161,48 @@ def test_nulls_of_the_template_are_empty_texts():
     assert secret["stringData"] == {"mode": ""}
     assert secret["metadata"]["labels"] == {"a": ""}
     assert secret["metadata"]["annotations"] == {"b": ""}
+
+
+def test_without_a_namespace_only_what_is_sealed_for_the_whole_cluster_is_unwrapped():
+    with pytest.raises(ManifestError, match="names no namespace"):
+        sealed_secrets.secret(tree(MINIMAL), namespace="")
+    assert sealed_secrets.secret(tree(CLUSTER_WIDE), namespace="").values
+
+
+def test_what_the_template_does_not_say_is_not_in_the_secret():
+    assert set(state({"db.yaml": MINIMAL}).objects[DB].tree) == {"apiVersion", "kind", "metadata", "data"}
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind", "expected"),
+    [
+        ("bitnami.com/v1alpha1", "SealedSecret", True),
+        ("bitnami.com/v2", "SealedSecret", True),
+        ("bitnami.com/v1alpha1", "Other", False),
+        ("example.com/v1alpha1", "SealedSecret", False),
+    ],
+)
+def test_a_sealed_secret_is_one_by_group_and_kind(api_version, kind, expected):
+    assert sealed_secrets.is_sealed_secret({"apiVersion": api_version, "kind": kind}) is expected
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [("{finalizers: [example.com/keep]}", ["example.com/keep"]), ("{finalizers: null}", None), ("{}", None)],
+)
+def test_finalizers_of_the_template_are_the_secrets(template, expected):
+    text = MINIMAL.replace("spec: {", f"spec: {{template: {{metadata: {template}}}, ")
+    metadata = state({"db.yaml": text}).objects[DB].tree["metadata"]
+    assert metadata.get("finalizers") == expected
+    assert ("finalizers" in metadata) == (expected is not None)
+
+
+@pytest.mark.parametrize(("unsealing", "expected"), [(NARROW, {DB}), (None, set())], ids=["unsealed", "left to it"])
+def test_the_secret_waits_with_a_sealed_secret_that_fails_where_it_is_made_of_it(unsealing, expected):
+    plain = "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\n"
+    found = state({"db.yaml": MINIMAL.replace("spec:", "spec: x\nsops:"), "plain.yaml": plain}, unsealing=unsealing)
+    assert {key for key in found.held if key.kind == "Secret"} == expected
+    assert {key for key in found.held if key.kind == "SealedSecret"}
 
 
 def test_layers_merge_before_the_secret_is_made():

@@ -40,6 +40,7 @@ def finished(given, value="hunter2"):
         ({"stringData": {"k": TEXT}}, b"\x00\xff", {"k": b64(b"\x00\xff")}),
         ({"data": {"k": f"$${{{TEXT}}}"}}, "", {"k": b64(f"${{{TEXT}}}")}),
         ({"stringData": {"k": Secret("opened", "sops:k")}}, "", {"k": b64("opened")}),
+        ({"stringData": {"k": Secret(b"\x00\xff", "sops:k")}}, "", {"k": b64(b"\x00\xff")}),
         ({"data": {"k": Secret(b64("opened"), "sops:k")}}, "", {"k": b64("opened")}),
         ({"data": {"k": Secret(f"u:${{{TEXT}}}", "sops:k")}}, "hunter2", {"k": b64("u:hunter2")}),
         ({"data": {"k": None, "l": b64("x")}}, "", {"l": b64("x")}),
@@ -92,6 +93,9 @@ def test_numbers_become_text_in_string_fields_and_keep_their_type_elsewhere():
     """)
     (container,) = shown(finished(deployment, 5432))["spec"]["template"]["spec"]["containers"]
     assert container == {"name": "a", "args": ["5432"], "env": [{"name": "A", "value": "5432"}]}
+    deployment["spec"]["template"]["spec"] = {"containers": [{"name": "a", "ports": [{"containerPort": TEXT}]}]}
+    (container,) = shown(finished(deployment, 5432))["spec"]["template"]["spec"]["containers"]
+    assert container["ports"] == [{"containerPort": 5432}]
     config = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"k": TEXT}}
     assert shown(finished(config, 5432))["data"] == {"k": "5432"}
     custom = {"apiVersion": "example.com/v1", "kind": "Database", "spec": {"port": TEXT}}
@@ -116,6 +120,26 @@ def test_a_malformed_reference_in_data_is_an_error():
 def test_finding_and_finishing_agree():
     given = secret(data={"a": TEXT}, stringData={"b": f"x${{{TEXT}}}"})
     assert references.find(given) == {REFERENCE: [("data", "a"), ("stringData", "b")]}
+
+
+LONGEST = "x" * (1 << 20)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("Secret", {"stringData": {"k": LONGEST}}),
+        ("Secret", {"data": {"k": b64(LONGEST)}}),
+        ("ConfigMap", {"data": {"k": LONGEST}}),
+        ("ConfigMap", {"binaryData": {"k": b64(LONGEST)}}),
+    ],
+)
+def test_the_values_of_an_object_are_a_mebibyte_together(kind, fields):
+    given = {**secret(**fields), "kind": kind}
+    assert resolve.finish(given, {})["kind"] == kind
+    field = next(iter(fields))
+    with pytest.raises(ManifestError, match="larger than 1 MiB"):
+        resolve.finish({**given, field: {**fields[field], "l": "YQ=="}}, {})
 
 
 def test_only_secrets_and_config_maps_have_a_limit_on_their_data():

@@ -54,7 +54,8 @@ class Traffic:
 
     `writes` are as `apply ConfigMap/a`, with the reason behind it where one was refused; `identities` are those that were acted as.
     `between` holds, by such a text, what somebody else does right before that request lands. `unwatched` kinds may not be listed or
-    watched by the agent, `unreadable` ones not be read by an Application either, `away` says that the server does not answer.
+    watched by the agent, `unreadable` ones not be read by an Application either, `away` says that the server does not answer. `untried`
+    holds, by such a text, why a dry run is refused.
     """
 
     writes: list[str] = field(default_factory=list)
@@ -65,6 +66,7 @@ class Traffic:
     between: dict[str, list[Callable[[], None]]] = field(default_factory=dict)
     unwatched: set[tuple[str, str]] = field(default_factory=set)
     unreadable: set[tuple[str, str]] = field(default_factory=set)
+    untried: dict[str, AgentError] = field(default_factory=dict)
     away: bool = False
     discoveries: int = 0
 
@@ -120,14 +122,14 @@ class Cluster:
         manager: str = "signet",
         dry_run: bool = False,
     ) -> Object:
-        key = ObjectId(
-            resource.group,
-            resource.kind,
-            get_text(desired, "metadata", "namespace"),
-            get_text(desired, "metadata", "name"),
-        )
-        with self._sending("apply", key, identity):
+        key = _identify(resource, desired)
+        with self._trying("apply", key, identity) if dry_run else self._sending("apply", key, identity):
             return self._server.apply(key, desired, manager, force=force, dry_run=dry_run)
+
+    async def try_create(self, resource: Resource, desired: Object, *, identity: Identity | None = None) -> None:
+        key = _identify(resource, desired)
+        with self._trying("create", key, identity):
+            self._server.try_create(key, desired)
 
     async def json_patch(
         self,
@@ -137,10 +139,11 @@ class Cluster:
         patch: Sequence[Object],
         *,
         identity: Identity | None = None,
+        dry_run: bool = False,
     ) -> Object:
         key = ObjectId(resource.group, resource.kind, namespace, name)
-        with self._sending("patch", key, identity):
-            return self._server.patch(key, list(patch), "signet")
+        with self._trying("patch", key, identity) if dry_run else self._sending("patch", key, identity):
+            return self._server.patch(key, list(patch), "signet", dry_run=dry_run)
 
     async def delete(
         self,
@@ -200,6 +203,15 @@ class Cluster:
         if kind in self._traffic.unreadable or (identity is None and kind in self._traffic.unwatched):
             raise ForbiddenError("RBAC does not allow it")
 
+    def _trying(self, verb: str, key: ObjectId, identity: Identity | None) -> _Sending:
+        """A dry run, which no fence is asked for."""
+        self._reach()
+        self._traffic.identities.add(identity)
+        refusal = self._traffic.untried.get(f"{verb} {name_of(key)}")
+        if refusal is not None:
+            raise refusal
+        return _Sending(self._traffic, "")
+
     def _sending(self, verb: str, key: ObjectId, identity: Identity | None) -> _Sending:
         for check in self._checks:
             check()
@@ -214,7 +226,7 @@ class Cluster:
 
 @dataclass(slots=True)
 class _Sending:
-    """Lists a request as it is answered."""
+    """Lists a request as it is answered; a dry run has no text and is not listed."""
 
     traffic: Traffic
     text: str
@@ -222,8 +234,15 @@ class _Sending:
     def __enter__(self) -> None: ...
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if not self.text:
+            return
         refused = f": {error.reason}" if isinstance(error, AgentError) else ""
         self.traffic.writes.append(self.text + refused)
+
+
+def _identify(resource: Resource, tree: Object) -> ObjectId:
+    namespace, name = get_text(tree, "metadata", "namespace"), get_text(tree, "metadata", "name")
+    return ObjectId(resource.group, resource.kind, namespace, name)
 
 
 def kinds_of(server: Server) -> Kinds:

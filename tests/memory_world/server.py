@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agent.manifests import live as wrapping
-from agent.values.errors import FieldConflictError, ImmutableFieldError, NotFoundError, StaleObjectError
+from agent.values.errors import FieldConflictError, NotFoundError, ObjectInvalidError, StaleObjectError
 from agent.values.tree import get, get_object, get_text
 from memory_world import field_sets
 from memory_world.field_sets import Manager, Owned
@@ -134,6 +134,11 @@ class Server:
         tree, owned = self._set(tree, owned, me, changed, get_text(live, "apiVersion"), mine | changed.keys())
         return self._write(key, live, tree, owned)
 
+    def try_create(self, key: ObjectId, desired: Object) -> None:
+        """A dry run of creating an object, whether or not one of its name stands."""
+        for admit in self.admission:
+            admit(key, wrapping.wrap(desired))
+
     def put(self, key: ObjectId, tree: Object) -> Object:
         """Store an object as it is, fields owned by nobody."""
         self.objects.setdefault(key, _Stored({}, {}))
@@ -148,7 +153,7 @@ class Server:
         )
         return self._write(key, None, made, owned)
 
-    def patch(self, key: ObjectId, operations: list[Object], manager: str) -> Object:
+    def patch(self, key: ObjectId, operations: list[Object], manager: str, *, dry_run: bool = False) -> Object:
         """RFC 6902: `test`, `add`, `replace`, `remove`; resourceVersion is a precondition."""
         live = self.get(key)
         if live is None:
@@ -169,7 +174,8 @@ class Server:
                 tree = field_sets.with_value(tree, path, value)
         assert isinstance(tree, dict)
         _check(live, get_text(tree, "metadata", "uid"), get_text(tree, "metadata", "resourceVersion"), creates=False)
-        return self._change(key, live, tree, field_sets.entries(get(tree, "metadata", "managedFields")), manager)
+        owned = field_sets.entries(get(tree, "metadata", "managedFields"))
+        return self._change(key, live, tree, owned, manager, dry_run=dry_run)
 
     def replace(self, tree: Object, manager: str) -> Object:
         """PUT, as `kubectl edit` and `kubectl replace` send it: what of the object differs becomes the manager's."""
@@ -184,7 +190,16 @@ class Server:
         wrapped = wrapping.wrap({**tree, "metadata": metadata})
         return self._change(key, live, wrapped, dict(self.objects[key].owned), manager)
 
-    def _change(self, key: ObjectId, live: Object, tree: Object, owned: dict[Manager, Owned], manager: str) -> Object:
+    def _change(
+        self,
+        key: ObjectId,
+        live: Object,
+        tree: Object,
+        owned: dict[Manager, Owned],
+        manager: str,
+        *,
+        dry_run: bool = False,
+    ) -> Object:
         before, after = field_sets.leaves(key, live), field_sets.leaves(key, tree)
         gone = before.keys() - after.keys()
         owned = {each: Owned(of.paths - gone, of.time, of.api_version) for each, of in owned.items()}
@@ -193,7 +208,7 @@ class Server:
             me = Manager(manager, "Update")
             mine = owned[me].paths if me in owned else frozenset[field_sets.Elements]()
             tree, owned = self._set(tree, owned, me, changed, get_text(live, "apiVersion"), mine | changed.keys())
-        return self._write(key, live, tree, owned)
+        return self._write(key, live, tree, owned, dry_run=dry_run)
 
     def delete(self, key: ObjectId, uid: str = "", version: str = "", *, orphan: bool = False) -> bool:
         """Whether there was one. What a finalizer keeps is marked and stays; what the object owned goes too, unless it is orphaned."""
@@ -333,7 +348,7 @@ def _check_immutable(key: ObjectId, live: Object, tree: Object) -> None:
         frozen = [("immutable",), ("data",)]
     for path in frozen:
         if get(live, *path) != get(tree, *path):
-            raise ImmutableFieldError("field cannot be changed in place", object=key, field=".".join(map(str, path)))
+            raise ObjectInvalidError("field has an invalid value", object=key, field=".".join(map(str, path)))
 
 
 def _text(tree: Object | None) -> str:

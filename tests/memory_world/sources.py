@@ -44,7 +44,8 @@ def commit_of(number: int) -> str:
 class Git:
     """One repository. `commits` map paths to texts, from commit 1; `rewritten` are those that the branch left behind.
 
-    `error` is what every request is answered with; `refused` are files that are not handed out. `reads` counts files of commits.
+    `error` is what every request is answered with; `refused` are files that are not handed out. `reads` counts files of commits,
+    `subjects` are those of commits whose subject is not their number.
     """
 
     commits: list[Mapping[str, str]] = field(default_factory=list[dict[str, str]])
@@ -54,6 +55,7 @@ class Git:
     refused: dict[str, AgentError] = field(default_factory=dict)
     asked: int = 0
     reads: int = 0
+    subjects: dict[int, str] = field(default_factory=dict)
 
     def push(self, files: Mapping[str, str]) -> int:
         self.commits.append(dict(files))
@@ -74,7 +76,8 @@ class Git:
     async def fetch(self, source: Source, credential: GitCredential | None) -> Revision:
         if self.error is not None:
             raise self.error
-        return Revision(commit_of(self.head_number), source.revision.ref, "Dev <dev@example.com>", 0)
+        subject = self.subjects.get(self.head_number, f"commit {self.head_number}")
+        return Revision(commit_of(self.head_number), source.revision.ref, "Dev <dev@example.com>", 0, subject)
 
     async def files(self, source: Source, credential: GitCredential | None, commit: str) -> Snapshot:
         self.reads += 1

@@ -15,6 +15,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, TypeVar
+from weakref import WeakValueDictionary
 
 from agent.adapters.git import addresses, command, credential, failures, reading
 from agent.values.errors import LimitError, SourceError, SourceUnavailableError
@@ -65,7 +66,8 @@ class Mirrors:
         self._limits: Final = limits
         self._fingerprinter: Final = fingerprinter
         self._executor: Final = ThreadPoolExecutor(workers, thread_name_prefix="git")
-        self._locks: Final[dict[str, asyncio.Lock]] = {}
+        # each as long as somebody has it or waits for it
+        self._locks: Final = WeakValueDictionary[str, asyncio.Lock]()
         self._closing: Final = threading.Event()
         self._running: Final[set[threading.Event]] = set()
 
@@ -185,8 +187,9 @@ class Mirrors:
         else:
             commit = self._newest(source, login, mirror, stop)
         os.utime(path)
-        author, authored_at = reading.author_of(mirror, commit, cancelled=stop)
-        return Revision(commit, source.revision.branch or source.revision.tag or "commit", author, authored_at)
+        author, authored_at, subject = reading.headline_of(mirror, commit, cancelled=stop)
+        ref = source.revision.branch or source.revision.tag or "commit"
+        return Revision(commit, ref, author, authored_at, subject)
 
     def _newest(
         self, source: Source, login: GitCredential | None, mirror: reading.Mirror, stop: threading.Event

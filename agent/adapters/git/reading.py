@@ -37,7 +37,7 @@ _LOOKING: Final = 30
 """Seconds that paths are looked at, in all layers: a million of them, each held against 32 KiB of globs, would take days."""
 _END: Final = 0.5
 """Seconds that a git which failed has to end."""
-_AUTHOR: Final = 4096
+_HEADLINE: Final = 4096
 """Bytes of an author and a time that are looked at."""
 _SECONDS_DIGITS: Final = 16
 _LINK: Final = 4096
@@ -74,12 +74,15 @@ def is_held(mirror: Mirror, commit: str, *, cancelled: threading.Event) -> bool:
     return outcome.ok and bool(outcome.stdout.strip())
 
 
-def author_of(mirror: Mirror, commit: str, *, cancelled: threading.Event) -> tuple[str, int]:
-    """`Name <address>`, cut, and Unix seconds, as the commit says: nobody has checked either."""
-    arguments = ["log", "--max-count=1", "--no-show-signature", "--format=%at%x00%an <%ae>", "--end-of-options", commit]
+def headline_of(mirror: Mirror, commit: str, *, cancelled: threading.Event) -> tuple[str, int, str]:
+    """`Name <address>`, cut, Unix seconds, and the subject, cut, as the commit says: nobody has checked any of it."""
+    form = "--format=%at%x00%an <%ae>%x00%s"
+    arguments = ["log", "--max-count=1", "--no-show-signature", form, "--end-of-options", commit]
     outcome = command.run(mirror.confined(), arguments, seconds=_SECONDS, cancelled=cancelled)
-    seconds, _, author = outcome.stdout[:_AUTHOR].decode("utf-8", "replace").strip().partition("\0")
-    return cut(author), int(seconds) if seconds.isdecimal() and len(seconds) < _SECONDS_DIGITS else 0
+    seconds, _, rest = outcome.stdout[:_HEADLINE].decode("utf-8", "replace").strip().partition("\0")
+    author, _, subject = rest.partition("\0")
+    authored_at = int(seconds) if seconds.isdecimal() and len(seconds) < _SECONDS_DIGITS else 0
+    return cut(author), authored_at, cut(subject)
 
 
 def is_ancestor(mirror: Mirror, old: str, new: str, *, cancelled: threading.Event) -> bool:

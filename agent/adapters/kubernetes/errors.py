@@ -24,7 +24,6 @@ from agent.values.errors import (
     ExpiredError,
     FieldConflictError,
     ForbiddenError,
-    ImmutableFieldError,
     NotFoundError,
     ObjectInvalidError,
     StaleObjectError,
@@ -51,8 +50,8 @@ _UNKNOWN_FIELD = re.compile(
 )
 _MANAGER = re.compile(r'conflict with "(?P<manager>[\w.:/ -]{1,128})"')
 _WEBHOOK = re.compile(r'(?:[^"]{0,200}: )?admission webhook "(?P<webhook>[\w.-]+)" denied the request')
+_EFFECTS = re.compile(r'admission webhook "(?P<webhook>[\w.-]+)" does not support dry run')
 _POLICY = re.compile(r"(?:[^']{0,400} is forbidden: )?ValidatingAdmissionPolicy '(?P<policy>[\w.-]+)'")
-_IMMUTABLE = ("immutable", "updates to statefulset spec", "may not change fields", "may not change once set")
 _SET_ITEM = re.compile(r'\[=(?:"[^"]*"|[^\]]*)\]')
 _RULES_LEFT_OUT = "<nil>"
 """The field of the note that rules in CEL were not tried since the schema refuses the object: no cause of its own."""
@@ -119,6 +118,7 @@ class _Status:
     given: bool = False
     reason: str = ""
     kind: str = ""
+    name: str = ""
     message: str = dataclasses.field(default="", repr=False)
     causes: tuple[_Cause, ...] = ()
 
@@ -131,7 +131,7 @@ def translate(code: int, body: bytes, call: Call) -> AgentError:
 def _translate(code: int, status: _Status, call: Call) -> AgentError:
     match code:
         case 400 | 405 | 406 | 413 | 415 | 422:
-            found = _raced(code, status, call) or _immutable(status) or _invalid(code, status, call)
+            found = _raced(code, status, call) or _invalid(code, status, call)
         case 401:
             found = ForbiddenError(
                 "the apiserver does not accept the credential", hint="log in again or renew the token"
@@ -173,6 +173,12 @@ def is_status(body: bytes) -> bool:
     return _parse(body).given
 
 
+def is_taken(body: bytes, name: str) -> bool:
+    """Whether a 409 says that the name of a new object is taken, and that alone."""
+    status = _parse(body)
+    return status.reason == "AlreadyExists" and status.name == name and _denied(status) is None
+
+
 def safe_field(path: str) -> str:
     """A field path without the items of sets, which are values, in a safe character set, without the leading dot."""
     return _UNSAFE.sub("?", _SET_ITEM.sub("[]", path))[:256].removeprefix(".")
@@ -191,11 +197,11 @@ def _parse(body: bytes) -> _Status:
         for cause in wire.maps(found, "details", "causes")
         if tree.get_text(cause, "field") != _RULES_LEFT_OUT
     )
-    details_kind = tree.get_text(found, "details", "kind")
     return _Status(
         True,
         tree.get_text(found, "reason"),
-        details_kind,
+        tree.get_text(found, "details", "kind"),
+        tree.get_text(found, "details", "name"),
         tree.get_text(found, "message"),
         tuple(_Cause(*cause) for cause in causes),
     )
@@ -206,19 +212,6 @@ def _raced(code: int, status: _Status, call: Call) -> AgentError | None:
         return StaleObjectError("another object of this name stands in its place")
     if code == 422 and call.verb == "patch" and not status.causes:
         return StaleObjectError("a test of the patch failed: the object changed in between")
-    return None
-
-
-def _immutable(status: _Status) -> AgentError | None:
-    for cause in status.causes:
-        if cause.reason in ("FieldValueInvalid", "FieldValueForbidden") and any(
-            mark in cause.message for mark in _IMMUTABLE
-        ):
-            return ImmutableFieldError(
-                "field cannot be changed in place",
-                hint='annotate the object signet-gitops.dev/replace: "true" to have it deleted and created anew',
-                field=safe_field(cause.field),
-            )
     return None
 
 
@@ -249,6 +242,8 @@ def _allowed(causes: Sequence[_Cause], field: str, call: Call) -> str:
 def _denied(status: _Status) -> AgentError | None:
     if (webhook := _WEBHOOK.match(status.message)) is not None:
         return ObjectInvalidError("an admission webhook denied the request", webhook=webhook["webhook"])
+    if (webhook := _EFFECTS.search(status.message)) is not None:
+        return ObjectInvalidError("an admission webhook does not support dry run", webhook=webhook["webhook"])
     if (policy := _POLICY.match(status.message)) is not None:
         return ObjectInvalidError("an admission policy denied the request", policy=policy["policy"])
     return None

@@ -134,6 +134,22 @@ class Objects:
         )
         return wire.live_object((await self._session.request(request)).body, resource, self._seals)
 
+    async def try_create(self, resource: Resource, desired: Object, *, identity: Identity | None = None) -> None:
+        """The server validates before it looks whether the name is taken: `AlreadyExists` is its last word."""
+        namespace, name = tree.get_text(desired, "metadata", "namespace"), tree.get_text(desired, "metadata", "name")
+        asked = call("POST", "create", resource, namespace, name, identity)
+        request = Request(
+            asked,
+            paths.collection(resource, namespace),
+            {"dryRun": "All", "fieldManager": "signet", "fieldValidation": "Strict"},
+            wire.encode(desired),
+            identity=identity,
+            allow=(409,),
+        )
+        answer = await self._session.request(request)
+        if answer.code == 409 and not errors.is_taken(answer.body, name):
+            raise errors.translate(answer.code, answer.body, asked)
+
     async def json_patch(
         self,
         resource: Resource,
@@ -142,16 +158,17 @@ class Objects:
         patch: Sequence[Object],
         *,
         identity: Identity | None = None,
+        dry_run: bool = False,
     ) -> Object:
         """StaleObjectError where a `test` fails or a path is missing, which the server does not tell apart."""
         request = Request(
             call("PATCH", "patch", resource, namespace, name, identity),
             paths.item(resource, namespace, name),
-            {"fieldManager": "signet"},
+            {"fieldManager": "signet"} | ({"dryRun": "All"} if dry_run else {}),
             wire.encode(patch),
             "application/json-patch+json",
             identity=identity,
-            guarded=True,
+            guarded=not dry_run,
             check=self.check,
         )
         return wire.live_object((await self._session.request(request)).body, resource, self._seals)

@@ -27,7 +27,8 @@
     │   │   ├── ForeignNamespaceError     an object outside the destination
     │   │   ├── UnknownKindError          the cluster does not serve this kind
     │   │   ├── PlaintextSecretError      a Secret that anybody reads in Git
-    │   │   └── VariablesError            text such as ${NAME}, which is applied as it is written
+    │   │   ├── VariablesError            text such as ${NAME}, which is applied as it is written
+    │   │   └── AutoscaledReplicasError   replicas in Git that an autoscaler sets
     │   ├── SealedSecretError     a value of a SealedSecret does not open
     │   ├── ReferenceSyntaxError  a reference that cannot be read, or of a foreign tool
     │   ├── SinkError             a secret where no secret may stand

@@ -40,6 +40,10 @@ class VariablesError(ManifestError):
     usual_hint = "nothing is put in their place here: write the values, or commit what the other tool renders"
 
 
+class AutoscaledReplicasError(ManifestError):
+    usual_hint = "take spec.replicas out of the manifest: the live value stays"
+
+
 class SealedSecretError(InputError):
     usual_hint = "seal the Secret again, or restore the file from Git"
 

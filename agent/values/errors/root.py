@@ -63,6 +63,12 @@ class AgentError(Exception):
         knowing.facts = {**_bounded(facts), **self.facts}
         return knowing
 
+    def with_hint(self, hint: LiteralString) -> Self:
+        """A copy that says what to do where more is known of the case."""
+        knowing = self.copy()
+        knowing.hint = hint
+        return knowing
+
 
 def _bounded(facts: dict[str, Fact]) -> dict[str, Fact]:
     return {name: cut(fact, LONGEST_FACT) if isinstance(fact, str) else fact for name, fact in facts.items()}

@@ -48,6 +48,9 @@ class Cluster:
             self._agent.reach()
         return KINDS
 
+    async def has_conditions(self, resource: Resource) -> bool:
+        return False
+
     async def get(self, resource: Resource, namespace: str, name: str, *, identity: object = None) -> Object | None:
         await self._agent.ask(f"get {name}")
         found = self._server.get(ObjectId(resource.group, resource.kind, namespace, name))

@@ -391,9 +391,7 @@ class Installation:
                 now = self.clock.monotonic()
                 self._fights[done.id] = fights.healed(self._fights.get(done.id), now, done.removed)
         ledger, live = self._held[1], self._watching.snapshot(UID)
-        standing = status.Standing(
-            ledger.record, live, self._state.desired.objects if self._state.desired else (), ledger.loss
-        )
+        standing = status.Standing.of(ledger.record, live, outcome, loss=ledger.loss, now=self.clock.now())
         told = status.compute(
             applications.parse(self._application),
             standing,

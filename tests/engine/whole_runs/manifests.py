@@ -51,6 +51,7 @@ def workload(
     kind: str = "Deployment",
     app: str = "web",
     image: str = "web:1",
+    replicas: int | None = None,
     **container_fields: object,
 ) -> str:
     """A workload that takes its environment of a Secret, if it `uses` one."""
@@ -59,9 +60,17 @@ def workload(
         container["envFrom"] = [{"secretRef": {"name": uses}}]
     template = {"metadata": {"labels": {"app": app}}, "spec": {"containers": [container]}}
     spec: dict[str, object] = {"template": template}
+    if replicas is not None:
+        spec["replicas"] = replicas
     if kind != "Job":
         spec["selector"] = {"matchLabels": {"app": app}}
     return _written("batch/v1" if kind == "Job" else "apps/v1", kind, name, annotations, spec=spec)
+
+
+def autoscaler(name: str = "web", kind: str = "Deployment") -> str:
+    target = {"apiVersion": "apps/v1", "kind": kind, "name": name}
+    spec = {"scaleTargetRef": target, "minReplicas": 2, "maxReplicas": 9}
+    return _written("autoscaling/v2", "HorizontalPodAutoscaler", name, None, spec=spec)
 
 
 def claim(name: str = "disk", size: str = "1Gi", annotations: dict[str, str] | None = None) -> str:
@@ -76,7 +85,11 @@ def other(
     return _written(api_version, kind, name, annotations, **fields)
 
 
-def definition(kind: str = "Gadget") -> str:
+def definition(kind: str = "Gadget", *, conditions: bool = False) -> str:
+    """`conditions`: its objects have `status.conditions`."""
+    schema: dict[str, object] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    if conditions:
+        schema["properties"] = {"status": {"type": "object", "properties": {"conditions": {"type": "array"}}}}
     plural = f"{kind.lower()}s"
     spec = {
         "group": "example.com",
@@ -87,7 +100,7 @@ def definition(kind: str = "Gadget") -> str:
                 "name": "v1",
                 "served": True,
                 "storage": True,
-                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+                "schema": {"openAPIV3Schema": schema},
             }
         ],
     }
@@ -95,8 +108,8 @@ def definition(kind: str = "Gadget") -> str:
     return _written("apiextensions.k8s.io/v1", "CustomResourceDefinition", name, None, spec=spec)
 
 
-def gadget(name: str = "g", **spec: object) -> str:
-    return _written("example.com/v1", "Gadget", name, None, spec=spec or {"size": 1})
+def gadget(name: str = "g", annotations: dict[str, str] | None = None, **spec: object) -> str:
+    return _written("example.com/v1", "Gadget", name, annotations, spec=spec or {"size": 1})
 
 
 def sealed_secret(name: str = "db", value: str = "aHVudGVyMg==") -> str:

@@ -1,0 +1,137 @@
+"""Leaving fields to others before an apply: what is ignored of an object, and replicas that an autoscaler sets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from agent.engine import adopting, polling
+from agent.engine.causes import Cause
+from agent.manifests import autoscaling, elements, leaving
+from agent.manifests.elements import REPLICAS
+from agent.manifests.managers import is_person
+from agent.values.errors import AgentError, ForbiddenError, NotFoundError, StaleObjectError
+from agent.values.ids import ObjectId
+from agent.values.tree import get_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from agent.engine.changes import ChangeSet
+    from agent.engine.context import Run
+    from agent.engine.finishing import Finished
+    from agent.engine.live import LiveFact
+    from agent.engine.ports import TargetPort
+    from agent.manifests.kinds import Kinds, Resource
+    from agent.manifests.leaving import Leaving
+    from agent.values.tree import Object
+
+
+async def ready(run: Run, item: Finished, resource: Resource, fact: LiveFact, kinds: Kinds) -> tuple[Object, LiveFact]:
+    """What to apply over what stands there, whose other fields are left to others by then. Raises StaleObjectError."""
+    scaled = await _is_scaled(run, item, fact, kinds)
+    if not item.ignored and not fact.released and not scaled:
+        return item.tree, fact
+    live = fact.object
+    if live is None or get_text(live, "metadata", "resourceVersion") != fact.resource_version:
+        live = await polling.get(run, resource, item.id.namespace, item.id.name)
+        await run.fence.show(afresh=True)
+        if live is None:
+            raise StaleObjectError("there is no such object any more")
+    left = _leaving(item, live, scaled=scaled)
+    if patch := left.patch(live):
+        try:
+            live = await run.ports.target.json_patch(
+                resource, item.id.namespace, item.id.name, patch, identity=run.grants.identity
+            )
+        except NotFoundError:
+            raise StaleObjectError("there is no such object any more") from None
+    return left.kept, run.observer.observe(live)
+
+
+async def explain(run: Run, changes: ChangeSet, live: Mapping[ObjectId, LiveFact], kinds: Kinds) -> ChangeSet:
+    """The change set without what only seems to have drifted: an ignored manager, or an autoscaler, took a field that was ours."""
+    asked = [
+        (step, fact)
+        for step in changes.steps
+        if step.cause == Cause.EDIT
+        and (fact := live.get(step.finished.id)) is not None
+        and (step.finished.ignored.managers or fact.scalers)
+        and not adopting.owns_more(step, fact)
+    ]
+    stand = await run.ports.tasks.all([_stands(run, step.finished, fact, kinds) for step, fact in asked])
+    return changes.confirming(
+        {
+            step.finished.id: replace(step.finished.record, uid=fact.uid, projection=fact.projection, left=step.left)
+            for (step, fact), stands in zip(asked, stand, strict=True)
+            if stands
+        }
+    )
+
+
+async def _stands(run: Run, item: Finished, fact: LiveFact, kinds: Kinds) -> bool:
+    """Whether an apply would change nothing, asked by dry run."""
+    resource = kinds.served(item.record.api_version, item.id.kind)
+    if resource is None or fact.object is None:
+        return False
+    try:
+        left = _leaving(item, fact.object, scaled=await _is_scaled(run, item, fact, kinds))
+        answer = await run.ports.target.apply(resource, left.kept, identity=run.grants.identity, dry_run=True)
+    except AgentError:
+        return False
+    return not left.patch(fact.object) and run.observer.observe(answer).projection == fact.projection
+
+
+async def _is_scaled(run: Run, item: Finished, fact: LiveFact, kinds: Kinds) -> bool:
+    target, people = run.ports.target, run.grants.people
+    return await is_scaled(target, kinds, item.id, item.tree, ours=fact.replicas, scalers=fact.scalers, people=people)
+
+
+def _leaving(item: Finished, live: Object, *, scaled: bool) -> Leaving:
+    tree = elements.without(item.tree, {REPLICAS}) if scaled else item.tree
+    return leaving.compute(tree, live, item.ignored, replicas=scaled)
+
+
+async def created(run: Run, item: Finished, resource: Resource, made: Object) -> Object:
+    """The object that was just made, once what is ignored of it is left to others."""
+    if not item.ignored.resolved:
+        return made
+
+    def patch(live: Object) -> list[Object]:
+        return _leaving(item, live, scaled=False).patch(live)
+
+    return await adopting.patched(run, resource, item.id, made, patch)
+
+
+async def is_scaled(
+    target: TargetPort,
+    kinds: Kinds,
+    key: ObjectId,
+    tree: Object,
+    *,
+    ours: bool,
+    scalers: Iterable[str],
+    people: Iterable[str],
+) -> bool:
+    """Whether an autoscaler sets the replicas of an object that stands: of one whose manifest has some, or dropped some that are `ours`.
+
+    Who scaled it last tells an autoscaler, but not that it still is, where it is a HorizontalPodAutoscaler; and a person is none.
+    """
+    if not elements.stands(tree, REPLICAS):
+        return ours and await _is_target(target, kinds, key)
+    found = [name for name in scalers if not is_person(name, people=people)]
+    return any(name != autoscaling.CONTROLLER for name in found) or (
+        bool(found) and await _is_target(target, kinds, key)
+    )
+
+
+async def _is_target(target: TargetPort, kinds: Kinds, key: ObjectId) -> bool:
+    """Whether a HorizontalPodAutoscaler scales an object; where that may not be known, one may."""
+    resource = kinds.of(ObjectId(autoscaling.GROUP, autoscaling.KIND, "", ""))
+    if resource is None:
+        return False
+    try:
+        found = await target.list(resource, namespace=key.namespace)
+    except ForbiddenError:
+        return True
+    return any(autoscaling.target(each, key.namespace) == key for each in found)

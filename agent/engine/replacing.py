@@ -1,0 +1,162 @@
+"""What only a new object can change: judged by dry run, as the tenant, before anything is deleted for it.
+
+A field that an apply is refused for is immutable where a new object of the same name would be valid with it. What a dry run cannot tell,
+because of a quota, a webhook or a missing right, is not known, and then nothing is deleted.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agent.engine.prune import CONFIRMED_ONLY
+from agent.manifests import ownership
+from agent.manifests.builtin import CLEAR_FIELDS
+from agent.values.errors import AgentError, ImmutableFieldError, ObjectInvalidError
+from agent.values.tree import get, get_object
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from agent.engine.ports import Identity, TargetPort
+    from agent.manifests.kinds import Resource
+    from agent.values.ids import ObjectId
+    from agent.values.tree import Object
+
+_ALLOCATIONS = frozenset({"clusterIP", "clusterIPs", "healthCheckNodePort", "nodePort"})
+_PLACE = re.compile(r"\[[^\]]*\]")
+"""Of an item or key: the same field has another place in a list that holds only what Git says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An apply that was refused. `desired` is what was sent for an object that stands, `identity` who it was sent as."""
+
+    target: TargetPort
+    resource: Resource
+    key: ObjectId
+    desired: Object
+    identity: Identity | None = None
+
+
+async def judge(attempt: Attempt, refusal: ObjectInvalidError) -> AgentError:
+    """The error to tell: ImmutableFieldError where a new object could have the fields, with `invalid` where it could not for others."""
+    refused = _fields(refusal)
+    if not refused:
+        return refusal
+    invalid = await _refused_to(_create(attempt, attempt.desired))
+    if isinstance(invalid, list) and _are_allocations(attempt.key, invalid):
+        invalid = await _refused_to(_create_freed(attempt))
+    if isinstance(invalid, AgentError):
+        return _unknown(refusal, invalid)
+    frozen = [field for field in refused if _plain(field) not in map(_plain, invalid)]
+    if not frozen:
+        return refusal
+    alone = await _refused_to(_replace_content(attempt))
+    if isinstance(alone, AgentError):
+        return _unknown(refusal, alone)
+    frozen = [field for field in frozen if _plain(field) in map(_plain, alone)]
+    if not frozen:
+        beside = "valid as it is in Git, but not beside what another field manager has put into the live object: see its managedFields"
+        return refusal if "managers" in refusal.facts else refusal.with_hint(beside)
+    found = ImmutableFieldError("field cannot be changed in place", field=frozen[0])
+    if len(frozen) > 1:
+        found = found.with_facts(fields=", ".join(frozen))
+    return found.with_facts(invalid=", ".join(invalid)) if invalid else found
+
+
+def refuse(
+    key: ObjectId, desired: Object, found: AgentError, *, ours: bool, commit: str, confirmed: bool
+) -> AgentError | None:
+    """Why an object with an immutable field is not replaced, with what to do about it; None where it may be.
+
+    `ours`: the live object is proven the Application's. `commit` is the one that changes it, `confirmed` says that its deletions are.
+    """
+    if not isinstance(found, ImmutableFieldError):
+        return found
+    precious = (key.group, key.kind) in CONFIRMED_ONLY
+    asked = ownership.is_replace_allowed(desired)
+    if "invalid" in found.facts:
+        hint = "correct the fields that are named as invalid first: a new object is refused for them too"
+    elif not ours:
+        hint = "delete the live object yourself, or undo the change: it is not proven this Application's, so it is not replaced"
+    elif precious and not asked:
+        hint = "undo the change, or give the object another name: what is in it would be lost with it"
+    elif precious and not confirmed:
+        found = found.with_facts(commit=commit[:12])
+        hint = "undo the change, or confirm that what is in it is lost: agent sync --confirm-prune <commit>"
+    elif not asked:
+        hint = 'annotate the object signet-gitops.dev/replace: "true" to have it deleted and created again'
+    else:
+        return None
+    return found.with_hint(hint)
+
+
+async def _refused_to(attempt: Awaitable[object]) -> list[str] | AgentError:
+    """The fields that a dry run is refused for, none where it passes, and the error where that is not known."""
+    try:
+        await attempt
+    except ObjectInvalidError as error:
+        return _fields(error) or error
+    except AgentError as error:
+        return error
+    return []
+
+
+async def _create(attempt: Attempt, desired: Object) -> None:
+    await attempt.target.try_create(attempt.resource, desired, identity=attempt.identity)
+
+
+def _are_allocations(key: ObjectId, fields: list[str]) -> bool:
+    """Whether a new Service is refused addresses and ports alone, which the one that stands may have."""
+    service = (key.group, key.kind) == ("", "Service")
+    return service and bool(fields) and all(_plain(field).rpartition(".")[2] in _ALLOCATIONS for field in fields)
+
+
+async def _create_freed(attempt: Attempt) -> None:
+    """Try to create a Service without what is given back as the one that stands is deleted."""
+    live = await attempt.target.get(
+        attempt.resource, attempt.key.namespace, attempt.key.name, identity=attempt.identity
+    )
+    spec, there = get_object(attempt.desired, "spec"), get_object(live or {}, "spec")
+    held = {name for name in _ALLOCATIONS if name in spec and spec[name] == there.get(name)}
+    ports, taken = spec.get("ports"), there.get("ports")
+    node_ports = [get(each, "nodePort") for each in (taken if isinstance(taken, list) else [])]
+    freed: Object = {name: value for name, value in spec.items() if name not in held}
+    freed["ports"] = [
+        {name: value for name, value in each.items() if name != "nodePort" or value not in node_ports}
+        for each in (ports if isinstance(ports, list) else [])
+        if isinstance(each, dict)
+    ]
+    await _create(attempt, {**attempt.desired, "spec": freed})
+
+
+async def _replace_content(attempt: Attempt) -> Object:
+    """A dry run of the object with nothing in it but what Git says: what others have put into it is left out of the question."""
+    content = {name: value for name, value in attempt.desired.items() if name not in CLEAR_FIELDS}
+    patch: list[Object] = [{"op": "add", "path": f"/{name}", "value": value} for name, value in content.items()]
+    return await attempt.target.json_patch(
+        attempt.resource, attempt.key.namespace, attempt.key.name, patch, identity=attempt.identity, dry_run=True
+    )
+
+
+def _unknown(refusal: ObjectInvalidError, error: AgentError) -> ObjectInvalidError:
+    facts = {name: fact for name, fact in error.facts.items() if name in {"webhook", "policy", "code", "verb"}}
+    return (
+        ObjectInvalidError(
+            "the field is refused, and whether a new object could have it is not known, so nothing is replaced",
+            hint="see why the dry run failed; the object stays as it is",
+        )
+        .with_facts(**refusal.facts)
+        .with_facts(because=f"{error.reason}: {error.message}", **facts)
+    )
+
+
+def _fields(error: ObjectInvalidError) -> list[str]:
+    told = error.facts.get("fields", error.facts.get("field", ""))
+    return str(told).split(", ") if told else []
+
+
+def _plain(field: str) -> str:
+    return _PLACE.sub("", field)

@@ -1,0 +1,180 @@
+"""Fields as `managedFields` names them (FieldsV1, KEP-555), and what of an object they lead to.
+
+An element is `f:` and a key, `k:` and the fields that identify a list's item, `v:` and an item of a set, or `.` for an item as such. It is
+how an object as Git writes it and as it stands in the cluster are spoken of alike: an index means another item in each.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from agent.manifests import builtin
+from agent.values.tree import get, get_object, get_text
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    from agent.values.tree import Object, Tree
+
+Elements: TypeAlias = tuple[str, ...]
+
+ITEM: Final = "."
+REPLICAS: Final[Elements] = ("f:spec", "f:replicas")
+
+
+def of_item(item: Object, keys: tuple[str, ...]) -> str:
+    """The element of a list's item, as the API server writes it."""
+    named = dict(zip(keys, builtin.item_key(item, keys), strict=True))
+    return "k:" + json.dumps(named, separators=(",", ":"), sort_keys=True, ensure_ascii=False, default=str)
+
+
+def leaves(node: Object) -> Iterator[Elements]:
+    """The fields of a FieldsV1 node."""
+    for element, below in node.items():
+        if isinstance(below, dict) and below:
+            yield from ((element, *rest) for rest in leaves(below))
+        else:
+            yield (element,)
+
+
+def node(fields: Collection[Elements]) -> Object:
+    """The FieldsV1 node of some fields."""
+    tree: Object = {}
+    for path in sorted(fields):
+        at = tree
+        for element in path:
+            below = at.setdefault(element, {})
+            assert isinstance(below, dict)
+            at = below
+    return tree
+
+
+def entries(live: Object) -> list[Object]:
+    """`metadata.managedFields`; empty where there are none."""
+    found = get(live, "metadata", "managedFields")
+    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+
+
+def owned(entry: Object) -> frozenset[Elements]:
+    """The fields of an entry of `managedFields`."""
+    return frozenset(leaves(get_object(entry, "fieldsV1")))
+
+
+def is_apply_of(entry: Object, manager: str) -> bool:
+    """Whether an entry says what a manager applied."""
+    return entry.get("manager") == manager and entry.get("operation") == "Apply" and not get_text(entry, "subresource")
+
+
+def applied_by(live: Object, manager: str) -> frozenset[Elements]:
+    """The fields that a manager applied."""
+    return frozenset(path for entry in entries(live) if is_apply_of(entry, manager) for path in owned(entry))
+
+
+def stands(tree: Tree, path: Elements) -> bool:
+    """Whether an object has a field, whatever it holds."""
+    for element in path:
+        mark, _, rest = element.partition(":")
+        if element == ITEM:
+            return True
+        if mark == "f" and isinstance(tree, dict) and rest in tree:
+            tree = tree[rest]
+        elif mark in {"k", "v"} and isinstance(tree, list):
+            found = next((item for item in tree if _is(element, item)), None)
+            if found is None:
+                return False
+            tree = found
+        else:
+            return False
+    return True
+
+
+def without(tree: Object, fields: Collection[Elements]) -> Object:
+    """An object without some of its fields, and without maps and lists that are empty for that.
+
+    What identifies an item stays as long as anything else of it does, or as its `.` is not among the fields.
+    """
+    left = _without(tree, fields)
+    assert isinstance(left, dict)
+    return left
+
+
+def shown(path: Elements) -> str:
+    """A field as the API server's messages have it: `spec.ports[port=83,protocol="TCP"]`."""
+    text = ""
+    for element in path:
+        mark, _, rest = element.partition(":")
+        if mark == "k":
+            text += "[" + ",".join(f"{name}={json.dumps(value)}" for name, value in json.loads(rest).items()) + "]"
+        elif mark == "f":
+            text += f".{rest}"
+    return text.removeprefix(".")
+
+
+def with_values(tree: Object, live: Object, fields: Iterable[Elements]) -> Object:
+    """An object with the values that a live one has at some of its fields."""
+    for path in sorted(fields):
+        tree = get_object({"": _with(tree, live, path)}, "")
+    return tree
+
+
+def _with(tree: Tree, live: Tree, path: Elements) -> Tree:
+    if not path or path[0] == ITEM:
+        return live if not path else tree
+    if isinstance(live, dict):
+        key = path[0].removeprefix("f:")
+        known = tree if isinstance(tree, dict) else {}
+        return {**known, key: _with(known.get(key), live[key], path[1:])} if key in live else tree
+    found = next((item for item in live if _is(path[0], item)), None) if isinstance(live, list) else None
+    if not isinstance(found, dict):
+        return tree
+    identity: Object = {key: found[key] for key in _identity(path[0]) if key in found}
+    items = tree if isinstance(tree, list) else []
+    place = next((index for index, item in enumerate(items) if _is(path[0], item)), len(items))
+    before = items[place] if place < len(items) else identity
+    return [*items[:place], _with(before, found, path[1:]), *items[place + 1 :]]
+
+
+def _without(tree: Tree, fields: Collection[Elements]) -> Tree:
+    if isinstance(tree, dict):
+        kept: Object = {}
+        for key, value in tree.items():
+            below = {path[1:] for path in fields if path[0] == f"f:{key}"}
+            left = _without(value, below) if below and () not in below else value
+            if () not in below and (not below or left not in ({}, [])):
+                kept[key] = left
+        return kept
+    if not isinstance(tree, list):
+        return tree
+    items: list[Tree] = []
+    for item in tree:
+        below: set[Elements] = set()
+        identity: frozenset[str] = frozenset()
+        for path in fields:
+            if _is(path[0], item):
+                below.add(path[1:])
+                identity = _identity(path[0])
+        left = _without(item, {path for path in below if path and path[0].removeprefix("f:") not in identity})
+        bare = isinstance(left, dict) and left.keys() <= identity
+        if () not in below and not (bare and (ITEM,) in below):
+            items.append(left)
+    return items
+
+
+def _identity(element: str) -> frozenset[str]:
+    """The keys that identify the items which an element selects."""
+    wanted: Tree = json.loads(element[2:]) if element.startswith("k:") else None
+    return frozenset(wanted if isinstance(wanted, dict) else ())
+
+
+def _is(element: str, item: Tree) -> bool:
+    mark, _, rest = element.partition(":")
+    try:
+        wanted: Tree = json.loads(rest)
+    except ValueError:
+        return False
+    if mark == "v":
+        return item == wanted
+    if not isinstance(item, dict) or not isinstance(wanted, dict):
+        return False
+    return builtin.item_key(item, tuple(wanted)) == tuple(wanted.values())

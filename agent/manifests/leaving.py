@@ -1,0 +1,72 @@
+"""What an apply leaves to others of an object that stands, and what of that changes hands first.
+
+Server-side apply removes what its manager leaves out. So a field of ours that is left to others is handed to another manager of ours,
+at the value that stands there; and it is taken back before it is applied, or removed, again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agent.manifests import elements, handover
+from agent.manifests.elements import REPLICAS
+from agent.manifests.handover import Move
+from agent.manifests.managers import RELEASED
+from agent.manifests.ownership import FIELD_MANAGER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agent.manifests.elements import Elements
+    from agent.manifests.ignoring import Ignored
+    from agent.values.tree import Object
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """`kept` is what is applied, `theirs` are fields of Git that ignored managers own.
+
+    `released` are fields of ours that are left to others by then, `reclaimed` those that are ours again.
+    """
+
+    kept: Object
+    theirs: frozenset[Elements]
+    released: frozenset[Elements]
+    reclaimed: frozenset[Elements]
+
+    @property
+    def moves(self) -> bool:
+        return bool(self.released or self.reclaimed)
+
+    def patch(self, live: Object) -> list[Object]:
+        """The JSON patch of the live object's managers; empty where nothing changes hands."""
+        moves = [
+            Move(self.released, lambda entry: elements.is_apply_of(entry, FIELD_MANAGER), RELEASED),
+            Move(self.reclaimed, lambda entry: elements.is_apply_of(entry, RELEASED), FIELD_MANAGER),
+        ]
+        return handover.patch(live, moves)
+
+
+def compute(tree: Object, live: Object, ignored: Ignored, *, replicas: bool = False) -> Leaving:
+    """What becomes of a `tree`, which is without what pointers lead to, over what stands.
+
+    `replicas` tells that an autoscaler sets those that `tree` lacks.
+    """
+    theirs = ignored.of_managers(live)
+    kept = elements.without(tree, theirs) if theirs else tree
+
+    def left(owned: Iterable[Elements], *, replicas: bool) -> frozenset[Elements]:
+        unapplied = frozenset(path for path in owned if not elements.stands(kept, path))
+        return ignored.among(unapplied) | {
+            path for path in unapplied if (replicas and path == REPLICAS) or elements.stands(tree, path)
+        }
+
+    released = elements.applied_by(live, RELEASED)
+    return Leaving(
+        kept,
+        frozenset(path for path in theirs if elements.stands(tree, path) and not elements.stands(kept, path)),
+        left(elements.applied_by(live, FIELD_MANAGER) - theirs, replicas=replicas),
+        # replicas that nothing sets any more stay: to remove them is to scale down to one
+        released - left(released, replicas=True),
+    )

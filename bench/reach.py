@@ -1,0 +1,186 @@
+"""Which tests come to which lines, measured once, so that each mutant meets only those that can notice it."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import threading
+import time
+import types
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from hypothesis import Phase, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+    from pathlib import Path
+
+    from _typeshed import TraceFunction
+
+    from bench.mutants import Site
+
+ROOMS: Final = ("tests/engine", "tests/manifests")
+_OPTIONS: Final = (
+    *("-q", "--no-header", "-p", "no:cacheprovider", "-m", "not servers", "--hypothesis-profile", "mutants"),
+    *("--timeout", "300", "-W", "ignore::pytest.PytestAssertRewriteWarning"),  # what is warm was not rewritten
+)
+_CALLS: Final = 20
+_STEPS: Final = 2000
+"""As many calls of a function by one test are looked at, and steps of each: else a loop takes minutes."""
+_LONGER: Final = 5
+"""So many times what it took, and ten seconds, is what a test may take of a processor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """What one takes of a processor, and the lines of each file that it comes to."""
+
+    seconds: float
+    lines: dict[str, set[int]]
+
+
+@dataclass(slots=True)
+class Reached:
+    """What a run of all tests showed."""
+
+    tests: dict[str, Test] = field(default_factory=dict[str, Test])
+    failed: list[str] = field(default_factory=list[str])
+    libraries: list[str] = field(default_factory=list[str])
+    """Modules that are not ours, which take most of the time that imports take."""
+
+    def who_notices(self, path: Path, site: Site) -> dict[str, float]:
+        """Tests that can tell and what they take, those first that come to the very line, and the quickest of them first.
+
+        What is in no function counts for all that come to its module.
+        """
+        found: list[tuple[bool, float, str]] = []
+        for name, test in self.tests.items():
+            lines = test.lines.get(str(path), set[int]())
+            if lines.intersection(site.function) if site.function else lines:
+                found.append((lines.isdisjoint(site.lines), test.seconds, name))
+        return {name: seconds for _, seconds, name in sorted(found)}
+
+
+class _Failures:
+    """What failed, tests and files that cannot be imported. Tests have no limits of their own: this machine may do other things."""
+
+    def __init__(self) -> None:
+        self.failed: list[str] = []
+
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        item.own_markers = [each for each in item.own_markers if each.name != "timeout"]
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.failed.append(report.nodeid)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.failed.append(report.nodeid)
+
+
+class _Measuring(_Failures):
+    """Notes which lines of the agent each test comes to."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.tests: dict[str, Test] = {}
+        self._folder = f"{folder}{os.sep}"
+        self._lines: dict[str, set[int]] = {}
+        self._calls = Counter[types.CodeType]()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        _forget()
+        self._lines = {}
+        self._calls.clear()
+        started = time.process_time()
+        with self._tracing():
+            yield
+        self.tests[item.nodeid] = Test(time.process_time() - started, self._lines)
+
+    @contextmanager
+    def _tracing(self) -> Generator[None]:
+        threading.settrace(self._enter)
+        sys.settrace(self._enter)
+        try:
+            yield
+        finally:
+            sys.settrace(None)
+            threading.settrace(None)
+
+    def _enter(self, frame: types.FrameType, event: str, arg: object) -> TraceFunction | None:
+        del event, arg
+        code = frame.f_code
+        self._calls[code] += 1
+        if self._calls[code] > _CALLS or not code.co_filename.startswith(self._folder):
+            return None
+        lines = self._lines.setdefault(code.co_filename, set())
+        left = _STEPS
+
+        def line(frame: types.FrameType, event: str, arg: object) -> TraceFunction:
+            del event, arg
+            nonlocal left
+            left -= 1
+            frame.f_trace_lines = left > 0
+            lines.add(frame.f_lineno)
+            return line
+
+        return line(frame, "call", None)
+
+
+class _Chosen(_Failures):
+    """Some tests, in their order, each of which has an end."""
+
+    def __init__(self, tests: dict[str, float]) -> None:
+        super().__init__()
+        self._tests = tests
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        known = {item.nodeid: item for item in items}
+        items[:] = [known[name] for name in self._tests if name in known]
+
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        seconds = time.process_time() + 10 + _LONGER * self._tests[item.nodeid]
+        resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), resource.RLIM_INFINITY))
+
+
+def measure(root: Path) -> Reached:
+    """Run all tests. To be called in a process of its own: what the tests import stays."""
+    plugin = _Measuring(root / "agent")
+    _pytest(list(ROOMS), plugin)
+    installed = [
+        name for name, module in sys.modules.items() if "/site-packages/" in (getattr(module, "__file__", "") or "")
+    ]
+    return Reached(plugin.tests, plugin.failed, installed)
+
+
+def first_failure(tests: dict[str, float]) -> str:
+    """The first of these tests that fails; empty where none does."""
+    if not tests:
+        return ""
+    files = list(dict.fromkeys(name.partition("::")[0] for name in tests))
+    plugin = _Chosen(tests)
+    _pytest(["-x", *files], plugin)
+    return plugin.failed[0] if plugin.failed else ""
+
+
+def _pytest(arguments: Sequence[str], plugin: object) -> None:
+    settings.register_profile(
+        "mutants", deadline=None, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate]
+    )
+    _ = pytest.main([*_OPTIONS, *arguments], plugins=[plugin])
+
+
+def _forget() -> None:
+    """What a test left in a cache would keep the next from the lines behind it."""
+    for name, module in list(sys.modules.items()):
+        for value in vars(module).values() if name.startswith("agent.") else ():
+            if hasattr(value, "cache_clear"):
+                value.cache_clear()

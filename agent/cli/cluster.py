@@ -35,9 +35,9 @@ def config(args: argparse.Namespace) -> ClusterConfig:
 @asynccontextmanager
 async def connect(settings: ClusterConfig, *, seals: Seals = lambda _: False) -> AsyncGenerator[Cluster]:
     """`seals` as `Cluster` has it: live objects that are wrapped whole."""
-    from agent.adapters.kubernetes.cluster import Cluster
+    from agent.adapters.kubernetes.cluster import Access, Cluster
     from agent.adapters.kubernetes.session import Limits, Session
 
     # A person waits: what does not answer is told soon.
     async with Session(settings, agent="signet-cli", limits=Limits(concurrency=16, attempts=3)) as session:
-        yield Cluster(session, seals=seals)
+        yield Cluster(Access(session, seals))

@@ -11,8 +11,7 @@ import secrets
 from typing import TYPE_CHECKING, Literal
 
 from agent.api import names
-from agent.engine import additions, releasing, replacing
-from agent.engine.ports import Resolved
+from agent.engine import additions, finishing, releasing, replacing
 from agent.manifests import (
     autoscaling,
     builtin,
@@ -30,7 +29,14 @@ from agent.manifests.live import wrap
 from agent.manifests.people import Takeover
 from agent.values import derive
 from agent.values.dataclass import dataclass, field, replace
-from agent.values.errors import ImmutableFieldError, NotFoundError, ObjectInvalidError
+from agent.values.errors import (
+    AgentError,
+    ClusterUnavailableError,
+    ForbiddenError,
+    ImmutableFieldError,
+    NotFoundError,
+    ObjectInvalidError,
+)
 from agent.values.secret import Secret
 from agent.values.tree import format_path, get, get_object, get_text, map_leaves, walk
 from agent.values.tree import secrets as secrets_of
@@ -39,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from agent.adapters.kubernetes.cluster import Cluster
+    from agent.engine.ports import Resolved
     from agent.engine.record import ApplicationRecord
     from agent.manifests.diff import Change
     from agent.manifests.kinds import Kinds, Resource
@@ -46,12 +53,11 @@ if TYPE_CHECKING:
     from agent.manifests.leaving import Leaving
     from agent.manifests.references import Reference
     from agent.manifests.sinks import AllowedSinks
-    from agent.values.errors import AgentError
     from agent.values.fingerprint import Fingerprinter
     from agent.values.ids import ObjectId
     from agent.values.tree import Leaf, Object, Path, Tree
 
-Action = Literal["create", "change", "replace", "same", "left"]
+Action = Literal["create", "change", "refused", "same", "left", "unknown"]
 UNOPENED = Secret(base64.b64encode(secrets.token_bytes(24)).decode(), "not opened")
 """Stands where a value is not known. It is base64 as it is written, so that data of a Secret takes it."""
 _MARKS = (UNOPENED, derive.base64_encode(UNOPENED))
@@ -64,11 +70,12 @@ _STAMPED = {
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`left`: the object asks to be left alone. `unknown`: fields that were not compared, with the references that stand there.
+    """An object that is `left` asks to be left alone; `refused` and `unknown` have an `error`, of the API server and of the user's rights.
 
-    `adopted`: another tool's fields go over to the agent, and those that are not in the tree go away. `owned`: what the agent owns of
-    it changes, though what stands in the fields may not. `live` is the object as it stands, `tree` as it would be applied, `ignored` are
-    fields of it that are left to others.
+    `unknown`: fields that were not compared, with the references that stand there. `adopted`: another tool's fields go over to the
+    agent, and those that are not in the tree go away. `owned`: what the agent owns of it changes, though what stands in the fields may
+    not. `live` is the object as it stands, `tree` as it would be applied, with values of these `versions`, by reference;
+    `ignored` are fields of it that are left to others.
     """
 
     id: ObjectId
@@ -79,14 +86,17 @@ class Difference:
     unknown: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     adopted: bool = False
     owned: bool = False
+    versions: Mapping[str, int] = field(default_factory=dict[str, int])
     ignored: tuple[str, ...] = ()
+    error: AgentError | None = None
 
 
 class Comparison:
     """`answers` are those of the stores; a reference that is not among them was not asked for. `namespaces` are those of the tree.
 
-    `sealed` is the set that the cluster's `seals` asks: objects that hold secrets are added to it before they are read. `managers` are the
-    field managers of people, and `record` says what they are left of what they added.
+    `force` says whether fields of other managers are taken over. `sealed` is the set that the cluster's `seals` asks: objects that hold
+    secrets are added to it before they are read. `managers` are the field managers of people, and `record` says what they are left of
+    what they added.
     """
 
     def __init__(
@@ -99,6 +109,7 @@ class Comparison:
         sinks: AllowedSinks,
         namespaces: Collection[str],
         sealed: set[ObjectId],
+        force: bool = True,
         managers: tuple[str, ...] = names.PEOPLE,
         record: ApplicationRecord | None = None,
     ) -> None:
@@ -109,76 +120,85 @@ class Comparison:
         self._sinks = sinks
         self._namespaces = namespaces
         self._sealed = sealed
+        self._force = force
         self._people = managers
         self._record = record
 
     async def of(self, item: Desired, opened: Object) -> Difference:
-        """Raises the AgentError that keeps this object from being compared."""
+        """Raises the AgentError that holds the object, and ClusterUnavailableError where nothing answers."""
         key = item.id
         unknown = self._unknown(opened)
+        tree, versions = self._finished(key, opened, unknown.keys())
         named = {format_path(path): found for path, found in unknown.items()}
-        tree = self._finished(opened, unknown.keys())
+        found = Difference(key, "left", tree, unknown=named, versions=versions)
         if ownership.is_reconcile_disabled(tree):
-            return Difference(key, "left", tree)
+            return replace(found, unknown={})
         if self._may_hold_secrets(key, tree):
             self._sealed.add(key)
         resource = self._kinds.served(item.api_version, key.kind)
         # A kind that is not served and came so far is defined by the tree itself.
-        live = await self._cluster.get(resource, key.namespace, key.name) if resource is not None else None
-        if live is None:
-            if resource is not None and not unknown:
-                await self._check_creation(resource, key, tree)
-            return Difference(key, "create", tree, unknown=named)
-        if ownership.is_apply_if_absent(tree):
-            return Difference(key, "left", tree, live)
-        assert resource is not None
-        if item.ignored.pointers:
-            opened = item.ignored.without(opened)
-            unknown = self._unknown(opened)
-            named = {format_path(path): found for path, found in unknown.items()}
-            tree = self._finished(opened, unknown.keys())
-        left = await self._leaving(item, tree, live)
-        # what is handed to another manager of the agent's stays as it is
-        staying = elements.with_values(left.kept, live, left.released)
-        stamped = _with_live_values(_stamped(staying, live, key), live, unknown.keys())
-        ignored = tuple(map(elements.shown, sorted(item.ignored.fields(item.tree) | left.theirs)))
-        same = Difference(key, "same", tree, live, unknown=named, owned=left.moves, ignored=ignored)
+        if resource is None:
+            return replace(found, action="create")
         try:
-            return await self._changed(resource, item, same, stamped, live)
+            live = await self._cluster.get(resource, key.namespace, key.name)
+        except AgentError as error:
+            return replace(found, action="unknown", error=_answered(error))
+        try:
+            return await self._against(resource, item, opened, replace(found, live=live))
+        except ForbiddenError as error:
+            # The agent may be allowed what the user is not.
+            return replace(found, live=live, action="unknown", error=error)
+        except AgentError as error:
+            action = "unknown" if _answered(error).transient else "refused"
+            return replace(found, live=live, action=action, error=error)
+
+    async def _against(self, resource: Resource, item: Desired, opened: Object, found: Difference) -> Difference:
+        """What the API server makes of an object over what stands there. Raises ClusterError."""
+        key, live = found.id, found.live
+        if live is None:
+            if not found.unknown:
+                await self._check_creation(resource, key, found.tree)
+            return replace(found, action="create")
+        if ownership.is_apply_if_absent(found.tree):
+            return replace(found, unknown={})
+        opened = item.ignored.without(opened) if item.ignored.pointers else opened
+        unknown = self._unknown(opened)
+        tree, versions = self._finished(key, opened, unknown.keys())
+        left = await self._leaving(item, tree, live)
+        # What is handed to another manager of the agent's stays as it is.
+        staying = elements.with_values(left.kept, live, left.released)
+        stamped, first = _with_live_values(_stamped(staying, live, key), live, unknown.keys()), not _owned(live)
+        found = replace(
+            found,
+            tree=tree,
+            versions=versions,
+            unknown={format_path(path): of for path, of in unknown.items()},
+            ignored=tuple(map(elements.shown, sorted(item.ignored.fields(item.tree) | left.theirs))),
+            adopted=first and Takeover(stamped, self._people, first=True).patch(live) is not None,
+        )
+        try:
+            # What is adopted first is in conflict with nobody.
+            answer = await self._cluster.apply(resource, stamped, force=self._force or found.adopted, dry_run=True)
         except ObjectInvalidError as error:
-            return await self._refused(resource, item, same, stamped, error)
-
-    async def _refused(
-        self, resource: Resource, item: Desired, same: Difference, stamped: Object, error: ObjectInvalidError
-    ) -> Difference:
-        """What becomes of an object that cannot be changed as it stands. Raises the error that stays."""
-        key, live = same.id, same.live or {}
-        found = await replacing.judge(replacing.Attempt(self._cluster, resource, key, stamped), error)
-        if isinstance(found, ImmutableFieldError):
-            ours = bool(ownership.claimed(live))
-            refused = replacing.refuse(key, same.tree, found, ours=ours, commit="", confirmed=False)
-            if refused is not None:
-                raise refused from None
-            return replace(same, action="replace")
-        removed = self._removed(item, stamped, live, changed=True) if _owned(live) else ()
-        if not removed:
-            raise found from None
-        # what people added is taken out first, and a dry run cannot do that
-        return replace(same, action="change", lines=removed)
-
-    async def _changed(
-        self, resource: Resource, item: Desired, same: Difference, stamped: Object, live: Object
-    ) -> Difference:
-        """What an apply of a tree, with all that is stamped on it, would make of a live object."""
-        key, first = same.id, not _owned(live)
-        answer = await self._cluster.apply(resource, stamped, dry_run=True)
+            return await self._refused(resource, item, found, stamped, error)
         changes = [_without_marks(change) for change in diff.compare(live, answer) if not _is_mark(change.after)]
         lines = tuple(diff.describe(changes, self._fingerprints, "", key))
-        adopted = first and Takeover(stamped, self._people, first=True).patch(live) is not None
-        owned = not same.unknown and (_owned(live) != _owned(answer) or same.owned)
+        owned = not unknown and (_owned(live) != _owned(answer) or left.moves)
         if not first:
             lines = (*lines, *self._removed(item, stamped, live, changed=bool(lines)))
-        return replace(same, action="change" if lines else "same", lines=lines, adopted=adopted, owned=owned)
+        return replace(found, action="change" if lines else "same", lines=lines, owned=owned)
+
+    async def _refused(
+        self, resource: Resource, item: Desired, found: Difference, stamped: Object, error: ObjectInvalidError
+    ) -> Difference:
+        """What becomes of an object that cannot be changed as it stands. Raises the error that stays."""
+        live = found.live or {}
+        judged = await replacing.judge(replacing.Attempt(self._cluster, resource, found.id, stamped), error)
+        removed = self._removed(item, stamped, live, changed=True) if _owned(live) else ()
+        if isinstance(judged, ImmutableFieldError) or not removed:
+            raise judged from None
+        # What people added is taken out first, and a dry run cannot do that.
+        return replace(found, action="change", lines=removed)
 
     async def _leaving(self, item: Desired, kept: Object, live: Object) -> Leaving:
         """What of an object that stands is left to others."""
@@ -196,12 +216,13 @@ class Comparison:
 
     def _removed(self, item: Desired, tree: Object, live: Object, *, changed: bool) -> tuple[Line, ...]:
         """What people added to an object of the agent's and the next run takes out."""
+        if not self._force:
+            return ()
         key = item.id
         known = self._record.objects.get(key) if self._record is not None else None
         left = additions.left_by(known, changed=changed, seen=self._record is None or self._record.noted)
         left = {people.ALL} if people.keeps(live, tree) else left
-        ignored = item.ignored.resolving(item.tree)
-        removed = Takeover(tree, self._people, left, ignored=ignored.leaves).removed(live)
+        removed = Takeover(tree, self._people, left, ignored=item.ignored.resolving(item.tree).leaves).removed(live)
         wrapped = wrap(live)
         changes = [diff.Change(each.place, get(wrapped, *each.place), None) for each in removed]
         lines = diff.describe(changes, self._fingerprints, "", key)
@@ -228,21 +249,17 @@ class Comparison:
             if key.namespace not in self._namespaces:
                 raise
 
-    def _finished(self, opened: Object, unknown: Collection[Path]) -> Object:
-        values: dict[Reference, Secret] = {}
-        for reference, paths in references.find(opened).items():
-            answer = self._answers.get(reference)
-            if isinstance(answer, Resolved):
-                values[reference] = answer.secret
-            elif answer is not None and (not reference.optional or answer.transient):
-                raise answer.with_facts(field=format_path(paths[0]))
+    def _finished(self, key: ObjectId, opened: Object, unknown: Collection[Path]) -> tuple[Object, Mapping[str, int]]:
+        """The object as the agent would finish it, as far as its values are known, and their versions."""
+        wanted = {reference: at for reference, at in references.find(opened).items() if reference in self._answers}
+        values, versions = finishing.values_of(key, wanted, self._answers)
 
         def fill(path: Path, leaf: Leaf) -> Leaf:
             return UNOPENED if path in unknown else leaf
 
         filled = map_leaves(opened, fill)
         assert isinstance(filled, dict)
-        return resolve.finish(filled, values)
+        return resolve.finish(filled, values), versions
 
     def _may_hold_secrets(self, key: ObjectId, tree: Object) -> bool:
         """Whether the live object is shown by fingerprints only: it holds a secret, or may have held one until now."""
@@ -253,6 +270,13 @@ class Comparison:
             or (builtin.pod_template(key.group, key.kind) is not None and (sinks.env or sinks.args))
             or any((group, kind) == (key.group, key.kind) for group, kind, _ in sinks.custom_fields)
         )
+
+
+def _answered(error: AgentError) -> AgentError:
+    """The error of one request; one that nothing answered is raised, since it is that of all."""
+    if isinstance(error, ClusterUnavailableError) and "code" not in error.facts:
+        raise error
+    return error
 
 
 def _owned(live: Object) -> list[Tree]:

@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING
 
 from agent.cli import key_sources, terminal, worktree
 from agent.desired import compiler
+from agent.engine import plan, prune
+from agent.engine.causes import Cause
+from agent.engine.finishing import Finished
+from agent.engine.record import ApplicationRecord, ObjectRecord
 from agent.manifests import builtin, documents, known_kinds, order, references, resolve, sinks
 from agent.sops import sealed
 from agent.sops.groups import unwrap_data_key
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
     from agent.adapters.keys.sealed_secrets import SealingKeys
     from agent.cli.worktree import Target
     from agent.desired.compiler import DesiredState, UnknownChangeError
+    from agent.engine.changes import ChangeSet
+    from agent.engine.ports import Snapshot
     from agent.manifests.documents import Parsed
     from agent.manifests.kinds import Kinds
     from agent.sops.keys import MasterKeys, WrappedKey
@@ -37,7 +43,7 @@ if TYPE_CHECKING:
 
     _Merge: TypeAlias = Callable[[Kinds], DesiredState]
 
-_NO_COMMIT = Revision("", "work tree", "", 0)
+NO_COMMIT = Revision("", "work tree", "", 0)
 _SHOWN = 3
 """Places of one cause that are named."""
 
@@ -70,16 +76,19 @@ def compute(
     kinds: Kinds | None,
     keys: MasterKeys | None,
     *,
+    snapshot: Snapshot | None = None,
+    revision: Revision = NO_COMMIT,
     unopened: Secret | None = None,
     recorded: Callable[[str], Collection[ObjectId]] = lambda _: (),
 ) -> Wanted:
-    """The desired state of a work tree, every object checked as far as it is open.
+    """The desired state of a work tree, or of the files in `snapshot`, every object checked as far as it is open.
 
     A file that none of the keys opens holds its objects, or `unopened` stands in the place of its values. `recorded` are the objects
-    that were applied from a file: those of one that cannot be read are held. `kinds` None: no cluster is asked, and kinds that nobody knows are taken for namespaced. `keys` None: nothing is decrypted.
+    that were applied from a file: those of one that cannot be read are held. `kinds` None: no cluster is asked, and kinds that nobody
+    knows are taken for namespaced. `keys` None: nothing is decrypted.
     Raises UnknownChangeError where nothing can be said, LimitError, SourceError.
     """
-    snapshot = worktree.read(target)
+    snapshot = snapshot or worktree.read(target)
     limits = Limits.served(size=target.limits.file_bytes, depth=target.limits.yaml_depth)
     parsed = documents.parse(snapshot.files, limits=limits)
     if len(parsed.documents) > target.limits.objects:
@@ -97,7 +106,7 @@ def compute(
 
     def merged(kinds: Kinds) -> DesiredState:
         return compiler.compute(
-            _NO_COMMIT,
+            revision,
             parsed,
             untrusted=untrusted,
             refused=snapshot.refused,
@@ -193,9 +202,14 @@ def check(key: ObjectId, tree: Object, allowed: sinks.AllowedSinks) -> None:
         resolve.finish(tree, values)
 
 
-def in_order(trees: Mapping[ObjectId, Object]) -> list[ObjectId]:
-    """As they are applied: by wave, then by name."""
-    return [key for wave in order.waves(trees) for key in wave]
+def planned(wanted: Wanted) -> ChangeSet:
+    """The engine's plan where nothing stands yet: what is applied in which wave, and what is held."""
+    finished = {
+        key: Finished(key, tree, ObjectRecord(wanted.state.objects[key].api_version))
+        for key, tree in wanted.opened.items()
+    }
+    basis = plan.Basis(ApplicationRecord(), "", prune.Policy())
+    return plan.compute(wanted.state, finished, dict.fromkeys(finished, Cause.NEW), basis)
 
 
 def labelled(key: ObjectId, tree: Object) -> Object:

@@ -1,141 +1,105 @@
 """What the agent's next run would do with a work tree: the engine's own plan, made of what a user may read.
 
-A user has no key of the installation. So a difference is what a server-side dry run answers, and ownership is believed where it cannot be
-proven. What the user may not read is named in `unknown`.
+A user has no key of the installation. So a difference is what a server-side dry run answers, ownership is believed where it cannot be
+proven, and what a commit changed is seen in the files of the commit that was applied last. What the user may not read is named in
+`unknown`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.adapters.kubernetes import records
-from agent.adapters.kubernetes.resources import APPLICATION, SERVICE_ACCOUNT
 from agent.api import names
-from agent.controllers.tasks import AsyncTasks
-from agent.engine import adopting, endings, plan, prune, rollouts
+from agent.engine import adopting, endings, plan, prune, replacing, rollouts
 from agent.engine.causes import Cause
 from agent.engine.finishing import Finished
-from agent.engine.live import LiveFact
-from agent.engine.record import ApplicationRecord, ObjectRecord, RecordDamagedError, unverified
-from agent.manifests import health, ownership
-from agent.values.dataclass import dataclass, field
-from agent.values.errors import ForbiddenError, NotFoundError
-from agent.values.ids import ApplicationId, ObjectId
-from agent.values.tree import get_object, get_text
+from agent.engine.record import ObjectRecord
+from agent.manifests import ownership
+from agent.values.dataclass import dataclass
+from agent.values.errors import ImmutableFieldError
+from agent.values.secret import Sealed
+from agent.values.tree import get_object, map_leaves
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from agent.adapters.kubernetes.cluster import Cluster
-    from agent.api.application import Application
+    from agent.cli.applied import Applied
     from agent.cli.comparison import Difference
     from agent.desired.compiler import DesiredState
     from agent.engine.changes import ChangeSet
-    from agent.manifests.kinds import Resource
-    from agent.values.tree import Object
+    from agent.engine.ports import Revision
+    from agent.values.errors import AgentError
+    from agent.values.ids import ObjectId
+    from agent.values.tree import Object, Tree
 
 _NOT_FINISHED = "preview"
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
-    """What the cluster has of an Application: `uid` is empty where it has none, or where none was named.
+class Preview:
+    """`guessed` are the objects of which it is not known whether a commit or a live edit is the cause of their change.
 
-    `live` are the objects that carry its label, `kinds` the groups and kinds of which all are known, `applications` every Application's
-    name by uid, `annotations` its own.
+    `overlooked` carry the Application's label and are of kinds that neither it nor its record has: the agent watches those only where
+    another Application has them. `replaced` cannot be changed in place, and would be deleted and created again. `finished` ran to their end
+    and are gone: what ran is recorded as a keyed digest, which a user cannot compare with the tree.
     """
 
-    uid: str = ""
-    annotations: Mapping[str, object] = field(default_factory=dict[str, object])
-    record: ApplicationRecord = field(default_factory=ApplicationRecord)
-    live: Mapping[ObjectId, LiveFact] = field(default_factory=dict["ObjectId", "LiveFact"])
-    kinds: frozenset[tuple[str, str]] = frozenset()
-    applications: Mapping[str, str] = field(default_factory=dict[str, str])
-    unknown: tuple[str, ...] = ()
+    changes: ChangeSet
+    guessed: frozenset[ObjectId]
+    overlooked: frozenset[ObjectId]
+    replaced: frozenset[ObjectId]
+    finished: frozenset[ObjectId]
 
 
-async def look(cluster: Cluster, application: Application, namespace: str, agent_namespace: str) -> Applied:
-    """`namespace` is where its objects go, `agent_namespace` where the agent keeps its records. Raises ClusterError."""
-    try:
-        found = await cluster.get(APPLICATION, application.id.namespace, application.id.name)
-    except NotFoundError:
-        return Applied(unknown=("the cluster does not serve Applications yet",))
-    except ForbiddenError:
-        return Applied(
-            unknown=("you may not read the Application, so what it owns, prunes and conflicts with is not known",)
-        )
-    if found is None:
-        return Applied(unknown=("the cluster has no such Application yet",))
-    uid = get_text(found, "metadata", "uid")
-    identity = ApplicationId(application.id.namespace, application.id.name, uid)
-    unknown: list[str] = []
-    live, kinds = await _objects(cluster, identity, namespace, unknown)
-    return Applied(
-        uid,
-        get_object(found, "metadata", "annotations"),
-        await _record(cluster, identity, agent_namespace, live, unknown),
-        live,
-        kinds,
-        await _applications(cluster, identity, unknown),
-        tuple(unknown),
-    )
-
-
-async def missing_account(cluster: Cluster, application: Application, namespace: str) -> str:
-    """A warning where the ServiceAccount does not exist that the agent acts as, and without which it applies nothing."""
-    account = application.spec.destination.service_account
-    try:
-        found = await cluster.get_metadata(SERVICE_ACCOUNT, namespace, account)
-    except ForbiddenError:
-        return ""
-    if found is not None:
-        return ""
-    return (
-        f"the ServiceAccount {namespace}/{account} does not exist, and the agent applies nothing without it:"
-        " create it, as deploy/tenant.yaml does"
-    )
-
-
-def changes(state: DesiredState, found: Sequence[Difference], applied: Applied, *, prunes: bool) -> ChangeSet:
-    """What the next run would do. `found` are the objects as far as they could be compared."""
-    recorded = applied.record.objects
-    causes: dict[ObjectId, Cause] = {each.id: cause for each in found if (cause := _cause(each, applied)) is not None}
+def compute(
+    state: DesiredState, before: DesiredState | None, found: Sequence[Difference], applied: Applied, *, prunes: bool
+) -> Preview:
+    """What the next run would do. `found` are the objects as far as they could be compared, `before` is what was applied last."""
     by_id = {each.id: each for each in found}
-    rolled = {
-        key: need
-        for key, need in rollouts.of(state.objects, causes).items()
-        if key not in causes and key in by_id and (not applied.uid or key in recorded)
-    }
+    causes = {each.id: cause for each in found if (cause := _cause(each, state, before, applied)) is not None}
+    # A Secret that is healed holds what it held.
+    rolling = [key for key, cause in causes.items() if cause not in {Cause.EDIT, Cause.DELETION} or before is None]
+    rolled = [
+        key
+        for key in rollouts.of(state.objects, rolling)
+        if key not in causes and key in by_id and (not applied.known or key in applied.record.objects)
+    ]
     causes.update(dict.fromkeys(rolled, Cause.ROLL))
-    met = {key: each.live for key, each in by_id.items() if each.live is not None and causes.get(key) == Cause.NEW}
-    name, known = applied.applications.get(applied.uid, "/"), applied.applications
-    owned = (
-        (key, adopting.refusal(key, live, ownership.claimed(live), application=applied.uid, name=name, known=known))
-        for key, live in met.items()
-    )
+    guessed = frozenset(key for key, cause in causes.items() if before is None and applied.known and cause != Cause.NEW)
+    standing = {key: each.live for key, each in by_id.items() if each.live is not None and key in causes}
+    refusals = {key: _refusal(by_id[key], cause, applied, state.revision) for key, cause in causes.items()}
+    kinds = {(key.group, key.kind) for key in (*state.objects, *applied.record.objects)}
+    live = {key: fact for key, fact in applied.live.items() if (key.group, key.kind) in kinds}
     basis = plan.Basis(
         applied.record,
         applied.uid,
-        prune.Policy(prunes and bool(applied.uid), str(applied.annotations.get(names.ANNOTATION_CONFIRM_PRUNE, ""))),
-        live=applied.live,
+        prune.Policy(prunes and bool(applied.uid), _confirmation(applied)),
+        live=live,
         observed=applied.kinds,
-        met=met,
+        before=before,
+        met={key: live for key, live in standing.items() if causes[key] == Cause.NEW},
         refusals={
-            **{key: error for key, error in owned if error is not None},
+            **{key: error for key, error in refusals.items() if error is not None},
             **{key: endings.lost(key) for key in causes if _is_lost(key, applied)},
         },
+        asks=_asks(state.revision, applied),
+        lost=applied.recorded and not applied.record.objects and bool(applied.live),
     )
-    finished = {
-        key: Finished(key, by_id[key].tree, ObjectRecord(state.objects[key].api_version, applied=_NOT_FINISHED))
-        for key in causes
-    }
-    return plan.compute(state, finished, causes, basis)
+    finished = {key: Finished(key, by_id[key].tree, _record(key, state, before, applied)) for key in causes}
+    return Preview(
+        plan.compute(state, finished, causes, basis),
+        guessed,
+        overlooked=frozenset(applied.live.keys() - live.keys()),
+        replaced=frozenset(key for key in causes if refusals[key] is None and _is_immutable(by_id[key])),
+        finished=frozenset(each.id for each in found if _has_ended(each, applied.record.objects.get(each.id))),
+    )
 
 
-def finished(found: Sequence[Difference], applied: Applied) -> tuple[str, ...]:
-    """What is said of objects that ran to their end and are gone: the digest of what ran is keyed, so a user cannot compare it."""
-    gone = [each.id for each in found if each.live is None and each.action != "left" and _cause(each, applied) is None]
-    return tuple(f"{key} has run and is gone: whether the tree changes it, and so runs it again" for key in gone)
+def _asks(revision: Revision, applied: Applied) -> Cause:
+    """Why other objects are asked for than before."""
+    before, application = applied.record.revision, applied.application
+    same = before is not None and before.commit == revision.commit
+    return Cause.SPEC if same and application and application.generation != applied.record.generation else Cause.COMMIT
 
 
 def _is_lost(key: ObjectId, applied: Applied) -> bool:
@@ -143,95 +107,115 @@ def _is_lost(key: ObjectId, applied: Applied) -> bool:
     return known is not None and known.ended == endings.LOST and key not in applied.live
 
 
-def _cause(each: Difference, applied: Applied) -> Cause | None:
-    """Why the agent would apply an object; None where it would not. Which commit changed it is not known here: it counts as the newest."""
+def _record(key: ObjectId, state: DesiredState, before: DesiredState | None, applied: Applied) -> ObjectRecord:
+    """Of an object that is sent, whatever was applied last: of the same recipe where the commit leaves it as it was."""
+    known = applied.record.objects.get(key)
+    same = known is not None and before is not None and _recipe(before, key) == _recipe(state, key)
+    recipe = known.recipe if known is not None and same else _NOT_FINISHED
+    return ObjectRecord(state.objects[key].api_version, recipe=recipe, applied=_NOT_FINISHED)
+
+
+def _has_ended(each: Difference, known: ObjectRecord | None) -> bool:
+    """Whether it ran to its end, or may have, and is gone."""
+    return each.live is None and each.action != "left" and known is not None and known.ended not in {"", endings.LOST}
+
+
+def _is_immutable(each: Difference) -> bool:
+    return isinstance(each.error, ImmutableFieldError)
+
+
+def _cause(each: Difference, state: DesiredState, before: DesiredState | None, applied: Applied) -> Cause | None:
+    """Why the agent would apply an object; None where it would not. As `judge.stale`, by what a user can see."""
     known = applied.record.objects.get(each.id)
-    before = known is not None and bool(known.uid)
-    if each.action == "left":
+    if _is_left(each, known, applied):
         return None
-    if each.live is None:
-        ended = known is not None and known.ended not in {"", endings.LOST}
-        return None if ended else Cause.DELETION if before else Cause.NEW
-    if applied.uid and not before and ownership.claimed(each.live) != applied.uid:
+    if _has_ended(each, known):
+        return None
+    if (known is None or not known.uid) and (applied.known or each.live is None):
         return Cause.NEW
-    return Cause.COMMIT if each.action in {"change", "replace"} or (applied.uid and each.owned) else None
+    changed = each.action in {"create", "change", "refused"} or (applied.known and each.owned)
+    if not changed and before is not None and _clear(before, each.id) != _clear(state, each.id):
+        return Cause.COMMIT  # the cluster has it already, and the agent does not know
+    if not changed and (not applied.known or _is_stamped(each.live, applied)):
+        return None
+    return _why(each, state, before, known.stores if known is not None else {})
 
 
-async def _objects(
-    cluster: Cluster, application: ApplicationId, namespace: str, unknown: list[str]
-) -> tuple[dict[ObjectId, LiveFact], frozenset[tuple[str, str]]]:
-    """The objects with the Application's label, and the kinds that may be listed."""
-    label = f"{ownership.LABEL_APPLICATION}={ownership.application_label(application)}"
-    asked = [each for each in (await cluster.kinds()).preferred() if {"list", "delete"} <= each.verbs]
-    unlisted: list[str] = []
-
-    async def of(resource: Resource) -> Iterable[Object]:
-        try:
-            return await cluster.list_metadata(
-                resource, namespace=namespace if resource.namespaced else "", selector=label
-            )
-        except ForbiddenError:
-            unlisted.append(resource.plural)
-            return ()
-
-    lists = await AsyncTasks().all([of(resource) for resource in asked])
-    if unlisted:
-        unknown.append(
-            f"you may not list these, so what would be deleted of them is not known: {', '.join(sorted(unlisted))}"
-        )
-    facts = {
-        ObjectId(
-            resource.group, resource.kind, get_text(item, "metadata", "namespace"), get_text(item, "metadata", "name")
-        ): _fact(item)
-        for resource, items in zip(asked, lists, strict=True)
-        for item in items
-    }
-    kinds = frozenset((each.group, each.kind) for each in asked if each.plural not in unlisted)
-    return {key: fact for key, fact in facts.items() if fact.owner == application.uid}, kinds
+def _why(each: Difference, state: DesiredState, before: DesiredState | None, stores: Mapping[str, int]) -> Cause:
+    """Why an object that was applied before is not as it should be. `stores` are the versions of values that it was applied with."""
+    changed = Cause.DELETION if each.live is None else Cause.EDIT
+    if before is None:
+        return changed if each.live is None else Cause.COMMIT
+    if _recipe(before, each.id) != _recipe(state, each.id):
+        return Cause.COMMIT
+    rotated = any(stores.get(text, version) != version for text, version in each.versions.items())
+    return Cause.SECRET if rotated else changed
 
 
-def _fact(item: Object) -> LiveFact:
-    return LiveFact(
-        get_text(item, "metadata", "uid"),
-        get_text(item, "metadata", "resourceVersion"),
-        ownership.claimed(item),
-        "",
-        health.compute(item),
-        keep=ownership.is_prune_disabled(item) or ownership.is_reconcile_disabled(item),
+def _is_left(each: Difference, known: ObjectRecord | None, applied: Applied) -> bool:
+    """Whether an object is left alone: it asks for that, is not known, or was made once already and is others' since.
+
+    What was left to others when the agent met it has no projection in its record.
+    """
+    if each.action == "unknown" or ownership.is_reconcile_disabled(each.tree):
+        return True
+    if not ownership.is_apply_if_absent(each.tree):
+        return False
+    if known is None or not known.uid:
+        return _is_ours(each.live, applied)
+    return each.live is not None or (applied.recorded and not known.projection)
+
+
+def _recipe(state: DesiredState, key: ObjectId) -> tuple[str, Object] | None:
+    item = state.objects.get(key)
+    return (item.api_version, item.tree) if item is not None else None
+
+
+def _clear(state: DesiredState, key: ObjectId) -> Tree:
+    """What of an object is not encrypted: a value that was encrypted once more is the same."""
+    item = state.objects.get(key)
+    return map_leaves(item.tree, lambda _, leaf: "" if isinstance(leaf, Sealed) else leaf) if item is not None else None
+
+
+def _is_ours(live: Object | None, applied: Applied) -> bool:
+    """Whether a live object says that it is the Application's."""
+    return live is not None and bool(applied.uid) and ownership.claimed(live) == applied.uid
+
+
+def _is_stamped(live: Object | None, applied: Applied) -> bool:
+    """Whether a live object carries what the agent writes on each: a run writes that again."""
+    labels = get_object(live, "metadata", "labels")
+    return (
+        _is_ours(live, applied)
+        and bool(labels.get(ownership.LABEL_INSTALLATION))
+        and labels.get(ownership.LABEL_APPLICATION) == applied.label
     )
 
 
-async def _record(
-    cluster: Cluster,
-    application: ApplicationId,
-    agent_namespace: str,
-    live: Mapping[ObjectId, LiveFact],
-    unknown: list[str],
-) -> ApplicationRecord:
-    """What the agent recorded, as far as the user may read it; else what stands there."""
-    try:
-        return unverified(await records.read(cluster, agent_namespace, application))
-    except (ForbiddenError, RecordDamagedError):
-        unknown.append(
-            f"you may not read the agent's records in {agent_namespace}, so objects that are gone by now do not count where it"
-            " decides how much may be deleted"
+def _refusal(each: Difference, cause: Cause, applied: Applied, revision: Revision) -> AgentError | None:
+    """Why an object cannot be applied: another Application owns it, or the API server does not take it, even as a new one."""
+    owner = ownership.claimed(each.live) if each.live is not None else ""
+    known = applied.applications
+    if each.live is not None and applied.known:
+        owned = (
+            adopting.refusal(each.id, each.live, owner, application=applied.uid, name=applied.name, known=known)
+            if cause == Cause.NEW
+            else adopting.conflict(each.id, owner, applied.uid, known)
         )
-    return ApplicationRecord(objects={key: ObjectRecord("", uid=fact.uid) for key, fact in live.items()})
+        if owned is not None:
+            return owned
+    if each.error is None or not _is_immutable(each):
+        return each.error
+    return replacing.refuse(
+        each.id,
+        each.tree,
+        each.error,
+        ours=owner == applied.uid or not applied.known,
+        commit=revision.commit,
+        confirmed=prune.confirms(_confirmation(applied), revision),
+    )
 
 
-async def _applications(cluster: Cluster, application: ApplicationId, unknown: list[str]) -> dict[str, str]:
-    for namespace in ("", application.namespace):
-        try:
-            found = await cluster.list_metadata(APPLICATION, namespace=namespace)
-        except ForbiddenError:
-            unknown.append(
-                "you may not list the Applications of other namespaces, so conflicts with them are not known"
-            )
-            continue
-        return {
-            get_text(
-                each, "metadata", "uid"
-            ): f"{get_text(each, 'metadata', 'namespace')}/{get_text(each, 'metadata', 'name')}"
-            for each in found
-        }
-    return {}
+def _confirmation(applied: Applied) -> str:
+    """The text of the annotation that confirms deletions."""
+    return applied.application.annotations.get(names.ANNOTATION_CONFIRM_PRUNE, "") if applied.application else ""

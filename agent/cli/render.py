@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agent.cli.desired import Wanted
+    from agent.engine.changes import ChangeSet
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
 
@@ -74,7 +75,8 @@ def _render(args: argparse.Namespace) -> int:
     except UnknownChangeError as error:
         desired.report(desired.problems_of(error))
         return 1
-    shown = _shown(wanted, reveal=args.reveal)
+    changes = desired.planned(wanted)
+    shown = _shown(changes, reveal=args.reveal)
     if args.output == "json":
         terminal.write_data({"apiVersion": "v1", "kind": "List", "items": list(shown.values())}, "json")
     else:
@@ -82,17 +84,17 @@ def _render(args: argparse.Namespace) -> int:
     desired.warn(wanted.state.warnings)
     found = desired.report(wanted.problems)
     if found:
-        terminal.note(f"{counted(len(shown), 'object')}, {len(wanted.state.held)} held, {counted(found, 'problem')}")
+        terminal.note(f"{counted(len(shown), 'object')}, {len(changes.held)} held, {counted(found, 'problem')}")
     return 1 if found else 0
 
 
-def _shown(wanted: Wanted, *, reveal: bool) -> Mapping[ObjectId, Object]:
+def _shown(changes: ChangeSet, *, reveal: bool) -> Mapping[ObjectId, Object]:
     from agent.cli import desired, plaintext
 
-    in_order = desired.in_order(wanted.opened)
+    finished = [step.finished for step in changes.steps]
     if not reveal:
-        return {key: desired.labelled(key, wanted.opened[key]) for key in in_order}
-    return {key: plaintext.manifest(wanted.opened[key]) for key in in_order}
+        return {item.id: desired.labelled(item.id, item.tree) for item in finished}
+    return {item.id: plaintext.manifest(item.tree) for item in finished}
 
 
 def _write_yaml(shown: Mapping[ObjectId, Object], wanted: Wanted) -> None:

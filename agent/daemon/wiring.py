@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from agent.adapters.audit.credential import Signer
 from agent.adapters.git.mirrors import Mirrors
-from agent.adapters.kubernetes.cluster import Cluster, Home
+from agent.adapters.kubernetes.cluster import Access, Cluster, Home
 from agent.adapters.kubernetes.lease import boot_time
 from agent.adapters.kubernetes.records import Records
 from agent.adapters.kubernetes.secrets import Secrets
@@ -110,8 +110,9 @@ async def engine(base: Foundation, operator: OperatorSettings) -> AsyncGenerator
         return facts.holds_secret((IN_CLUSTER, key))
 
     async with AsyncExitStack() as stack:
-        target = Cluster(base.session, seals=seals, report=base.report)
-        home = Home(base.session, seals=seals, instance=base.settings.identity, now=base.clock.now, report=base.report)
+        access = Access(base.session, seals, report=base.report)
+        target = Cluster(access)
+        home = Home(access, instance=base.settings.identity, now=base.clock.now)
         fingerprints = Fingerprints.derive(base.installation.key)
         observer = Observer(
             base.installation.id, fingerprints.owners, fingerprints.projections, operator.field_managers.people

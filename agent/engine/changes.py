@@ -119,7 +119,9 @@ class ChangeSet:
         """Every object that is changed or left for a reason: by wave, then deletions, then what is left."""
         for wave, steps in enumerate(self.waves):
             for step in steps:
-                yield Change(step.finished.id, _action(step), wave, step.cause, step.fields, step.rolled, step.refusal)
+                yield Change(
+                    step.finished.id, _action(step), wave, step.why.cause, step.fields, step.rolled, step.refusal
+                )
         yield from (Change(key, "prune") for key in self.pruned)
         yield from (Change(key, "keep", error=error) for key, error in self.kept.items())
         yield from (Change(key, "hold", error=error) for key, error in self.held.items())

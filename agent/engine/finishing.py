@@ -111,7 +111,7 @@ class Finisher:
     ) -> Finished:
         """Finish one object whose sealed leaves are opened: all, or but those that are ignored. Raises the AgentError that holds it."""
         key = desired.id
-        values, versions = _values(key, references.find(opened), answers)
+        values, versions = values_of(key, references.find(opened), answers)
         finished = resolve.finish(opened, values)
         order.wave_of(key, finished)
         ignored = desired.ignored.resolving(desired.tree)
@@ -168,12 +168,12 @@ class _Room:
         self.left -= size
 
 
-def _values(
+def values_of(
     key: ObjectId,
     wanted: Mapping[Reference, list[Path]],
     answers: Mapping[Reference, Resolved | AgentError],
 ) -> tuple[dict[Reference, Secret], dict[str, int]]:
-    """The values of an object's references, and the version of each by its text."""
+    """The values of an object's references, and the version of each by its text. Raises the AgentError that holds the object."""
     values: dict[Reference, Secret] = {}
     versions: dict[str, int] = {}
     size = 0

@@ -114,11 +114,11 @@ def precious(keys: Iterable[ObjectId]) -> list[ObjectId]:
 
 
 def unconfirmed(guard: Guard, commit: str) -> dict[ObjectId, AgentError]:
-    """Why each object that waits stays: the question, and what confirms it."""
+    """Why each object that waits stays: the question, and what confirms it, which names a commit."""
     confirm = confirmation(commit, guard.waiting)
     refused: dict[ObjectId, AgentError] = {}
     for key in sorted(guard.waiting):
-        facts: dict[str, Fact] = {"commit": commit[:12], "confirm": confirm}
+        facts: dict[str, Fact] = {"commit": commit[:12], "confirm": confirm} if commit else {}
         if key in guard.renamed:
             facts["looks like a rename of"] = f"{key.name} → {guard.renamed[key].name}"
         refused[key] = PruneRefusedError(

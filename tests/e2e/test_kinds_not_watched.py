@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from testbed.processes import wait_until
+
 if TYPE_CHECKING:
     from testbed.installation import Installation, Tenant
 
@@ -40,10 +42,9 @@ def rules(*verbs: str) -> list[dict[str, list[str]]]:
     return [{"apiGroups": [GROUP], "resources": ["gadgets"], "verbs": list(verbs)}]
 
 
-def test_a_kind_that_may_not_be_listed_is_applied_and_healed_at_the_interval(
-    installation: Installation, tenant: Tenant
-) -> None:
-    cluster = installation.controlplane
+def serve(tenant: Tenant) -> None:
+    """Serve Gadgets, and let the tenant's ServiceAccount apply them."""
+    cluster = tenant.controlplane
     cluster.apply(CRD)
     collection = f"/apis/{GROUP}/v1/namespaces/{tenant.namespace}/gadgets"
     metadata = {"name": "gadgets", "namespace": tenant.namespace}
@@ -52,6 +53,15 @@ def test_a_kind_that_may_not_be_listed_is_applied_and_healed_at_the_interval(
     subject = {"kind": "ServiceAccount", "name": "signet-applier", "namespace": tenant.namespace}
     reference = {"apiGroup": RBAC, "kind": "Role", "name": "gadgets"}
     cluster.apply({**role, "kind": "RoleBinding", "roleRef": reference, "subjects": [subject]})
+    wait_until(lambda: cluster.request("GET", collection)[0] == 200, 30, "Gadgets are served")
+
+
+def test_a_kind_that_may_not_be_listed_is_applied_and_healed_at_the_interval(
+    installation: Installation, tenant: Tenant
+) -> None:
+    cluster = installation.controlplane
+    serve(tenant)
+    collection = f"/apis/{GROUP}/v1/namespaces/{tenant.namespace}/gadgets"
 
     def size(name: str) -> int | None:
         status, found = cluster.request("GET", f"{collection}/{name}")

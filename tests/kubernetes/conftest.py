@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from agent.adapters.kubernetes import config
-from agent.adapters.kubernetes.cluster import Cluster, Home
+from agent.adapters.kubernetes.cluster import Access, Cluster, Home
 from agent.adapters.kubernetes.session import Session
 from agent.adapters.kubernetes.watch import Pace
 from agent.values.secret import Secret
@@ -41,7 +41,7 @@ def connect(controlplane: ControlPlane):
         secret = Secret(token or controlplane.admin_token, "test token")
         settings = config.explicit(server, token=secret, ca_pem=controlplane.ca_pem)
         async with Session(settings, **session) as opened:
-            yield Cluster(opened, seals=seals, pace=pace or Pace(), report=report)
+            yield Cluster(Access(opened, seals, pace or Pace(), report))
 
     return connected
 
@@ -54,7 +54,7 @@ async def cluster(connect) -> AsyncGenerator[Cluster]:
 
 @pytest.fixture
 def home(cluster: Cluster) -> Home:
-    return Home(cluster._session, seals=lambda _: False, instance="agent-test", now=time.time)
+    return Home(Access(cluster._session, lambda _: False), instance="agent-test", now=time.time)
 
 
 @pytest.fixture

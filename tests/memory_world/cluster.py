@@ -71,6 +71,10 @@ class Traffic:
     discoveries: int = 0
 
 
+def _metadata(item: Object) -> Object:
+    return {name: item[name] for name in ("apiVersion", "kind", "metadata")}
+
+
 class Cluster:
     """`checks` are asked before each attempt to write."""
 
@@ -104,13 +108,17 @@ class Cluster:
         self._read("get", resource, name, identity)
         return self._server.get(ObjectId(resource.group, resource.kind, namespace, name))
 
+    async def get_metadata(self, resource: Resource, namespace: str, name: str) -> Object | None:
+        found = await self.get(resource, namespace, name)
+        return _metadata(found) if found is not None else None
+
     async def list(self, resource: Resource, *, namespace: str = "", selector: str = "") -> Sequence[Object]:
         self._read("list", resource, "", None)
         return [item for item in self._server.of_kind(resource, namespace) if is_selected(item, selector)]
 
     async def list_metadata(self, resource: Resource, *, namespace: str = "", selector: str = "") -> Sequence[Object]:
         found = await self.list(resource, namespace=namespace, selector=selector)
-        return [{name: item[name] for name in ("apiVersion", "kind", "metadata")} for item in found]
+        return [_metadata(item) for item in found]
 
     async def apply(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from agent.adapters.kubernetes.discovery import Discovery
@@ -24,31 +25,32 @@ if TYPE_CHECKING:
     from agent.values.tree import Object
 
 
-class _Watched(Objects):
-    """`seals` says which live objects hold secrets, `report` is told of every failure of a watch."""
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a cluster is reached. `seals` says which live objects hold secrets, `report` is told of every failure of a watch."""
 
-    def __init__(
-        self,
-        session: Session,
-        *,
-        seals: Seals,
-        pace: Pace = Pace(),  # noqa: B008  # frozen
-        report: Callable[[Resource, AgentError], None] | None = None,
-    ) -> None:
-        super().__init__(session, seals)
-        self._pace: Pace = pace
-        self._report: Callable[[Resource, AgentError], None] | None = report
+    session: Session
+    seals: Seals
+    pace: Pace = Pace()  # noqa: RUF009  # frozen
+    report: Callable[[Resource, AgentError], None] | None = None
+
+
+class _Watched(Objects):
+    def __init__(self, access: Access) -> None:
+        super().__init__(access.session, access.seals)
+        self._access: Access = access
 
     def watch(self, resource: Resource, *, namespace: str = "", selector: str = "") -> AsyncGenerator[WatchEvent]:
         """Close the generator (`contextlib.aclosing`) to end the watch at once."""
+        access = self._access
         watch = Watch(
-            self._session,
+            access.session,
             resource,
-            self._seals,
+            access.seals,
             namespace=namespace,
             selector=selector,
-            pace=self._pace,
-            report=self._report,
+            pace=access.pace,
+            report=access.report,
         )
         return watch.events()
 
@@ -56,16 +58,9 @@ class _Watched(Objects):
 class Cluster(_Watched):
     """A cluster that objects are applied to."""
 
-    def __init__(
-        self,
-        session: Session,
-        *,
-        seals: Seals,
-        pace: Pace = Pace(),  # noqa: B008  # frozen
-        report: Callable[[Resource, AgentError], None] | None = None,
-    ) -> None:
-        super().__init__(session, seals=seals, pace=pace, report=report)
-        self._discovery: Discovery = Discovery(session)
+    def __init__(self, access: Access) -> None:
+        super().__init__(access)
+        self._discovery: Discovery = Discovery(access.session)
         self._schemas: Schemas = Schemas(self)
 
     @property
@@ -84,18 +79,9 @@ class Cluster(_Watched):
 class Home(_Watched):
     """The cluster that the agent lives in. `instance` names the agent in events, `now` gives Unix seconds."""
 
-    def __init__(
-        self,
-        session: Session,
-        *,
-        seals: Seals,
-        instance: str,
-        now: Callable[[], float],
-        pace: Pace = Pace(),  # noqa: B008  # frozen
-        report: Callable[[Resource, AgentError], None] | None = None,
-    ) -> None:
-        super().__init__(session, seals=seals, pace=pace, report=report)
-        self.statuses: Statuses = Statuses(session, instance=instance, now=now)
+    def __init__(self, access: Access, *, instance: str, now: Callable[[], float]) -> None:
+        super().__init__(access)
+        self.statuses: Statuses = Statuses(access.session, instance=instance, now=now)
 
     def fenced(self, check: Callable[[], None]) -> Self:
         other = super().fenced(check)

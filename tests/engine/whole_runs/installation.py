@@ -94,6 +94,11 @@ class Installation:
         if files is not None:
             self.git.push(files)
 
+    @property
+    def application(self) -> Object:
+        """The Application as the API server has it."""
+        return self._application
+
     # what users do
 
     def push(self, files: Mapping[str, str]) -> None:
@@ -125,6 +130,12 @@ class Installation:
     def meanwhile(self, request: str, *happens: object) -> None:
         """What somebody else does right before a request such as `apply ConfigMap/a` lands; one a time."""
         self.traffic.between.setdefault(request, []).extend(happens)  # pyright: ignore[reportArgumentType]
+
+    def put_other(self, name: str) -> None:
+        """Another Application of this namespace, with its name as uid."""
+        self.others[name] = f"{NAMESPACE}/{name}"
+        metadata: Object = {"name": name, "namespace": NAMESPACE, "uid": name}
+        self.server.put(ObjectId(names.GROUP, names.KIND, NAMESPACE, name), {**self._application, "metadata": metadata})
 
     # the cluster
 

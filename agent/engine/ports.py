@@ -6,7 +6,7 @@ Every port translates what its library raises into AgentError where it is met. L
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
@@ -173,6 +173,10 @@ class HomePort(Protocol):
         ...
 
 
+Deletion: TypeAlias = Literal["deleted", "deleting", "gone"]
+"""What came of a deletion: done; accepted, and something such as a finalizer keeps the object for now; or there was no such object."""
+
+
 class TargetPort(Protocol):
     """The cluster that an Application's objects are in. `identity` None is the agent's own."""
 
@@ -251,7 +255,7 @@ class TargetPort(Protocol):
         resource_version: str,
         identity: Identity | None,
         orphan: bool = False,
-    ) -> None:
+    ) -> Deletion:
         """With preconditions. What the object owns goes with it, in the background; `orphan` leaves it to itself.
 
         An object that is gone already is no error; StaleObjectError where it changed.

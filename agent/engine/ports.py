@@ -221,10 +221,9 @@ class TargetPort(Protocol):
         manager: str = "signet",
         dry_run: bool = False,
     ) -> Object:
-        """Server-side apply; `metadata.resourceVersion` and `uid` in `desired`, where present, are preconditions.
+        """Server-side apply; `metadata.resourceVersion` and `uid` of `desired`, if present, are preconditions: StaleObjectError if one fails.
 
-        A resourceVersion without a uid lets an object be created, and refuses to change one of another version: with `ABSENT` it
-        creates only. StaleObjectError where a precondition fails.
+        A resourceVersion without a uid lets an object be created, and refuses to change one of another version: `ABSENT` creates only.
         """
         ...
 
@@ -256,10 +255,7 @@ class TargetPort(Protocol):
         identity: Identity | None,
         orphan: bool = False,
     ) -> Deletion:
-        """With preconditions. What the object owns goes with it, in the background; `orphan` leaves it to itself.
-
-        An object that is gone already is no error; StaleObjectError where it changed.
-        """
+        """With preconditions: StaleObjectError where it changed. What it owns goes too, in the background; `orphan` leaves that to itself."""
         ...
 
     def watch(self, resource: Resource, *, namespace: str = "", selector: str = "") -> AsyncIterator[WatchEvent]:

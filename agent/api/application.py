@@ -18,11 +18,11 @@ from agent.api.fields import (
     RefName,
     RepositoryPath,
     RepositoryUrl,
-    name_matches,
 )
 from agent.api.model import Model, Problem, invalid, validate
 from agent.values.errors import ManifestError
 from agent.values.ids import ApplicationId, ObjectId
+from agent.values.patterns import name_matches
 from agent.values.tree import Object, get, get_object, get_text
 
 LEAST_INTERVAL: Final = 10

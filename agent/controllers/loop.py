@@ -381,13 +381,12 @@ class Driver:
         managed = self._managed.get(uid)
         if managed is None or managed.application is None or not managed.held:
             return
-        application = managed.application.id
         try:
-            objects, errors = await probing.rotated(self._ports.stores, application, managed.record)
+            objects, errors = await probing.rotated(self._ports.stores, managed.id, managed.record)
         except AgentError as error:
             objects, errors = frozenset[ObjectId](), (error,)
         for error in errors:
-            log_error("the version of a secret could not be asked for", error, application)
+            log_error("the version of a secret could not be asked for", error, managed.id)
         if objects:
             managed.rotated |= objects
             self._event(schedule.Poke(uid, Trigger.SECRET))

@@ -144,15 +144,17 @@ def test_nothing_is_written(diff: Diff) -> None:
     assert diff.controlplane.request("GET", f"{path}/new")[0] == 404
 
 
-def test_a_live_edit_is_seen_and_who_else_added_what_is_not(diff: Diff) -> None:
-    diff.live(config_map(mode="a"))
-    diff.tree("cfg", config_map(mode="a"))
-    path = f"/api/v1/namespaces/{diff.namespace}/configmaps/cfg"
+@pytest.mark.parametrize(("manager", "removed"), [("controller", []), ("kubectl-edit", ["data.theirs"])])
+def test_a_live_edit_is_seen_and_what_people_added(diff: Diff, manager: str, removed: list[str]) -> None:
+    diff.live(config_map(mode="a", kept="b"))
+    diff.tree("cfg", config_map(mode="a", kept="b"))
+    path = f"/api/v1/namespaces/{diff.namespace}/configmaps/cfg?fieldManager={manager}"
     diff.controlplane.merge(path, {"data": {"theirs": "1"}})
-    assert diff().code == 0
+    assert diff().code == bool(removed)
     diff.controlplane.merge(path, {"data": {"mode": "hacked"}})
-    (line,) = diff.objects(code=1)["ConfigMap/cfg"]["fields"]
+    line, *others = diff.objects(code=1)["ConfigMap/cfg"]["fields"]
     assert (line["before"], line["after"]) == ("hacked", "a")
+    assert [each["path"] for each in others] == removed
 
 
 def test_a_user_needs_get_and_patch_in_the_namespace_and_create_for_what_is_new(diff: Diff) -> None:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from agent.values.tree import Object
 
 T = TypeVar("T")
+ABSENT: Final = "1"
+"""The resourceVersion of no object: etcd's first revision comes before anything that is stored."""
+Deletion: TypeAlias = Literal["deleted", "deleting", "gone"]
+"""What came of a deletion: done; accepted, and something such as a finalizer keeps the object for now; or there was no such object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +177,6 @@ class HomePort(Protocol):
         ...
 
 
-Deletion: TypeAlias = Literal["deleted", "deleting", "gone"]
-"""What came of a deletion: done; accepted, and something such as a finalizer keeps the object for now; or there was no such object."""
-
-
 class TargetPort(Protocol):
     """The cluster that an Application's objects are in. `identity` None is the agent's own."""
 
@@ -261,10 +261,6 @@ class TargetPort(Protocol):
     def watch(self, resource: Resource, *, namespace: str = "", selector: str = "") -> AsyncIterator[WatchEvent]:
         """List, then watch, for ever: reconnects, re-lists on 410 (and ends each list with `synced`), backs off on refusal."""
         ...
-
-
-ABSENT: Final = "1"
-"""The resourceVersion of no object: etcd's first revision comes before anything that is stored."""
 
 
 class RecordPort(Protocol):

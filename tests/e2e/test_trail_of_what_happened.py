@@ -43,7 +43,8 @@ def told(tenant: Tenant, reason: str, text: str) -> None:
 
 
 def healed(report: Report) -> bool:
-    return report.ready and report.status["history"][0]["cause"].startswith("live:")
+    heals = report.status.get("heals", [])
+    return report.ready and bool(heals) and heals[0]["cause"].startswith("live:")
 
 
 def test_a_volume_claim_that_was_refused_leaves_git_without_a_question(tenant: Tenant):
@@ -116,5 +117,5 @@ def test_a_deletion_by_hand_is_called_one_and_an_edit_names_who_edited(tenant: T
     told(tenant, "Healed", f"ConfigMap {tenant.namespace}/a healed, was deleted in the cluster")
 
     _ = tenant.controlplane.merge(tenant.path("configmaps", "b"), {"data": {"value": "edited"}})
-    tenant.until(lambda report: healed(report) and "live-edit" in report.status["history"][0]["cause"], "healed")
+    tenant.until(lambda report: healed(report) and "live-edit" in report.status["heals"][0]["cause"], "healed")
     assert trail(tenant, "b")[-1] == ("outcome", "heal", "live-edit", "ok")

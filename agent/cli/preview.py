@@ -18,7 +18,7 @@ from agent.manifests import ownership
 from agent.values.dataclass import dataclass
 from agent.values.errors import ImmutableFieldError
 from agent.values.secret import Sealed
-from agent.values.tree import get_object, map_leaves
+from agent.values.tree import get_object, get_text, map_leaves
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -210,9 +210,10 @@ def _refusal(each: Difference, cause: Cause, applied: Applied, revision: Revisio
         each.id,
         each.tree,
         each.error,
+        uid=get_text(each.live or {}, "metadata", "uid"),
         ours=owner == applied.uid or not applied.known,
         commit=revision.commit,
-        confirmed=prune.confirms(_confirmation(applied), revision),
+        confirmed=_confirmation(applied),
     )
 
 

@@ -25,8 +25,8 @@ annotation of the Application (signet-gitops.dev/requested-at), so you need `get
 
 --confirm-prune confirms deletions that the agent holds back: of a Namespace, a CRD, a volume, or of most of what the Application owns.
 What stands behind `confirm` in `agent status NAME` names exactly the objects that wait, and confirms no others. A commit alone, 7 digits
-or more, confirms what waits at that commit, if nothing else was asked about at it before; and that the commit replaces one of the former
-kinds, where the object in Git is annotated for that.
+or more, confirms what waits at that commit, if nothing else was asked about at it before. Where a commit replaces an object of the former
+kinds, which is annotated for that in Git, what stands behind `confirm` confirms it, for that object and once; a commit alone does not.
 
 --rerun KIND/NAME runs again what has run to its end, such as a Job: deleted where it still stands, and created. It may be given more than
 once.

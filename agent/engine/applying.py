@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from agent.api import names
-from agent.engine import adopting, audit_entries, polling, prune, releasing, replacing, untangling
+from agent.engine import adopting, audit_entries, polling, releasing, replacing, untangling
 from agent.engine.causes import Cause
 from agent.engine.changes import waiting
 from agent.engine.finishing import applied_as
@@ -251,14 +251,14 @@ async def _clear_the_way(run: Run, step: Step, resource: Resource, fact: LiveFac
         raise _going(key)
     attempt = replacing.Attempt(run.ports.target, resource, key, tree, run.grants.identity)
     found = await replacing.judge(attempt, refusal)
-    word, commit = run.application.annotations.get(names.ANNOTATION_CONFIRM_PRUNE, ""), run.revision
     refused = replacing.refuse(
         key,
         tree,
         found,
+        uid=fact.uid,
         ours=fact.owner == run.application_id.uid,
-        commit=commit.commit if commit else "",
-        confirmed=commit is not None and prune.confirms(word, commit),
+        commit=run.revision.commit if run.revision else "",
+        confirmed=run.application.annotations.get(names.ANNOTATION_CONFIRM_PRUNE, ""),
     )
     if refused is not None:
         raise refused from None

@@ -108,9 +108,18 @@ NOTHING_WAITS: Final = Guard()
 
 def digest(keys: Iterable[ObjectId]) -> str:
     """Which objects a confirmation names: 8 hex digits."""
-    return hashlib.sha256("\n".join(sorted(key.key for key in keys)).encode()).hexdigest()[:8]
+    return _short("\n".join(sorted(key.key for key in keys)))
 
 
 def confirmation(commit: str, keys: Iterable[ObjectId]) -> str:
     """What confirms the deletion of these objects at a commit, and of no others."""
     return f"{commit[:12]}-{digest(keys)}"
+
+
+def confirmation_to_replace(commit: str, key: ObjectId, uid: str) -> str:
+    """What confirms that this one live object is lost to a new one at a commit: never a deletion, nor that the new one is replaced too."""
+    return f"{commit[:12]}-{_short(f'replace {key.key} {uid}')}"
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agent.engine.guard import confirmation_to_replace
 from agent.engine.prune import CONFIRMED_ONLY
 from agent.manifests import ownership
 from agent.manifests.builtin import CLEAR_FIELDS
@@ -67,25 +68,28 @@ async def judge(attempt: Attempt, refusal: ObjectInvalidError) -> AgentError:
 
 
 def refuse(
-    key: ObjectId, desired: Object, found: AgentError, *, ours: bool, commit: str, confirmed: bool
+    key: ObjectId, desired: Object, found: AgentError, *, uid: str, ours: bool, commit: str, confirmed: str
 ) -> AgentError | None:
     """Why an object with an immutable field is not replaced, with what to do about it; None where it may be.
 
-    `ours`: the live object is proven the Application's. `commit` is the one that changes it, `confirmed` says that its deletions are.
+    `uid` is the live object's, `ours`: it is proven the Application's. `commit` is the one that changes it, `confirmed` the text of the
+    confirm-prune annotation.
     """
     if not isinstance(found, ImmutableFieldError):
         return found
     precious = (key.group, key.kind) in CONFIRMED_ONLY
     asked = ownership.is_replace_allowed(desired)
+    confirm = confirmation_to_replace(commit, key, uid)
     if "invalid" in found.facts:
         hint = "correct the fields that are named as invalid first: a new object is refused for them too"
     elif not ours:
         hint = "delete the live object yourself, or undo the change: it is not proven this Application's, so it is not replaced"
     elif precious and not asked:
         hint = "undo the change, or give the object another name: what is in it would be lost with it"
-    elif precious and not confirmed:
-        found = found.with_facts(commit=commit[:12])
-        hint = "undo the change, or confirm that what is in it is lost: agent sync --confirm-prune <commit>"
+    elif precious and confirmed != confirm:
+        if commit:
+            found = found.with_facts(commit=commit[:12], confirm=confirm)
+        hint = "undo the change, or confirm that what is in it is lost: agent sync --confirm-prune with what stands after confirm"
     elif not asked:
         hint = 'annotate the object signet-gitops.dev/replace: "true" to have it deleted and created again'
     else:

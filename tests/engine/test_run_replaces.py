@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from memory_world.server import REMOVED
+from memory_world.sources import commit_of
 from whole_runs import manifests as m
 from whole_runs.installation import Installation
 
@@ -167,18 +168,58 @@ class TestOfAClaim:
         assert "signet-gitops.dev/replace" not in hint
         assert ("--confirm-prune" in hint) == (annotations is not None)
 
-    async def test_it_is_replaced_once_somebody_confirms_that_commit(self) -> None:
+    async def asked(self, world: Installation) -> str:
+        """What the refusal says confirms it."""
+        return str((await world.run()).error_of(self.CLAIM).facts["confirm"])
+
+    async def test_it_is_replaced_once_somebody_confirms_what_the_refusal_names(self) -> None:
         world = await self.resized(REPLACE)
-        world.confirm(1)
-        assert (await world.run()).problems == [f"ImmutableField {self.CLAIM}"]
-        world.confirm()
+        world.annotate(confirm_prune=await self.asked(world))
         ran = await world.run("spec")
         assert ran.writes == [f"apply {self.CLAIM}: ObjectInvalid", f"delete {self.CLAIM}", f"apply {self.CLAIM}"]
         assert ran.actions == {self.CLAIM: "replace"}
+        assert (await world.run()).quiet
+
+    @pytest.mark.parametrize("commit", [1, None], ids=["of before", "that changes it"])
+    async def test_a_commit_alone_does_not_confirm_it(self, commit: int | None) -> None:
+        world = await self.resized(REPLACE)
+        world.confirm(commit)
+        assert (await world.run()).writes == [f"apply {self.CLAIM}: ObjectInvalid"]
+
+    async def test_a_confirmed_deletion_at_the_same_commit_confirms_none(self) -> None:
+        disk = m.claim(annotations=REPLACE)
+        world = Installation(files={"c.yaml": disk, "d.yaml": m.claim("old"), "a.yaml": m.config()})
+        await world.run()
+        world.push({"c.yaml": m.claim(size="2Gi", annotations=REPLACE), "a.yaml": m.config()})
+        world.confirm()
+        assert (await world.run()).problems == [f"ImmutableField {self.CLAIM}"]
+        assert (world.live("PersistentVolumeClaim/old"), world.live(self.CLAIM) is None) == (None, False)
+
+    async def test_its_confirmation_confirms_no_deletion_with_the_application(self) -> None:
+        world = await self.resized(REPLACE)
+        world.spec(deletionPolicy="prune")
+        world.annotate(confirm_prune=await self.asked(world))
+        await world.run("spec")
+        before = world.value(self.CLAIM, "metadata", "uid")
+        await world.retire()
+        assert world.value(self.CLAIM, "metadata", "uid") == before
+
+    async def test_its_confirmation_replaces_it_once(self) -> None:
+        sizes = {f"{size}/c.yaml": m.claim(size=size, annotations=REPLACE) for size in ("1Gi", "2Gi", "3Gi")}
+        world = Installation(files={**sizes, "1Gi/a.yaml": m.config()}, layers=["1Gi"])
+        await world.run()
+        world.spec(layers=["1Gi", "2Gi"])
+        world.annotate(confirm_prune=await self.asked(world))
+        assert (await world.run("spec")).actions == {self.CLAIM: "replace"}
+        world.spec(layers=["1Gi", "3Gi"])
+        ran = await world.run("spec")
+        assert (ran.problems, ran.writes) == ([f"ImmutableField {self.CLAIM}"], [f"apply {self.CLAIM}: ObjectInvalid"])
 
     async def test_a_confirmation_without_the_authors_annotation_replaces_nothing(self) -> None:
-        world = await self.resized(None)
-        world.confirm()
+        world = await self.resized(REPLACE)
+        confirm = await self.asked(world)
+        world.push({"c.yaml": m.claim(size="2Gi"), "a.yaml": m.config()})
+        world.annotate(confirm_prune=confirm.replace(commit_of(2)[:12], commit_of(3)[:12]))
         assert (await world.run()).writes == [f"apply {self.CLAIM}: ObjectInvalid"]
 
 

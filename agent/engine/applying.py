@@ -147,7 +147,8 @@ async def _write(run: Run, step: Step, resource: Resource, kinds: Kinds, before:
             continue
         except AgentError as error:
             if isinstance(error, ObjectInvalidError) and fact is not None:
-                await _clear_the_way(run, step, resource, fact, error)
+                if not await _clear_the_way(run, step, resource, fact, error):
+                    return Result(key, "replace", _going(key))
                 met, action, deleted = None, "replace", True
                 continue
             if not deleted:
@@ -244,8 +245,8 @@ async def _meet_again(run: Run, step: Step, resource: Resource, fact: LiveFact |
     return await adopting.take_over(run, step, resource, run.observer.observe(newer))
 
 
-async def _clear_the_way(run: Run, step: Step, resource: Resource, fact: LiveFact, refusal: ObjectInvalidError) -> None:
-    """Delete an object that stands so that a new one takes its place. Raises why it may not be, or need not."""
+async def _clear_the_way(run: Run, step: Step, resource: Resource, fact: LiveFact, refusal: ObjectInvalidError) -> bool:
+    """Delete an object that stands so that a new one takes its place; whether it is gone. Raises why it may not be, or need not."""
     key, tree = step.finished.id, step.finished.tree
     if fact.terminating:
         raise _going(key)
@@ -262,7 +263,7 @@ async def _clear_the_way(run: Run, step: Step, resource: Resource, fact: LiveFac
     )
     if refused is not None:
         raise refused from None
-    await _delete(run, resource, key, fact)
+    return await _delete(run, resource, key, fact)
 
 
 async def _run_again(run: Run, resource: Resource, key: ObjectId, fact: LiveFact) -> None:
@@ -271,11 +272,12 @@ async def _run_again(run: Run, resource: Resource, key: ObjectId, fact: LiveFact
         raise HeldError(
             "it is not proven this Application's, or runs again already, so it is left as it is", object=key
         )
-    await _delete(run, resource, key, fact)
+    if not await _delete(run, resource, key, fact):
+        raise _going(key)
 
 
-async def _delete(run: Run, resource: Resource, key: ObjectId, fact: LiveFact) -> None:
-    """Make room for a new object. Raises HeldError while the old one is kept."""
+async def _delete(run: Run, resource: Resource, key: ObjectId, fact: LiveFact) -> bool:
+    """Make room for a new object; whether there is, or a finalizer keeps the old one."""
     done = await run.ports.target.delete(
         resource,
         key.namespace,
@@ -284,8 +286,7 @@ async def _delete(run: Run, resource: Resource, key: ObjectId, fact: LiveFact) -
         resource_version=fact.resource_version,
         identity=run.grants.identity,
     )
-    if done == "deleting":
-        raise _going(key)
+    return done != "deleting"
 
 
 def _going(key: ObjectId) -> AgentError:

@@ -237,6 +237,17 @@ class TestOfAJobThatDidNotFinish:
         world.edit("Pod/once", "metadata", "finalizers", to=REMOVED, by="kubelet")
         assert (await world.heal()).writes == ["apply Pod/once"]
 
+    async def test_nothing_is_applied_over_one_that_is_being_deleted(self) -> None:
+        world = await applied(job(ttl=None))
+        world.edit(JOB, "metadata", "finalizers", to=["example.com/keep"], by="controller")
+        world.delete(JOB)
+        world.push({"x.yaml": job(ttl=None, annotations={"wave": "1"}), "a.yaml": m.config()})
+        ran = await world.run()
+        assert (ran.writes, ran.problems) == ([], [f"Held {JOB}"])
+        world.edit(JOB, "metadata", "finalizers", to=REMOVED, by="controller")
+        ran = await world.run()
+        assert (ran.writes, ran.problems) == (APPLIED, [])
+
     async def test_one_with_a_time_to_live_that_went_unseen_is_not_run_again_nor_called_complete(self) -> None:
         world = await applied(job())
         world.restart()
@@ -403,6 +414,19 @@ class TestOfARequestToRunItAgain:
         ran = await world.run("request")
         assert ran.writes == []
         assert problem in [each.strip() for each in ran.problems]
+        assert (await world.run()).quiet
+
+    async def test_it_waits_while_a_finalizer_keeps_the_old_one(self) -> None:
+        world = await applied(job(ttl=None))
+        finish(world)
+        await world.run("live")
+        world.edit(JOB, "metadata", "finalizers", to=["example.com/keep"], by="controller")
+        world.annotate(rerun=f"{JOB} 1")
+        ran = await world.run("spec")
+        assert (ran.writes, ran.actions) == ([f"delete {JOB}"], {JOB: "rerun: Held"})
+        world.edit(JOB, "metadata", "finalizers", to=REMOVED, by="controller")
+        ran = await world.run()
+        assert (ran.writes, ran.problems) == (APPLIED, [])
         assert (await world.run()).quiet
 
     async def test_a_request_of_any_length_is_taken_in_part(self) -> None:

@@ -229,6 +229,10 @@ async def test_what_a_finalizer_keeps_is_waited_for_and_then_made() -> None:
     ran = await world.run()
     assert ran.problems == [f"Held {WEB}"]
     assert isinstance(ran.error_of(WEB), HeldError)
+    assert ran.writes == [REFUSED, f"delete {WEB}"]
+    assert ran.actions == {WEB: "replace: Held"}
+    ran = await world.run("retry")
+    assert ran.actions == {WEB: "update: Held"}
     world.edit(WEB, "metadata", "finalizers", to=REMOVED, by="controller")
     ran = await world.heal()
     assert (ran.writes, ran.problems) == ([f"apply {WEB}"], [])

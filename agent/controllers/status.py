@@ -279,7 +279,7 @@ def _conditions(
     else:
         reason, message = "Applied", f"{counted(counts.total, 'object')} as in {standing.record.revision or 'Git'}"
     retrying = bool(failures) and outcome.transient
-    health_status, health_reason, health_message = _health(standing)
+    health_status, health_reason, health_message = _health(standing, failed=bool(failures))
     fought = standing.walked.fought
     drift = f"{counted(counts.drifted, 'object', 'differs')} from the revision" if counts.drifted else ""
     lost = _condition("RecordLost", "True", standing.loss, _LOSSES.get(standing.loss, ""), generation)
@@ -330,17 +330,17 @@ def _summary(first: Failure, problems: int) -> str:
     return (f"{place}: {first.message}" if place else first.message) + more + later
 
 
-def _health(standing: Standing) -> tuple[Literal["True", "False", "Unknown"], str, str]:
+def _health(standing: Standing, *, failed: bool) -> tuple[Literal["True", "False", "Unknown"], str, str]:
     walked, record = standing.walked, standing.record
     if record.revision is None and not any(item.uid for item in record.objects.values()):
         return "Unknown", "Unknown", "nothing was applied yet"
     if not walked.worst:
-        return "True", "Healthy", "there are 0 objects"
-    worst = walked.worst[0]
-    status = worst.health.status
-    if status == "Healthy":
+        none = "there are 0 objects"
+        return ("Unknown", "Unknown", f"{none}, and the last run failed") if failed else ("True", "Healthy", none)
+    worst, health = walked.worst[0].object, walked.worst[0].health
+    if health.status == "Healthy":
         return "True", "Healthy", ""
-    return "Unknown" if status == "Unknown" else "False", status, f"{worst.object}: {worst.health.message}"
+    return "Unknown" if health.status == "Unknown" else "False", health.status, f"{worst}: {health.message}"
 
 
 def _condition(

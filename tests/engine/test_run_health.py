@@ -65,6 +65,9 @@ TRUE = ("True", "Healthy", "")
 CASES = {
     "what needs no controller": Case({"a.yaml": m.config()}, TRUE),
     "nothing to apply": Case({}, ("True", "Healthy", "there are 0 objects")),
+    "nothing in Git that can be read": Case(
+        {"README.txt": "hello"}, ("Unknown", "Unknown", "there are 0 objects, and the last run failed")
+    ),
     "nothing applied yet": Case(
         {"a.yaml": m.config()}, ("Unknown", "Unknown", "nothing was applied yet"), happens=unreachable
     ),

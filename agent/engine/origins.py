@@ -16,11 +16,21 @@ if TYPE_CHECKING:
     from agent.values.ids import ObjectId
 
 
-def cause_of(cause: Cause, known: ObjectRecord | None, fact: LiveFact | None, applied: str) -> Cause:
-    """What was `applied` is applied again: whatever else was looked for, the live object differs."""
-    if cause == Cause.NEW or known is None or not known.uid or known.applied != applied:
+def cause_of(cause: Cause, known: ObjectRecord | None, fact: LiveFact | None, wanted: ObjectRecord) -> Cause:
+    """The first that holds, now that it is known what is `wanted`.
+
+    What was applied is applied again: whatever else was looked for, the live object differs. And an object that differs may have got
+    another version from a store, or another roll, besides.
+    """
+    if cause == Cause.NEW or known is None or not known.uid:
         return cause
-    return Cause.DELETION if fact is None else Cause.EDIT
+    if known.applied == wanted.applied:
+        return Cause.DELETION if fact is None else Cause.EDIT
+    if cause not in {Cause.DELETION, Cause.EDIT}:
+        return cause
+    if any(known.stores.get(text, version) != version for text, version in wanted.stores.items()):
+        return Cause.SECRET
+    return Cause.ROLL if wanted.roll and known.roll != wanted.roll else cause
 
 
 def why(

@@ -68,7 +68,7 @@ def compute(
             )
         else:
             seen = fact is not None or (key.group, key.kind) in basis.observed
-            cause = origins.cause_of(causes[key], known, fact, item.record.applied) if seen else causes[key]
+            cause = origins.cause_of(causes[key], known, fact, item.record) if seen else causes[key]
             added = additions.removed(item.tree, known, fact) if known and fact else ()
             fields = _changed(key, desired, basis.before) if cause == basis.asks else added
             told = cause if cause != Cause.NEW else Cause.RECORD if basis.lost and key in basis.met else basis.asks

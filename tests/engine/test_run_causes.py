@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from whole_runs import manifests as m
 from whole_runs.installation import Installation
 
@@ -86,6 +87,27 @@ async def test_another_version_in_the_store_is_named_and_its_value_is_not() -> N
     ]
     assert history(ran) == f"secret: secret-source {LABEL}, roll Secret shop/db"
     assert "canary" not in repr(ran)
+
+
+@pytest.mark.parametrize("change", ["edited", "deleted"])
+async def test_another_version_is_named_also_where_somebody_changed_the_secret(change: str) -> None:
+    world = await applied({**FILES, "s.yaml": m.secret("db")})
+    world.stores.write("kv/db", password="canary-2")
+    if change == "edited":
+        world.edit("Secret/db", "data", "password", to=Secret("eA==", "live"), by="kubectl-edit")
+    else:
+        world.delete("Secret/db")
+    ran = await world.heal()
+    assert ran.causes == {"Secret/db": "secret-source", "Deployment/web": "roll"}
+    assert because(ran, "Secret/db") == LABEL
+    assert await world.probe() is None
+
+
+async def test_a_roll_is_one_also_where_somebody_edited_the_workload() -> None:
+    world = await applied()
+    world.edit("Deployment/web", "spec", "template", "metadata", "labels", "app", to="x", by="kubectl-edit")
+    world.push({**FILES, "s.yaml": m.plain_secret("db", "canary-2")})
+    assert (await world.run()).causes == {"Secret/db": "commit", "Deployment/web": "roll"}
 
 
 async def test_an_edit_is_told_with_its_manager_and_fields() -> None:

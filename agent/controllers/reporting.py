@@ -225,11 +225,11 @@ class Reporter:
 
 def successes(results: tuple[Result, ...], revision: str) -> list[tuple[str, str]]:
     """What a run changed, by reason: as the API server answered, by its cause, with the first few objects."""
-    groups: dict[Why | None, list[Result]] = {}
+    groups: dict[tuple[Why | None, bool], list[Result]] = {}
     for each in results:
         if each.wrote and each.action not in {"heal", "prune", "forget"}:
-            groups.setdefault(each.why, []).append(each)
-    told = [("Applied", _applied(why, done, revision)) for why, done in islice(groups.items(), _CAUSES)]
+            groups.setdefault((each.why, each.action == "replace"), []).append(each)
+    told = [("Applied", _applied(why, done, revision)) for (why, _), done in islice(groups.items(), _CAUSES)]
     if rest := [each for done in islice(groups.values(), _CAUSES, None) for each in done]:
         told.append(("Applied", _applied(None, rest, revision)))
     healed = [each for each in results if each.wrote and each.action == "heal"]
@@ -253,11 +253,12 @@ def successes(results: tuple[Result, ...], revision: str) -> list[tuple[str, str
 
 def _applied(why: Why | None, done: list[Result], revision: str) -> str:
     cause, because = (why.cause, few(why.because)) if why is not None else (None, "")
+    became = "replaced" if all(each.action == "replace" for each in done) else "applied"
     if cause == Cause.ROLL:
         return f"{_objects(done, 'rolled')}, since {because} changed: {_names(done)}"
     if cause == Cause.SECRET:
-        return f"{_objects(done, 'applied')} with {because}, revision {revision}: {_names(done)}"
-    return f"{_objects(done, 'applied')}, revision {revision}: {_names(done)}"
+        return f"{_objects(done, became)} with {because}, revision {revision}: {_names(done)}"
+    return f"{_objects(done, became)}, revision {revision}: {_names(done)}"
 
 
 def _healed(done: Result) -> str:

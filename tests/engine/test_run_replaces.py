@@ -54,6 +54,7 @@ async def test_it_is_deleted_and_created_again_where_it_says_so() -> None:
     ran = await world.run()
     assert ran.writes == [REFUSED, f"delete {WEB}", f"apply {WEB}"]
     assert ran.actions == {WEB: "replace"}
+    assert ran.told == ["Applied: 1 object replaced, revision refs/heads/main@000000000002: Deployment.apps shop/web"]
     assert world.value(WEB, "metadata", "uid") != before
     assert (await world.run()).quiet
 

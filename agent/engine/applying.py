@@ -21,6 +21,7 @@ from agent.values.errors import (
     AgentError,
     ClusterUnavailableError,
     HeldError,
+    ImmutableFieldError,
     LeaseLostError,
     ObjectInvalidError,
     StaleObjectError,
@@ -130,8 +131,7 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
         except ObjectInvalidError as error:
             if fact is None:
                 raise
-            await _clear_the_way(run, step, resource, fact, error)
-            met, action = None, "replace"
+            met, action = await _clear_the_way(run, step, resource, fact, error), "replace"
             continue
         now = run.observer.observe(answer, reports=await reports(run.ports.target, resource))
         left = {path: why for path, why in step.left.items() if any(path == each.path for each in now.additions)}
@@ -152,7 +152,7 @@ async def _before(run: Run, step: Step, resource: Resource, fact: LiveFact | Non
     if existing is not None:
         return await _meet(run, step, resource, existing)
     if step.cause == Cause.RERUN and fact is not None:
-        return await _run_again(run, resource, key, fact)
+        return await _run_again(run, step, resource, fact)
     return await adopting.take_over(run, step, resource, fact)
 
 
@@ -209,13 +209,18 @@ async def _meet_again(run: Run, step: Step, resource: Resource, fact: LiveFact |
     return await adopting.take_over(run, step, resource, run.observer.observe(newer))
 
 
-async def _clear_the_way(run: Run, step: Step, resource: Resource, fact: LiveFact, refusal: ObjectInvalidError) -> None:
-    """Delete an object that stands so that a new one takes its place. Raises why it may not be, or need not."""
-    key, tree = step.finished.id, step.finished.tree
+async def _clear_the_way(
+    run: Run, step: Step, resource: Resource, fact: LiveFact, refusal: ObjectInvalidError
+) -> Result | None:
+    """Delete an object that stands so that a new one takes its place, or leave it. Raises why it may not be, or need not."""
+    key, tree = step.finished.id, step.finished.whole or step.finished.tree
     if fact.terminating:
         raise HeldError("waits until the object that it replaces is gone", hint="see its finalizers", object=key)
     attempt = replacing.Attempt(run.ports.target, resource, key, tree, run.grants.identity)
     found = await replacing.judge(attempt, refusal)
+    if isinstance(found, ImmutableFieldError) and _is_same_run(run, step, fact):
+        record = applied_as(step.finished, uid=fact.uid, projection=fact.projection, left=step.left)
+        return Result(key, "leave", None, None, replace(record, ended=fact.ended))
     word, commit = run.application.annotations.get(names.ANNOTATION_CONFIRM_PRUNE, ""), run.revision
     refused = replacing.refuse(
         key,
@@ -227,19 +232,30 @@ async def _clear_the_way(run: Run, step: Step, resource: Resource, fact: LiveFac
     )
     if refused is not None:
         raise refused from None
-    await _delete(run, resource, key, fact)
+    await _delete(run, resource, step, fact)
+    return None
 
 
-async def _run_again(run: Run, resource: Resource, key: ObjectId, fact: LiveFact) -> None:
+def _is_same_run(run: Run, step: Step, fact: LiveFact) -> bool:
+    """Whether what stands runs, or ran, what the step would run: only values differ, and they run nothing again."""
+    known, content = run.ledger.record.objects.get(step.finished.id), step.finished.record.content
+    return known is not None and known.uid == fact.uid and bool(content) and known.content == content
+
+
+async def _run_again(run: Run, step: Step, resource: Resource, fact: LiveFact) -> None:
     """Delete what ran to its end so that it can run again. Raises why it may not be."""
+    key = step.finished.id
     if fact.owner != run.application_id.uid or not fact.ended:
         raise HeldError(
             "it is not proven this Application's, or runs again already, so it is left as it is", object=key
         )
-    await _delete(run, resource, key, fact)
+    await _delete(run, resource, step, fact)
 
 
-async def _delete(run: Run, resource: Resource, key: ObjectId, fact: LiveFact) -> None:
+async def _delete(run: Run, resource: Resource, step: Step, fact: LiveFact) -> None:
+    key = step.finished.id
+    if step.finished.whole is None:
+        raise HeldError("what is ignored of it was not opened, so no new one could take its place", object=key)
     await run.ports.target.delete(
         resource,
         key.namespace,

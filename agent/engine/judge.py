@@ -73,7 +73,7 @@ def standing(
     return frozenset(
         key
         for key, cause in causes.items()
-        if cause != Cause.NEW
+        if cause not in {Cause.NEW, Cause.RERUN}
         and (fact := live.get(key)) is not None
         and not fact.terminating
         and not ownership.is_replace_allowed(objects[key].tree)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 
 import pytest
 from memory_world.sealed_files import encrypt
@@ -185,6 +186,18 @@ class TestOfFieldsByPointer:
         assert (await world.run()).writes == ["apply Deployment/web"]
         (found,) = world.value("Deployment/web", "spec", "template", "spec", "containers")
         assert (found["image"], [each["value"] for each in found["env"]]) == ("web:9", ["2", "9"])
+
+    @pytest.mark.parametrize("step", ["*", "name=more", "0"])
+    async def test_an_item_that_leaves_git_goes_whole(self, step: str) -> None:
+        text = json.loads(m.workload())
+        (web,) = text["spec"]["template"]["spec"]["containers"]
+        text["spec"]["template"]["spec"]["containers"] = [{"name": "more", "image": "more:1"}, web]
+        rule = {"jsonPointers": [f"/spec/template/spec/containers/{step}/image"]}
+        world = await applied({"w.yaml": json.dumps(text)}, ignore=[rule])
+        world.push({"w.yaml": m.workload()})
+        assert (await world.run()).problems == []
+        assert world.value("Deployment/web", "spec", "template", "spec", "containers") == [web]
+        assert (await world.run()).quiet
 
     async def test_of_a_map_that_is_one_value_nothing_is_removed(self) -> None:
         text = m.workload().replace('"containers"', '"nodeSelector": {"disk": "ssd", "zone": "a"}, "containers"')

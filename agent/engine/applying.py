@@ -245,11 +245,21 @@ def _is_same_run(run: Run, step: Step, fact: LiveFact) -> bool:
 async def _run_again(run: Run, step: Step, resource: Resource, fact: LiveFact) -> None:
     """Delete what ran to its end so that it can run again. Raises why it may not be."""
     key = step.finished.id
-    if fact.owner != run.application_id.uid or not fact.ended:
-        raise HeldError(
-            "it is not proven this Application's, or runs again already, so it is left as it is", object=key
-        )
-    await _delete(run, resource, step, fact)
+    for _ in range(_ATTEMPTS):
+        if fact.owner != run.application_id.uid or not fact.ended:
+            raise HeldError(
+                "it is not proven this Application's, or runs again already, so it is left as it is", object=key
+            )
+        try:
+            return await _delete(run, resource, step, fact)
+        except StaleObjectError:
+            # the request counts as handled, so it is not given up for a label that somebody sets
+            newer = await polling.get(run, resource, key.namespace, key.name)
+            await run.fence.show(afresh=True)
+            if newer is None:
+                return None
+            fact = run.observer.observe(newer)
+    raise StaleObjectError("the object keeps changing while it is deleted", hint="see who else writes it", object=key)
 
 
 async def _delete(run: Run, resource: Resource, step: Step, fact: LiveFact) -> None:

@@ -434,6 +434,17 @@ class TestOfARequestToRunItAgain:
         assert ran.writes == ["delete TrainJob/once", "apply TrainJob/once", "patch TrainJob/once"]
         assert ran.problems == []
 
+    async def test_it_runs_though_the_old_one_changes_as_it_is_deleted(self) -> None:
+        world = await applied(job())
+        finish(world)
+        await world.run("live")
+        label = ("metadata", "labels", "team")
+        world.meanwhile(f"delete {JOB}", lambda: world.edit(JOB, *label, to="x", by="controller"))
+        world.annotate(rerun=f"{JOB} 1")
+        ran = await world.run("request")
+        assert ran.writes == [f"delete {JOB}: StaleObject", f"delete {JOB}", f"apply {JOB}"]
+        assert ran.problems == []
+
     async def test_what_asks_to_be_left_alone_is_left_and_reported(self) -> None:
         world = await applied(job())
         finish(world)

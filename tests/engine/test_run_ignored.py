@@ -297,6 +297,17 @@ class TestOfManagers:
         await world.run()
         assert world.value("ConfigMap/a", "data", "value") == "1"
 
+    @pytest.mark.parametrize(
+        "at", [("labels", "signet-gitops.dev/application"), ("annotations", "signet-gitops.dev/owner")], ids=repr
+    )
+    async def test_what_an_ignored_manager_takes_of_the_agents_own_fields_is_healed(self, at: tuple[str, str]) -> None:
+        world = await applied({"a.yaml": m.config()}, ignore=BY_MANAGER)
+        before = world.value("ConfigMap/a", "metadata", *at)
+        world.edit("ConfigMap/a", "metadata", *at, to="theirs", by="backup-controller")
+        await world.heal()
+        assert world.value("ConfigMap/a", "metadata", *at) == before
+        assert (await world.run()).quiet
+
     async def test_the_agents_own_fields_are_never_ignored(self) -> None:
         world = await applied({"a.yaml": m.config()}, ignore=[{"managers": ["*"]}])
         world.push({"a.yaml": m.config(data="2")})

@@ -18,11 +18,11 @@ from agent.api.fields import (
     RefName,
     RepositoryPath,
     RepositoryUrl,
-    name_matches,
 )
 from agent.api.model import Model, Problem, invalid, validate
 from agent.values.errors import ManifestError
 from agent.values.ids import ApplicationId, ObjectId
+from agent.values.patterns import name_matches
 from agent.values.tree import Object, get, get_object, get_text
 
 LEAST_INTERVAL: Final = 10
@@ -243,7 +243,7 @@ class ApplicationSpec(Model):
     """How the cluster is brought to the desired state and kept there."""
     prune: bool = True
     """Whether objects that are in no layer any more are deleted. Deletions that look like a mistake (a Namespace, a CRD, a
-    volume, most of the Application) wait for a person's word."""
+    volume, most of the Application) wait for a confirmation."""
     deletion_policy: Literal["orphan", "prune"] = "orphan"
     """What becomes of the objects when the Application itself is deleted: they stay, or go with it."""
     suspend: bool = False

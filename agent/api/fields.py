@@ -182,17 +182,3 @@ FilePath = Annotated[
     WithJsonSchema({"type": "string", "minLength": 2, "maxLength": 1024, "pattern": "^/"}),
 ]
 """An absolute path in the agent's container."""
-
-
-def name_matches(pattern: str, name: str) -> bool:
-    """Whether `name` fits a NamePattern: `*` is any run of characters, everything else is itself."""
-    return re.fullmatch(".*".join(re.escape(part) for part in pattern.split("*")), name) is not None
-
-
-def path_matches(pattern: str, path: str) -> bool:
-    """Whether a store's path fits: segment by segment, `*` within one, a final `**` for anything below."""
-    wanted, given = pattern.strip("/").split("/"), path.strip("/").split("/")
-    if wanted[-1] == "**":
-        wanted = wanted[:-1]
-        given = given[: len(wanted)] if len(given) > len(wanted) else []
-    return len(wanted) == len(given) and all(name_matches(one, other) for one, other in zip(wanted, given, strict=True))

@@ -17,7 +17,7 @@ CRD_NAME: Final = f"{PLURAL}.{GROUP}"
 ANNOTATION_REQUESTED_AT: Final = f"{GROUP}/requested-at"
 """On an Application: a new value asks for one reconciliation now."""
 ANNOTATION_CONFIRM_PRUNE: Final = f"{GROUP}/confirm-prune"
-"""On an Application: names the revision whose guarded deletions a person has agreed to."""
+"""On an Application: names the guarded deletions that are confirmed."""
 ANNOTATION_CONFIRM_ADDITIONS: Final = f"{GROUP}/confirm-additions"
 """On an Application: names the revision at which somebody agreed that additions from before an upgrade are removed."""
 

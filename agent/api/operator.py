@@ -20,11 +20,10 @@ from agent.api.fields import (
     ObjectName,
     RepositoryUrl,
     StoreAddress,
-    name_matches,
-    path_matches,
 )
 from agent.api.model import Model, Problem, invalid, validate
 from agent.values.errors import ConfigError
+from agent.values.patterns import name_matches, path_matches
 
 if TYPE_CHECKING:
     from agent.values.tree import Tree

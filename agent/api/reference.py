@@ -83,8 +83,8 @@ def application() -> str:
             "",
             (
                 f"The annotation `{names.ANNOTATION_REQUESTED_AT}` asks for a reconciliation now: give it any new value. "
-                f"`{names.ANNOTATION_CONFIRM_PRUNE}`, set to the full commit hash, agrees to the deletions that wait for a "
-                "person's word at that commit."
+                f"`{names.ANNOTATION_CONFIRM_PRUNE}`, set to what the status shows behind `confirm`, confirms the deletions that "
+                "wait, and no others; a commit hash alone confirms those that wait at that commit."
             ),
             "",
             "```yaml",

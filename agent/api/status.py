@@ -48,7 +48,7 @@ class Counts(Model):
     total: int = 0
     """Objects of the revision."""
     applied: int = 0
-    """Created or changed."""
+    """Created or changed, as the API server answered."""
     unchanged: int = 0
     """Needed nothing."""
     held: int = 0
@@ -60,7 +60,7 @@ class Counts(Model):
     finished: int = 0
     """Ran to their end and are gone, such as Jobs whose time to live is over. They do not run again."""
     pruned: int = 0
-    """Deleted, because no layer holds them any more."""
+    """Deleted, because no layer holds them any more. What was gone already, or a finalizer keeps, does not count."""
     warnings: int = 0
     """What was found and is applied all the same, whether or not `warnings` has room for it."""
 
@@ -133,8 +133,9 @@ class SyncRecord(Model):
     result: Literal["succeeded", "partial", "failed"]
     """`partial`: some objects are held or failed, the others are applied."""
     cause: str
-    """What started it, joined by `+`: `git` where it took a commit that was not looked at before, whatever made it look, `secret`, `live`,
-    `spec`, `interval`, `request`, `retry`, `start`."""
+    """What started it, joined by `+` (`git` where it took a commit that was not looked at before, whatever made it look, `secret`, `live`,
+    `spec`, `interval`, `request`, `retry`, `start`) and, behind a colon, why it changed what it did: `commit`, `spec`, `secret-source` and
+    which, `roll` and for which Secret, `live-edit` and by whom, `live-deletion`, `record-lost`, `rerun`."""
     subject: str = ""
     """The commit's first line, cut."""
     author: str = ""

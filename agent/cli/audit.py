@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from agent.cli import terminal
 from agent.values import system
 from agent.values.errors import AuditError, UsageError
-from agent.values.text import escape
+from agent.values.text import counted, escape
 
 if TYPE_CHECKING:
     import argparse
@@ -98,14 +98,14 @@ def _print(report: Report, *, anchored: bool) -> None:
     ]
     terminal.table(("FAULT", "LINE", "RECORDS", "WHAT"), findings)
     if findings:
-        terminal.line(f"not verified: {len(findings)} faults in {report.records} lines")
+        terminal.line(f"not verified: {counted(len(findings), 'fault')} in {counted(report.records, 'line')}")
         return
     terminal.line(
-        f"verified: {report.records} records, {report.checkpoints} signed checkpoints, proven to record {report.proven}"
+        f"verified: {counted(report.records, 'record')}, {counted(report.checkpoints, 'signed checkpoint')}, proven to record {report.proven}"
     )
     if report.unanchored:
         terminal.warn(
-            f"{report.unanchored} records after that are chained but not yet signed; a run that is under way or was killed leaves such a tail"
+            f"{counted(report.unanchored, 'record')} after that, chained but not yet signed; a run that is under way or was killed leaves such a tail"
         )
     if report.torn:
         terminal.warn("the last line is half a record; the agent cuts it off when it starts")
@@ -173,7 +173,7 @@ def _records(file: BinaryIO) -> Iterator[Content]:
             yield fields
     if strange:
         terminal.warn(
-            f"{strange} lines are not as the agent wrote them and are left out; agent audit verify tells more"
+            f"{counted(strange, 'line', 'is')} not as the agent wrote {'it' if strange == 1 else 'them'}, and left out; agent audit verify tells more"
         )
 
 

@@ -22,6 +22,7 @@ from agent.values.errors import AgentError, DataKeyError, HeldError, LimitError,
 from agent.values.ids import Revision
 from agent.values.problems import Problem, repeated
 from agent.values.secret import Sealed, Secret
+from agent.values.text import counted
 from agent.values.tree import map_leaves, walk
 from agent.yaml.limits import Limits
 
@@ -245,7 +246,7 @@ def report(problems: Iterable[Problem]) -> int:
             continue
         more = len(places) - _SHOWN
         shown = ", ".join(places[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
-        terminal.note(f"{shown}: {each.error} ({len(places)} times)", lead="agent: ", colour="red")
+        terminal.note(f"{shown}: {each.error} ({counted(len(places), 'time')})", lead="agent: ", colour="red")
         if each.error.hint:
             terminal.hint(each.error.hint)
     return count

@@ -37,16 +37,17 @@ hold one is compared by fingerprints.
 
 With -f the Application is looked up in the cluster, and the agent's own rules decide: what is held, and then nothing is pruned; what would
 be pruned, and what a guard keeps; which object another Application owns. What another tool applied is shown as it stands: the agent takes
-its fields over, and removes those that are not in the tree. The agent's record and all objects of the Application are read for that. Where
-a deletion waits for a person's word, that names a commit: it counts here where the tree is just what HEAD has.
+its fields over, and removes those that are not in the tree. The agent's record and all objects of the Application are read for that. What
+confirms deletions counts here as for the agent; a commit alone does where the tree is just what HEAD has.
 
 actions: create, change, prune, and replace, where an immutable field changes and the object is deleted for it; roll is a workload that
 restarts because a Secret changes; conflict, hold and keep are objects that stay as they are, for the reason given; unknown is an object
 that could not be compared, or a field of one. Waves are numbered in the order in which they are applied.
 
-causes, with -f: new, the agent has not applied it yet; git, the commit changes it; live, it does not stand as it was applied; secret, the
-store has another version of a value. They are told apart where the repository in this folder has the commit that was applied last, and
-the Application's source is the same; else the cause is unknown.
+causes, with -f, as in the audit trail: commit or spec, that changes or brings it; live-edit and live-deletion, it does not stand as it was
+applied; secret-source, the store has another version of a value; roll, a Secret that it names changes; record-lost, the agent does not know
+that it was applied. They are told apart where the repository in this folder has the commit that was applied last, and the Application's
+source is the same; else the cause is unknown.
 
 What you may not read is named as not known, and the rest is told: kinds that you may not list, the agent's record, a value that the store
 denies you though the agent may read it. A store that does not answer you is taken to answer nobody.

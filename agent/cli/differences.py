@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from agent.api.status import Failure
 from agent.cli import desired, terminal
 from agent.values.problems import Problem
+from agent.values.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -97,8 +98,8 @@ class Differences:
             also.append("whether a value that was not read holds its object: then nothing is deleted")
         if self._overlooked:
             also.append(
-                f"{len(self._overlooked)} objects carry the Application's label and are of kinds that it has no more: whether they are"
-                " deleted depends on whether another Application has these kinds"
+                "whether another Application has kinds that this one has no more: then the agent deletes"
+                f" {counted(len(self._overlooked), 'object')} with this one's label"
             )
         also += (
             f"{key} has run and is gone: whether the tree changes it, and so runs it again" for key in self._finished
@@ -116,8 +117,9 @@ def tell(diff: Differences, target: Target, output: str) -> int:
         terminal.note(note)
     count = desired.report(diff.problems)
     if output == "table":
-        more = f", {count} problems" if count else ""
-        terminal.note(f"{len(diff.found)} objects compared, {diff.differing} differ{more}")
+        more = f", {counted(count, 'problem')}" if count else ""
+        differ = "differs" if diff.differing == 1 else "differ"
+        terminal.note(f"{counted(len(diff.found), 'object')} compared, {diff.differing} {differ}{more}")
     return 2 if diff.problems else 1 if diff.differing else 0
 
 
@@ -142,12 +144,12 @@ def _notes(diff: Differences, target: Target) -> Iterator[str]:
         yield "adopted objects: fields that other tools applied and the tree lacks go away, which is not shown"
     unknown = sum(bool(references) for each in diff.found.values() for references in each.unknown.values())
     if unknown:
-        yield f"{unknown} fields were not compared: give --vault-store NAME=URL for their stores"
+        yield f"{counted(unknown, 'field', 'was')} not compared: give --vault-store NAME=URL for their stores"
     waiting = [key for key, change in diff.changes.items() if change.action == "keep"]
     if waiting and not diff.state.incomplete and not diff.state.revision.commit:
         yield (
-            f"{len(waiting)} objects wait for a person's word, which names a commit, and this work tree is none yet: commit it, then"
-            " annotate the Application with signet-gitops.dev/confirm-prune: <commit>"
+            f"{counted(len(waiting), 'object', 'waits')} for a confirmation, which names a commit, and this work tree is none yet: commit"
+            " it, then run agent sync --confirm-prune with what agent status shows behind confirm"
         )
     if spec is not None and not spec.prune:
         yield "spec.prune is false: the agent deletes nothing"

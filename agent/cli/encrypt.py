@@ -27,6 +27,7 @@ from agent.sops.selection import EVERYTHING
 from agent.sops.stores import Store
 from agent.values.dataclass import dataclass, field, replace
 from agent.values.errors import ConflictingFlagsError, NoRuleError
+from agent.values.text import counted
 from agent.yaml.matching import same
 
 if TYPE_CHECKING:
@@ -260,7 +261,7 @@ class _Encrypting:
     def tell(self) -> None:
         """What is worth knowing of all files, once."""
         for note, count in self.notes.items():
-            terminal.note(f"{note} ({count} files)" if count > 1 else note)
+            terminal.note(f"{note} ({counted(count, 'file')})" if count > 1 else note)
         for note in self.earlier.notes:
             terminal.note(note)
         for file in dict.fromkeys(self.earlier.in_clear):

@@ -7,7 +7,7 @@ proven, and what a commit changed is seen in the files of the commit that was ap
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from agent.api import names
 from agent.engine import adopting, endings, plan, prune, replacing, rollouts
@@ -59,13 +59,13 @@ def compute(
     by_id = {each.id: each for each in found}
     causes = {each.id: cause for each in found if (cause := _cause(each, state, before, applied)) is not None}
     # A Secret that is healed holds what it held.
-    rolling = [key for key, cause in causes.items() if cause != Cause.LIVE or before is None]
-    rolled = {
-        key: causes[need]
-        for key, need in rollouts.of(state.objects, rolling).items()
+    rolling = [key for key, cause in causes.items() if cause not in {Cause.EDIT, Cause.DELETION} or before is None]
+    rolled = [
+        key
+        for key in rollouts.of(state.objects, rolling)
         if key not in causes and key in by_id and (not applied.known or key in applied.record.objects)
-    }
-    causes.update(rolled)
+    ]
+    causes.update(dict.fromkeys(rolled, Cause.ROLL))
     guessed = frozenset(key for key, cause in causes.items() if before is None and applied.known and cause != Cause.NEW)
     standing = {key: each.live for key, each in by_id.items() if each.live is not None and key in causes}
     refusals = {key: _refusal(by_id[key], cause, applied, state.revision) for key, cause in causes.items()}
@@ -83,7 +83,8 @@ def compute(
             **{key: error for key, error in refusals.items() if error is not None},
             **{key: endings.lost(key) for key in causes if _is_lost(key, applied)},
         },
-        rolled=rolled,
+        asks=_asks(state.revision, applied),
+        lost=applied.recorded and not applied.record.objects and bool(applied.live),
     )
     finished = {key: Finished(key, by_id[key].tree, _record(key, state, before, applied)) for key in causes}
     return Preview(
@@ -93,6 +94,13 @@ def compute(
         replaced=frozenset(key for key in causes if refusals[key] is None and _is_immutable(by_id[key])),
         finished=frozenset(each.id for each in found if _has_ended(each, applied.record.objects.get(each.id))),
     )
+
+
+def _asks(revision: Revision, applied: Applied) -> Cause:
+    """Why other objects are asked for than before."""
+    before, application = applied.record.revision, applied.application
+    same = before is not None and before.commit == revision.commit
+    return Cause.SPEC if same and application and application.generation != applied.record.generation else Cause.COMMIT
 
 
 def _is_lost(key: ObjectId, applied: Applied) -> bool:
@@ -135,22 +143,21 @@ def _cause(each: Difference, state: DesiredState, before: DesiredState | None, a
         return Cause.NEW
     changed = each.action in {"create", "change", "refused"} or (applied.known and each.owned)
     if not changed and before is not None and _clear(before, each.id) != _clear(state, each.id):
-        return Cause.GIT  # the cluster has it already, and the agent does not know
+        return Cause.COMMIT  # the cluster has it already, and the agent does not know
     if not changed and (not applied.known or _is_stamped(each.live, applied)):
         return None
     return _why(each, state, before, known.stores if known is not None else {})
 
 
-def _why(
-    each: Difference, state: DesiredState, before: DesiredState | None, stores: Mapping[str, int]
-) -> Literal[Cause.GIT, Cause.SECRET, Cause.LIVE]:
+def _why(each: Difference, state: DesiredState, before: DesiredState | None, stores: Mapping[str, int]) -> Cause:
     """Why an object that was applied before is not as it should be. `stores` are the versions of values that it was applied with."""
+    changed = Cause.DELETION if each.live is None else Cause.EDIT
     if before is None:
-        return Cause.LIVE if each.live is None else Cause.GIT
+        return changed if each.live is None else Cause.COMMIT
     if _recipe(before, each.id) != _recipe(state, each.id):
-        return Cause.GIT
+        return Cause.COMMIT
     rotated = any(stores.get(text, version) != version for text, version in each.versions.items())
-    return Cause.SECRET if rotated else Cause.LIVE
+    return Cause.SECRET if rotated else changed
 
 
 def _is_left(each: Difference, known: ObjectRecord | None, applied: Applied) -> bool:

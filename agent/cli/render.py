@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from agent.cli import terminal
 from agent.values.errors import AgentError, UsageError
-from agent.values.text import escape
+from agent.values.text import counted, escape
 
 if TYPE_CHECKING:
     import argparse
@@ -84,7 +84,7 @@ def _render(args: argparse.Namespace) -> int:
     desired.warn(wanted.state.warnings)
     found = desired.report(wanted.problems)
     if found:
-        terminal.note(f"{len(shown)} objects, {len(changes.held)} held, {found} problems")
+        terminal.note(f"{counted(len(shown), 'object')}, {len(changes.held)} held, {counted(found, 'problem')}")
     return 1 if found else 0
 
 

@@ -23,9 +23,10 @@ _DESCRIPTION = """\
 Ask the agent to fetch, compare and apply an Application now instead of at its next interval, and wait until it has. The request is an
 annotation of the Application (signet-gitops.dev/requested-at), so you need `get` and `patch` on Applications and nothing else.
 
---confirm-prune gives a person's word for deletions that the agent holds back: of a Namespace, a CRD, a volume, or of most of what the
-Application owns; and for replacing one of the former kinds, where the object in Git is annotated for that. It names the commit that does
-so, as `agent status NAME` tells it, and counts for that commit alone.
+--confirm-prune confirms deletions that the agent holds back: of a Namespace, a CRD, a volume, or of most of what the Application owns.
+What stands behind `confirm` in `agent status NAME` names exactly the objects that wait, and confirms no others. A commit alone, 7 digits
+or more, confirms what waits at that commit, if nothing else was asked about at it before; and that the commit replaces one of the former
+kinds, where the object in Git is annotated for that.
 
 --rerun KIND/NAME runs again what has run to its end, such as a Job: deleted where it still stands, and created. It may be given more than
 once.
@@ -42,7 +43,7 @@ examples:
   agent sync web -n shop
   agent sync shop/web --timeout 90s
   agent sync web -n shop --no-wait
-  agent sync web -n shop --confirm-prune 1f0c3b2a9d4e
+  agent sync web -n shop --confirm-prune 1f0c3b2a9d4e-5d41402a
   agent sync web -n shop --rerun Job/migrate
   agent sync web -n shop --confirm-additions 1f0c3b2a9d4e
 """
@@ -65,7 +66,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--wait", action=argparse.BooleanOptionalAction, default=True, help="wait until it was done (default)"
     )
     parser.add_argument("--timeout", metavar="TIME", default="5m", help="how long, such as 90s (default: %(default)s)")
-    parser.add_argument("--confirm-prune", metavar="COMMIT", default="", help="agree to this commit's deletions")
+    parser.add_argument("--confirm-prune", metavar="CONFIRM", default="", help="confirm the deletions that wait")
     parser.add_argument(
         "--confirm-additions", metavar="COMMIT", default="", help="agree that additions from before an upgrade go"
     )
@@ -120,7 +121,7 @@ def _seconds(text: str) -> int:
 
 
 def _confirmed(args: argparse.Namespace) -> dict[str, str]:
-    """The annotations by which a person agrees to something, each naming a commit. Raises UsageError."""
+    """The annotations that confirm something, each naming a commit, and that of deletions also which objects. Raises UsageError."""
     from agent.api import names
 
     given: dict[str, str] = {}
@@ -128,9 +129,13 @@ def _confirmed(args: argparse.Namespace) -> dict[str, str]:
         given[names.ANNOTATION_CONFIRM_PRUNE] = args.confirm_prune
     if args.confirm_additions:
         given[names.ANNOTATION_CONFIRM_ADDITIONS] = args.confirm_additions
-    for commit in given.values():
-        if not re.fullmatch(r"[0-9a-f]{7,64}", commit):
-            raise UsageError("a confirmation takes a commit's hash, 7 digits of it or more", commit=commit)
+    for name, text in given.items():
+        if not re.fullmatch(r"[0-9a-f]{7,64}(-[0-9a-f]{8})?" if name.endswith("prune") else r"[0-9a-f]{7,64}", text):
+            raise UsageError(
+                "a confirmation takes a commit's hash, 7 digits of it or more",
+                hint="--confirm-prune also takes what `agent status` shows behind confirm",
+                given=text,
+            )
     return given
 
 

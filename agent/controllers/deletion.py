@@ -11,6 +11,7 @@ from agent.controllers.reporting import log_error
 from agent.engine import pipeline
 from agent.manifests.kinds import Resource
 from agent.values.errors import AgentError, ClusterError
+from agent.values.text import counted, few
 from agent.values.tree import get, get_text
 
 if TYPE_CHECKING:
@@ -49,8 +50,6 @@ async def retire(run: Run) -> bool:
         return True
     if application.spec.deletion_policy == "prune":
         kinds = await run.ports.target.kinds()
-        resources = (kinds.of(key) for key in run.ledger.record.objects)
-        await run.ports.live.follow(frozenset(resource for resource in resources if resource is not None))
         if run.ledger.unrecorded or run.ledger.loss:
             await run.ports.home.event(
                 application.id,
@@ -63,17 +62,20 @@ async def retire(run: Run) -> bool:
             return False
         for error in errors:
             log_error("an object stays behind", error, application.id)
-            await run.ports.home.event(
-                application.id,
-                kind="Warning",
-                reason="Orphaned",
-                message="an object could not be deleted and stays behind",
+        if errors:
+            message = (
+                f"{counted(len(errors), 'object')} could not be deleted: {few([_object(each) for each in errors])}"
             )
+            await run.ports.home.event(application.id, kind="Warning", reason="Orphaned", message=message)
     await run.fence.show()
     await _set_finalizer(
         run.ports.home, application.id, application.finalizers, application.resource_version, present=False
     )
     return True
+
+
+def _object(error: AgentError) -> str:
+    return str(error.facts.get("object", error.message))
 
 
 async def let_go(home: HomePort, application: ApplicationId) -> None:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from agent.controllers import fights, status
 from agent.controllers.status import Standing
+from agent.engine.causes import Cause
+from agent.engine.results import Answer
 from agent.values.errors import AgentError
-from agent.values.text import cut
+from agent.values.text import counted, cut, few
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from agent.api.application import Application
     from agent.api.status import ApplicationStatus, Counts
     from agent.controllers.managed import Managed
-    from agent.engine.causes import Trigger
+    from agent.engine.causes import Trigger, Why
     from agent.engine.fence import Fence
     from agent.engine.pipeline import Outcome
     from agent.engine.ports import HomePort, Ports
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("signet")
 _EVENTS_OF_FAILURES = 10
 _EVENTS_OF_FIGHTS = 10
+_CAUSES = 5
+"""Causes of applies that have an event of their own."""
+_HEALS = 3
+"""Heals that have one."""
 _FIELDS = 5
 """Fields of an object that are named where the audit trail has more of them."""
 _PROBLEMS = 50
@@ -166,7 +172,7 @@ class Reporter:
             if done.error is not None:
                 continue
             seen = managed.drift_seen.pop(done.id, None)
-            if done.action == "heal":
+            if done.action == "heal" and done.wrote:
                 managed.fights[done.id] = fights.healed(managed.fights.get(done.id), now, done.removed)
                 if seen is not None:
                     metrics.healed(now - seen)
@@ -174,8 +180,11 @@ class Reporter:
 
     def _log(self, application: Application, outcome: Outcome) -> None:
         for done in outcome.results:
-            result = done.error.reason if done.error else "ok"
-            about = {"application": str(application.id), "object": str(done.id), "result": result}
+            about: dict[str, object] = {"application": str(application.id), "object": str(done.id), "result": done.text}
+            if done.why is not None:
+                about |= {"cause": done.why.cause, **done.why.facts}
+            if done.writer is not None:
+                about["manager"] = cut(done.writer.manager)
             LOG.info(done.action, extra=about | ({"fields": list(done.fields[:_FIELDS])} if done.fields else {}))
         for problem in outcome.problems[:_PROBLEMS]:
             log_error("problem", problem.error, application.id)
@@ -190,14 +199,14 @@ class Reporter:
         reported: ApplicationStatus,
         before: ApplicationStatus,
     ) -> None:
-        told = [("Normal", *each) for each in _successes(outcome.results, reported.revision or "")]
+        told = [("Normal", *each) for each in successes(outcome.results, reported.revision or "")]
         fought = (
             done
             for done in outcome.results
-            if done.id in managed.fights and managed.fights[done.id].fought and done.action == "heal"
+            if done.id in managed.fights and managed.fights[done.id].fought and done.action == "heal" and done.wrote
         )
         told += [
-            ("Warning", "Fight", f"{done.id} is changed by {_writer(done)} again and again")
+            ("Warning", "Fight", f"{done.id} is {_edited(done)} again and again")
             for done in islice(fought, _EVENTS_OF_FIGHTS)
         ]
         old = {(failure.object, failure.reason, failure.message) for failure in (*before.failures, *before.warnings)}
@@ -214,30 +223,64 @@ class Reporter:
             log_error("an event could not be written", error, application.id)
 
 
-def _successes(results: tuple[Result, ...], revision: str) -> list[tuple[str, str]]:
-    done = [each for each in results if each.error is None]
-    healed = [each for each in done if each.action == "heal"]
-    pruned = sum(each.action == "prune" for each in done)
-    applied = sum(each.action not in {"heal", "prune", "leave"} for each in done)
-    told: list[tuple[str, str]] = []
-    if applied:
-        told.append(("Applied", f"{applied} objects applied, revision {revision}"))
-    for each in healed[:3]:
-        fields = f" ({', '.join(each.fields[:_FIELDS])})" if each.fields else ""
-        told.append(("Healed", f"{each.id} healed{fields}, changed by {_writer(each)}"))
-    if len(healed) > 3:
-        told.append(("Healed", f"{len(healed) - 3} more objects healed"))
+def successes(results: tuple[Result, ...], revision: str) -> list[tuple[str, str]]:
+    """What a run changed, by reason: as the API server answered, by its cause, with the first few objects."""
+    groups: dict[Why | None, list[Result]] = {}
+    for each in results:
+        if each.wrote and each.action not in {"heal", "prune", "forget"}:
+            groups.setdefault(each.why, []).append(each)
+    told = [("Applied", _applied(why, done, revision)) for why, done in islice(groups.items(), _CAUSES)]
+    if rest := [each for done in islice(groups.values(), _CAUSES, None) for each in done]:
+        told.append(("Applied", _applied(None, rest, revision)))
+    healed = [each for each in results if each.wrote and each.action == "heal"]
+    told += [("Healed", _healed(each)) for each in healed[:_HEALS]]
+    if more := len(healed[_HEALS:]):
+        told.append(("Healed", f"{counted(more, 'more object')} healed"))
     told += [
-        ("Removed", f"{each.id}: {', '.join(each.removed[:_FIELDS])} removed, added by {_writer(each)}")
-        for each in islice((each for each in done if each.removed and each.action != "heal"), 3)
+        ("Removed", f"{each.id}: {', '.join(each.removed[:_FIELDS])} removed, added by {_manager(each)}")
+        for each in islice((each for each in results if each.wrote and each.removed and each.action != "heal"), _HEALS)
     ]
+    pruned = [each for each in results if each.wrote and each.action == "prune"]
     if pruned:
-        told.append(("Pruned", f"{pruned} objects deleted that are in no layer any more"))
+        are = "is" if len(pruned) == 1 else "are"
+        told.append(("Pruned", f"{_objects(pruned, 'deleted')} that {are} in no layer any more: {_names(pruned)}"))
+    if going := [each for each in results if each.answer == Answer.DELETING]:
+        told.append(
+            ("Pruned", f"{_objects(going, 'marked for deletion')}, kept by finalizers for now: {_names(going)}")
+        )
     return told
 
 
-def _writer(done: Result) -> str:
-    return done.writer.manager if done.writer else "somebody"
+def _applied(why: Why | None, done: list[Result], revision: str) -> str:
+    cause, because = (why.cause, few(why.because)) if why is not None else (None, "")
+    if cause == Cause.ROLL:
+        return f"{_objects(done, 'rolled')}, since {because} changed: {_names(done)}"
+    if cause == Cause.SECRET:
+        return f"{_objects(done, 'applied')} with {because}, revision {revision}: {_names(done)}"
+    return f"{_objects(done, 'applied')}, revision {revision}: {_names(done)}"
+
+
+def _healed(done: Result) -> str:
+    fields = f" ({', '.join(done.fields[:_FIELDS])})" if done.fields else ""
+    return f"{done.id} healed{fields}, was {_edited(done)}"
+
+
+def _edited(done: Result) -> str:
+    if done.why is not None and done.why.cause == Cause.DELETION:
+        return "deleted in the cluster"
+    return f"edited by {_manager(done)}" if done.writer else "edited in the cluster"
+
+
+def _manager(done: Result) -> str:
+    return cut(done.writer.manager) if done.writer else "somebody"
+
+
+def _objects(done: list[Result], became: str) -> str:
+    return f"{counted(len(done), 'object')} {became}"
+
+
+def _names(done: list[Result]) -> str:
+    return few([str(each.id) for each in done])
 
 
 def log_error(message: str, error: AgentError, application: ApplicationId) -> None:

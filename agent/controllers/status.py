@@ -13,7 +13,7 @@ from agent.controllers.standing import walk
 from agent.engine.causes import Cause, Trigger
 from agent.engine.record import ApplicationRecord
 from agent.values.problems import repeated
-from agent.values.text import excerpt, excerpts
+from agent.values.text import counted, excerpt, excerpts, few
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -142,7 +142,7 @@ def compute(
 def _is_heal(outcome: Outcome, triggers: frozenset[Trigger]) -> bool:
     """Whether a run did nothing but put back what somebody had changed."""
     if outcome.results:
-        return all(result.action == Cause.LIVE.action for result in outcome.results)
+        return all(result.action == Cause.EDIT.action for result in outcome.results)
     return triggers <= {Trigger.LIVE}
 
 
@@ -163,10 +163,21 @@ def _entry(
         started_at=durations.timestamp(started),
         finished_at=durations.timestamp(now),
         result="succeeded" if not failed else "partial" if outcome.desired else "failed",
-        cause="+".join(sorted(causes)),
+        cause=_cause(outcome, causes),
         subject=excerpt(revision.subject, _HEADLINE) if revision else "",
         author=excerpt(revision.author, _HEADLINE) if revision else "",
     )
+
+
+def _cause(outcome: Outcome, started: Collection[str]) -> str:
+    """What started a run and, behind it, why it changed what it did."""
+    found: dict[str, None] = {}
+    for done in outcome.results:
+        if done.wrote and done.why is not None:
+            edited = done.why.cause == Cause.EDIT and done.writer is not None
+            found[f"{done.why} by {cut(done.writer.manager)}" if edited and done.writer else str(done.why)] = None
+    words = "+".join(sorted(started))
+    return cut(f"{words}: {few(found)}" if found else words)
 
 
 def refresh(
@@ -230,11 +241,10 @@ def differs(status: ApplicationStatus, before: ApplicationStatus) -> bool:
 
 def counts(standing: Standing, outcome: Outcome) -> Counts:
     """Objects by what became of them."""
-    done = [result for result in outcome.results if result.error is None]
     held: frozenset[ObjectId] = frozenset(outcome.desired.held) if outcome.desired else frozenset()
     objects = outcome.desired.objects if outcome.desired else standing.record.objects
     total = len(objects) + sum(key not in objects for key in held)
-    applied = sum(result.action not in {"prune", "leave"} for result in done)
+    applied = sum(result.wrote and result.action not in {"prune", "forget"} for result in outcome.results)
     failed = sum(result.error is not None and result.id not in held for result in outcome.results)
     return Counts(
         total=total,
@@ -244,7 +254,7 @@ def counts(standing: Standing, outcome: Outcome) -> Counts:
         failed=failed,
         drifted=len(standing.walked.drifted | outcome.pending),
         finished=standing.walked.finished,
-        pruned=sum(result.action == "prune" for result in done),
+        pruned=sum(result.wrote and result.action == "prune" for result in outcome.results),
         warnings=len(_warnings(outcome)),
     )
 
@@ -262,13 +272,16 @@ def _conditions(
     if first:
         reason, message = first.reason, _summary(first, len(outcome.problems))
     elif outcome.pending:
-        reason, message = "Detected", f"{len(outcome.pending)} objects differ, and spec.sync.mode is detect"
+        reason, message = (
+            "Detected",
+            f"{counted(len(outcome.pending), 'object', 'differs')}, and spec.sync.mode is detect",
+        )
     else:
-        reason, message = "Applied", f"{counts.total} objects as in {standing.record.revision or 'Git'}"
+        reason, message = "Applied", f"{counted(counts.total, 'object')} as in {standing.record.revision or 'Git'}"
     retrying = bool(failures) and outcome.transient
     health_status, health_reason, health_message = _health(standing)
     fought = standing.walked.fought
-    drift = f"{counts.drifted} objects differ from the revision" if counts.drifted else ""
+    drift = f"{counted(counts.drifted, 'object', 'differs')} from the revision" if counts.drifted else ""
     lost = _condition("RecordLost", "True", standing.loss, _LOSSES.get(standing.loss, ""), generation)
     return (
         _condition("Ready", "True" if ready else "False", reason, message, generation),
@@ -295,7 +308,11 @@ def _conditions(
 def _failure(repeats: Repeated, outcome: Outcome) -> Failure:
     problem, more = repeats.problems[0], len(repeats.problems) - 1
     failure = Failure.of(problem.error, object=str(problem.object or ""), file=_file(problem, outcome))
-    return failure.model_copy(update={"message": f"{failure.message} (and {more} times more)"}) if more else failure
+    return (
+        failure.model_copy(update={"message": f"{failure.message} (and {counted(more, 'time')} more)"})
+        if more
+        else failure
+    )
 
 
 def _file(problem: Problem, outcome: Outcome) -> str:

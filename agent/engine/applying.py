@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from agent.engine.finishing import applied_as
 from agent.engine.live import Departed, LiveFact, reports
 from agent.engine.ports import ABSENT
 from agent.engine.record import ObjectRecord
-from agent.engine.results import Result, stop_if_lease_lost
+from agent.engine.results import Answer, Result, stop_if_lease_lost
 from agent.manifests import diff, fields, health, order, ownership
 from agent.values.errors import (
     AgentError,
@@ -63,10 +63,10 @@ async def apply(
                 outage.check()
                 await run.fence.show()
                 _check(step, results)
-                return await _apply_step(run, step, kinds, live.get(step.finished.id))
+                return replace(await _apply_step(run, step, kinds, live.get(step.finished.id)), why=step.why)
             except AgentError as error:
                 outage.note(error)
-                return Result(step.finished.id, step.action, error.with_facts(object=step.finished.id))
+                return Result(step.finished.id, step.action, error.with_facts(object=step.finished.id), why=step.why)
 
         done = await run.ports.tasks.all([one(step) for step in wave])
         results.update({result.id: result for result in done})
@@ -114,12 +114,28 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
         raise UnknownKindError(
             "the cluster does not serve this kind at this version", hint="apply its CRD first", object=key
         )
-    met = await _before(run, step, resource, fact)
-    action = step.action
+    return await _write(run, step, resource, kinds, await _before(run, step, resource, fact))
+
+
+@dataclass(frozen=True, slots=True)
+class _Met:
+    """What an object is sent over. `stood` is the version that it was met at; `deleted`: it was deleted to run again."""
+
+    found: Result | LiveFact | None
+    stood: str = ""
+    deleted: bool = False
+
+
+async def _write(run: Run, step: Step, resource: Resource, kinds: Kinds, before: _Met) -> Result:
+    """Send an object over what was met of it, until that is what stands there."""
+    met, stood, deleted = before.found, before.stood, before.deleted
+    key, action = step.finished.id, step.action
     for _ in range(_ATTEMPTS):
         if isinstance(met, Result):
             return met
         fact = met
+        if fact is not None and fact.terminating and step.finished.record.content:
+            raise _going(key)  # it would be taken for what has run
         owned = adopting.conflict(key, fact.owner if fact else None, run.application_id.uid, run.known_applications)
         if owned is not None:
             raise owned
@@ -127,33 +143,55 @@ async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None)
             answer = await _send(run, step, resource, kinds, fact)
         except StaleObjectError:
             met = await _meet_again(run, step, resource, fact)
+            stood = _version(met)
+            action = "adopt" if isinstance(met, LiveFact) and action == "create" else action
             continue
-        except ObjectInvalidError as error:
-            if fact is None:
+        except AgentError as error:
+            if isinstance(error, ObjectInvalidError) and fact is not None:
+                left_alone = await _clear_the_way(run, step, resource, fact, error)
+                if left_alone is not None:
+                    return left_alone
+                met, action, deleted = None, "replace", True
+                continue
+            if not deleted:
                 raise
-            met, action = await _clear_the_way(run, step, resource, fact, error), "replace"
-            continue
+            return _not_made(run, step, action, error)
         now = run.observer.observe(answer, reports=await reports(run.ports.target, resource))
         left = {path: why for path, why in step.left.items() if any(path == each.path for each in now.additions)}
         record = applied_as(step.finished, uid=now.uid, projection=now.projection, left=left)
-        done = Result(key, action, None, replace(now, object=None), record)
-        before = fact.object if fact is not None else None
-        removed = adopting.takeover(run, step, before).removed(before) if before is not None else ()
-        return _explain(done, before if removed or step.cause == Cause.LIVE else None, answer, removed)
+        old = fact.object if fact is not None else None
+        removed = adopting.takeover(run, step, old).removed(old) if old is not None else ()
+        written = Answer.OK if now.resource_version != stood or removed else Answer.UNCHANGED
+        done = Result(key, action, None, replace(now, object=None), record, answer=written)
+        return _explain(done, old if removed or step.cause == Cause.EDIT else None, answer, removed)
     raise StaleObjectError("the object keeps changing while it is applied", hint="see who else writes it", object=key)
 
 
-async def _before(run: Run, step: Step, resource: Resource, fact: LiveFact | None) -> Result | LiveFact | None:
+def _not_made(run: Run, step: Step, action: str, error: AgentError) -> Result:
+    """An object that was deleted for a new one, and could not be made again: it is one that is still to be made."""
+    key = step.finished.id
+    if not isinstance(error, LeaseLostError):
+        run.ports.live.observed(run.application_id.uid, key, None)
+    begun = ObjectRecord(step.finished.record.api_version, files=step.finished.record.files)
+    return Result(key, action, error.with_facts(object=key, deleted="yes"), record=begun)
+
+
+def _version(met: Result | LiveFact | None) -> str:
+    return met.resource_version if isinstance(met, LiveFact) else ""
+
+
+async def _before(run: Run, step: Step, resource: Resource, fact: LiveFact | None) -> _Met:
     """What stands there when an object is applied: made ready for that, or deleted where it is to run again."""
     key, existing = step.finished.id, step.met
     if step.unread or (fact is None and step.cause != Cause.NEW):
         existing = await polling.get(run, resource, key.namespace, key.name)
         await run.fence.show(afresh=existing is not None)
     if existing is not None:
-        return await _meet(run, step, resource, existing)
+        return _Met(await _meet(run, step, resource, existing), get_text(existing, "metadata", "resourceVersion"))
     if step.cause == Cause.RERUN and fact is not None:
-        return await _run_again(run, step, resource, fact)
-    return await adopting.take_over(run, step, resource, fact)
+        await _run_again(run, step, resource, fact)
+        return _Met(None, deleted=True)
+    return _Met(await adopting.take_over(run, step, resource, fact), _version(fact))
 
 
 async def _send(run: Run, step: Step, resource: Resource, kinds: Kinds, fact: LiveFact | None) -> Object:
@@ -215,7 +253,7 @@ async def _clear_the_way(
     """Delete an object that stands so that a new one takes its place, or leave it. Raises why it may not be, or need not."""
     key, tree = step.finished.id, step.finished.whole or step.finished.tree
     if fact.terminating:
-        raise HeldError("waits until the object that it replaces is gone", hint="see its finalizers", object=key)
+        raise _going(key)
     attempt = replacing.Attempt(run.ports.target, resource, key, tree, run.grants.identity)
     found = await replacing.judge(attempt, refusal)
     if isinstance(found, ImmutableFieldError) and _is_same_run(run, step, fact):
@@ -263,10 +301,11 @@ async def _run_again(run: Run, step: Step, resource: Resource, fact: LiveFact) -
 
 
 async def _delete(run: Run, resource: Resource, step: Step, fact: LiveFact) -> None:
+    """Make room for a new object. Raises HeldError while the old one is kept."""
     key = step.finished.id
     if step.finished.whole is None:
         raise HeldError("what is ignored of it was not opened, so no new one could take its place", object=key)
-    await run.ports.target.delete(
+    done = await run.ports.target.delete(
         resource,
         key.namespace,
         key.name,
@@ -274,6 +313,12 @@ async def _delete(run: Run, resource: Resource, step: Step, fact: LiveFact) -> N
         resource_version=fact.resource_version,
         identity=run.grants.identity,
     )
+    if done == "deleting":
+        raise _going(key)
+
+
+def _going(key: ObjectId) -> AgentError:
+    return HeldError("waits until the object that it replaces is gone", hint="see its finalizers", object=key)
 
 
 def _explain(done: Result, before: Object | None, after: Object, removed: Sequence[Removed] = ()) -> Result:
@@ -281,7 +326,8 @@ def _explain(done: Result, before: Object | None, after: Object, removed: Sequen
     if before is None:
         return done
     places = [each.place for each in removed]
-    changed = [change.path for change in islice(diff.compare(before, after), MOST + 1) if change.path not in places]
+    found = islice(diff.compare(before, after), MOST + 1)
+    changed = [change.path for change in found if change.path and change.path not in places]
     writer = fields.last_writer(before, places or changed, besides=ownership.FIELD_MANAGER)
     paths = [each.path for each in removed]
     texts = excerpts((*paths, *map(show_path, changed)), counted=False)

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from agent.engine.finishing import Finished
     from agent.engine.results import Result
     from agent.values.errors import Fact
-    from agent.values.ids import ObjectId
 
 
 def of_step(run: Run, step: Step, phase: Literal["intent", "outcome"], result: Result | None = None) -> AuditEntry:
@@ -28,7 +27,7 @@ def of_step(run: Run, step: Step, phase: Literal["intent", "outcome"], result: R
     return AuditEntry(
         phase=phase,
         run=run.id,
-        cause=step.cause,
+        cause=step.why.cause,
         application=run.application_id,
         revision=run.revision,
         action=result.action if result else step.action,
@@ -36,8 +35,8 @@ def of_step(run: Run, step: Step, phase: Literal["intent", "outcome"], result: R
         fields=(result.fields if result else ()) or step.fields,
         fingerprints=_fingerprints(run, finished),
         secrets=excerpts(sorted({label for _, secret in secrets(finished.tree) for label in secret.labels})),
-        result="" if result is None else result.error.reason if result.error else "ok",
-        facts=_facts(result) if result else None,
+        result=result.text if result else "",
+        facts=_facts(step, result),
     )
 
 
@@ -52,23 +51,28 @@ def _fingerprints(run: Run, finished: Finished) -> Mapping[str, str]:
     return {**fingerprints, "…": f"and {more} more"} if more else fingerprints
 
 
-def _facts(result: Result) -> Mapping[str, Fact] | None:
-    if result.error is not None:
-        return result.error.facts
-    if result.writer is not None:
-        return {"manager": result.writer.manager, "operation": result.writer.operation, "written": result.writer.time}
-    return None
+def _facts(step: Step, result: Result | None) -> Mapping[str, Fact] | None:
+    """What names the cause, and what became of it."""
+    facts: dict[str, Fact] = {**step.why.facts}
+    if result is not None and result.error is not None:
+        facts |= result.error.facts
+    elif result is not None and result.writer is not None:
+        writer = result.writer
+        facts |= {"manager": writer.manager, "operation": writer.operation, "written": writer.time}
+    return facts or None
 
 
-def of_prune(run: Run, key: ObjectId, phase: Literal["intent", "outcome"], result: Result | None = None) -> AuditEntry:
-    """About deleting one object."""
+def of_prune(run: Run, result: Result, phase: Literal["intent", "outcome", "event"]) -> AuditEntry:
+    """About deleting one object, or forgetting one that went otherwise; with what confirmed a deletion that waited."""
+    guard = run.ledger.record.guard
     return AuditEntry(
         phase=phase,
         run=run.id,
-        cause=Cause.GIT,
+        cause=result.why.cause if result.why else Cause.COMMIT,
         application=run.application_id,
         revision=run.revision,
-        action="prune",
-        object=key,
-        result="" if result is None else result.error.reason if result.error else "ok",
+        action=result.action,
+        object=result.id,
+        result=result.text if phase != "intent" else "",
+        facts={"confirmed": guard.heard} if result.id in guard.agreed else None,
     )

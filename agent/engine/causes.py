@@ -1,9 +1,15 @@
-"""Why things happen: what starts a run (Trigger), and why a run touches an object (Cause). Their texts are what status and audit say."""
+"""Why things happen: what starts a run (Trigger), and why a run touches an object (Cause, with its detail: Why). Their texts are what is told."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
+
+from agent.values.text import few
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Trigger(StrEnum):
@@ -33,24 +39,54 @@ class Cause(StrEnum):
     RERUN = "rerun"
     """Somebody asked to run it again."""
     NEW = "new"
-    """It was never applied before."""
-    GIT = "git"
-    """The commit changed it."""
-    SECRET = "secret"
-    """A store has another version of a value in it."""
-    LIVE = "live"
-    """It does not stand as it was applied."""
+    """It was never applied before: a commit or the spec brought it."""
+    COMMIT = "commit"
+    """The commit changed it, or has it no more."""
+    SPEC = "spec"
+    """The Application's spec changed, and with it what the same commit asks for."""
+    RECORD = "record-lost"
+    """There is no record any more of what was applied."""
+    SECRET = "secret-source"
+    """A store has another version of a value in it. The detail is which, as the audit trail labels secrets."""
+    ROLL = "roll"
+    """What a Secret that it names holds changed. The detail is the Secret."""
+    EDIT = "live-edit"
+    """It does not stand as it was applied. Who edited it, and which fields, shows when it is healed."""
+    DELETION = "live-deletion"
+    """It is not there any more."""
+    RETIREMENT = "application-deletion"
+    """Its Application is deleted, and takes its objects along."""
 
     @property
-    def action(self) -> Literal["rerun", "create", "update", "rotate", "heal"]:
+    def action(self) -> Literal["rerun", "create", "update", "rotate", "roll", "heal"]:
         """What the audit trail calls an apply for this cause."""
-        return _ACTIONS[self]
+        return _ACTIONS.get(self, "update")
 
 
-_ACTIONS: Final[dict[Cause, Literal["rerun", "create", "update", "rotate", "heal"]]] = {
+_ACTIONS: Final[dict[Cause, Literal["rerun", "create", "update", "rotate", "roll", "heal"]]] = {
     Cause.RERUN: "rerun",
     Cause.NEW: "create",
-    Cause.GIT: "update",
     Cause.SECRET: "rotate",
-    Cause.LIVE: "heal",
+    Cause.ROLL: "roll",
+    Cause.EDIT: "heal",
+    Cause.DELETION: "heal",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """A cause as it is told: `because` names sources of secrets, by their labels, or objects; never a value."""
+
+    cause: Cause
+    because: tuple[str, ...] = ()
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        return {"because": few(self.because)} if self.because else {}
+
+    def __str__(self) -> str:
+        """`commit`, `roll Secret shop/db`."""
+        return " ".join([self.cause, *self.facts.values()])
+
+
+COMMITTED: Final = Why(Cause.COMMIT)

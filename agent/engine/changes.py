@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from agent.engine.causes import Cause
+from agent.engine.causes import COMMITTED, Cause, Why
+from agent.engine.guard import NOTHING_WAITS, Guard
 from agent.manifests import order
 from agent.manifests.ownership import is_apply_if_absent
 from agent.values.errors import FieldConflictError, HeldError, OwnershipConflictError
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     from agent.values.tree import Object
 
 Action: TypeAlias = Literal[
-    "rerun", "create", "adopt", "update", "rotate", "heal", "prune", "leave", "conflict", "hold", "keep"
+    "rerun", "create", "adopt", "update", "rotate", "roll", "heal", "prune", "leave", "conflict", "hold", "keep"
 ]
-"""What becomes of an object: it is applied, for one of six reasons; deleted; or left as it is, for one of four."""
+"""What becomes of an object: it is applied, for one of seven reasons; deleted; or left as it is, for one of four."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,8 @@ class Step:
     """One apply, and why. `fields` are the first paths that a commit changed, where the one before is known.
 
     `met` is what stands where the object is applied for the first time, as the API server gave it. `refusal` is why it cannot be applied
-    as things stand. `rolled`: nothing of the object changed, but a Secret that it names does. `unread`: what stands there could not be
-    read yet. `left` are the additions of people that stay, by their path, and why.
+    as things stand. `unread`: what stands there could not be read yet. `left` are the additions of people that stay, by their path, and
+    why. `why` is the cause as it is told.
     """
 
     finished: Finished
@@ -39,13 +40,20 @@ class Step:
     fields: tuple[str, ...] = ()
     met: Object | None = None
     refusal: AgentError | None = None
-    rolled: bool = False
     unread: bool = False
     left: Mapping[str, str] = field(default_factory=dict[str, str])
+    why: Why = COMMITTED
 
     @property
-    def action(self) -> str:
+    def rolled(self) -> bool:
+        """Nothing of the object changed, but a Secret that it names did."""
+        return self.cause == Cause.ROLL
+
+    @property
+    def action(self) -> Action:
         """What the audit trail calls it."""
+        if self.cause == Cause.NEW and self.met is not None:
+            return "leave" if is_apply_if_absent(self.finished.tree) else "adopt"
         return self.cause.action
 
 
@@ -77,8 +85,8 @@ class Change:
 class ChangeSet:
     """`confirmed` are objects whose record changes though nothing has to be sent: the same object came of another recipe.
 
-    `kept` would be pruned but for the reason given; `held` are not applied, for the reason given. `gone` are those that are pruned or
-    kept of which nothing stands any more: they change nothing.
+    `kept` would be pruned but for the reason given; `held` are not applied, for the reason given. `gone` are recorded, and only to be
+    forgotten. `guard` is recorded before anything is sent.
     """
 
     waves: tuple[tuple[Step, ...], ...] = ()
@@ -87,6 +95,7 @@ class ChangeSet:
     kept: Mapping[ObjectId, AgentError] = field(default_factory=dict["ObjectId", "AgentError"])
     held: Mapping[ObjectId, AgentError] = field(default_factory=dict["ObjectId", "AgentError"])
     gone: frozenset[ObjectId] = frozenset()
+    guard: Guard = NOTHING_WAITS
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -99,7 +108,7 @@ class ChangeSet:
     @property
     def pending(self) -> frozenset[ObjectId]:
         """What would be applied or deleted."""
-        return frozenset((*(step.finished.id for step in self.steps), *self.pruned)) - self.gone
+        return frozenset((*(step.finished.id for step in self.steps), *self.pruned))
 
     def confirming(self, more: Mapping[ObjectId, ObjectRecord]) -> ChangeSet:
         """The same but for objects that stand after all."""
@@ -110,15 +119,15 @@ class ChangeSet:
         """Every object that is changed or left for a reason: by wave, then deletions, then what is left."""
         for wave, steps in enumerate(self.waves):
             for step in steps:
-                yield Change(step.finished.id, _action(step), wave, step.cause, step.fields, step.rolled, step.refusal)
-        yield from (Change(key, "prune") for key in self.pruned if key not in self.gone)
-        yield from (Change(key, "keep", error=error) for key, error in self.kept.items() if key not in self.gone)
+                yield Change(
+                    step.finished.id, _action(step), wave, step.why.cause, step.fields, step.rolled, step.refusal
+                )
+        yield from (Change(key, "prune") for key in self.pruned)
+        yield from (Change(key, "keep", error=error) for key, error in self.kept.items())
         yield from (Change(key, "hold", error=error) for key, error in self.held.items())
 
 
 def _action(step: Step) -> Action:
     if step.refusal is not None:
         return "conflict" if isinstance(step.refusal, OwnershipConflictError | FieldConflictError) else "hold"
-    if step.cause == Cause.NEW and step.met is not None:
-        return "leave" if is_apply_if_absent(step.finished.tree) else "adopt"
-    return step.cause.action
+    return step.action

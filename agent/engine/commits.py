@@ -217,7 +217,11 @@ async def _note_rewrite(run: Run, credential: GitCredential | None, new: Revisio
     if await run.ports.git.is_ancestor(source, credential, old.commit, new.commit):
         return
     await run.ports.audit.write(
-        [AuditEntry("event", run.id, Cause.GIT, run.application_id, new, "forced-push", facts={"before": old.commit})]
+        [
+            AuditEntry(
+                "event", run.id, Cause.COMMIT, run.application_id, new, "forced-push", facts={"before": old.commit}
+            )
+        ]
     )
     await run.ports.home.event(
         run.application_id,

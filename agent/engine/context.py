@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from agent.api import names
 from agent.desired.cautions import Strictness
-from agent.engine.causes import WITHOUT_SOURCE, Trigger
+from agent.engine.causes import WITHOUT_SOURCE, Cause, Trigger
 from agent.manifests.ownership import Owner
 from agent.values.fingerprint import Fingerprinter
 
@@ -93,6 +93,15 @@ class Run:
     @property
     def owner(self) -> Owner:
         return Owner(self.observer.installation, self.application.id)
+
+    @property
+    def asks(self) -> Cause:
+        """Why this run asks for other objects than the one that was recorded last, where it does."""
+        before = self.ledger.record
+        same = (
+            before.revision is not None and self.revision is not None and before.revision.commit == self.revision.commit
+        )
+        return Cause.SPEC if same and before.generation != self.application.generation else Cause.COMMIT
 
     @property
     def checks_source(self) -> bool:

@@ -88,10 +88,11 @@ def stale(
     recipe_of: Mapping[ObjectId, str],
     rotated: Collection[ObjectId],
     observed: Collection[tuple[str, str]],
+    asks: Cause = Cause.COMMIT,
 ) -> dict[ObjectId, Cause]:
     """The objects that an apply may be needed for, with the first reason that holds.
 
-    `observed` are the groups and kinds that are watched: of others, nothing live is known.
+    `observed` are the groups and kinds that are watched: of others, nothing live is known. `asks` is why another object is asked for.
     """
     result: dict[ObjectId, Cause] = {}
     for key, desired in objects.items():
@@ -100,11 +101,11 @@ def stale(
         if known is None or not known.uid:
             cause = Cause.NEW
         elif known.recipe != recipe_of[key]:
-            cause = Cause.GIT
+            cause = asks
         elif key in rotated:
             cause = Cause.SECRET
         elif (key.group, key.kind) in observed and drifted(known, live.get(key)):
-            cause = Cause.LIVE
+            cause = Cause.EDIT if key in live else Cause.DELETION
         else:
             continue
         if ownership.is_reconcile_disabled(desired.tree):

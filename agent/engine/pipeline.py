@@ -28,7 +28,7 @@ from agent.engine import (
     resolving,
     rollouts,
 )
-from agent.engine.causes import WITHOUT_SOURCE, Trigger
+from agent.engine.causes import WITHOUT_SOURCE, Cause, Trigger
 from agent.values.errors import AgentError, LeaseLostError
 from agent.values.problems import Problem
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
     from agent.desired.compiler import DesiredState
     from agent.engine.adopting import Met
-    from agent.engine.causes import Cause
     from agent.engine.changes import Change
     from agent.engine.context import Run
     from agent.engine.polling import Observed
@@ -103,10 +102,11 @@ async def reconcile(run: Run, state: State) -> Outcome:
         # what a watch brings from here on may be of the next owner: its epoch is shown after what a write relies on was read
         live = run.ports.live.snapshot(run.application_id.uid)
         met = await adopting.existing(run, ready.values(), causes, kinds)
-        basis = replace(_basis(run, state, met), live=live, observed=seen.kinds, rolled=causes.keys() - stale.keys())
+        basis = replace(_basis(run, state, met), live=live, observed=seen.kinds)
         trees = (item.tree for item in ready.values())
         basis = replace(basis, refusals={**basis.refusals, **ran.refusals}, done=ran.done)
         changes = await pace.over_all(run, trees, lambda state=desired: plan.compute(state, ready, causes, basis))
+        await recording.keep_guard(run, changes)
         changes = await releasing.explain(run, changes, live, kinds)
         desired = additions.warned(run, desired, live, changes)
         if run.application.spec.sync.mode == "detect":
@@ -115,10 +115,11 @@ async def reconcile(run: Run, state: State) -> Outcome:
 
         await recording.announce(run, desired, changes)
         applied, kinds = await applying.apply(run, changes, live, kinds)
-        pruned = await deleting.prune(run, changes.pruned, live, kinds, desired.objects)
+        pruned = await deleting.prune(run, changes.pruned, live, kinds, cause=run.asks, desired=desired.objects)
+        pruned += await deleting.forget(run, changes.gone, kinds)
         await polling.follow(run, desired.objects, kinds)
         state = await recording.remember(run, state, desired, changes, [*applied, *pruned], kinds=kinds)
-        if not changes.empty:
+        if not changes.empty or pruned:
             await run.ports.audit.checkpoint(run.id)
     except LeaseLostError:
         raise
@@ -138,6 +139,7 @@ def _stale(run: Run, state: State, desired: DesiredState, seen: Observed) -> dic
         recipe_of=_recipes(state),
         rotated=run.rotated,
         observed=seen.kinds,
+        asks=run.asks,
     )
 
 
@@ -158,6 +160,8 @@ def _basis(run: Run, state: State, met: Met) -> plan.Basis:
         before=state.applied,
         met=met.objects,
         unread=met.unread,
+        asks=run.asks,
+        lost=bool(run.ledger.loss),
         refusals=met.refusals,
     )
 
@@ -168,13 +172,13 @@ async def retire(run: Run, kinds: Kinds) -> tuple[AgentError, ...]:
     What is only deleted after a confirmation stays behind without it: the confirmation names the commit that was applied.
     """
     record = run.ledger.record
-    live = run.ports.live.snapshot(run.application_id.uid)
-    known = {key for key, fact in live.items() if fact.owner == run.application_id.uid} | set(record.objects)
+    seen = await polling.observe(run, {}, kinds)
+    known = prune.standing(record, seen.live, run.application_id.uid, seen.kinds)
     confirmed = run.application.annotations.get(names.ANNOTATION_CONFIRM_PRUNE, "")
-    refused: dict[ObjectId, AgentError] = {}
-    if record.revision is None or not prune.confirms(confirmed, record.revision):
-        refused = prune.refuse_precious(known, record.revision.commit if record.revision else "")
+    commit = record.revision.commit if record.revision else ""
+    guard = record.guard.after(prune.precious(known), confirmation=confirmed, commit=commit, last=True)
+    await run.ledger.save(replace(record, guard=guard))
     await run.fence.show(afresh=True)
-    results = await deleting.prune(run, sorted(known - refused.keys()), live, kinds)
+    results = await deleting.prune(run, sorted(known - guard.waiting), seen.live, kinds, cause=Cause.RETIREMENT)
     await run.ports.audit.checkpoint(run.id)
-    return (*(result.error for result in results if result.error), *refused.values())
+    return (*(result.error for result in results if result.error), *prune.unconfirmed(guard, commit).values())

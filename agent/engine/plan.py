@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from agent.engine import additions, judge, prune
+from agent.engine import additions, judge, origins, prune
 from agent.engine.causes import Cause
 from agent.engine.changes import ChangeSet, Step, waiting
 from agent.manifests import diff, order
@@ -30,8 +30,8 @@ class Basis:
 
     `live` are the facts of the Application's objects, `observed` the groups and kinds of which they are all known, and `application` the
     uid that proves an object ours. `before` is the state that was applied last. `met` is what stands where an object is applied for the
-    first time, `unread` where that could not be read, `refusals` say why one cannot be applied, `rolled` are the workloads that only a
-    Secret touches. `done` ran to its end, and has these records.
+    first time, `unread` where that could not be read, `refusals` say why one cannot be applied. `asks` is why other objects are asked for
+    than before, and `lost` says that the record of those before is lost. `done` ran to its end, and has these records.
     """
 
     record: ApplicationRecord
@@ -43,7 +43,8 @@ class Basis:
     met: Mapping[ObjectId, Object] = field(default_factory=dict["ObjectId", "Object"])
     unread: Collection[ObjectId] = ()
     refusals: Mapping[ObjectId, AgentError] = field(default_factory=dict["ObjectId", "AgentError"])
-    rolled: Collection[ObjectId] = ()
+    asks: Cause = Cause.COMMIT
+    lost: bool = False
     done: Mapping[ObjectId, ObjectRecord] = field(default_factory=dict["ObjectId", "ObjectRecord"])
 
 
@@ -66,24 +67,21 @@ def compute(
                 item.record, uid=known.uid, projection=known.projection, left=known.left, ended=known.ended
             )
         else:
-            cause: Cause = (
-                Cause.LIVE
-                if known and fact and known.recipe == item.record.recipe and causes[key] == Cause.GIT
-                else causes[key]
-            )
+            seen = fact is not None or (key.group, key.kind) in basis.observed
+            cause = origins.cause_of(causes[key], known, fact, item.record.applied) if seen else causes[key]
             added = additions.removed(item.tree, known, fact) if known and fact else ()
-            fields = _changed(key, desired, basis.before) if cause == Cause.GIT else added
+            fields = _changed(key, desired, basis.before) if cause == basis.asks else added
+            told = cause if cause != Cause.NEW else Cause.RECORD if basis.lost and key in basis.met else basis.asks
             changed = known is not None and known.recipe != item.record.recipe and known.applied != item.record.applied
-            seen = basis.record.noted or fact is not None
             steps[key] = Step(
                 item,
                 cause,
                 fields,
                 basis.met.get(key),
                 basis.refusals.get(key),
-                rolled=key in basis.rolled,
-                left=additions.left_by(known, changed=changed, seen=seen),
+                left=additions.left_by(known, changed=changed, seen=basis.record.noted or fact is not None),
                 unread=key in basis.unread,
+                why=origins.why(told, item, finished, basis.record.objects),
             )
     waves = order.waves({key: step.finished.tree for key, step in steps.items()})
     decision = prune.decide(
@@ -101,6 +99,7 @@ def compute(
         decision.refused,
         desired.held,
         decision.gone,
+        decision.guard,
     )
 
 
@@ -123,4 +122,4 @@ def _changed(key: ObjectId, desired: DesiredState, before: DesiredState | None) 
     if before is None or key not in before.objects:
         return ()
     changes = diff.compare(before.objects[key].tree, desired.objects[key].tree)
-    return excerpts((show_path(change.path) for change in changes), counted=False)
+    return excerpts((show_path(change.path) for change in changes if change.path), counted=False)

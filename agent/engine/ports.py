@@ -6,7 +6,7 @@ Every port translates what its library raises into AgentError where it is met. L
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from agent.values.tree import Object
 
 T = TypeVar("T")
+ABSENT: Final = "1"
+"""The resourceVersion of no object: etcd's first revision comes before anything that is stored."""
+Deletion: TypeAlias = Literal["deleted", "deleting", "gone"]
+"""What came of a deletion: done; accepted, and something such as a finalizer keeps the object for now; or there was no such object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,10 +221,9 @@ class TargetPort(Protocol):
         manager: str = "signet",
         dry_run: bool = False,
     ) -> Object:
-        """Server-side apply; `metadata.resourceVersion` and `uid` in `desired`, where present, are preconditions.
+        """Server-side apply; `metadata.resourceVersion` and `uid` of `desired`, if present, are preconditions: StaleObjectError if one fails.
 
-        A resourceVersion without a uid lets an object be created, and refuses to change one of another version: with `ABSENT` it
-        creates only. StaleObjectError where a precondition fails.
+        A resourceVersion without a uid lets an object be created, and refuses to change one of another version: `ABSENT` creates only.
         """
         ...
 
@@ -251,20 +254,13 @@ class TargetPort(Protocol):
         resource_version: str,
         identity: Identity | None,
         orphan: bool = False,
-    ) -> None:
-        """With preconditions. What the object owns goes with it, in the background; `orphan` leaves it to itself.
-
-        An object that is gone already is no error; StaleObjectError where it changed.
-        """
+    ) -> Deletion:
+        """With preconditions: StaleObjectError where it changed. What it owns goes too, in the background; `orphan` leaves that to itself."""
         ...
 
     def watch(self, resource: Resource, *, namespace: str = "", selector: str = "") -> AsyncIterator[WatchEvent]:
         """List, then watch, for ever: reconnects, re-lists on 410 (and ends each list with `synced`), backs off on refusal."""
         ...
-
-
-ABSENT: Final = "1"
-"""The resourceVersion of no object: etcd's first revision comes before anything that is stored."""
 
 
 class RecordPort(Protocol):

@@ -1,14 +1,16 @@
-"""What may be deleted: objects proven ours that no layer has any more, and never many of them without a person's word."""
+"""What may be deleted: objects proven ours that no layer has any more, and never many of them, or what holds others, unconfirmed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from agent.values.errors import AgentError, PruneRefusedError
+from agent.engine.guard import NOTHING_WAITS, Guard, confirmation
+from agent.values.errors import AgentError, Fact, PruneRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from agent.desired.compiler import DesiredState
     from agent.engine.live import LiveFact
@@ -23,15 +25,12 @@ CONFIRMED_ONLY: Final = frozenset(
         ("", "PersistentVolumeClaim"),
     }
 )
-"""Group and kind of what holds other things: it goes only by a person's word, and is never replaced."""
+"""Group and kind of what holds other things: it goes only once that is confirmed, and is never replaced."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """`confirmed` is the text of the confirm-prune annotation.
-
-    It names the commit, by 7 characters or more, whose deletions a person confirms.
-    """
+    """`confirmed` is the text of the confirm-prune annotation: a commit, by 7 characters or more, and which objects."""
 
     enabled: bool = True
     confirmed: str = ""
@@ -41,12 +40,14 @@ class Policy:
 class Decision:
     """Objects to delete, and objects that are left where they are with the reason.
 
-    `gone` are those of both that do not stand any more, as far as watches tell: there is nothing to delete, only to forget.
+    `gone` are recorded and not ours any more, or never were: there is nothing to delete, only to forget. `guard` is to be recorded before
+    anything is deleted.
     """
 
     allowed: tuple[ObjectId, ...]
     refused: Mapping[ObjectId, AgentError]
     gone: frozenset[ObjectId] = frozenset()
+    guard: Guard = NOTHING_WAITS
 
 
 def decide(
@@ -63,52 +64,82 @@ def decide(
     `application` is the uid that proves them ours; `observed` are the groups and kinds that are watched: an object of another kind that
     was applied counts as being there.
     """
-    ours = {key for key, fact in live.items() if fact.owner == application}
-    known = ours | record.objects.keys()
-    candidates = sorted(key for key in known if key not in desired.objects and key not in desired.held)
-    if not candidates or not policy.enabled:
-        return Decision((), {})
-    present = [
-        key for key in candidates if key in ours or ((key.group, key.kind) not in observed and record.objects[key].uid)
+    there = standing(record, live, application, observed)
+    wanted = desired.objects.keys() | desired.held.keys()
+    present = sorted(there - wanted)
+    gone = frozenset(key for key in record.objects.keys() - there - wanted if (key.group, key.kind) in observed)
+    applied = there | {key for key in wanted if key in record.objects and record.objects[key].uid}
+    # what ran to its end and is gone makes no Application larger than it is
+    over = {key for key, item in record.objects.items() if item.ended and key not in live}
+    total, going = len(applied - over), len(set(present) - over)
+    many = going > 0 and (going == total or (going >= 3 and 2 * going > total))
+    candidates = [key for key in present if not (key in live and live[key].keep)]  # its author's wish, and no failure
+    guarded = [
+        key for key in candidates if many or (key.group, key.kind) in CONFIRMED_ONLY or key in record.guard.known
     ]
-    gone = frozenset(candidates).difference(present)
+    commit = desired.revision.commit
+    guard = record.guard.after(guarded, confirmation=policy.confirmed, commit=commit)
+    renamed = {**_renamed(guard.waiting, desired.objects.keys() - applied), **guard.renamed}
+    guard = replace(guard, renamed={old: new for old, new in renamed.items() if new in desired.objects})
+    if not policy.enabled:
+        return Decision((), {}, gone, guard)
     if desired.incomplete:
         reason = PruneRefusedError(
-            "not pruned while anything is held", hint="mend what is held; pruning goes on by itself"
+            "not pruned while anything is held", hint="correct what is held; pruning goes on by itself"
         )
-        return Decision((), dict.fromkeys(candidates, reason), gone)
-    confirmed = confirms(policy.confirmed, desired.revision)
-    # what ran to its end and is gone makes no Application larger than it is
-    over = {key for key, each in record.objects.items() if each.ended and key not in live}
-    size, going = len(known - over), len(set(candidates) - over)
-    many = (len(present) >= 3 and 2 * len(present) > size) or (bool(present) and going == size)
+        return Decision((), dict.fromkeys(candidates, reason), gone, guard)
+    allowed = tuple(key for key in candidates if key not in guard.waiting)
+    return Decision(allowed, unconfirmed(guard, commit), gone, guard)
+
+
+def standing(
+    record: ApplicationRecord,
+    live: Mapping[ObjectId, LiveFact],
+    application: str,
+    observed: Collection[tuple[str, str]],
+) -> set[ObjectId]:
+    """The objects that are ours to delete: proven so, or applied and of a kind that is not watched. What is being deleted is not."""
+    ours = {key for key, fact in live.items() if fact.owner == application and not fact.terminating}
+    unseen = {
+        key
+        for key, item in record.objects.items()
+        if item.uid and key not in live and (key.group, key.kind) not in observed
+    }
+    return ours | unseen
+
+
+def precious(keys: Iterable[ObjectId]) -> list[ObjectId]:
+    """Those that go with what is in them, such as a Namespace or a volume claim."""
+    return [key for key in keys if (key.group, key.kind) in CONFIRMED_ONLY]
+
+
+def unconfirmed(guard: Guard, commit: str) -> dict[ObjectId, AgentError]:
+    """Why each object that waits stays: the question, and what confirms it, which names a commit."""
+    confirm = confirmation(commit, guard.waiting)
     refused: dict[ObjectId, AgentError] = {}
-    allowed: list[ObjectId] = []
-    for key in candidates:
-        fact = live.get(key)
-        if fact is not None and fact.keep:
-            continue  # its author's wish, and nobody's failure
-        if not confirmed and (many or (key.group, key.kind) in CONFIRMED_ONLY):
-            refused[key] = _unconfirmed(key, desired.revision.commit)
-        else:
-            allowed.append(key)
-    return Decision(tuple(allowed), refused, gone)
+    for key in sorted(guard.waiting):
+        facts: dict[str, Fact] = {"commit": commit[:12], "confirm": confirm} if commit else {}
+        if key in guard.renamed:
+            facts["looks like a rename of"] = f"{key.name} → {guard.renamed[key].name}"
+        refused[key] = PruneRefusedError(
+            "needs a confirmation to be deleted",
+            hint="to delete everything that has the same after confirm: agent sync --confirm-prune with that, which sets the annotation"
+            " signet-gitops.dev/confirm-prune",
+            object=key,
+            **facts,
+        )
+    return refused
 
 
 def confirms(word: str, revision: Revision) -> bool:
-    """Whether the text of the confirm-prune annotation names this commit, by 7 characters or more."""
+    """Whether a text names this commit, by 7 characters or more."""
     return len(word) >= 7 and revision.commit.startswith(word)
 
 
-def refuse_precious(keys: Collection[ObjectId], commit: str) -> dict[ObjectId, AgentError]:
-    """Those that go with what is in them, such as a Namespace or a volume claim, and why they stay."""
-    return {key: _unconfirmed(key, commit) for key in sorted(keys) if (key.group, key.kind) in CONFIRMED_ONLY}
-
-
-def _unconfirmed(key: ObjectId, commit: str) -> PruneRefusedError:
-    error = PruneRefusedError(
-        "needs a person's word to be deleted",
-        hint="annotate the Application with signet-gitops.dev/confirm-prune: <commit>",
-        object=key,
-    )
-    return error.with_facts(commit=commit[:12]) if commit else error
+def _renamed(gone: Iterable[ObjectId], new: Iterable[ObjectId]) -> dict[ObjectId, ObjectId]:
+    """One that goes and one that comes, each the only one of its kind."""
+    by_kind: defaultdict[tuple[str, str], tuple[list[ObjectId], list[ObjectId]]] = defaultdict(lambda: ([], []))
+    for side, keys in enumerate((gone, new)):
+        for key in keys:
+            by_kind[key.group, key.kind][side].append(key)
+    return {old[0]: come[0] for old, come in by_kind.values() if len(old) == len(come) == 1}

@@ -15,6 +15,7 @@ import zlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from agent.engine.guard import NOTHING_WAITS, Guard
 from agent.values.errors import AuditError, LimitError
 from agent.values.ids import ObjectId, Revision
 from agent.values.text import cut
@@ -91,7 +92,7 @@ class ApplicationRecord:
     `epoch` counts the times that the Application was taken, as far as this record goes back, `holder` says by whom. `applying` is the commit that a
     run began to apply, until it is recorded as `revision`: what that run was killed over is never taken back to the one before. `noted`:
     what people had added before the agent took such things out is in the objects' `left`. `ran` is what ran to its end, in the order of
-    ending, `rerun` the request to run something again that was handled last.
+    ending, `rerun` the request to run something again that was handled last. `guard` is what waits for a confirmation to be deleted.
     """
 
     revision: Revision | None = None
@@ -104,6 +105,7 @@ class ApplicationRecord:
     noted: bool = False
     ran: Mapping[ObjectId, Runs] = field(default_factory=dict[ObjectId, Runs])
     rerun: str = ""
+    guard: Guard = NOTHING_WAITS
 
     @property
     def newest(self) -> Revision | None:
@@ -115,7 +117,8 @@ class ApplicationRecord:
     ) -> ApplicationRecord:
         """A copy with some objects recorded anew and others forgotten."""
         merged = {**self.objects, **changed}
-        return replace(self, objects={key: value for key, value in merged.items() if key not in gone})
+        kept = {key: value for key, value in merged.items() if key not in gone}
+        return replace(self, objects=kept, guard=self.guard.without(gone))
 
     def with_runs(self, changed: Mapping[ObjectId, Runs]) -> ApplicationRecord:
         """A copy that knows of more that ran to its end; the oldest are forgotten where they are too many."""
@@ -233,6 +236,7 @@ class Codec:
         # absent where there is nothing to say, as in the records of before
         meta |= {"ran": _runs_to_json(record.ran)} if record.ran else {}
         meta |= {"rerun": record.rerun} if record.rerun else {}
+        meta |= {"guard": guard} if (guard := record.guard.to_json()) else {}
         head_now = _pack(meta)
         before = _unpack(stored[HEAD].split(".", 3)[3]) if stored.get(HEAD) else {}
         if changed or {**before, "counter": 0} != {**_unpack(head_now), "counter": 0}:
@@ -297,6 +301,7 @@ def _decode(shards: Mapping[str, str], opened: Callable[[str, str], tuple[int, s
         for key, value in _unpack(part).items():
             objects[ObjectId.from_key(key)] = _object_from_json(value)  # pyright: ignore[reportArgumentType]
     verified: dict[str, str] = meta.get("verified", {})  # pyright: ignore[reportAssignmentType]
+    guard: dict[str, object] = meta.get("guard", {})  # pyright: ignore[reportAssignmentType]
     return ApplicationRecord(
         _revision_from_json(meta.get("revision")),
         int(str(meta.get("generation", 0))),
@@ -308,6 +313,7 @@ def _decode(shards: Mapping[str, str], opened: Callable[[str, str], tuple[int, s
         bool(meta.get("noted")),
         _runs_from_json(meta.get("ran")),
         str(meta.get("rerun", "")),
+        Guard.from_json(guard),
     )
 
 

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent.engine import endings
 from agent.engine.causes import Trigger
 from agent.engine.ports import AuditEntry
 from agent.engine.record import ObjectRecord
+from agent.engine.results import Answer
+from agent.values.errors import (
+    FieldConflictError,
+    ForbiddenError,
+    HeldError,
+    ImmutableFieldError,
+    NotFoundError,
+    ObjectInvalidError,
+    OwnershipConflictError,
+    UnknownKindError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,6 +32,18 @@ if TYPE_CHECKING:
     from agent.engine.state import State
     from agent.manifests.kinds import Kinds
     from agent.values.ids import ObjectId
+
+_REFUSALS: Final = (
+    FieldConflictError,
+    ForbiddenError,
+    HeldError,
+    ImmutableFieldError,
+    NotFoundError,
+    ObjectInvalidError,
+    OwnershipConflictError,
+    UnknownKindError,
+)
+"""Errors by which an object was certainly not made: the API server said so, or was not asked."""
 
 
 async def note_loss(run: Run, live: Mapping[ObjectId, LiveFact]) -> None:
@@ -38,6 +61,12 @@ async def note_loss(run: Run, live: Mapping[ObjectId, LiveFact]) -> None:
         reason=run.ledger.loss,
         message="there is no record of what was applied, though live objects show that there was one; all is applied again",
     )
+
+
+async def keep_guard(run: Run, changes: ChangeSet) -> None:
+    """Record what waits for a confirmation and what is confirmed, before a new object or a deletion changes what that is judged by."""
+    if changes.guard != run.ledger.record.guard:
+        await run.ledger.save(replace(run.ledger.record, guard=changes.guard))
 
 
 async def confirm(run: Run, changes: ChangeSet) -> None:
@@ -78,21 +107,30 @@ async def remember(
     run: Run, state: State, desired: DesiredState, changes: ChangeSet, results: Sequence[Result], *, kinds: Kinds
 ) -> State:
     """Record what was applied and deleted, and give the next state."""
-    done = {result.id: result for result in results if result.error is None}
+    known = run.ledger.record.objects
     recorded: dict[ObjectId, ObjectRecord] = dict(changes.confirmed)
-    recorded.update({key: result.record for key, result in done.items() if result.record is not None})
-    gone = frozenset(key for key, result in done.items() if result.action == "prune")
+    recorded.update({result.id: result.record for result in results if result.record is not None})
+    gone = frozenset(result.id for result in results if result.error is None and result.action in {"prune", "forget"})
+    never_made = frozenset(
+        result.id
+        for result in results
+        if isinstance(result.error, _REFUSALS)
+        and result.action != "wait"
+        and result.id in known
+        and not known[result.id].uid
+        and not known[result.id].ended
+    )
     run.fence.check()
-    for key, result in done.items():
-        if result.fact is not None or key in gone:
-            run.ports.live.observed(run.application_id.uid, key, result.fact)
+    for result in results:
+        if result.fact is not None or (result.id in gone and result.answer != Answer.DELETING):
+            run.ports.live.observed(run.application_id.uid, result.id, result.fact)
     record = replace(
-        run.ledger.record.with_objects(recorded, gone),
+        run.ledger.record.with_objects(recorded, gone | never_made),
         revision=desired.revision,
         applying=None,
         generation=run.application.generation,
         verified=dict(state.verified),
     )
-    ended = [(key, each.fact.uid, each.fact.ended) for key, each in done.items() if each.fact and each.fact.ended]
+    ended = [(each.id, each.fact.uid, each.fact.ended) for each in results if each.fact and each.fact.ended]
     await run.ledger.save(await endings.marked(run, kinds, record, ended))
     return replace(state, applied=desired)

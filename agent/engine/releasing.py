@@ -54,7 +54,7 @@ async def explain(run: Run, changes: ChangeSet, live: Mapping[ObjectId, LiveFact
     asked = [
         (step, fact)
         for step in changes.steps
-        if step.cause == Cause.LIVE
+        if step.cause == Cause.EDIT
         and (fact := live.get(step.finished.id)) is not None
         and (step.finished.ignored.managers or fact.scalers)
         and not adopting.owns_more(step, fact)

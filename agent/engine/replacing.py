@@ -58,19 +58,12 @@ async def judge(attempt: Attempt, refusal: ObjectInvalidError) -> AgentError:
         return _unknown(refusal, alone)
     frozen = [field for field in frozen if _plain(field) in map(_plain, alone)]
     if not frozen:
-        return _beside(refusal)
+        beside = "valid as it is in Git, but not beside what another field manager has put into the live object: see its managedFields"
+        return refusal if "managers" in refusal.facts else refusal.with_hint(beside)
     found = ImmutableFieldError("field cannot be changed in place", field=frozen[0])
     if len(frozen) > 1:
         found = found.with_facts(fields=", ".join(frozen))
     return found.with_facts(invalid=", ".join(invalid)) if invalid else found
-
-
-def _beside(refusal: ObjectInvalidError) -> ObjectInvalidError:
-    if "managers" in refusal.facts:
-        return refusal
-    return refusal.with_hint(
-        "valid as it is in Git, but not beside what another field manager has put into the live object: see its managedFields"
-    )
 
 
 def refuse(

@@ -26,14 +26,14 @@ def touched(run: Run, objects: Mapping[ObjectId, Desired], stale: Mapping[Object
     causes: dict[ObjectId, Cause] = dict(stale)
     recorded = run.ledger.record.objects
     heals = run.triggers <= {Trigger.LIVE}
-    causes.update({key: stale[need] for key, need in of(objects, stale).items() if key not in causes})
+    causes.update(dict.fromkeys((key for key in of(objects, stale) if key not in causes), Cause.ROLL))
     contents = secret_contents(recorded)
     for key, item in () if heals else objects.items():
         known = recorded.get(key)
         if key not in causes and known is not None and known.uid and may_roll(item):
             token = token_of(item, contents, run.fingerprints.applied, run.application_id.uid)
             if token and token != known.roll:
-                causes[key] = Cause.SECRET
+                causes[key] = Cause.ROLL
     return causes
 
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from agent.api.fields import name_matches
 from agent.manifests import builtin, elements
 from agent.manifests.managers import RELEASED
 from agent.manifests.ownership import FIELD_MANAGER, PREFIX
 from agent.manifests.secret_data import FIELDS as DATA
+from agent.values.patterns import name_matches
 from agent.values.secret import Secret
 from agent.values.tree import get_text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from agent.api import names
-from agent.api.fields import name_matches
+from agent.values.patterns import name_matches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,12 +11,16 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 LONGEST: Final = 256
 """Characters of one text: an author, a path, a field, a label."""
+_NAME: Final = 160
+"""Characters of one of a few names in a sentence."""
 MOST: Final = 50
 """Texts of one list."""
+
+_PLURALS: Final = {"is": "are", "was": "were"}
 
 UTF8_MARK = b"\xef\xbb\xbf"
 """The byte order mark that some editors write before UTF-8."""
@@ -69,6 +73,19 @@ def cut(text: str, longest: int = LONGEST) -> str:
 def excerpt(text: str, longest: int = LONGEST) -> str:
     """Untrusted text, escaped, at most `longest` characters of it: what is left out is not looked at."""
     return cut(escape(cut(text, longest)), longest)
+
+
+def counted(number: int, noun: str, verb: str = "") -> str:
+    """`1 object`, `2 objects`; with a verb, `1 object differs`, `2 objects differ`. Both are regular, or the verb is `is` or `was`."""
+    if number == 1:
+        return f"{number} {noun} {verb}".rstrip()
+    return f"{number} {noun}s {_PLURALS.get(verb, verb.removesuffix('s'))}".rstrip()
+
+
+def few(texts: Collection[str], most: int = 3) -> str:
+    """The first few of them, each cut, and how many more there are."""
+    shown = ", ".join(cut(text, _NAME) for text in islice(texts, most))
+    return shown if len(texts) <= most else f"{shown} and {len(texts) - most} more"
 
 
 def excerpts(texts: Iterable[str], longest: int = LONGEST, *, counted: bool = True) -> tuple[str, ...]:

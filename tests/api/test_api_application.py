@@ -10,7 +10,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.api import application, durations, fields, operator, reference, schema
+from agent.api import application, durations, operator, reference, schema
+from agent.values import patterns
 from agent.values.errors import ConfigError, ManifestError
 from agent.values.secret import Secret
 
@@ -340,7 +341,7 @@ def test_a_transit_key_is_one_of_its_own_list_and_one_segment(engine, key, opens
     ],
 )
 def test_path_patterns_keep_to_segments(pattern, path, fits):
-    assert fields.path_matches(pattern, path) is fits
+    assert patterns.path_matches(pattern, path) is fits
 
 
 @pytest.mark.parametrize(
@@ -354,7 +355,7 @@ def test_path_patterns_keep_to_segments(pattern, path, fits):
     ],
 )
 def test_name_patterns(pattern, name, fits):
-    assert fields.name_matches(pattern, name) is fits
+    assert patterns.name_matches(pattern, name) is fits
 
 
 def test_sealed_secrets_are_unsealed_with_keys_and_where_the_operator_says():

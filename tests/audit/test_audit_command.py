@@ -66,8 +66,8 @@ def written(tmp_path: Path) -> tuple[Path, str]:
 def test_verified_file_says_how_far_it_is_proven(written: tuple[Path, str]):
     path, anchor = written
     result = agent("audit", "verify", path, "--anchor", "-", stdin=anchor)
-    assert (result.returncode, result.stdout) == (0, "verified: 5 records, 1 signed checkpoints, proven to record 4\n")
-    assert "1 records after that" in result.stderr
+    assert (result.returncode, result.stdout) == (0, "verified: 5 records, 1 signed checkpoint, proven to record 4\n")
+    assert "1 record after that" in result.stderr
     assert "--anchor" not in result.stderr
 
 

@@ -158,7 +158,7 @@ def test_what_could_not_be_read_is_told(shell: Shell, keys: Mapping[str, tuple[s
     result = shell.agent("decrypt", "s.yaml")
     assert result.code == 128
     assert "none of the age identities at hand is this recipient's (unused /no/such/file: the file" in result.err
-    assert "keys.txt:1: not an age identity; SOPS_AGE_KEY_CMD: the command failed)" in result.err
+    assert "keys.txt:1: not an age identity; SOPS_AGE_KEY_CMD: the command failed (exit 1))" in result.err
     assert "canary" not in result.err
 
 

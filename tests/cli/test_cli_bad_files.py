@@ -83,7 +83,7 @@ def test_a_folder_that_goes_away_while_its_file_is_edited(witness: Witness) -> N
     witness.shell.env("EDITOR", str(script))
     done = witness.shell.agent("edit", "gone/s.yaml")
     assert done.code == 3
-    assert "agent: gone/s.yaml: the file cannot be written\nhint: " in done.err
+    assert "agent: gone/s.yaml: the file cannot be written (cause no such file or folder)\nhint: " in done.err
     assert not path.parent.exists()
 
 

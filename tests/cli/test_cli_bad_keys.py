@@ -87,7 +87,7 @@ SOURCES: dict[str, tuple[str, Callable[[Shell], None]]] = {
         "the command failed",
         _variable("SOPS_AGE_KEY_CMD", "sh -c 'echo canary-of-text; exit 1'"),
     ),
-    "a command that is none": ("the command failed", _variable("SOPS_AGE_KEY_CMD", "'")),
+    "a command that is none": ("the command cannot be read", _variable("SOPS_AGE_KEY_CMD", "'")),
     "a command that says words": ("not an age identity", _variable("SOPS_AGE_KEY_CMD", "echo canary-of-text")),
     "a home that is too long": ("no age identity is at hand", _variable("XDG_CONFIG_HOME", "/" + "x" * 300)),
 }

@@ -122,7 +122,7 @@ def test_keys_are_found_where_sops_finds_them(shell: Shell) -> None:
     shell.env("SOPS_AGE_KEY_CMD", str(script))
     assert shell.agent("decrypt", "s.yaml").code == 0
     shell.env("SOPS_AGE_KEY_CMD", "/no/such/command")
-    assert "SOPS_AGE_KEY_CMD: the command failed" in shell.agent("decrypt", "s.yaml").err
+    assert "SOPS_AGE_KEY_CMD: the command does not start" in shell.agent("decrypt", "s.yaml").err
     shell.env("SOPS_AGE_KEY_CMD", None)
     shell.write(str(home / ".config/sops/age/keys.txt"), shell.identity)
     assert shell.agent("decrypt", "s.yaml").code == 0

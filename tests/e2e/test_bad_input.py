@@ -280,7 +280,7 @@ def test_a_heal_does_not_hide_that_the_newest_commit_cannot_be_read(tenant: Tena
     tenant.controlplane.merge(tenant.path("configmaps", "a"), {"data": {"value": "by hand"}})
 
     report = tenant.until(lambda report: bool(report.status.get("heals")), "healed")
-    assert report.status["heals"][0]["cause"] == "live"
+    assert report.status["heals"][0]["cause"].startswith("live: live-edit")
     assert tenant.data("a") == {"value": "1"}
     assert not report.ready
     assert report.failure(file="prod/b.yaml")

@@ -135,3 +135,34 @@ def test_an_application_whose_destination_was_revoked_can_go(tenant: Tenant):
     gone = tenant.application.path
     tenant.until(lambda _: tenant.controlplane.request("GET", gone)[0] == 404, "the finalizer is let go")
     assert all(tenant.data(name) == {"value": "1"} for name in "abcd")
+
+
+def test_what_waits_goes_on_waiting_among_new_objects_other_layers_and_commits_beside(tenant: Tenant):
+    base = {f"base/{name}.yaml": config_map(name, value="1") for name in "abcde"}
+    tenant.deploy(base, source=tenant.source("base"))
+    new = {f"base/{name}.yaml": config_map(name, value="1") for name in "opqrstuv"}
+    more = {f"more/{name}.yaml": config_map(name, value="1") for name in "wxyz"}
+    report = tenant.sync({"base/c.yaml": None, "base/d.yaml": None, "base/e.yaml": None, **new, **more})
+    asked = {failure["object"] for failure in report.failures}
+    assert asked == {f"ConfigMap {tenant.namespace}/{name}" for name in "cde"}
+
+    tenant.sync({"base/a.yaml": config_map("a", value="2")})
+    tenant.configure(source=tenant.source("base", "more"))
+    report = tenant.until(lambda _: tenant.get("configmaps", "z") is not None, "the new layer is applied")
+    report = tenant.sync()
+
+    assert {failure["object"] for failure in report.failures} == asked
+    assert all(tenant.data(name) for name in "cde")
+    confirm = report.failures[0]["message"].partition("confirm ")[2].rstrip(")")
+    tenant.configure(annotations={"signet-gitops.dev/confirm-prune": confirm}, source=tenant.source("base", "more"))
+    tenant.until_ready()
+    assert not any(tenant.data(name) for name in "cde")
+    assert all(tenant.data(name) for name in "abopz")
+
+
+def test_a_rename_says_what_it_looks_like(tenant: Tenant):
+    tenant.deploy({"a.yaml": config_map("before", value="1")})
+
+    report = tenant.sync({"a.yaml": config_map("after", value="1")})
+
+    assert "looks like a rename of before → after" in report.failures[0]["message"]

@@ -83,7 +83,7 @@ def test_a_commit_that_changes_much_is_compared_as_far_as_it_is_told() -> None:
         steps = plan.compute(
             after,
             finished,
-            {KEY: "git"},
+            {KEY: Cause.COMMIT},
             plan.Basis(known, "u", Policy(), before=before),
         )
         assert time.process_time() - started < 1

@@ -99,43 +99,50 @@ REPLACE = {"web.yaml": m.workload(app="two", annotations={"replace": "true"})}
 
 ROWS = {
     "nothing": Row(FOUR),
-    "a first commit": Row({}, FOUR, {f"ConfigMap/{name}": "create new" for name in "abcd"}),
+    "a first commit": Row({}, FOUR, {f"ConfigMap/{name}": "create commit" for name in "abcd"}),
     "one of each": Row(
         FOUR,
         {"a.yaml": m.config("a", "2"), "b.yaml": None, "e.yaml": m.config("e")},
-        {"ConfigMap/a": "change git", "ConfigMap/b": "prune", "ConfigMap/e": "create new"},
+        {"ConfigMap/a": "change commit", "ConfigMap/b": "prune", "ConfigMap/e": "create commit"},
     ),
-    "a live edit": Row(FOUR, {}, {"ConfigMap/a": "change live"}, edit),
+    "a live edit": Row(FOUR, {}, {"ConfigMap/a": "change live-edit"}, edit),
     "a live edit of what the commit changes": Row(
-        FOUR, {"a.yaml": m.config("a", "2")}, {"ConfigMap/a": "change git"}, edit
+        FOUR, {"a.yaml": m.config("a", "2")}, {"ConfigMap/a": "change commit"}, edit
     ),
-    "a live deletion": Row(FOUR, {}, {"ConfigMap/a": "create live"}, lambda world: world.delete("ConfigMap/a")),
+    "a live deletion": Row(
+        FOUR, {}, {"ConfigMap/a": "create live-deletion"}, lambda world: world.delete("ConfigMap/a")
+    ),
     "a live deletion of what the commit changes": Row(
-        FOUR, {"a.yaml": m.config("a", "2")}, {"ConfigMap/a": "create git"}, lambda world: world.delete("ConfigMap/a")
+        FOUR,
+        {"a.yaml": m.config("a", "2")},
+        {"ConfigMap/a": "create commit"},
+        lambda world: world.delete("ConfigMap/a"),
     ),
-    "a label that somebody took away": Row(FOUR, {}, {"ConfigMap/a": "change live"}, strip),
-    "a live edit of a Secret rolls nothing": Row(WEB, {}, {"Secret/db": "change live"}, edit_secret),
+    "a label that somebody took away": Row(FOUR, {}, {"ConfigMap/a": "change live-edit"}, strip),
+    "a live edit of a Secret rolls nothing": Row(WEB, {}, {"Secret/db": "change live-edit"}, edit_secret),
     "a Secret that the commit changes rolls its workload": Row(
         WEB,
         {"db.yaml": m.secret(value="vault://main/kv/db#user")},
-        {"Secret/db": "change git", "Deployment/web": "roll live"},
+        {"Secret/db": "change commit", "Deployment/web": "roll roll"},
     ),
     "a store has another version": Row(
-        WEB, {}, {"Secret/db": "change secret", "Deployment/web": "roll secret"}, rotate, triggers=()
+        WEB, {}, {"Secret/db": "change secret-source", "Deployment/web": "roll roll"}, rotate, triggers=()
     ),
     "what is gone already": Row(FOUR, {"a.yaml": None}, {}, lambda world: world.delete("ConfigMap/a")),
     "most of it goes": Row(
         FOUR, {f"{name}.yaml": None for name in "abc"}, {f"ConfigMap/{name}": "keep" for name in "abc"}
     ),
-    "a lost record": Row(FOUR, {}, {f"ConfigMap/{name}": "change new" for name in "abcd"}, lose_record),
+    "a lost record": Row(FOUR, {}, {f"ConfigMap/{name}": "change record-lost" for name in "abcd"}, lose_record),
     "a lost record and a commit": Row(
         FOUR,
         {"a.yaml": None},
-        {"ConfigMap/a": "prune", **{f"ConfigMap/{name}": "change new" for name in "bcd"}},
+        {"ConfigMap/a": "prune", **{f"ConfigMap/{name}": "change record-lost" for name in "bcd"}},
         lose_record,
     ),
     "a copy with our labels and proof": Row(FOUR, {"a.yaml": None}, {"ConfigMap/a": "prune"}, copy),
-    "what the cluster has already": Row(FOUR, {"a.yaml": m.config("a", "edited")}, {"ConfigMap/a": "change git"}, edit),
+    "what the cluster has already": Row(
+        FOUR, {"a.yaml": m.config("a", "edited")}, {"ConfigMap/a": "change commit"}, edit
+    ),
     # holds, and what they keep from being pruned
     "a value that the store does not have": Row(
         {**WEB, **FOUR},
@@ -150,12 +157,12 @@ ROWS = {
     "an optional value that the store does not have": Row(
         FOUR,
         {"s.yaml": m.secret("s", "vault://main/kv/none?optional=true#x"), "a.yaml": None},
-        {"Secret/s": "create new", "ConfigMap/a": "prune"},
+        {"Secret/s": "create commit", "ConfigMap/a": "prune"},
     ),
     "a store that is away": Row(
         {**WEB, **FOUR},
         {"db.yaml": m.secret(value="vault://main/kv/db#user"), "a.yaml": None, "b.yaml": m.config("b", "2")},
-        {"Secret/db": "hold", "Deployment/web": "hold", "ConfigMap/a": "keep", "ConfigMap/b": "change git"},
+        {"Secret/db": "hold", "Deployment/web": "hold", "ConfigMap/a": "keep", "ConfigMap/b": "change commit"},
         away,
     ),
     "an optional value of a store that is away": Row(
@@ -189,20 +196,20 @@ ROWS = {
     "fields of another manager": Row(
         FOUR,
         {"new.yaml": m.config("new"), "web.yaml": m.workload()},
-        {"ConfigMap/new": "conflict", "Deployment/web": "create new"},
+        {"ConfigMap/new": "conflict", "Deployment/web": "create commit"},
         lambda world: world.make(m.config("new", "theirs"), "helm"),
         spec={"sync": {"force": False}},
     ),
     "fields that kubectl applied": Row(
         FOUR,
         {"new.yaml": m.config("new")},
-        {"ConfigMap/new": "change new"},
+        {"ConfigMap/new": "change commit"},
         lambda world: world.make(m.config("new", "theirs"), "kubectl-client-side-apply"),
         spec={"sync": {"force": False}},
     ),
     # replaced
     "an immutable field": Row(IMMUTABLE, {"web.yaml": m.workload(app="two")}, {"Deployment/web": "hold"}),
-    "an object that may be replaced": Row(IMMUTABLE, REPLACE, {"Deployment/web": "replace git"}),
+    "an object that may be replaced": Row(IMMUTABLE, REPLACE, {"Deployment/web": "replace commit"}),
     "an object that may be replaced, of another Application": Row(
         IMMUTABLE, REPLACE, {"Deployment/web": "conflict"}, lambda world: theirs(world, name="Deployment/web")
     ),
@@ -224,10 +231,13 @@ ROWS = {
         triggers=(),
     ),
     # made once
-    "made where it is missing": Row(FOUR, {"new.yaml": ONCE}, {"ConfigMap/new": "create new"}),
+    "made where it is missing": Row(FOUR, {"new.yaml": ONCE}, {"ConfigMap/new": "create commit"}),
     "left to others": Row(FOUR, {"new.yaml": ONCE}, {}, lambda world: world.make(m.config("new", "theirs"))),
     "made once, and gone": Row(
-        {**FOUR, "new.yaml": ONCE}, {}, {"ConfigMap/new": "create live"}, lambda world: world.delete("ConfigMap/new")
+        {**FOUR, "new.yaml": ONCE},
+        {},
+        {"ConfigMap/new": "create live-deletion"},
+        lambda world: world.delete("ConfigMap/new"),
     ),
     "made once, and changed in Git": Row(
         {**FOUR, "new.yaml": ONCE},

@@ -46,10 +46,7 @@ OBJECTS = {
     "one that may not be applied": "apply ConfigMap",
 }
 GONE = {"d.yaml": FOUR["d.yaml"]}
-OVERLOOKED = (
-    "1 objects carry the Application's label and are of kinds that it has no more: whether they are deleted depends on whether"
-    " another Application has these kinds"
-)
+OVERLOOKED = "whether another Application has kinds that this one has no more: then the agent deletes 1 object with this one's label"
 
 
 def world_of(files: dict[str, str], **spec: object) -> Installation:
@@ -96,7 +93,7 @@ class TestOfWhatAUserMayNotRead:
         error, code, text = RECORDS[name]
         said = await asking(await self.world(), errors={"records": error}).diff(CHANGE)
         assert said.actions == {"ConfigMap/a": "change", "ConfigMap/e": "create", "Secret/s": "prune"}
-        assert said.causes == {"ConfigMap/a": "unknown", "ConfigMap/e": "new"}
+        assert said.causes == {"ConfigMap/a": "unknown", "ConfigMap/e": "commit"}
         assert said.unknown[0].startswith(text)
         assert len(said.unknown) == 2
         assert said.code == code
@@ -166,7 +163,7 @@ class TestOfWhatAUserMayNotRead:
             {**FOUR, **WEB, "e.yaml": m.config("e")}
         )
         assert said.actions == {"Secret/db": "change", "Deployment/web": "roll", "ConfigMap/e": "create"}
-        assert said.causes == {"Secret/db": "unknown", "Deployment/web": "unknown", "ConfigMap/e": "new"}
+        assert said.causes == {"Secret/db": "unknown", "Deployment/web": "unknown", "ConfigMap/e": "commit"}
         assert said.unknown == [
             "the commit that was applied last is not here, so whether a commit or a live edit is the cause is not known"
         ]
@@ -205,7 +202,7 @@ async def test_an_application_that_is_not_there_yet_takes_over_what_is_nobody_s(
         "ConfigMap/new": "conflict",
     }
     assert said.actions == expected
-    assert set(said.causes.values()) == {"new"}
+    assert set(said.causes.values()) == {"commit"}
 
 
 class TestOfAConfirmation:
@@ -232,5 +229,5 @@ class TestOfAConfirmation:
         said = await asking(world).diff(GONE, commit=commit_of(commit) if commit else "")
         assert said.actions == {f"ConfigMap/{name}": "keep" for name in "abc"}
         assert all("confirm-prune" in said.objects[f"ConfigMap/{name}"]["hint"] for name in "abc")
-        assert ("3 objects wait for a person's word" in said.errors) == (commit is None)
+        assert ("3 objects wait for a confirmation" in said.errors) == (commit is None)
         assert said.code == 1

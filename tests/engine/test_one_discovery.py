@@ -53,14 +53,14 @@ class Target:
         self.asked.append(fresh)
         return Kinds([CONFIG_MAPS, DEFINITIONS, *([GADGETS] if "gadgets.example.com" in self.applied else [])])
 
-    async def has_conditions(self, resource: Resource) -> bool:
-        return False
-
     async def get(self, resource: Resource, namespace: str, name: str, **_: object) -> dict | None:
         if name not in self.applied:
             return None
         condition = {"type": "Established", "status": "True"}
         return {"apiVersion": resource.api_version, "kind": resource.kind, "status": {"conditions": [condition]}}
+
+    async def has_conditions(self, _: Resource) -> bool:
+        return False
 
     async def apply(self, resource: Resource, desired: dict, **_: object) -> dict:
         self.applied.append(desired["metadata"]["name"])
@@ -133,7 +133,7 @@ async def reconcile(monkeypatch, objects: list[Desired], causes: set[str], *, go
 async def test_the_kinds_are_asked_for_once(monkeypatch, causes, fresh):
     gone = (ObjectId("", "ConfigMap", "shop", "old"),)
     target, outcome = await reconcile(monkeypatch, [wanted(CONFIG_MAPS, "a")], causes, gone=gone)
-    assert {(result.action, result.id.name) for result in outcome.results} == {("create", "a"), ("prune", "old")}
+    assert {(result.action, result.id.name) for result in outcome.results} == {("create", "a"), ("forget", "old")}
     assert target.asked == [fresh]
 
 

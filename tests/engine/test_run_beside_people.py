@@ -99,7 +99,7 @@ async def test_what_people_add_is_taken_out_and_named(added: str, by: str) -> No
     assert ran.reads == []
     assert plain(world, name) == before
     done = ran.outcome_of(name)
-    assert (done.cause, done.action) == ("live", "heal")
+    assert (done.cause, done.action) == ("live-edit", "heal")
     assert path in done.fields
     assert done.facts is not None
     assert done.facts["manager"] == by

@@ -25,7 +25,7 @@ async def test_an_edit_is_healed_with_its_fields_and_its_writer() -> None:
     assert ran.writes == ["apply ConfigMap/a"]
     assert world.value("ConfigMap/a", "data", "value") == "1"
     done = ran.outcome_of("ConfigMap/a")
-    assert (done.cause, done.action) == ("live", "heal")
+    assert (done.cause, done.action) == ("live-edit", "heal")
     assert "data.value" in done.fields
     assert done.facts is not None
     assert (done.facts["manager"], done.facts["operation"]) == ("kubectl-edit", "Update")
@@ -110,7 +110,7 @@ async def test_a_commit_beside_an_edit_is_no_heal() -> None:
     world.edit("ConfigMap/a", "data", "value", to="edited")
     world.push({**FILES, "a.yaml": m.config(data="2", more="x")})
     ran = await world.run()
-    assert ran.causes == {"ConfigMap/a": "git"}
+    assert ran.causes == {"ConfigMap/a": "commit"}
     assert world.value("ConfigMap/a", "data", "value") == "2"
 
 
@@ -174,7 +174,7 @@ class TestOfAKindThatTheAgentMayNotWatch:
         assert (await world.run("live")).quiet, "nothing is seen of it until then"
         ran = await world.run("interval")
         assert ran.writes == ["apply ConfigMap/a"]
-        assert ran.causes == {"ConfigMap/a": "live"}
+        assert ran.causes == {"ConfigMap/a": "live-edit"}
         done = ran.outcome_of("ConfigMap/a")
         assert done.facts is not None
         assert done.facts["manager"] == "kubectl-edit"

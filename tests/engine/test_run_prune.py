@@ -285,8 +285,8 @@ async def test_what_is_deleted_is_in_the_trail_before_and_after() -> None:
     world.push(files("abcd"))
     ran = await world.run()
     assert [(each.phase, each.action, each.cause, each.result) for each in ran.audit] == [
-        ("intent", "prune", "git", ""),
-        ("outcome", "prune", "git", "ok"),
+        ("intent", "prune", "commit", ""),
+        ("outcome", "prune", "commit", "ok"),
     ]
     assert world.audit.checkpoints == 2
 

@@ -34,7 +34,7 @@ class TestOfANewProcess:
         world.delete("ConfigMap/b")
         world.push({**FILES, "c.yaml": m.config("c", "2")})
         ran = await world.run()
-        assert ran.causes == {"ConfigMap/a": "live", "ConfigMap/b": "live", "ConfigMap/c": "git"}
+        assert ran.causes == {"ConfigMap/a": "live-edit", "ConfigMap/b": "live-deletion", "ConfigMap/c": "commit"}
         assert world.value("ConfigMap/a", "data", "value") == "1"
 
     async def test_it_deletes_what_left_git_meanwhile(self) -> None:
@@ -52,7 +52,7 @@ class TestOfANewProcess:
         world.restart()
         ran = await world.run()
         assert ran.writes == ["apply ConfigMap/c", "apply ConfigMap/d"]
-        assert set(ran.causes.values()) == {"new"}
+        assert set(ran.causes.values()) == {"commit"}
 
     async def test_after_an_outage_the_rest_of_a_run_is_not_tried(self) -> None:
         world = Installation(files={**FILES, "w.yaml": m.workload()})

@@ -132,7 +132,8 @@ async def test_what_others_put_beside_it_is_not_immutable() -> None:
     world.push({"a.yaml": m.config(data="2", annotations=REPLACE)})
     ran = await world.run()
     assert (ran.problems, ran.writes) == (["ObjectInvalid ConfigMap/a"], ["apply ConfigMap/a: ObjectInvalid"])
-    assert ran.error_of("ConfigMap/a").facts["managers"] == "controller"
+    error = ran.error_of("ConfigMap/a")
+    assert (error.facts["managers"], "spec.ignore" in error.hint) == ("controller", True)
 
 
 async def test_one_that_is_not_proven_ours_is_not_replaced_nor_is_its_author_told_to_annotate_it() -> None:

@@ -183,8 +183,8 @@ class TestOfRotation:
         ran = await world.probe()
         assert ran is not None
         assert ran.writes == ["apply Secret/db", "apply Deployment/web"]
-        assert ran.causes == {"Secret/db": "secret", "Deployment/web": "secret"}
-        assert ran.actions == {"Secret/db": "rotate", "Deployment/web": "rotate"}
+        assert ran.causes == {"Secret/db": "secret-source", "Deployment/web": "roll"}
+        assert ran.actions == {"Secret/db": "rotate", "Deployment/web": "roll"}
         assert world.value("Secret/db", "data", "password") == encoded("second")
         assert world.value("Deployment/web", *ROLL) not in {None, before}
         assert world.value("Deployment/x", *ROLL) is None
@@ -290,7 +290,7 @@ class TestOfRollouts:
         assert ran.problems == ["StaleObject Deployment/web"]
         ran = await world.run()
         assert ran.writes == ["apply Deployment/web"]
-        assert ran.causes == {"Deployment/web": "secret"}
+        assert ran.causes == {"Deployment/web": "roll"}
         assert world.value("Deployment/web", *ROLL) not in {None, before}
 
     @pytest.mark.parametrize("annotation", [{"reconcile": "disabled"}, {"apply": "if-not-present"}])

@@ -29,7 +29,7 @@ async def test_what_another_tool_applied_is_taken_over_with_its_fields(tool: str
     ran = await world.run()
     assert ran.writes == ["patch ConfigMap/a", "apply ConfigMap/a"]
     assert world.value("ConfigMap/a", "data") == {"value": "1"}, "a field that Git does not have is deleted"
-    assert ran.actions == {"ConfigMap/a": "create"}
+    assert ran.actions == {"ConfigMap/a": "adopt"}
     assert (await world.run()).quiet
 
 

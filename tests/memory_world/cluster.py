@@ -16,7 +16,7 @@ from agent.values.tree import get, get_text
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
-    from agent.engine.ports import Identity
+    from agent.engine.ports import Deletion, Identity
     from agent.values.ids import ApplicationId
     from agent.values.tree import Object
     from memory_world.server import Server
@@ -163,10 +163,11 @@ class Cluster:
         resource_version: str,
         identity: Identity | None,
         orphan: bool = False,
-    ) -> None:
+    ) -> Deletion:
         key = ObjectId(resource.group, resource.kind, namespace, name)
         with self._sending("delete", key, identity):
-            self._server.delete(key, uid, resource_version, orphan=orphan)
+            stood = self._server.delete(key, uid, resource_version, orphan=orphan)
+        return "gone" if not stood else "deleting" if self._server.get(key) is not None else "deleted"
 
     async def watch(self, resource: Resource, *, namespace: str = "", selector: str = "") -> AsyncGenerator[WatchEvent]:
         if (resource.group, resource.kind) in self._traffic.unwatched:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from agent.adapters.kubernetes.session import Session
     from agent.adapters.kubernetes.wire import Page, Seals
-    from agent.engine.ports import Identity
+    from agent.engine.ports import Deletion, Identity
     from agent.manifests.kinds import Resource
     from agent.values.tree import Object
 
@@ -183,7 +183,7 @@ class Objects:
         resource_version: str,
         identity: Identity | None,
         orphan: bool = False,
-    ) -> None:
+    ) -> Deletion:
         """An empty `uid` or `resource_version` is no precondition; `orphan` leaves what the object owns to itself."""
         asked = call("DELETE", "delete", resource, namespace, name, identity)
         given = {"uid": uid, "resourceVersion": resource_version}
@@ -205,6 +205,9 @@ class Objects:
         answer = await self._session.request(request)
         if answer.code == 404 and not errors.is_status(answer.body):
             raise errors.translate(answer.code, answer.body, asked)
+        if answer.code == 404:
+            return "gone"
+        return "deleted" if errors.is_status(answer.body) or not wire.is_going(answer.body) else "deleting"
 
 
 async def pages(

@@ -94,6 +94,19 @@ def live_object(body: bytes, resource: Resource, seals: Seals) -> Object:
     return _wrap(decode(body), resource, seals)
 
 
+def is_going(body: bytes) -> bool:
+    """Whether an object that a DELETE answers with is still there: finalizers keep it, or it is given time to end."""
+    answer = decode(body)
+    kept = [*_list(answer, "metadata", "finalizers"), *_list(answer, "spec", "finalizers")]
+    grace = tree.get(answer, "metadata", "deletionGracePeriodSeconds")
+    return tree.get(answer, "metadata", "deletionTimestamp") is not None and bool(kept or grace)
+
+
+def _list(at: Tree, *path: str) -> list[Tree]:
+    found = tree.get(at, *path)
+    return found if isinstance(found, list) else []
+
+
 def page(body: bytes, resource: Resource, seals: Seals) -> Page:
     """The objects of one page of a LIST. Their `apiVersion` and `kind`, which lists leave out, are filled in."""
     with _collector_off():

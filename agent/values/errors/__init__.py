@@ -53,7 +53,7 @@
     │   └── ClusterUnavailableError   no answer, 429, 5xx; retried
     ├── OwnershipConflictError    an object that another Application owns
     ├── HeldError                 an object waits for something it needs
-    ├── PruneRefusedError         a deletion that needs a person's word
+    ├── PruneRefusedError         a deletion that waits
     ├── AdditionsError            what people added to an object, and is left there
     ├── FightError                somebody adds it again whenever it is taken out
     ├── AuditError                the audit trail cannot be written, or does not verify

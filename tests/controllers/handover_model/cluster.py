@@ -17,6 +17,7 @@ from agent.values.tree import get_text
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
+    from agent.engine.ports import Deletion
     from agent.values.ids import ApplicationId
     from agent.values.tree import Object
     from handover_model.agents import Agent
@@ -108,7 +109,7 @@ class Cluster:
         resource_version: str,
         identity: object,
         orphan: bool = False,
-    ) -> None:
+    ) -> Deletion:
         key = ObjectId(resource.group, resource.kind, namespace, name)
         self._may_write()
         sent = await self._agent.send("delete", key)
@@ -119,6 +120,7 @@ class Cluster:
             raise
         self._agent.remember("deleted", deleted)
         self._agent.world.journal.landed(sent, changed=deleted)
+        return "deleted" if deleted else "gone"
 
     async def watch(self, resource: Resource, *, namespace: str = "", selector: str = "") -> AsyncGenerator[WatchEvent]:
         slow = self._agent.world.slow_watches

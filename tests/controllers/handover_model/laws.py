@@ -65,9 +65,9 @@ class Journal:
         key = sent.key
         if key is None:
             return
-        self.landed_writes.append(sent)
         if not changed:
             return
+        self.landed_writes.append(sent)
         what = f"{sent.agent.name}: {sent.action} {key.name} of commit {sent.commit}"
         if sent.commit < self.newest_of.get(key, 0):
             self.wrong.append(f"{what} lands after one of commit {self.newest_of[key]}")
@@ -135,19 +135,16 @@ def _trail(world: World) -> None:
     """Each intent has one outcome, each write an intent and an outcome, and what is called done was done."""
     told: Counter[tuple[str, str, ObjectId]] = Counter()
     done: Counter[tuple[str, ObjectId]] = Counter()
-    pruned: Counter[tuple[str, ObjectId]] = Counter()
     for agent, entry in world.journal.trail:
         if entry.object is not None and not agent.killed:
             told[agent.name, entry.run, entry.object] += {"intent": 1, "outcome": -1, "event": 0}[entry.phase]
             if entry.phase == "outcome" and entry.result == "ok" and entry.action != "leave":
                 done[agent.name, entry.object] += 1
-                pruned[agent.name, entry.object] += entry.action == "prune"
     wrong = world.journal.wrong
     wrong += [
         f"{name}: {count} more intents than outcomes for {key.name}" for (name, _, key), count in told.items() if count
     ]
     landed = Counter((sent.agent.name, sent.key) for sent in world.journal.landed_writes if not sent.agent.killed)
     for name, key in landed.keys() | done.keys():
-        # what is gone already counts as pruned
-        if landed[name, key] > done[name, key] or (landed[name, key] < done[name, key] and not pruned[name, key]):
+        if landed[name, key] != done[name, key]:
             wrong.append(f"{name}: {done[name, key]} outcomes for {landed[name, key]} writes of {key.name}")

@@ -20,7 +20,7 @@ from agent.api import application as applications
 from agent.api import names
 from agent.api.operator import Limits
 from agent.api.status import ApplicationStatus
-from agent.controllers import deletion, fights, probing, status
+from agent.controllers import deletion, fights, probing, reporting, status
 from agent.controllers.live_facts import LiveFacts
 from agent.controllers.watching import Watching
 from agent.daemon import policy
@@ -422,6 +422,10 @@ class Installation:
             pending=sorted(name_of(key) for key in outcome.pending),
             audit=audit[before:],
             events=[reason for reason, _ in traffic.events],
+            told=[
+                f"{reason}: {message}"
+                for reason, message in [*traffic.events, *reporting.successes(outcome.results, told.revision or "")]
+            ],
             status=told,
             errors=[problem.error for problem in outcome.problems],
             changes=outcome.changes,

@@ -19,7 +19,7 @@ class Ran:
     """What a run came to.
 
     `writes` are requests to the API server as they were answered, `problems` reasons with their object or file, `pending` what detection
-    would have done, `changes` the change set, `audit` the trail's new entries, `status` what is told of the Application, `ended_by` what
+    would have done, `changes` the change set, `audit` the trail's new entries, `told` what events say, `status` what is told of the Application, `ended_by` what
     ended the whole run.
     """
 
@@ -29,6 +29,7 @@ class Ran:
     pending: list[str]
     audit: list[AuditEntry]
     events: list[str]
+    told: list[str]
     status: ApplicationStatus
     errors: list[AgentError]
     changes: tuple[Change, ...]

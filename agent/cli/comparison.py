@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from agent.adapters.kubernetes.cluster import Cluster
     from agent.engine.ports import Resolved
     from agent.engine.record import ApplicationRecord
+    from agent.engine.replacing import Attempt
     from agent.manifests.diff import Change
     from agent.manifests.kinds import Kinds, Resource
     from agent.manifests.layers import Desired
@@ -161,6 +162,7 @@ class Comparison:
             return replace(found, action="create")
         if ownership.is_apply_if_absent(found.tree):
             return replace(found, unknown={})
+        whole = _with_live_values(_stamped(found.tree, live, key), live, self._unknown(opened).keys())
         opened = item.ignored.without(opened) if item.ignored.pointers else opened
         unknown = self._unknown(opened)
         tree, versions = self._finished(key, opened, unknown.keys())
@@ -180,7 +182,8 @@ class Comparison:
             # What is adopted first is in conflict with nobody.
             answer = await self._cluster.apply(resource, stamped, force=self._force or found.adopted, dry_run=True)
         except ObjectInvalidError as error:
-            return await self._refused(resource, item, found, stamped, error)
+            attempt = replacing.Attempt(self._cluster, resource, key, whole)
+            return await self._refused(item, found, stamped, attempt, error)
         changes = [_without_marks(change) for change in diff.compare(live, answer) if not _is_mark(change.after)]
         lines = tuple(diff.describe(changes, self._fingerprints, "", key))
         owned = not unknown and (_owned(live) != _owned(answer) or left.moves)
@@ -189,11 +192,11 @@ class Comparison:
         return replace(found, action="change" if lines else "same", lines=lines, owned=owned)
 
     async def _refused(
-        self, resource: Resource, item: Desired, found: Difference, stamped: Object, error: ObjectInvalidError
+        self, item: Desired, found: Difference, stamped: Object, attempt: Attempt, error: ObjectInvalidError
     ) -> Difference:
         """What becomes of an object that cannot be changed as it stands. Raises the error that stays."""
         live = found.live or {}
-        judged = await replacing.judge(replacing.Attempt(self._cluster, resource, found.id, stamped), error)
+        judged = await replacing.judge(attempt, error)
         removed = self._removed(item, stamped, live, changed=True) if _owned(live) else ()
         if isinstance(judged, ImmutableFieldError) or not removed:
             raise judged from None

@@ -15,6 +15,7 @@ from agent.engine.causes import Cause
 from agent.engine.finishing import Finished
 from agent.engine.record import ObjectRecord
 from agent.manifests import ownership
+from agent.manifests.endings import content, ends
 from agent.values.dataclass import dataclass
 from agent.values.errors import ImmutableFieldError
 from agent.values.secret import Sealed
@@ -120,6 +121,13 @@ def _has_ended(each: Difference, known: ObjectRecord | None) -> bool:
     return each.live is None and each.action != "left" and known is not None and known.ended not in {"", endings.LOST}
 
 
+def _is_same_run(each: Difference, state: DesiredState, before: DesiredState | None) -> bool:
+    """Whether what runs to its end stands, and differs by values alone that only a new object could have: it is left."""
+    now, then = state.objects[each.id], before.objects.get(each.id) if before is not None else None
+    same = then is not None and content(then.tree) == content(now.tree)
+    return same and _is_immutable(each) and ends(now.tree)
+
+
 def _is_immutable(each: Difference) -> bool:
     return isinstance(each.error, ImmutableFieldError)
 
@@ -129,7 +137,7 @@ def _cause(each: Difference, state: DesiredState, before: DesiredState | None, a
     known = applied.record.objects.get(each.id)
     if _is_left(each, known, applied):
         return None
-    if _has_ended(each, known):
+    if _has_ended(each, known) or _is_same_run(each, state, before):
         return None
     if (known is None or not known.uid) and (applied.known or each.live is None):
         return Cause.NEW

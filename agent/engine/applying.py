@@ -21,6 +21,7 @@ from agent.values.errors import (
     AgentError,
     ClusterUnavailableError,
     HeldError,
+    ImmutableFieldError,
     LeaseLostError,
     ObjectInvalidError,
     StaleObjectError,
@@ -147,8 +148,9 @@ async def _write(run: Run, step: Step, resource: Resource, kinds: Kinds, before:
             continue
         except AgentError as error:
             if isinstance(error, ObjectInvalidError) and fact is not None:
-                if not await _clear_the_way(run, step, resource, fact, error):
-                    return Result(key, "replace", _going(key))
+                stays = await _clear_the_way(run, step, resource, fact, error)
+                if stays is not None:
+                    return stays
                 met, action, deleted = None, "replace", True
                 continue
             if not deleted:
@@ -187,7 +189,7 @@ async def _before(run: Run, step: Step, resource: Resource, fact: LiveFact | Non
     if existing is not None:
         return _Met(await _meet(run, step, resource, existing), get_text(existing, "metadata", "resourceVersion"))
     if step.cause == Cause.RERUN and fact is not None:
-        await _run_again(run, resource, key, fact)
+        await _run_again(run, step, resource, fact)
         return _Met(None, deleted=True)
     return _Met(await adopting.take_over(run, step, resource, fact), _version(fact))
 
@@ -245,13 +247,18 @@ async def _meet_again(run: Run, step: Step, resource: Resource, fact: LiveFact |
     return await adopting.take_over(run, step, resource, run.observer.observe(newer))
 
 
-async def _clear_the_way(run: Run, step: Step, resource: Resource, fact: LiveFact, refusal: ObjectInvalidError) -> bool:
-    """Delete an object that stands so that a new one takes its place; whether it is gone. Raises why it may not be, or need not."""
-    key, tree = step.finished.id, step.finished.tree
+async def _clear_the_way(
+    run: Run, step: Step, resource: Resource, fact: LiveFact, refusal: ObjectInvalidError
+) -> Result | None:
+    """Delete an object that stands so that a new one takes its place; what is said where it stays. Raises why it may not go, or need not."""
+    key, tree = step.finished.id, step.finished.whole or step.finished.tree
     if fact.terminating:
         raise _going(key)
     attempt = replacing.Attempt(run.ports.target, resource, key, tree, run.grants.identity)
     found = await replacing.judge(attempt, refusal)
+    if isinstance(found, ImmutableFieldError) and _is_same_run(run, step, fact):
+        record = applied_as(step.finished, uid=fact.uid, projection=fact.projection, left=step.left)
+        return Result(key, "leave", None, None, replace(record, ended=fact.ended))
     refused = replacing.refuse(
         key,
         tree,
@@ -263,21 +270,42 @@ async def _clear_the_way(run: Run, step: Step, resource: Resource, fact: LiveFac
     )
     if refused is not None:
         raise refused from None
-    return await _delete(run, resource, key, fact)
+    return None if await _delete(run, resource, step, fact) else Result(key, "replace", _going(key))
 
 
-async def _run_again(run: Run, resource: Resource, key: ObjectId, fact: LiveFact) -> None:
+def _is_same_run(run: Run, step: Step, fact: LiveFact) -> bool:
+    """Whether what stands runs, or ran, what the step would run: only values differ, and they run nothing again."""
+    known, content = run.ledger.record.objects.get(step.finished.id), step.finished.record.content
+    return known is not None and known.uid == fact.uid and bool(content) and known.content == content
+
+
+async def _run_again(run: Run, step: Step, resource: Resource, fact: LiveFact) -> None:
     """Delete what ran to its end so that it can run again. Raises why it may not be."""
-    if fact.owner != run.application_id.uid or not fact.ended:
-        raise HeldError(
-            "it is not proven this Application's, or runs again already, so it is left as it is", object=key
-        )
-    if not await _delete(run, resource, key, fact):
-        raise _going(key)
+    key = step.finished.id
+    for _ in range(_ATTEMPTS):
+        if fact.owner != run.application_id.uid or not fact.ended:
+            raise HeldError(
+                "it is not proven this Application's, or runs again already, so it is left as it is", object=key
+            )
+        try:
+            if await _delete(run, resource, step, fact):
+                return
+            raise _going(key)
+        except StaleObjectError:
+            # the request counts as handled, so it is not given up for a label that somebody sets
+            newer = await polling.get(run, resource, key.namespace, key.name)
+            await run.fence.show(afresh=True)
+            if newer is None:
+                return
+            fact = run.observer.observe(newer)
+    raise StaleObjectError("the object keeps changing while it is deleted", hint="see who else writes it", object=key)
 
 
-async def _delete(run: Run, resource: Resource, key: ObjectId, fact: LiveFact) -> bool:
-    """Make room for a new object; whether there is, or a finalizer keeps the old one."""
+async def _delete(run: Run, resource: Resource, step: Step, fact: LiveFact) -> bool:
+    """Make room for a new object; whether there is, or a finalizer keeps the old one. Raises HeldError where none could be made."""
+    key = step.finished.id
+    if step.finished.whole is None:
+        raise HeldError("what is ignored of it was not opened, so no new one could take its place", object=key)
     done = await run.ports.target.delete(
         resource,
         key.namespace,

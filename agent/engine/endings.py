@@ -221,7 +221,8 @@ def _requested(run: Run, objects: Mapping[ObjectId, Desired], live: Mapping[Obje
     for name in names[:_MOST_REQUESTED]:
         kind, _, plain = name.partition("/")
         meant = [key for key in objects if key.name == plain and kind in {key.kind, f"{key.kind}.{key.group}"}]
-        runs = [key for key in meant if endings.ends(objects[key].tree)]
+        free = [key for key in meant if not ownership.is_reconcile_disabled(objects[key].tree)]
+        runs = [key for key in free if endings.ends(objects[key].tree)]
         ours = run.application_id.uid
         ready = [key for key in runs if key not in live or (live[key].ended and live[key].owner == ours)]
         again.update(ready)
@@ -230,14 +231,19 @@ def _requested(run: Run, objects: Mapping[ObjectId, Desired], live: Mapping[Obje
                 Problem(NotFoundError("nothing of this name is there to be run again", asked=cut(name, 253)))
             )
         elif not ready:
-            problems.append(Problem(_not_again(runs=bool(runs)).with_facts(object=meant[0]), meant[0]))
+            error = _not_again(free=bool(free), runs=bool(runs))
+            problems.append(Problem(error.with_facts(object=meant[0]), meant[0]))
     if len(names) > _MOST_REQUESTED:
         error = HeldError("more was asked to run again than one request may name", limit=_MOST_REQUESTED)
         problems.append(Problem(error))
     return Endings(again=frozenset(again), problems=tuple(problems))
 
 
-def _not_again(*, runs: bool) -> AgentError:
+def _not_again(*, free: bool, runs: bool) -> AgentError:
+    if not free:
+        return HeldError(
+            "it asks to be left alone, so it is not run again", hint="remove its annotation signet-gitops.dev/reconcile"
+        )
     if not runs:
         return HeldError(
             "it does not run to an end, so it is not run again", hint="name a Job, or another object that finishes"

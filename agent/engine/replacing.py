@@ -32,7 +32,7 @@ _PLACE = re.compile(r"\[[^\]]*\]")
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An apply that was refused. `desired` is what was sent for an object that stands, `identity` who it was sent as."""
+    """An apply that was refused. `desired` is the whole object, with what is ignored of one that stands, `identity` who it was sent as."""
 
     target: TargetPort
     resource: Resource
@@ -54,7 +54,7 @@ async def judge(attempt: Attempt, refusal: ObjectInvalidError) -> AgentError:
     frozen = [field for field in refused if _plain(field) not in map(_plain, invalid)]
     if not frozen:
         return refusal
-    alone = await _refused_to(_replace_content(attempt))
+    alone = await _refused_to(_replace_content(attempt, refused))
     if isinstance(alone, AgentError):
         return _unknown(refusal, alone)
     frozen = [field for field in frozen if _plain(field) in map(_plain, alone)]
@@ -136,12 +136,24 @@ async def _create_freed(attempt: Attempt) -> None:
     await _create(attempt, {**attempt.desired, "spec": freed})
 
 
-async def _replace_content(attempt: Attempt) -> Object:
-    """A dry run of the object with nothing in it but what Git says: what others have put into it is left out of the question."""
+async def _replace_content(attempt: Attempt, refused: list[str]) -> Object:
+    """A dry run of the object with nothing in it but what Git says: what others have put into it is left out of the question.
+
+    A field that is refused and that Git has no more is what the apply removes.
+    """
     content = {name: value for name, value in attempt.desired.items() if name not in CLEAR_FIELDS}
     patch: list[Object] = [{"op": "add", "path": f"/{name}", "value": value} for name, value in content.items()]
+    dropped = dict.fromkeys(_plain(field).partition(".")[0] for field in refused)
+    gone: list[Object] = [
+        {"op": "remove", "path": f"/{name}"} for name in dropped if name not in {*content, *CLEAR_FIELDS}
+    ]
     return await attempt.target.json_patch(
-        attempt.resource, attempt.key.namespace, attempt.key.name, patch, identity=attempt.identity, dry_run=True
+        attempt.resource,
+        attempt.key.namespace,
+        attempt.key.name,
+        [*patch, *gone],
+        identity=attempt.identity,
+        dry_run=True,
     )
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Elements: TypeAlias = tuple[str, ...]
 Apart: TypeAlias = Callable[[Elements, bool], bool]
 """Whether a path, with all below it, is set apart; the second argument says whether the other set has it too."""
+Divides: TypeAlias = Callable[[Elements], bool]
+"""Whether the fields of a list's item are parts each, though the other set lacks it."""
 SELF = "."
 
 
@@ -63,26 +65,22 @@ def union(*trees: Object) -> Object:
     return {key: found[0] if len(found) == 1 else union(*found) for key, found in below.items()}
 
 
-def compare(one: Object, other: Object, apart: Apart, at: Elements = ()) -> Iterator[Part]:
+def compare(one: Object, other: Object, apart: Apart, divides: Divides, at: Elements = ()) -> Iterator[Part]:
     """The parts of `one`, by how they stand to `other`.
 
-    An item of a list that `other` lacks is one part, unless something in it is `apart`. An item that neither set has belongs to another
+    An item of a list that `other` lacks is one part, with all that is in it, unless it `divides`. An item that neither set has belongs to another
     manager, and so does what `one` has in it. A map counts by its fields: that it exists says nothing.
     """
     for key in children(one):
         below, place, known = get_object(one, key), (*at, key), key in other
         if apart(place, known) or (not known and key.startswith("k:") and SELF not in below):
             yield Part(place, below, Kind.APART)
-        elif not known and key.startswith("k:") and not _holds(below, apart, place):
+        elif not known and key.startswith("k:") and not divides(place):
             yield Part(place, below, Kind.BEYOND)
         elif children(below):
-            yield from compare(below, get_object(other, key), apart, place)
+            yield from compare(below, get_object(other, key), apart, divides, place)
         else:
             yield Part(place, below, Kind.SHARED if known or SELF in below else Kind.BEYOND)
-
-
-def _holds(node: Object, apart: Apart, at: Elements) -> bool:
-    return any(apart((*at, key), False) or _holds(get_object(node, key), apart, (*at, key)) for key in children(node))
 
 
 def only(parts: Iterable[Part], whole: Object) -> Object:

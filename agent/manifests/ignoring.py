@@ -97,6 +97,7 @@ class Ignored:
             if get_text(entry, "manager") not in {FIELD_MANAGER, RELEASED}
             and any(name_matches(pattern, get_text(entry, "manager")) for pattern in self.managers)
             for path in elements.owned(entry)
+            if not _is_ours(path)
         )
 
     def _in_tree(self, tree: Tree, pointers: Pointers, at: Elements, plain: Path) -> Iterator[Elements]:
@@ -131,7 +132,7 @@ class Ignored:
         return DATA if not plain and key in DATA and (self.group, self.kind) == ("", "Secret") else (key,)
 
     def _leads(self, pointer: tuple[str, ...], path: Elements) -> bool:
-        if path[0] == "f:metadata" and path[-1].startswith(f"f:{PREFIX}"):
+        if _is_ours(path):
             return False
         for depth, (step, element) in enumerate(zip(pointer, path, strict=False)):
             mark, _, rest = element.partition(":")
@@ -159,6 +160,11 @@ def of(rules: Iterable[IgnoreRule], key: ObjectId, more: Pointers = frozenset())
 def recorded(texts: tuple[str, ...], managers: tuple[str, ...]) -> Ignored:
     """What was ignored of an object when it was applied."""
     return Ignored(pointers=frozenset(map(_steps, texts)), managers=managers)
+
+
+def _is_ours(path: Elements) -> bool:
+    """Whether a field is a label or annotation of the agent's, which is never ignored."""
+    return path[0] == "f:metadata" and path[-1].startswith(f"f:{PREFIX}")
 
 
 def _step(element: str) -> str:

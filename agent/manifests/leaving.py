@@ -58,7 +58,7 @@ def compute(tree: Object, live: Object, ignored: Ignored, *, replicas: bool = Fa
 
     def left(owned: Iterable[Elements], *, replicas: bool) -> frozenset[Elements]:
         unapplied = frozenset(path for path in owned if not elements.stands(kept, path))
-        return ignored.among(unapplied) | {
+        return ignored.among(path for path in unapplied if not _goes(path, kept, ignored)) | {
             path for path in unapplied if (replicas and path == REPLICAS) or elements.stands(tree, path)
         }
 
@@ -70,3 +70,9 @@ def compute(tree: Object, live: Object, ignored: Ignored, *, replicas: bool = Fa
         # replicas that nothing sets any more stay: to remove them is to scale down to one
         released - left(released, replicas=True),
     )
+
+
+def _goes(path: Elements, kept: Object, ignored: Ignored) -> bool:
+    """Whether a field is in a list's item that Git has not, or no more, and that is not ignored as such: an item without its keys is invalid."""
+    items = (path[: index + 1] for index, element in enumerate(path) if element.startswith("k:"))
+    return any(not elements.stands(kept, item) and not ignored.among([(*item, elements.ITEM)]) for item in items)

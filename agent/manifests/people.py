@@ -231,7 +231,10 @@ def _parts(entry: Object, ours: Object, ignored: Ignored, tree: Lookup | None = 
             return True
         return not known and _is_never_taken(at) and not (tree is not None and has(tree, at))
 
-    return compare(_as_applied(get_object(entry, "fieldsV1")), ours, apart)
+    def divides(at: Elements) -> bool:
+        return tree is not None and has(tree, at)
+
+    return compare(_as_applied(get_object(entry, "fieldsV1")), ours, apart, divides)
 
 
 def _is_never_taken(at: Elements) -> bool:

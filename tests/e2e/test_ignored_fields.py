@@ -75,6 +75,23 @@ class TestOfSpecIgnore:
         tenant.configure()
         scaled(tenant, 1)
 
+    def test_an_item_goes_whole_that_leaves_git_or_that_somebody_added(self, tenant: Tenant):
+        def containers() -> list[str]:
+            return [each["name"] for each in (tenant.get(*WEB) or {})["spec"]["template"]["spec"]["containers"]]
+
+        more = {"name": "more", "image": "registry.example/more:1"}
+        both = json.loads(workload())
+        both["spec"]["template"]["spec"]["containers"].append(more)
+        rule = {"kind": "Deployment", "jsonPointers": ["/spec/template/spec/containers/*/image"]}
+        tenant.deploy({"web.yaml": json.dumps(both)}, ignore=[rule])
+        assert len(containers()) == 2
+
+        assert tenant.sync({"web.yaml": workload()}).failures == []
+        assert len(containers()) == 1
+
+        write(tenant, *WEB, {"spec": {"template": {"spec": {"containers": [more]}}}}, "kubectl-edit")
+        wait_until(lambda: len(containers()) == 1 or None, 30, "the added container is gone")
+
     def test_a_key_of_a_secret_is_left_and_its_value_told_nowhere(self, tenant: Tenant):
         canary = tenant.installation.canaries
         canary["ignored-first"], canary["ignored-other"] = first, other = "s3cr3t-ignored-1", "s3cr3t-ignored-2"

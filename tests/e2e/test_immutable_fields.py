@@ -125,6 +125,17 @@ PROTECTED = {
     "PersistentVolumeClaim": Kind("v1/persistentvolumeclaims", claim("ReadWriteOnce"), claim("ReadWriteMany"), "spec"),
     "PersistentVolume": Kind("v1/persistentvolumes", volume("/a"), volume("/b"), "spec.persistentvolumesource"),
 }
+DROPPED = {
+    "ConfigMap": Kind("v1/configmaps", {"immutable": True, "data": {"a": "1"}}, {"data": {"a": "1"}}, "immutable"),
+    "Secret": Kind("v1/secrets", {"immutable": True, "stringData": {"a": "1"}}, {"immutable": True}, "data"),
+    "StorageClass": Kind(
+        f"{STORAGE}/storageclasses",
+        {"provisioner": "example.com/x", "parameters": {"type": "one"}},
+        {"provisioner": "example.com/x"},
+        "parameters",
+    ),
+}
+"""What the change only takes away."""
 CLUSTER_WIDE = {
     "ClusterRoleBinding",
     "StorageClass",
@@ -206,30 +217,31 @@ def uids(tenant: Tenant, kinds: dict[str, Kind]) -> dict[str, str]:
     return found
 
 
+@pytest.mark.parametrize("kinds", [KINDS, DROPPED], ids=["changed", "dropped"])
 def test_immutable_fields_of_every_kind_are_found_and_their_objects_replaced_where_the_author_says_so(
-    powerful: Tenant,
+    powerful: Tenant, kinds: dict[str, Kind]
 ):
     tenant = powerful
-    tenant.deploy(written(tenant, KINDS, after=False))
-    before = uids(tenant, KINDS)
+    tenant.deploy(written(tenant, kinds, after=False))
+    before = uids(tenant, kinds)
 
-    report = tenant.sync(written(tenant, KINDS, after=True))
+    report = tenant.sync(written(tenant, kinds, after=True))
 
     told = {each["object"].split()[0].split(".")[0]: each for each in report.failures}
     assert {name: (each["reason"], each["field"]) for name, each in told.items()} == {
-        name: ("ImmutableField", kind.field) for name, kind in KINDS.items()
+        name: ("ImmutableField", kind.field) for name, kind in kinds.items()
     }
     assert {name for name, each in told.items() if BY_ANNOTATION not in each["hint"]} == set()
-    assert uids(tenant, KINDS) == before
+    assert uids(tenant, kinds) == before
 
-    report = tenant.sync(written(tenant, KINDS, after=True, replace="true"))
+    report = tenant.sync(written(tenant, kinds, after=True, replace="true"))
 
     assert report.failures == []
-    after = uids(tenant, KINDS)
-    assert {name for name in KINDS if after[name] == before[name]} == set()
+    after = uids(tenant, kinds)
+    assert {name for name in kinds if after[name] == before[name]} == set()
     trail = tenant.installation.agent.audit()
     replaced = {str(each["object"]).split()[0].split(".")[0] for each in trail if each.get("action") == "replace"}
-    assert replaced >= set(KINDS)
+    assert replaced >= set(kinds)
 
 
 def test_what_holds_data_is_replaced_only_where_somebody_confirms_that_object(powerful: Tenant):

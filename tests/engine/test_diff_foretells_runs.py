@@ -19,6 +19,14 @@ __all__ = ["asking"]
 FOUR = {f"{name}.yaml": m.config(name) for name in "abcd"}
 WEB = {"db.yaml": m.secret(), "web.yaml": m.workload(uses="db")}
 IMMUTABLE = {"web.yaml": m.workload(app="one")}
+JOB = {
+    "job.yaml": m.workload(
+        "job",
+        kind="Job",
+        annotations={"replace": "true"},
+        env=[{"name": "PASSWORD", "value": "vault://main/kv/db#password"}],
+    )
+}
 APPLIED = {"create", "change", "roll", "replace"}
 STAYS = {"hold", "conflict", "keep"}
 
@@ -213,6 +221,14 @@ ROWS = {
     ),
     "an object that may be replaced, of nobody": Row(
         FOUR, REPLACE, {"Deployment/web": "hold"}, lambda world: world.make(m.workload(app="one"), "helm")
+    ),
+    "a Job that stands, of which a value that cannot be changed in place is another one": Row(
+        JOB,
+        {},
+        {},
+        rotate,
+        spec={"operator": m.operator(sinks={"env": True}), "secrets": {"allow": ["Env"]}},
+        triggers=(),
     ),
     # made once
     "made where it is missing": Row(FOUR, {"new.yaml": ONCE}, {"ConfigMap/new": "create commit"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -122,6 +123,30 @@ async def test_detection_reports_what_people_add_with_their_manager(added: str) 
     (warning,) = [each for each in ran.status.warnings if each.reason == "Additions"]
     assert path in (warning.field or "")
     assert "kubectl-edit" in warning.message
+
+
+async def test_an_added_item_goes_whole_where_a_rule_ignores_a_field_of_every_item() -> None:
+    rule = {"jsonPointers": ["/spec/template/spec/containers/*/image"]}
+    world = await applied(ignore=[rule])
+    before = plain(world, "Deployment/web")
+    world.replace("Deployment/web", add_sidecar)
+    await world.heal()
+    assert plain(world, "Deployment/web") == before
+    assert (await world.run()).quiet
+
+
+async def test_what_people_set_in_an_item_that_git_adds_goes_but_for_what_is_ignored() -> None:
+    world = await applied(ignore=[{"jsonPointers": ["/spec/template/spec/containers/*/image"]}])
+    sidecar = {"name": "debug", "image": "busybox", "stdin": True, "command": ["sh"]}
+    world.replace("Deployment/web", lambda live: pod_spec(live)["containers"].append(sidecar))
+    added = {"name": "debug", "image": "debug:1", "command": ["sh"]}
+    text = json.loads(WORKLOAD)
+    text["spec"]["template"]["spec"]["containers"].append(added)
+    world.push({**FILES, "w.yaml": json.dumps(text)})
+    await world.run()
+    await world.heal()
+    assert pod_spec(world.live("Deployment/web"))["containers"][1] == {**added, "image": "busybox"}
+    assert (await world.run()).quiet
 
 
 async def test_what_a_manager_that_is_no_person_adds_is_left_alone() -> None:

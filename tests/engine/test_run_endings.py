@@ -12,12 +12,17 @@ from whole_runs.installation import UID, Installation
 
 from agent.api.application import LONGEST_RERUN
 from agent.engine.record import MOST_RUNS
+from agent.values.errors import ObjectInvalidError
+from agent.values.tree import get
 
 if TYPE_CHECKING:
     from agent.api.status import ApplicationStatus
+    from agent.values.ids import ObjectId
+    from agent.values.tree import Object
 
 JOB = "Job/migrate"
 APPLIED = [f"apply {JOB}"]
+PLACE = {"group": "example.com", "kind": "TrainJob", "path": "spec.password"}
 COMPLETE, FAILED = [{"type": "Complete", "status": "True"}], [{"type": "Failed", "status": "True"}]
 
 
@@ -33,6 +38,19 @@ def pod(policy: str = "Never") -> str:
 
 def custom(kind: str, api_version: str, **spec: object) -> str:
     return m.other(kind, "once", api_version, spec=spec or {"steps": 1})
+
+
+def train(password: str = "canary", annotations: dict[str, str] | None = None) -> str:
+    spec = {"ttlSecondsAfterFinished": 5, "password": password}
+    return m.other("TrainJob", "once", "example.com/v1", annotations, spec=spec)
+
+
+async def trained(plain: str, **spec: object) -> tuple[Installation, dict[str, str]]:
+    """An encrypted one, which was applied."""
+    files = {"crd.yaml": definition("TrainJob", "example.com/v1"), "x.yaml": encrypt(plain, "x.yaml")}
+    world = Installation(files=files, operator=m.operator(sinks={"customResources": [PLACE]}), **spec)
+    assert (await world.run()).problems == []
+    return world, files
 
 
 def definition(kind: str, api_version: str) -> str:
@@ -337,12 +355,8 @@ class TestOfItsContent:
         assert (await world.run()).quiet
 
     async def test_a_file_that_is_encrypted_again_runs_nothing_again(self) -> None:
-        plain = custom("TrainJob", "example.com/v1", ttlSecondsAfterFinished=5, password="canary")
-        crd = definition("TrainJob", "example.com/v1")
-        place = {"group": "example.com", "kind": "TrainJob", "path": "spec.password"}
-        files = {"crd.yaml": crd, "x.yaml": encrypt(plain, "x.yaml")}
-        world = Installation(files=files, operator=m.operator(sinks={"customResources": [place]}))
-        assert (await world.run()).problems == []
+        plain = train()
+        world, files = await trained(plain)
         finish(world, "TrainJob/once")
         world.delete("TrainJob/once")
         assert (await world.run("live")).quiet
@@ -351,6 +365,30 @@ class TestOfItsContent:
         ran = await world.run()
         assert ran.quiet
         assert world.recorded_commit == 2
+
+    @pytest.mark.parametrize("annotations", [None, {"replace": "true"}], ids=["plain", "to be replaced"])
+    @pytest.mark.parametrize("over", [False, True], ids=["running", "finished"])
+    async def test_another_value_runs_nothing_again_where_only_a_new_object_may_have_it(
+        self, annotations: dict[str, str] | None, *, over: bool
+    ) -> None:
+        def frozen(_: ObjectId, tree: Object) -> None:
+            stands = get(tree, "metadata", "managedFields") is not None
+            if stands and tree.get("kind") == "TrainJob" and tree.get("spec") != world.value("TrainJob/once", "spec"):
+                raise ObjectInvalidError("field is immutable", field="spec.password")
+
+        world, files = await trained(train(annotations=annotations))
+        if over:
+            finish(world, "TrainJob/once")
+            await world.run("live")
+        world.server.admission.append(frozen)
+        world.push({**files, "x.yaml": encrypt(train("rotated", annotations), "x.yaml")})
+        ran = await world.run()
+        assert ran.writes == ["apply TrainJob/once: ObjectInvalid"]
+        assert (ran.problems, ran.actions) == ([], {"TrainJob/once": "leave"})
+        assert (await world.run()).quiet
+        finish(world, "TrainJob/once")
+        world.delete("TrainJob/once")
+        assert (await world.run("live")).quiet
 
 
 class TestOfANamespaceThatIsMadeAgain:
@@ -397,6 +435,35 @@ class TestOfARequestToRunItAgain:
         assert ran.writes == [f"delete {JOB}", f"apply {JOB}"]
         assert world.value(JOB, "metadata", "uid") != before
         assert (await world.run("request")).quiet
+
+    async def test_what_is_ignored_of_it_is_opened_before_it_is_deleted(self) -> None:
+        world, _ = await trained(train(), ignore=[{"kind": "TrainJob", "jsonPointers": ["/spec/password"]}])
+        finish(world, "TrainJob/once")
+        await world.run("live")
+        world.annotate(rerun="TrainJob/once 1")
+        ran = await world.run("request")
+        assert ran.writes == ["delete TrainJob/once", "apply TrainJob/once", "patch TrainJob/once"]
+        assert ran.problems == []
+
+    async def test_it_runs_though_the_old_one_changes_as_it_is_deleted(self) -> None:
+        world = await applied(job())
+        finish(world)
+        await world.run("live")
+        label = ("metadata", "labels", "team")
+        world.meanwhile(f"delete {JOB}", lambda: world.edit(JOB, *label, to="x", by="controller"))
+        world.annotate(rerun=f"{JOB} 1")
+        ran = await world.run("request")
+        assert ran.writes == [f"delete {JOB}: StaleObject", f"delete {JOB}", f"apply {JOB}"]
+        assert ran.problems == []
+
+    async def test_what_asks_to_be_left_alone_is_left_and_reported(self) -> None:
+        world = await applied(job())
+        finish(world)
+        await world.run("live")
+        world.push({"x.yaml": job(annotations={"reconcile": "disabled"}), "a.yaml": m.config()})
+        world.annotate(rerun=f"{JOB} 1")
+        ran = await world.run("request")
+        assert (ran.writes, ran.problems) == ([], [f"Held {JOB}"])
 
     @pytest.mark.parametrize(
         ("asked", "problem"),

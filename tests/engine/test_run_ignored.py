@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 
 import pytest
 from memory_world.sealed_files import encrypt
@@ -186,6 +187,18 @@ class TestOfFieldsByPointer:
         (found,) = world.value("Deployment/web", "spec", "template", "spec", "containers")
         assert (found["image"], [each["value"] for each in found["env"]]) == ("web:9", ["2", "9"])
 
+    @pytest.mark.parametrize("step", ["*", "name=more", "0"])
+    async def test_an_item_that_leaves_git_goes_whole(self, step: str) -> None:
+        text = json.loads(m.workload())
+        (web,) = text["spec"]["template"]["spec"]["containers"]
+        text["spec"]["template"]["spec"]["containers"] = [{"name": "more", "image": "more:1"}, web]
+        rule = {"jsonPointers": [f"/spec/template/spec/containers/{step}/image"]}
+        world = await applied({"w.yaml": json.dumps(text)}, ignore=[rule])
+        world.push({"w.yaml": m.workload()})
+        assert (await world.run()).problems == []
+        assert world.value("Deployment/web", "spec", "template", "spec", "containers") == [web]
+        assert (await world.run()).quiet
+
     async def test_of_a_map_that_is_one_value_nothing_is_removed(self) -> None:
         text = m.workload().replace('"containers"', '"nodeSelector": {"disk": "ssd", "zone": "a"}, "containers"')
         world = await applied({"w.yaml": text}, ignore=[{"jsonPointers": ["/spec/template/spec/nodeSelector/disk"]}])
@@ -283,6 +296,17 @@ class TestOfManagers:
         world.spec(ignore=[])
         await world.run()
         assert world.value("ConfigMap/a", "data", "value") == "1"
+
+    @pytest.mark.parametrize(
+        "at", [("labels", "signet-gitops.dev/application"), ("annotations", "signet-gitops.dev/owner")], ids=repr
+    )
+    async def test_what_an_ignored_manager_takes_of_the_agents_own_fields_is_healed(self, at: tuple[str, str]) -> None:
+        world = await applied({"a.yaml": m.config()}, ignore=BY_MANAGER)
+        before = world.value("ConfigMap/a", "metadata", *at)
+        world.edit("ConfigMap/a", "metadata", *at, to="theirs", by="backup-controller")
+        await world.heal()
+        assert world.value("ConfigMap/a", "metadata", *at) == before
+        assert (await world.run()).quiet
 
     async def test_the_agents_own_fields_are_never_ignored(self) -> None:
         world = await applied({"a.yaml": m.config()}, ignore=[{"managers": ["*"]}])

@@ -224,6 +224,37 @@ class TestOfAClaim:
         assert (await world.run()).writes == [f"apply {self.CLAIM}: ObjectInvalid"]
 
 
+@pytest.mark.parametrize(
+    "then",
+    [
+        {"data": {"a": "1"}},
+        {"immutable": True},
+        {"data": {"a": "2"}},
+    ],
+    ids=["the mark", "the data", "the mark, and the data changes"],
+)
+async def test_a_field_that_git_drops_may_be_immutable_too(then: dict[str, object]) -> None:
+    first = m.other("ConfigMap", "c", annotations=REPLACE, immutable=True, data={"a": "1"})
+    world = Installation(files={"c.yaml": first})
+    await world.run()
+    world.push({"c.yaml": m.other("ConfigMap", "c", annotations=REPLACE, **then)})
+    ran = await world.run()
+    assert (ran.problems, ran.actions) == ([], {"ConfigMap/c": "replace"})
+
+
+async def test_what_is_ignored_is_in_the_new_object_that_is_tried_and_made() -> None:
+    def needs_an_image(key: ObjectId, tree: Object) -> None:
+        if key.kind == "Deployment" and "'image'" not in repr(get(tree, "spec", "template")):
+            raise ObjectInvalidError("field is required", field="spec.template.spec.containers[0].image")
+
+    rule = {"jsonPointers": ["/spec/template/spec/containers/name=web/image"]}
+    world = await changed(annotations=REPLACE, ignore=[rule])
+    world.server.admission.append(needs_an_image)
+    ran = await world.run()
+    assert (ran.problems, ran.actions) == ([], {WEB: "replace"})
+    assert (await world.run()).quiet
+
+
 async def test_what_a_finalizer_keeps_is_waited_for_and_then_made() -> None:
     world = await changed(annotations=REPLACE)
     world.edit(WEB, "metadata", "finalizers", to=["example.com/keep"], by="controller")

@@ -291,7 +291,8 @@ async def test_an_apply_with_preconditions_does_not_touch_another_object(cluster
 
 
 async def test_deleting_what_is_gone_is_no_error(cluster, namespace):
-    await cluster.delete(CONFIG_MAP, namespace, "never", uid="", resource_version="", identity=None)
+    gone = await cluster.delete(CONFIG_MAP, namespace, "never", uid="", resource_version="", identity=None)
+    assert gone == "gone"
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../secrets/x", "a%2fb"])

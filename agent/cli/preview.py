@@ -180,9 +180,11 @@ def _recipe(state: DesiredState, key: ObjectId) -> tuple[str, Object] | None:
 
 
 def _clear(state: DesiredState, key: ObjectId) -> Tree:
-    """What of an object is not encrypted: a value that was encrypted once more is the same."""
+    """What of an object is not encrypted, and not ignored where it stands: a value that was encrypted once more is the same."""
     item = state.objects.get(key)
-    return map_leaves(item.tree, lambda _, leaf: "" if isinstance(leaf, Sealed) else leaf) if item is not None else None
+    if item is None:
+        return None
+    return map_leaves(item.ignored.without(item.tree), lambda _, leaf: "" if isinstance(leaf, Sealed) else leaf)
 
 
 def _is_ours(live: Object | None, applied: Applied) -> bool:

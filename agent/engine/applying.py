@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from agent.api import names
-from agent.engine import adopting, audit_entries, polling, releasing, replacing, untangling
+from agent.engine import adopting, audit_entries, polling, releasing, replacing, untangling, written
 from agent.engine.causes import Cause
 from agent.engine.changes import waiting
 from agent.engine.finishing import applied_as
 from agent.engine.live import Departed, LiveFact, reports
 from agent.engine.ports import ABSENT
 from agent.engine.record import ObjectRecord
-from agent.engine.results import Answer, Result, stop_if_lease_lost
-from agent.manifests import diff, fields, health, order, ownership
+from agent.engine.results import Result, stop_if_lease_lost
+from agent.manifests import health, order, ownership
 from agent.values.errors import (
     AgentError,
     ClusterUnavailableError,
@@ -27,8 +26,7 @@ from agent.values.errors import (
     StaleObjectError,
     UnknownKindError,
 )
-from agent.values.text import MOST, excerpts
-from agent.values.tree import get_object, get_text, show_path
+from agent.values.tree import get_object, get_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
     from agent.engine.changes import ChangeSet, Step
     from agent.engine.context import Run
     from agent.manifests.kinds import Kinds, Resource
-    from agent.manifests.people import Removed
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
 
@@ -147,24 +144,35 @@ async def _write(run: Run, step: Step, resource: Resource, kinds: Kinds, before:
             action = "adopt" if isinstance(met, LiveFact) and action == "create" else action
             continue
         except AgentError as error:
-            if isinstance(error, ObjectInvalidError) and fact is not None:
-                stays = await _clear_the_way(run, step, resource, fact, error)
-                if stays is not None:
-                    return stays
-                met, action, deleted = None, "replace", True
-                continue
-            if not deleted:
-                raise
-            return _not_made(run, step, action, error)
+            if not isinstance(error, ObjectInvalidError) or fact is None:
+                if not deleted:
+                    raise
+                return _not_made(run, step, action, error)
+            met = await _make_way(run, step, resource, fact, error)
+            if met is None:
+                action, deleted = "replace", True
+            else:
+                stood = _version(met)
+            continue
         now = run.observer.observe(answer, reports=await reports(run.ports.target, resource))
-        left = {path: why for path, why in step.left.items() if any(path == each.path for each in now.additions)}
-        record = applied_as(step.finished, uid=now.uid, projection=now.projection, left=left)
-        old = fact.object if fact is not None else None
-        removed = adopting.takeover(run, step, old).removed(old) if old is not None else ()
-        written = Answer.OK if now.resource_version != stood or removed else Answer.UNCHANGED
-        done = Result(key, action, None, replace(now, object=None), record, answer=written)
-        return _explain(done, old if removed or step.cause == Cause.EDIT else None, answer, removed)
+        return written.result(run, step, action, now, answer, fact.object if fact is not None else None, stood)
     raise StaleObjectError("the object keeps changing while it is applied", hint="see who else writes it", object=key)
+
+
+async def _make_way(
+    run: Run, step: Step, resource: Resource, fact: LiveFact, error: ObjectInvalidError
+) -> Result | LiveFact | None:
+    """After a refusal: None where the object is deleted for a new one, else what stands there and is judged again, or stays.
+
+    What changed since it was read may be a write of our own, such as one of who owns its fields.
+    """
+    try:
+        return await _clear_the_way(run, step, resource, fact, error)
+    except StaleObjectError as stale:
+        met = await _meet_again(run, step, resource, fact)
+        if met is None:
+            raise stale from None  # somebody else deleted it: the next run says so
+        return met
 
 
 def _not_made(run: Run, step: Step, action: str, error: AgentError) -> Result:
@@ -319,19 +327,6 @@ async def _delete(run: Run, resource: Resource, step: Step, fact: LiveFact) -> b
 
 def _going(key: ObjectId) -> AgentError:
     return HeldError("waits until the object that it replaces is gone", hint="see its finalizers", object=key)
-
-
-def _explain(done: Result, before: Object | None, after: Object, removed: Sequence[Removed] = ()) -> Result:
-    """What was put right, `removed` of it what people had added, and whose doing it was; nothing of what is no heal, or was not kept as it was found."""
-    if before is None:
-        return done
-    places = [each.place for each in removed]
-    found = islice(diff.compare(before, after), MOST + 1)
-    changed = [change.path for change in found if change.path and change.path not in places]
-    writer = fields.last_writer(before, places or changed, besides=ownership.FIELD_MANAGER)
-    paths = [each.path for each in removed]
-    texts = excerpts((*paths, *map(show_path, changed)), counted=False)
-    return replace(done, fields=texts, writer=writer, removed=excerpts(paths))
 
 
 def _guarded(tree: Object, fact: LiveFact | None) -> Object:

@@ -20,7 +20,7 @@ from agent.controllers.reporting import Reporter
 from agent.controllers.status import Standing
 from agent.controllers.watching import Watching
 from agent.desired.compiler import DesiredState
-from agent.engine import applying, audit_entries, plan, record
+from agent.engine import audit_entries, plan, record, written
 from agent.engine.causes import Cause, Trigger
 from agent.engine.changes import Step
 from agent.engine.context import Fingerprints
@@ -98,10 +98,10 @@ def test_a_commit_that_changes_much_is_compared_as_far_as_it_is_told() -> None:
 
 def test_a_heal_tells_the_first_fields_that_it_put_right() -> None:
     live, answer = thing("1", leaves=3000), thing("2", leaves=3000)
-    done = applying._explain(Result(KEY, "heal"), live, answer)
+    done = written.explained(Result(KEY, "heal"), live, answer)
     assert len(done.fields) == 51
     assert max(map(len, done.fields)) == 256
-    assert applying._explain(Result(KEY, "heal"), None, answer).fields == ()
+    assert written.explained(Result(KEY, "heal"), None, answer).fields == ()
 
 
 def test_an_audit_entry_has_the_first_secrets_and_how_many_more_there_are() -> None:

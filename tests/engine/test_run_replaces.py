@@ -278,9 +278,10 @@ async def test_one_that_somebody_deletes_is_made_again_at_once() -> None:
     assert (ran.writes, ran.problems) == ([f"apply {WEB}"], [])
 
 
-async def test_it_is_not_deleted_where_it_changed_after_it_was_judged() -> None:
+async def test_what_changed_after_it_was_judged_is_judged_again_before_it_is_deleted() -> None:
     world = await changed(annotations=REPLACE)
     world.meanwhile(f"delete {WEB}", lambda: world.edit(WEB, "spec", "replicas", to=3, by="autoscaler"))
     ran = await world.run()
     assert f"delete {WEB}: StaleObject" in ran.writes
-    assert f"delete {WEB}" not in ran.writes
+    again = ran.writes[ran.writes.index(f"delete {WEB}: StaleObject") + 1 :]
+    assert again[:2] == [REFUSED, f"delete {WEB}"]

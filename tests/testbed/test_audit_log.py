@@ -55,12 +55,13 @@ def test_agents_are_told_apart_by_their_tokens_though_they_impersonate(audited: 
     agents.tenant(audited, "team")
     with Supervisor() as supervisor:
         both = [Agent(audited, supervisor), Agent(audited, supervisor, name="agent-0", label="twin")]
+        names: set[str] = set()
+        running = []
         for agent in both:
             agent.configure({"git": {"allowedHosts": ["git.example.com"]}})
             agent.start()
-        names = {agent.credentials[0] for agent in both}
-        running = [agent.running for agent in both]
-        for agent in both:
+            names.add(agent.credentials[0])
+            running.append(agent.running)
             agent.close()
     leases = events(audited, resource="leases", namespace=agents.NAMESPACE)
     seen = {event["user"]["extra"]["authentication.kubernetes.io/credential-id"][0] for event in leases}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from agent.engine.guard import NOTHING_WAITS, Guard, confirmation
+from agent.manifests import sealed_secrets
 from agent.values.errors import AgentError, Fact, PruneRefusedError
 
 if TYPE_CHECKING:
@@ -71,11 +72,15 @@ def decide(
     applied = there | {key for key in wanted if key in record.objects and record.objects[key].uid}
     # what ran to its end and is gone makes no Application larger than it is
     over = {key for key, item in record.objects.items() if item.ended and key not in live}
-    total, going = len(applied - over), len(set(present) - over)
+    # a Secret in the place of a SealedSecret loses nothing
+    unsealed = {key for key in present if _is_unsealed(key, desired)}
+    total, going = len(applied - over), len(set(present) - over - unsealed)
     many = going > 0 and (going == total or (going >= 3 and 2 * going > total))
     candidates = [key for key in present if not (key in live and live[key].keep)]  # its author's wish, and no failure
     guarded = [
-        key for key in candidates if many or (key.group, key.kind) in CONFIRMED_ONLY or key in record.guard.known
+        key
+        for key in candidates
+        if (many and key not in unsealed) or (key.group, key.kind) in CONFIRMED_ONLY or key in record.guard.known
     ]
     commit = desired.revision.commit
     guard = record.guard.after(guarded, confirmation=policy.confirmed, commit=commit)
@@ -90,6 +95,12 @@ def decide(
         return Decision((), dict.fromkeys(candidates, reason), gone, guard)
     allowed = tuple(key for key in candidates if key not in guard.waiting)
     return Decision(allowed, unconfirmed(guard, commit), gone, guard)
+
+
+def _is_unsealed(key: ObjectId, desired: DesiredState) -> bool:
+    """Whether it is a SealedSecret whose Secret is desired itself."""
+    kind = (key.group, key.kind)
+    return kind == (sealed_secrets.GROUP, sealed_secrets.KIND) and sealed_secrets.secret_id(key) in desired.objects
 
 
 def standing(

@@ -256,17 +256,11 @@ async def test_a_copy_of_an_object_is_never_deleted() -> None:
     assert world.live("ConfigMap/copy") is not None
 
 
-async def test_a_sealed_secret_goes_alone_where_its_secret_is_to_stay() -> None:
-    sealed = {"s.yaml": m.sealed_secret("db")}
-    world = Installation(
-        files={
-            **files("abcd"),
-            "crd.yaml": m.definition("SealedSecret")
-            .replace("example.com", "bitnami.com")
-            .replace('"v1"', '"v1alpha1"'),
-            **sealed,
-        }
-    )
+@pytest.mark.parametrize("others", ["abcd", ""], ids=["among others", "all that there is"])
+async def test_a_sealed_secret_goes_alone_where_its_secret_is_to_stay(others: str) -> None:
+    served = m.definition("SealedSecret").replace("example.com", "bitnami.com").replace('"v1"', '"v1alpha1"')
+    world = Installation(files={**files(others), "s.yaml": m.sealed_secret("db")})
+    world.make(served, "platform")
     assert (await world.run()).problems == []
     uid = world.value("SealedSecret/db", "metadata", "uid")
     world.make(m.other("Secret", "db", data={"password": "aHVudGVyMg=="}), "sealed-secrets-controller")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agent.api import names
-from agent.engine import adopting, audit_entries, polling, releasing, replacing, untangling, written
+from agent.engine import adopting, audit_entries, deleting, polling, releasing, replacing, untangling, written
 from agent.engine.causes import Cause
 from agent.engine.changes import waiting
 from agent.engine.finishing import applied_as
@@ -314,15 +314,7 @@ async def _delete(run: Run, resource: Resource, step: Step, fact: LiveFact) -> b
     key = step.finished.id
     if step.finished.whole is None:
         raise HeldError("what is ignored of it was not opened, so no new one could take its place", object=key)
-    done = await run.ports.target.delete(
-        resource,
-        key.namespace,
-        key.name,
-        uid=fact.uid,
-        resource_version=fact.resource_version,
-        identity=run.grants.identity,
-    )
-    return done != "deleting"
+    return await deleting.send(run, resource, key, fact) != "deleting"
 
 
 def _going(key: ObjectId) -> AgentError:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from agent.engine.context import Run
     from agent.engine.live import LiveFact
     from agent.engine.ports import Deletion
-    from agent.manifests.kinds import Kinds
+    from agent.manifests.kinds import Kinds, Resource
     from agent.values.ids import ObjectId
 
 _ATTEMPTS = 4
@@ -95,6 +95,19 @@ def _whose(run: Run, fact: LiveFact | None) -> Answer:
     return Answer.OK if fact.owner == run.application_id.uid else Answer.HANDED_OVER
 
 
+async def send(run: Run, resource: Resource, key: ObjectId, fact: LiveFact, *, orphan: bool = False) -> Deletion:
+    """Delete an object as it was read. Raises StaleObjectError where it is another one by now, or changed."""
+    return await run.ports.target.delete(
+        resource,
+        key.namespace,
+        key.name,
+        uid=fact.uid,
+        resource_version=fact.resource_version,
+        identity=run.grants.identity,
+        orphan=orphan,
+    )
+
+
 async def _delete(run: Run, kinds: Kinds, key: ObjectId, fact: LiveFact | None, *, orphan: bool) -> Answer:
     resource = kinds.of(key)
     if resource is None:
@@ -112,15 +125,7 @@ async def _delete(run: Run, kinds: Kinds, key: ObjectId, fact: LiveFact | None, 
         if fact.keep:
             raise PruneRefusedError("kept by its own annotation signet-gitops.dev/prune", object=key)
         try:
-            done = await run.ports.target.delete(
-                resource,
-                key.namespace,
-                key.name,
-                uid=fact.uid,
-                resource_version=fact.resource_version,
-                identity=run.grants.identity,
-                orphan=orphan,
-            )
+            done = await send(run, resource, key, fact, orphan=orphan)
         except StaleObjectError:
             newer = await polling.get(run, resource, key.namespace, key.name)
             await run.fence.show(afresh=True)

@@ -137,6 +137,20 @@ class TestOfARecordThatIsGone:
         assert world.live("Deployment/web") == before
 
 
+async def announces_no_more_once_taken(world: Installation) -> None:
+    """Another agent takes the Application while its first object is applied."""
+
+    def taken() -> None:
+        world.clock.seconds += 2
+        with pytest.raises(StopIteration):
+            world.another_agent_takes().send(None)  # it waits for nothing
+
+    world.meanwhile("apply ConfigMap/a", taken)
+    ran = await world.run()
+    assert (ran.writes, ran.ended_by) == (["apply ConfigMap/a"], "LeaseLost")
+    assert [each.object.name for each in ran.audit if each.object and each.phase == "intent"] == ["a"]
+
+
 class TestOfAnotherAgent:
     async def test_a_run_that_lost_its_lease_writes_nothing(self) -> None:
         world = await applied()
@@ -169,30 +183,12 @@ class TestOfAnotherAgent:
 
     async def test_a_wave_is_not_announced_where_another_agent_took_the_application_since(self) -> None:
         world = Installation(files={"a.yaml": m.config(), "w.yaml": m.workload()})
-
-        def taken() -> None:
-            world.clock.seconds += 2
-            with pytest.raises(StopIteration):
-                world.another_agent_takes().send(None)  # it waits for nothing
-
-        world.meanwhile("apply ConfigMap/a", taken)
-        ran = await world.run()
-        assert (ran.writes, ran.ended_by) == (["apply ConfigMap/a"], "LeaseLost")
-        assert [each.object.name for each in ran.audit if each.object and each.phase == "intent"] == ["a"]
+        await announces_no_more_once_taken(world)
 
     async def test_a_deletion_is_not_announced_where_another_agent_took_the_application_since(self) -> None:
         world = await applied()
         world.push({**LESS, "a.yaml": m.config(data="2")})
-
-        def taken() -> None:
-            world.clock.seconds += 2
-            with pytest.raises(StopIteration):
-                world.another_agent_takes().send(None)  # it waits for nothing
-
-        world.meanwhile("apply ConfigMap/a", taken)
-        ran = await world.run()
-        assert (ran.writes, ran.ended_by) == (["apply ConfigMap/a"], "LeaseLost")
-        assert [each.object.name for each in ran.audit if each.object and each.phase == "intent"] == ["a"]
+        await announces_no_more_once_taken(world)
 
     async def test_a_lease_that_is_lost_within_a_run_ends_it(self) -> None:
         world = Installation(files={**FILES, "w.yaml": m.workload()})

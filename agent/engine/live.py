@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.api import names
-from agent.manifests import autoscaling, elements, endings, fields, health, ownership, people
+from agent.manifests import autoscaling, endings, fields, health, ownership, people
 from agent.manifests.builtin import GROUPS
 from agent.manifests.managers import RELEASED
 from agent.values.ids import ObjectId
@@ -97,7 +97,7 @@ class Observer:
             additions=beside.additions,
             kept=ownership.is_additions_kept(live),
             ended=endings.ended(live),
-            released=any(elements.is_apply_of(entry, RELEASED) for entry in elements.entries(live)),
+            released=any(fields.is_apply_of(entry, RELEASED) for entry in fields.entries(live)),
             replicas=autoscaling.owns_replicas(live, manager),
             scalers=autoscaling.scalers(live),
         )

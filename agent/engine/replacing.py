@@ -43,7 +43,7 @@ class Attempt:
 
 async def judge(attempt: Attempt, refusal: ObjectInvalidError) -> AgentError:
     """The error to tell: ImmutableFieldError where a new object could have the fields, with `invalid` where it could not for others."""
-    refused = _fields(refusal)
+    refused = refusal.fields
     if not refused:
         return refusal
     invalid = await _refused_to(_create(attempt, attempt.desired))
@@ -102,7 +102,7 @@ async def _refused_to(attempt: Awaitable[object]) -> list[str] | AgentError:
     try:
         await attempt
     except ObjectInvalidError as error:
-        return _fields(error) or error
+        return error.fields or error
     except AgentError as error:
         return error
     return []
@@ -167,11 +167,6 @@ def _unknown(refusal: ObjectInvalidError, error: AgentError) -> ObjectInvalidErr
         .with_facts(**refusal.facts)
         .with_facts(because=f"{error.reason}: {error.message}", **facts)
     )
-
-
-def _fields(error: ObjectInvalidError) -> list[str]:
-    told = error.facts.get("fields", error.facts.get("field", ""))
-    return str(told).split(", ") if told else []
 
 
 def _plain(field: str) -> str:

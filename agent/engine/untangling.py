@@ -36,16 +36,12 @@ async def again(
     await run.fence.show(afresh=True)
     if live is None:
         raise refused
-    found = entangled.find(live, item.tree, _fields(refused))
+    found = entangled.find(live, item.tree, refused.fields)
     if not found.unowned:
         raise _named(refused, found)
     patch = handover.patch(live, (), claimed=found.unowned)
     patched = await run.ports.target.json_patch(resource, key.namespace, key.name, patch, identity=run.grants.identity)
     return await send(run.observer.observe(patched))
-
-
-def _fields(refused: ObjectInvalidError) -> list[str]:
-    return [field for field in str(refused.facts.get("fields", refused.facts.get("field", ""))).split(", ") if field]
 
 
 def _named(refused: ObjectInvalidError, found: Entangled) -> ObjectInvalidError:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from agent.manifests import builtin, elements
+from agent.manifests import builtin
 from agent.manifests.elements import REPLICAS
+from agent.manifests.fields import entries, is_apply_of
 from agent.values.ids import ObjectId
 from agent.values.tree import get, get_text
 
@@ -40,14 +41,14 @@ def scalers(live: Object) -> tuple[str, ...]:
     """The managers whose replicas a live object has, set through its `scale` subresource."""
     return tuple(
         get_text(entry, "manager")
-        for entry in elements.entries(live)
+        for entry in entries(live)
         if get_text(entry, "subresource") == "scale" and _has_replicas(entry)
     )
 
 
 def owns_replicas(live: Object, manager: str) -> bool:
     """Whether a manager applied the replicas that a live object has."""
-    return any(elements.is_apply_of(entry, manager) and _has_replicas(entry) for entry in elements.entries(live))
+    return any(is_apply_of(entry, manager) and _has_replicas(entry) for entry in entries(live))
 
 
 def _has_replicas(entry: Object) -> bool:

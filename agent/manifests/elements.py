@@ -10,7 +10,8 @@ import json
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from agent.manifests import builtin
-from agent.values.tree import get, get_object, get_text
+from agent.manifests.fields import entries, is_apply_of
+from agent.values.tree import get_object
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -50,20 +51,9 @@ def node(fields: Collection[Elements]) -> Object:
     return tree
 
 
-def entries(live: Object) -> list[Object]:
-    """`metadata.managedFields`; empty where there are none."""
-    found = get(live, "metadata", "managedFields")
-    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
-
-
 def owned(entry: Object) -> frozenset[Elements]:
     """The fields of an entry of `managedFields`."""
     return frozenset(leaves(get_object(entry, "fieldsV1")))
-
-
-def is_apply_of(entry: Object, manager: str) -> bool:
-    """Whether an entry says what a manager applied."""
-    return entry.get("manager") == manager and entry.get("operation") == "Apply" and not get_text(entry, "subresource")
 
 
 def applied_by(live: Object, manager: str) -> frozenset[Elements]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.manifests import elements
+from agent.manifests.fields import entries
 from agent.manifests.managers import RELEASED
 from agent.manifests.ownership import FIELD_MANAGER
 from agent.values.tree import get, get_text
@@ -45,7 +46,7 @@ def find(live: Object, applied: Object, refused: Iterable[str]) -> Entangled:
         get_text(entry, "manager"): frozenset(
             path for path in elements.owned(entry) if not elements.stands(applied, path)
         )
-        for entry in elements.entries(live)
+        for entry in entries(live)
         if get_text(entry, "manager") not in {FIELD_MANAGER, RELEASED} and not get_text(entry, "subresource")
     }
     for exact in (True, False):
@@ -74,7 +75,7 @@ def _names(path: Elements) -> tuple[str, ...]:
 
 def _unowned(live: Object, applied: Object, paths: list[tuple[str, ...]]) -> frozenset[Elements]:
     """What the API server filled in and is refused now: the settings of a strategy that is another one by now."""
-    managed = frozenset(path for entry in elements.entries(live) for path in elements.owned(entry))
+    managed = frozenset(path for entry in entries(live) for path in elements.owned(entry))
     found = (tuple(f"f:{name}" for name in path) for path in paths if get(live, *path) is not None)
     return frozenset(
         path

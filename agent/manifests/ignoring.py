@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from agent.manifests import builtin, elements
+from agent.manifests.fields import entries
 from agent.manifests.managers import RELEASED
 from agent.manifests.ownership import FIELD_MANAGER, PREFIX
 from agent.manifests.secret_data import FIELDS as DATA
@@ -93,7 +94,7 @@ class Ignored:
         """The fields of a live object that ignored managers own."""
         return frozenset(
             path
-            for entry in (elements.entries(live) if self.managers else ())
+            for entry in (entries(live) if self.managers else ())
             if get_text(entry, "manager") not in {FIELD_MANAGER, RELEASED}
             and any(name_matches(pattern, get_text(entry, "manager")) for pattern in self.managers)
             for path in elements.owned(entry)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from agent.manifests import elements, handover
 from agent.manifests.elements import REPLICAS
+from agent.manifests.fields import is_apply_of
 from agent.manifests.handover import Move
 from agent.manifests.managers import RELEASED
 from agent.manifests.ownership import FIELD_MANAGER
@@ -42,8 +43,8 @@ class Leaving:
     def patch(self, live: Object) -> list[Object]:
         """The JSON patch of the live object's managers; empty where nothing changes hands."""
         moves = [
-            Move(self.released, lambda entry: elements.is_apply_of(entry, FIELD_MANAGER), RELEASED),
-            Move(self.reclaimed, lambda entry: elements.is_apply_of(entry, RELEASED), FIELD_MANAGER),
+            Move(self.released, lambda entry: is_apply_of(entry, FIELD_MANAGER), RELEASED),
+            Move(self.reclaimed, lambda entry: is_apply_of(entry, RELEASED), FIELD_MANAGER),
         ]
         return handover.patch(live, moves)
 

@@ -31,7 +31,12 @@ class StoreUnavailableError(StoreError):
 class ClusterError(AgentError): ...
 
 
-class ObjectInvalidError(ClusterError): ...
+class ObjectInvalidError(ClusterError):
+    @property
+    def fields(self) -> list[str]:
+        """The fields that it names."""
+        named = str(self.facts.get("fields", self.facts.get("field", "")))
+        return [field for field in named.split(", ") if field]
 
 
 class ImmutableFieldError(ClusterError): ...

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import processes
 import pytest
 
-from agent.cli import files
+from agent.cli.files import files
 from agent.values.errors import WriteError
 
 if TYPE_CHECKING:

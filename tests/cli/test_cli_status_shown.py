@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent.cli import applications
+from agent.cli.cluster import applications
 
 if TYPE_CHECKING:
     from agent.values.tree import Object

@@ -14,8 +14,9 @@ from memory_world.cluster import CONFIG_MAPS, Cluster, Traffic, kinds_of
 
 from agent.adapters.kubernetes.records import LABEL_RECORD, LABEL_SHARD
 from agent.api import names
-from agent.cli import cluster as connections
-from agent.cli import history, user_stores
+from agent.cli.applications import history
+from agent.cli.cluster import cluster as connections
+from agent.cli.keys import user_stores
 from agent.cli.main import main
 from agent.manifests.kinds import Kinds
 from agent.values.errors import ForbiddenError

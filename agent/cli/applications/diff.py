@@ -66,7 +66,7 @@ examples:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     from agent.cli.applications import worktree
-    from agent.cli.cluster import cluster
+    from agent.cli.cluster import connection
     from agent.cli.keys import key_sources, user_stores
 
     parser.description = _DESCRIPTION
@@ -78,7 +78,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     user_stores.add_options(parser)
     key_sources.add_options(parser)
-    cluster.add_options(parser)
+    connection.add_options(parser)
     terminal.output_option(parser)
 
 
@@ -92,17 +92,17 @@ def run(args: argparse.Namespace) -> int:
 
 async def _diff(args: argparse.Namespace) -> int:
     from agent.cli.applications import applied, desired, differences, preview, worktree
-    from agent.cli.cluster import cluster
+    from agent.cli.cluster import connection
     from agent.desired.compiler import UnknownChangeError
     from agent.values.dataclass import replace
 
     target = worktree.target(args)
     if args.prune and target.application is None:
         raise UsageError("--prune needs -f: whose objects they are is the Application's name to tell")
-    settings = cluster.config(args)
+    settings = connection.config(args)
     target = replace(target, namespace=target.namespace or settings.namespace)
     sealed: set[ObjectId] = set()
-    async with cluster.connect(settings, seals=sealed.__contains__) as connected:
+    async with connection.connect(settings, seals=sealed.__contains__) as connected:
         try:
             looked = await _look(args, connected, target)
             wanted = await _wanted(args, connected, target, looked)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from agent.adapters.kubernetes.cluster import Cluster
-    from agent.cli.cluster.applications import Report
+    from agent.cli.cluster.reports import Report
 
 _DESCRIPTION = """\
 Show Applications as the agent last reported them. With a NAME: its conditions, everything that failed with file, object, field and what
@@ -34,7 +34,7 @@ _PAUSE_SECONDS = 2.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    from agent.cli.cluster import cluster
+    from agent.cli.cluster import connection
 
     parser.description = _DESCRIPTION
     parser.epilog = _EXAMPLES
@@ -43,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     where.add_argument("-n", "--namespace", default="", help="default: the context's")
     where.add_argument("-A", "--all-namespaces", action="store_true", help="in every namespace")
     parser.add_argument("-w", "--watch", action="store_true", help="show it again whenever it changes, until Ctrl-C")
-    cluster.add_options(parser)
+    connection.add_options(parser)
     terminal.output_option(parser)
 
 
@@ -56,10 +56,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _status(args: argparse.Namespace) -> int:
-    from agent.cli.cluster import cluster
+    from agent.cli.cluster import connection
 
-    settings = cluster.config(args)
-    async with cluster.connect(settings) as connected:
+    settings = connection.config(args)
+    async with connection.connect(settings) as connected:
         if args.watch:
             await _watch(args, connected, settings.namespace)
         return await _tell(args, connected, await _look(args, connected, settings.namespace), settings.namespace)
@@ -70,48 +70,46 @@ async def _watch(args: argparse.Namespace, connected: Cluster, namespace: str) -
     shown: object = None
     while True:
         try:
-            reports = await _look(args, connected, namespace)
+            found = await _look(args, connected, namespace)
         except ClusterUnavailableError as error:
             terminal.error(error)
             shown = error
         else:
-            if reports != shown:
+            if found != shown:
                 if shown is not None:
                     terminal.begin_again(args.output)
-                await _tell(args, connected, reports, namespace)
-                shown = reports
+                await _tell(args, connected, found, namespace)
+                shown = found
         await asyncio.sleep(_PAUSE_SECONDS)
 
 
 async def _look(args: argparse.Namespace, connected: Cluster, default_namespace: str) -> list[Report]:
     from agent.adapters.kubernetes.resources import APPLICATION
-    from agent.cli.cluster import applications
+    from agent.cli.cluster import reports
 
     if args.name is not None:
-        return [
-            await applications.get_one(connected, *applications.place(args.name, args.namespace, default_namespace))
-        ]
+        return [await reports.get_one(connected, *reports.place(args.name, args.namespace, default_namespace))]
     namespace = "" if args.all_namespaces else args.namespace or default_namespace
-    found = [applications.Report(tree) for tree in await connected.list(APPLICATION, namespace=namespace)]
+    found = [reports.Report(tree) for tree in await connected.list(APPLICATION, namespace=namespace)]
     return sorted(found, key=lambda each: (each.namespace, each.name))
 
 
-async def _tell(args: argparse.Namespace, connected: Cluster, reports: list[Report], default_namespace: str) -> int:
-    from agent.cli.cluster import applications, liveness
+async def _tell(args: argparse.Namespace, connected: Cluster, found: list[Report], default_namespace: str) -> int:
+    from agent.cli.cluster import liveness, reports
 
     if args.output != "table":
-        shown = [each.as_json() for each in reports]
+        shown = [each.as_json() for each in found]
         terminal.write_data(shown if args.name is None else shown[0], args.output)
     elif args.name is not None:
-        applications.details(reports[0])
-    elif reports:
-        applications.table(reports)
+        reports.details(found[0])
+    elif found:
+        reports.table(found)
     else:
         terminal.note(
             "no Applications"
             if args.all_namespaces
             else f"no Applications in namespace {args.namespace or default_namespace}"
         )
-    if reports:
+    if found:
         await liveness.warn_where_silent(connected)
-    return 0 if all(each.ready for each in reports) else 1
+    return 0 if all(each.ready for each in found) else 1

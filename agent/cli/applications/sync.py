@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agent.adapters.kubernetes.cluster import Cluster
-    from agent.cli.cluster.applications import Report
+    from agent.cli.cluster.reports import Report
     from agent.values.tree import Object
 
 _DESCRIPTION = """\
@@ -56,7 +56,7 @@ _PAUSE_SECONDS = 0.3
 def configure(parser: argparse.ArgumentParser) -> None:
     import argparse
 
-    from agent.cli.cluster import cluster
+    from agent.cli.cluster import connection
 
     parser.description = _DESCRIPTION
     parser.epilog = _EXAMPLES
@@ -71,7 +71,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--confirm-additions", metavar="COMMIT", default="", help="agree that additions from before an upgrade go"
     )
     parser.add_argument("--rerun", metavar="KIND/NAME", action="append", default=[], help="run a finished Job again")
-    cluster.add_options(parser)
+    connection.add_options(parser)
     terminal.output_option(parser)
 
 
@@ -85,14 +85,14 @@ def run(args: argparse.Namespace) -> int:
 
 async def _sync(args: argparse.Namespace) -> int:
     from agent.api import application
-    from agent.cli.cluster import applications, cluster
+    from agent.cli.cluster import connection, reports
 
     seconds = _seconds(args.timeout)
     given = {**_confirmed(args), **_rerun(args)}
-    settings = cluster.config(args)
-    async with cluster.connect(settings) as connected:
-        namespace, name = applications.place(args.name, args.namespace, settings.namespace)
-        before = await applications.get_one(connected, namespace, name)
+    settings = connection.config(args)
+    async with connection.connect(settings) as connected:
+        namespace, name = reports.place(args.name, args.namespace, settings.namespace)
+        before = await reports.get_one(connected, namespace, name)
         if before.suspended:
             raise HeldError(
                 "the Application is suspended", hint="set spec.suspend: false first", application=f"{namespace}/{name}"
@@ -106,8 +106,8 @@ async def _sync(args: argparse.Namespace) -> int:
     if args.output != "table":
         terminal.write_data(after.as_json(), args.output)
     else:
-        applications.table([after])
-        applications.failures(after)
+        reports.table([after])
+        reports.failures(after)
     return 0 if after.ready else 1
 
 
@@ -177,7 +177,7 @@ async def _request(connected: Cluster, report: Report, given: Mapping[str, str])
 async def _wait(connected: Cluster, before: Report, seconds: int) -> Report:
     """The Application once our request, or a later one that took its place, was handled. Raises ClusterError."""
     from agent.api import names
-    from agent.cli.cluster import applications
+    from agent.cli.cluster import reports
     from agent.cli.cluster.liveness import Leases
 
     terminal.progress(f"waiting for the agent to sync {before.namespace}/{before.name}")
@@ -186,7 +186,7 @@ async def _wait(connected: Cluster, before: Report, seconds: int) -> Report:
     alive: bool | None = None
     doubted = False
     while True:
-        report = await applications.get_one(connected, before.namespace, before.name)
+        report = await reports.get_one(connected, before.namespace, before.name)
         requested = get_text(report.tree, "metadata", "annotations", names.ANNOTATION_REQUESTED_AT)
         if get_text(report.status, "lastHandledRequestedAt") == requested:
             return report

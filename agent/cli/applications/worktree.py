@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from agent.adapters.git import listing
 from agent.api import application as applications
 from agent.api import names, operator
-from agent.cli.files import files
-from agent.cli.migration import sealed_secrets
+from agent.cli.files import content
+from agent.cli.keys import sealing_keys
 from agent.desired import cautions
 from agent.engine.ports import Snapshot
 from agent.manifests.documents import File
@@ -74,7 +74,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-n", "--namespace", default="", help="where objects go that name none, and the only one they may"
     )
-    parser.add_argument("--sealing-key", action="append", default=[], metavar="FILE", help=sealed_secrets.KEY_HELP)
+    parser.add_argument("--sealing-key", action="append", default=[], metavar="FILE", help=sealing_keys.HELP)
     parser.add_argument(
         "--operator-file",
         metavar="FILE",
@@ -88,7 +88,7 @@ def target(args: argparse.Namespace) -> Target:
     if not folder.is_dir():
         raise UsageError("no such folder", folder=args.folder)
     settings = _operator(args.operator_file)
-    sealing_keys = sealed_secrets.sealing_keys(args.sealing_key)
+    opening = sealing_keys.read(args.sealing_key)
     layers = tuple(part.strip() for given in args.layers or () for part in given.split(",") if part.strip())
     if args.application is None:
         # The address is the one part of a source that a work tree has no use for.
@@ -103,7 +103,7 @@ def target(args: argparse.Namespace) -> Target:
             settings.limits,
             None,
             unsealing,
-            sealing_keys,
+            opening,
             strict,
             settings.field_managers.people,
         )
@@ -128,7 +128,7 @@ def target(args: argparse.Namespace) -> Target:
         settings.limits,
         application,
         unsealing,
-        sealing_keys,
+        opening,
         cautions.strictness(settings, application),
         settings.field_managers.people,
     )
@@ -137,7 +137,7 @@ def target(args: argparse.Namespace) -> Target:
 def _operator(path: str | None) -> OperatorSettings:
     tree: Tree = None
     if path is not None:
-        documents = yaml.parse(files.read(path), file=path)
+        documents = yaml.parse(content.read(path), file=path)
         if len(documents) > 1:
             raise UsageError("the operator's file has several documents", file=path)
         tree = documents[0].tree if documents else None
@@ -147,7 +147,7 @@ def _operator(path: str | None) -> OperatorSettings:
 def _application(path: str, namespace: str) -> Application:
     found = [
         document.tree
-        for document in yaml.parse(files.read(path), file=path)
+        for document in yaml.parse(content.read(path), file=path)
         if isinstance(document.tree, dict) and document.tree.get("kind") == names.KIND
     ]
     if len(found) != 1:

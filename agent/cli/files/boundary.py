@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 
-from agent.cli.files import files
-from agent.cli.keys import creation
+from agent.cli.files import content, rules
 from agent.values.errors import WriteError
 
 
@@ -19,8 +18,8 @@ def check(file: str, config: str | None = None) -> None:
     What the user names outside of that folder, by a path of their own, is theirs to choose. Raises WriteError.
     """
     given = config or os.environ.get("SOPS_CONFIG")
-    rules = {given} if given else {creation.search("."), creation.search(os.path.dirname(file) or ".")}
-    folders = {os.path.realpath(os.path.dirname(os.path.abspath(path))) for path in rules if path}
+    named = {given} if given else {rules.search("."), rules.search(os.path.dirname(file) or ".")}
+    folders = {os.path.realpath(os.path.dirname(os.path.abspath(path))) for path in named if path}
     if not folders:
         return
     if os.path.exists(file) and not os.path.isfile(file):
@@ -38,7 +37,7 @@ def check(file: str, config: str | None = None) -> None:
 def write(file: str, data: bytes, config: str | None = None) -> None:
     """Replace a file that a link may not lead to. Raises WriteError."""
     check(file, config)
-    files.write(file, data)
+    content.write(file, data)
 
 
 def _prefixes(file: str) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli import terminal
-from agent.cli.files import files, memory
+from agent.cli.files import content, memory
 from agent.values import system
 from agent.values.errors import AgentError, EditorError, UnchangedError
 
@@ -69,10 +69,10 @@ def edited(
     """
     with memory.folder(allow_disk=allow_disk) as folder:
         path = folder / Path(file).name
-        files.create_private(str(path), shown)
+        content.create_private(str(path), shown)
         while True:
             run(path)
-            after = files.read(str(path))
+            after = content.read(str(path))
             if after == shown:
                 raise UnchangedError(unchanged, file=file)
             try:
@@ -86,4 +86,4 @@ def edited(
 def _again() -> bool:
     """Whether the user wants to correct the text."""
     terminal.note("Press Enter to return to the editor, or Ctrl-C to give up.")
-    return bool(files.read_answer())
+    return bool(content.read_answer())

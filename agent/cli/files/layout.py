@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.cli import terminal
-from agent.cli.keys import creation
+from agent.cli.files import rules
 from agent.sops import decrypt, metadata
 from agent.sops.stores import Store
 from agent.values.errors import EmitError
@@ -85,7 +85,7 @@ class Reading:
 
 def indent(args: argparse.Namespace, config: Rules | None, store: Store, file: str = "") -> int | None:
     """The flag's, else that of the file's `.sops.yaml`."""
-    return args.indent if args.indent is not None else creation.indent(creation.rules_of(config, file), store)
+    return args.indent if args.indent is not None else rules.indent(rules.of(config, file), store)
 
 
 def written(

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.cli.files import files
+from agent.cli.files import content
 from agent.values.errors import EditorError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def folder(*, allow_disk: bool) -> Generator[Path]:
             "there is no tmpfs to hold the plaintext",
             hint="neither shared memory nor XDG_RUNTIME_DIR is one; --insecure-temporary-folder uses the disk",
         )
-    with files.leaving():
+    with content.leaving():
         made = Path(tempfile.mkdtemp(prefix="agent-", dir=parent))
         try:
             yield made

@@ -7,14 +7,12 @@ not written where a link leads out of the folder of `.sops.yaml`. Quoted globs k
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Protocol
 
 from agent.cli import exit_codes, terminal
-from agent.cli.files import boundary, files
-from agent.sops.stores import Store
+from agent.cli.files import boundary, content
 from agent.values import system
 from agent.values.dataclass import dataclass
 from agent.values.errors import AgentError, ConflictingFlagsError, FileMissingError, ReadError
@@ -22,20 +20,12 @@ from agent.values.text import escape
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
 LARGEST = 64 * 1024 * 1024
 """Bytes of a file that is looked at when it is found in a folder; a larger one has to be named."""
 
 _GLOB = frozenset("*?[")
-_METADATA: Mapping[Store, bytes] = {
-    Store.YAML: rb"""^["']?sops["']?[ \t]*:|\A\s*\{(?s:.)*["']sops["']\s*:""",
-    Store.JSON: rb'"sops"\s*:',
-    Store.DOTENV: rb"^sops_(?:version|mac|lastmodified)\s*=",
-    Store.INI: rb"^\[sops\]",
-    Store.BINARY: rb'\A\s*\{(?s:.)*"sops"\s*:',
-}
-"""Patterns, by line, which `re` compiles when one is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +135,11 @@ def each(names: Sequence[str], work: Work, *, write: bool, config: str | None = 
             written += [one.file] if write and result.changed else []
             yield result
     terminal.status("")
-    files.make_durable(written)
+    content.make_durable(written)
 
 
 def _turn(found: Found, work: Work, *, write: bool, config: str | None) -> Result | None:
-    data = files.read(found.file)
+    data = content.read(found.file)
     done = work(found, data)
     if done is None:
         return None
@@ -157,14 +147,9 @@ def _turn(found: Found, work: Work, *, write: bool, config: str | None) -> Resul
     if changed:
         boundary.check(found.file, config)
     if changed and write and done.data is not None:
-        files.write(found.file, done.data, durable=False)
+        content.write(found.file, done.data, durable=False)
     result = done.result if write or not changed else f"would be {done.result}"
     return Result(found.file, result, changed, warnings=done.warnings)
-
-
-def looks_encrypted(data: bytes, store: Store) -> bool:
-    """Whether there is a sops entry, as far as can be told without parsing."""
-    return b"lastmodified" in data and re.search(_METADATA[store], data, re.MULTILINE) is not None
 
 
 # Which files

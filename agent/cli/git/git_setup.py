@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli import terminal
-from agent.cli.files import files
-from agent.cli.keys import creation
+from agent.cli.files import content, rules
 from agent.sops.path_globs import globs
 from agent.values import system
 from agent.values.dataclass import dataclass
@@ -58,7 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-textconv", action="store_true", help="git diff shows the ciphertext, as without this")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     parser.add_argument("--remove", action="store_true", help="undo it")
-    creation.add_config_option(parser)
+    rules.add_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -164,7 +163,7 @@ class _Setup:
                 hint="put a file in its place",
                 file=str(path),
             )
-        before = files.read(str(path)) if path.exists() else b""
+        before = content.read(str(path)) if path.exists() else b""
         lines = before.decode("utf-8", "surrogateescape").splitlines()
         if self.args.remove:
             kept = [line for line in lines if not line.endswith(f" {_ATTRIBUTES}")]
@@ -177,11 +176,11 @@ class _Setup:
             for line in (line for line in some if line not in others):
                 self._tell(f"{path}: {sign} {line}")
         if not self.args.dry_run:
-            files.write(str(path), "".join(f"{line}\n" for line in kept).encode("utf-8", "surrogateescape"))
+            content.write(str(path), "".join(f"{line}\n" for line in kept).encode("utf-8", "surrogateescape"))
 
     def _patterns(self, top: Path) -> tuple[Path, Sequence[str]]:
         """Where `.gitattributes` stands, and what for."""
-        config = None if self.args.patterns else creation.load_rules(self.args)
+        config = None if self.args.patterns else rules.load(self.args.config)
         if config is None:
             if not self.args.patterns and not self.args.remove:
                 terminal.warn("there is no .sops.yaml: name the files, such as: agent git-setup 'secrets/*.yaml'")

@@ -13,7 +13,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from agent.cli import terminal
-from agent.cli.files import files, layout, trees
+from agent.cli.files import content, file_types, layout, rules
 from agent.cli.keys import creation, key_sources, sealing
 from agent.sops import decrypt, encrypt, markers, merge, merge_keys, stores, stripped
 from agent.sops.decrypt import EncryptedFile, Ivs
@@ -80,14 +80,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     store = stores.of(args.path)
-    base, ours, theirs = (files.read(name) for name in (args.base, args.ours, args.theirs))
-    if not any(trees.looks_encrypted(data, store) for data in (ours, theirs)):
+    base, ours, theirs = (content.read(name) for name in (args.base, args.ours, args.theirs))
+    if not any(file_types.looks_encrypted(data, store) for data in (ours, theirs)):
         return _merge_lines(args)
-    work = _Work(args.path, store, sealing.Keys(args), creation.load_rules(args))
+    work = _Work(args.path, store, sealing.Keys(args), rules.load(args.config))
     size = args.marker_size if 0 < args.marker_size <= _LARGEST else _SIZE
     result, conflicts = work.merged(*work.versions(base, ours, theirs), ours, size=size)
     if result != ours:
-        files.write(args.ours, result)
+        content.write(args.ours, result)
     for conflict in conflicts:
         terminal.note(f"CONFLICT (value): {args.path}: {conflict.field}")
     if conflicts:
@@ -152,7 +152,7 @@ class _Work:
         if not data:
             return _Version()
         file = f"{self.path} ({which})"
-        if not trees.looks_encrypted(data, self.store):
+        if not file_types.looks_encrypted(data, self.store):
             documents = self.store.parse_plain(data, file=file)
             line = stripped.encrypted_line(documents)
             if line is not None or (self.store.single and stripped.is_binary(data)):
@@ -228,7 +228,7 @@ class _Work:
         """For everybody, but anew for nobody of whom the other side's metadata tell alone: those are under no MAC. Raises MergeError."""
         ours_and_kept = [*_names(ours.side), *map(recipient_of, keys.before.keys if keys.before is not None else ())]
         unknown = [each for each in keys.recipients.all if each not in ours_and_kept]
-        rule = creation.rule_at(self.config, self.path) if unknown else None
+        rule = rules.rule_at(self.config, self.path) if unknown else None
         for each in unknown:
             if rule is None or each not in rule.recipients.all:
                 raise MergeError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.cli import terminal
-from agent.cli.files import boundary, editor, file_types, files, layout, memory
+from agent.cli.files import boundary, content, editor, file_types, layout, memory
 from agent.cli.keys import key_sources, sealing
 from agent.sops import decrypt, markers, mixed, stores
 from agent.sops.merge_shown import uncovered
@@ -55,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     file: str = args.file
-    data = files.read(file)
+    data = content.read(file)
     work = _Resolving(args, file, file_types.of_input(args, file), sealing.Keys(args))
     sides = markers.sides(data)
     if sides is not None:

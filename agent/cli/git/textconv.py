@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.cli import terminal
-from agent.cli.files import files, layout, trees
+from agent.cli.files import content, file_types, layout
 from agent.cli.keys import key_sources, sealing
 from agent.sops import cipher, decrypt, stores
 from agent.sops.keys import kind_of, name_of
@@ -53,10 +53,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    data = files.read(args.file)
+    data = content.read(args.file)
     store = stores.of(args.file)
     shown = data
-    if trees.looks_encrypted(data, store):
+    if file_types.looks_encrypted(data, store):
         try:
             shown = _shown(args, data, store)
         except AgentError as error:

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import os
 import time
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from agent.cli import terminal
-from agent.cli.files import files
+from agent.cli.files import rules
 from agent.sops.cipher import DATA_KEY_SIZE
 from agent.sops.groups import Recipients
 from agent.sops.selection import SELECTORS, Selection, matcher
-from agent.sops.stores import Store
-from agent.values.errors import AgentError, ConflictingFlagsError, NoMasterKeyError, SopsRulesError
+from agent.values.errors import ConflictingFlagsError, NoMasterKeyError, SopsRulesError
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
     from agent.sops.rules import CreationRule, Rules
     from agent.sops.selection import Selector
 
-_LEVELS = 100
 _MOST_GROUPS = 255
 
 
@@ -45,73 +41,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave clear values out of the MAC: they may be edited by hand",
     )
-    add_config_option(parser)
-
-
-def add_config_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", metavar="FILE", help=".sops.yaml, else SOPS_CONFIG, else the next one upwards")
-
-
-def load_rules(args: argparse.Namespace) -> Rules | None:
-    """The `.sops.yaml` that is named, or the next one from the working directory upwards. Raises SopsRulesError."""
-    path = args.config or os.environ.get("SOPS_CONFIG") or search(".")
-    return _read(path) if path else None
-
-
-def rules_of(config: Rules | None, file: str) -> Rules | None:
-    """The rules that a file goes by: `load_rules`' or, where there are none, the next ones from its own folder upwards."""
-    if config is not None or not file:
-        return config
-    path = search(os.path.dirname(file) or ".")  # as sops joins `..`: by name, links are not followed
-    return _read(path) if path else None
-
-
-def _read(path: str) -> Rules:
-    try:
-        data = files.read(path)
-    except AgentError:
-        raise SopsRulesError("the rules cannot be read", hint="is it a file, and may you read it?", file=path) from None
-    return _parsed(data, path)
-
-
-@lru_cache(maxsize=16)
-def _parsed(data: bytes, path: str) -> Rules:
-    from agent.sops import rules
-
-    return rules.parse(data, file=path)
-
-
-@lru_cache(maxsize=1024)
-def _warn_once(other: str) -> None:
-    terminal.warn(f"{other} is not used: the file must be called .sops.yaml")
-
-
-def search(start: str) -> str:
-    """The next `.sops.yaml` upwards. What is called `.sops.yml` is warned of, as sops does."""
-    folder = os.path.abspath(start)
-    other = found = ""
-    for _ in range(_LEVELS):
-        if os.path.exists(os.path.join(folder, ".sops.yaml")):
-            found = os.path.join(folder, ".sops.yaml")
-            break
-        if not other and os.path.exists(os.path.join(folder, ".sops.yml")):
-            other = os.path.join(folder, ".sops.yml")
-        above = os.path.dirname(folder)
-        if above == folder:
-            break
-        folder = above
-    if other:
-        _warn_once(other)
-    return found
-
-
-def indent(config: Rules | None, store: Store) -> int | None:
-    """The indent that `.sops.yaml` asks for."""
-    if config is None:
-        return None
-    if store is Store.BINARY:
-        return config.binary_indent
-    return config.json_indent if store is Store.JSON else config.yaml_indent
+    rules.add_option(parser)
 
 
 def new_data_key() -> Secret:
@@ -123,25 +53,12 @@ def now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def rule_at(config: Rules | None, file: str, *, args: argparse.Namespace | None = None) -> CreationRule | None:
-    """What `.sops.yaml` says of a file; None where there is none, or it has no rules. Raises SopsRulesError.
-
-    With `args`, AWS keys of the rule have the context of `--encryption-context`.
-    """
-    found = rules_of(config, file)
-    if found is None:
-        return None
-    from agent.cli.keys import recipients
-
-    return found.match(_relative(file, found.file), context=recipients.context(args) if args else ())
-
-
 def rule_for(args: argparse.Namespace, config: Rules | None, file: str) -> CreationRule:
     """Whom and what. Raises NoMasterKeyError, SopsRulesError, UsageError, ConflictingFlagsError."""
     from agent.cli.keys import recipients
     from agent.sops.rules import CreationRule
 
-    rule = rule_at(config, file, args=args)
+    rule = rules.rule_at(config, file, context=recipients.context(args))
     named = recipients.named(args)
     groups = (named,) if named else rule.recipients.groups if rule else ()
     if not groups:
@@ -172,13 +89,6 @@ def checked(whom: Recipients, *, file: str) -> Recipients:
             threshold=whom.threshold,
         )
     return whom
-
-
-def _relative(file: str, config: str) -> str:
-    """The path that rules see: from the folder of `.sops.yaml`, or absolute for a file elsewhere."""
-    absolute = os.path.abspath(file)  # links stay as they are named, as for sops
-    folder = os.path.dirname(os.path.abspath(config))
-    return absolute.removeprefix(folder + os.sep)
 
 
 def _selection(args: argparse.Namespace, rule: Selection | None) -> Selection:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli import terminal
-from agent.cli.files import boundary, trees
-from agent.cli.keys import creation, key_sources, sealing
+from agent.cli.files import boundary, rules, trees
+from agent.cli.keys import creation, key_sources, sealing, sealing_keys
 from agent.cli.migration import sealed_secrets
 from agent.sops import cipher, stores
 from agent.sops.metadata import Metadata
@@ -74,7 +74,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         required=True,
         metavar="FILE",
-        help=sealed_secrets.KEY_HELP,
+        help=sealing_keys.HELP,
     )
     parser.add_argument("-i", "--in-place", action="store_true", help="write back to the files")
     parser.add_argument("--output-dir", metavar="FOLDER", help="write there, under the same names")
@@ -93,8 +93,8 @@ def run(args: argparse.Namespace) -> int:
     to_terminal = not (args.in_place or args.output_dir)
     if to_terminal and (len(args.paths) != 1 or os.path.isdir(args.paths[0])):
         raise UsageError("several files cannot go to standard output", hint="give -i or --output-dir")
-    keys = sealed_secrets.sealing_keys(args.sealing_key)
-    migration = _Migration(args, to_terminal, keys, creation.load_rules(args), sealing.Keys(args))
+    keys = sealing_keys.read(args.sealing_key)
+    migration = _Migration(args, to_terminal, keys, rules.load(args.config), sealing.Keys(args))
     for result in trees.each(args.paths, migration, write=False):
         if result.error is not None:
             migration.fail(result.error.with_facts(file=result.file))
@@ -211,7 +211,7 @@ class _Migration:
             data_key = creation.new_data_key()
             self.wrapped[rule.recipients] = data_key, self.masters.wrap(rule.recipients, data_key)
         data_key, wrapped = self.wrapped[rule.recipients]
-        indent = creation.indent(self.rules, store)
+        indent = rules.indent(self.rules, store)
         encrypted = sealing.seal(
             documents, Metadata(wrapped, selection), data_key, file=target, store=store, indent=indent
         )

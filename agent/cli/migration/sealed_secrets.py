@@ -7,9 +7,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
-from agent.adapters.keys.sealed_secrets import SealingKeys
 from agent.cli import plaintext
-from agent.cli.files import files
 from agent.manifests import sealed_secrets
 from agent.manifests.documents import claim
 from agent.manifests.references import has_reference
@@ -24,6 +22,7 @@ from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from agent.adapters.keys.sealed_secrets import SealingKeys
     from agent.values.tree import Object, Tree
     from agent.yaml.nodes import Value
 
@@ -31,10 +30,6 @@ FIELDS = ("stringData", "data")
 """Where a Secret holds values."""
 
 _DOCUMENT = re.compile(rb"^(?=---)", re.MULTILINE)
-
-KEY_HELP = (
-    "manifests of a sealed-secrets controller's keys, or a private key in PEM; - is standard input; repeat for more"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +47,6 @@ class Made:
     document: Mapping = field(repr=False)
     name: str
     keys: tuple[str, ...]
-
-
-def sealing_keys(names: list[str]) -> SealingKeys:
-    """The keys of `--sealing-key`. Raises FileMissingError, ReadError, ConfigError."""
-    read = [(name, files.read_stdin() if name == "-" else files.read(name)) for name in names]
-    return SealingKeys().merge(
-        *(
-            SealingKeys.parse(Secret(data, name), source="standard input" if name == "-" else name)
-            for name, data in read
-        )
-    )
 
 
 def split(data: bytes, file: str) -> tuple[list[Found], bytes]:

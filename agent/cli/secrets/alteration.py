@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.cli import terminal
-from agent.cli.files import boundary, file_types, files, layout
-from agent.cli.keys import creation, key_sources, sealing
+from agent.cli.files import boundary, content, file_types, layout, rules
+from agent.cli.keys import key_sources, sealing
 from agent.cli.secrets import mistakes
 from agent.sops import stores
 from agent.values.errors import NoSuchPlaceError, PlaceShapeError
@@ -32,7 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     key_sources.add_order_option(parser)
     parser.add_argument("--shamir-secret-sharing-threshold", metavar="N", type=int, help="taken, as sops takes it")
     layout.add_options(parser)
-    creation.add_config_option(parser)
+    rules.add_option(parser)
     key_sources.add_options(parser)
 
 
@@ -43,10 +43,10 @@ def change(args: argparse.Namespace, file: str, edit: Callable[[Mapping], Mappin
     """
     source = file_types.of_input(args, file)
     target = file_types.of_output(args, file)
-    config = creation.load_rules(args)
+    config = rules.load(args.config)
     indent = layout.indent(args, config, target, file)
     keys = sealing.Keys(args)
-    data = files.read_existing(file)
+    data = content.read_existing(file)
     reading = layout.Reading(args, data, source, target, file=file)
     opened = keys.open(reading.encrypted(), ignore_mac=args.ignore_mac)
     mistakes.warn_of_recipients(config, file, opened.plain.metadata.data_key.recipients)

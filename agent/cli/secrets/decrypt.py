@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.cli.files import file_types, files, layout, trees
+from agent.cli.files import content, file_types, layout, rules, trees
 from agent.cli.files.trees import Done
-from agent.cli.keys import creation, key_sources, sealing
+from agent.cli.keys import key_sources, sealing
 from agent.cli.secrets import results
 from agent.sops import places, stores
 from agent.sops.decrypt import EncryptedFile
@@ -47,7 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--extract", metavar="PATH", default="", help="""one value, such as '["data"]["list"][0]'""")
     parser.add_argument("--ignore-mac", action="store_true", help="give out values of a file that was altered")
     key_sources.add_order_option(parser)
-    creation.add_config_option(parser)
+    rules.add_option(parser)
     key_sources.add_options(parser)
 
 
@@ -55,11 +55,11 @@ def run(args: argparse.Namespace) -> int:
     several = trees.asked(args)
     results.check(args)
     keys = sealing.Keys(args)
-    work = _Decrypting(args, keys, creation.load_rules(args))
+    work = _Decrypting(args, keys, rules.load(args.config))
     if several:
         return trees.run(args, work)
     path = places.parse(args.extract)
-    data = files.read(args.file) if args.file is not None else files.read_stdin()
+    data = content.read(args.file) if args.file is not None else content.read_stdin()
     file: str = args.filename_override or args.file or "standard input"
     # Without a name there is no suffix to go by, and JSON reads as YAML too.
     store = stores.of(file, args.input_type or ("" if args.filename_override or args.file else "yaml"))
@@ -81,7 +81,7 @@ class _Decrypting:
     def __call__(self, found: Found, data: bytes) -> Done | None:
         """A file of a tree."""
         store = file_types.of_input(self.args, found.file)
-        if not found.named and not trees.looks_encrypted(data, store):
+        if not found.named and not file_types.looks_encrypted(data, store):
             return None
         return Done("decrypted", self.plain(data, found.file, store, ()))
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from agent.cli.files import files, trees
+from agent.cli.files import content, file_types
 from agent.sops import decrypt, stores
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import AgentError, DataKeyError, ReadError
@@ -49,7 +49,7 @@ class Finder:
     def find(self, places: Sequence[str], recipients: Recipients, store: Store) -> Earlier | None:
         """The first version that is fit to be used again, of files named `places`. Raises as `Keys.wrap`."""
         for where, file, data in self._versions(places):
-            if not trees.looks_encrypted(data, store):
+            if not file_types.looks_encrypted(data, store):
                 continue
             try:
                 encrypted = decrypt.read(data, file=file, store=store)
@@ -90,14 +90,14 @@ class Finder:
         for file in places:
             if os.path.isfile(file):
                 try:
-                    data = files.read(file)
+                    data = content.read(file)
                 except ReadError:
                     self.notes.append(f"{file} cannot be read, so that nothing of it is used again")
                 else:
                     yield "the file", file, data
             for where, data in self.committed.versions(file):
                 yield where, file, data
-                if data and not trees.looks_encrypted(data, stores.of(file)):
+                if data and not file_types.looks_encrypted(data, stores.of(file)):
                     self.in_clear.append(file)
 
 

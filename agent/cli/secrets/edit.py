@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from agent.cli import terminal
-from agent.cli.files import boundary, editor, file_types, files, layout, memory
+from agent.cli.files import boundary, content, editor, file_types, layout, memory, rules
 from agent.cli.keys import creation, key_sources, sealing
 from agent.cli.secrets import mistakes
 from agent.sops import stores
@@ -95,13 +95,13 @@ def run(args: argparse.Namespace) -> int:
         terminal.warn("one file is edited at a time, and this is the first")
     file: str = args.files[0]
     keys = sealing.Keys(args)
-    config = creation.load_rules(args)
+    config = rules.load(args.config)
     source, target = file_types.of_input(args, file), file_types.of_output(args, file)
     indent = layout.indent(args, config, target, file)
     ivs: Ivs | None = None
     data: bytes | None = None
     if os.path.exists(file):
-        data = files.read(file)
+        data = content.read(file)
         reading = layout.Reading(args, data, source, target, file=file)
         opened = keys.open(reading.encrypted(), ignore_mac=args.ignore_mac)
         plain, data_key = opened.plain, opened.data_key

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from agent.cli import terminal
-from agent.cli.files import file_types, files, layout, trees
+from agent.cli.files import content, file_types, layout, rules, trees
 from agent.cli.files.trees import Done
 from agent.cli.keys import creation, key_sources, sealing
 from agent.cli.secrets import earlier, mistakes, results
@@ -82,14 +82,14 @@ def run(args: argparse.Namespace) -> int:
         raise ConflictingFlagsError("standard input needs --filename-override", hint="it names the file for .sops.yaml")
     keys = sealing.Keys(args)
     with Committed() as repositories:
-        work = _Encrypting(args, keys, creation.load_rules(args), Finder(keys, repositories))
+        work = _Encrypting(args, keys, rules.load(args.config), Finder(keys, repositories))
         code = trees.run(args, work) if several else _one(args, work)
         work.tell()
     return code
 
 
 def _one(args: argparse.Namespace, work: _Encrypting) -> int:
-    data = files.read(args.file) if args.file is not None else files.read_stdin()
+    data = content.read(args.file) if args.file is not None else content.read_stdin()
     results.deliver(args, work.sealed(data, args.filename_override or args.file or ""))
     if args.file is not None and args.output:
         mistakes.warn_of_plain(args.file)
@@ -126,7 +126,7 @@ class _Encrypting:
         from agent.cli.secrets import plaintext_secrets
 
         store = file_types.of_input(self.args, found.file)
-        if trees.looks_encrypted(data, store) and self._is_encrypted(data, found.file, store):
+        if file_types.looks_encrypted(data, store) and self._is_encrypted(data, found.file, store):
             return Done("already encrypted", warnings=plaintext_secrets.of(data, store, file=found.file))
         if not found.named and not self._wanted(found.file, store):
             warnings = plaintext_secrets.of(data, store, file=found.file)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from agent.cli.files import file_types, files
-from agent.cli.keys import creation, key_sources, sealing
+from agent.cli.files import content, file_types, rules
+from agent.cli.keys import key_sources, sealing
 from agent.cli.secrets import child
 from agent.sops import decrypt, flatten
 from agent.values.errors import CommandError, ConflictingFlagsError
@@ -42,11 +42,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     file, command = child.arguments(args)
-    creation.load_rules(args)
+    rules.load(args.config)
     if args.background and args.same_process:
         raise ConflictingFlagsError("--same-process and --background exclude one another")
     keys = sealing.Keys(args)
-    data = files.read_existing(file)
+    data = content.read_existing(file)
     encrypted = decrypt.read(data, file=file, store=file_types.of_input(args, file))
     values = _variables(keys.open(encrypted).plain.documents[0], file)
     child.become(args.user)

@@ -8,8 +8,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.cli.files import file_types, files, memory
-from agent.cli.keys import creation, key_sources, sealing
+from agent.cli.files import content, file_types, memory, rules
+from agent.cli.keys import key_sources, sealing
 from agent.cli.secrets import child
 from agent.sops import decrypt
 from agent.values.errors import CommandError, EditorError
@@ -48,9 +48,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     file, command = child.arguments(args)
     source, target = file_types.of_input(args, file), file_types.of_output(args, file)
-    indent = creation.indent(creation.rules_of(creation.load_rules(args), file), target)
+    indent = rules.indent(rules.of(rules.load(args.config), file), target)
     keys = sealing.Keys(args)
-    data = files.read_existing(file)
+    data = content.read_existing(file)
     opened = keys.open(decrypt.read(data, file=file, store=source))
     plain = target.emit(opened.plain.documents, indent=indent)
     name = _name(args.filename)
@@ -80,7 +80,7 @@ def _name(asked: str) -> str:
 
 @contextlib.contextmanager
 def _file(path: Path, plain: bytes) -> Generator[None]:
-    files.create_private(str(path), plain)
+    content.create_private(str(path), plain)
     yield
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.cli import terminal
-from agent.cli.files import file_types, files
+from agent.cli.files import content, file_types
 from agent.sops import stores
 from agent.sops.metadata import ENTRY
 from agent.values.errors import AgentError, FileMissingError
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     file: str = args.files[0]
     store = file_types.of_input(args, file)
     try:
-        encrypted = _is_encrypted(store.parse(files.read(file), file=file), file)
+        encrypted = _is_encrypted(store.parse(content.read(file), file=file), file)
     except AgentError as error:
         raise error.in_case("general") from None
     terminal.write_text(f'{{"encrypted":{"true" if encrypted else "false"}}}\n')

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from agent.cli import terminal
-from agent.cli.files import boundary, file_types, files, layout
+from agent.cli.files import boundary, content, file_types, layout, rules
 from agent.cli.keys import creation, key_sources, recipients, sealing
 from agent.cli.secrets import rewrapping
 from agent.sops import decrypt, key_changes
@@ -42,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     file_types.add_output_option(parser)
     recipients.add_group_options(parser)
     recipients.add_threshold_option(parser)
-    creation.add_config_option(parser)
+    rules.add_option(parser)
     key_sources.add_options(parser)
 
 
@@ -54,8 +54,8 @@ def run(args: argparse.Namespace) -> int:
     added = recipients.grouped(args) if adding else ()
     recipients.trust_named(args, added)
     keys = sealing.Keys(args)
-    config = creation.load_rules(args)
-    data = files.read_existing(args.file)
+    config = rules.load(args.config)
+    data = content.read_existing(args.file)
     source = file_types.of_input(args, args.file)
     target = file_types.of_output(args, args.file)
     encrypted = decrypt.read(data, file=args.file, store=source)

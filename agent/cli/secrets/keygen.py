@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from agent.cli import plaintext, terminal
-from agent.cli.files import files
+from agent.cli.files import content
 from agent.cli.keys import creation
 from agent.values.errors import ConfigError, ConflictingFlagsError
 from agent.values.secret import Secret
@@ -43,8 +43,8 @@ def run(args: argparse.Namespace) -> int:
     if args.recipients_of:
         if args.pq:
             raise ConflictingFlagsError("-pq makes a key, and -y reads one")
-        content = "".join(f"{recipient}\n" for recipient in _recipients(args.input))
-        _write(args.output, content)
+        text = "".join(f"{recipient}\n" for recipient in _recipients(args.input))
+        _write(args.output, text)
         return 0
     if args.input is not None:
         raise ConflictingFlagsError("a key file is read with -y alone", hint="-o names the file of a new key")
@@ -53,8 +53,8 @@ def run(args: argparse.Namespace) -> int:
     recipient, secret = age.generate(hybrid=args.pq)
     if not args.output and _everybody_reads_stdout():
         terminal.warn("the key goes to a file that everybody can read")
-    content = f"# created: {creation.now()}\n# public key: {recipient}\n{plaintext.text(secret)}\n"
-    _write(args.output, content)
+    text = f"# created: {creation.now()}\n# public key: {recipient}\n{plaintext.text(secret)}\n"
+    _write(args.output, text)
     if args.output or not terminal.is_tty():
         terminal.note(f"Public key: {recipient}")
     return 0
@@ -66,17 +66,17 @@ def _recipients(path: str | None) -> tuple[str, ...]:
 
     file = path if path and path != "-" else ""
     name = file or "standard input"
-    keys = AgeKeys.parse(Secret(files.read(file) if file else files.read_stdin(), name), source=name)
+    keys = AgeKeys.parse(Secret(content.read(file) if file else content.read_stdin(), name), source=name)
     if not keys.recipients:
         raise ConfigError("no age identity in this file", hint="agent keygen -o makes a file with one", file=name)
     return keys.recipients
 
 
-def _write(output: str | None, content: str) -> None:
+def _write(output: str | None, text: str) -> None:
     if output:
-        files.create_private(output, content.encode())
+        content.create_private(output, text.encode())
     else:
-        terminal.write_text(content)
+        terminal.write_text(text)
 
 
 def _everybody_reads_stdout() -> bool:

@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.cli import terminal
-from agent.cli.files import trees
-from agent.cli.keys import creation
+from agent.cli.files import file_types, rules
 from agent.cli.secrets import committed
 from agent.sops import cipher, kubernetes
 from agent.sops.selection import SELECTORS
@@ -35,7 +34,7 @@ def refuse_encrypted(data: bytes, documents: Sequence[Mapping], *, file: str, st
     # Only here, since few files come so far.
     from agent.sops import stripped
 
-    if store is Store.BINARY and (trees.looks_encrypted(data, store) or stripped.is_binary(data)):
+    if store is Store.BINARY and (file_types.looks_encrypted(data, store) or stripped.is_binary(data)):
         raise AlreadyEncryptedError(
             "the file is encrypted already", hint="to encrypt it a second time, give it another form first", file=file
         )
@@ -117,7 +116,7 @@ def warn_of_plain(file: str) -> None:
 def warn_of_recipients(config: Rules | None, file: str, recipients: Recipients) -> None:
     """Where a file's recipients are not those that `.sops.yaml` has for it; it need not have any."""
     try:
-        rule = creation.rule_at(config, file)
+        rule = rules.rule_at(config, file)
     except NoRuleError:
         return
     except AgentError as error:

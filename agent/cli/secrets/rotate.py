@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from agent.cli import terminal
-from agent.cli.files import file_types, files, layout, trees
+from agent.cli.files import content, file_types, layout, rules, trees
 from agent.cli.files.trees import Done
 from agent.cli.keys import creation, key_sources, recipients, sealing
 from agent.cli.secrets import mistakes, results, rewrapping
@@ -46,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     key_sources.add_order_option(parser)
     recipients.add_change_options(parser)
-    creation.add_config_option(parser)
+    rules.add_option(parser)
     key_sources.add_options(parser)
 
 
@@ -64,10 +64,10 @@ def run(args: argparse.Namespace) -> int:
             )
         raise FileMissingError("no such file", file=args.file).in_case("usage")
     recipients.trust_named(args, (*add, *remove))
-    work = _Rotating(args, sealing.Keys(args), creation.load_rules(args), add, remove)
+    work = _Rotating(args, sealing.Keys(args), rules.load(args.config), add, remove)
     if several:
         return trees.run(args, work)
-    results.deliver(args, work.rotated(files.read(args.file), args.filename_override or args.file))
+    results.deliver(args, work.rotated(content.read(args.file), args.filename_override or args.file))
     return 0
 
 
@@ -97,7 +97,7 @@ class _Rotating:
 
     def __call__(self, found: Found, data: bytes) -> Done | None:
         """A file of a tree. Each gets a data key of its own, so that whoever joins one of them later opens that one alone."""
-        if not found.named and not trees.looks_encrypted(data, file_types.of_input(self.args, found.file)):
+        if not found.named and not file_types.looks_encrypted(data, file_types.of_input(self.args, found.file)):
             return None
         return Done("rotated", self.rotated(data, found.file))
 

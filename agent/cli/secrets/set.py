@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.cli.files import files
+from agent.cli.files import content
 from agent.cli.secrets import alteration
 from agent.sops import places
 from agent.values.errors import ConflictingFlagsError, FileMissingError, ReadError, SetFormatError
@@ -49,11 +49,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _text(args: argparse.Namespace, rest: list[str]) -> str:
     if args.value_stdin:
-        return files.read_stdin().decode("utf-8", "surrogateescape")
+        return content.read_stdin().decode("utf-8", "surrogateescape")
     [value] = rest
     if not args.value_file:
         return value
     try:
-        return files.read(value).decode("utf-8", "surrogateescape")
+        return content.read(value).decode("utf-8", "surrogateescape")
     except (FileMissingError, ReadError) as error:
         raise error.in_case("general") from None

@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from agent.cli import terminal
-from agent.cli.files import boundary, file_types, files, layout, trees
+from agent.cli.files import boundary, content, file_types, layout, rules, trees
 from agent.cli.files.trees import Done
 from agent.cli.keys import creation, key_sources, recipients, sealing
 from agent.cli.secrets import rewrapping
@@ -50,12 +50,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     rewrapping.add_options(parser)
     recipients.add_threshold_option(parser)
-    creation.add_config_option(parser)
+    rules.add_option(parser)
     key_sources.add_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    config = creation.load_rules(args)
+    config = rules.load(args.config)
     if not args.files:
         raise FileMissingError("no file named")
     several = trees.asked(args)
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         return min(trees.run(args, work), 1)
     if not os.path.exists(args.file):  # whatever text it is
         raise FileMissingError("no such file", file=args.file).in_case("general")
-    data = files.read(args.file)
+    data = content.read(args.file)
     done = work.updated(data, args.file)
     if done.data is not None:
         boundary.write(args.file, done.data, args.config)
@@ -82,7 +82,7 @@ class _Updating:
 
     def __call__(self, found: Found, data: bytes) -> Done | None:
         """A file of a tree."""
-        if not found.named and not trees.looks_encrypted(data, file_types.of_input(self.args, found.file)):
+        if not found.named and not file_types.looks_encrypted(data, file_types.of_input(self.args, found.file)):
             return None
         return self.updated(data, found.file)
 
@@ -114,7 +114,7 @@ class _Updating:
 
     def _wanted(self, encrypted: EncryptedFile) -> Recipients:
         """The rule's groups, with a threshold from the flag, the rule or, as far as there are groups, the file."""
-        rule = creation.rule_at(self.config, encrypted.file)
+        rule = rules.rule_at(self.config, encrypted.file)
         if rule is None:
             raise SopsRulesError(
                 "no .sops.yaml has creation rules for it",
@@ -148,7 +148,7 @@ def _confirmed() -> bool:
     """Raises UsageError where nobody answers."""
     while True:
         terminal.write_text("Is this okay? (y/n):")
-        answer = files.read_answer()
+        answer = content.read_answer()
         if not answer:
             raise UsageError("nobody said whether this is okay", hint="-y takes it as said").in_case("general")
         if answer.strip() in {"y", "n"}:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from agent.cli import exit_codes, terminal
-from agent.cli.files import file_types, trees
+from agent.cli.files import file_types, rules, trees
 from agent.cli.files.trees import Done
-from agent.cli.keys import creation, key_sources, sealing
+from agent.cli.keys import key_sources, sealing
 from agent.cli.secrets import plaintext_secrets
 from agent.sops import cipher, decrypt, markers, parts, stripped, verify
 from agent.sops.groups import in_order
@@ -64,14 +64,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     file_types.add_input_option(parser)
     key_sources.add_order_option(parser)
     trees.add_report_option(parser)
-    creation.add_config_option(parser)
+    rules.add_option(parser)
     key_sources.add_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     if not args.files:
         raise FileMissingError("no file named", hint="name files, folders or quoted globs")
-    work = _Verifying(args, creation.load_rules(args), sealing.Keys(args))
+    work = _Verifying(args, rules.load(args.config), sealing.Keys(args))
     results = list(trees.each(args.files, work, write=False))
     return _report(args, results, work.verdicts)
 
@@ -103,7 +103,7 @@ class _Verifying:
 
     def __call__(self, found: Found, data: bytes) -> Done | None:
         store = file_types.of_input(self.args, found.file)
-        if not found.named and not trees.looks_encrypted(data, store):
+        if not found.named and not file_types.looks_encrypted(data, store):
             return self._stripped(found, data, store) or self._in_clear(found, data, store)
         try:
             documents = store.parse(data, file=found.file)
@@ -198,7 +198,7 @@ class _Verifying:
 
     def _beside_rule(self, encrypted: EncryptedFile) -> verify.Findings:
         try:
-            rule = creation.rule_at(self.config, encrypted.file)
+            rule = rules.rule_at(self.config, encrypted.file)
         except NoRuleError as error:
             return verify.Findings(warnings=[error])
         return verify.against_rule(encrypted, rule) if rule is not None else verify.Findings()

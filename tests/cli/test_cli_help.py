@@ -47,7 +47,8 @@ SLOW = {
     "cryptography.hazmat.backends",
     *("agent.sops.dotenv", "agent.sops.ini", "agent.sops.path_globs", "agent.yaml.json", "agent.yaml.events"),
     *("agent.adapters.keys.age_hybrid", "agent.adapters.keys.age_plugin", "agent.adapters.keys.age_scrypt"),
-    *("agent.adapters.keys.age_ssh", "agent.adapters.keys.pgp", "agent.adapters.keys.transit", "agent.cli.worktree"),
+    *("agent.adapters.keys.age_ssh", "agent.adapters.keys.pgp", "agent.adapters.keys.transit"),
+    "agent.cli.applications.worktree",
 }
 """What would take milliseconds to load, and a small YAML file under an age key needs nothing of."""
 PLACE = '["stringData"]["password"]'
@@ -188,7 +189,7 @@ def test_the_version(shell: Shell) -> None:
 
 
 def test_an_unforeseen_error_shows_its_place_and_no_text(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    from agent.cli import keygen
+    from agent.cli.secrets import keygen
 
     def fail(args: object) -> int:
         raise RuntimeError("canary")

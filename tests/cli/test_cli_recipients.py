@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent.cli import exit_codes, recipients
+from agent.cli import exit_codes
+from agent.cli.keys import recipients
 from agent.sops.keys import kind_of, name_of
 from agent.values.errors import SopsRulesError, UsageError
 

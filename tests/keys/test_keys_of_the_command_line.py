@@ -7,7 +7,7 @@ from argparse import Namespace
 
 import pytest
 
-from agent.cli import key_sources
+from agent.cli.keys import key_sources
 from agent.sops.keys import (
     AzureKey,
     GcpKmsKey,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.cli import boundary, creation, file_types, files, key_sources, layout, mistakes, sealing, terminal
-from agent.sops import stores
+from agent.sops.stores import store as stores
 from agent.values.errors import NoSuchPlaceError, PlaceShapeError
 
 if TYPE_CHECKING:

@@ -12,18 +12,18 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from agent.cli import files, terminal
-from agent.sops.cipher import DATA_KEY_SIZE
-from agent.sops.groups import Recipients
-from agent.sops.selection import SELECTORS, Selection, matcher
-from agent.sops.stores import Store
+from agent.sops.format.cipher import DATA_KEY_SIZE
+from agent.sops.format.groups import Recipients
+from agent.sops.format.selection import SELECTORS, Selection, matcher
+from agent.sops.stores.store import Store
 from agent.values.errors import AgentError, ConflictingFlagsError, NoMasterKeyError, SopsRulesError
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
     import argparse
 
-    from agent.sops.rules import CreationRule, Rules
-    from agent.sops.selection import Selector
+    from agent.sops.format.selection import Selector
+    from agent.sops.rules.config import CreationRule, Rules
 
 _LEVELS = 100
 _MOST_GROUPS = 255
@@ -75,7 +75,7 @@ def _read(path: str) -> Rules:
 
 @lru_cache(maxsize=16)
 def _parsed(data: bytes, path: str) -> Rules:
-    from agent.sops import rules
+    from agent.sops.rules import config as rules
 
     return rules.parse(data, file=path)
 
@@ -138,7 +138,7 @@ def rule_at(config: Rules | None, file: str, *, args: argparse.Namespace | None 
 def rule_for(args: argparse.Namespace, config: Rules | None, file: str) -> CreationRule:
     """Whom and what. Raises NoMasterKeyError, SopsRulesError, UsageError, ConflictingFlagsError."""
     from agent.cli import recipients
-    from agent.sops.rules import CreationRule
+    from agent.sops.rules.config import CreationRule
 
     rule = rule_at(config, file, args=args)
     named = recipients.named(args)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from agent.cli import creation, file_types, files, key_sources, layout, results, sealing, trees
 from agent.cli.trees import Done
-from agent.sops import places, stores
-from agent.sops.decrypt import EncryptedFile
+from agent.sops.files import places
+from agent.sops.files.decrypt import EncryptedFile
+from agent.sops.stores import store as stores
 from agent.values.dataclass import dataclass
 from agent.values.errors import NoSuchPlaceError, PlaceShapeError
 from agent.yaml.nodes import Comment, Mapping
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agent.cli.trees import Found
-    from agent.sops.parts import Part
-    from agent.sops.rules import Rules
-    from agent.sops.stores import Store
+    from agent.sops.files.parts import Part
+    from agent.sops.rules.config import Rules
+    from agent.sops.stores.store import Store
     from agent.values.tree import Path
 
 _EXAMPLES = """\

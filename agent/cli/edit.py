@@ -21,10 +21,10 @@ from agent.cli import (
     sealing,
     terminal,
 )
-from agent.sops import stores
-from agent.sops.metadata import Metadata
-from agent.sops.selection import EVERYTHING
-from agent.sops.stores import Store
+from agent.sops.format.metadata import Metadata
+from agent.sops.format.selection import EVERYTHING
+from agent.sops.stores import store as stores
+from agent.sops.stores.store import Store
 from agent.values.dataclass import dataclass, replace
 from agent.values.errors import DataKeyError, FileMissingError, SopsFormatError
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
 
-    from agent.sops.decrypt import Ivs
+    from agent.sops.files.decrypt import Ivs
     from agent.yaml.nodes import Mapping
 
 _EXAMPLES = """\

@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from agent.cli import child, creation, file_types, files, key_sources, sealing
-from agent.sops import decrypt, flatten
+from agent.sops.files import decrypt
+from agent.sops.stores import flatten
 from agent.values.errors import CommandError, ConflictingFlagsError
 from agent.yaml.nodes import Mapping, Sequence
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli import child, creation, file_types, files, key_sources, memory, sealing
-from agent.sops import decrypt
+from agent.sops.files import decrypt
 from agent.values.errors import CommandError, EditorError
 
 if TYPE_CHECKING:

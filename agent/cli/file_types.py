@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.sops import stores
+from agent.sops.stores import store as stores
 
 if TYPE_CHECKING:
     import argparse
 
-    from agent.sops.stores import Store
+    from agent.sops.stores.store import Store
 
 
 def add_input_option(parser: argparse.ArgumentParser) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.cli import file_types, files, terminal
-from agent.sops import stores
-from agent.sops.metadata import ENTRY
+from agent.sops.format.metadata import ENTRY
+from agent.sops.stores import store as stores
 from agent.values.errors import AgentError, FileMissingError
 from agent.yaml.nodes import Mapping
 

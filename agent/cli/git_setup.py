@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli import creation, files, terminal
-from agent.sops.path_globs import globs
+from agent.gitmerge.attributes import globs
 from agent.values import system
 from agent.values.dataclass import dataclass
 from agent.values.errors import ConfigError, ReadError, WriteError

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli import boundary, creation, key_sources, sealed_secrets, sealing, terminal, trees
-from agent.sops import cipher, stores
-from agent.sops.metadata import Metadata
-from agent.sops.selection import Selection
+from agent.sops.format import cipher
+from agent.sops.format.metadata import Metadata
+from agent.sops.format.selection import Selection
+from agent.sops.stores import store as stores
 from agent.values import system
 from agent.values.dataclass import dataclass, field, replace
 from agent.values.errors import (
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
     from agent.adapters.keys.sealed_secrets import SealingKeys
     from agent.cli.sealed_secrets import Found, Made
-    from agent.sops.groups import Recipients, WrappedDataKey
-    from agent.sops.rules import Rules
+    from agent.sops.format.groups import Recipients, WrappedDataKey
+    from agent.sops.rules.config import Rules
     from agent.values.secret import Secret
     from agent.yaml.nodes import Value
 

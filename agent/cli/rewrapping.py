@@ -8,18 +8,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.cli import creation, file_types, key_sources, layout, sealing, terminal
-from agent.sops import reopened, stores
-from agent.sops.keys import kind_of, short_name_of
+from agent.sops.files import reopened
+from agent.sops.format.keys import kind_of, short_name_of
+from agent.sops.stores import store as stores
 from agent.values.dataclass import replace
 
 if TYPE_CHECKING:
     import argparse
 
     from agent.cli.sealing import Keys
-    from agent.sops.decrypt import EncryptedFile
-    from agent.sops.groups import Recipients
-    from agent.sops.key_changes import KeyChange
-    from agent.sops.stores import Store
+    from agent.sops.files.decrypt import EncryptedFile
+    from agent.sops.format.groups import Recipients
+    from agent.sops.format.key_changes import KeyChange
+    from agent.sops.stores.store import Store
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -20,8 +20,9 @@ from agent.cli import (
     trees,
 )
 from agent.cli.trees import Done
-from agent.sops import decrypt, key_changes
-from agent.sops.keys import AgeRecipient, kind_of, name_of, short_name_of
+from agent.sops.files import decrypt
+from agent.sops.format import key_changes
+from agent.sops.format.keys import AgeRecipient, kind_of, name_of, short_name_of
 from agent.values.dataclass import dataclass
 from agent.values.errors import FileMissingError, SopsRulesError
 
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from agent.cli.trees import Found
-    from agent.sops.keys import Recipient
-    from agent.sops.rules import Rules
+    from agent.sops.format.keys import Recipient
+    from agent.sops.rules.config import Rules
 
 _EXAMPLES = """\
 examples:

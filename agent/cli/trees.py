@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Protocol
 
 from agent.cli import boundary, exit_codes, files, terminal
-from agent.sops.stores import Store
+from agent.sops.stores.store import Store
 from agent.values import system
 from agent.values.dataclass import dataclass
 from agent.values.errors import AgentError, ConflictingFlagsError, FileMissingError, ReadError

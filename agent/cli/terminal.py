@@ -123,7 +123,7 @@ def write_data(value: object, form: str) -> None:
 
     text = json.dumps(value, indent=2, ensure_ascii=True) + "\n"
     if form == "yaml":
-        from agent.yaml import render
+        from agent.yaml.write import render
 
         text = render.manifest(json.loads(text))
     write_text(text)

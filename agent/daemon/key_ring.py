@@ -21,8 +21,8 @@ from agent.adapters.vault import transit
 from agent.adapters.vault.transit import TransitMasterKeys
 from agent.daemon.gnupg_homes import GnupgHomes
 from agent.daemon.key_work import TimedKeys
-from agent.sops.groups import is_known, unwrap_data_key
-from agent.sops.keys import ByKind, TransitKey
+from agent.sops.format.groups import is_known, unwrap_data_key
+from agent.sops.format.keys import ByKind, TransitKey
 from agent.values import derive
 from agent.values.errors import AgentError, ConfigError, LimitError, SourceError
 from agent.values.secret import Secret
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from agent.api.operator import OperatorSettings
     from agent.daemon.key_work import Workers
     from agent.engine.ports import GitCredential
-    from agent.sops.groups import WrappedDataKey
-    from agent.sops.keys import MasterKeys, WrappedKey
+    from agent.sops.format.groups import WrappedDataKey
+    from agent.sops.format.keys import MasterKeys, WrappedKey
     from agent.values.ids import ApplicationId
 
 _READ_AGAIN_SECONDS = 60.0

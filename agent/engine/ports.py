@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from agent.manifests.kinds import Kinds, Resource
     from agent.manifests.references import Reference
     from agent.manifests.sealed_secrets import SealedValue
-    from agent.sops.groups import WrappedDataKey
+    from agent.sops.format.groups import WrappedDataKey
     from agent.values.errors import AgentError, Fact
     from agent.values.ids import ApplicationId, ClusterId, ObjectId, Revision
     from agent.values.secret import Secret

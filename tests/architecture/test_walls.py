@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 AGENT = Path(__file__).parents[2] / "agent"
-PURE = ("values", "yaml", "sops", "api", "manifests", "desired", "engine")
+PURE = ("values", "yaml", "sops", "gitmerge", "api", "manifests", "desired", "engine")
 PURE_BESIDE_TASKS = {AGENT / "controllers" / f"{name}.py" for name in ("fights", "schedule", "status")}
 COMPILES = AGENT / "values" / "dataclass.py"
-STARTS_FAST = ("values", "yaml", "sops", "adapters/keys", "cli")
+STARTS_FAST = ("values", "yaml", "sops", "gitmerge", "adapters/keys", "cli")
 SLOT = "_plaintext"
 BUILTINS = {"breakpoint", "compile", "eval", "exec", "input", "open", "print", "__import__"}
 CLOCK = {"now", "today", "utcnow"}

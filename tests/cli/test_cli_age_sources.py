@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
 from agent.adapters.keys import age
 from agent.cli.keys.age_sources import UserAgeKeys
-from agent.sops.keys import AgeRecipient, short_name_of
+from agent.sops.format.keys import AgeRecipient, short_name_of
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
 

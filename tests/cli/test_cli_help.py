@@ -45,7 +45,13 @@ SLOW = {
     ),
     *("re2", "yaml", "pyrage", "cryptography.x509", "cryptography.hazmat.primitives.serialization"),
     "cryptography.hazmat.backends",
-    *("agent.sops.dotenv", "agent.sops.ini", "agent.sops.path_globs", "agent.yaml.json", "agent.yaml.events"),
+    *(
+        "agent.sops.stores.dotenv",
+        "agent.sops.stores.ini",
+        "agent.gitmerge.attributes",
+        "agent.yaml.read.json",
+        "agent.yaml.read.events",
+    ),
     *("agent.adapters.keys.age_hybrid", "agent.adapters.keys.age_plugin", "agent.adapters.keys.age_scrypt"),
     *("agent.adapters.keys.age_ssh", "agent.adapters.keys.pgp", "agent.adapters.keys.transit"),
     "agent.cli.applications.worktree",
@@ -61,7 +67,7 @@ NEEDED: dict[tuple[str, ...], set[str]] = {
     ("filestatus", "secret.yaml"): set(),
     ("verify", "secret.yaml"): set(),
     ("updatekeys", "-y", "secret.yaml"): set(),
-    ("set", "secret.yaml", PLACE, '"new"'): {"json", "agent.yaml.json"},
+    ("set", "secret.yaml", PLACE, '"new"'): {"json", "agent.yaml.read.json"},
     ("exec-env", "--same-process", "variables.yaml", "true"): {"subprocess"},
     ("keygen",): set(),
 }

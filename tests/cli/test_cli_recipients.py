@@ -9,7 +9,7 @@ import pytest
 
 from agent.cli import exit_codes
 from agent.cli.keys import recipients
-from agent.sops.keys import kind_of, name_of
+from agent.sops.format.keys import kind_of, name_of
 from agent.values.errors import SopsRulesError, UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from conftest import Shell
 
-    from agent.sops.keys import Recipient
+    from agent.sops.format.keys import Recipient
     from testbed.openbao import OpenBao
 
 # In the order in which sops lists them; each with its flag, its variable, a text, and what sops makes of it.

@@ -8,7 +8,7 @@ from argparse import Namespace
 import pytest
 
 from agent.cli.keys import key_sources
-from agent.sops.keys import (
+from agent.sops.format.keys import (
     AzureKey,
     GcpKmsKey,
     HuaweiKey,

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, LiteralString
 
 from agent.adapters.keys.credential import data_key_bytes, key_text
 from agent.adapters.keys.remote import silence, within_deadline
-from agent.sops.keys import TransitKey, TransitRecipient, name_of
+from agent.sops.format.keys import TransitKey, TransitRecipient, name_of
 from agent.values.errors import DataKeyError
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from agent.sops.keys import Recipient, WrappedKey
+    from agent.sops.format.keys import Recipient, WrappedKey
 
 _READ_SECONDS = 10
 _SILENT: LiteralString = "the server does not answer"

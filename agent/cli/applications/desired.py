@@ -16,8 +16,8 @@ from agent.engine.causes import Cause
 from agent.engine.finishing import Finished
 from agent.engine.record import ApplicationRecord, ObjectRecord
 from agent.manifests import builtin, documents, known_kinds, order, references, resolve, sinks
-from agent.sops import sealed
-from agent.sops.groups import unwrap_data_key
+from agent.sops.files import sealed
+from agent.sops.format.groups import unwrap_data_key
 from agent.values import derive
 from agent.values.dataclass import dataclass, replace
 from agent.values.errors import AgentError, DataKeyError, HeldError, LimitError, UnknownKindError
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from agent.engine.ports import Snapshot
     from agent.manifests.documents import Parsed
     from agent.manifests.kinds import Kinds
-    from agent.sops.keys import MasterKeys, WrappedKey
+    from agent.sops.format.keys import MasterKeys, WrappedKey
     from agent.values.ids import ObjectId
     from agent.values.tree import Leaf, Object, Path
 

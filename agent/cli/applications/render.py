@@ -101,7 +101,7 @@ def _shown(changes: ChangeSet, *, reveal: bool) -> Mapping[ObjectId, Object]:
 
 
 def _write_yaml(shown: Mapping[ObjectId, Object], wanted: Wanted) -> None:
-    from agent.yaml import render
+    from agent.yaml.write import render
 
     for number, (key, tree) in enumerate(shown.items()):
         files = ", ".join(escape(file) for file in wanted.state.objects[key].files)

@@ -24,7 +24,7 @@ from agent.values import system
 from agent.values.dataclass import dataclass
 from agent.values.errors import LimitError, ReadError, SourceError, UsageError
 from agent.values.tree import get_object, get_text
-from agent.yaml import manifests as yaml
+from agent.yaml.read import manifests as yaml
 
 if TYPE_CHECKING:
     import argparse

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from agent.sops import stores
-from agent.sops.stores import Store
+from agent.sops.stores import store as stores
+from agent.sops.stores.store import Store
 
 if TYPE_CHECKING:
     import argparse

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from agent.cli import terminal
 from agent.cli.files import rules
-from agent.sops import decrypt, metadata
-from agent.sops.stores import Store
+from agent.sops.files import decrypt
+from agent.sops.format import metadata
+from agent.sops.stores.store import Store
 from agent.values.errors import EmitError
 from agent.yaml import numbers
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
@@ -16,11 +17,11 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence as Many
 
-    from agent.sops.decrypt import EncryptedFile
-    from agent.sops.parts import Part
-    from agent.sops.rules import Rules
+    from agent.sops.files.decrypt import EncryptedFile
+    from agent.sops.files.parts import Part
+    from agent.sops.rules.config import Rules
+    from agent.yaml.edit.originals import Spliced, YamlOriginal
     from agent.yaml.nodes import Value
-    from agent.yaml.originals import Spliced, YamlOriginal
 
 _WIDEST = 16
 
@@ -76,7 +77,7 @@ class Reading:
         if self.before is None or self._store is not Store.YAML:
             return []
         # Only here, since sops' layout does without.
-        from agent.yaml.originals import YamlOriginal
+        from agent.yaml.edit.originals import YamlOriginal
 
         original = YamlOriginal(self._data, file=self._file)
         self.before = original
@@ -122,7 +123,7 @@ def _written(
         return store.emit(documents, indent=indent)
     if store is Store.YAML or not isinstance(before, bytes):
         # Only here, since sops' layout does without.
-        from agent.yaml import splice
+        from agent.yaml.edit import splice
 
         entry = metadata.ENTRY if anew else ""
         # What is encrypted is bound to its map or list, comments too.
@@ -131,14 +132,14 @@ def _written(
             splice.splice(before, documents, file=file, indent=indent or 4, anew=entry, loose=loose, ends=True), file
         )
     if store is Store.DOTENV:
-        from agent.sops import dotenv
+        from agent.sops.stores import dotenv
 
         return dotenv.splice(before, documents[0])
     if store is Store.INI:
-        from agent.sops import ini
+        from agent.sops.stores import ini
 
         return ini.splice(before, documents, file=file)
-    from agent.yaml import splice
+    from agent.yaml.edit import splice
 
     return _told(splice.splice_json(before, documents, file=file, indent=indent or 0), file)
 
@@ -160,7 +161,7 @@ def nearest(
     """
     if before is None or store is not Store.YAML:
         return before
-    from agent.yaml import splice
+    from agent.yaml.edit import splice
 
     alone = splice.splice(shown, documents, file=file, indent=indent or 4, loose=True, ends=True).data == after
     return stored if alone else before

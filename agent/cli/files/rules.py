@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from agent.cli import terminal
 from agent.cli.files import content
-from agent.sops.stores import Store
+from agent.sops.stores.store import Store
 from agent.values.errors import AgentError, SopsRulesError
 
 if TYPE_CHECKING:
     import argparse
 
-    from agent.sops.rule_keys import Context
-    from agent.sops.rules import CreationRule, Rules
+    from agent.sops.rules.config import CreationRule, Rules
+    from agent.sops.rules.recipients import Context
 
 _LEVELS = 100
 
@@ -48,9 +48,9 @@ def _read(path: str) -> Rules:
 
 @lru_cache(maxsize=16)
 def _parsed(data: bytes, path: str) -> Rules:
-    from agent.sops import rules
+    from agent.sops.rules import config
 
-    return rules.parse(data, file=path)
+    return config.parse(data, file=path)
 
 
 @lru_cache(maxsize=1024)

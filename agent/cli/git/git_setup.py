@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from agent.cli import terminal
 from agent.cli.files import content, rules
-from agent.sops.path_globs import globs
+from agent.gitmerge.attributes import globs
 from agent.values import system
 from agent.values.dataclass import dataclass
 from agent.values.errors import ConfigError, ReadError, WriteError

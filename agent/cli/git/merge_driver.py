@@ -15,12 +15,16 @@ from typing import TYPE_CHECKING
 from agent.cli import terminal
 from agent.cli.files import content, file_types, layout, rules
 from agent.cli.keys import creation, key_sources, sealing
-from agent.sops import decrypt, encrypt, markers, merge, merge_keys, stores, stripped
-from agent.sops.decrypt import EncryptedFile, Ivs
-from agent.sops.exposed import Version, exposed, use
-from agent.sops.keys import kind_of, recipient_of, short_name_of
-from agent.sops.merge_keys import MergedKeys, Side
-from agent.sops.stores import Store
+from agent.gitmerge import keys as merge_keys
+from agent.gitmerge import markers, merge
+from agent.gitmerge.exposed import Version, exposed, use
+from agent.gitmerge.keys import MergedKeys, Side
+from agent.sops.files import decrypt, encrypt
+from agent.sops.files.decrypt import EncryptedFile, Ivs
+from agent.sops.format import stripped
+from agent.sops.format.keys import kind_of, recipient_of, short_name_of
+from agent.sops.stores import store as stores
+from agent.sops.stores.store import Store
 from agent.values.dataclass import dataclass, field, replace
 from agent.values.errors import AgentError, DataKeyError, MacMismatchError, MergeError, SopsDecryptError
 from agent.yaml.matching import same
@@ -31,13 +35,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import LiteralString
 
-    from agent.sops.cipher import Text
-    from agent.sops.groups import WrappedDataKey
-    from agent.sops.keys import Recipient
-    from agent.sops.merge import Merged
-    from agent.sops.metadata import Metadata
-    from agent.sops.rules import Rules
-    from agent.sops.selection import Selection
+    from agent.gitmerge.merge import Merged
+    from agent.sops.format.cipher import Text
+    from agent.sops.format.groups import WrappedDataKey
+    from agent.sops.format.keys import Recipient
+    from agent.sops.format.metadata import Metadata
+    from agent.sops.format.selection import Selection
+    from agent.sops.rules.config import Rules
     from agent.values.secret import Secret
     from agent.yaml.nodes import Entry
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from agent.cli import terminal
 from agent.cli.files import boundary, content, editor, file_types, layout, memory
 from agent.cli.keys import key_sources, sealing
-from agent.sops import decrypt, markers, mixed, stores
-from agent.sops.merge_shown import uncovered
+from agent.gitmerge import markers, mixed
+from agent.gitmerge.shown import uncovered
+from agent.sops.files import conflicts, decrypt
+from agent.sops.stores import store as stores
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import ConflictingFlagsError, MergeError
 
@@ -16,9 +18,9 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from agent.sops.decrypt import EncryptedFile
-    from agent.sops.mixed import MixedFile
-    from agent.sops.stores import Store
+    from agent.gitmerge.mixed import MixedFile
+    from agent.sops.files.decrypt import EncryptedFile
+    from agent.sops.stores.store import Store
     from agent.values.secret import Secret
     from agent.yaml.nodes import Mapping
 
@@ -60,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     sides = markers.sides(data)
     if sides is not None:
         result = work.chosen(*sides)
-    elif markers.any_left(data):
+    elif conflicts.any_left(data):
         raise MergeError("the conflict markers do not fit together", hint="is one of them missing?", file=file)
     elif args.ours or args.theirs or args.plaintext:
         raise ConflictingFlagsError("there are no conflict markers, so no sides to take", file=file).in_case("general")
@@ -138,7 +140,7 @@ class _Resolving:
 
     def _edited(self, shown: bytes, read: _Read) -> bytes:
         def sealed(after: bytes) -> bytes:
-            if markers.any_left(after):
+            if conflicts.any_left(after):
                 raise MergeError("there are conflict markers left", file=self.file)
             documents = self.store.parse_plain(after, file=self.file)
             stores.check_plain(documents, file=self.file, store=self.store)

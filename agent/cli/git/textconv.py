@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 from agent.cli import terminal
 from agent.cli.files import content, file_types, layout
 from agent.cli.keys import key_sources, sealing
-from agent.sops import cipher, decrypt, stores
-from agent.sops.keys import kind_of, name_of
-from agent.sops.selection import Selected
-from agent.sops.walk import rewrite
+from agent.sops.files import decrypt
+from agent.sops.format import cipher
+from agent.sops.format.keys import kind_of, name_of
+from agent.sops.format.selection import Selected
+from agent.sops.format.walk import rewrite
+from agent.sops.stores import store as stores
 from agent.values import fingerprint
 from agent.values.dataclass import dataclass
 from agent.values.errors import AgentError
@@ -26,9 +28,9 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from agent.sops.metadata import Metadata
-    from agent.sops.stores import Store
-    from agent.sops.walk import Place, Scalar
+    from agent.sops.format.metadata import Metadata
+    from agent.sops.format.walk import Place, Scalar
+    from agent.sops.stores.store import Store
     from agent.values.secret import Secret
 
 _EXAMPLES = """\

@@ -7,7 +7,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from agent.cli import terminal
-from agent.sops.metadata import VERSION
+from agent.sops.format.metadata import VERSION
 
 if TYPE_CHECKING:
     import argparse

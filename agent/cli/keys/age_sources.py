@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING
 
 from agent.cli import terminal
-from agent.sops.keys import name_of
+from agent.sops.format.keys import name_of
 from agent.values import system
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import AgentError, ConfigError, DataKeyError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from agent.adapters.keys.age import AgeKeys
     from agent.adapters.keys.gpg_agent import GpgAgent
-    from agent.sops.keys import Recipient, WrappedKey
+    from agent.sops.format.keys import Recipient, WrappedKey
 
 _LARGEST = 1 << 24
 

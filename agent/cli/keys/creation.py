@@ -11,17 +11,17 @@ import time
 from typing import TYPE_CHECKING
 
 from agent.cli.files import rules
-from agent.sops.cipher import DATA_KEY_SIZE
-from agent.sops.groups import Recipients
-from agent.sops.selection import SELECTORS, Selection, matcher
+from agent.sops.format.cipher import DATA_KEY_SIZE
+from agent.sops.format.groups import Recipients
+from agent.sops.format.selection import SELECTORS, Selection, matcher
 from agent.values.errors import ConflictingFlagsError, NoMasterKeyError, SopsRulesError
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
     import argparse
 
-    from agent.sops.rules import CreationRule, Rules
-    from agent.sops.selection import Selector
+    from agent.sops.format.selection import Selector
+    from agent.sops.rules.config import CreationRule, Rules
 
 _MOST_GROUPS = 255
 
@@ -56,7 +56,7 @@ def now() -> str:
 def rule_for(args: argparse.Namespace, config: Rules | None, file: str) -> CreationRule:
     """Whom and what. Raises NoMasterKeyError, SopsRulesError, UsageError, ConflictingFlagsError."""
     from agent.cli.keys import recipients
-    from agent.sops.rules import CreationRule
+    from agent.sops.rules.config import CreationRule
 
     rule = rules.rule_at(config, file, context=recipients.context(args))
     named = recipients.named(args)

@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING
 
 from agent.cli.keys.age_sources import UserAgeKeys
-from agent.sops.keys import DEFAULT_ORDER, ByKind, name_of, transit_recipient
+from agent.sops.format.keys import DEFAULT_ORDER, ByKind, name_of, transit_recipient
 from agent.values.dataclass import dataclass
 from agent.values.errors import DataKeyError, DecryptionOrderError
 from agent.values.secret import Secret
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Collection
 
-    from agent.sops.keys import MasterKeys, Recipient, WrappedKey
+    from agent.sops.format.keys import MasterKeys, Recipient, WrappedKey
 
 
 def add_order_option(parser: argparse.ArgumentParser) -> None:

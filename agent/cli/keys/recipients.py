@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, cast
 
-from agent.sops import rule_keys
-from agent.sops.keys import TransitRecipient
+from agent.sops.format.keys import TransitRecipient
+from agent.sops.rules import recipients as rule_keys
 from agent.values.dataclass import dataclass
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Sequence
 
-    from agent.sops.keys import Recipient
-    from agent.sops.rule_keys import Context
+    from agent.sops.format.keys import Recipient
+    from agent.sops.rules.recipients import Context
 
 
 @dataclass(frozen=True, slots=True)

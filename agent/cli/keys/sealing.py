@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from agent.cli import terminal
 from agent.cli.files import layout
 from agent.cli.keys import creation, key_sources
-from agent.sops import decrypt, stores
-from agent.sops.groups import unwrap_data_key, wrap_data_key
-from agent.sops.stores import Store
+from agent.sops.files import decrypt
+from agent.sops.format.groups import unwrap_data_key, wrap_data_key
+from agent.sops.stores import store as stores
+from agent.sops.stores.store import Store
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import DataKeyError, SopsEncryptError
 
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Collection, Sequence
 
-    from agent.sops.decrypt import EncryptedFile, Ivs, PlainFile
-    from agent.sops.groups import Recipients, WrappedDataKey
-    from agent.sops.keys import WrappedKey
-    from agent.sops.metadata import Metadata
+    from agent.sops.files.decrypt import EncryptedFile, Ivs, PlainFile
+    from agent.sops.format.groups import Recipients, WrappedDataKey
+    from agent.sops.format.keys import WrappedKey
+    from agent.sops.format.metadata import Metadata
     from agent.values.secret import Secret
+    from agent.yaml.edit.originals import YamlOriginal
     from agent.yaml.nodes import Mapping
-    from agent.yaml.originals import YamlOriginal
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def seal(
     `metadata` was made for, all `unchanged`, its time and MAC stay too. `source` is the type of file that they come from, where it may be
     another: comments do not survive that. Raises EmptyDocumentError, AlreadyEncryptedError, SopsKeyTypeError, SopsEncryptError, EmitError.
     """
-    from agent.sops import encrypt, reopened
+    from agent.sops.files import encrypt, reopened
 
     if store in {Store.DOTENV, Store.INI}:
         stores.refuse_nulls(documents, file=file)
@@ -125,7 +126,7 @@ def seal(
         encrypted = stores.join(stores.split(encrypted, file=file)[0], metadata)
     written = layout.written(encrypted, file=file, store=store, indent=indent, before=before, anew=anew)
     if stored is not None and before is not None and store is Store.YAML:
-        from agent.yaml.requoting import requoted
+        from agent.yaml.edit.requoting import requoted
 
         written = requoted(written, stored, file=file)
     sealed, made = stores.split(encrypted, file=file)

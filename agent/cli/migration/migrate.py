@@ -10,9 +10,10 @@ from agent.cli import terminal
 from agent.cli.files import boundary, rules, trees
 from agent.cli.keys import creation, key_sources, sealing, sealing_keys
 from agent.cli.migration import sealed_secrets
-from agent.sops import cipher, stores
-from agent.sops.metadata import Metadata
-from agent.sops.selection import Selection
+from agent.sops.format import cipher
+from agent.sops.format.metadata import Metadata
+from agent.sops.format.selection import Selection
+from agent.sops.stores import store as stores
 from agent.values import system
 from agent.values.dataclass import dataclass, field, replace
 from agent.values.errors import (
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 
     from agent.adapters.keys.sealed_secrets import SealingKeys
     from agent.cli.migration.sealed_secrets import Found, Made
-    from agent.sops.groups import Recipients, WrappedDataKey
-    from agent.sops.rules import Rules
+    from agent.sops.format.groups import Recipients, WrappedDataKey
+    from agent.sops.rules.config import Rules
     from agent.values.secret import Secret
     from agent.yaml.nodes import Value
 

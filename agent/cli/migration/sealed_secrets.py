@@ -16,8 +16,8 @@ from agent.values.errors import ManifestError
 from agent.values.ids import ObjectId
 from agent.values.secret import Sealed, Secret
 from agent.values.tree import get_text
-from agent.yaml import manifests
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
+from agent.yaml.read import manifests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

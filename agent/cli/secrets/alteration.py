@@ -11,7 +11,7 @@ from agent.cli import terminal
 from agent.cli.files import boundary, content, file_types, layout, rules
 from agent.cli.keys import key_sources, sealing
 from agent.cli.secrets import mistakes
-from agent.sops import stores
+from agent.sops.stores import store as stores
 from agent.values.errors import NoSuchPlaceError, PlaceShapeError
 
 if TYPE_CHECKING:

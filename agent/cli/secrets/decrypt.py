@@ -8,8 +8,9 @@ from agent.cli.files import content, file_types, layout, rules, trees
 from agent.cli.files.trees import Done
 from agent.cli.keys import key_sources, sealing
 from agent.cli.secrets import results
-from agent.sops import places, stores
-from agent.sops.decrypt import EncryptedFile
+from agent.sops.files import places
+from agent.sops.files.decrypt import EncryptedFile
+from agent.sops.stores import store as stores
 from agent.values.dataclass import dataclass
 from agent.values.errors import NoSuchPlaceError, PlaceShapeError
 from agent.yaml.nodes import Comment, Mapping
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agent.cli.files.trees import Found
-    from agent.sops.parts import Part
-    from agent.sops.rules import Rules
-    from agent.sops.stores import Store
+    from agent.sops.files.parts import Part
+    from agent.sops.rules.config import Rules
+    from agent.sops.stores.store import Store
     from agent.values.tree import Path
 
 _EXAMPLES = """\

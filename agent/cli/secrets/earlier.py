@@ -12,7 +12,8 @@ import os
 from typing import TYPE_CHECKING
 
 from agent.cli.files import content, file_types
-from agent.sops import decrypt, stores
+from agent.sops.files import decrypt
+from agent.sops.stores import store as stores
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import AgentError, DataKeyError, ReadError
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
     from agent.cli.keys.sealing import Keys, Opened
     from agent.cli.secrets.committed import Committed
-    from agent.sops.groups import Recipients, WrappedDataKey
-    from agent.sops.stores import Store
+    from agent.sops.format.groups import Recipients, WrappedDataKey
+    from agent.sops.stores.store import Store
 
 _MIDDLES = (".enc", ".sops")
 
@@ -62,7 +63,7 @@ class Finder:
                 continue
             if opened is None:
                 return None
-            from agent.sops import key_changes
+            from agent.sops.format import key_changes
 
             before = encrypted.metadata.data_key
             same = not key_changes.between(before.recipients, recipients).any
@@ -72,7 +73,7 @@ class Finder:
 
     def _open(self, encrypted: decrypt.EncryptedFile, recipients: Recipients, where: str) -> Opened | None:
         """None where everything has to be new."""
-        from agent.sops import key_changes
+        from agent.sops.format import key_changes
 
         before = encrypted.metadata.data_key.recipients
         change = key_changes.between(before, recipients)

@@ -12,10 +12,10 @@ from agent.cli import terminal
 from agent.cli.files import boundary, content, editor, file_types, layout, memory, rules
 from agent.cli.keys import creation, key_sources, sealing
 from agent.cli.secrets import mistakes
-from agent.sops import stores
-from agent.sops.metadata import Metadata
-from agent.sops.selection import EVERYTHING
-from agent.sops.stores import Store
+from agent.sops.format.metadata import Metadata
+from agent.sops.format.selection import EVERYTHING
+from agent.sops.stores import store as stores
+from agent.sops.stores.store import Store
 from agent.values.dataclass import dataclass, replace
 from agent.values.errors import DataKeyError, FileMissingError, SopsFormatError
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
 
-    from agent.sops.decrypt import Ivs
+    from agent.sops.files.decrypt import Ivs
     from agent.yaml.nodes import Mapping
 
 _EXAMPLES = """\

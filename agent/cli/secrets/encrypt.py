@@ -12,10 +12,11 @@ from agent.cli.keys import creation, key_sources, sealing
 from agent.cli.secrets import earlier, mistakes, results
 from agent.cli.secrets.committed import Committed
 from agent.cli.secrets.earlier import Finder
-from agent.sops import decrypt, stores
-from agent.sops.metadata import Metadata
-from agent.sops.selection import EVERYTHING
-from agent.sops.stores import Store
+from agent.sops.files import decrypt
+from agent.sops.format.metadata import Metadata
+from agent.sops.format.selection import EVERYTHING
+from agent.sops.stores import store as stores
+from agent.sops.stores.store import Store
 from agent.values.dataclass import dataclass, field, replace
 from agent.values.errors import ConflictingFlagsError, NoRuleError
 from agent.values.text import counted
@@ -27,11 +28,11 @@ if TYPE_CHECKING:
 
     from agent.cli.files.trees import Found
     from agent.cli.secrets.earlier import Earlier
-    from agent.sops.groups import Recipients, WrappedDataKey
-    from agent.sops.rules import CreationRule, Rules
+    from agent.sops.format.groups import Recipients, WrappedDataKey
+    from agent.sops.rules.config import CreationRule, Rules
     from agent.values.secret import Secret
+    from agent.yaml.edit.originals import YamlOriginal
     from agent.yaml.nodes import Mapping
-    from agent.yaml.originals import YamlOriginal
 
 _EXAMPLES = """\
 examples:
@@ -140,7 +141,7 @@ class _Encrypting:
     def _is_encrypted(self, data: bytes, file: str, store: Store) -> bool:
         """Raises UnsoundFileError for a file that is encrypted in part."""
         # Only here, since it is for files of a tree.
-        from agent.sops import parts, verify
+        from agent.sops.files import parts, verify
 
         several = parts.of(store.parse(data, file=file), file=file)
         selection = next((part.metadata.selection for part in several if part.metadata is not None), None)
@@ -228,7 +229,7 @@ class _Encrypting:
 
     def _mostly_stays(self, found: Earlier, plain: _Plain) -> bool:
         # Only here, since most files have no earlier version.
-        from agent.sops import kept
+        from agent.sops.files import kept
 
         return kept.mostly(found.opened.plain.ivs, plain.documents, plain.rule.selection, file=plain.file)
 

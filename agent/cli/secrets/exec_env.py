@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from agent.cli.files import content, file_types, rules
 from agent.cli.keys import key_sources, sealing
 from agent.cli.secrets import child
-from agent.sops import decrypt, flatten
+from agent.sops.files import decrypt
+from agent.sops.stores import flatten
 from agent.values.errors import CommandError, ConflictingFlagsError
 from agent.yaml.nodes import Mapping, Sequence
 

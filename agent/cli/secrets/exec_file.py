@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from agent.cli.files import content, file_types, memory, rules
 from agent.cli.keys import key_sources, sealing
 from agent.cli.secrets import child
-from agent.sops import decrypt
+from agent.sops.files import decrypt
 from agent.values.errors import CommandError, EditorError
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from agent.cli import terminal
 from agent.cli.files import content, file_types
-from agent.sops import stores
-from agent.sops.metadata import ENTRY
+from agent.sops.format.metadata import ENTRY
+from agent.sops.stores import store as stores
 from agent.values.errors import AgentError, FileMissingError
 from agent.yaml.nodes import Mapping
 

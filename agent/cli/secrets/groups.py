@@ -9,14 +9,15 @@ from agent.cli import terminal
 from agent.cli.files import boundary, content, file_types, layout, rules
 from agent.cli.keys import creation, key_sources, recipients, sealing
 from agent.cli.secrets import rewrapping
-from agent.sops import decrypt, key_changes
-from agent.sops.groups import Recipients
+from agent.sops.files import decrypt
+from agent.sops.format import key_changes
+from agent.sops.format.groups import Recipients
 from agent.values.errors import DataKeyError, SopsRulesError, UsageError
 
 if TYPE_CHECKING:
     import argparse
 
-    from agent.sops.keys import Recipient
+    from agent.sops.format.keys import Recipient
 
 _EXAMPLES = """\
 examples:

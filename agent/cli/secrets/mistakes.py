@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from agent.cli import terminal
 from agent.cli.files import file_types, rules
 from agent.cli.secrets import committed
-from agent.sops import cipher, kubernetes
-from agent.sops.selection import SELECTORS
-from agent.sops.stores import Store
+from agent.sops.format import cipher
+from agent.sops.format.selection import SELECTORS
+from agent.sops.kubernetes import secrets as kubernetes
+from agent.sops.stores.store import Store
 from agent.values.dataclass import replace
 from agent.values.errors import AgentError, AlreadyEncryptedError, LeftInClearError, NoRuleError
 from agent.values.text import UTF8_MARK
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from agent.sops.groups import Recipients
-    from agent.sops.rules import Rules
-    from agent.sops.selection import Selection
+    from agent.sops.format.groups import Recipients
+    from agent.sops.format.selection import Selection
+    from agent.sops.rules.config import Rules
     from agent.yaml.nodes import Mapping
 
 
@@ -32,7 +33,7 @@ def refuse_encrypted(data: bytes, documents: Sequence[Mapping], *, file: str, st
     if b"ENC[" not in data:
         return
     # Only here, since few files come so far.
-    from agent.sops import stripped
+    from agent.sops.format import stripped
 
     if store is Store.BINARY and (file_types.looks_encrypted(data, store) or stripped.is_binary(data)):
         raise AlreadyEncryptedError(
@@ -87,8 +88,8 @@ def warn_of_cut_block(data: bytes, *, file: str, store: Store) -> None:
     if store is not Store.YAML or data.endswith((b"\n", b"\r")) or not (b"|" in data or b">" in data):
         return
     # Only here, since few files come so far.
-    from agent.yaml import sealed
     from agent.yaml.matching import same_documents
+    from agent.yaml.read import yaml as sealed
 
     if not same_documents(sealed.parse(data, file=file), sealed.parse(data + b"\n", file=file)):
         terminal.warn(
@@ -124,7 +125,7 @@ def warn_of_recipients(config: Rules | None, file: str, recipients: Recipients) 
         return
     if rule is None:
         return
-    from agent.sops import verify
+    from agent.sops.files import verify
 
     if differing := verify.differing(recipients, rule.recipients):
         named = ", ".join(f"{name} {text}" for name, text in differing.items())

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from agent.sops import clear, meaning
-from agent.sops.metadata import ENTRY
-from agent.sops.stores import Store
+from agent.sops.format.metadata import ENTRY
+from agent.sops.kubernetes import clear, meaning
+from agent.sops.stores.store import Store
 from agent.values.errors import AgentError, ClearValuesError, PlaintextSecretError
 
 if TYPE_CHECKING:

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING
 from agent.cli import terminal
 from agent.cli.files import file_types, layout
 from agent.cli.keys import creation, key_sources, sealing
-from agent.sops import reopened, stores
-from agent.sops.keys import kind_of, short_name_of
+from agent.sops.files import reopened
+from agent.sops.format.keys import kind_of, short_name_of
+from agent.sops.stores import store as stores
 from agent.values.dataclass import replace
 
 if TYPE_CHECKING:
     import argparse
 
     from agent.cli.keys.sealing import Keys
-    from agent.sops.decrypt import EncryptedFile
-    from agent.sops.groups import Recipients
-    from agent.sops.key_changes import KeyChange
-    from agent.sops.stores import Store
+    from agent.sops.files.decrypt import EncryptedFile
+    from agent.sops.format.groups import Recipients
+    from agent.sops.format.key_changes import KeyChange
+    from agent.sops.stores.store import Store
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

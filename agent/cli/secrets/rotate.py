@@ -10,8 +10,9 @@ from agent.cli.files import content, file_types, layout, rules, trees
 from agent.cli.files.trees import Done
 from agent.cli.keys import creation, key_sources, recipients, sealing
 from agent.cli.secrets import mistakes, results, rewrapping
-from agent.sops import decrypt, key_changes
-from agent.sops.keys import AgeRecipient, kind_of, name_of, short_name_of
+from agent.sops.files import decrypt
+from agent.sops.format import key_changes
+from agent.sops.format.keys import AgeRecipient, kind_of, name_of, short_name_of
 from agent.values.dataclass import dataclass
 from agent.values.errors import FileMissingError, SopsRulesError
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from agent.cli.files.trees import Found
-    from agent.sops.keys import Recipient
-    from agent.sops.rules import Rules
+    from agent.sops.format.keys import Recipient
+    from agent.sops.rules.config import Rules
 
 _EXAMPLES = """\
 examples:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from agent.cli.files import content
 from agent.cli.secrets import alteration
-from agent.sops import places
+from agent.sops.files import places
 from agent.values.errors import ConflictingFlagsError, FileMissingError, ReadError, SetFormatError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.cli.secrets import alteration
-from agent.sops import places
+from agent.sops.files import places
 from agent.values.errors import FileMissingError, NoSuchPlaceError, SetFormatError
 
 if TYPE_CHECKING:

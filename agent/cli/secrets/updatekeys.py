@@ -13,9 +13,10 @@ from agent.cli.files import boundary, content, file_types, layout, rules, trees
 from agent.cli.files.trees import Done
 from agent.cli.keys import creation, key_sources, recipients, sealing
 from agent.cli.secrets import rewrapping
-from agent.sops import decrypt, key_changes
-from agent.sops.groups import Recipients
-from agent.sops.keys import name_of
+from agent.sops.files import decrypt
+from agent.sops.format import key_changes
+from agent.sops.format.groups import Recipients
+from agent.sops.format.keys import name_of
 from agent.values.dataclass import dataclass
 from agent.values.errors import ConflictingFlagsError, FileMissingError, SopsRulesError, UsageError
 
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
     import argparse
 
     from agent.cli.files.trees import Found
-    from agent.sops.decrypt import EncryptedFile
-    from agent.sops.key_changes import KeyChange
-    from agent.sops.rules import Rules
+    from agent.sops.files.decrypt import EncryptedFile
+    from agent.sops.format.key_changes import KeyChange
+    from agent.sops.rules.config import Rules
 
 _EXAMPLES = """\
 examples:

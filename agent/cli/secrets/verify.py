@@ -9,10 +9,11 @@ from agent.cli.files import file_types, rules, trees
 from agent.cli.files.trees import Done
 from agent.cli.keys import key_sources, sealing
 from agent.cli.secrets import plaintext_secrets
-from agent.sops import cipher, decrypt, markers, parts, stripped, verify
-from agent.sops.groups import in_order
-from agent.sops.keys import kind_of, name_of
-from agent.sops.stores import Store
+from agent.sops.files import conflicts, decrypt, parts, verify
+from agent.sops.format import cipher, stripped
+from agent.sops.format.groups import in_order
+from agent.sops.format.keys import kind_of, name_of
+from agent.sops.stores.store import Store
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import (
     AgentError,
@@ -30,11 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agent.cli.files.trees import Found, Result
-    from agent.sops.decrypt import EncryptedFile
-    from agent.sops.groups import WrappedDataKey
-    from agent.sops.keys import WrappedKey
-    from agent.sops.parts import Part
-    from agent.sops.rules import Rules
+    from agent.sops.files.decrypt import EncryptedFile
+    from agent.sops.files.parts import Part
+    from agent.sops.format.groups import WrappedDataKey
+    from agent.sops.format.keys import WrappedKey
+    from agent.sops.rules.config import Rules
     from agent.yaml.nodes import Mapping
 
 _EXAMPLES = """\
@@ -109,7 +110,7 @@ class _Verifying:
             documents = store.parse(data, file=found.file)
             several = parts.of(documents, file=found.file)
         except InputError as error:
-            raise markers.explained(error, data, file=found.file) from None
+            raise conflicts.explained(error, data, file=found.file) from None
         verdict = Verdict()
         if all(part.metadata is None for part in several):
             if (error := _cut_out(documents)) is None:

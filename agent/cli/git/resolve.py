@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.cli import terminal
+from agent.cli import flags, terminal
 from agent.cli.files import boundary, content, editor, file_types, layout, memory
 from agent.cli.keys import key_sources, sealing
+from agent.cli.keys.key_sources import Access
 from agent.sops import decrypt, markers, mixed, stores
 from agent.sops.merge_shown import uncovered
 from agent.values.dataclass import dataclass, field
@@ -56,7 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     file: str = args.file
     data = content.read(file)
-    work = _Resolving(args, file, file_types.of_input(args, file), sealing.Keys(args))
+    work = _Resolving(args, file, stores.of(file, args.input_type), sealing.Keys(flags.typed(Access, args)))
     sides = markers.sides(data)
     if sides is not None:
         result = work.chosen(*sides)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.cli.registry import COMMANDS
+
 AGENT = Path(__file__).parents[2] / "agent"
 PURE = ("values", "yaml", "sops", "gitmerge", "api", "manifests", "desired", "engine")
 PURE_BESIDE_TASKS = {AGENT / "controllers" / f"{name}.py" for name in ("fights", "schedule", "status")}
@@ -78,6 +80,12 @@ def test_what_commands_on_secrets_load_uses_dataclasses_of_our_own(room: str) ->
     assert users <= {"agent/values/ids.py", "agent/values/problems.py"}, (
         "of identities and what is wrong with objects they load nothing"
     )
+
+
+def test_what_argparse_found_stops_at_the_module_of_a_command() -> None:
+    commands = {AGENT.parent / f"{command.module.replace('.', '/')}.py" for command in COMMANDS.values()}
+    readers = {path for path in (AGENT / "cli").rglob("*.py") if "argparse.Namespace" in path.read_text()}
+    assert readers - commands == {AGENT / "cli" / "flags.py", AGENT / "cli" / "main.py"}
 
 
 @pytest.mark.parametrize(

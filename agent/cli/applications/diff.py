@@ -6,7 +6,7 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
-from agent.cli import terminal
+from agent.cli import flags, terminal
 from agent.values.errors import AgentError, ClusterUnavailableError, StoreDeniedError, UsageError
 
 if TYPE_CHECKING:
@@ -96,10 +96,10 @@ async def _diff(args: argparse.Namespace) -> int:
     from agent.desired.compiler import UnknownChangeError
     from agent.values.dataclass import replace
 
-    target = worktree.target(args)
+    target = worktree.target(flags.typed(worktree.Asked, args))
     if args.prune and target.application is None:
         raise UsageError("--prune needs -f: whose objects they are is the Application's name to tell")
-    settings = connection.config(args)
+    settings = connection.config(args.kubeconfig, args.context)
     target = replace(target, namespace=target.namespace or settings.namespace)
     sealed: set[ObjectId] = set()
     async with connection.connect(settings, seals=sealed.__contains__) as connected:
@@ -141,7 +141,7 @@ async def _wanted(args: argparse.Namespace, connected: Cluster, target: Target, 
     return desired.compute(
         target,
         await connected.kinds(),
-        key_sources.master_keys(args),
+        key_sources.master_keys(flags.typed(key_sources.Access, args)),
         snapshot=snapshot,
         revision=replace(desired.NO_COMMIT, commit=history.commit_of(target, snapshot)),
         unopened=comparison.UNOPENED,
@@ -229,14 +229,14 @@ async def _resolve(
     from agent.values.ids import ApplicationId
     from agent.values.problems import Problem
 
-    named = user_stores.named(args)
+    named = user_stores.named(args.vault_store)
     asked = {
         reference: key
         for key, tree in wanted.opened.items()
         for reference in references.find(tree)
         if reference.store in named
     }
-    stores = user_stores.open_stores(args)
+    stores = user_stores.open_stores(args.vault_store)
     try:
         answers = await stores.resolve(ApplicationId(target.namespace, "work tree", ""), asked)
     finally:

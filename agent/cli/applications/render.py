@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.cli import terminal
+from agent.cli import flags, terminal
 from agent.values.errors import AgentError, UsageError
 from agent.values.text import counted, escape
 
@@ -70,8 +70,8 @@ def _render(args: argparse.Namespace) -> int:
             "--reveal shows secrets, and standard output is no terminal",
             hint="add --force if whatever reads it may know them",
         )
-    target = worktree.target(args)
-    keys = key_sources.master_keys(args) if args.verify or args.reveal else None
+    target = worktree.target(flags.typed(worktree.Asked, args))
+    keys = key_sources.master_keys(flags.typed(key_sources.Access, args)) if args.verify or args.reveal else None
     try:
         wanted = desired.compute(target, None, keys)
     except UnknownChangeError as error:

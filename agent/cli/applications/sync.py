@@ -89,7 +89,7 @@ async def _sync(args: argparse.Namespace) -> int:
 
     seconds = _seconds(args.timeout)
     given = {**_confirmed(args), **_rerun(args)}
-    settings = connection.config(args)
+    settings = connection.config(args.kubeconfig, args.context)
     async with connection.connect(settings) as connected:
         namespace, name = reports.place(args.name, args.namespace, settings.namespace)
         before = await reports.get_one(connected, namespace, name)

@@ -28,7 +28,7 @@ from agent.yaml.read import manifests as yaml
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from agent.adapters.git.listing import Entry, Layer
     from agent.adapters.keys.sealed_secrets import SealingKeys
@@ -39,6 +39,18 @@ if TYPE_CHECKING:
     from agent.values.tree import Tree
 
 _FILE = "100644"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the flags of `add_options` say."""
+
+    folder: str
+    layers: Sequence[str] | None
+    application: str | None
+    namespace: str
+    sealing_key: list[str]
+    operator_file: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,23 +94,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def target(args: argparse.Namespace) -> Target:
+def target(asked: Asked) -> Target:
     """Raises UsageError, ConfigError, ManifestError, YamlError, and what reading a file raises."""
-    folder = Path(args.folder)
+    folder = Path(asked.folder)
     if not folder.is_dir():
-        raise UsageError("no such folder", folder=args.folder)
-    settings = _operator(args.operator_file)
-    opening = sealing_keys.read(args.sealing_key)
-    layers = tuple(part.strip() for given in args.layers or () for part in given.split(",") if part.strip())
-    if args.application is None:
+        raise UsageError("no such folder", folder=asked.folder)
+    settings = _operator(asked.operator_file)
+    opening = sealing_keys.read(asked.sealing_key)
+    layers = tuple(part.strip() for given in asked.layers or () for part in given.split(",") if part.strip())
+    if asked.application is None:
         # The address is the one part of a source that a work tree has no use for.
         source = applications.Source.model_construct(layers=layers or (".",), include=(), exclude=())
-        sinks, unsealing = _sinks(settings, None), _unsealing(args, settings, args.namespace)
+        sinks, unsealing = _sinks(settings, None), _unsealing(asked, settings, asked.namespace)
         strict = cautions.strictness(settings, None)
         return Target(
             folder,
             source,
-            args.namespace,
+            asked.namespace,
             sinks,
             settings.limits,
             None,
@@ -107,19 +119,19 @@ def target(args: argparse.Namespace) -> Target:
             strict,
             settings.field_managers.people,
         )
-    application = _application(args.application, args.namespace)
-    if args.namespace and args.namespace != application.namespace:
+    application = _application(asked.application, asked.namespace)
+    if asked.namespace and asked.namespace != application.namespace:
         raise UsageError(
             "the Application goes to another namespace",
             hint="leave out --namespace",
-            namespace=args.namespace,
+            namespace=asked.namespace,
             application=application.namespace,
         )
     source = application.spec.source
     if layers:
         source = source.model_copy(update={"layers": layers})
-    sinks = _sinks(settings if args.operator_file else None, application)
-    unsealing = _unsealing(args, settings, application.namespace)
+    sinks = _sinks(settings if asked.operator_file else None, application)
+    unsealing = _unsealing(asked, settings, application.namespace)
     return Target(
         folder,
         source,
@@ -158,10 +170,10 @@ def _application(path: str, namespace: str) -> Application:
     return applications.parse({**found[0], "metadata": metadata})
 
 
-def _unsealing(args: argparse.Namespace, settings: OperatorSettings, namespace: str) -> Unsealing | None:
+def _unsealing(asked: Asked, settings: OperatorSettings, namespace: str) -> Unsealing | None:
     """As the operator's file says; without one, everything that the user gives keys for."""
-    if args.operator_file is None:
-        return Unsealing(cluster_wide=True) if args.sealing_key else None
+    if asked.operator_file is None:
+        return Unsealing(cluster_wide=True) if asked.sealing_key else None
     # Where nobody said the namespace, every one that the agent serves may be meant.
     given = settings.sealed_secrets
     serves = given.serves(namespace) if namespace else bool(given.keys)

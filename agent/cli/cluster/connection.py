@@ -22,14 +22,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--context", metavar="NAME", help="of the kubeconfig; default: its current one")
 
 
-def config(args: argparse.Namespace) -> ClusterConfig:
+def config(kubeconfig: Path | None, context: str | None) -> ClusterConfig:
     """The kubeconfig's context, or the ServiceAccount of a Pod that has no kubeconfig. Raises ConfigError."""
     from agent.adapters.kubernetes import config as configs
 
-    given = args.kubeconfig or args.context or os.environ.get("KUBECONFIG") or (Path.home() / ".kube/config").exists()
+    given = kubeconfig or context or os.environ.get("KUBECONFIG") or (Path.home() / ".kube/config").exists()
     if not given and os.environ.get("KUBERNETES_SERVICE_HOST"):
         return configs.in_cluster()
-    return configs.kubeconfig(args.kubeconfig, args.context)
+    return configs.kubeconfig(kubeconfig, context)
 
 
 @asynccontextmanager

@@ -1,11 +1,10 @@
-"""Of what type a file is, and of what type its result: by its name, unless the flags say."""
+"""Of what type a file is, unless its name tells, and whether it looks encrypted."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
-from agent.sops.stores import store as stores
 from agent.sops.stores.store import Store
 
 if TYPE_CHECKING:
@@ -32,14 +31,6 @@ def add_input_option(parser: argparse.ArgumentParser) -> None:
 def add_output_option(parser: argparse.ArgumentParser, *, what: str = "what is written") -> None:
     """Sets `output_type`, empty where the name decides."""
     parser.add_argument("--output-type", metavar="TYPE", default="", help=f"{what}; else as the name says")
-
-
-def of_input(args: argparse.Namespace, file: str) -> Store:
-    return stores.of(file, args.input_type)
-
-
-def of_output(args: argparse.Namespace, file: str) -> Store:
-    return stores.of(file, args.output_type)
 
 
 def looks_encrypted(data: bytes, store: Store) -> bool:

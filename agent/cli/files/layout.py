@@ -9,6 +9,7 @@ from agent.cli.files import rules
 from agent.sops.files import decrypt
 from agent.sops.format import metadata
 from agent.sops.stores.store import Store
+from agent.values.dataclass import dataclass
 from agent.values.errors import EmitError
 from agent.yaml import numbers
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
@@ -26,6 +27,14 @@ if TYPE_CHECKING:
 _WIDEST = 16
 
 
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How the user wants files written: by default as they were, with what changed put in."""
+
+    sops_format: bool
+    indent: int | None
+
+
 def spaces(text: str) -> int:
     """An indent. Raises ValueError for one that no file has."""
     number = int(text)
@@ -35,7 +44,7 @@ def spaces(text: str) -> int:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Sets `sops_format` and `indent`."""
+    """Those of `Style`."""
     parser.add_argument(
         "--sops-format",
         action="store_true",
@@ -44,16 +53,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--indent", metavar="N", type=spaces, help="the indent of that layout (.sops.yaml's stores)")
 
 
-def kept(args: argparse.Namespace, data: bytes, source: Store, target: Store) -> bytes | None:
-    """The text whose layout stays: `data`, unless the flags ask for another layout or type."""
-    return None if args.sops_format or args.indent is not None or source is not target else data
+def kept(style: Style, data: bytes, source: Store, target: Store) -> bytes | None:
+    """The text whose layout stays: `data`, unless another layout or type is asked for."""
+    return None if style.sops_format or style.indent is not None or source is not target else data
 
 
 class Reading:
     """A file that is read once, though its text is needed again where its layout stays."""
 
-    def __init__(self, args: argparse.Namespace, data: bytes, source: Store, target: Store, *, file: str) -> None:
-        self.before: bytes | YamlOriginal | None = kept(args, data, source, target)
+    def __init__(self, style: Style, data: bytes, source: Store, target: Store, *, file: str) -> None:
+        self.before: bytes | YamlOriginal | None = kept(style, data, source, target)
         self._data = data
         self._store = source
         self._file = file
@@ -84,9 +93,9 @@ class Reading:
         return original.documents
 
 
-def indent(args: argparse.Namespace, config: Rules | None, store: Store, file: str = "") -> int | None:
-    """The flag's, else that of the file's `.sops.yaml`."""
-    return args.indent if args.indent is not None else rules.indent(rules.of(config, file), store)
+def indent(style: Style, config: Rules | None, store: Store, file: str = "") -> int | None:
+    """The style's, else that of the file's `.sops.yaml`."""
+    return style.indent if style.indent is not None else rules.indent(rules.of(config, file), store)
 
 
 def written(

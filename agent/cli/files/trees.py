@@ -29,6 +29,31 @@ _GLOB = frozenset("*?[")
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What the flags of a command on files ask for. Those that it has not take their defaults."""
+
+    files: Sequence[str]
+    report: str
+    dry_run: bool
+    check: bool = False
+    in_place: bool = True
+    config: str | None = None
+    output: str | None = None
+    extract: str = ""
+    filename_override: str | None = None
+
+    @property
+    def file(self) -> str | None:
+        """The one plain file, or None for standard input, where no work on a tree is asked for."""
+        return self.files[0] if self.files else None
+
+    @property
+    def looks(self) -> bool:
+        """Whether nothing is written."""
+        return self.dry_run or self.check
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """A file whose turn it is. `named`: by the user or a glob; what is found in a folder has to look right first."""
 
@@ -68,7 +93,7 @@ class Result:
 
 
 def add_options(parser: argparse.ArgumentParser, *, check: bool = False) -> None:
-    """The files, and what belongs to several: sets `files`, `dry_run`, `check` and `report`."""
+    """The files, and what belongs to several: `files`, `dry_run`, `check` and `report` of `Asked`."""
     parser.add_argument("files", nargs="*", metavar="file", help="files, folders or quoted globs; else standard input")
     several = parser.add_argument_group("several files", "in place; a failure leaves the others their turn")
     several.add_argument("--dry-run", action="store_true", help="say what would be done, and write nothing")
@@ -88,35 +113,30 @@ def add_report_option(parser: argparse._ActionsContainer) -> None:  # pyright: i
     )
 
 
-def asked(args: argparse.Namespace) -> bool:
-    """Whether the flags ask for work on a tree. Where not, `args.file` is the one plain file, or None for standard input.
+def several(asked: Asked) -> bool:
+    """Whether work on a tree is asked for.
 
     Raises ConflictingFlagsError for several files that are not to be written in place, ReadError for a folder that is not.
     """
-    names: list[str] = args.files
-    args.file = names[0] if names else None
+    names = asked.files
     special = [name for name in names if _is_glob(name) or _is_folder(name)]
-    reported = args.report != "table" and getattr(args, "in_place", True)
-    if not special and len(names) < 2 and not (names and (reported or _looks(args))):
+    reported = asked.report != "table" and asked.in_place
+    if not special and len(names) < 2 and not (names and (reported or asked.looks)):
         return False
-    if not _looks(args) and not getattr(args, "in_place", True):
+    if not asked.looks and not asked.in_place:
         if len(names) == 1 and not _is_glob(names[0]):
             raise ReadError("a folder's files are written in place only", hint="add --in-place", file=names[0])
         raise ConflictingFlagsError("several files are written in place only", hint="add --in-place, or name one file")
     for flag in ("output", "extract", "filename_override"):
-        if getattr(args, flag, ""):
+        if getattr(asked, flag):
             raise ConflictingFlagsError("a flag is for one file only", flag=f"--{flag.replace('_', '-')}")
     return True
 
 
-def _looks(args: argparse.Namespace) -> bool:
-    return args.dry_run or getattr(args, "check", False)
-
-
-def run(args: argparse.Namespace, work: Work) -> int:
+def run(asked: Asked, work: Work) -> int:
     """Every file's turn, and the report; the exit code."""
-    results = list(each(args.files, work, write=not _looks(args), config=getattr(args, "config", None)))
-    return _report(args, results)
+    results = list(each(asked.files, work, write=not asked.looks, config=asked.config))
+    return _report(asked, results)
 
 
 def each(names: Sequence[str], work: Work, *, write: bool, config: str | None = None) -> Iterator[Result]:
@@ -258,18 +278,18 @@ def _size(entry: os.DirEntry[str]) -> int:
 # The report
 
 
-def exit_code(args: argparse.Namespace, results: Sequence[Result]) -> int:
+def _exit_code(asked: Asked, results: Sequence[Result]) -> int:
     """The first failure's, else 1 where `--check` found what would change."""
     for result in results:
         if result.error is not None:
             return exit_codes.of(result.error)
-    return int(getattr(args, "check", False) and any(result.changed for result in results))
+    return int(asked.check and any(result.changed for result in results))
 
 
-def _report(args: argparse.Namespace, results: Sequence[Result]) -> int:
-    code = exit_code(args, results)
-    if args.report != "table":
-        terminal.write_data({"files": [_line(result) for result in results], "exit_code": code}, args.report)
+def _report(asked: Asked, results: Sequence[Result]) -> int:
+    code = _exit_code(asked, results)
+    if asked.report != "table":
+        terminal.write_data({"files": [_line(result) for result in results], "exit_code": code}, asked.report)
         return code
     shown = [result for result in results if result.changed or result.error is not None]
     terminal.table(("FILE", "RESULT", "CAUSE"), ((each.file, each.result, _cause(each.error)) for each in shown))

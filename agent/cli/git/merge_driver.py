@@ -12,9 +12,10 @@ import subprocess  # git
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from agent.cli import terminal
+from agent.cli import flags, terminal
 from agent.cli.files import content, file_types, layout, rules
-from agent.cli.keys import creation, key_sources, sealing
+from agent.cli.keys import fresh, key_sources, sealing
+from agent.cli.keys.key_sources import Access
 from agent.gitmerge import keys as merge_keys
 from agent.gitmerge import markers, merge
 from agent.gitmerge.exposed import Version, exposed, use
@@ -87,7 +88,7 @@ def _run(args: argparse.Namespace) -> int:
     base, ours, theirs = (content.read(name) for name in (args.base, args.ours, args.theirs))
     if not any(file_types.looks_encrypted(data, store) for data in (ours, theirs)):
         return _merge_lines(args)
-    work = _Work(args.path, store, sealing.Keys(args), rules.load(args.config))
+    work = _Work(args.path, store, sealing.Keys(flags.typed(Access, args)), rules.load(args.config))
     size = args.marker_size if 0 < args.marker_size <= _LARGEST else _SIZE
     result, conflicts = work.merged(*work.versions(base, ours, theirs), ours, size=size)
     if result != ours:
@@ -176,7 +177,7 @@ class _Work:
         merged = merge.merge(base.documents, ours.documents, theirs.documents)
         keys = self._keys(base, ours, theirs)
         if keys.data_key is None:
-            data_key, ivs = creation.new_data_key(), Ivs()
+            data_key, ivs = fresh.data_key(), Ivs()
             wrapped = self._wrapped(keys, data_key, ours)
         else:
             data_key, ivs = keys.data_key, _joined(keys.data_key, ours.ivs, theirs.ivs)
@@ -266,7 +267,7 @@ class _Work:
             data_key,
             file=self.path,
             random_bytes=secrets.token_bytes,
-            lastmodified=creation.now(),
+            lastmodified=fresh.now(),
             ivs=ivs,
         )
 
@@ -310,7 +311,7 @@ def _unlocked(locked: _Locked, data_keys: Sequence[Secret]) -> _Version | _Locke
 def _hidden(encrypted: EncryptedFile) -> _Version:
     """A common ancestor of which keys and recipients alone are known: its values equal none, and its data key is nobody's."""
     documents = [Mapping(_unknown(each)) for each in encrypted.documents]
-    return _Version(documents, Side(encrypted.metadata, creation.new_data_key()))
+    return _Version(documents, Side(encrypted.metadata, fresh.data_key()))
 
 
 def _unknown(node: Mapping) -> tuple[Entry, ...]:

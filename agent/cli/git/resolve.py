@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.cli import terminal
+from agent.cli import flags, terminal
 from agent.cli.files import boundary, content, editor, file_types, layout, memory
 from agent.cli.keys import key_sources, sealing
+from agent.cli.keys.key_sources import Access
 from agent.gitmerge import markers, mixed
 from agent.gitmerge.shown import uncovered
 from agent.sops.files import conflicts, decrypt
@@ -58,7 +59,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     file: str = args.file
     data = content.read(file)
-    work = _Resolving(args, file, file_types.of_input(args, file), sealing.Keys(args))
+    work = _Resolving(args, file, stores.of(file, args.input_type), sealing.Keys(flags.typed(Access, args)))
     sides = markers.sides(data)
     if sides is not None:
         result = work.chosen(*sides)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.cli import terminal
+from agent.cli import flags, terminal
 from agent.cli.files import content, file_types, layout
 from agent.cli.keys import key_sources, sealing
+from agent.cli.keys.key_sources import Access
 from agent.sops.files import decrypt
 from agent.sops.format import cipher
 from agent.sops.format.keys import kind_of, name_of
@@ -74,7 +75,7 @@ def _steady(data: bytes) -> bytes:
 
 
 def _shown(args: argparse.Namespace, data: bytes, store: Store) -> bytes:
-    opened = sealing.Keys(args).open(decrypt.read(data, file=args.file, store=store))
+    opened = sealing.Keys(flags.typed(Access, args)).open(decrypt.read(data, file=args.file, store=store))
     documents, metadata = opened.plain.documents, opened.plain.metadata
     if args.fingerprints:
         selected = Selected(metadata.selection)

@@ -6,28 +6,44 @@ which none matches is an error all the same. Rules and flags are loaded by the f
 
 from __future__ import annotations
 
-import os
-import time
 from typing import TYPE_CHECKING
 
 from agent.cli.files import rules
-from agent.sops.format.cipher import DATA_KEY_SIZE
 from agent.sops.format.groups import Recipients
 from agent.sops.format.selection import SELECTORS, Selection, matcher
+from agent.values.dataclass import dataclass
 from agent.values.errors import ConflictingFlagsError, NoMasterKeyError, SopsRulesError
-from agent.values.secret import Secret
 
 if TYPE_CHECKING:
     import argparse
 
+    from agent.cli.keys.recipients import Named
     from agent.sops.format.selection import Selector
     from agent.sops.rules.config import CreationRule, Rules
 
 _MOST_GROUPS = 255
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the flags say of what is encrypted, and how many groups of keys it takes to open it."""
+
+    unencrypted_suffix: str | None
+    encrypted_suffix: str | None
+    unencrypted_regex: str | None
+    encrypted_regex: str | None
+    unencrypted_comment_regex: str | None
+    encrypted_comment_regex: str | None
+    mac_only_encrypted: bool
+    shamir_secret_sharing_threshold: int
+
+    @property
+    def selectors(self) -> dict[Selector, str]:
+        return {selector: text for selector in SELECTORS if (text := getattr(self, selector))}
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The key and selection flags of sops."""
+    """The key and selection flags of sops: those of `recipients.Named` and `Choice`."""
     from agent.cli.keys import recipients
 
     recipients.add_options(parser)
@@ -44,22 +60,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     rules.add_option(parser)
 
 
-def new_data_key() -> Secret:
-    return Secret(os.urandom(DATA_KEY_SIZE), "new data key")
-
-
-def now() -> str:
-    """RFC 3339, to the second."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-def rule_for(args: argparse.Namespace, config: Rules | None, file: str) -> CreationRule:
+def rule_for(whom: Named, what: Choice, config: Rules | None, file: str) -> CreationRule:
     """Whom and what. Raises NoMasterKeyError, SopsRulesError, UsageError, ConflictingFlagsError."""
     from agent.cli.keys import recipients
     from agent.sops.rules.config import CreationRule
 
-    rule = rules.rule_at(config, file, context=recipients.context(args))
-    named = recipients.named(args)
+    rule = rules.rule_at(config, file, context=recipients.context(whom))
+    named = recipients.named(whom)
     groups = (named,) if named else rule.recipients.groups if rule else ()
     if not groups:
         raise NoMasterKeyError(
@@ -67,10 +74,10 @@ def rule_for(args: argparse.Namespace, config: Rules | None, file: str) -> Creat
             hint="name one with --age, --pgp or --hc-vault-transit, or write a .sops.yaml",
             file=file,
         )
-    threshold = args.shamir_secret_sharing_threshold or (rule.recipients.threshold if rule else 0)
-    selection = _selection(args, rule.selection if rule else None)
-    whom = checked(Recipients(groups, threshold), file=file)
-    return CreationRule(whom, selection, rule is not None and rule.by_path)
+    threshold = what.shamir_secret_sharing_threshold or (rule.recipients.threshold if rule else 0)
+    selection = _selection(what, rule.selection if rule else None)
+    found = checked(Recipients(groups, threshold), file=file)
+    return CreationRule(found, selection, rule is not None and rule.by_path)
 
 
 def checked(whom: Recipients, *, file: str) -> Recipients:
@@ -91,9 +98,9 @@ def checked(whom: Recipients, *, file: str) -> Recipients:
     return whom
 
 
-def _selection(args: argparse.Namespace, rule: Selection | None) -> Selection:
-    chosen: dict[Selector, str] = {selector: text for selector in SELECTORS if (text := getattr(args, selector))}
-    only_encrypted = args.mac_only_encrypted or (rule is not None and rule.mac_only_encrypted)
+def _selection(what: Choice, rule: Selection | None) -> Selection:
+    chosen = what.selectors
+    only_encrypted = what.mac_only_encrypted or (rule is not None and rule.mac_only_encrypted)
     if rule is not None and not rule.is_default:
         chosen.setdefault(rule.selector, rule.pattern)
     if len(chosen) > 1:

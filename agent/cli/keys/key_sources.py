@@ -18,9 +18,19 @@ from agent.values.secret import Secret
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from agent.sops.format.keys import MasterKeys, Recipient, WrappedKey
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The servers that the user lets be asked, by name or by a key that is there, and the order in which kinds of keys are tried."""
+
+    vault_address: Sequence[str]
+    hc_vault_transit: str | None = None
+    azure_kv: str | None = None
+    decryption_order: str = ""
 
 
 def add_order_option(parser: argparse.ArgumentParser) -> None:
@@ -48,16 +58,16 @@ def order(text: str) -> tuple[str, ...]:
     return kinds
 
 
-def master_keys(args: argparse.Namespace) -> MasterKeys:
+def master_keys(access: Access) -> MasterKeys:
     """All kinds, each loaded when first needed, and kept."""
     return ByKind(
         {
             "age": UserAgeKeys(),
             "pgp": _Late(_pgp),
-            "hc_vault": _Late(lambda: _transit(_vault_addresses(args))),
+            "hc_vault": _Late(lambda: _transit(_vault_addresses(access))),
             "kms": _Late(_aws),
             "gcp_kms": _Late(_gcp),
-            "azure_kv": _Late(lambda: _azure(_azure_vaults(args))),
+            "azure_kv": _Late(lambda: _azure(_azure_vaults(access))),
             "hckms": _Huawei(),
         }
     )
@@ -112,10 +122,9 @@ def _azure(named: Collection[str]) -> MasterKeys:
     return AzureKeys(named)
 
 
-def _azure_vaults(args: argparse.Namespace) -> list[str]:
+def _azure_vaults(access: Access) -> list[str]:
     """The vaults of the keys that the user named by flag or environment, for what is not in Azure's own domains."""
-    flag: object = getattr(args, "azure_kv", None)
-    urls = f"{os.environ.get('SOPS_AZURE_KEYVAULT_URLS', '')},{flag if isinstance(flag, str) else ''}".split(",")
+    urls = f"{os.environ.get('SOPS_AZURE_KEYVAULT_URLS', '')},{access.azure_kv or ''}".split(",")
     return [url.strip().partition("/keys/")[0] for url in urls if url.strip()]
 
 
@@ -125,17 +134,16 @@ def _pgp() -> MasterKeys:
     return PgpKeys(None, binary=os.environ.get("SOPS_GPG_EXEC") or "gpg")
 
 
-def _vault_addresses(args: argparse.Namespace) -> list[str]:
+def _vault_addresses(access: Access) -> list[str]:
     """The servers that the user named. An allow list, as sops', is the last word; but `all` names nobody."""
     allowed = os.environ.get("SOPS_HC_VAULT_ALLOWLIST", "")
     if allowed == "none":
         return []
     if allowed and allowed != "all":
         return [each.strip() for each in allowed.split(",")]
-    flag: object = getattr(args, "hc_vault_transit", None)
-    uris = f"{os.environ.get('SOPS_VAULT_URIS', '')},{flag if isinstance(flag, str) else ''}".split(",")
+    uris = f"{os.environ.get('SOPS_VAULT_URIS', '')},{access.hc_vault_transit or ''}".split(",")
     recipients = [transit_recipient(uri) for uri in uris]
-    named = [*args.vault_address, os.environ.get("VAULT_ADDR"), *(each.vault_address for each in recipients if each)]
+    named = [*access.vault_address, os.environ.get("VAULT_ADDR"), *(each.vault_address for each in recipients if each)]
     return [each for each in named if each]
 
 

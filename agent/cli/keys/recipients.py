@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from agent.sops.format.keys import TransitRecipient
 from agent.sops.rules import recipients as rule_keys
@@ -12,9 +12,13 @@ from agent.values.dataclass import dataclass
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Sequence
+    from typing import TypeAlias
 
     from agent.sops.format.keys import Recipient
     from agent.sops.rules.recipients import Context
+
+    _Text: TypeAlias = str | Sequence[str] | None
+    """Of one flag, separated by commas, or of one that is given several times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,21 @@ _KINDS = (
 )
 _PRECEDENCE = ("kms", "gcp_kms", "hckms", "azure_kv", "pgp", "hc_vault", "age")
 """The order in which sops puts the keys of flags into a group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The keys that flags name, and what AWS' have besides."""
+
+    age: _Text
+    pgp: _Text
+    kms: _Text
+    gcp_kms: _Text
+    hckms: _Text
+    azure_kv: _Text
+    hc_vault_transit: _Text
+    aws_profile: str
+    encryption_context: str
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -93,42 +112,32 @@ def add_threshold_option(parser: argparse.ArgumentParser | argparse._ArgumentGro
     )
 
 
-def context(args: argparse.Namespace) -> Context:
+def context(named: Named) -> Context:
     """Raises UsageError."""
-    return rule_keys.encryption_context(args.encryption_context)
+    return rule_keys.encryption_context(named.encryption_context)
 
 
-def named(args: argparse.Namespace) -> tuple[Recipient, ...]:
-    """Those of the flags of `add_options` and of the environment. Raises SopsRulesError, UsageError."""
-    return _in_order(args, {kind.kind: getattr(args, kind.name) or os.environ.get(kind.variable) for kind in _KINDS})
+def named(flags: Named) -> tuple[Recipient, ...]:
+    """Those of the flags and, of a kind that they name none of, of the environment. Raises SopsRulesError, UsageError."""
+    return _in_order(flags, {kind.kind: getattr(flags, kind.name) or os.environ.get(kind.variable) for kind in _KINDS})
 
 
-def grouped(args: argparse.Namespace) -> tuple[Recipient, ...]:
-    """Those of the flags of `add_group_options`. Raises SopsRulesError, UsageError."""
-    return _in_order(
-        args, {kind.kind: ",".join(cast("list[str] | None", getattr(args, kind.name)) or ()) for kind in _KINDS}
-    )
+def of(flags: Named) -> tuple[Recipient, ...]:
+    """Those of the flags alone. Raises SopsRulesError, UsageError."""
+    return _in_order(flags, {kind.kind: getattr(flags, kind.name) for kind in _KINDS})
 
 
-def changed(args: argparse.Namespace) -> tuple[tuple[Recipient, ...], tuple[Recipient, ...]]:
-    """Those to add and those to remove. Raises SopsRulesError, UsageError."""
-    add, remove = (
-        _in_order(args, {kind.kind: getattr(args, f"{verb}_{kind.name}") for kind in _KINDS}) for verb in ("add", "rm")
-    )
-    return add, remove
+def vault_addresses(recipients: Iterable[Recipient]) -> list[str]:
+    """The servers of their transit keys."""
+    return [each.vault_address for each in recipients if isinstance(each, TransitRecipient)]
 
 
-def trust_named(args: argparse.Namespace, recipients: Iterable[Recipient]) -> None:
-    """Let the servers of transit keys that the user named be asked, before `sealing.Keys` is made."""
-    addresses = [each.vault_address for each in recipients if isinstance(each, TransitRecipient)]
-    args.vault_address = [*args.vault_address, *addresses]
-
-
-def _in_order(args: argparse.Namespace, texts: dict[str, str | None]) -> tuple[Recipient, ...]:
-    pairs = context(args)
+def _in_order(flags: Named, given: dict[str, _Text]) -> tuple[Recipient, ...]:
+    pairs = context(flags)
+    texts = {kind: text if isinstance(text, str) else ",".join(text or ()) for kind, text in given.items()}
     found: Sequence[Recipient] = [
         recipient
         for kind in _PRECEDENCE
-        for recipient in rule_keys.recipients(kind, texts[kind] or "", context=pairs, aws_profile=args.aws_profile)
+        for recipient in rule_keys.recipients(kind, texts[kind], context=pairs, aws_profile=flags.aws_profile)
     ]
     return tuple(dict.fromkeys(found))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from agent.cli import terminal
 from agent.cli.files import layout
-from agent.cli.keys import creation, key_sources
+from agent.cli.keys import fresh, key_sources
 from agent.sops.files import decrypt
 from agent.sops.format.groups import unwrap_data_key, wrap_data_key
 from agent.sops.stores import store as stores
@@ -19,9 +19,9 @@ from agent.values.dataclass import dataclass, field
 from agent.values.errors import DataKeyError, SopsEncryptError
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Collection, Sequence
 
+    from agent.cli.keys.key_sources import Access
     from agent.sops.files.decrypt import EncryptedFile, Ivs, PlainFile
     from agent.sops.format.groups import Recipients, WrappedDataKey
     from agent.sops.format.keys import WrappedKey
@@ -40,12 +40,12 @@ class Opened:
 
 
 class Keys:
-    """The private keys of the user, as the flags and the environment name them."""
+    """The private keys of the user, as `access` and the environment name them."""
 
-    def __init__(self, args: argparse.Namespace) -> None:
+    def __init__(self, access: Access) -> None:
         """Raises DecryptionOrderError."""
-        self._order = key_sources.order(getattr(args, "decryption_order", ""))
-        self._masters = key_sources.master_keys(args)
+        self._order = key_sources.order(access.decryption_order)
+        self._masters = key_sources.master_keys(access)
         self._opened: dict[WrappedKey, Secret] = {}
 
     @property
@@ -72,7 +72,7 @@ class Keys:
                 recipients,
                 data_key,
                 self._masters,
-                created_at=creation.now(),
+                created_at=fresh.now(),
                 random_bytes=os.urandom,
                 before=before,
             )
@@ -119,7 +119,7 @@ def seal(
         data_key,
         file=file,
         random_bytes=os.urandom,
-        lastmodified=creation.now(),
+        lastmodified=fresh.now(),
         ivs=ivs,
     )
     if unchanged:
@@ -131,8 +131,8 @@ def seal(
         written = requoted(written, stored, file=file)
     sealed, made = stores.split(encrypted, file=file)
     assert made is not None
-    fresh = () if unchanged else sealed
-    commented = reopened.check(written, documents, made, data_key, file=file, store=store, fresh=fresh)
+    new = () if unchanged else sealed
+    commented = reopened.check(written, documents, made, data_key, file=file, store=store, fresh=new)
     if not commented and source in {None, store}:
         if before is not None:
             raise SopsEncryptError(

@@ -20,6 +20,7 @@ from agent.values.secret import Secret
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from agent.adapters.vault.client import StoreClient
     from agent.values.tree import Object
@@ -52,15 +53,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def named(args: argparse.Namespace) -> frozenset[str]:
-    """The stores that the user gave an address for."""
-    return frozenset(text.partition("=")[0] for text in args.vault_store)
+def named(given: Sequence[str]) -> frozenset[str]:
+    """The stores that --vault-store gave an address for."""
+    return frozenset(text.partition("=")[0] for text in given)
 
 
-def open_stores(args: argparse.Namespace) -> Stores:
-    """Raises UsageError, ConfigError."""
+def open_stores(given: Sequence[str]) -> Stores:
+    """Those of --vault-store. Raises UsageError, ConfigError."""
     stores: Object = {}
-    for text in args.vault_store:
+    for text in given:
         name, found, address = text.partition("=")
         if not (found and name and address):
             raise UsageError("--vault-store takes NAME=URL", hint="such as main=https://vault.example.com:8200")

@@ -6,9 +6,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.cli import terminal
+from agent.cli import flags, terminal
 from agent.cli.files import boundary, rules, trees
-from agent.cli.keys import creation, key_sources, sealing, sealing_keys
+from agent.cli.keys import creation, fresh, key_sources, sealing, sealing_keys
+from agent.cli.keys.key_sources import Access
+from agent.cli.keys.recipients import Named
 from agent.cli.migration import sealed_secrets
 from agent.sops.format import cipher
 from agent.sops.format.metadata import Metadata
@@ -95,7 +97,15 @@ def run(args: argparse.Namespace) -> int:
     if to_terminal and (len(args.paths) != 1 or os.path.isdir(args.paths[0])):
         raise UsageError("several files cannot go to standard output", hint="give -i or --output-dir")
     keys = sealing_keys.read(args.sealing_key)
-    migration = _Migration(args, to_terminal, keys, rules.load(args.config), sealing.Keys(args))
+    migration = _Migration(
+        args,
+        flags.typed(Named, args),
+        flags.typed(creation.Choice, args),
+        to_terminal,
+        keys,
+        rules.load(args.config),
+        sealing.Keys(flags.typed(Access, args)),
+    )
     for result in trees.each(args.paths, migration, write=False):
         if result.error is not None:
             migration.fail(result.error.with_facts(file=result.file))
@@ -111,6 +121,8 @@ class _Migration:
     """The work on each file. It writes for itself, since what it makes may go beside the file."""
 
     args: argparse.Namespace
+    whom: Named
+    what: creation.Choice
     to_terminal: bool
     keys: SealingKeys
     rules: Rules | None
@@ -188,7 +200,7 @@ class _Migration:
             self._tell(made, source, "printed")
             return
         if not self.args.dry_run:
-            config: str | None = getattr(self.args, "config", None)
+            config: str | None = self.args.config
             boundary.check(target, config)
             _make_folder(Path(target).parent)
             boundary.write(target, encrypted, config)
@@ -204,12 +216,12 @@ class _Migration:
         if store is stores.Store.JSON and len(documents) > 1:
             items = Entry("items", Sequence(tuple(documents)))
             documents = [Mapping((Entry("apiVersion", "v1"), Entry("kind", "List"), items))]
-        rule = creation.rule_for(self.args, self.rules, target)
+        rule = creation.rule_for(self.whom, self.what, self.rules, target)
         selection = rule.selection
         if selection == Selection(mac_only_encrypted=selection.mac_only_encrypted):
             selection = replace(_SELECTION, mac_only_encrypted=selection.mac_only_encrypted)
         if rule.recipients not in self.wrapped:
-            data_key = creation.new_data_key()
+            data_key = fresh.data_key()
             self.wrapped[rule.recipients] = data_key, self.masters.wrap(rule.recipients, data_key)
         data_key, wrapped = self.wrapped[rule.recipients]
         indent = rules.indent(self.rules, store)

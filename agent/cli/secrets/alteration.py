@@ -10,15 +10,32 @@ from typing import TYPE_CHECKING
 from agent.cli import terminal
 from agent.cli.files import boundary, content, file_types, layout, rules
 from agent.cli.keys import key_sources, sealing
+from agent.cli.keys.key_sources import Access
 from agent.cli.secrets import mistakes
 from agent.sops.stores import store as stores
+from agent.values.dataclass import dataclass
 from agent.values.errors import NoSuchPlaceError, PlaceShapeError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from agent.yaml.nodes import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """What the flags of `add_options` say."""
+
+    idempotent: bool
+    ignore_mac: bool
+    input_type: str
+    output_type: str
+    decryption_order: str
+    sops_format: bool
+    indent: int | None
+    config: str | None
+    vault_address: Sequence[str]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -36,26 +53,27 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     key_sources.add_options(parser)
 
 
-def change(args: argparse.Namespace, file: str, edit: Callable[[Mapping], Mapping]) -> int:
+def change(how: How, file: str, edit: Callable[[Mapping], Mapping]) -> int:
     """Replace the first document by what `edit` makes of it; the exit code.
 
     `edit` gives back the very same document where nothing changes.
     """
-    source = file_types.of_input(args, file)
-    target = file_types.of_output(args, file)
-    config = rules.load(args.config)
-    indent = layout.indent(args, config, target, file)
-    keys = sealing.Keys(args)
+    source = stores.of(file, how.input_type)
+    target = stores.of(file, how.output_type)
+    config = rules.load(how.config)
+    style = layout.Style(how.sops_format, how.indent)
+    indent = layout.indent(style, config, target, file)
+    keys = sealing.Keys(Access(how.vault_address, decryption_order=how.decryption_order))
     data = content.read_existing(file)
-    reading = layout.Reading(args, data, source, target, file=file)
-    opened = keys.open(reading.encrypted(), ignore_mac=args.ignore_mac)
+    reading = layout.Reading(style, data, source, target, file=file)
+    opened = keys.open(reading.encrypted(), ignore_mac=how.ignore_mac)
     mistakes.warn_of_recipients(config, file, opened.plain.metadata.data_key.recipients)
     first, *others = opened.plain.documents
     try:
         changed = edit(first)
     except (NoSuchPlaceError, PlaceShapeError) as error:
         raise error.with_facts(file=file) from None
-    if args.idempotent and changed is first:
+    if how.idempotent and changed is first:
         terminal.progress("nothing to do, and nothing was written")
         return 0
     documents = [changed, *others]
@@ -71,5 +89,5 @@ def change(args: argparse.Namespace, file: str, edit: Callable[[Mapping], Mappin
         before=reading.before,
         source=source,
     )
-    boundary.write(file, sealed, args.config)
+    boundary.write(file, sealed, how.config)
     return 0

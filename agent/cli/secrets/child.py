@@ -14,7 +14,7 @@ from agent.values.errors import CommandError
 if TYPE_CHECKING:
     import argparse
     import types
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _SHELL = "/bin/sh"
 _FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
@@ -29,11 +29,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--background", action="store_true", help="do not wait for the command")
 
 
-def arguments(args: argparse.Namespace) -> tuple[str, str]:
+def arguments(given: Sequence[str]) -> tuple[str, str]:
     """The file and the command. Raises CommandError."""
-    if len(args.arguments) != 2:
+    if len(given) != 2:
         raise CommandError("a file and a command are needed", hint="quote the command, so that it is one argument")
-    file, command = args.arguments
+    file, command = given
     return file, command
 
 

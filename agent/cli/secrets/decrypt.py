@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent.cli import flags
 from agent.cli.files import content, file_types, layout, rules, trees
 from agent.cli.files.trees import Done
 from agent.cli.keys import key_sources, sealing
+from agent.cli.keys.key_sources import Access
 from agent.cli.secrets import results
 from agent.sops.files import places
 from agent.sops.files.decrypt import EncryptedFile
@@ -53,18 +55,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    several = trees.asked(args)
-    results.check(args)
-    keys = sealing.Keys(args)
-    work = _Decrypting(args, keys, rules.load(args.config))
+    asked, where = flags.typed(trees.Asked, args), flags.typed(results.Where, args)
+    several = trees.several(asked)
+    results.check(where, asked.file)
+    keys = sealing.Keys(flags.typed(Access, args))
+    work = _Decrypting(args, flags.typed(layout.Style, args), keys, rules.load(args.config))
     if several:
-        return trees.run(args, work)
+        return trees.run(asked, work)
     path = places.parse(args.extract)
-    data = content.read(args.file) if args.file is not None else content.read_stdin()
-    file: str = args.filename_override or args.file or "standard input"
+    data = content.read(asked.file) if asked.file is not None else content.read_stdin()
+    file: str = args.filename_override or asked.file or "standard input"
     # Without a name there is no suffix to go by, and JSON reads as YAML too.
-    store = stores.of(file, args.input_type or ("" if args.filename_override or args.file else "yaml"))
-    results.deliver(args, work.plain(data, file, store, path))
+    store = stores.of(file, args.input_type or ("" if args.filename_override or asked.file else "yaml"))
+    results.deliver(where, asked.file, work.plain(data, file, store, path))
     if args.output:
         # Only here, since what it takes is for nothing else.
         from agent.cli.secrets import mistakes
@@ -76,24 +79,25 @@ def run(args: argparse.Namespace) -> int:
 @dataclass(frozen=True, slots=True)
 class _Decrypting:
     args: argparse.Namespace
+    style: layout.Style
     keys: sealing.Keys
     config: Rules | None
 
     def __call__(self, found: Found, data: bytes) -> Done | None:
         """A file of a tree."""
-        store = file_types.of_input(self.args, found.file)
+        store = stores.of(found.file, self.args.input_type)
         if not found.named and not file_types.looks_encrypted(data, store):
             return None
         return Done("decrypted", self.plain(data, found.file, store, ()))
 
     def plain(self, data: bytes, file: str, store: Store, path: Path) -> bytes:
         """The plaintext of all of it, or of what stands at a path."""
-        target = file_types.of_output(self.args, file)
+        target = stores.of(file, self.args.output_type)
         if target is stores.Store.BINARY and not self.args.output_type:
             # sops would refuse to write as binary what is not.
             target = store
-        indent = layout.indent(self.args, self.config, target, file)
-        reading = layout.Reading(self.args, data, store, target, file=file)
+        indent = layout.indent(self.style, self.config, target, file)
+        reading = layout.Reading(self.style, data, store, target, file=file)
         opened = self._opened(reading.parts(), file)
         if not path:
             documents = opened if reading.before is None else layout.printed(opened, target)

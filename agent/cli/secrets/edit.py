@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from agent.cli import terminal
+from agent.cli import flags, terminal
 from agent.cli.files import boundary, content, editor, file_types, layout, memory, rules
-from agent.cli.keys import creation, key_sources, sealing
+from agent.cli.keys import creation, fresh, key_sources, sealing
+from agent.cli.keys.key_sources import Access
+from agent.cli.keys.recipients import Named
 from agent.cli.secrets import mistakes
 from agent.sops.format.metadata import Metadata
 from agent.sops.format.selection import EVERYTHING
@@ -94,15 +96,16 @@ def run(args: argparse.Namespace) -> int:
     if len(args.files) > 1:
         terminal.warn("one file is edited at a time, and this is the first")
     file: str = args.files[0]
-    keys = sealing.Keys(args)
+    keys = sealing.Keys(flags.typed(Access, args))
     config = rules.load(args.config)
-    source, target = file_types.of_input(args, file), file_types.of_output(args, file)
-    indent = layout.indent(args, config, target, file)
+    source, target = stores.of(file, args.input_type), stores.of(file, args.output_type)
+    style = flags.typed(layout.Style, args)
+    indent = layout.indent(style, config, target, file)
     ivs: Ivs | None = None
     data: bytes | None = None
     if os.path.exists(file):
         data = content.read(file)
-        reading = layout.Reading(args, data, source, target, file=file)
+        reading = layout.Reading(style, data, source, target, file=file)
         opened = keys.open(reading.encrypted(), ignore_mac=args.ignore_mac)
         plain, data_key = opened.plain, opened.data_key
         mistakes.warn_of_recipients(config, file, plain.metadata.data_key.recipients)
@@ -111,8 +114,8 @@ def run(args: argparse.Namespace) -> int:
         shown = session.shown(plain.documents)
         text = layout.written(shown, file=file, store=target, indent=indent, before=reading.before)
     else:
-        rule = creation.rule_for(args, config, file)
-        data_key = creation.new_data_key()
+        rule = creation.rule_for(flags.typed(Named, args), flags.typed(creation.Choice, args), config, file)
+        data_key = fresh.data_key()
         selection = EVERYTHING if source.single else rule.selection
         try:
             wrapped = keys.wrap(rule.recipients, data_key)
@@ -123,11 +126,11 @@ def run(args: argparse.Namespace) -> int:
         example = _EXAMPLES_OF[target]
         shown = session.shown(target.parse_plain(example, file=file))
         text = layout.written(
-            shown, file=file, store=target, indent=indent, before=layout.kept(args, example, target, target)
+            shown, file=file, store=target, indent=indent, before=layout.kept(style, example, target, target)
         )
 
     def seal(edited: list[Mapping], after: bytes) -> bytes:
-        before = layout.kept(args, after, target, target)
+        before = layout.kept(style, after, target, target)
         if data is not None and source is target:
             before = layout.nearest(before, data, text, after, edited, file=file, store=target, indent=indent)
         return sealing.seal(
@@ -143,7 +146,7 @@ def run(args: argparse.Namespace) -> int:
             source=target,
         )
 
-    boundary.write(file, session.edit(text, seal), getattr(args, "config", None))
+    boundary.write(file, session.edit(text, seal), args.config)
     return 0
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from agent.cli import terminal
+from agent.cli import flags, terminal
 from agent.cli.files import content, file_types, layout, rules, trees
 from agent.cli.files.trees import Done
-from agent.cli.keys import creation, key_sources, sealing
+from agent.cli.keys import creation, fresh, key_sources, sealing
+from agent.cli.keys.key_sources import Access
+from agent.cli.keys.recipients import Named
 from agent.cli.secrets import earlier, mistakes, results
 from agent.cli.secrets.committed import Committed
 from agent.cli.secrets.earlier import Finder
@@ -77,23 +79,32 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    several = trees.asked(args)
-    results.check(args)
-    if args.file is None and not several and not args.filename_override:
+    asked, where = flags.typed(trees.Asked, args), flags.typed(results.Where, args)
+    several = trees.several(asked)
+    results.check(where, asked.file)
+    if asked.file is None and not several and not args.filename_override:
         raise ConflictingFlagsError("standard input needs --filename-override", hint="it names the file for .sops.yaml")
-    keys = sealing.Keys(args)
+    keys = sealing.Keys(flags.typed(Access, args))
     with Committed() as repositories:
-        work = _Encrypting(args, keys, rules.load(args.config), Finder(keys, repositories))
-        code = trees.run(args, work) if several else _one(args, work)
+        work = _Encrypting(
+            args,
+            flags.typed(Named, args),
+            flags.typed(creation.Choice, args),
+            flags.typed(layout.Style, args),
+            keys,
+            rules.load(args.config),
+            Finder(keys, repositories),
+        )
+        code = trees.run(asked, work) if several else _one(asked, where, work)
         work.tell()
     return code
 
 
-def _one(args: argparse.Namespace, work: _Encrypting) -> int:
-    data = content.read(args.file) if args.file is not None else content.read_stdin()
-    results.deliver(args, work.sealed(data, args.filename_override or args.file or ""))
-    if args.file is not None and args.output:
-        mistakes.warn_of_plain(args.file)
+def _one(asked: trees.Asked, where: results.Where, work: _Encrypting) -> int:
+    data = content.read(asked.file) if asked.file is not None else content.read_stdin()
+    results.deliver(where, asked.file, work.sealed(data, asked.filename_override or asked.file or ""))
+    if asked.file is not None and where.output:
+        mistakes.warn_of_plain(asked.file)
     return 0
 
 
@@ -113,6 +124,9 @@ class _Plain:
 @dataclass(frozen=True, slots=True)
 class _Encrypting:
     args: argparse.Namespace
+    whom: Named
+    what: creation.Choice
+    style: layout.Style
     keys: sealing.Keys
     config: Rules | None
     earlier: Finder
@@ -126,7 +140,7 @@ class _Encrypting:
         # Only here, since it is for files of a tree.
         from agent.cli.secrets import plaintext_secrets
 
-        store = file_types.of_input(self.args, found.file)
+        store = stores.of(found.file, self.args.input_type)
         if file_types.looks_encrypted(data, store) and self._is_encrypted(data, found.file, store):
             return Done("already encrypted", warnings=plaintext_secrets.of(data, store, file=found.file))
         if not found.named and not self._wanted(found.file, store):
@@ -165,7 +179,7 @@ class _Encrypting:
         if self.config and os.path.samefile(self.config.file, file):
             return False
         try:
-            rule = creation.rule_for(self.args, self.config, file)
+            rule = creation.rule_for(self.whom, self.what, self.config, file)
         except NoRuleError:
             return False
         return store is not Store.BINARY or rule.by_path
@@ -174,25 +188,25 @@ class _Encrypting:
         return self._sealed(self._read(data, file))
 
     def _read(self, data: bytes, file: str) -> _Plain:
-        source = file_types.of_input(self.args, file)
-        target = file_types.of_output(self.args, file)
-        reading = layout.Reading(self.args, data, source, target, file=file)
+        source = stores.of(file, self.args.input_type)
+        target = stores.of(file, self.args.output_type)
+        reading = layout.Reading(self.style, data, source, target, file=file)
         documents = reading.plain()
         stores.check_plain(documents, file=file, store=target)
         mistakes.refuse_encrypted(data, documents, file=file, store=source)
         mistakes.warn_of_cut_block(data, file=file, store=source)
         mistakes.warn_of_line_ends(data, file=file, store=source)
-        rule = creation.rule_for(self.args, self.config, file)
+        rule = creation.rule_for(self.whom, self.what, self.config, file)
         selection, note = EVERYTHING, ""
         if not source.single:
-            selection, note = mistakes.selection(self.args, rule.selection, documents, file=file)
+            selection, note = mistakes.selection(self.what, rule.selection, documents, file=file)
         self._note(note)
         return _Plain(file, data, documents, replace(rule, selection=selection), source, target, reading.before)
 
     def _sealed(self, plain: _Plain) -> bytes:
         file, recipients, store = plain.file, plain.rule.recipients, plain.store
         found = None if self.args.fresh else self.earlier.find(self._places(file), recipients, store)
-        indent = layout.indent(self.args, self.config, store, file)
+        indent = layout.indent(self.style, self.config, store, file)
         before, unchanged = plain.before, False
         if found is not None and not self._mostly_stays(found, plain):
             self._note(_OTHER)
@@ -236,7 +250,7 @@ class _Encrypting:
     def _decrypted(self, found: Earlier, store: Store, indent: int | None) -> bytes:
         """What `agent decrypt` makes of the earlier version."""
         plain = found.opened.plain
-        before = layout.kept(self.args, found.data, store, store)
+        before = layout.kept(self.style, found.data, store, store)
         documents = plain.documents if before is None else layout.printed(plain.documents, store)
         return layout.written(documents, file=plain.file, store=store, indent=indent, before=before)
 
@@ -244,7 +258,7 @@ class _Encrypting:
         """Where an earlier version may be."""
         if self.args.output:
             return [self.args.output]
-        return [file] if getattr(self.args, "in_place", False) else [file, *earlier.beside(file)]
+        return [file] if self.args.in_place else [file, *earlier.beside(file)]
 
     def _note(self, note: str) -> None:
         if note:
@@ -264,7 +278,7 @@ class _Encrypting:
     def _data_key(self, recipients: Recipients) -> tuple[WrappedDataKey, Secret]:
         """One for all files of the same recipients, so that whoever opens them asks once."""
         if recipients not in self.data_keys:
-            data_key = creation.new_data_key()
+            data_key = fresh.data_key()
             self.data_keys[recipients] = (self.keys.wrap(recipients, data_key), data_key)
         return self.data_keys[recipients]
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from agent.cli import flags
 from agent.cli.files import content, file_types, rules
 from agent.cli.keys import key_sources, sealing
+from agent.cli.keys.key_sources import Access
 from agent.cli.secrets import child
 from agent.sops.files import decrypt
 from agent.sops.stores import flatten
+from agent.sops.stores import store as stores
 from agent.values.errors import CommandError, ConflictingFlagsError
 from agent.yaml.nodes import Mapping, Sequence
 
@@ -42,13 +45,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    file, command = child.arguments(args)
+    file, command = child.arguments(args.arguments)
     rules.load(args.config)
     if args.background and args.same_process:
         raise ConflictingFlagsError("--same-process and --background exclude one another")
-    keys = sealing.Keys(args)
+    keys = sealing.Keys(flags.typed(Access, args))
     data = content.read_existing(file)
-    encrypted = decrypt.read(data, file=file, store=file_types.of_input(args, file))
+    encrypted = decrypt.read(data, file=file, store=stores.of(file, args.input_type))
     values = _variables(keys.open(encrypted).plain.documents[0], file)
     child.become(args.user)
     environ = child.environment(args.user, pristine=args.pristine, values=values)

@@ -8,10 +8,13 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.cli import flags
 from agent.cli.files import content, file_types, memory, rules
 from agent.cli.keys import key_sources, sealing
+from agent.cli.keys.key_sources import Access
 from agent.cli.secrets import child
 from agent.sops.files import decrypt
+from agent.sops.stores import store as stores
 from agent.values.errors import CommandError, EditorError
 
 if TYPE_CHECKING:
@@ -46,10 +49,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    file, command = child.arguments(args)
-    source, target = file_types.of_input(args, file), file_types.of_output(args, file)
+    file, command = child.arguments(args.arguments)
+    source, target = stores.of(file, args.input_type), stores.of(file, args.output_type)
     indent = rules.indent(rules.of(rules.load(args.config), file), target)
-    keys = sealing.Keys(args)
+    keys = sealing.Keys(flags.typed(Access, args))
     data = content.read_existing(file)
     opened = keys.open(decrypt.read(data, file=file, store=source))
     plain = target.emit(opened.plain.documents, indent=indent)

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.files:
         raise FileMissingError("no file named")
     file: str = args.files[0]
-    store = file_types.of_input(args, file)
+    store = stores.of(file, args.input_type)
     try:
         encrypted = _is_encrypted(store.parse(content.read(file), file=file), file)
     except AgentError as error:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from agent.cli import terminal
+from agent.cli import flags, terminal
 from agent.cli.files import boundary, content, file_types, layout, rules
 from agent.cli.keys import creation, key_sources, recipients, sealing
+from agent.cli.keys.key_sources import Access
+from agent.cli.keys.recipients import Named
 from agent.cli.secrets import rewrapping
 from agent.sops.files import decrypt
 from agent.sops.format import key_changes
 from agent.sops.format.groups import Recipients
+from agent.sops.stores import store as stores
 from agent.values.errors import DataKeyError, SopsRulesError, UsageError
 
 if TYPE_CHECKING:
@@ -52,13 +55,13 @@ def run(args: argparse.Namespace) -> int:
     if adding and args.index is not None:
         raise UsageError("add takes no number of a group").in_case("general")
     index = 0 if adding else _index(args.index)
-    added = recipients.grouped(args) if adding else ()
-    recipients.trust_named(args, added)
-    keys = sealing.Keys(args)
+    added = recipients.of(flags.typed(Named, args)) if adding else ()
+    addresses = [*args.vault_address, *recipients.vault_addresses(added)]
+    keys = sealing.Keys(Access(addresses, decryption_order=args.decryption_order))
     config = rules.load(args.config)
     data = content.read_existing(args.file)
-    source = file_types.of_input(args, args.file)
-    target = file_types.of_output(args, args.file)
+    source = stores.of(args.file, args.input_type)
+    target = stores.of(args.file, args.output_type)
     encrypted = decrypt.read(data, file=args.file, store=source)
     before = encrypted.metadata.data_key.recipients
     groups = (*before.groups, added) if adding else _without(before, index, args.file)
@@ -73,8 +76,9 @@ def run(args: argparse.Namespace) -> int:
             groups=len(groups),
         )
     after = creation.checked(after, file=args.file)
-    before_text = layout.kept(args, data, source, target)
-    indent = layout.indent(args, config, target, args.file)
+    style = flags.typed(layout.Style, args)
+    before_text = layout.kept(style, data, source, target)
+    indent = layout.indent(style, config, target, args.file)
     try:
         result = rewrapping.rewrapped(keys, encrypted, after, before_text, store=target, indent=indent)
     except DataKeyError as error:

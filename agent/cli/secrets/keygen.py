@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from agent.cli import plaintext, terminal
 from agent.cli.files import content
-from agent.cli.keys import creation
+from agent.cli.keys import fresh
 from agent.values.errors import ConfigError, ConflictingFlagsError
 from agent.values.secret import Secret
 
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     recipient, secret = age.generate(hybrid=args.pq)
     if not args.output and _everybody_reads_stdout():
         terminal.warn("the key goes to a file that everybody can read")
-    text = f"# created: {creation.now()}\n# public key: {recipient}\n{plaintext.text(secret)}\n"
+    text = f"# created: {fresh.now()}\n# public key: {recipient}\n{plaintext.text(secret)}\n"
     _write(args.output, text)
     if args.output or not terminal.is_tty():
         terminal.note(f"Public key: {recipient}")

@@ -11,7 +11,6 @@ from agent.cli import terminal
 from agent.cli.files import file_types, rules
 from agent.cli.secrets import committed
 from agent.sops.format import cipher
-from agent.sops.format.selection import SELECTORS
 from agent.sops.kubernetes import secrets as kubernetes
 from agent.sops.stores.store import Store
 from agent.values.dataclass import replace
@@ -19,9 +18,9 @@ from agent.values.errors import AgentError, AlreadyEncryptedError, LeftInClearEr
 from agent.values.text import UTF8_MARK
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Sequence
 
+    from agent.cli.keys.creation import Choice
     from agent.sops.format.groups import Recipients
     from agent.sops.format.selection import Selection
     from agent.sops.rules.config import Rules
@@ -49,9 +48,7 @@ def refuse_encrypted(data: bytes, documents: Sequence[Mapping], *, file: str, st
         )
 
 
-def selection(
-    args: argparse.Namespace, chosen: Selection, documents: Sequence[Mapping], *, file: str
-) -> tuple[Selection, str]:
+def selection(what: Choice, chosen: Selection, documents: Sequence[Mapping], *, file: str) -> tuple[Selection, str]:
     """What is encrypted of a file, and a note where nobody chose and it is not what sops would.
 
     Of Kubernetes Secrets it is `data` and `stringData`. Raises LeftInClearError where their values stand elsewhere too.
@@ -59,7 +56,7 @@ def selection(
     found = kubernetes.secrets(documents)
     if not found:
         return chosen, ""
-    asked = not chosen.is_default or any(getattr(args, selector) for selector in SELECTORS)
+    asked = bool(what.selectors) or not chosen.is_default
     if not asked and not kubernetes.only_secrets(documents):
         return chosen, f"{file} holds more than Kubernetes Secrets: all of it is encrypted"
     selected = chosen if asked else replace(kubernetes.SELECTION, mac_only_encrypted=chosen.mac_only_encrypted)

@@ -6,10 +6,20 @@ from typing import TYPE_CHECKING
 
 from agent.cli import terminal
 from agent.cli.files import boundary, file_types
+from agent.values.dataclass import dataclass
 from agent.values.errors import ConflictingFlagsError
 
 if TYPE_CHECKING:
     import argparse
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where the flags say that the result goes: by default to standard output."""
+
+    in_place: bool
+    output: str | None
+    config: str | None
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -21,18 +31,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--filename-override", metavar="NAME", help="the name that rules and types go by")
 
 
-def check(args: argparse.Namespace) -> None:
-    """Raises ConflictingFlagsError where the result would have to go to two places, or back into standard input."""
-    if args.in_place and args.output:
+def check(where: Where, file: str | None) -> None:
+    """`file` is None for standard input. Raises ConflictingFlagsError for two places, or for back into standard input."""
+    if where.in_place and where.output:
         raise ConflictingFlagsError("--in-place and --output exclude one another")
-    if args.in_place and args.file is None:
+    if where.in_place and file is None:
         raise ConflictingFlagsError("--in-place needs a file")
 
 
-def deliver(args: argparse.Namespace, data: bytes) -> None:
-    """The result to where the flags say."""
-    target = args.file if args.in_place else args.output
+def deliver(where: Where, file: str | None, data: bytes) -> None:
+    """The result of a file."""
+    target = file if where.in_place else where.output
     if target:
-        boundary.write(target, data, getattr(args, "config", None))
+        boundary.write(target, data, where.config)
     else:
         terminal.write_bytes(data)

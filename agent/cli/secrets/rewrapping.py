@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from agent.cli import terminal
 from agent.cli.files import file_types, layout
-from agent.cli.keys import creation, key_sources, sealing
+from agent.cli.keys import fresh, key_sources, sealing
 from agent.sops.files import reopened
 from agent.sops.format.keys import kind_of, short_name_of
 from agent.sops.stores import store as stores
@@ -65,7 +65,7 @@ def rotated(
 ) -> bytes:
     """As `rewrapped`, under a new data key and with new ivs. Raises also MacMismatchError, SopsDecryptError, SopsFormatError."""
     plain = keys.open(encrypted, ignore_mac=ignore_mac).plain
-    data_key = creation.new_data_key()
+    data_key = fresh.data_key()
     metadata = replace(plain.metadata, data_key=keys.wrap(recipients, data_key))
     return sealing.seal(
         plain.documents,

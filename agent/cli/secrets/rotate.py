@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from agent.cli import terminal
+from agent.cli import flags, terminal
 from agent.cli.files import content, file_types, layout, rules, trees
 from agent.cli.files.trees import Done
 from agent.cli.keys import creation, key_sources, recipients, sealing
+from agent.cli.keys.key_sources import Access
+from agent.cli.keys.recipients import Named
 from agent.cli.secrets import mistakes, results, rewrapping
 from agent.sops.files import decrypt
 from agent.sops.format import key_changes
 from agent.sops.format.keys import AgeRecipient, kind_of, name_of, short_name_of
+from agent.sops.stores import store as stores
 from agent.values.dataclass import dataclass
 from agent.values.errors import FileMissingError, SopsRulesError
 
@@ -54,21 +57,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if not args.files:
         raise FileMissingError("no file named")
-    several = trees.asked(args)
-    results.check(args)
-    add, remove = recipients.changed(args)
+    asked, where = flags.typed(trees.Asked, args), flags.typed(results.Where, args)
+    several = trees.several(asked)
+    results.check(where, asked.file)
+    add, remove = (recipients.of(flags.typed(Named, args, prefix)) for prefix in ("add_", "rm_"))
     _check_age(remove)
-    if not several and not os.path.exists(args.file):  # whatever text it is
+    file: str = args.files[0]
+    if not several and not os.path.exists(file):  # whatever text it is
         if add or remove:
-            raise FileMissingError("keys are added to and removed from files that there are", file=args.file).in_case(
+            raise FileMissingError("keys are added to and removed from files that there are", file=file).in_case(
                 "key change"
             )
-        raise FileMissingError("no such file", file=args.file).in_case("usage")
-    recipients.trust_named(args, (*add, *remove))
-    work = _Rotating(args, sealing.Keys(args), rules.load(args.config), add, remove)
+        raise FileMissingError("no such file", file=file).in_case("usage")
+    addresses = [*args.vault_address, *recipients.vault_addresses((*add, *remove))]
+    keys = sealing.Keys(Access(addresses, decryption_order=args.decryption_order))
+    work = _Rotating(args, flags.typed(layout.Style, args), keys, rules.load(args.config), add, remove)
     if several:
-        return trees.run(args, work)
-    results.deliver(args, work.rotated(content.read(args.file), args.filename_override or args.file))
+        return trees.run(asked, work)
+    results.deliver(where, file, work.rotated(content.read(file), args.filename_override or file))
     return 0
 
 
@@ -91,6 +97,7 @@ def _check_age(remove: Iterable[Recipient]) -> None:
 @dataclass(frozen=True, slots=True)
 class _Rotating:
     args: argparse.Namespace
+    style: layout.Style
     keys: sealing.Keys
     config: Rules | None
     add: tuple[Recipient, ...]
@@ -98,13 +105,13 @@ class _Rotating:
 
     def __call__(self, found: Found, data: bytes) -> Done | None:
         """A file of a tree. Each gets a data key of its own, so that whoever joins one of them later opens that one alone."""
-        if not found.named and not file_types.looks_encrypted(data, file_types.of_input(self.args, found.file)):
+        if not found.named and not file_types.looks_encrypted(data, stores.of(found.file, self.args.input_type)):
             return None
         return Done("rotated", self.rotated(data, found.file))
 
     def rotated(self, data: bytes, file: str) -> bytes:
-        source = file_types.of_input(self.args, file)
-        target = file_types.of_output(self.args, file)
+        source = stores.of(file, self.args.input_type)
+        target = stores.of(file, self.args.output_type)
         encrypted = decrypt.read(data, file=file, store=source)
         before = encrypted.metadata.data_key.recipients
         after = creation.checked(key_changes.changed(before, add=self.add, remove=self.remove), file=file)
@@ -114,10 +121,10 @@ class _Rotating:
             self.keys,
             encrypted,
             after,
-            layout.kept(self.args, data, source, target),
+            layout.kept(self.style, data, source, target),
             store=target,
             source=source,
-            indent=layout.indent(self.args, self.config, target, file),
+            indent=layout.indent(self.style, self.config, target, file),
             ignore_mac=self.args.ignore_mac,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent.cli import flags
 from agent.cli.files import content
 from agent.cli.secrets import alteration
 from agent.sops.files import places
@@ -44,7 +45,9 @@ def run(args: argparse.Namespace) -> int:
     file, index, *rest = args.arguments
     path = places.parse(index, refusal=SetFormatError)
     value = places.parse_value(_text(args, rest))
-    return alteration.change(args, file, lambda document: places.put(document, path, value))
+    return alteration.change(
+        flags.typed(alteration.How, args), file, lambda document: places.put(document, path, value)
+    )
 
 
 def _text(args: argparse.Namespace, rest: list[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent.cli import flags
 from agent.cli.secrets import alteration
 from agent.sops.files import places
 from agent.values.errors import FileMissingError, NoSuchPlaceError, SetFormatError
@@ -42,4 +43,4 @@ def run(args: argparse.Namespace) -> int:
                 return document
             raise
 
-    return alteration.change(args, file, without)
+    return alteration.change(flags.typed(alteration.How, args), file, without)

@@ -8,15 +8,17 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from agent.cli import terminal
+from agent.cli import flags, terminal
 from agent.cli.files import boundary, content, file_types, layout, rules, trees
 from agent.cli.files.trees import Done
 from agent.cli.keys import creation, key_sources, recipients, sealing
+from agent.cli.keys.key_sources import Access
 from agent.cli.secrets import rewrapping
 from agent.sops.files import decrypt
 from agent.sops.format import key_changes
 from agent.sops.format.groups import Recipients
 from agent.sops.format.keys import name_of
+from agent.sops.stores import store as stores
 from agent.values.dataclass import dataclass
 from agent.values.errors import ConflictingFlagsError, FileMissingError, SopsRulesError, UsageError
 
@@ -59,36 +61,38 @@ def run(args: argparse.Namespace) -> int:
     config = rules.load(args.config)
     if not args.files:
         raise FileMissingError("no file named")
-    several = trees.asked(args)
-    work = _Updating(args, sealing.Keys(args), config)
+    asked = flags.typed(trees.Asked, args)
+    several = trees.several(asked)
+    work = _Updating(args, flags.typed(layout.Style, args), sealing.Keys(flags.typed(Access, args)), config)
     if several:
         if args.report != "table" and not (args.yes or args.dry_run or args.check):
             raise ConflictingFlagsError("a report for programs asks no questions", hint="add -y, or --dry-run")
-        return min(trees.run(args, work), 1)
-    if not os.path.exists(args.file):  # whatever text it is
-        raise FileMissingError("no such file", file=args.file).in_case("general")
-    data = content.read(args.file)
-    done = work.updated(data, args.file)
+        return min(trees.run(asked, work), 1)
+    file: str = args.files[0]
+    if not os.path.exists(file):  # whatever text it is
+        raise FileMissingError("no such file", file=file).in_case("general")
+    done = work.updated(content.read(file), file)
     if done.data is not None:
-        boundary.write(args.file, done.data, args.config)
-    terminal.note(f"File {args.file} {_TOLD[done.result]}")
+        boundary.write(file, done.data, args.config)
+    terminal.note(f"File {file} {_TOLD[done.result]}")
     return 0
 
 
 @dataclass(frozen=True, slots=True)
 class _Updating:
     args: argparse.Namespace
+    style: layout.Style
     keys: sealing.Keys
     config: Rules | None
 
     def __call__(self, found: Found, data: bytes) -> Done | None:
         """A file of a tree."""
-        if not found.named and not file_types.looks_encrypted(data, file_types.of_input(self.args, found.file)):
+        if not found.named and not file_types.looks_encrypted(data, stores.of(found.file, self.args.input_type)):
             return None
         return self.updated(data, found.file)
 
     def updated(self, data: bytes, file: str) -> Done:
-        store = file_types.of_input(self.args, file)
+        store = stores.of(file, self.args.input_type)
         encrypted = decrypt.read(data, file=file, store=store)
         change = key_changes.between(encrypted.metadata.data_key.recipients, self._wanted(encrypted))
         if not change.any:
@@ -106,9 +110,9 @@ class _Updating:
             self.keys,
             encrypted,
             change.after,
-            layout.kept(self.args, data, store, store),
+            layout.kept(self.style, data, store, store),
             store=store,
-            indent=layout.indent(self.args, self.config, store, file),
+            indent=layout.indent(self.style, self.config, store, file),
         )
         rewrapping.warn_of_gone(change, file, rotated=rotated)
         return Done("updated", result)

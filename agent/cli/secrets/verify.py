@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from agent.cli import exit_codes, terminal
+from agent.cli import exit_codes, flags, terminal
 from agent.cli.files import file_types, rules, trees
 from agent.cli.files.trees import Done
 from agent.cli.keys import key_sources, sealing
+from agent.cli.keys.key_sources import Access
 from agent.cli.secrets import plaintext_secrets
 from agent.sops.files import conflicts, decrypt, parts, verify
 from agent.sops.format import cipher, stripped
 from agent.sops.format.groups import in_order
 from agent.sops.format.keys import kind_of, name_of
+from agent.sops.stores import store as stores
 from agent.sops.stores.store import Store
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import (
@@ -72,7 +74,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if not args.files:
         raise FileMissingError("no file named", hint="name files, folders or quoted globs")
-    work = _Verifying(args, rules.load(args.config), sealing.Keys(args))
+    work = _Verifying(args, rules.load(args.config), sealing.Keys(flags.typed(Access, args)))
     results = list(trees.each(args.files, work, write=False))
     return _report(args, results, work.verdicts)
 
@@ -103,7 +105,7 @@ class _Verifying:
     verdicts: dict[str, Verdict] = field(default_factory=dict[str, Verdict])
 
     def __call__(self, found: Found, data: bytes) -> Done | None:
-        store = file_types.of_input(self.args, found.file)
+        store = stores.of(found.file, self.args.input_type)
         if not found.named and not file_types.looks_encrypted(data, store):
             return self._stripped(found, data, store) or self._in_clear(found, data, store)
         try:

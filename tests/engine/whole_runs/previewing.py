@@ -164,7 +164,7 @@ class User:
             return asyncio.run(world.git.files(target.source, None, of)) if known else None
 
         self.monkeypatch.setattr(connection, "connect", connect)
-        self.monkeypatch.setattr(connection, "config", lambda _: SimpleNamespace(namespace=NAMESPACE))
+        self.monkeypatch.setattr(connection, "config", lambda *_: SimpleNamespace(namespace=NAMESPACE))
         self.monkeypatch.setattr(history, "read", lambda target, of: _in_thread(committed, target, of))
         self.monkeypatch.setattr(history, "commit_of", lambda *_: commit)
 

@@ -80,6 +80,16 @@ def test_what_commands_on_secrets_load_uses_dataclasses_of_our_own(room: str) ->
     )
 
 
+def test_the_private_modules_of_libraries_are_theirs() -> None:
+    users = {
+        module
+        for path in modules()
+        for module in imports(ast.parse(path.read_text()))
+        if any(part.startswith("_") and not part.startswith("__") for part in module.split("."))
+    }
+    assert users == {"yaml._yaml"}, "libyaml's parser has no public name"
+
+
 @pytest.mark.parametrize(
     "code",
     ["open('x')", "print(1)", "datetime.now()", "datetime.datetime.now(tz)", "dt.datetime.utcnow()", "date.today()"],

@@ -17,6 +17,7 @@ from agent.manifests import (
     builtin,
     diff,
     elements,
+    field_trees,
     leaving,
     order,
     ownership,
@@ -175,7 +176,7 @@ class Comparison:
             tree=tree,
             versions=versions,
             unknown={format_path(path): of for path, of in unknown.items()},
-            ignored=tuple(map(elements.shown, sorted(item.ignored.fields(item.tree) | left.theirs))),
+            ignored=tuple(map(field_trees.show, sorted(item.ignored.fields(item.tree) | left.theirs))),
             adopted=first and Takeover(stamped, self._people, first=True).patch(live) is not None,
         )
         try:
@@ -210,7 +211,7 @@ class Comparison:
             self._kinds,
             item.id,
             kept,
-            ours=autoscaling.owns_replicas(live, ownership.FIELD_MANAGER),
+            ours=autoscaling.owns_replicas(live, names.FIELD_MANAGER),
             scalers=autoscaling.scalers(live),
             people=self._people,
         )
@@ -286,7 +287,7 @@ def _owned(live: Object) -> list[Tree]:
     """The fields that the agent owns, without their values."""
     managed = get(live, "metadata", "managedFields")
     entries = managed if isinstance(managed, list) else []
-    return [get(entry, "fieldsV1") for entry in entries if get(entry, "manager") == ownership.FIELD_MANAGER]
+    return [get(entry, "fieldsV1") for entry in entries if get(entry, "manager") == names.FIELD_MANAGER]
 
 
 def _is_mark(tree: Tree) -> bool:

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
 
-_ATTEMPTS = 4
 _ESTABLISHED_SECONDS = 60.0
 _HEALTHY_SECONDS = 300.0
 
@@ -127,7 +126,7 @@ async def _write(run: Run, step: Step, resource: Resource, kinds: Kinds, before:
     """Send an object over what was met of it, until that is what stands there."""
     met, stood, deleted = before.found, before.stood, before.deleted
     key, action = step.finished.id, step.action
-    for _ in range(_ATTEMPTS):
+    for _ in range(polling.ATTEMPTS):
         if isinstance(met, Result):
             return met
         fact = met
@@ -243,8 +242,7 @@ async def _meet(run: Run, step: Step, resource: Resource, existing: Object) -> R
 async def _meet_again(run: Run, step: Step, resource: Resource, fact: LiveFact | None) -> Result | LiveFact | None:
     """After a 409: what stands there now. Where nothing did, and the object is new, it is met for the first time."""
     key = step.finished.id
-    newer = await polling.get(run, resource, key.namespace, key.name)
-    await run.fence.show(afresh=True)
+    newer = await polling.get_again(run, resource, key)
     if newer is None:
         if step.finished.whole is None:
             raise _gone()
@@ -291,7 +289,7 @@ def _is_same_run(run: Run, step: Step, fact: LiveFact) -> bool:
 async def _run_again(run: Run, step: Step, resource: Resource, fact: LiveFact) -> None:
     """Delete what ran to its end so that it can run again. Raises why it may not be."""
     key = step.finished.id
-    for _ in range(_ATTEMPTS):
+    for _ in range(polling.ATTEMPTS):
         if fact.owner != run.application_id.uid or not fact.ended:
             raise HeldError(
                 "it is not proven this Application's, or runs again already, so it is left as it is", object=key
@@ -302,8 +300,7 @@ async def _run_again(run: Run, step: Step, resource: Resource, fact: LiveFact) -
             raise _going(key)
         except StaleObjectError:
             # the request counts as handled, so it is not given up for a label that somebody sets
-            newer = await polling.get(run, resource, key.namespace, key.name)
-            await run.fence.show(afresh=True)
+            newer = await polling.get_again(run, resource, key)
             if newer is None:
                 return
             fact = run.observer.observe(newer)

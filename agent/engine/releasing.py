@@ -34,8 +34,7 @@ async def ready(run: Run, item: Finished, resource: Resource, fact: LiveFact, ki
         return item.tree, fact
     live = fact.object
     if live is None or get_text(live, "metadata", "resourceVersion") != fact.resource_version:
-        live = await polling.get(run, resource, item.id.namespace, item.id.name)
-        await run.fence.show(afresh=True)
+        live = await polling.get_again(run, resource, item.id)
         if live is None:
             raise StaleObjectError("there is no such object any more")
     left = _leaving(item, live, scaled=scaled)

@@ -236,6 +236,9 @@ async def _meet(run: Run, step: Step, resource: Resource, existing: Object) -> R
     if ownership.is_apply_if_absent(step.finished.tree):
         left = ObjectRecord(record.api_version, get_text(existing, "metadata", "uid"), files=record.files)
         return Result(key, "leave", None, None, left)
+    fact = run.observer.observe(existing)
+    if fact.terminating and fact.owner == run.application_id.uid:
+        raise _going(key)  # a deletion of ours that Git took back: what is applied now goes with the object
     return await adopting.adopt(run, step, resource, existing)
 
 
@@ -316,7 +319,8 @@ async def _delete(run: Run, resource: Resource, step: Step, fact: LiveFact) -> b
 
 
 def _going(key: ObjectId) -> AgentError:
-    return HeldError("waits until the object that it replaces is gone", hint="see its finalizers", object=key)
+    error = HeldError("waits until the object that it replaces is gone", hint="see its finalizers", object=key)
+    return error.as_transient()
 
 
 def _guarded(tree: Object, fact: LiveFact | None) -> Object:

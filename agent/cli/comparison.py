@@ -189,7 +189,7 @@ class Comparison:
         lines = tuple(diff.describe(changes, self._fingerprints, "", key))
         owned = not unknown and (_owned(live) != _owned(answer) or left.moves)
         if not first:
-            lines = (*lines, *self._removed(item, stamped, live, changed=bool(lines)))
+            lines = (*lines, *await self._removed(item, stamped, live, changed=bool(lines)))
         return replace(found, action="change" if lines else "same", lines=lines, owned=owned)
 
     async def _refused(
@@ -198,7 +198,7 @@ class Comparison:
         """What becomes of an object that cannot be changed as it stands. Raises the error that stays."""
         live = found.live or {}
         judged = await replacing.judge(attempt, error)
-        removed = self._removed(item, stamped, live, changed=True) if _owned(live) else ()
+        removed = await self._removed(item, stamped, live, changed=True) if _owned(live) else ()
         if isinstance(judged, ImmutableFieldError) or not removed:
             raise judged from None
         # What people added is taken out first, and a dry run cannot do that.
@@ -218,7 +218,7 @@ class Comparison:
         kept = elements.without(kept, {elements.REPLICAS}) if scaled else kept
         return leaving.compute(kept, live, item.ignored.resolving(item.tree), replicas=scaled)
 
-    def _removed(self, item: Desired, tree: Object, live: Object, *, changed: bool) -> tuple[Line, ...]:
+    async def _removed(self, item: Desired, tree: Object, live: Object, *, changed: bool) -> tuple[Line, ...]:
         """What people added to an object of the agent's and the next run takes out."""
         if not self._force:
             return ()
@@ -227,6 +227,10 @@ class Comparison:
         left = additions.left_by(known, changed=changed, seen=self._record is None or self._record.noted)
         left = {people.ALL} if people.keeps(live, tree) else left
         removed = Takeover(tree, self._people, left, ignored=item.ignored.resolving(item.tree).leaves).removed(live)
+        if any(each.place == autoscaling.POINTER for each in removed) and await releasing.is_target(
+            self._cluster, self._kinds, key
+        ):
+            removed = tuple(each for each in removed if each.place != autoscaling.POINTER)
         wrapped = wrap(live)
         changes = [diff.Change(each.place, get(wrapped, *each.place), None) for each in removed]
         lines = diff.describe(changes, self._fingerprints, "", key)

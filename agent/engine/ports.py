@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, TypeVar
 
+from agent.api import names
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
@@ -218,7 +220,7 @@ class TargetPort(Protocol):
         *,
         identity: Identity | None = None,
         force: bool = True,
-        manager: str = "signet",
+        manager: str = names.FIELD_MANAGER,
         dry_run: bool = False,
     ) -> Object:
         """Server-side apply; `metadata.resourceVersion` and `uid` of `desired`, if present, are preconditions: StaleObjectError if one fails.

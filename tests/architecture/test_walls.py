@@ -88,6 +88,16 @@ def test_what_argparse_found_stops_at_the_module_of_a_command() -> None:
     assert readers - commands == {AGENT / "cli" / "flags.py", AGENT / "cli" / "main.py"}
 
 
+def test_the_private_modules_of_libraries_are_theirs() -> None:
+    users = {
+        module
+        for path in modules()
+        for module in imports(ast.parse(path.read_text()))
+        if any(part.startswith("_") and not part.startswith("__") for part in module.split("."))
+    }
+    assert users == {"yaml._yaml"}, "libyaml's parser has no public name"
+
+
 @pytest.mark.parametrize(
     "code",
     ["open('x')", "print(1)", "datetime.now()", "datetime.datetime.now(tz)", "dt.datetime.utcnow()", "date.today()"],

@@ -88,7 +88,7 @@ def test_an_answer_costs_little(service: str, answer: str, reason: Callable[[str
         ("packed", "the server's answer is compressed, which is not taken"),
         ("refused and packed", "the server's answer is compressed, which is not taken"),
         ("large", "the server's answer is too large"),
-        ("nested", "the server does not answer"),
+        ("nested", "the server's answer is not transit's"),
     ],
 )
 def test_transit_says_why(answer: str, expected: str, reason: Callable[[str, Answer], str]) -> None:

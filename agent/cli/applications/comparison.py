@@ -17,6 +17,7 @@ from agent.manifests import (
     builtin,
     diff,
     elements,
+    field_trees,
     leaving,
     order,
     ownership,
@@ -175,7 +176,7 @@ class Comparison:
             tree=tree,
             versions=versions,
             unknown={format_path(path): of for path, of in unknown.items()},
-            ignored=tuple(map(elements.shown, sorted(item.ignored.fields(item.tree) | left.theirs))),
+            ignored=tuple(map(field_trees.show, sorted(item.ignored.fields(item.tree) | left.theirs))),
             adopted=first and Takeover(stamped, self._people, first=True).patch(live) is not None,
         )
         try:
@@ -188,7 +189,7 @@ class Comparison:
         lines = tuple(diff.describe(changes, self._fingerprints, "", key))
         owned = not unknown and (_owned(live) != _owned(answer) or left.moves)
         if not first:
-            lines = (*lines, *self._removed(item, stamped, live, changed=bool(lines)))
+            lines = (*lines, *await self._removed(item, stamped, live, changed=bool(lines)))
         return replace(found, action="change" if lines else "same", lines=lines, owned=owned)
 
     async def _refused(
@@ -197,7 +198,7 @@ class Comparison:
         """What becomes of an object that cannot be changed as it stands. Raises the error that stays."""
         live = found.live or {}
         judged = await replacing.judge(attempt, error)
-        removed = self._removed(item, stamped, live, changed=True) if _owned(live) else ()
+        removed = await self._removed(item, stamped, live, changed=True) if _owned(live) else ()
         if isinstance(judged, ImmutableFieldError) or not removed:
             raise judged from None
         # What people added is taken out first, and a dry run cannot do that.
@@ -210,14 +211,14 @@ class Comparison:
             self._kinds,
             item.id,
             kept,
-            ours=autoscaling.owns_replicas(live, ownership.FIELD_MANAGER),
+            ours=autoscaling.owns_replicas(live, names.FIELD_MANAGER),
             scalers=autoscaling.scalers(live),
             people=self._people,
         )
         kept = elements.without(kept, {elements.REPLICAS}) if scaled else kept
         return leaving.compute(kept, live, item.ignored.resolving(item.tree), replicas=scaled)
 
-    def _removed(self, item: Desired, tree: Object, live: Object, *, changed: bool) -> tuple[Line, ...]:
+    async def _removed(self, item: Desired, tree: Object, live: Object, *, changed: bool) -> tuple[Line, ...]:
         """What people added to an object of the agent's and the next run takes out."""
         if not self._force:
             return ()
@@ -226,6 +227,10 @@ class Comparison:
         left = additions.left_by(known, changed=changed, seen=self._record is None or self._record.noted)
         left = {people.ALL} if people.keeps(live, tree) else left
         removed = Takeover(tree, self._people, left, ignored=item.ignored.resolving(item.tree).leaves).removed(live)
+        if any(each.place == autoscaling.POINTER for each in removed) and await releasing.is_target(
+            self._cluster, self._kinds, key
+        ):
+            removed = tuple(each for each in removed if each.place != autoscaling.POINTER)
         wrapped = wrap(live)
         changes = [diff.Change(each.place, get(wrapped, *each.place), None) for each in removed]
         lines = diff.describe(changes, self._fingerprints, "", key)
@@ -286,7 +291,7 @@ def _owned(live: Object) -> list[Tree]:
     """The fields that the agent owns, without their values."""
     managed = get(live, "metadata", "managedFields")
     entries = managed if isinstance(managed, list) else []
-    return [get(entry, "fieldsV1") for entry in entries if get(entry, "manager") == ownership.FIELD_MANAGER]
+    return [get(entry, "fieldsV1") for entry in entries if get(entry, "manager") == names.FIELD_MANAGER]
 
 
 def _is_mark(tree: Tree) -> bool:

@@ -6,8 +6,8 @@ data key.
 
 from __future__ import annotations
 
-import binascii
 import re
+from binascii import a2b_base64, b2a_base64
 from typing import TYPE_CHECKING, TypeAlias
 
 from cryptography.exceptions import InvalidTag
@@ -62,13 +62,13 @@ def parse(text: str) -> Encrypted | None:
         return None
     data, iv, tag, kind = found.groups()
     try:
-        return Encrypted(_decode(data) + _decode(tag), _decode(iv), kind)
+        return Encrypted(
+            a2b_base64(data, strict_mode=True) + a2b_base64(tag, strict_mode=True),
+            a2b_base64(iv, strict_mode=True),
+            kind,
+        )
     except ValueError:
         return None
-
-
-def _decode(text: str) -> bytes:
-    return binascii.a2b_base64(text, strict_mode=True)
 
 
 def plain_bytes(value: Text) -> bytes:
@@ -121,8 +121,15 @@ class Cipher:
         if value == "" or (isinstance(value, Comment) and not value.text):
             return ""
         out = self._gcm.encrypt(iv, plain_bytes(value), aad.encode("utf-8", "surrogateescape"))
-        data, tag = _encode(out[:-TAG_SIZE]), _encode(out[-TAG_SIZE:])
-        return f"ENC[AES256_GCM,data:{data},iv:{_encode(iv)},tag:{tag},type:{type_of(value)}]"
+        return (
+            b"ENC[AES256_GCM,data:%b,iv:%b,tag:%b,type:%b]"
+            % (
+                b2a_base64(out[:-TAG_SIZE], newline=False),
+                b2a_base64(iv, newline=False),
+                b2a_base64(out[-TAG_SIZE:], newline=False),
+                type_of(value).encode(),
+            )
+        ).decode()
 
 
 def split_data_key(data_key: Secret, groups: int, threshold: int, random_bytes: Callable[[int], bytes]) -> list[Secret]:
@@ -147,10 +154,6 @@ def join_data_key(parts: Sequence[Secret]) -> Secret:
 
     shares = [part for part in map(reveal, parts) if isinstance(part, bytes)]
     return Secret(shamir.combine(shares), *dict.fromkeys(label for part in parts for label in part.labels))
-
-
-def _encode(data: bytes) -> str:
-    return binascii.b2a_base64(data, newline=False).decode()
 
 
 def _typed(text: str, kind: str) -> Text:

@@ -9,10 +9,10 @@ import re
 from typing import TYPE_CHECKING
 
 from agent.sops.stores import alignment, flatten, ini_lines
-from agent.sops.stores.ini_lines import DEFAULT, DELIMITERS, SPACE
+from agent.sops.stores.ini_lines import DEFAULT, DELIMITERS
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import EmitError
-from agent.values.text import UTF8_MARK
+from agent.values.text import SPACE, UTF8_MARK
 from agent.yaml.limits import Limits, check_text, check_utf8
 from agent.yaml.nodes import Comment, Entry, Mapping
 

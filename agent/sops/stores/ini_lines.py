@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING
 
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import YamlError
+from agent.values.text import SPACE
 
 if TYPE_CHECKING:
     from typing import LiteralString
 
 DEFAULT = "DEFAULT"
 """The section of what stands above the first header."""
-
-SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
-"""What Go's unicode.IsSpace is true of."""
 
 DELIMITERS = "=:"
 _DELIMITER = re.compile(f"[{DELIMITERS}]")

@@ -23,6 +23,7 @@ from yaml.events import (
 
 from agent.values.dataclass import dataclass
 from agent.values.errors import YamlError
+from agent.values.text import SPACE
 from agent.yaml import numbers, scalars
 from agent.yaml.limits import Limits, check_text, long_key, long_path
 from agent.yaml.read import json_stream
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
     from agent.values.tree import Tree
 
-_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*+\{")
 
@@ -85,7 +85,7 @@ def _split(data: bytes, file: str) -> Iterator[tuple[bytes, int]]:
     for number, raw in enumerate(lines, start=1):
         line = raw.removesuffix(b"\r")
         if line.startswith(b"---"):
-            rest = line[3:].decode("utf-8", "replace").strip(_SPACE)
+            rest = line[3:].decode("utf-8", "replace").strip(SPACE)
             if rest and not rest.startswith("#"):
                 raise YamlError(
                     "a document cannot begin on its `---` line",

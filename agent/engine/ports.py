@@ -32,11 +32,16 @@ Deletion: TypeAlias = Literal["deleted", "deleting", "gone"]
 
 @dataclass(frozen=True, slots=True)
 class GitCredential:
-    """What a Git server over HTTPS asks for, and the PEM of the CA that signed it where the system's do not."""
+    """What a Git server over HTTPS asks for, and the PEM of the CA that signed it where the system's do not.
+
+    Over SSH: the deploy key without its passphrase, and the host keys to expect, as in known_hosts (sshd(8)).
+    """
 
     username: str
     password: Secret | None
     ca_pem: str = ""
+    identity: Secret | None = None
+    known_hosts: str = ""
 
 
 @dataclass(frozen=True, slots=True)

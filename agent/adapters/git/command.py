@@ -31,7 +31,7 @@ _POLL: Final = 0.2
 ERROR_TAIL: Final = 16 * 1024
 """Bytes of stderr that are kept to judge a failure by."""
 PROCESSES: Final = 3
-"""Of one command, as many take what a server sends into memory: `fetch`, `remote-https` and `index-pack`. Each has the whole limit."""
+"""Of one command, as many take what a server sends into memory: `fetch`, `remote-https` or `ssh`, and `index-pack`. Each has the whole limit."""
 
 _CONFIGURATION: Final = {
     # What lets every repository be read within a small address space: large blobs are streamed, packs are mapped by pieces.
@@ -121,12 +121,16 @@ class Confined(git.Git):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a command ended. `stderr` may hold anything that a server says: judge by it, never show it."""
+    """How a command ended. `ssh` is what OpenSSH's client logged.
+
+    Both it and `stderr` may hold anything that a server says: judge by them, never show them.
+    """
 
     status: int
     stdout: bytes
     stderr: str
     stopped: Literal["", "timeout", "output", "size", "cancelled"] = ""
+    ssh: str = ""
 
     @property
     def ok(self) -> bool:

@@ -43,6 +43,7 @@ APPLICATIONS = {
 }
 INSTALLATION = {
     "run": Command("agent.cli.run", "run the agent"),
+    "known-hosts": Command("agent.cli.known_hosts", "print a Git server's host keys and their fingerprints"),
     "crds": Command("agent.cli.crds", "print the CustomResourceDefinitions"),
     "completion": Command("agent.cli.completion", "print completion for bash, zsh or fish"),
     "version": Command("agent.cli.version", "print the version"),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _DESCRIPTION = """\
 Print the host keys that a Git server shows over SSH, as lines of known_hosts under their fingerprints.
 
-They prove nothing by themselves: whoever stands between you and the server can show keys of their own. Compare the fingerprints with
+They prove nothing by themselves: anyone between you and the server can show keys of their own. Compare the fingerprints with
 those that the people who run the server publish, before you let the agent believe them.
 
 exit codes: 0 there are keys, 1 there are none, 2 it could not be tried

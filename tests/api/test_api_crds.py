@@ -151,14 +151,14 @@ def test_kubectl_shows_the_commits_the_age_and_the_message(installed: ControlPla
     ],
 )
 def test_an_address_that_is_not_taken_is_answered_in_words(installed: ControlPlane, namespace: str, url: str):
-    told = "must be https://host/path, ssh://user@host/path or user@host:path, without password"
+    message = "must be https://host/path, ssh://user@host/path or user@host:path, without password"
     status, answer = installed.request("POST", collection(namespace), manifest("ssh", source={"url": url}))
     assert status == 422
-    assert told in answer["message"]
+    assert message in answer["message"]
     assert "A-Za-z0-9" not in answer["message"]
     with pytest.raises(ManifestError) as caught:
         application.parse({**manifest("ssh", source={"url": url}), "metadata": {"name": "ssh", "namespace": namespace}})
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "docs/reference" not in caught.value.hint
     assert url not in str(caught.value)
 

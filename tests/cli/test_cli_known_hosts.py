@@ -53,14 +53,14 @@ def test_what_is_no_host_is_not_asked(shell: Shell, host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "told"),
+    ("host", "message"),
     [
         (f"127.0.0.1:{free_port()}", "no server of SSH answers there"),
         ("git.invalid", "the host's name does not resolve"),
     ],
 )
-def test_a_host_that_does_not_answer_is_an_error(shell: Shell, host: str, told: str) -> None:
+def test_a_host_that_does_not_answer_is_an_error(shell: Shell, host: str, message: str) -> None:
     result = shell.agent("known-hosts", host)
     assert (result.code, result.out) == (1, b"")
-    assert told in result.err
+    assert message in result.err
     assert host in result.err

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import os
 import socket
+import subprocess
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,9 @@ from deploy_key_texts import ED25519, KEYS, PASSPHRASE, login, text_of
 from test_git_limits import limits_of
 from test_git_safety import processes, until
 
-from agent.adapters.git import ssh
+from agent.adapters.git import addresses, ssh
+from agent.api.model import validate
+from agent.api.operator import GitSettings
 from agent.values.errors import LimitError, SourceError, SourceUnavailableError
 from agent.values.reveal import reveal
 from testbed.sshserver import SshServer, host_key, public
@@ -473,10 +476,53 @@ async def test_agent_and_configuration_of_the_machine_do_not_count(
     assert not marker.exists()
 
 
-async def test_where_ssh_is_not_installed_the_error_says_so(
+def test_the_client_reads_no_settings_and_does_nothing_but_connect(server: SshServer) -> None:
+    address = addresses.check(
+        f"ssh://git@{server.netloc}/shop", validate(GitSettings, {"allowedHosts": [server.netloc]})
+    )
+    with ssh.client(address, login(ED25519, server.known_hosts)) as client:
+        assert client is not None
+        command = client.configuration["core.sshCommand"]
+        assert " -F none " in command
+        shown = subprocess.run(["sh", "-c", f"{command} -G git@127.0.0.1"], capture_output=True, text=True, check=True)
+    settings = dict(line.split(" ", 1) for line in shown.stdout.splitlines() if " " in line)
+    expected = {
+        **dict.fromkeys(("batchmode", "identitiesonly", "clearallforwardings"), "yes"),
+        **dict.fromkeys(
+            ("forwardagent", "forwardx11", "passwordauthentication", "permitlocalcommand", "gssapiauthentication"), "no"
+        ),
+        **dict.fromkeys(("updatehostkeys", "verifyhostkeydns", "tunnel", "controlmaster"), "false"),
+        "checkhostip": "no",
+        "hostbasedauthentication": "no",
+        "identityagent": "none",
+        "preferredauthentications": "publickey",
+        "stricthostkeychecking": "true",
+        "globalknownhostsfile": "none",
+    }
+    assert {name: settings.get(name) for name in expected} == expected
+    assert not settings.keys() & {
+        "proxycommand",
+        "proxyjump",
+        "localcommand",
+        "remotecommand",
+        "knownhostscommand",
+        "sendenv",
+    }
+    for name in ("hostkeyalgorithms", "pubkeyacceptedalgorithms"):
+        assert "rsa-sha2-512" in settings[name]
+        assert not [each for each in settings[name].split(",") if each.startswith(("ssh-rsa", "ssh-dss"))]
+    assert [line for line in shown.stdout.splitlines() if line.startswith("identityfile ")] == [
+        f"identityfile {settings['identityfile']}"
+    ]
+
+
+async def test_what_the_machine_lacks_for_ssh_is_called_so(
     server: SshServer, shop: Repository, reading: Callable[..., Mirrors], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mirrors = reading(server)
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 5)
+    with pytest.raises(SourceError, match="ssh does not run under the agent's user id"):
+        await mirrors.head(make_source(shop.url), login(ED25519, server.known_hosts))
     monkeypatch.setattr(ssh.shutil, "which", lambda _: None)
     with pytest.raises(SourceError, match="ssh is not installed"):
         await mirrors.head(make_source(shop.url), login(ED25519, server.known_hosts))

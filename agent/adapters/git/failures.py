@@ -117,12 +117,6 @@ _SSH_RULES: Final = (
         "add its public key to the repository there; check identity in the Secret and the user in spec.source.url",
     ),
     _rule(
-        r"No user exists for uid ",
-        SourceError,
-        "ssh does not run under the agent's user id",
-        "ssh needs a line for it in /etc/passwd: run the agent as a user that its image has",
-    ),
-    _rule(
         r"(ssh_\w+|x(malloc|calloc|realloc|reallocarray))\b.*(memory|allocat)",
         LimitError,
         "ssh needs more memory than the agent gives it",

@@ -8,6 +8,7 @@ away, so that only the client's words choose an error.
 from __future__ import annotations
 
 import os
+import pwd
 import shlex
 import shutil
 from contextlib import contextmanager
@@ -77,9 +78,7 @@ def client(address: Address, login: GitCredential | None) -> Generator[Client | 
             hint="name a Secret with identity and known_hosts as spec.source.credentials",
             repository=address.url,
         )
-    program = shutil.which("ssh")
-    if program is None:
-        raise SourceError("ssh is not installed", hint="install OpenSSH's client 8.5 or newer")
+    program = _program()
     with (
         credential.key_file(login.identity) as key,
         credential.file("known_hosts", login.known_hosts.encode()) as known_hosts,
@@ -93,6 +92,22 @@ def client(address: Address, login: GitCredential | None) -> Generator[Client | 
             "core.sshCommand": f'f() {{ {run} || {{ code=$?; echo "exit $code" >>{_path(log)}; return $code; }}; }}; f',
         }
         yield Client(configuration, log)
+
+
+def _program() -> str:
+    """The client's path. Raises SourceError for what it would say before it has a log."""
+    program = shutil.which("ssh")
+    if program is None:
+        raise SourceError("ssh is not installed", hint="install OpenSSH's client 8.5 or newer")
+    try:
+        pwd.getpwuid(os.getuid())
+    except KeyError:
+        raise SourceError(
+            "ssh does not run under the agent's user id",
+            hint="it needs a line for the id in /etc/passwd: run the agent as a user of its image, such as 65532",
+            uid=os.getuid(),
+        ) from None
+    return program
 
 
 def _path(descriptor: int) -> str:

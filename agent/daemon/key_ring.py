@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from agent.api.application import Application
     from agent.api.operator import OperatorSettings
     from agent.daemon.key_work import Workers
-    from agent.engine.ports import GitCredential
+    from agent.engine.credentials import GitCredential
     from agent.sops.groups import WrappedDataKey
     from agent.sops.keys import MasterKeys, WrappedKey
     from agent.values.ids import ApplicationId

@@ -17,7 +17,7 @@ from agent.values.secret import Secret
 from testbed.sshserver import host_key
 
 if TYPE_CHECKING:
-    from agent.engine.ports import GitCredential
+    from agent.engine.credentials import GitCredential
 
 PASSPHRASE = "c4n4ry päss/phrase"
 KEYS = {

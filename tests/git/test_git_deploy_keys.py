@@ -42,6 +42,12 @@ REFUSED = {
     "PEM and no passphrase": (LOCKED_PEM, None, "the deploy key is under a passphrase"),
     "PKCS #8 under a passphrase": (text_of(ED25519, "pkcs8", PASSPHRASE), PASSPHRASE, "PKCS #8 under a passphrase"),
     "a passphrase that takes hours": (with_rounds(2**31), PASSPHRASE, "takes too long to try"),
+    "a passphrase that takes hours, before one that does not": (
+        with_rounds(2**31).replace(b"-----\n", b"-----\n!", 1) + b"\n" + LOCKED,
+        PASSPHRASE,
+        "cannot be read",
+    ),
+    "two keys": (OPENSSH + OPENSSH, None, "cannot be read"),
     "nothing": (b"", None, "cannot be read"),
     "bytes of all kinds": (bytes(range(256)), None, "cannot be read"),
     "the public key": (public(ED25519).encode(), None, "cannot be read"),

@@ -17,7 +17,7 @@ import pytest
 from agent.adapters.git import addresses
 from agent.api import model
 from agent.api.operator import GitSettings
-from agent.engine.ports import GitCredential
+from agent.engine.credentials import GitCredential
 from agent.values.errors import SourceError, SourceUnavailableError
 from agent.values.secret import Secret
 

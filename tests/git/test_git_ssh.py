@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import make_source
 from deploy_key_texts import ED25519, KEYS, PASSPHRASE, login, text_of
+from git_sources import make_source
 from test_git_limits import limits_of
 from test_git_safety import processes, until
 

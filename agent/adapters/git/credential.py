@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from agent.adapters.git import addresses, deploy_keys
-from agent.engine.ports import GitCredential
+from agent.engine.credentials import GitCredential
 from agent.values.errors import SourceError
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
@@ -50,7 +50,7 @@ def helper(descriptor: int) -> str:
 
 
 @contextmanager
-def file(name: str, content: bytes) -> Generator[int]:
+def in_memory(name: str, content: bytes) -> Generator[int]:
     """The descriptor of an anonymous file in memory, which this user alone may open through /proc; `name` shows there."""
     descriptor = os.memfd_create(name)
     try:
@@ -65,7 +65,7 @@ def file(name: str, content: bytes) -> Generator[int]:
 @contextmanager
 def key_file(identity: Secret) -> Generator[int]:
     """The same of a deploy key, as OpenSSH reads it."""
-    with file("identity", deploy_keys.openssh(_bytes(identity))) as descriptor:
+    with in_memory("identity", deploy_keys.openssh(_bytes(identity))) as descriptor:
         yield descriptor
 
 

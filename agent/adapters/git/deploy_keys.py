@@ -74,9 +74,7 @@ def unlock(text: bytes, passphrase: bytes | None) -> bytes:
                 "the passphrase does not open the deploy key",
                 "store the passphrase as password, without a final newline",
             ) from None
-        raise _refused(
-            "the deploy key cannot be read", "identity is a whole private key, as ssh-keygen -t ed25519 writes it"
-        ) from None
+        raise _unreadable() from None
     return der
 
 
@@ -98,15 +96,13 @@ def _checked(key: object) -> _Key:
 
 def _is_locked(text: bytes) -> bool:
     """Whether a passphrase is needed, which OpenSSH's form says before anything costs time (PROTOCOL.key). Raises SourceError."""
-    match = _OPENSSH.search(text)
+    match = _OPENSSH.fullmatch(text.strip())  # one key alone: of two, another could be read than was looked at
     try:
         data = base64.b64decode(b"".join(match[1].split()), validate=True) if match else b""
     except binascii.Error:
         data = b""
     if not data.startswith(_MAGIC):
-        raise _refused(
-            "the deploy key cannot be read", "identity is a whole private key, as ssh-keygen -t ed25519 writes it"
-        )
+        raise _unreadable()
     cipher, rest = _field(data[len(_MAGIC) :])
     _, rest = _field(rest)
     options, _ = _field(rest)
@@ -122,6 +118,12 @@ def _field(data: bytes) -> tuple[bytes, bytes]:
     """A length and as many bytes, and what is behind (RFC 4251, section 5); what is cut off is found when the key is loaded."""
     size = int.from_bytes(data[:4])
     return data[4 : 4 + size], data[4 + size :]
+
+
+def _unreadable() -> SourceError:
+    return _refused(
+        "the deploy key cannot be read", "identity is a whole private key, as ssh-keygen -t ed25519 writes it"
+    )
 
 
 def _refused(message: LiteralString, hint: LiteralString) -> SourceError:

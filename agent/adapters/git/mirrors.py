@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from agent.adapters.git.command import Outcome
     from agent.api.application import Source
     from agent.api.operator import GitSettings, Limits
-    from agent.engine.ports import GitCredential, Snapshot
+    from agent.engine.credentials import GitCredential
+    from agent.engine.ports import Snapshot
     from agent.values.fingerprint import Fingerprinter
 
 T = TypeVar("T")

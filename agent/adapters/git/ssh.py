@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from agent.adapters.git.addresses import Address
-    from agent.engine.ports import GitCredential
+    from agent.engine.credentials import GitCredential
 
 _LOG: Final = 16 * 1024
 """Bytes of the client's log that are looked at."""
@@ -81,8 +81,8 @@ def client(address: Address, login: GitCredential | None) -> Generator[Client | 
     program = _program()
     with (
         credential.key_file(login.identity) as key,
-        credential.file("known_hosts", login.known_hosts.encode()) as known_hosts,
-        credential.file("log", b"") as log,
+        credential.in_memory("known_hosts", login.known_hosts.encode()) as known_hosts,
+        credential.in_memory("log", b"") as log,
     ):
         options = {**_OPTIONS, "IdentityFile": _path(key), "UserKnownHostsFile": _path(known_hosts)}
         settings = " ".join(f"-o {name}={value}" for name, value in options.items())

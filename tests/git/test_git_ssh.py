@@ -484,7 +484,13 @@ def test_the_client_reads_no_settings_and_does_nothing_but_connect(server: SshSe
         assert client is not None
         command = client.configuration["core.sshCommand"]
         assert " -F none " in command
-        shown = subprocess.run(["sh", "-c", f"{command} -G git@127.0.0.1"], capture_output=True, text=True, check=True)
+        shown = subprocess.run(
+            ["sh", "-c", f"{command} -G git@127.0.0.1"],
+            capture_output=True,
+            text=True,
+            check=True,
+            pass_fds=client.descriptors,
+        )
     settings = dict(line.split(" ", 1) for line in shown.stdout.splitlines() if " " in line)
     expected = {
         **dict.fromkeys(("batchmode", "identitiesonly", "clearallforwardings"), "yes"),

@@ -145,11 +145,11 @@ def run(
     cancelled: threading.Event,
     output: int = 1024 * 1024,
     too_large: Callable[[], bool] | None = None,
-    descriptor: int | None = None,
+    descriptors: tuple[int, ...] = (),
 ) -> Outcome:
     """Run `git <arguments>` to its end, or end it: after `seconds`, past `output` bytes, when `too_large` or when cancelled.
 
-    Blocks; meant for a worker thread. `descriptor` is inherited by git and its children. Raises LimitError where git met a limit of its
+    Blocks; meant for a worker thread. `descriptors` are inherited by git and its children. Raises LimitError where git met a limit of its
     own.
     """
     if cancelled.is_set():
@@ -157,7 +157,7 @@ def run(
     started = confined.execute(
         [confined.GIT_PYTHON_GIT_EXECUTABLE, *arguments],
         as_process=True,
-        pass_fds=() if descriptor is None else (descriptor,),
+        pass_fds=descriptors,
     )
     process: subprocess.Popen[bytes] = started.proc
     assert process.stdout is not None

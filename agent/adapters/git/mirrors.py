@@ -315,17 +315,20 @@ class Mirrors:
             confined.configuration["http.sslCAInfo"] = str(authority)
         confined.configuration |= {"http.lowSpeedLimit": "1", "http.lowSpeedTime": str(int(seconds))}
         with credential.offered(login) as descriptor, ssh.client(address, login) as client:
-            if descriptor is not None:
-                confined.configuration[f"credential.{address.origin}.helper"] = credential.helper(descriptor)
+            descriptors: tuple[int, ...] = ()
             if client is not None:
                 confined.configuration |= client.configuration
+                descriptors = client.descriptors
+            elif descriptor is not None:
+                confined.configuration[f"credential.{address.origin}.helper"] = credential.helper(descriptor)
+                descriptors = (descriptor,)
             outcome = command.run(
                 confined,
                 arguments,
                 seconds=seconds,
                 cancelled=stop,
                 too_large=None if path is None else lambda: self._too_large(path),
-                descriptor=descriptor,
+                descriptors=descriptors,
             )
             return outcome if client is None else replace(outcome, ssh=client.words())
 

@@ -1,8 +1,9 @@
 """OpenSSH's client as git runs it: one key, the host keys that were given, and nothing of this machine.
 
-Key, known hosts and the client's log are anonymous files in memory (memfd_create(2)): the client opens them below /proc, since it closes
-what it inherits, asks a key for its mode, and reads files several times. Where there is a log, what the server writes to stderr is thrown
-away, so that only the client's words choose an error.
+Key, known hosts and the client's log are anonymous files in memory (memfd_create(2)). The client closes what it inherits, asks a key for
+its mode, and reads files several times; so it opens them below /proc as those of the shell that git starts it by. They end with that
+shell, and no number of a descriptor is ever another tenant's key. Where there is a log, what the server writes to stderr is thrown away,
+so that only the client's words choose an error.
 """
 
 from __future__ import annotations
@@ -56,9 +57,10 @@ _OPTIONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """`configuration` makes git run the client; `log` is a descriptor."""
+    """`configuration` makes git run the client, if git inherits the `descriptors`; `log` is one of them."""
 
     configuration: dict[str, str]
+    descriptors: tuple[int, ...]
     log: int
 
     def words(self) -> str:
@@ -91,7 +93,7 @@ def client(address: Address, login: GitCredential | None) -> Generator[Client | 
             "ssh.variant": "ssh",
             "core.sshCommand": f'f() {{ {run} || {{ code=$?; echo "exit $code" >>{_path(log)}; return $code; }}; }}; f',
         }
-        yield Client(configuration, log)
+        yield Client(configuration, (key, known_hosts, log), log)
 
 
 def _program() -> str:
@@ -111,4 +113,4 @@ def _program() -> str:
 
 
 def _path(descriptor: int) -> str:
-    return f"/proc/{os.getpid()}/fd/{descriptor}"
+    return f"/proc/$$/fd/{descriptor}"

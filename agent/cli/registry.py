@@ -43,6 +43,9 @@ APPLICATIONS = {
 }
 INSTALLATION = {
     "run": Command("agent.cli.installation.run", "run the agent"),
+    "known-hosts": Command(
+        "agent.cli.installation.known_hosts", "print a Git server's host keys and their fingerprints"
+    ),
     "crds": Command("agent.cli.installation.crds", "print the CustomResourceDefinitions"),
     "completion": Command("agent.cli.completion", "print completion for bash, zsh or fish"),
     "version": Command("agent.cli.installation.version", "print the version"),

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from agent.api.application import Application
     from agent.api.operator import OperatorSettings
     from agent.daemon.key_work import Workers
-    from agent.engine.ports import GitCredential
+    from agent.engine.credentials import GitCredential
     from agent.sops.format.groups import WrappedDataKey
     from agent.sops.format.keys import MasterKeys, WrappedKey
     from agent.values.ids import ApplicationId
@@ -89,10 +89,11 @@ class KeyRing:
         if data is None:
             raise SourceError(
                 "the Secret with the credentials for Git does not exist",
-                hint="create it, with keys username and password",
+                hint="create it, with keys username and password, or identity and known_hosts for SSH",
                 object=f"Secret {application.id.namespace}/{reference.secret_name}",
             )
-        login = git_credential.of_secret(data)
+        url = application.spec.source.url
+        login = await self._workers.run(application.id.namespace, lambda: git_credential.of_secret(data, url))
         self._logins[application.id.uid] = application.generation, login
         return login
 

@@ -288,9 +288,7 @@ class Stage:
     def _progress(self) -> Callable[[binaries.Progress], None]:
         if not sys.stdout.isatty():
             return binaries.ProgressPrinter()
-        missing = binaries.missing(PROGRAMS)
-        count = {name: f"{number} of {len(missing)}: " for number, name in enumerate(missing, 1)}
-        return lambda progress: self._show.moving(count.get(progress.name, "") + str(progress))
+        return lambda progress: self._show.moving(str(progress))
 
 
 class _Background:

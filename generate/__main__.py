@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from agent.api import crd, reference, schema
 from agent.values.tree import get_object
 from agent.yaml import manifests, render
+from generate import decisions
 
 if TYPE_CHECKING:
     from agent.values.tree import Object
@@ -35,6 +36,7 @@ def files(root: Path) -> dict[str, str]:
         "deploy/crds/applications.yaml": definition,
         "deploy/install.yaml": "---\n".join(f"{text.rstrip()}\n" for text in parts.values()),
         "deploy/daemonset.yaml": _NOTICE + _daemonset(parts["deployment.yaml"]),
+        "docs/decisions/README.md": decisions.index(root / "docs" / "decisions"),
         "docs/reference/application.md": reference.application(),
         "docs/reference/operator.md": reference.operator(),
         "docs/reference/application.schema.json": _json(schema.application()),

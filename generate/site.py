@@ -34,9 +34,8 @@ def sources(root: Path) -> tuple[dict[str, Path], list[str]]:
             else:
                 wrong.append(f"{page.relative_to(root)}: no such file: {name}")
     menu = (root / _CONFIGURATION).read_text("utf-8")
-    for page in root.glob("docs/*.md"):
-        if f'"docs/{page.name}"' not in menu:
-            wrong.append(f"{page.relative_to(root)}: not in the menu of {_CONFIGURATION}")
+    names = [f"docs/{page.name}" for page in root.glob("docs/*.md")]
+    wrong.extend(f"{name}: not in the menu of {_CONFIGURATION}" for name in names if f'"{name}"' not in menu)
     return found, wrong
 
 

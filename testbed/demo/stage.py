@@ -158,7 +158,7 @@ class Stage:
             )
         if self.cluster.get(f"{agents.API}/applications")["items"]:
             raise ContextError(
-                f"a demo runs on the cluster of context {self.context}, or was cut off;"
+                f"a demo runs on the cluster of context {self.context}, or was interrupted;"
                 " `kubectl delete crd applications.signet-gitops.dev` ends it"
             )
 

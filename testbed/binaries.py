@@ -75,12 +75,12 @@ PROGRAMS = {
         Program("age-keygen", _AGE, "filippo.io/age/cmd/age-keygen", 2),
         Program("sops", "v3.13.3", "github.com/getsops/sops/v3/cmd/sops", 180),
         Program("kubeseal", "v0.36.6", "github.com/bitnami-labs/sealed-secrets/cmd/kubeseal", 60),
-        Program("etcd", "v3.7.3", "go.etcd.io/etcd/server/v3", 30, _CONTROLPLANE),
-        Program("kube-apiserver", _KUBERNETES, "k8s.io/kubernetes/cmd/kube-apiserver", 270, _CONTROLPLANE),
+        Program("etcd", "v3.7.3", "go.etcd.io/etcd/server/v3", 45, _CONTROLPLANE),
+        Program("kube-apiserver", _KUBERNETES, "k8s.io/kubernetes/cmd/kube-apiserver", 220, _CONTROLPLANE),
         Program(
-            "kube-controller-manager", _KUBERNETES, "k8s.io/kubernetes/cmd/kube-controller-manager", 80, _CONTROLPLANE
+            "kube-controller-manager", _KUBERNETES, "k8s.io/kubernetes/cmd/kube-controller-manager", 75, _CONTROLPLANE
         ),
-        Program("kwok", "v0.8.0", "sigs.k8s.io/kwok/cmd/kwok", 40, _CONTROLPLANE),
+        Program("kwok", "v0.8.0", "sigs.k8s.io/kwok/cmd/kwok", 30, _CONTROLPLANE),
     )
 }
 ALL = tuple(PROGRAMS)

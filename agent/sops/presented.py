@@ -116,7 +116,7 @@ def _parts(data: bytes, store: Store, file: str, limits: Limits | None) -> tuple
 
 
 def _refuse_forged(presented: Presented, given: list[Placeholder]) -> None:
-    """Each placeholder that is there was put there: whoever writes a file may know those of others."""
+    """Each placeholder that is there was put there: they have no key, so an author may know those of other values."""
     try:
         there = placeholders.find(presented.data.decode("utf-8", "surrogateescape"))
     except PlaceholderError:

@@ -69,9 +69,7 @@ class Evaluation:
         if depth <= 0:
             raise LimitError("operations on a sealed value are nested too deeply", hint=_HINT, limit=MOST_DEPTH)
         self._step()
-        operation = _OPERATIONS.get(expression.op)
-        if operation is None or len(expression.args) != operation.arguments:
-            raise PlaceholderError("an operation on a sealed value is not known", operation=expression.op)
+        operation = _operation(expression)
         arguments = [self._argument(text, depth - 1, indents=operation.indents) for text in expression.args]
         if not isinstance(arguments[0], Secret):
             raise PlaceholderError("an operation is on no sealed value", operation=expression.op)
@@ -112,6 +110,20 @@ class Evaluation:
         if placeholder in self.known:
             return self._value(self.known[placeholder], depth)
         raise PlaceholderError("a sealed value in an operation is not known", placeholder=placeholder)
+
+
+def check(expression: Expression) -> None:
+    """Whether its operation is one of ours, on what it takes. Raises PlaceholderError."""
+    _ = _operation(expression)
+    for text in expression.args:
+        _ = placeholders.split(text)
+
+
+def _operation(expression: Expression) -> _Operation:
+    found = _OPERATIONS.get(expression.op)
+    if found is None or len(expression.args) != found.arguments:
+        raise PlaceholderError("an operation on a sealed value is not known", operation=expression.op)
+    return found
 
 
 def _indentation(before: str) -> int:

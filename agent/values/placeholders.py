@@ -77,7 +77,7 @@ def is_marked(text: str) -> bool:
 
 
 def refuse(text: str) -> None:
-    """Raises PlaceholderError for a text of Git that looks like a placeholder: nobody forges one."""
+    """Raises PlaceholderError for a text of Git that looks like a placeholder, which may not be forged."""
     if is_marked(text):
         raise PlaceholderError(
             "text looks like what stands for a sealed value while it is rendered", hint="write another text"

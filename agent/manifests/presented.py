@@ -1,0 +1,52 @@
+"""References to a store in what a renderer takes as values: placeholders in their places, since they are only good where we resolve them.
+
+In manifests references pass through a renderer as they are. In literals, lines of an env file, files of a generator and variables a
+renderer may encode them, cut the text around them or hash it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from agent.manifests import references
+from agent.manifests.references import Reference
+from agent.values import placeholders
+
+if TYPE_CHECKING:
+    from agent.values.expressions import Source
+    from agent.values.placeholders import Placeholder
+
+_ESCAPED: Final = ("${vault://", "${lease://")
+
+
+def text(value: str, sources: dict[Placeholder, Source], *, keeps_escapes: bool = True) -> str:
+    """A text whose references are placeholders, which are added to `sources`.
+
+    `$${vault://…}` stays what it is, unless the text is not searched for references again. Raises ReferenceSyntaxError.
+    """
+    shown = ""
+    for part in references.parts_in_clear(value, ()):
+        if isinstance(part, Reference):
+            shown += reference(part, sources)
+            continue
+        assert isinstance(part, str)
+        shown += f"${part}" if keeps_escapes and part.startswith(_ESCAPED) else part
+    return shown
+
+
+def reference(given: Reference, sources: dict[Placeholder, Source]) -> Placeholder:
+    """The placeholder of one reference: the same one until the reference is edited."""
+    found = placeholders.of("ref", str(given))
+    sources[found] = str(given)
+    return found
+
+
+def env_lines(text_: str, sources: dict[Placeholder, Source]) -> str:
+    """An env file whose values are presented: behind its key, a reference is a whole value."""
+    lines: list[str] = []
+    for line in text_.splitlines(keepends=True):
+        bare = line.rstrip("\r\n")
+        key, equals, value = bare.partition("=")
+        comment = key.lstrip().startswith("#")
+        lines.append(line if comment else key + equals + text(value, sources) + line[len(bare) :])
+    return "".join(lines)

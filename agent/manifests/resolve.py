@@ -46,7 +46,7 @@ def finish(tree: Object, values: Mapping[Reference, Secret]) -> Object:
     group, kind = builtin.group_of(str(tree.get("apiVersion"))), str(tree.get("kind"))
 
     def as_text(path: Path, leaf: Leaf) -> Leaf:
-        if not isinstance(leaf, Secret) or not _takes_text(group, kind, path):
+        if not isinstance(leaf, Secret) or not takes_text(group, kind, path):
             return leaf
         try:
             return derive.text(leaf)
@@ -59,7 +59,8 @@ def finish(tree: Object, values: Mapping[Reference, Secret]) -> Object:
     return result
 
 
-def _takes_text(group: str, kind: str, path: Path) -> bool:
+def takes_text(group: str, kind: str, path: Path) -> bool:
+    """Whether a field takes text where a value might be a number: data of a ConfigMap, environment and command line of a container."""
     if (group, kind) == ("", "ConfigMap"):
         return path[0] == "data"
     return builtin.pod_template(group, kind) is not None and (

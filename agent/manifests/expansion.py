@@ -25,7 +25,7 @@ _REFERENCE: Final = re.compile(r"\$?\$\{(?:vault|lease)://[^}]*\}?")
 _BEGIN: Final = re.compile(rf"\$\{{(#?)({NAME.pattern})")
 _OPERATOR: Final = re.compile(r"\}|:?[-=?+]|:|##?|%%?|/[/#%]?|\^\^?|,,?")
 _NUMBER: Final = re.compile(r"-?[0-9]{1,9}")
-_GLOB: Final = re.compile(r"\\(.)|(\*)|(\?)|\[([!^]?)([^\]]+)\]|(.)", re.DOTALL)
+_GLOB: Final = re.compile(r"\\(.)|(\*)|(\?)|\[(\^?)([^\]]+)\]|(.)", re.DOTALL)
 _SPAN: Final = re.compile(r"(.)-(.)|(.)", re.DOTALL)
 _MOST_COMPARED: Final = 10_000_000
 """Characters of a value times those of a pattern."""
@@ -99,12 +99,7 @@ class _Scanner:
             default = self._argument(name, "}")
             return self._values.get(name) or default
         if "?" in operator or "+" in operator:
-            raise SubstitutionError(
-                "Flux reads this operator as a default, and a shell does not",
-                hint="write ${NAME:-default}",
-                variable=name,
-                operator=operator,
-            )
+            raise _in_two_ways(name, operator)
         arguments = self._arguments(name, operator)
         value = self._set(name)
         if placeholders.is_marked(value) or any(map(placeholders.is_marked, arguments)):
@@ -170,6 +165,15 @@ def _unreadable(name: str) -> SubstitutionError:
     return SubstitutionError("a variable has no closing brace, or an operator that is not known", variable=name)
 
 
+def _in_two_ways(name: str, operator: str) -> SubstitutionError:
+    return SubstitutionError(
+        "Flux and a shell read this operator in two ways",
+        hint="set a variable of its own to what it would give, or write a default as in ${NAME:-default}",
+        variable=name,
+        operator=operator,
+    )
+
+
 def _cased(change: Callable[[str], str], text: str) -> str:
     """Character by character, as Go has it: those that would become several stay."""
     return "".join(new if len(new := change(char)) == 1 else char for char in text)
@@ -190,11 +194,7 @@ def _substring(name: str, value: str, arguments: list[str]) -> str:
 def _replaced(name: str, value: str, arguments: list[str], operator: str) -> str:
     pattern, new = arguments[0], "".join(arguments[1:])
     if any(mark in pattern for mark in "*?["):
-        raise SubstitutionError(
-            "Flux replaces the text itself, and a shell what the pattern matches",
-            hint="set a variable of its own to what it would give",
-            variable=name,
-        )
+        raise _in_two_ways(name, operator)
     match operator:
         case "/#":
             return new + value.removeprefix(pattern) if value.startswith(pattern) else value
@@ -209,8 +209,12 @@ def _replaced(name: str, value: str, arguments: list[str], operator: str) -> str
 def _trimmed(name: str, value: str, pattern: str, operator: str) -> str:
     if len(value) * len(pattern) > _MOST_COMPARED:
         raise LimitError("a value is too long for its pattern", hint="set a shorter value", variable=name)
-    parts = [_part(found) for found in _GLOB.finditer(pattern)]
     of_end = operator[0] == "%"
+    if (pattern and not pattern.strip("*") and len(operator) == 1) or re.search(
+        r"[\[\\]" if of_end else r"\[!", pattern
+    ):
+        raise _in_two_ways(name, operator)
+    parts = [_part(found) for found in _GLOB.finditer(pattern)]
     lengths = _lengths(parts[::-1], value[::-1]) if of_end else _lengths(parts, value)
     if not lengths:
         return value
@@ -261,7 +265,9 @@ def _reached(states: set[int], parts: list[_Part]) -> set[int]:
 
 
 def _applied(name: str, operator: str, value: str, arguments: list[str]) -> str:
-    """An operator that looks into a value."""
+    """An operator that looks into a value. Flux counts bytes, and a shell characters."""
+    if not value.isascii() and operator[0] in "l:#%":
+        raise _in_two_ways(name, operator)
     match operator:
         case "length":
             return str(len(value))

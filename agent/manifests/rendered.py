@@ -15,7 +15,7 @@ from agent.manifests import builtin, presented
 from agent.sops import clear
 from agent.values import expressions, placeholders
 from agent.values.errors import AgentError, LimitError, PlaceholderError
-from agent.values.expressions import MOST_DEPTH, MOST_OUTPUT, Expression
+from agent.values.expressions import MOST_DEPTH, MOST_OUTPUT, Expression, Expressions
 from agent.values.placeholders import Placeholder
 from agent.values.secret import Sealed
 from agent.values.text import excerpt
@@ -52,13 +52,11 @@ class ReadOutput:
 class Rendered:
     """The objects of a render.
 
-    `expressions` are by the ids of their leaves, and `inputs` what their placeholders stand for: sealed leaves and references. `unused`
-    are the labels of values that were handed out and stand in no object.
+    `expressions` are those of its leaves. `unused` are the labels of values that were handed out and stand in no object.
     """
 
     objects: tuple[ReadOutput, ...]
-    expressions: Mapping[str, Expression]
-    inputs: Mapping[Placeholder, Sealed | str]
+    expressions: Expressions
     unused: tuple[str, ...]
 
 
@@ -78,14 +76,14 @@ def read(outputs: Iterable[Output], sources: Mapping[Placeholder, Source], hande
     used = reader.behind(each for _, tree in given for each in _standing(tree))
     unused = [each for each in handed if each not in used]
     labels = {_label(each): None for each in reader.behind(unused).values() if not isinstance(each, Expression)}
-    return Rendered(objects, reader.expressions, reader.inputs, tuple(labels))
+    return Rendered(objects, Expressions(reader.known, reader.inputs), tuple(labels))
 
 
 @dataclass(slots=True)
 class _Reader:
     sources: dict[Placeholder, Source]
-    expressions: dict[str, Expression] = field(default_factory=dict[str, Expression])
-    inputs: dict[Placeholder, Sealed | str] = field(default_factory=dict[Placeholder, Sealed | str])
+    known: dict[str, Expression] = field(default_factory=dict[str, Expression])
+    inputs: dict[str, Sealed | str] = field(default_factory=dict[str, Sealed | str])
     bare: dict[Placeholder, str] = field(default_factory=dict[Placeholder, str])
 
     def object(self, origin: str, tree: Tree) -> ReadOutput:
@@ -154,7 +152,7 @@ class _Reader:
         labels: dict[str, None] = {}
         for placeholder, source in self.behind([expression.placeholder]).items():
             if isinstance(source, Expression):
-                self.expressions[placeholder] = source
+                self.known[placeholder] = source
                 for each in (each for text in source.args for each in placeholders.find(text)):
                     _ = self._source(each)
             else:

@@ -1,7 +1,7 @@
 """A SOPS file as a renderer sees it: placeholders in the places of its encrypted values, or one for the whole file.
 
 Neither needs a key. The whole file stands for what `sops -d` prints, byte by byte: how a value is quoted there follows from the value, so
-files that are taken as bytes cannot be made of values. The parts are what `sealed.unseal` verifies and opens.
+files that are taken as bytes cannot be made of values.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.sops import cipher, decrypt, parts, stores, stripped
-from agent.sops.sealed import Room, SealedPart, Sealer
+from agent.sops.sealed import Room, SealedFile, SealedPart, Sealer
 from agent.sops.selection import Selected
 from agent.sops.stores import Store
 from agent.sops.walk import rewrite
@@ -40,7 +40,9 @@ class Presented:
     file: str
     data: bytes
     sources: dict[Placeholder, Source] = field(repr=False)
-    parts: tuple[SealedPart, ...] = field(repr=False)
+    sealed: SealedFile = field(repr=False)
+    content: bytes = field(repr=False, default=b"")
+    """The file itself, where it is presented as a whole."""
 
 
 def by_leaves(data: bytes, *, file: str, store: Store | None = None, limits: Limits | None = None) -> Presented | None:
@@ -55,7 +57,7 @@ def by_leaves(data: bytes, *, file: str, store: Store | None = None, limits: Lim
     presenter = _Presenter(store, file, Room.of(data))
     documents = dict(document for part in found for document in presenter.part(part))
     shown = store.emit([documents[number] for number in sorted(documents)])
-    presented = Presented(file, shown, presenter.sources, tuple(presenter.sealed))
+    presented = Presented(file, shown, presenter.sources, presenter.file_of_parts())
     _refuse_forged(presented, presenter.given)
     return presented
 
@@ -73,7 +75,7 @@ def whole(
         _ = presenter.part(part)
     placeholder = placeholders.of("file", file, blob)
     sources: dict[Placeholder, Source] = {placeholder: Sealed(placeholder, f"sops:{file}", "file")}
-    return Presented(file, placeholder.encode(), sources, tuple(presenter.sealed))
+    return Presented(file, placeholder.encode(), sources, presenter.file_of_parts(), data)
 
 
 def printed(data: bytes, data_keys: Sequence[Secret], *, file: str, store: Store | None = None) -> Secret:
@@ -151,6 +153,10 @@ class _Presenter:
             documents.append((number, shown))
         self.sealed.append(SealedPart(self.file, part.metadata, tuple(leaves)))
         return documents
+
+    def file_of_parts(self) -> SealedFile:
+        """What is verified and opened as any sealed file is; its documents are the renderer's."""
+        return SealedFile(self.file, (), (), frozenset(), tuple(self.sealed))
 
     def placeholder(self, leaf: Sealed) -> Placeholder:
         found = placeholders.of("sops", leaf.id)

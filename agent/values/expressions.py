@@ -16,7 +16,7 @@ from agent.values.placeholders import Placeholder
 from agent.values.secret import Sealed, Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 MOST_OUTPUT: Final = 1024 * 1024
 """Characters of one result."""
@@ -46,12 +46,34 @@ Source: TypeAlias = Sealed | Expression | str
 """What a placeholder stands for: an unopened value, an operation, or the text of a reference."""
 
 
+@dataclass(frozen=True, slots=True)
+class Expressions:
+    """Expressions by their placeholders, which are the ids of their leaves too, and what other placeholders in them stand for."""
+
+    known: Mapping[str, Expression] = field(default_factory=dict[str, Expression])
+    inputs: Mapping[str, Sealed | str] = field(default_factory=dict[str, Sealed | str])
+
+    def behind(self, ids: Iterable[str]) -> Expressions:
+        """Those of these leaves, with all that they are made of."""
+        known: dict[str, Expression] = {}
+        inputs: dict[str, Sealed | str] = {}
+        waiting = list(ids)
+        while waiting:
+            placeholder = waiting.pop()
+            if placeholder in self.known and placeholder not in known:
+                expression = known[placeholder] = self.known[placeholder]
+                waiting += (each for text in expression.args for each in placeholders.find(text))
+            elif placeholder in self.inputs:
+                inputs[placeholder] = self.inputs[placeholder]
+        return Expressions(known, inputs)
+
+
 @dataclass(slots=True)
 class Evaluation:
     """The values of one Application's expressions. `known` and `inputs` are by placeholder, `deadline` is of the `clock`."""
 
-    known: Mapping[Placeholder, Expression]
-    inputs: Mapping[Placeholder, Secret]
+    known: Mapping[str, Expression]
+    inputs: Mapping[str, Secret]
     clock: Callable[[], float]
     deadline: float
     _steps: int = 0

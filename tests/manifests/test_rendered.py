@@ -52,16 +52,15 @@ def leaf(value, *expressions):
 def opened(found, values):
     """The first object with its sealed leaves in the clear."""
     inputs = {}
-    for token, source in found.inputs.items():
+    for token, source in found.expressions.inputs.items():
         inputs[token] = Secret(values[source.id] if isinstance(source, Sealed) else f"<{source}>", "l")
-    known = {placeholders.Placeholder(token): each for token, each in found.expressions.items()}
-    evaluation = Evaluation(known, inputs, lambda: 0.0, 1.0)
+    evaluation = Evaluation(found.expressions.known, inputs, lambda: 0.0, 1.0)
 
     def clear(_, value):
         if not isinstance(value, Sealed):
             return value
-        if value.id in found.expressions:
-            return reveal(evaluation.value(found.expressions[value.id]))
+        if value.id in found.expressions.known:
+            return reveal(evaluation.value(found.expressions.known[value.id]))
         return values[value.id]
 
     return map_leaves(found.objects[0].tree, clear)
@@ -86,7 +85,7 @@ def test_a_placeholder_alone_is_its_value():
 def test_references_alone_are_text_that_is_resolved_as_everywhere(text, wanted):
     found, result = leaf(text)
     assert found == wanted.replace("%s", REFERENCE)
-    assert not result.expressions
+    assert not result.expressions.known
     assert references.find({"spec": found})
 
 
@@ -111,7 +110,9 @@ def test_text_around_values_is_put_together_when_they_are_opened(text, values, w
     assert isinstance(found, Sealed)
     assert found.type == "expression"
     assert opened(result, values)["data"]["k"] == wanted
-    for label in (source.label if isinstance(source, Sealed) else source for source in result.inputs.values()):
+    for label in (
+        source.label if isinstance(source, Sealed) else source for source in result.expressions.inputs.values()
+    ):
         assert label in found.label
 
 
@@ -254,9 +255,8 @@ def test_a_value_of_a_held_object_is_used():
 def test_expressions_are_known_by_their_leaves_and_have_all_that_they_are_made_of():
     inner = Expression("dotenv", (P,))
     value, found = leaf(f"a {inner.placeholder} {R}", inner)
-    assert value.id in found.expressions
-    assert inner.placeholder in found.expressions
-    assert found.inputs == {P: PW, R: REFERENCE}
+    assert {*found.expressions.known} == {value.id, inner.placeholder}
+    assert found.expressions.inputs == {P: PW, R: REFERENCE}
     assert [each.id for _, each in walk(found.objects[0].tree) if isinstance(each, Sealed)] == [value.id]
 
 

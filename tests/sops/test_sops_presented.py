@@ -40,13 +40,13 @@ def by_leaves(data: bytes, name: str) -> Presented:
 
 
 def data_keys(sops: Sops, file: Presented) -> list[Secret]:
-    return [unwrap_data_key(part.metadata.data_key, sops.keys, file=file.file) for part in file.parts]
+    return [unwrap_data_key(part.metadata.data_key, sops.keys, file=file.file) for part in file.sealed.parts]
 
 
 def values(sops: Sops, file: Presented) -> dict[Placeholder, Secret]:
     """What each placeholder of a file stands for."""
     opened: dict[str, Secret] = {}
-    for part, key in zip(file.parts, data_keys(sops, file), strict=True):
+    for part, key in zip(file.sealed.parts, data_keys(sops, file), strict=True):
         opened |= sealed.unseal(part, key)
     leaves = {token: opened[leaf.id] for token, leaf in file.sources.items() if isinstance(leaf, Sealed)}
     known = {token: leaf for token, leaf in file.sources.items() if isinstance(leaf, Expression)}

@@ -41,6 +41,7 @@ class Presented:
     data: bytes
     sources: dict[Placeholder, Source] = field(repr=False)
     sealed: SealedFile = field(repr=False)
+    store: Store
     content: bytes = field(repr=False, default=b"")
     """The file itself, where it is presented as a whole."""
 
@@ -57,7 +58,7 @@ def by_leaves(data: bytes, *, file: str, store: Store | None = None, limits: Lim
     presenter = _Presenter(store, file, Room.of(data))
     documents = dict(document for part in found for document in presenter.part(part))
     shown = store.emit([documents[number] for number in sorted(documents)])
-    presented = Presented(file, shown, presenter.sources, presenter.file_of_parts())
+    presented = Presented(file, shown, presenter.sources, presenter.file_of_parts(), store)
     _refuse_forged(presented, presenter.given)
     return presented
 
@@ -75,15 +76,15 @@ def whole(
         _ = presenter.part(part)
     placeholder = placeholders.of("file", file, blob)
     sources: dict[Placeholder, Source] = {placeholder: Sealed(placeholder, f"sops:{file}", "file")}
-    return Presented(file, placeholder.encode(), sources, presenter.file_of_parts(), data)
+    return Presented(file, placeholder.encode(), sources, presenter.file_of_parts(), store, data)
 
 
-def printed(data: bytes, data_keys: Sequence[Secret], *, file: str, store: Store | None = None) -> Secret:
-    """What `sops -d` prints of a file, by the data keys of its encrypted parts in their order: bytes where it is not UTF-8.
+def printed(presented: Presented, data_keys: Sequence[Secret]) -> Secret:
+    """What `sops -d` prints of a whole file, by the data keys of its encrypted parts in their order: bytes where it is not UTF-8.
 
     Raises what `decrypt.decrypt` raises: a MAC is verified before anything is given out.
     """
-    store = store or stores.of(file)
+    file, store, data = presented.file, presented.store, presented.content
     keys = iter(data_keys)
     documents: dict[int, Mapping] = {}
     for part in decrypt.parts_of(lambda: store.parse(data, file=file), data, file=file):

@@ -128,7 +128,7 @@ def test_a_whole_file_is_one_placeholder_for_what_sops_prints(sops: Sops, name: 
     [(token, leaf)] = file.sources.items()
     assert file.data == token.encode()
     assert leaf == Sealed(token, f"sops:{name}", "file")
-    opened = reveal(presented.printed(data, data_keys(sops, file), file=name))
+    opened = reveal(presented.printed(file, data_keys(sops, file)))
     assert_same(opened.encode() if isinstance(opened, str) else bytes(cast("bytes", opened)), sops.decrypt(data, name))
 
 
@@ -169,7 +169,7 @@ def test_what_was_altered_opens_to_nothing(sops: Sops) -> None:
     file = presented.whole(altered, "b", file="a.yaml")
     assert file is not None
     with pytest.raises(MacMismatchError):
-        presented.printed(altered, data_keys(sops, file), file="a.yaml")
+        presented.printed(file, data_keys(sops, file))
     with pytest.raises(MacMismatchError):
         values(sops, by_leaves(altered, "a.yaml"))
 

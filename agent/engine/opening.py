@@ -126,6 +126,8 @@ async def _print_files(
     secrets: dict[str, Secret] = {}
     errors: dict[str, AgentError] = {}
     files = {name: file for name, file in desired.whole.items() if name in ids}
+    if not files:
+        return {}, {}
     await run.ports.data_keys.prepare(run.application, _wrapped(file.sealed for file in files.values()))
     for name, file in files.items():
         try:

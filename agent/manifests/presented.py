@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from agent.manifests import references
 from agent.manifests.references import Reference
 from agent.values import placeholders
+from agent.values.errors import ManifestError
 
 if TYPE_CHECKING:
     from agent.values.expressions import Source
@@ -41,12 +42,25 @@ def reference(given: Reference, sources: dict[Placeholder, Source]) -> Placehold
     return found
 
 
-def env_lines(text_: str, sources: dict[Placeholder, Source]) -> str:
-    """An env file whose values are presented: behind its key, a reference is a whole value."""
+def env_lines(given: str, sources: dict[Placeholder, Source], *, file: str) -> str:
+    """An env file whose values are presented: behind its key, a reference is a whole value.
+
+    Raises ReferenceSyntaxError, and ManifestError for a key alone, which kustomize takes from the environment that it runs in.
+    """
     lines: list[str] = []
-    for line in text_.splitlines(keepends=True):
-        bare = line.rstrip("\r\n")
-        key, equals, value = bare.partition("=")
-        comment = key.lstrip().startswith("#")
-        lines.append(line if comment else key + equals + text(value, sources) + line[len(bare) :])
-    return "".join(lines)
+    for number, line in enumerate(given.split("\n"), 1):
+        bare = line.strip()
+        key, equals, value = line.partition("=")
+        if not bare or bare.startswith("#"):
+            lines.append(line)
+        elif not equals:
+            raise ManifestError(
+                "a key has no value, and there is no environment to take it from",
+                hint="write KEY=, or the value",
+                file=file,
+                line=number,
+            )
+        else:
+            end = "\r" if value.endswith("\r") else ""
+            lines.append(key + equals + text(value.removesuffix("\r"), sources) + end)
+    return "\n".join(lines)

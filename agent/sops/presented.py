@@ -6,6 +6,7 @@ files that are taken as bytes cannot be made of values.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from agent.sops import cipher, decrypt, parts, stores, stripped
@@ -18,6 +19,7 @@ from agent.values.dataclass import dataclass, field
 from agent.values.errors import PlaceholderError, SopsFormatError
 from agent.values.expressions import Expression, Source
 from agent.values.secret import Sealed, Secret
+from agent.yaml import manifests
 from agent.yaml.nodes import Comment
 
 if TYPE_CHECKING:
@@ -57,7 +59,10 @@ def by_leaves(data: bytes, *, file: str, store: Store | None = None, limits: Lim
         return None
     presenter = _Presenter(store, file, Room.of(data))
     documents = dict(document for part in found for document in presenter.part(part))
+    clear = {number for part in found if part.metadata is None for number in part.numbers}
     shown = store.emit([documents[number] for number in sorted(documents)])
+    if clear and store is Store.YAML:
+        shown = _with_clear_documents(data, documents, clear, file=file)
     presented = Presented(file, shown, presenter.sources, presenter.file_of_parts(), store)
     _refuse_forged(presented, presenter.given)
     return presented
@@ -116,6 +121,20 @@ def _parts(data: bytes, store: Store, file: str, limits: Limits | None) -> tuple
         file=file,
         line=line,
     )
+
+
+def _with_clear_documents(data: bytes, documents: dict[int, Mapping], clear: set[int], *, file: str) -> bytes:
+    """A file some of whose documents are no SOPS documents: these are what kubectl reads, which knows more words for true than sops."""
+    plain = {each.line: each.tree for each in manifests.parse(data, file=file)}
+    shown: list[bytes] = []
+    for number in sorted(documents):
+        document = documents[number]
+        line = next((entry.line for entry in document.entries()), 0)
+        if number in clear and line in plain:
+            shown.append(json.dumps(plain[line], ensure_ascii=False).encode("utf-8", "surrogateescape") + b"\n")
+        else:
+            shown.append(Store.YAML.emit([document]))
+    return b"---\n".join(shown)
 
 
 def _refuse_forged(presented: Presented, given: list[Placeholder]) -> None:

@@ -50,6 +50,7 @@ def _rendering(monkeypatch: pytest.MonkeyPatch) -> None:
         sources = {**by_leaves.sources, **whole.sources}
         named = {str(getattr(source, "label", source)).rpartition(".")[2]: token for token, source in sources.items()}
         named |= {"file": next(iter(whole.sources)), "ref": references.text(REFERENCE, sources)}
+        named["none"] = references.text("vault://main/kv/none?optional=true#x", sources)
 
         def leaf(_: Path, value: Leaf) -> Leaf:
             if not isinstance(value, str):
@@ -94,6 +95,7 @@ def world(*texts: str, **given: object) -> Installation:
         ("@pw@ @ref@", "hunter2 first"),
         ("b64:@ref@", encoded("first")),
         ("at @at@", "at shop"),
+        ("a@none@b @pw@", "ab hunter2"),
         ("@at@ @pw@ @ref@", "shop hunter2 first"),
     ],
 )

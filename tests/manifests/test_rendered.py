@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.desired import cautions
 from agent.manifests import presented, references, rendered, resolve
 from agent.manifests.rendered import Output
 from agent.values import placeholders
-from agent.values.errors import AgentError, LimitError, PlaceholderError
+from agent.values.errors import AgentError, LimitError, ManifestError, PlaceholderError
 from agent.values.expressions import Evaluation, Expression
 from agent.values.reveal import reveal
 from agent.values.secret import Sealed, Secret
@@ -308,11 +309,23 @@ def test_presented_references_are_placeholders_and_escapes_stay():
         presented.text("vault://nonsense", sources)
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n", ""])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_values_of_env_lines_are_presented(end):
     sources = {}
-    lines = ["# vault://main/secret/shop#pw", f"A={REFERENCE}", f"B=x ${{{REFERENCE}}}", "", "C", "D==a"]
-    wanted = [lines[0], f"A={R}", f"B=x {R}", "", "C", "D==a"]
-    assert presented.env_lines(end.join(lines) if end else lines[1], sources) == (
-        end.join(wanted) if end else wanted[1]
-    )
+    lines = ["# vault://main/secret/shop#pw", f"A={REFERENCE}", f"B=x ${{{REFERENCE}}}", "", "D==a", " # C", ""]
+    wanted = [lines[0], f"A={R}", f"B=x {R}", *lines[3:]]
+    assert presented.env_lines(end.join(lines), sources, file="a.env") == end.join(wanted)
+    assert sources == {R: REFERENCE}
+
+
+def test_a_key_alone_is_not_taken_from_an_environment():
+    with pytest.raises(ManifestError) as caught:
+        presented.env_lines("A=1\nPATH\n", {}, file="a.env")
+    assert (caught.value.facts["file"], caught.value.facts["line"]) == ("a.env", 2)
+
+
+def test_values_that_stand_nowhere_are_one_warning():
+    [warning] = cautions.unused([PW.label, REFERENCE])
+    assert PW.label in str(warning.error)
+    assert REFERENCE in str(warning.error)
+    assert cautions.unused([]) == []

@@ -187,6 +187,18 @@ def test_clear_text_of_the_file_forges_no_placeholder(sops: Sops, line: str) -> 
     assert caught.value.facts["file"] == "a.yaml"
 
 
+def test_clear_documents_beside_encrypted_ones_are_what_kubectl_reads(sops: Sops) -> None:
+    sealed_ = ours(sops, b"apiVersion: v1\nkind: Secret\nstringData: {a: x}\n", "a.yaml", SELECTIONS[1])
+    clear = b"# first\napiVersion: v1\nkind: ConfigMap\ndata: {a: 'yes', b: \"\\u00e9\"}\nspec: {on: yes, n: 0o17, m: 1_000}\n"
+    for data in (sealed_ + b"---\n" + clear, clear + b"---\n" + sealed_):
+        file = by_leaves(data, "a.yaml")
+        shown = [document.tree for document in manifests.parse(file.data, file="a.yaml")]
+        [wanted] = [document.tree for document in manifests.parse(clear, file="a.yaml")]
+        assert wanted in shown
+        assert len(shown) == 2
+        assert len(file.sources) == 1
+
+
 def test_encrypted_comments_are_not_shown(sops: Sops) -> None:
     data = ours(sops, b"# canary\na: x\nl:\n  # canary\n  - y\n", "a.yaml", Selection())
     assert b"ENC[" in data.split(b"\n")[0]

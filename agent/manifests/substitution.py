@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from agent.manifests import builtin, expansion, resolve
+from agent.manifests import builtin, expansion, presented, resolve
 from agent.values import placeholders
 from agent.values.errors import AgentError, SubstitutionError, YamlError
 from agent.values.tree import format_path, get
@@ -21,6 +21,7 @@ from agent.yaml.scalars import Dialect
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agent.values.expressions import Source
     from agent.values.placeholders import Placeholder
     from agent.values.tree import Object, Path, Tree
 
@@ -36,22 +37,34 @@ class Variables:
     strict: bool = True
 
 
-def variables(clear: Mapping[str, str], sealed: Mapping[str, Placeholder], *, strict: bool = True) -> Variables:
+def variables(
+    clear: Mapping[str, str],
+    sealed: Mapping[str, Placeholder],
+    sources: dict[Placeholder, Source],
+    *,
+    strict: bool = True,
+) -> Variables:
     """Clear values without their line breaks, as Flux has them; a sealed one of the same name wins.
 
-    Raises SubstitutionError for a name that is none, PlaceholderError for a clear value that looks like a placeholder.
+    References in clear values become placeholders, which are added to `sources`. Raises SubstitutionError for a name that is none,
+    ReferenceSyntaxError, and PlaceholderError for a clear value that looks like a placeholder.
     """
-    for name in (*clear, *sealed):
+    values: dict[str, str] = {}
+    for name, value in {**clear, **sealed}.items():
         if not expansion.NAME.fullmatch(name):
             raise SubstitutionError(
                 "a variable's name has other characters than letters, digits and _", hint="rename it", variable=name
             )
-    for name, value in clear.items():
         try:
-            placeholders.refuse(value)
+            values[name] = sealed[name] if name in sealed else _presented(value, sources)
         except AgentError as error:
             raise error.with_facts(variable=name) from None
-    return Variables({**{name: value.replace("\n", "") for name, value in clear.items()}, **sealed}, strict)
+    return Variables(values, strict)
+
+
+def _presented(value: str, sources: dict[Placeholder, Source]) -> str:
+    placeholders.refuse(value)
+    return presented.text(value.replace("\n", ""), sources)
 
 
 def is_disabled(tree: Object) -> bool:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agent.manifests import expansion, rendered, substitution
 from agent.manifests.rendered import Output
 from agent.values import placeholders
-from agent.values.errors import AgentError, LimitError, PlaceholderError, SubstitutionError
+from agent.values.errors import AgentError, LimitError, PlaceholderError, ReferenceSyntaxError, SubstitutionError
 from agent.values.secret import Sealed
 
 P = placeholders.of("sops", "a1")
@@ -189,7 +189,7 @@ def deployment(**container):
 
 def substituted(tree, clear=(), sealed=(), *, strict=True):
     return substitution.substitute(
-        copy.deepcopy(tree), substitution.variables(dict(clear), dict(sealed), strict=strict)
+        copy.deepcopy(tree), substitution.variables(dict(clear), dict(sealed), {}, strict=strict)
     )
 
 
@@ -294,14 +294,30 @@ def test_errors_name_the_field_and_the_variable():
 def test_names_of_variables_are_those_of_a_shell(name):
     for given_ in ({name: "x"}, {}):
         with pytest.raises(SubstitutionError):
-            substitution.variables(given_, {} if given_ else {name: P})
+            substitution.variables(given_, {} if given_ else {name: P}, {})
 
 
 @pytest.mark.parametrize("value", [P, f"a{P}", P[:10]])
 def test_a_clear_variable_forges_no_placeholder(value):
     with pytest.raises(PlaceholderError) as caught:
-        substitution.variables({"V": value}, {})
+        substitution.variables({"V": value}, {}, {})
     assert caught.value.facts["variable"] == "V"
+
+
+def test_a_reference_in_a_variable_is_sealed_too():
+    sources = {}
+    text = "vault://main/secret/shop#pw"
+    given_ = substitution.variables({"PW": text, "URL": f"u:${{{text}}}@h", "CLEAR": "c"}, {}, sources)
+    [token] = sources
+    assert sources == {token: text}
+    tree = config_map(a="${PW}", b="x ${URL}", c="${CLEAR} $${vault://x}")
+    found = substitution.substitute(tree, given_)["data"]
+    assert found == {"a": token, "b": f"x u:{token}@h", "c": "c $${vault://x}"}
+    with pytest.raises(SubstitutionError):
+        substitution.substitute(config_map(a="${PW^^}"), given_)
+    with pytest.raises(ReferenceSyntaxError) as caught:
+        substitution.variables({"PW": "vault://nonsense"}, {}, {})
+    assert caught.value.facts["variable"] == "PW"
 
 
 def test_a_sealed_variable_is_read_as_its_value_and_held_where_it_may_not_stand():

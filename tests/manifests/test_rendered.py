@@ -68,7 +68,7 @@ def opened(found, values):
 
 
 @pytest.mark.parametrize(
-    "value", ["", "text", "a: sGn", 5, True, None, 1.5, "vault://main/secret/shop#pw", "${vault://x/y/z#k}"]
+    "value", ["", "text", "a: sGn", 5, True, None, 1.5, "vault://main/secret/shop#pw", "${vault://x/y/z#k}", "a" * 36]
 )
 def test_clear_leaves_stay(value):
     assert leaf(value)[0] == value
@@ -219,6 +219,7 @@ FOREIGN = placeholders.of("sops", "of another render")
         (config_map("x") | {"metadata": {"name": "c", "labels": {P: "a"}}}, f"metadata.labels.{P}"),
         (config_map("x") | {"metadata": {"annotations": {"a": encoded(P)}}}, "metadata.annotations.a"),
         (config_map("x") | {"metadata": {"annotations": {"a": P[:12]}}}, "metadata.annotations.a"),
+        (config_map("x") | {"metadata": {"finalizers": ["a", P]}}, "metadata.finalizers[1]"),
         (secret(data={"a": f"x {encoded(P)}"}), "data.a"),
         (secret(data={"a": encoded(P[:20] + "x")}), "stringData.a"),
         (secret(data={"a": encoded(P + Q)}), "stringData.a"),
@@ -251,6 +252,16 @@ def test_a_value_that_stands_nowhere_is_named_once():
 
 def test_a_value_of_a_held_object_is_used():
     assert read(config_map(P + Q), handed=[P, Q]).unused == ()
+    assert read(config_map([P[:20], Q]), handed=[Q]).unused == ()
+
+
+@pytest.mark.parametrize(
+    "fields", [{"data": "x"}, {"data": ["x"]}, {"data": {"a": encoded(P)}, "stringData": "x"}, {"data": None}]
+)
+def test_a_secret_whose_data_is_no_map_is_left_to_those_who_judge_manifests(fields):
+    found = read(secret(**fields)).objects[0]
+    assert found.error is None
+    assert found.tree.keys() == secret(**fields).keys()
 
 
 def test_expressions_are_known_by_their_leaves_and_have_all_that_they_are_made_of():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from agent.values import placeholders
 from agent.values.errors import LimitError, PlaceholderError, SecretValueError
-from agent.values.expressions import MOST_DEPTH, MOST_OUTPUT, MOST_STEPS, Evaluation, Expression
+from agent.values.expressions import MOST_DEPTH, MOST_OUTPUT, MOST_STEPS, Evaluation, Expression, Expressions
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
 from agent.yaml import manifests
@@ -80,6 +80,15 @@ def test_an_expression_is_known_by_its_operation_and_arguments():
     assert len({each.placeholder for each in ones}) == 3
     assert ones[0].sealed("l").id == ones[0].placeholder
     assert ones[0].sealed("l").type == "expression"
+
+
+def test_what_a_leaf_is_made_of_is_found_to_the_end():
+    inner = Expression("json", (P,))
+    outer = Expression("concat", (f"a {inner.placeholder} {Q}",))
+    whole = Expressions({each.placeholder: each for each in (inner, outer)}, {P: "vault://p", Q: "vault://q"})
+    assert whole.behind([outer.placeholder]) == whole
+    assert whole.behind([inner.placeholder]) == Expressions({inner.placeholder: inner}, {P: "vault://p"})
+    assert whole.behind(["of another render"]) == Expressions()
 
 
 @pytest.mark.parametrize(

@@ -29,12 +29,12 @@
     │   │   ├── PlaintextSecretError      a Secret that anybody reads in Git
     │   │   ├── VariablesError            text such as ${NAME}, which is applied as it is written
     │   │   └── AutoscaledReplicasError   replicas in Git that an autoscaler sets
+    │   ├── PlaceholderError      what stands for a sealed value in a renderer is cut, unknown or where no secret may stand
+    │   ├── SubstitutionError     a variable is not set, or ${…} cannot be read
     │   ├── SealedSecretError     a value of a SealedSecret does not open
     │   ├── ReferenceSyntaxError  a reference that cannot be read, or of a foreign tool
     │   ├── SinkError             a secret where no secret may stand
     │   ├── SecretValueError      a secret's value has not the form that was asked for
-    │   ├── PlaceholderError      what stands for a sealed value in a renderer is cut, unknown or where no secret may stand
-    │   ├── SubstitutionError     a variable is not set, or ${…} cannot be read
     │   └── LimitError            larger than the agent takes
     ├── SourceError               Git: the address, credential or revision is refused
     │   └── SourceUnavailableError    the server does not answer; retried
@@ -84,7 +84,6 @@ comes from Git or a command line (paths, names) is a fact, and its control chara
 
 from agent.values.errors.engine import *  # noqa: F403
 from agent.values.errors.inputs import *  # noqa: F403
-from agent.values.errors.rendering import *  # noqa: F403
 from agent.values.errors.root import *  # noqa: F403
 from agent.values.errors.servers import *  # noqa: F403
 from agent.values.errors.sops import *  # noqa: F403

@@ -16,17 +16,19 @@ from agent.values.errors import ManifestError
 if TYPE_CHECKING:
     from agent.values.expressions import Source
     from agent.values.placeholders import Placeholder
+    from agent.values.tree import Path
 
 _ESCAPED: Final = ("${vault://", "${lease://")
 
 
-def text(value: str, sources: dict[Placeholder, Source], *, keeps_escapes: bool = True) -> str:
+def text(value: str, sources: dict[Placeholder, Source], at: Path = (), *, keeps_escapes: bool = True) -> str:
     """A text whose references are placeholders, which are added to `sources`.
 
-    `$${vault://…}` stays what it is, unless the text is not searched for references again. Raises ReferenceSyntaxError.
+    `$${vault://…}` stays what it is, unless the text is not searched for references again. Raises ReferenceSyntaxError
+    with the field `at`.
     """
     shown = ""
-    for part in references.parts_in_clear(value, ()):
+    for part in references.parts_in_clear(value, at):
         if isinstance(part, Reference):
             shown += reference(part, sources)
             continue

@@ -93,7 +93,7 @@ class _Reader:
             return ReadOutput(origin, tree, error.with_facts(file=origin))
 
     def _object(self, tree: Object) -> Object:
-        for name in builtin.CLEAR_FIELDS:
+        for name in sorted(builtin.CLEAR_FIELDS):
             for path, text in _texts(tree.get(name), (name,)):
                 if _holds_any(text, path):
                     raise PlaceholderError(
@@ -120,14 +120,14 @@ class _Reader:
         if not isinstance(tree, str):
             return tree
         try:
-            return self._leaf(tree)
-        except PlaceholderError as error:
+            return self._leaf(tree, at)
+        except AgentError as error:
             raise error.with_facts(field=format_path(at)) from None
 
-    def _leaf(self, text: str) -> Leaf:
+    def _leaf(self, text: str, at: Path) -> Leaf:
         plain = placeholders.decoded(text)
         if plain is not None:
-            return self._made(Expression("b64enc", (self._operand(plain),)))
+            return self._made(Expression("b64enc", (self._operand(plain, at),)))
         if not placeholders.is_marked(text):
             return text
         text = self._bared(text)
@@ -144,7 +144,7 @@ class _Reader:
             return self._made(found[0]) if isinstance(found[0], Expression) else found[0]
         if len(found) == 1 and not parts[0] and not parts[2].strip("\n"):
             return self._made(Expression("clip", (parts[1], parts[2])))
-        return self._made(Expression("concat", (self._operand(text),)))
+        return self._made(Expression("concat", (self._operand(text, at),)))
 
     def _made(self, expression: Expression) -> Sealed:
         """The leaf of an expression, which is kept with all that it is made of."""
@@ -182,9 +182,9 @@ class _Reader:
             )
         return source
 
-    def _operand(self, text: str) -> str:
+    def _operand(self, text: str, at: Path) -> str:
         """A text that is put together later: references in it are inputs as well, since the result is not searched for any."""
-        return presented.text(self._bared(text), self.sources, keeps_escapes=False)
+        return presented.text(self._bared(text), self.sources, at, keeps_escapes=False)
 
     def _bared(self, text: str, depth: int = MOST_DEPTH) -> str:
         """The text with values as they are where they were escaped for quotes that are gone."""

@@ -67,7 +67,8 @@ def unseal(tree: Object, opened: Mapping[str, Secret], made: Container[str] = ()
 def finish(tree: Object, values: Mapping[Reference, Secret], made: Mapping[str, Secret] | None = None) -> Object:
     """The object as it is applied: references substituted, a `v1/Secret`'s data encoded and sealed, numbers as text in string fields.
 
-    `tree` is unsealed, but for leaves that are `made`, which are searched for no references. Errors name the field: ManifestError, ReferenceSyntaxError, SecretValueError; HeldError where a value is missing.
+    `tree` is unsealed, but for leaves that are `made`, which are searched for no references. Errors name the field:
+    ManifestError, ReferenceSyntaxError, SecretValueError; HeldError where a value is missing.
     """
     if builtin.is_core_secret(tree):
         finished = secret_data.finish(tree, values, made or {})

@@ -11,7 +11,7 @@ from agent.desired import cautions
 from agent.manifests import presented, references, rendered, resolve
 from agent.manifests.rendered import Output
 from agent.values import placeholders
-from agent.values.errors import AgentError, LimitError, ManifestError, PlaceholderError
+from agent.values.errors import AgentError, LimitError, ManifestError, PlaceholderError, ReferenceSyntaxError
 from agent.values.expressions import Evaluation, Expression
 from agent.values.reveal import reveal
 from agent.values.secret import Sealed, Secret
@@ -306,8 +306,15 @@ def bomb(op, text, levels):
     ids=["both", "nest", "double"],
 )
 def test_operations_that_double_or_nest_without_end_hold_the_object(made):
-    found = read(config_map(made[-1].placeholder), *made)
-    assert isinstance(found.objects[0].error, LimitError)
+    found = read(config_map(made[-1].placeholder), *made).objects[0]
+    assert isinstance(found.error, LimitError)
+    assert found.error.facts["field"] == "data.k"
+
+
+def test_a_reference_that_cannot_be_read_beside_a_value_names_its_field():
+    found = read(config_map(f"{P} ${{vault://nonsense}}")).objects[0]
+    assert isinstance(found.error, ReferenceSyntaxError)
+    assert found.error.facts["field"] == "data.k"
 
 
 def test_presented_references_are_placeholders_and_escapes_stay():

@@ -29,6 +29,8 @@
     │   │   ├── PlaintextSecretError      a Secret that anybody reads in Git
     │   │   ├── VariablesError            text such as ${NAME}, which is applied as it is written
     │   │   └── AutoscaledReplicasError   replicas in Git that an autoscaler sets
+    │   ├── PlaceholderError      what stands for a sealed value in a renderer is cut, unknown or where no secret may stand
+    │   ├── SubstitutionError     a variable is not set, or ${…} cannot be read
     │   ├── SealedSecretError     a value of a SealedSecret does not open
     │   ├── ReferenceSyntaxError  a reference that cannot be read, or of a foreign tool
     │   ├── SinkError             a secret where no secret may stand

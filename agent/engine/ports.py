@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
     from agent.api.application import Application, Source
+    from agent.engine.credentials import GitCredential
     from agent.engine.live import Departed, LiveFact
     from agent.manifests.documents import File
     from agent.manifests.kinds import Kinds, Resource
     from agent.manifests.references import Reference
     from agent.manifests.sealed_secrets import SealedValue
-    from agent.sops.groups import WrappedDataKey
+    from agent.sops.format.groups import WrappedDataKey
     from agent.values.errors import AgentError, Fact
     from agent.values.ids import ApplicationId, ClusterId, ObjectId, Revision
     from agent.values.secret import Secret
@@ -30,15 +31,6 @@ ABSENT: Final = "1"
 """The resourceVersion of no object: etcd's first revision comes before anything that is stored."""
 Deletion: TypeAlias = Literal["deleted", "deleting", "gone"]
 """What came of a deletion: done; accepted, and something such as a finalizer keeps the object for now; or there was no such object."""
-
-
-@dataclass(frozen=True, slots=True)
-class GitCredential:
-    """What a Git server over HTTPS asks for, and the PEM of the CA that signed it where the system's do not."""
-
-    username: str
-    password: Secret | None
-    ca_pem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

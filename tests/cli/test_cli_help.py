@@ -44,9 +44,16 @@ SLOW = {
         "tokenize",
     ),
     *("re2", "yaml", "pyrage", "cryptography.x509", "cryptography.hazmat.primitives.serialization"),
-    *("agent.sops.dotenv", "agent.sops.ini", "agent.sops.path_globs", "agent.yaml.json", "agent.yaml.events"),
+    *(
+        "agent.sops.stores.dotenv",
+        "agent.sops.stores.ini",
+        "agent.gitmerge.attributes",
+        "agent.yaml.read.json",
+        "agent.yaml.read.events",
+    ),
     *("agent.adapters.keys.age_hybrid", "agent.adapters.keys.age_plugin", "agent.adapters.keys.age_scrypt"),
-    *("agent.adapters.keys.age_ssh", "agent.adapters.keys.pgp", "agent.adapters.keys.transit", "agent.cli.worktree"),
+    *("agent.adapters.keys.age_ssh", "agent.adapters.keys.pgp", "agent.adapters.keys.transit"),
+    "agent.cli.applications.worktree",
 }
 """What would take milliseconds to load, and a small YAML file under an age key needs nothing of.
 
@@ -62,7 +69,7 @@ NEEDED: dict[tuple[str, ...], set[str]] = {
     ("filestatus", "secret.yaml"): set(),
     ("verify", "secret.yaml"): set(),
     ("updatekeys", "-y", "secret.yaml"): set(),
-    ("set", "secret.yaml", PLACE, '"new"'): {"json", "agent.yaml.json"},
+    ("set", "secret.yaml", PLACE, '"new"'): {"json", "agent.yaml.read.json"},
     ("exec-env", "--same-process", "variables.yaml", "true"): {"subprocess"},
     ("keygen",): set(),
 }
@@ -195,7 +202,7 @@ def test_the_version(shell: Shell) -> None:
 
 
 def test_an_unforeseen_error_shows_its_place_and_no_text(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    from agent.cli import keygen
+    from agent.cli.secrets import keygen
 
     def fail(args: object) -> int:
         raise RuntimeError("canary")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agent.cli import layout
+from agent.cli.files import layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from agent.adapters.keys.aws import AwsKeys
 from agent.adapters.keys.azure import AzureKeys
 from agent.adapters.keys.gcp import GcpKeys
 from agent.adapters.keys.transit import TransitKeys
-from agent.sops.keys import AzureKey, GcpKmsKey, KmsKey, TransitKey
+from agent.sops.format.keys import AzureKey, GcpKmsKey, KmsKey, TransitKey
 from agent.values.errors import DataKeyError
 from agent.values.secret import Secret
 

@@ -15,7 +15,7 @@ from cloud_server import Answer, CloudServer, Silence, slow_answers
 
 from agent.adapters.keys import remote, transit
 from agent.adapters.keys.transit import TransitKeys
-from agent.sops.keys import AgeRecipient, TransitKey, TransitRecipient
+from agent.sops.format.keys import AgeRecipient, TransitKey, TransitRecipient
 from agent.values.errors import DataKeyError
 from agent.values.secret import Secret
 from testbed import binaries

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, LiteralString
 
 from agent.adapters.keys.credential import data_key_bytes, key_text
 from agent.adapters.keys.remote import silence, within_deadline
-from agent.sops.keys import TransitKey, TransitRecipient, name_of
+from agent.sops.format.keys import TransitKey, TransitRecipient, name_of
 from agent.values.errors import DataKeyError
 from agent.values.secret import Secret
 from agent.values.tree import get_text
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from agent.adapters.vault.server import Answer, Why
-    from agent.sops.keys import Recipient, WrappedKey
+    from agent.sops.format.keys import Recipient, WrappedKey
     from agent.values.tree import Object
 
 _READ_SECONDS = 10

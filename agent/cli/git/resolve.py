@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.cli import flags, terminal
+from agent.cli.errors import ConflictingFlagsError
 from agent.cli.files import boundary, content, editor, file_types, layout, memory
 from agent.cli.keys import key_sources, sealing
 from agent.cli.keys.key_sources import Access
 from agent.sops import decrypt, markers, mixed, stores
 from agent.sops.merge_shown import uncovered
 from agent.values.dataclass import dataclass, field
-from agent.values.errors import ConflictingFlagsError, MergeError
+from agent.values.errors import MergeError
 
 if TYPE_CHECKING:
     import argparse

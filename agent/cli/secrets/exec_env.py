@@ -6,12 +6,12 @@ import os
 from typing import TYPE_CHECKING
 
 from agent.cli import flags
+from agent.cli.errors import CommandError, ConflictingFlagsError
 from agent.cli.files import content, file_types, rules
 from agent.cli.keys import key_sources, sealing
 from agent.cli.keys.key_sources import Access
 from agent.cli.secrets import child
 from agent.sops import decrypt, flatten, stores
-from agent.values.errors import CommandError, ConflictingFlagsError
 from agent.yaml.nodes import Mapping, Sequence
 
 if TYPE_CHECKING:

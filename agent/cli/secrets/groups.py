@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from agent.cli import flags, terminal
+from agent.cli.errors import UsageError
 from agent.cli.files import boundary, content, file_types, layout, rules
 from agent.cli.keys import creation, key_sources, recipients, sealing
 from agent.cli.keys.key_sources import Access
@@ -13,7 +14,7 @@ from agent.cli.keys.recipients import Named
 from agent.cli.secrets import rewrapping
 from agent.sops import decrypt, key_changes, stores
 from agent.sops.groups import Recipients
-from agent.values.errors import DataKeyError, SopsRulesError, UsageError
+from agent.values.errors import DataKeyError, SopsRulesError
 
 if TYPE_CHECKING:
     import argparse

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from agent.cli import flags, terminal
+from agent.cli.errors import FileMissingError
 from agent.cli.files import content, file_types, layout, rules, trees
 from agent.cli.files.trees import Done
 from agent.cli.keys import creation, key_sources, recipients, sealing
@@ -15,7 +16,7 @@ from agent.cli.secrets import mistakes, results, rewrapping
 from agent.sops import decrypt, key_changes, stores
 from agent.sops.keys import AgeRecipient, kind_of, name_of, short_name_of
 from agent.values.dataclass import dataclass
-from agent.values.errors import FileMissingError, SopsRulesError
+from agent.values.errors import SopsRulesError
 
 if TYPE_CHECKING:
     import argparse

@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from agent.cli import flags, terminal
+from agent.cli.errors import ConflictingFlagsError, FileMissingError, UsageError
 from agent.cli.files import boundary, content, file_types, layout, rules, trees
 from agent.cli.files.trees import Done
 from agent.cli.keys import creation, key_sources, recipients, sealing
@@ -18,7 +19,7 @@ from agent.sops import decrypt, key_changes, stores
 from agent.sops.groups import Recipients
 from agent.sops.keys import name_of
 from agent.values.dataclass import dataclass
-from agent.values.errors import ConflictingFlagsError, FileMissingError, SopsRulesError, UsageError
+from agent.values.errors import SopsRulesError
 
 if TYPE_CHECKING:
     import argparse

@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from agent.yaml.nodes import Value
 
 
-def uncovered(plain: Many[Mapping], sealed: Many[Mapping], other: Many[Mapping]) -> list[Mapping]:
-    """`sealed`, which is `plain` encrypted, with plaintext where `other` has something else."""
+def uncovered(plain: Many[Mapping], encrypted: Many[Mapping], other: Many[Mapping]) -> list[Mapping]:
+    """`encrypted`, which is `plain` encrypted, with plaintext where `other` has something else."""
     if len(plain) != len(other):
         return list(plain)
-    return [_mapping(*versions) for versions in zip(plain, sealed, other, strict=True)]
+    return [_mapping(*versions) for versions in zip(plain, encrypted, other, strict=True)]
 
 
-def _mapping(plain: Mapping, sealed: Mapping, other: Mapping) -> Mapping:
+def _mapping(plain: Mapping, encrypted: Mapping, other: Mapping) -> Mapping:
     theirs = {entry.key: entry.value for entry in other.entries()}
     items: list[Entry | Comment] = []
-    for item, hidden in zip(plain.items, sealed.items, strict=True):
+    for item, hidden in zip(plain.items, encrypted.items, strict=True):
         if isinstance(item, Comment) or isinstance(hidden, Comment):
             items.append(hidden)
         elif item.key in theirs:
@@ -33,21 +33,21 @@ def _mapping(plain: Mapping, sealed: Mapping, other: Mapping) -> Mapping:
     return Mapping(tuple(items))
 
 
-def _value(plain: Value, sealed: Value, other: Value) -> Value:
+def _value(plain: Value, encrypted: Value, other: Value) -> Value:
     if same(plain, other):
-        return sealed
-    if isinstance(plain, Mapping) and isinstance(sealed, Mapping) and isinstance(other, Mapping):
-        return _mapping(plain, sealed, other)
-    if isinstance(plain, Sequence) and isinstance(sealed, Sequence) and isinstance(other, Sequence):
-        return _sequence(plain, sealed, other)
+        return encrypted
+    if isinstance(plain, Mapping) and isinstance(encrypted, Mapping) and isinstance(other, Mapping):
+        return _mapping(plain, encrypted, other)
+    if isinstance(plain, Sequence) and isinstance(encrypted, Sequence) and isinstance(other, Sequence):
+        return _sequence(plain, encrypted, other)
     return plain
 
 
-def _sequence(plain: Sequence, sealed: Sequence, other: Sequence) -> Sequence:
-    if not len(plain.items) == len(sealed.items) == len(other.items):
+def _sequence(plain: Sequence, encrypted: Sequence, other: Sequence) -> Sequence:
+    if not len(plain.items) == len(encrypted.items) == len(other.items):
         return plain
     items: list[Value | Comment] = []
-    for item, hidden, theirs in zip(plain.items, sealed.items, other.items, strict=True):
+    for item, hidden, theirs in zip(plain.items, encrypted.items, other.items, strict=True):
         if isinstance(item, Comment) or isinstance(hidden, Comment) or isinstance(theirs, Comment):
             items.append(hidden)
         else:

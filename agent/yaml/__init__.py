@@ -1,6 +1,7 @@
-"""Bytes to trees and back: one parser (libyaml's events), two dialects, one emitter.
+"""Bytes to trees, trees to bytes, and a changed tree put into the text that it came from.
 
-`manifests` reads what kubectl reads (go-yaml v2 behind sigs.k8s.io/yaml), `sealed` what sops reads (go-yaml v3, with comments),
-`json` what sops reads of JSON; `emit` writes what sops writes, `splice` changes a text in place, `render` writes manifests for
-people. Nothing here knows what a Kubernetes object or a SOPS file is.
+Two dialects are read: manifests as kubectl does (go-yaml v2 behind sigs.k8s.io/yaml), the files of SOPS as sops does (go-yaml v3, with
+comments, and JSON). `read` has the readers, `write` what writes whole files and pieces of them, `edit` changes a text in place. What all
+three speak of stands here: `nodes`, `scalars`, `numbers`, `timestamps`, `limits`, and `matching`, which compares trees. Nothing here
+knows what a Kubernetes object or a SOPS file is.
 """

@@ -24,9 +24,8 @@ from agent.sops.format.keys import AgeKey
 from agent.sops.format.metadata import Metadata
 from agent.sops.format.selection import Selection
 from agent.sops.rules import config as rules
-from agent.sops.stores import dotenv, ini
 from agent.sops.stores import store as stores
-from agent.sops.stores.store import Store
+from agent.sops.stores.store import Store, named
 from agent.values.dataclass import replace
 from agent.values.errors import AgentError
 from agent.values.secret import Secret
@@ -136,11 +135,11 @@ def _rewritten(store: Store) -> Callable[[bytes, Random], None]:
         documents = store.parse_plain(data, file=_FILE)
         if not documents:
             return
-        if store is not Store.YAML:
+        if store.name != "yaml":
             # Their metadata has a form of its own.
             documents = _without_entry(documents)
         text = store.emit(documents)
-        kept = documents if store in (Store.YAML, Store.INI) else documents[:1]
+        kept = documents if store.name in {"yaml", "ini"} else documents[:1]
         try:
             found = store.parse_plain(text, file=_FILE)
         except AgentError:
@@ -182,7 +181,7 @@ def _encrypted(store: Store) -> Callable[[bytes, Random], None]:
             opened = decrypt.decrypt(decrypt.read(text, file=_FILE, store=store), DATA_KEY)
         except AgentError:
             raise Broken("what was encrypted does not open") from None
-        kept = documents if store in (Store.YAML, Store.INI) else documents[:1]
+        kept = documents if store.name in {"yaml", "ini"} else documents[:1]
         if not _alike(_bare(opened.documents), _bare(kept)):
             raise Broken("what was encrypted opens as something else")
 
@@ -193,8 +192,8 @@ def _opened(store: Store) -> Callable[[bytes, Random], None]:
     """Everything that is done with a file that may be encrypted."""
 
     def run(data: bytes, _: Random) -> None:
-        if store in (Store.YAML, Store.JSON):
-            name = f"{_FILE}.{store.value}"
+        if store.name in {"yaml", "json"}:
+            name = f"{_FILE}.{store.name}"
             file = None
             with contextlib.suppress(AgentError):
                 file = sealed.open_file(data, file=name)
@@ -220,21 +219,18 @@ def _spliced(store: Store) -> Callable[[bytes, Random], None]:
     """A changed tree put into its text is read as that tree, and an unchanged one leaves the text alone."""
 
     def put(data: bytes, documents: Many[Mapping]) -> bytes:
-        if store is Store.DOTENV:
-            return dotenv.splice(data, documents[0])
-        if store is Store.INI:
-            return ini.splice(data, documents, file=_FILE)
-        put_in = splice.splice if store is Store.YAML else splice.splice_json
-        return put_in(data, documents, file=_FILE).data
+        if store.name == "yaml":
+            return splice.splice(data, documents, file=_FILE).data
+        return store.splice(data, documents, file=_FILE).data
 
     def run(data: bytes, chance: Random) -> None:
         # Where a comment stands is read in another way for this.
         documents = (
-            YamlOriginal(data, file=_FILE).documents if store is Store.YAML else store.parse_plain(data, file=_FILE)
+            YamlOriginal(data, file=_FILE).documents if store.name == "yaml" else store.parse_plain(data, file=_FILE)
         )
         if not documents:
             return
-        if store in (Store.YAML, Store.JSON) and put(data, documents) != data:
+        if store.name in {"yaml", "json"} and put(data, documents) != data:
             raise Broken("a text changes though its tree does not")
         encrypted = chance.random() < 0.5 and _BINARY_ENTRY not in data
         if encrypted:
@@ -246,7 +242,7 @@ def _spliced(store: Store) -> Callable[[bytes, Random], None]:
         text = put(data, wanted)
         read = store.parse if encrypted else store.parse_plain
         # Of other types, the tree is what they have a form for: text, and no times.
-        expected = wanted if store is Store.YAML else read(store.emit(wanted), file=_FILE)
+        expected = wanted if store.name == "yaml" else read(store.emit(wanted), file=_FILE)
         try:
             found = read(text, file=_FILE)
         except AgentError:
@@ -327,7 +323,7 @@ def _identities(data: bytes, _: Random) -> None:
 
 
 def _binary(data: bytes, _: Random) -> None:
-    if Store.BINARY.emit(Store.BINARY.parse_plain(data, file=_FILE)) != data:
+    if named("binary").emit(named("binary").parse_plain(data, file=_FILE)) != data:
         raise Broken("bytes change")
 
 
@@ -337,7 +333,7 @@ def _parsed(store: Store) -> Callable[[bytes, Random], object]:
 
 CHECKS: Final[dict[str, tuple[Check, ...]]] = {
     **{
-        store.value: (
+        store.name: (
             Check("parse", _parsed(store)),
             Check("write", _rewritten(store), 0.4, 8),
             Check("open", _opened(store), 0.5, 8),
@@ -345,13 +341,13 @@ CHECKS: Final[dict[str, tuple[Check, ...]]] = {
             Check("splice", _spliced(store), 0.4, 16),
             Check("merge", _merged(store), 0.1, 8),
         )
-        for store in (Store.YAML, Store.JSON, Store.DOTENV, Store.INI)
+        for store in (named("yaml"), named("json"), named("dotenv"), named("ini"))
     },
     "binary": (
-        Check("parse", _parsed(Store.BINARY)),
+        Check("parse", _parsed(named("binary"))),
         Check("write", _binary),
-        Check("open", _opened(Store.BINARY), 0.5, 8),
-        Check("encrypt", _encrypted(Store.BINARY), 0.3, 8),
+        Check("open", _opened(named("binary")), 0.5, 8),
+        Check("encrypt", _encrypted(named("binary")), 0.3, 8),
     ),
     "rules": (Check("parse", _rules),),
     "manifests": (

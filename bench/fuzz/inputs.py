@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from agent.sops.stores.store import Store
+from agent.sops.stores.store import NAMES, named
 from agent.values.errors import AgentError
 from bench.fuzz import large, trees
 
@@ -104,7 +104,7 @@ def _changed(target: str, data: bytes, chance: random.Random) -> bytes:
     """The file with its tree changed, where it has one."""
     if target in _WITHOUT_TREE:
         return data
-    store = next((each for each in Store if each.value == target), Store.YAML)
+    store = named(target if target in NAMES else "yaml")
     try:
         documents = store.parse(data, file="seed")
         return store.emit(trees.changed(documents, chance)) if documents else data

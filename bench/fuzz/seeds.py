@@ -17,7 +17,7 @@ from agent.sops.format.groups import WrappedDataKey
 from agent.sops.format.keys import AgeKey, KmsKey, PgpKey
 from agent.sops.format.metadata import Metadata
 from agent.sops.format.selection import EVERYTHING, Selection
-from agent.sops.stores.store import Store
+from agent.sops.stores.store import NAMES, Store, named
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
@@ -79,17 +79,17 @@ merged:
 """
 _DOCUMENTS = b"---\na: 1\n...\n# between\n--- # two\nb: [x, {y: z}]\n---\n{}\n"
 _TEXTS = {
-    Store.YAML: [_YAML, _DOCUMENTS, _YAML.replace(b"\n", b"\r\n"), b"\xef\xbb\xbfa: b\n", "a: é\n".encode("utf-16")],
-    Store.JSON: [
+    "yaml": [_YAML, _DOCUMENTS, _YAML.replace(b"\n", b"\r\n"), b"\xef\xbb\xbfa: b\n", "a: é\n".encode("utf-16")],
+    "json": [
         b'{"a": "text", "b": [1, 2.5, -0.0, 1e3, true, null, {"c": {}}, []], "d": "\\u00e9\\ud83d\\udca5\\n<&>"}\n',
         b'{\n\t"a": {\n\t\t"b": 12345678901234567890\n\t},\n\t"c": []\n}\n',
     ],
-    Store.DOTENV: [b"# head\nA=1\nB = two words\nexport C='x'\n\nD=one\\ntwo\n#E=5\nF=\n=g\n", b"A=b\r\nC=d"],
-    Store.INI: [
+    "dotenv": [b"# head\nA=1\nB = two words\nexport C='x'\n\nD=one\\ntwo\n#E=5\nF=\n=g\n", b"A=b\r\nC=d"],
+    "ini": [
         b'; head\nbare = 1\n\n[one]\n# note\na = text ; behind\nb: `x`\nc = """two\nlines"""\n-  = auto\n\n[two.sub]\nd=1\\\n  2\n',
         b"[DEFAULT]\r\na=b\r\n[x]\r\n'k' = \"v\"\r\n",
     ],
-    Store.BINARY: [b"\x00\x01\xff text \xc3\xa9\n", b""],
+    "binary": [b"\x00\x01\xff text \xc3\xa9\n", b""],
 }
 _RULES = [
     b"""\
@@ -167,8 +167,8 @@ class Seed:
 def all_seeds() -> dict[str, list[Seed]]:
     """By target, in an order that does not change; what is made for this comes before the vectors."""
     found: dict[str, list[Seed]] = {}
-    for store in Store:
-        found[store.value] = [Seed(store.value, data) for data in (*_TEXTS[store], *_encrypted(store))]
+    for store in map(named, NAMES):
+        found[store.name] = [Seed(store.name, data) for data in (*_TEXTS[store.name], *_encrypted(store))]
     found["rules"] = [Seed("rules", data) for data in _RULES]
     found["manifests"] = [Seed("manifests", data) for data in _MANIFESTS]
     found["markers"] = [Seed("markers", _MARKED)]
@@ -182,7 +182,7 @@ def all_seeds() -> dict[str, list[Seed]]:
 def _encrypted(store: Store) -> Iterator[bytes]:
     chance = random.Random(1)
     wrapped = (WrappedDataKey.one_group(_AGE, _KMS, _PGP), WrappedDataKey(((_AGE,), (_KMS,), (_PGP,)), 2))
-    for number, text in enumerate(_TEXTS[store][:2]):
+    for number, text in enumerate(_TEXTS[store.name][:2]):
         for selection in [EVERYTHING] if store.single else _SELECTIONS:
             metadata = Metadata(wrapped[number % 2], selection)
             documents = encrypt(
@@ -212,10 +212,10 @@ def _age_files() -> Iterator[bytes]:
 
 def age_identities() -> list[str]:
     """Those that the vectors of age name."""
-    named: dict[str, None] = {}
+    found: dict[str, None] = {}
     for path in sorted((_VECTORS / "age").iterdir()):
         head = path.read_bytes().partition(b"\n\n")[0].decode()
-        named |= dict.fromkeys(
+        found |= dict.fromkeys(
             line.removeprefix("identity: ") for line in head.splitlines() if line[:10] == "identity: "
         )
-    return list(named)
+    return list(found)

@@ -13,7 +13,7 @@ from agent.adapters.keys import age
 from agent.adapters.keys.age import AgeKeys
 from agent.sops.files import decrypt
 from agent.sops.format.groups import unwrap_data_key
-from agent.sops.stores.store import Store
+from agent.sops.stores.store import named
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
 from testbed.canary import Canaries
@@ -77,7 +77,7 @@ class House:
             )
             assert made.code == 0, made.err
             shell.write(name, made.out)
-        metadata = decrypt.read((self.folder / "s.yaml").read_bytes(), file="s.yaml", store=Store.YAML).metadata
+        metadata = decrypt.read((self.folder / "s.yaml").read_bytes(), file="s.yaml", store=named("yaml")).metadata
         keys = AgeKeys.parse(Secret(shell.identity, "key"), source="key")
         data_key = reveal(unwrap_data_key(metadata.data_key, keys, file="s.yaml"))
         assert isinstance(data_key, bytes)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agent.adapters.keys import age
 from agent.sops.files import decrypt
 from agent.sops.format.keys import name_of
-from agent.sops.stores import store as stores
+from agent.sops.stores.store import named
 
 if TYPE_CHECKING:
     from conftest import Shell
@@ -26,7 +26,7 @@ def config(*rules: dict[str, Any]) -> str:
 
 
 def made_for(out: bytes) -> tuple[list[list[str]], int, str]:
-    metadata = decrypt.read(out, file="s.yaml", store=stores.Store.YAML).metadata
+    metadata = decrypt.read(out, file="s.yaml", store=named("yaml")).metadata
     groups = [[*dict.fromkeys(map(name_of, group))] for group in metadata.data_key.recipients.groups]
     return groups, metadata.data_key.needed, metadata.selection.selector
 

@@ -18,7 +18,7 @@ from agent.adapters.keys.pgp import PgpKeys
 from agent.sops.files import decrypt
 from agent.sops.format.groups import unwrap_data_key
 from agent.sops.format.keys import PgpKey, PgpRecipient
-from agent.sops.stores import store as stores
+from agent.sops.stores.store import named
 from agent.values.errors import ConfigError, DataKeyError
 from agent.values.secret import Secret
 from testbed import binaries
@@ -99,9 +99,9 @@ def test_a_file_of_sops_opens(keys: PgpKeys, owner: Owner, tmp_path: Path) -> No
         check=True,
         capture_output=True,
     )
-    file = decrypt.read(done.stdout, file="f.yaml", store=stores.Store.YAML)
+    file = decrypt.read(done.stdout, file="f.yaml", store=named("yaml"))
     plain = decrypt.decrypt(file, unwrap_data_key(file.metadata.data_key, keys, file="f.yaml"))
-    assert stores.Store.YAML.emit(plain.documents) == b"a: hunter2\n"
+    assert named("yaml").emit(plain.documents) == b"a: hunter2\n"
 
 
 def test_failures_say_nothing_that_gpg_said(homes: Path, keys: PgpKeys, owner: Owner) -> None:

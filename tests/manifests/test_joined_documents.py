@@ -13,7 +13,7 @@ from agent.sops.format.groups import WrappedDataKey
 from agent.sops.format.keys import AgeKey
 from agent.sops.format.metadata import Metadata
 from agent.sops.format.selection import Selection
-from agent.sops.stores.store import Store
+from agent.sops.stores.store import named
 from agent.values.errors import MacMismatchError
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
@@ -32,14 +32,14 @@ def secret(name: str, kind: str = "Secret") -> bytes:
 
 def encrypted(name: str) -> bytes:
     made = encrypt.encrypt(
-        Store.YAML.parse_plain(secret(name), file=name),
+        named("yaml").parse_plain(secret(name), file=name),
         METADATA,
         KEYS[name],
         file=name,
         random_bytes=os.urandom,
         lastmodified="2026-01-01T00:00:00Z",
     )
-    return Store.YAML.emit(made)
+    return named("yaml").emit(made)
 
 
 CLEAR = b"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: clear\ndata: {}\nlater: on\n"

@@ -18,7 +18,7 @@ from sops_documents import assert_agreement, assert_same, drawn, mac_of, masked,
 from agent.sops.files import decrypt
 from agent.sops.format.groups import unwrap_data_key
 from agent.sops.format.selection import Selection
-from agent.sops.stores.store import Store
+from agent.sops.stores.store import named
 from agent.values.dataclass import replace
 from agent.yaml.matching import comments_of
 
@@ -170,7 +170,7 @@ def test_comments_around_the_marks_of_documents_stand_where_sops_puts_them(sops:
 def test_no_comment_is_lost(sops: Sops) -> None:
     for seed in drawn(st.integers(0, 2**32), 300):
         data = Writer(seed, messy=True).document().encode()
-        file = decrypt.read(ours(sops, data, "messy.yaml", Selection()), file="messy.yaml", store=Store.YAML)
+        file = decrypt.read(ours(sops, data, "messy.yaml", Selection()), file="messy.yaml", store=named("yaml"))
         plain = decrypt.decrypt(file, unwrap_data_key(file.metadata.data_key, sops.keys, file="messy.yaml"))
         found = b"".join(f"#{each.text}\n".encode() for one in plain.documents for each in comments_of(one))
         assert sorted(comments(found)) == sorted(comments(data)), data.decode()

@@ -11,7 +11,7 @@ from sops_documents import KEYS, SCALARS, TREES, assert_agreement, assert_same, 
 
 from agent.cli import exit_codes
 from agent.sops.format.selection import Selection
-from agent.sops.stores.store import Store
+from agent.sops.stores.store import named
 from agent.values.dataclass import replace
 from agent.values.errors import AgentError, SopsEncryptError
 from agent.yaml.nodes import Mapping
@@ -52,7 +52,7 @@ SELECTIONS = [
 
 def yaml_text(text: str) -> bytes:
     """The same document in YAML's block style."""
-    return Store.YAML.emit(Store.JSON.parse(text.encode(), file="any.json"))
+    return named("yaml").emit(named("json").parse(text.encode(), file="any.json"))
 
 
 def batch(trees: list[Any]) -> str:
@@ -123,7 +123,7 @@ def test_texts_are_quoted_as_sops_quotes_them(sops: Sops) -> None:
 
 def test_numbers_of_json_are_those_of_sops(sops: Sops) -> None:
     def held(number: str) -> bool:
-        [document] = Store.JSON.parse_plain(f'{{"k": {number}}}'.encode(), file="n.json")
+        [document] = named("json").parse_plain(f'{{"k": {number}}}'.encode(), file="n.json")
         return not isinstance(document.get("k"), Rounded)
 
     drawn_numbers = [number for number in drawn(NUMBERS, 2000) if str(float(number)) != "-0.0"]

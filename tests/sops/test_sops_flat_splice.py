@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from sops_documents import FLAT, assert_same, drawn, opened, ours
 
 from agent.sops.format.selection import Selection
-from agent.sops.stores import dotenv, ini
+from agent.sops.stores import ini
 from agent.sops.stores import store as stores
 from agent.sops.stores.alignment import align
-from agent.sops.stores.store import Store
+from agent.sops.stores.store import Store, named
 from agent.values.errors import YamlError
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
 
@@ -68,9 +68,7 @@ def sealed(node: Mapping, *, top: bool = True) -> Mapping:
 
 
 def splice(store: Store, before: bytes, document: Mapping) -> bytes:
-    if store is Store.DOTENV:
-        return dotenv.splice(before, document)
-    return ini.splice(before, [document], file="f")
+    return store.splice(before, [document], file="f").data
 
 
 def parsed(store: Store, data: bytes) -> Mapping:
@@ -80,13 +78,13 @@ def parsed(store: Store, data: bytes) -> Mapping:
 @pytest.mark.parametrize(
     ("store", "data"),
     [
-        (Store.DOTENV, ENV),
-        (Store.DOTENV, FLAT["values.env"]),
-        (Store.DOTENV, b"A=1\r\n# note\r\nB=2\r\n"),
-        (Store.INI, INI),
-        (Store.INI, FLAT["values.ini"]),
-        (Store.INI, INI.replace(b"\n", b"\r\n")),
-        (Store.INI, b"\xef\xbb\xbf; note\na = 1"),
+        (named("dotenv"), ENV),
+        (named("dotenv"), FLAT["values.env"]),
+        (named("dotenv"), b"A=1\r\n# note\r\nB=2\r\n"),
+        (named("ini"), INI),
+        (named("ini"), FLAT["values.ini"]),
+        (named("ini"), INI.replace(b"\n", b"\r\n")),
+        (named("ini"), b"\xef\xbb\xbf; note\na = 1"),
     ],
 )
 def test_what_does_not_change_is_the_same_file(store: Store, data: bytes) -> None:
@@ -94,17 +92,17 @@ def test_what_does_not_change_is_the_same_file(store: Store, data: bytes) -> Non
 
 
 def test_an_env_file_is_encrypted_line_by_line_and_back() -> None:
-    document = parsed(Store.DOTENV, ENV)
-    there = splice(Store.DOTENV, ENV, sealed(document))
+    document = parsed(named("dotenv"), ENV)
+    there = splice(named("dotenv"), ENV, sealed(document))
     assert there.startswith(
         b"#ENC[note]\n\nA=ENC[value]\n\nB=ENC[value]\n#ENC[note]\nC=ENC[value]\nsops_age__list_0__map_enc=a\\nb\n"
     )
-    assert splice(Store.DOTENV, there, document) == ENV
+    assert splice(named("dotenv"), there, document) == ENV
 
 
 def test_an_ini_file_is_encrypted_line_by_line_and_back() -> None:
-    document = parsed(Store.INI, INI)
-    there = splice(Store.INI, INI, sealed(document))
+    document = parsed(named("ini"), INI)
+    there = splice(named("ini"), INI, sealed(document))
     assert (
         there.decode()
         == """\
@@ -129,8 +127,8 @@ age__list_0__map_enc = a\\nb
 version              = 3.13.3
 """
     )
-    back = splice(Store.INI, there, document).decode()
-    assert Store.INI.parse_plain(back.encode(), file="f") == [document]
+    back = splice(named("ini"), there, document).decode()
+    assert named("ini").parse_plain(back.encode(), file="f") == [document]
     # Comments behind something, and the last ones, go above it, and quotes that say nothing go.
     assert (
         back
@@ -160,20 +158,20 @@ two\"\"\"
 @pytest.mark.parametrize(
     ("store", "before", "document", "after"),
     [
-        (Store.DOTENV, b"A=1\n\nB=2\n", "A=1\nNEW=x\nB=2", b"A=1\nNEW=x\n\nB=2\n"),
-        (Store.DOTENV, b"A=1\n\nB=2\n", "B=2", b"\nB=2\n"),
-        (Store.DOTENV, b"A=1\n\nB=2\n", "A=1\nC=2", b"A=1\n\nC=2\n"),
-        (Store.DOTENV, b"A=1\n\nB=2\n", "B=3\nA=1", b"B=3\nA=1\n"),
-        (Store.DOTENV, b"A=1\nA=2", "A=1\nA=3", b"A=1\nA=3\n"),
-        (Store.DOTENV, b"# a\n# b\nA=1\n", "# b\nA=1", b"# b\nA=1\n"),
-        (Store.INI, b"[s]\na=1\n\nb  =  2 ; note\n", "[s]\na=9\nb=2 ; note", b"[s]\na=9\n\nb  =  2 ; note\n"),
-        (Store.INI, b"[s]\na=1\n\nb  =  2 ; note\n", "[s]\na=1\nb=9 ; note", b"[s]\na=1\n\n; note\nb  =  9\n"),
-        (Store.INI, b"[s]\na=1\n[t]\nb=2\n", "[s]\na=1\nnew=x\n[t]\nb=2", b"[s]\na=1\nnew = x\n[t]\nb=2\n"),
-        (Store.INI, b"[s]\na=1\n[t]\nb=2\n", "[t]\nb=2", b"[t]\nb=2\n"),
-        (Store.INI, b"[s]\na=1", "[s]\na=1\n[t]\nb=2", b"[s]\na=1\n\n[t]\nb = 2\n"),
-        (Store.INI, b"; x\n[s]\na=1\n", "; y\n[s]\na=1", b"; y\n[s]\na=1\n"),
+        (named("dotenv"), b"A=1\n\nB=2\n", "A=1\nNEW=x\nB=2", b"A=1\nNEW=x\n\nB=2\n"),
+        (named("dotenv"), b"A=1\n\nB=2\n", "B=2", b"\nB=2\n"),
+        (named("dotenv"), b"A=1\n\nB=2\n", "A=1\nC=2", b"A=1\n\nC=2\n"),
+        (named("dotenv"), b"A=1\n\nB=2\n", "B=3\nA=1", b"B=3\nA=1\n"),
+        (named("dotenv"), b"A=1\nA=2", "A=1\nA=3", b"A=1\nA=3\n"),
+        (named("dotenv"), b"# a\n# b\nA=1\n", "# b\nA=1", b"# b\nA=1\n"),
+        (named("ini"), b"[s]\na=1\n\nb  =  2 ; note\n", "[s]\na=9\nb=2 ; note", b"[s]\na=9\n\nb  =  2 ; note\n"),
+        (named("ini"), b"[s]\na=1\n\nb  =  2 ; note\n", "[s]\na=1\nb=9 ; note", b"[s]\na=1\n\n; note\nb  =  9\n"),
+        (named("ini"), b"[s]\na=1\n[t]\nb=2\n", "[s]\na=1\nnew=x\n[t]\nb=2", b"[s]\na=1\nnew = x\n[t]\nb=2\n"),
+        (named("ini"), b"[s]\na=1\n[t]\nb=2\n", "[t]\nb=2", b"[t]\nb=2\n"),
+        (named("ini"), b"[s]\na=1", "[s]\na=1\n[t]\nb=2", b"[s]\na=1\n\n[t]\nb = 2\n"),
+        (named("ini"), b"; x\n[s]\na=1\n", "; y\n[s]\na=1", b"; y\n[s]\na=1\n"),
         # A key twice has no lines of its own; only a file with metadata may have one.
-        (Store.INI, b"[s]\na=1\na=2\nb=1\n[sops]\n", "[s]\na=2\nb=3", b"[s]\na = 2\nb = 3\n"),
+        (named("ini"), b"[s]\na=1\na=2\nb=1\n[sops]\n", "[s]\na=2\nb=3", b"[s]\na = 2\nb = 3\n"),
     ],
 )
 def test_lines_that_come_go_or_change_leave_the_others(
@@ -209,25 +207,25 @@ LINES = st.lists(
 def test_nothing_of_an_ini_file_that_was_encrypted_stays_readable(lines: list[str]) -> None:
     data = "".join(f"{line}\n" for line in lines).encode()
     try:
-        document = parsed(Store.INI, data)
+        document = parsed(named("ini"), data)
     except YamlError:
         return
-    assert splice(Store.INI, data, document) == data
-    there = splice(Store.INI, data, sealed(document))
+    assert splice(named("ini"), data, document) == data
+    there = splice(named("ini"), data, sealed(document))
     assert b"CANARY" not in there
-    assert Store.INI.parse(there, file="f") == Store.INI.parse(ini.emit([sealed(document)]), file="f")
-    back = splice(Store.INI, there, document)
-    assert parsed(Store.INI, back) == document or parsed(Store.INI, ini.emit([document])) != document
+    assert named("ini").parse(there, file="f") == named("ini").parse(ini.emit([sealed(document)]), file="f")
+    back = splice(named("ini"), there, document)
+    assert parsed(named("ini"), back) == document or parsed(named("ini"), ini.emit([document])) != document
 
 
 @given(st.text("AB#=\n\r \\n", max_size=40), st.text("AB#=\n\r \\n", max_size=40))
 def test_an_env_file_says_what_is_wanted_and_nothing_else(before: str, after: str) -> None:
     try:
-        parsed(Store.DOTENV, before.encode())
-        wanted = parsed(Store.DOTENV, after.encode())
+        parsed(named("dotenv"), before.encode())
+        wanted = parsed(named("dotenv"), after.encode())
     except YamlError:
         return
-    assert parsed(Store.DOTENV, splice(Store.DOTENV, before.encode(), wanted)) == wanted
+    assert parsed(named("dotenv"), splice(named("dotenv"), before.encode(), wanted)) == wanted
 
 
 @pytest.mark.parametrize("name", ["values.env", "values.ini"])
@@ -244,9 +242,9 @@ def test_many_lines_are_spliced_both_ways(sops: Sops) -> None:
     values = drawn(st.text(st.characters(codec="utf-8", exclude_characters="\n\ufeff"), max_size=12), 400)
     data = "".join(f"# note\nKEY{number}={value}\n\n" for number, value in enumerate(values)).encode()
     made = ours(sops, data, "many.env", Selection())
-    spliced = splice(Store.DOTENV, data, Store.DOTENV.parse(made, file="many.env")[0])
+    spliced = splice(named("dotenv"), data, named("dotenv").parse(made, file="many.env")[0])
     assert_same(sops.decrypt(spliced, "many.env"), sops.decrypt(made, "many.env"))
-    assert splice(Store.DOTENV, spliced, parsed(Store.DOTENV, data)) == data
+    assert splice(named("dotenv"), spliced, parsed(named("dotenv"), data)) == data
 
 
 @given(st.lists(st.integers(0, 30), unique=True), st.lists(st.integers(0, 30), unique=True))

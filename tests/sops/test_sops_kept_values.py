@@ -18,6 +18,7 @@ from agent.sops.format.keys import AgeKey
 from agent.sops.format.metadata import Metadata
 from agent.sops.format.selection import EVERYTHING, Selection
 from agent.sops.stores import store as stores
+from agent.sops.stores.store import named
 from agent.values.dataclass import replace
 from agent.values.secret import Secret
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence, Value
@@ -88,7 +89,7 @@ def test_every_file_of_sops_is_sound(sops: Sops, name: str) -> None:
 
 @given(st.dictionaries(KEYS, TREES, min_size=1, max_size=4), st.data())
 def test_one_change_changes_one_ciphertext(tree: dict[str, object], data: st.DataObject) -> None:
-    [document] = stores.Store.JSON.parse(json.dumps(tree).encode(), file="s.json")
+    [document] = named("json").parse(json.dumps(tree).encode(), file="s.json")
     before = sealed([document], EVERYTHING)
     plain = decrypt.decrypt(before, KEY)
     assert sealed(list(plain.documents), EVERYTHING, plain.ivs).documents == before.documents
@@ -107,18 +108,18 @@ def test_one_change_changes_one_ciphertext(tree: dict[str, object], data: st.Dat
 
 
 def test_equal_items_of_a_list_keep_each_its_own() -> None:
-    [document] = stores.Store.YAML.parse(b"a: [x, y, x, x]\n", file="s.yaml")
+    [document] = named("yaml").parse(b"a: [x, y, x, x]\n", file="s.yaml")
     before = sealed([document], EVERYTHING)
     assert len(set(leaves(before.documents[0]))) == 4
     plain = decrypt.decrypt(before, KEY)
-    [longer] = stores.Store.YAML.parse(b"a: [x, y, x, x, x, z]\n", file="s.yaml")
+    [longer] = named("yaml").parse(b"a: [x, y, x, x, x, z]\n", file="s.yaml")
     after = [*leaves(sealed([longer], EVERYTHING, plain.ivs).documents[0])]
     assert after[:4] == [*leaves(before.documents[0])]
     assert len(set(after)) == 6
 
 
 def test_another_data_key_makes_everything_new_with_the_same_ivs() -> None:
-    [document] = stores.Store.YAML.parse(b"a: x\nb: 1\n", file="s.yaml")
+    [document] = named("yaml").parse(b"a: x\nb: 1\n", file="s.yaml")
     before = sealed([document], EVERYTHING)
     plain = decrypt.decrypt(before, KEY)
     made = encrypt.encrypt(

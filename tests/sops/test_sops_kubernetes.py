@@ -6,7 +6,7 @@ import pytest
 
 from agent.sops.format.selection import Selection
 from agent.sops.kubernetes import secrets as kubernetes
-from agent.sops.stores.store import Store
+from agent.sops.stores.store import named
 
 SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\ndata: {a: eA==}\n"
 ITEM = "{apiVersion: v1, kind: Secret, data: {a: eA==}}"
@@ -29,7 +29,7 @@ CASES = [
 
 @pytest.mark.parametrize(("text", "count", "only"), CASES)
 def test_secrets_and_nothing_else(text: str, count: int, only: bool) -> None:
-    documents = Store.YAML.parse(text.encode(), file="s.yaml")
+    documents = named("yaml").parse(text.encode(), file="s.yaml")
     assert len(kubernetes.secrets(documents)) == count
     assert kubernetes.only_secrets(documents) is only
 
@@ -46,5 +46,5 @@ def test_a_copy_in_an_annotation() -> None:
         (last, Selection(), False),
     ]:
         text = SECRET.replace("{name: db}", f"{{annotations: {notes}}}")
-        [secret] = kubernetes.secrets(Store.YAML.parse(text.encode(), file="s.yaml"))
+        [secret] = kubernetes.secrets(named("yaml").parse(text.encode(), file="s.yaml"))
         assert kubernetes.copy_in_clear(secret, selection) is copy

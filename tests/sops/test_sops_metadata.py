@@ -23,6 +23,7 @@ from agent.sops.format.keys import (
 from agent.sops.format.metadata import Metadata
 from agent.sops.format.selection import SELECTORS, Selection
 from agent.sops.stores import store as stores
+from agent.sops.stores.store import named
 from agent.values.errors import SopsFormatError
 
 BEFORE_3_13 = b"""\
@@ -72,7 +73,7 @@ KEYS = (
 
 
 def read(text: bytes) -> Metadata:
-    _, found = stores.split(stores.Store.YAML.parse(text, file="f.yaml"), file="f.yaml")
+    _, found = stores.split(named("yaml").parse(text, file="f.yaml"), file="f.yaml")
     assert found is not None
     return found
 
@@ -90,7 +91,7 @@ def test_the_order_before_3_13_is_read_and_the_one_since_is_written() -> None:
     names = [entry.key for entry in written.entries()]
     assert names == sorted(names, key=str)
     assert metadata.parse(written, file="f.yaml") == found
-    assert b"context:\n" in stores.Store.YAML.emit([written])
+    assert b"context:\n" in named("yaml").emit([written])
 
 
 @pytest.mark.parametrize(
@@ -161,7 +162,7 @@ def test_key_groups_are_read_and_written() -> None:
         ((AgeKey("age1x", "y"),), (HuaweiKey("eu:1", "2020-01-01T00:00:00Z", "z"),)), 2
     )
     assert metadata.parse(metadata.emit(found), file="f.yaml") == found
-    assert b"  - age: []\n" in stores.Store.YAML.emit([metadata.emit(found)])
+    assert b"  - age: []\n" in named("yaml").emit([metadata.emit(found)])
 
 
 def test_one_key_group_is_a_flat_list() -> None:

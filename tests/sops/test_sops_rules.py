@@ -36,7 +36,7 @@ from agent.sops.format.selection import Selection
 from agent.sops.rules import config as rules
 from agent.sops.rules import fields as rule_file
 from agent.sops.rules import tree as rule_tree
-from agent.sops.stores import store as stores
+from agent.sops.stores.store import named
 from agent.values.errors import AgentError, SopsRulesError
 from testbed import binaries
 
@@ -98,7 +98,7 @@ def test_recipients_and_selection_are_those_of_sops(sops: Sops, config: str, pat
             rules.parse(text, file=".sops.yaml").match(path)
         assert exit_codes.of(caught.value) == done.returncode
         return
-    theirs = decrypt.read(done.stdout, file=path, store=stores.Store.YAML).metadata
+    theirs = decrypt.read(done.stdout, file=path, store=named("yaml")).metadata
     rule = rules.parse(text, file=".sops.yaml").match(path)
     assert rule is not None
     assert [[name_of(each) for each in group] for group in rule.recipients.groups] == [

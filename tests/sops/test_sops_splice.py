@@ -11,7 +11,7 @@ from sops_documents import DOCUMENTS, SELECTIONS, encrypted, ours
 from agent.sops.files import decrypt
 from agent.sops.format.groups import unwrap_data_key
 from agent.sops.format.selection import Selection
-from agent.sops.stores import store as stores
+from agent.sops.stores.store import named
 from agent.values.errors import AgentError, YamlError
 from agent.yaml.edit.splice import splice, splice_json
 from agent.yaml.matching import same, uncommented
@@ -134,7 +134,7 @@ def spliced(sops: Sops, data: bytes, selection: Selection) -> bytes:
 
 
 def plain_documents(sops: Sops, data: bytes) -> tuple[Mapping, ...]:
-    file = decrypt.read(data, file="file.yaml", store=stores.Store.YAML)
+    file = decrypt.read(data, file="file.yaml", store=named("yaml"))
     data_key = unwrap_data_key(file.metadata.data_key, sops.keys, file="file.yaml")
     return decrypt.decrypt(file, data_key).documents
 
@@ -193,7 +193,7 @@ def test_sops_opens_messy_files_as_it_opens_its_own_layout(sops: Sops) -> None:
             # No YAML, or no document.
             continue
         text = sops.decrypt(splice(data, documents, file="file.yaml").data, "file.yaml")
-        wanted = sops.decrypt(stores.Store.YAML.emit(documents), "file.yaml")
+        wanted = sops.decrypt(named("yaml").emit(documents), "file.yaml")
         try:
             found = values(text)
         except YamlError:

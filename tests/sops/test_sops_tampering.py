@@ -9,7 +9,7 @@ import pytest
 
 from agent.sops.files import decrypt, sealed
 from agent.sops.format.groups import unwrap_data_key
-from agent.sops.stores import store as stores
+from agent.sops.stores.store import named
 from agent.values.errors import MacMismatchError, SopsDecryptError, SopsError, SopsFormatError
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def test_a_changed_file_gives_nothing(sops: Sops, genuine: str, other: str, chan
         return sealed.unseal(file.parts[0], unwrap_data_key(file.parts[0].metadata.data_key, sops.keys, file=FILE))
 
     def by_the_command() -> object:
-        file = decrypt.read(changed.encode(), file=FILE, store=stores.Store.YAML)
+        file = decrypt.read(changed.encode(), file=FILE, store=named("yaml"))
         return decrypt.decrypt(file, unwrap_data_key(file.metadata.data_key, sops.keys, file=FILE))
 
     with pytest.raises(error) as caught:
@@ -145,10 +145,10 @@ def test_a_changed_file_gives_nothing(sops: Sops, genuine: str, other: str, chan
 
 def test_the_mac_can_be_ignored_by_the_command_alone(sops: Sops, genuine: str) -> None:
     changed = genuine.replace("name: db", "name: other")
-    file = decrypt.read(changed.encode(), file=FILE, store=stores.Store.YAML)
+    file = decrypt.read(changed.encode(), file=FILE, store=named("yaml"))
     data_key = unwrap_data_key(file.metadata.data_key, sops.keys, file=FILE)
     plain = decrypt.decrypt(file, data_key, ignore_mac=True)
-    assert b"name: other" in stores.Store.YAML.emit(plain.documents)
+    assert b"name: other" in named("yaml").emit(plain.documents)
 
 
 def test_what_the_mac_does_not_cover_may_change(sops: Sops) -> None:

@@ -18,7 +18,7 @@ from agent.sops.format.keys import AgeKey
 from agent.sops.format.metadata import Metadata
 from agent.sops.format.selection import Selected, Selection, Selector, matcher
 from agent.sops.format.walk import rewrite
-from agent.sops.stores import store as stores
+from agent.sops.stores.store import named
 from agent.values.errors import DataKeyError, NoMasterKeyError, SopsDecryptError, SopsEncryptError, SopsFormatError
 from agent.values.secret import Secret
 from agent.yaml.nodes import Comment, Entry, Mapping, Timestamp
@@ -107,7 +107,7 @@ def make(text: bytes, ivs: decrypt.Ivs | None = None, selection: Selection | Non
     counter = itertools.count()
     metadata = Metadata(WrappedDataKey.one_group(AgeKey("age1x", "y")), selection or Selection())
     documents = encrypt.encrypt(
-        stores.Store.YAML.parse(text, file="f.yaml"),
+        named("yaml").parse(text, file="f.yaml"),
         metadata,
         KEY,
         file="f.yaml",
@@ -115,7 +115,7 @@ def make(text: bytes, ivs: decrypt.Ivs | None = None, selection: Selection | Non
         lastmodified="2026-01-01T00:00:00Z",
         ivs=ivs,
     )
-    return stores.Store.YAML.emit(documents)
+    return named("yaml").emit(documents)
 
 
 def test_encrypting_is_a_function_of_its_arguments() -> None:
@@ -124,7 +124,7 @@ def test_encrypting_is_a_function_of_its_arguments() -> None:
 
 def test_an_edit_changes_only_the_lines_it_touched() -> None:
     before = make(b"# note\na: one\nb: two\nc: [3, true, 4.5]\n")
-    file = decrypt.read(before, file="f.yaml", store=stores.Store.YAML)
+    file = decrypt.read(before, file="f.yaml", store=named("yaml"))
     plain = decrypt.decrypt(file, KEY)
     after = make(b"# note\na: one\nb: TWO\nc: [3, true, 4.5]\n", plain.ivs)
     changed = [old for old, new in zip(before.splitlines(), after.splitlines(), strict=True) if old != new]
@@ -132,7 +132,7 @@ def test_an_edit_changes_only_the_lines_it_touched() -> None:
 
 
 def test_plaintext_shows_in_no_repr() -> None:
-    plain = decrypt.decrypt(decrypt.read(make(b"a: canary\n"), file="f.yaml", store=stores.Store.YAML), KEY)
+    plain = decrypt.decrypt(decrypt.read(make(b"a: canary\n"), file="f.yaml", store=named("yaml")), KEY)
     assert "canary" not in repr(plain)
     assert "canary" not in repr(plain.ivs)
 
@@ -140,7 +140,7 @@ def test_plaintext_shows_in_no_repr() -> None:
 def test_nothing_is_encrypted_for_nobody() -> None:
     with pytest.raises(NoMasterKeyError):
         encrypt.encrypt(
-            stores.Store.YAML.parse(b"a: 1\n", file="f"),
+            named("yaml").parse(b"a: 1\n", file="f"),
             Metadata(WrappedDataKey(()), Selection()),
             KEY,
             file="f",

@@ -11,7 +11,7 @@ from agent.sops.format.groups import Recipients
 from agent.sops.format.keys import AgeRecipient, PgpRecipient
 from agent.sops.format.selection import Selection
 from agent.sops.rules.config import CreationRule
-from agent.sops.stores.store import Store
+from agent.sops.stores.store import named
 
 if TYPE_CHECKING:
     from conftest import Sops
@@ -21,7 +21,7 @@ RULE = {"unencrypted_suffix": "_clear"}
 
 
 def found(data: bytes) -> verify.Findings:
-    return verify.structure(decrypt.read(data, file="s.yaml", store=Store.YAML))
+    return verify.structure(decrypt.read(data, file="s.yaml", store=named("yaml")))
 
 
 def told(findings: verify.Findings) -> list[tuple[str, object]]:
@@ -132,7 +132,7 @@ def test_recipients_beside_those_of_the_rule(file: Recipients, rule: Recipients,
 
 
 def test_a_rule_that_would_encrypt_something_else_is_a_warning(sealed: bytes, sops: Sops) -> None:
-    encrypted = decrypt.read(sealed, file="s.yaml", store=Store.YAML)
+    encrypted = decrypt.read(sealed, file="s.yaml", store=named("yaml"))
     same = Recipients.one_group(AgeRecipient(sops.recipient))
     for selection, warnings in [
         (Selection("unencrypted_suffix", "_clear"), 0),

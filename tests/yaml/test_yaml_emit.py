@@ -11,6 +11,7 @@ from agent.values.errors import EmitError
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence, Timestamp
 from agent.yaml.read import json
 from agent.yaml.read import yaml as sealed
+from agent.yaml.write import json as json_text
 from agent.yaml.write import yaml as emit
 from testbed import binaries
 
@@ -94,7 +95,7 @@ def test_comments_are_read_back_where_they_were(document):
 @given(st.lists(TEXTS, unique=True, min_size=1))
 def test_json_is_read_back_as_it_was(texts):
     document = Mapping(tuple(Entry(text, Sequence((text, 0.5, -3, None, True))) for text in texts))
-    assert json.parse(json.emit(document), file="f") == document
+    assert json.parse(json_text.emit(document), file="f") == document
 
 
 @pytest.mark.parametrize("indent", [2, 4, 6])
@@ -197,7 +198,7 @@ def test_sops_reads_our_json_and_writes_the_same_bytes(tmp_path, texts, integers
             Entry("e", Sequence((Mapping(), Sequence(), None, True))),
         )
     )
-    ours = json.emit(document)
+    ours = json_text.emit(document)
     theirs = through_sops(tmp_path / "file.json", ours)
     assert theirs.startswith(ours.removesuffix(b"\n}\n") + b',\n\t"sops": {')
     assert json.parse(theirs, file="f").items[:-1] == json.parse(ours, file="f").items

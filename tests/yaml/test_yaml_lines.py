@@ -116,7 +116,7 @@ KINDS = ("set", "encrypt", "decrypt", "edit", "rotate")
 
 
 def change_of(random: Random, kind: str):
-    """A file that is read line by line, what it is to say, and the key of an entry to write anew."""
+    """A file that is read line by line, what it is to say, and the key of an entry to rewrite."""
     read = None
     while read is None:
         data = Plain(random, random.choice([0.0, 0.1])).file()
@@ -135,8 +135,8 @@ def change_of(random: Random, kind: str):
 @given(st.integers(0, 2**64), st.sampled_from(KINDS))
 @settings(max_examples=1000, deadline=None)
 def test_new_values_are_written_as_splicing_by_spans_writes_them_or_not_at_all(seed, kind):
-    original, wanted, anew = change_of(Random(seed), kind)
-    found = leaves.substitute(original.read, wanted, indent=4, anew=anew)
+    original, wanted, rewrite = change_of(Random(seed), kind)
+    found = leaves.substitute(original.read, wanted, indent=4, rewrite=rewrite)
     if found is None:
         return
     text, sure = found
@@ -145,7 +145,7 @@ def test_new_values_are_written_as_splicing_by_spans_writes_them_or_not_at_all(s
     assert said or not sure
     if not said or same_documents(original.documents, [wanted]):
         return
-    if anew:
+    if rewrite:
         original = YamlOriginal(splicing.splice(original, [bare(original.documents[0])], indent=4).data, file="f.yaml")
     assert splicing.splice(original, [wanted], indent=4).data == data
 
@@ -153,7 +153,9 @@ def test_new_values_are_written_as_splicing_by_spans_writes_them_or_not_at_all(s
 @pytest.mark.parametrize("kind", KINDS)
 def test_most_new_values_are_written_so(kind):
     changes = [change_of(Random(seed), kind) for seed in range(100)]
-    found = [leaves.substitute(original.read, wanted, indent=4, anew=anew) for original, wanted, anew in changes]
+    found = [
+        leaves.substitute(original.read, wanted, indent=4, rewrite=rewrite) for original, wanted, rewrite in changes
+    ]
     assert sum(each is not None for each in found) >= 30
 
 

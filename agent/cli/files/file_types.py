@@ -5,20 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from agent.sops.stores.store import Store
-
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
 
-_METADATA: Mapping[Store, bytes] = {
-    Store.YAML: rb"""^["']?sops["']?[ \t]*:|\A\s*\{(?s:.)*["']sops["']\s*:""",
-    Store.JSON: rb'"sops"\s*:',
-    Store.DOTENV: rb"^sops_(?:version|mac|lastmodified)\s*=",
-    Store.INI: rb"^\[sops\]",
-    Store.BINARY: rb'\A\s*\{(?s:.)*"sops"\s*:',
-}
-"""Patterns, by line, which `re` compiles when one is used."""
+    from agent.sops.stores.store import Store
 
 
 def add_input_option(parser: argparse.ArgumentParser) -> None:
@@ -35,4 +25,4 @@ def add_output_option(parser: argparse.ArgumentParser, *, what: str = "what is w
 
 def looks_encrypted(data: bytes, store: Store) -> bool:
     """Whether there is a sops entry, as far as can be told without parsing."""
-    return b"lastmodified" in data and re.search(_METADATA[store], data, re.MULTILINE) is not None
+    return b"lastmodified" in data and re.search(store.metadata_line, data, re.MULTILINE) is not None

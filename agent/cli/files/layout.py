@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 from agent.cli import terminal
 from agent.cli.files import rules
 from agent.sops.files import decrypt
-from agent.sops.format import metadata
-from agent.sops.stores.store import Store
 from agent.values.dataclass import dataclass
 from agent.values.errors import EmitError
 from agent.yaml import numbers
@@ -21,7 +19,9 @@ if TYPE_CHECKING:
     from agent.sops.files.decrypt import EncryptedFile
     from agent.sops.files.parts import Part
     from agent.sops.rules.config import Rules
-    from agent.yaml.edit.originals import Spliced, YamlOriginal
+    from agent.sops.stores.store import Store
+    from agent.yaml.edit.edits import Spliced
+    from agent.yaml.edit.originals import YamlOriginal
     from agent.yaml.nodes import Value
 
 _WIDEST = 16
@@ -83,7 +83,7 @@ class Reading:
         return self._yaml() or self._store.parse(self._data, file=self._file)
 
     def _yaml(self) -> list[Mapping]:
-        if self.before is None or self._store is not Store.YAML:
+        if self.before is None or self._store.name != "yaml":
             return []
         # Only here, since sops' layout does without.
         from agent.yaml.edit.originals import YamlOriginal
@@ -105,52 +105,18 @@ def written(
     store: Store,
     indent: int | None,
     before: bytes | YamlOriginal | None = None,
-    anew: bool = False,
+    rewrite_metadata: bool = False,
 ) -> bytes:
     """The text nearest to `before` that holds these documents; without it, what sops writes. Notes go to stderr.
 
-    `anew`: the `sops` entry of a YAML file is laid out as by sops, as all that is new at its end, though there was one.
-
-    Raises EmitError, AlreadyEncryptedError, and YamlError for a `before` that is not of this type.
+    `rewrite_metadata` as in `Store.splice`. Raises EmitError, AlreadyEncryptedError, and YamlError for a `before` of another type.
     """
     try:
-        return _written(documents, file, store, indent, before, anew=anew)
+        if before is None:
+            return store.emit(documents, indent=indent)
+        return _told(store.splice(before, documents, file=file, indent=indent, rewrite_metadata=rewrite_metadata), file)
     except EmitError as error:
         raise error.with_facts(file=file) from None
-
-
-def _written(
-    documents: Many[Mapping],
-    file: str,
-    store: Store,
-    indent: int | None,
-    before: bytes | YamlOriginal | None,
-    *,
-    anew: bool,
-) -> bytes:
-    if before is None or store is Store.BINARY:
-        return store.emit(documents, indent=indent)
-    if store is Store.YAML or not isinstance(before, bytes):
-        # Only here, since sops' layout does without.
-        from agent.yaml.edit import splice
-
-        entry = metadata.ENTRY if anew else ""
-        # What is encrypted is bound to its map or list, comments too.
-        loose = all(each.get(metadata.ENTRY) is None for each in documents)
-        return _told(
-            splice.splice(before, documents, file=file, indent=indent or 4, anew=entry, loose=loose, ends=True), file
-        )
-    if store is Store.DOTENV:
-        from agent.sops.stores import dotenv
-
-        return dotenv.splice(before, documents[0])
-    if store is Store.INI:
-        from agent.sops.stores import ini
-
-        return ini.splice(before, documents, file=file)
-    from agent.yaml.edit import splice
-
-    return _told(splice.splice_json(before, documents, file=file, indent=indent or 0), file)
 
 
 def nearest(
@@ -168,11 +134,12 @@ def nearest(
 
     But the stored one where nothing but values was changed in what was shown, so that it has no layout of its own. Raises YamlError.
     """
-    if before is None or store is not Store.YAML:
+    if before is None or store.name != "yaml":
         return before
     from agent.yaml.edit import splice
 
-    alone = splice.splice(shown, documents, file=file, indent=indent or 4, loose=True, ends=True).data == after
+    spliced = splice.splice(shown, documents, file=file, indent=indent or 4, ignore_comment_position=True, ends=True)
+    alone = spliced.data == after
     return stored if alone else before
 
 
@@ -184,7 +151,7 @@ def _told(spliced: Spliced, file: str) -> bytes:
 
 def printed(documents: Many[Mapping], store: Store) -> list[Mapping]:
     """The documents as they are read back once sops has printed them: `2.0`, which `set` makes of `2`, is `2` in YAML and JSON."""
-    if store not in {Store.YAML, Store.JSON}:
+    if store.flat or store.single:
         return list(documents)
     return [_printed_mapping(each) for each in documents]
 

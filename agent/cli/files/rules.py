@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from agent.cli import terminal
 from agent.cli.files import content
-from agent.sops.stores.store import Store
 from agent.values.errors import AgentError, SopsRulesError
 
 if TYPE_CHECKING:
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
 
     from agent.sops.rules.config import CreationRule, Rules
     from agent.sops.rules.recipients import Context
+    from agent.sops.stores.store import Store
 
 _LEVELS = 100
 
@@ -81,9 +81,9 @@ def indent(config: Rules | None, store: Store) -> int | None:
     """The indent that `.sops.yaml` asks for."""
     if config is None:
         return None
-    if store is Store.BINARY:
+    if store.single:
         return config.binary_indent
-    return config.json_indent if store is Store.JSON else config.yaml_indent
+    return config.json_indent if store.name == "json" else config.yaml_indent
 
 
 def rule_at(config: Rules | None, file: str, *, context: Context = ()) -> CreationRule | None:

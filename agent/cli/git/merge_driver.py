@@ -25,7 +25,6 @@ from agent.sops.files.decrypt import EncryptedFile, Ivs
 from agent.sops.format import stripped
 from agent.sops.format.keys import kind_of, recipient_of, short_name_of
 from agent.sops.stores import store as stores
-from agent.sops.stores.store import Store
 from agent.values.dataclass import dataclass, field, replace
 from agent.values.errors import AgentError, DataKeyError, MacMismatchError, MergeError, SopsDecryptError
 from agent.yaml.matching import same
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from agent.sops.format.metadata import Metadata
     from agent.sops.format.selection import Selection
     from agent.sops.rules.config import Rules
+    from agent.sops.stores.store import Store
     from agent.values.secret import Secret
     from agent.yaml.nodes import Entry
 
@@ -276,7 +276,7 @@ class _Work:
 
     def _bare(self, before: bytes) -> bytes:
         """Our text without its sops entry: what is new at the end is laid out as by sops."""
-        if self.store is not Store.YAML:
+        if self.store.name != "yaml":
             return before
         documents, _ = stores.split(self.store.parse(before, file=self.path), file=self.path)
         return self._written(documents, before)

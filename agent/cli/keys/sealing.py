@@ -14,7 +14,6 @@ from agent.cli.keys import fresh, key_sources
 from agent.sops.files import decrypt
 from agent.sops.format.groups import unwrap_data_key, wrap_data_key
 from agent.sops.stores import store as stores
-from agent.sops.stores.store import Store
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import DataKeyError, SopsEncryptError
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from agent.sops.format.groups import Recipients, WrappedDataKey
     from agent.sops.format.keys import WrappedKey
     from agent.sops.format.metadata import Metadata
+    from agent.sops.stores.store import Store
     from agent.values.secret import Secret
     from agent.yaml.edit.originals import YamlOriginal
     from agent.yaml.nodes import Mapping
@@ -98,19 +98,19 @@ def seal(
     before: bytes | YamlOriginal | None = None,
     stored: bytes | None = None,
     unchanged: bool = False,
-    anew: bool = False,
+    rewrite_metadata: bool = False,
     source: Store | None = None,
 ) -> bytes:
     """The encrypted file, which was opened again and compared. With the `ivs` of a file that was opened, what did not change stays.
 
     `before` is the text whose layout stays, plain or encrypted; without it the layout is sops' own. `stored` is the encrypted file that a
-    plain one was, whose quotes stay around what stays encrypted as it was. `anew` as in `layout.written`. Where the values are those that
+    plain one was, whose quotes stay around what stays encrypted as it was. `rewrite_metadata` as in `layout.written`. Where the values are those that
     `metadata` was made for, all `unchanged`, its time and MAC stay too. `source` is the type of file that they come from, where it may be
     another: comments do not survive that. Raises EmptyDocumentError, AlreadyEncryptedError, SopsKeyTypeError, SopsEncryptError, EmitError.
     """
     from agent.sops.files import encrypt, reopened
 
-    if store in {Store.DOTENV, Store.INI}:
+    if store.flat:
         stores.refuse_nulls(documents, file=file)
 
     encrypted = encrypt.encrypt(
@@ -124,8 +124,10 @@ def seal(
     )
     if unchanged:
         encrypted = stores.join(stores.split(encrypted, file=file)[0], metadata)
-    written = layout.written(encrypted, file=file, store=store, indent=indent, before=before, anew=anew)
-    if stored is not None and before is not None and store is Store.YAML:
+    written = layout.written(
+        encrypted, file=file, store=store, indent=indent, before=before, rewrite_metadata=rewrite_metadata
+    )
+    if stored is not None and before is not None and store.name == "yaml":
         from agent.yaml.edit.requoting import requoted
 
         written = requoted(written, stored, file=file)

@@ -56,7 +56,7 @@ A file that holds other documents too keeps them with -i, and its Secrets go bes
 _SEALED_SECRETS = "sealed-secrets"
 _TYPES = {".yaml", ".yml", ".json"}
 _MARKER = b"SealedSecret"
-_STORES = {stores.Store.YAML, stores.Store.JSON}
+_STORES = {"yaml", "json"}
 _SELECTION = Selection("encrypted_regex", "^(data|stringData)$")
 
 
@@ -206,9 +206,9 @@ class _Migration:
 
     def _encrypt(self, documents: list[Mapping], target: str) -> bytes:
         store = stores.of(target)
-        if store not in _STORES:
+        if store.name not in _STORES:
             raise UsageError("a manifest is a .yaml, .yml or .json file", file=target)
-        if store is stores.Store.JSON and len(documents) > 1:
+        if store.name == "json" and len(documents) > 1:
             items = Entry("items", Sequence(tuple(documents)))
             documents = [Mapping((Entry("apiVersion", "v1"), Entry("kind", "List"), items))]
         rule = creation.rule_for(self.whom, self.what, self.rules, target)

@@ -93,7 +93,7 @@ class _Decrypting:
     def plain(self, data: bytes, file: str, store: Store, path: Path) -> bytes:
         """The plaintext of all of it, or of what stands at a path."""
         target = stores.of(file, self.args.output_type)
-        if target is stores.Store.BINARY and not self.args.output_type:
+        if target.single and not self.args.output_type:
             # sops would refuse to write as binary what is not.
             target = store
         indent = layout.indent(self.style, self.config, target, file)

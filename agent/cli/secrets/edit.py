@@ -18,7 +18,6 @@ from agent.cli.secrets import mistakes
 from agent.sops.format.metadata import Metadata
 from agent.sops.format.selection import EVERYTHING
 from agent.sops.stores import store as stores
-from agent.sops.stores.store import Store
 from agent.values.dataclass import dataclass, replace
 from agent.values.errors import DataKeyError, SopsFormatError
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from agent.sops.files.decrypt import Ivs
+    from agent.sops.stores.store import Store
     from agent.yaml.nodes import Mapping
 
 _EXAMPLES = """\
@@ -38,7 +38,7 @@ The editor is SOPS_EDITOR, EDITOR, vim, nano or vi. Its file lies in a folder of
 saved unchanged is not written (exit 200); what does not parse can be corrected.
 """
 _EXAMPLES_OF = {
-    Store.YAML: b"""\
+    "yaml": b"""\
 hello: Welcome! Edit this file as you please.
 example_key: example_value
 # Example comment
@@ -50,7 +50,7 @@ example_booleans:
     - true
     - false
 """,
-    Store.JSON: b"""\
+    "json": b"""\
 {
 \t"hello": "Welcome! Edit this file as you please.",
 \t"example_key": "example_value",
@@ -59,18 +59,18 @@ example_booleans:
 \t"example_booleans": [true, false]
 }
 """,
-    Store.DOTENV: b"""\
+    "dotenv": b"""\
 # Example comment
 hello=Welcome! Edit this file as you please.
 example_key=example_value
 """,
-    Store.INI: b"""\
+    "ini": b"""\
 [welcome]
 ; Example comment
 hello       = Welcome! Edit this file as you please.
 example_key = example_value
 """,
-    Store.BINARY: b"Welcome! Edit this file as you please.\n",
+    "binary": b"Welcome! Edit this file as you please.\n",
 }
 
 
@@ -124,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
             # As sops has it, in this command alone.
             raise error.in_case("data key") from None
         session = _Session(args, file, target, Metadata(wrapped, selection))
-        example = _EXAMPLES_OF[target]
+        example = _EXAMPLES_OF[target.name]
         shown = session.shown(target.parse_plain(example, file=file))
         text = layout.written(
             shown, file=file, store=target, indent=indent, before=layout.kept(style, example, target, target)

@@ -19,7 +19,6 @@ from agent.sops.files import decrypt
 from agent.sops.format.metadata import Metadata
 from agent.sops.format.selection import EVERYTHING
 from agent.sops.stores import store as stores
-from agent.sops.stores.store import Store
 from agent.values.dataclass import dataclass, field, replace
 from agent.values.errors import NoRuleError
 from agent.values.text import counted
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from agent.cli.secrets.earlier import Earlier
     from agent.sops.format.groups import Recipients, WrappedDataKey
     from agent.sops.rules.config import CreationRule, Rules
+    from agent.sops.stores.store import Store
     from agent.values.secret import Secret
     from agent.yaml.edit.originals import YamlOriginal
     from agent.yaml.nodes import Mapping
@@ -183,7 +183,7 @@ class _Encrypting:
             rule = creation.rule_for(self.whom, self.what, self.config, file)
         except NoRuleError:
             return False
-        return store is not Store.BINARY or rule.by_path
+        return not store.single or rule.by_path
 
     def sealed(self, data: bytes, file: str) -> bytes:
         return self._sealed(self._read(data, file))

@@ -12,7 +12,6 @@ from agent.cli.files import file_types, rules
 from agent.cli.secrets import committed
 from agent.sops.format import cipher
 from agent.sops.kubernetes import secrets as kubernetes
-from agent.sops.stores.store import Store
 from agent.values.dataclass import replace
 from agent.values.errors import AgentError, AlreadyEncryptedError, LeftInClearError, NoRuleError
 from agent.values.text import UTF8_MARK
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from agent.sops.format.groups import Recipients
     from agent.sops.format.selection import Selection
     from agent.sops.rules.config import Rules
+    from agent.sops.stores.store import Store
     from agent.yaml.nodes import Mapping
 
 
@@ -34,7 +34,7 @@ def refuse_encrypted(data: bytes, documents: Sequence[Mapping], *, file: str, st
     # Only here, since few files come so far.
     from agent.sops.format import stripped
 
-    if store is Store.BINARY and (file_types.looks_encrypted(data, store) or stripped.is_binary(data)):
+    if store.single and (file_types.looks_encrypted(data, store) or stripped.is_binary(data)):
         raise AlreadyEncryptedError(
             "the file is encrypted already", hint="to encrypt it a second time, give it another form first", file=file
         )
@@ -82,7 +82,7 @@ def warn_if_clear(sealed: bytes, documents: Sequence[Mapping], chosen: Selection
 
 def warn_of_cut_block(data: bytes, *, file: str, store: Store) -> None:
     """Where the file ends in a block scalar without a line break, which kubectl reads as if there were one, and sops does not."""
-    if store is not Store.YAML or data.endswith((b"\n", b"\r")) or not (b"|" in data or b">" in data):
+    if store.name != "yaml" or data.endswith((b"\n", b"\r")) or not (b"|" in data or b">" in data):
         return
     # Only here, since few files come so far.
     from agent.yaml.matching import same_documents
@@ -97,7 +97,7 @@ def warn_of_cut_block(data: bytes, *, file: str, store: Store) -> None:
 
 def warn_of_line_ends(data: bytes, *, file: str, store: Store) -> None:
     """Of a `.env` file, whose format makes the carriage return and a byte order mark a part of a value or key."""
-    if store is not Store.DOTENV:
+    if store.name != "dotenv":
         return
     if b"\r\n" in data:
         terminal.warn(f"the lines of {file} end with CRLF, so that each value ends with a carriage return, as for sops")

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from agent.sops.format.metadata import ENTRY
 from agent.sops.kubernetes import clear, meaning
-from agent.sops.stores.store import Store
 from agent.values.errors import AgentError, ClearValuesError, PlaintextSecretError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from agent.sops.stores.store import Store
     from agent.values.tree import Object
     from agent.yaml.nodes import Mapping
 
@@ -21,7 +21,7 @@ _SECRET = rb"""\bkind["']?\s*:\s*["']?Secret"""
 
 def of(data: bytes, store: Store, *, file: str) -> tuple[AgentError, ...]:
     """A warning for each Secret in the clear of a file; none where it does not parse, as a template."""
-    if store not in {Store.YAML, Store.JSON} or re.search(_SECRET, data) is None:
+    if store.flat or store.single or re.search(_SECRET, data) is None:
         return ()
     try:
         documents = store.parse_plain(data, file=file)

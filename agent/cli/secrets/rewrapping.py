@@ -47,7 +47,9 @@ def rewrapped(
     wrapped = keys.wrap(recipients, data_key, before=old)
     metadata = replace(encrypted.metadata, data_key=wrapped)
     documents = stores.join(encrypted.documents, metadata)
-    written = layout.written(documents, file=encrypted.file, store=store, indent=indent, before=before, anew=True)
+    written = layout.written(
+        documents, file=encrypted.file, store=store, indent=indent, before=before, rewrite_metadata=True
+    )
     reopened.check_sealed(written, encrypted.documents, metadata, file=encrypted.file, store=store)
     return written
 
@@ -75,7 +77,7 @@ def rotated(
         store=store,
         indent=indent,
         before=before,
-        anew=True,
+        rewrite_metadata=True,
         source=source,
     )
 

@@ -16,7 +16,6 @@ from agent.sops.format import cipher, stripped
 from agent.sops.format.groups import in_order
 from agent.sops.format.keys import kind_of, name_of
 from agent.sops.stores import store as stores
-from agent.sops.stores.store import Store
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import (
     AgentError,
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from agent.sops.format.groups import WrappedDataKey
     from agent.sops.format.keys import WrappedKey
     from agent.sops.rules.config import Rules
+    from agent.sops.stores.store import Store
     from agent.yaml.nodes import Mapping
 
 _EXAMPLES = """\
@@ -147,7 +147,7 @@ class _Verifying:
 
     def _stripped(self, found: Found, data: bytes, store: Store) -> Done | None:
         """A file of a folder that has no metadata: none of ours, unless somebody cut it out."""
-        if store is Store.BINARY or cipher.PREFIX.encode() not in data:
+        if store.single or cipher.PREFIX.encode() not in data:
             return None
         try:
             error = _cut_out(store.parse_plain(data, file=found.file))

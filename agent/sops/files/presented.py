@@ -15,7 +15,6 @@ from agent.sops.format import cipher, stripped
 from agent.sops.format.selection import Selected
 from agent.sops.format.walk import rewrite
 from agent.sops.stores import store as stores
-from agent.sops.stores.store import Store
 from agent.values import placeholders
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import PlaceholderError, SopsFormatError
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from agent.sops.files.parts import Part
     from agent.sops.files.sealed import Leaf
     from agent.sops.format.walk import Place, Scalar
+    from agent.sops.stores.store import Store
     from agent.values.placeholders import Placeholder
     from agent.yaml.limits import Limits
     from agent.yaml.nodes import Mapping
@@ -63,7 +63,7 @@ def by_leaves(data: bytes, *, file: str, store: Store | None = None, limits: Lim
     documents = dict(document for part in found for document in presenter.part(part))
     clear = {number for part in found if part.metadata is None for number in part.numbers}
     shown = store.emit([documents[number] for number in sorted(documents)])
-    if clear and store is Store.YAML:
+    if clear and store.name == "yaml":
         shown = _with_clear_documents(data, documents, clear, file=file)
     presented = Presented(file, shown, presenter.sources, presenter.file_of_parts(), store)
     _refuse_forged(presented, presenter.given)
@@ -135,7 +135,7 @@ def _with_clear_documents(data: bytes, documents: dict[int, Mapping], clear: set
         if number in clear and line in plain:
             shown.append(json.dumps(plain[line], ensure_ascii=False).encode("utf-8", "surrogateescape") + b"\n")
         else:
-            shown.append(Store.YAML.emit([document]))
+            shown.append(stores.named("yaml").emit([document]))
     return b"---\n".join(shown)
 
 
@@ -183,7 +183,7 @@ class _Presenter:
     def placeholder(self, leaf: Sealed) -> Placeholder:
         found = placeholders.of("sops", leaf.id)
         self.sources[found] = leaf
-        if self.store is Store.DOTENV:
+        if self.store.name == "dotenv":
             expression = Expression("dotenv", (found,))
             found = expression.placeholder
             self.sources[found] = expression

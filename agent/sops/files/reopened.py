@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, TypeAlias
 from agent.sops.files import decrypt
 from agent.sops.files.decrypt import EncryptedFile
 from agent.sops.stores import store as stores
-from agent.sops.stores.store import Store
 from agent.values.errors import InputError, SopsEncryptError
 from agent.values.tree import format_path
 from agent.yaml.limits import Limits
 from agent.yaml.matching import same, same_documents
-from agent.yaml.nodes import Comment, Entry, Mapping, Sequence, Timestamp
+from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence as Many
     from typing import LiteralString
 
     from agent.sops.format.metadata import Metadata
+    from agent.sops.stores.store import Store
     from agent.values.secret import Secret
     from agent.values.tree import Path
     from agent.yaml.nodes import Scalar, Value
@@ -33,8 +33,6 @@ Leaf: TypeAlias = "tuple[Path, Scalar | Mapping | Sequence]"
 """A place and what stands there: a scalar, or a map or list with nothing in it."""
 
 _SPELLED = (b"type:float", b"type:time")
-_FLAT = {Store.DOTENV, Store.INI}
-_COMMENTED = {Store.YAML, Store.DOTENV, Store.INI}
 
 
 def check(
@@ -55,7 +53,7 @@ def check(
     """
     try:
         read, found = stores.split(store.parse(data, file=file, limits=_enough(data)), file=file)
-        if len(read) < len(documents) and store is not Store.INI:
+        if len(read) < len(documents) and not store.joins:
             raise _refused("this type of file has room for one document", file, metadata)
         if found != metadata:
             raise _refused("the metadata of the encrypted file would be read as others", file, metadata)
@@ -96,27 +94,16 @@ def _enough(data: bytes) -> Limits:
 
 def _check_plain(documents: Many[Mapping], metadata: Metadata, *, file: str, store: Store) -> bool:
     """As `check`, of the file once it is decrypted. Raises SopsEncryptError, EmitError."""
-    if store in _FLAT:
+    if store.flat:
         written = store.emit(documents)
         try:
             read = store.parse_plain(written, file=file)
         except InputError:
             raise _refused("the file would not be read again once it is decrypted", file, metadata) from None
         return _compared(documents, read, metadata, file=file, store=store)
-    if store is Store.JSON and any(map(_is_foreign, documents)):
+    if not store.holds(documents):
         raise _refused("a value has no form in JSON, so that it could not be decrypted", file, metadata)
     return True
-
-
-def _is_foreign(value: Value) -> bool:
-    """Whether JSON has no form for a number or text: infinity, NaN, and bytes that are not UTF-8."""
-    if isinstance(value, Mapping):
-        return any(_is_foreign(entry.value) for entry in value.entries())
-    if isinstance(value, Sequence):
-        return any(map(_is_foreign, value.values()))
-    if isinstance(value, str) and not value.isascii():
-        return any("\ud800" <= char <= "\udfff" for char in value)
-    return isinstance(value, float) and value - value != 0
 
 
 def _compared(one: Many[Mapping], other: Many[Mapping], metadata: Metadata, *, file: str, store: Store) -> bool:
@@ -128,7 +115,7 @@ def _compared(one: Many[Mapping], other: Many[Mapping], metadata: Metadata, *, f
             path = (before or after or ((), None))[0]
             # The first step is the document's number.
             raise _refused("the encrypted file would open as another one", file, metadata, field=format_path(path[1:]))
-    return store not in _COMMENTED or wanted.comments == found.comments
+    return not store.commented or wanted.comments == found.comments
 
 
 def _refused(message: LiteralString, file: str, metadata: Metadata, *, field: str = "") -> SopsEncryptError:
@@ -160,17 +147,17 @@ class _Streams:
 
     def of(self, documents: Many[Mapping]) -> _Streams:
         """All of a file."""
-        flat = self._store is Store.INI
+        joined = self._store.joins
         for number, document in enumerate(documents):
-            self._node(document, (0 if flat else number,))
-        if flat:
+            self._node(document, (0 if joined else number,))
+        if joined:
             # Every INI file has it, whether anything is in it or not.
             self.leaves = [leaf for leaf in self.leaves if not (leaf[1] == Mapping() and leaf[0] == (0, "DEFAULT"))]
         return self
 
     def _node(self, value: Value, path: Path) -> None:
         if not isinstance(value, Mapping | Sequence):
-            self.leaves.append((path, _printed(value, self._store)))
+            self.leaves.append((path, self._store.printed(value)))
             self._values += value is not None
             return
         index = 0
@@ -188,21 +175,6 @@ class _Streams:
     def _comment(self, comment: Comment) -> None:
         for line in comment.text.split("\n"):
             # Flat files have no place for blanks and marks at the ends; one that is empty says nothing.
-            text = line.strip("#; \t\r") if self._store in _FLAT else line
+            text = line.strip("#; \t\r") if self._store.flat else line
             if text:
                 self.comments.append((self._values, text))
-
-
-def _printed(value: Scalar, store: Store) -> Scalar:
-    """A scalar as it is read back where it stands in the clear."""
-    if store in _FLAT:
-        # Only here, since most files are nested.
-        from agent.sops.stores import flatten
-
-        return flatten.scalar_text(value)
-    if isinstance(value, Timestamp) and store is Store.JSON:
-        return value.text
-    # Both formats print a float that is whole as an integer, but for -0.0.
-    if isinstance(value, float) and value.is_integer() and repr(value) != "-0.0":
-        return int(value)
-    return value

@@ -107,7 +107,7 @@ def open_file(data: bytes, *, file: str, limits: Limits | None = None) -> Sealed
     """
     if _MARKER not in data and _ENTRY.search(data) is None:
         return None
-    store = stores.Store.JSON if file.endswith(".json") else stores.Store.YAML
+    store = stores.named("json" if file.endswith(".json") else "yaml")
     try:
         documents = store.parse(data, file=file, limits=limits)
     except YamlError:

@@ -6,8 +6,9 @@ Go's decoder takes a scalar for text as it is written (a fingerprint of digits a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, LiteralString, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, LiteralString, NoReturn
 
+from agent.sops.rules.written import Written
 from agent.values.dataclass import dataclass
 from agent.values.errors import LimitError, SopsRulesError, YamlError
 from agent.yaml.limits import Limits
@@ -18,23 +19,11 @@ from agent.yaml.scalars import OLD_BOOLS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from agent.sops.rules.written import Node
     from agent.yaml.nodes import Value
     from agent.yaml.read.lines import Read
-    from agent.yaml.scalars import Resolved
 
 _TRUE_WORDS = frozenset(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON"))
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A scalar: what it means, its text, and its line."""
-
-    value: Resolved
-    text: str
-    line: int
-
-
-Node: TypeAlias = "Written | dict[str, Node] | list[Node]"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from yaml.events import (
     ScalarEvent,
 )
 
-from agent.sops.rules.fields import Written
+from agent.sops.rules.written import Written
 from agent.values.dataclass import dataclass
 from agent.yaml import scalars
 from agent.yaml.limits import Limits
@@ -20,7 +20,7 @@ from agent.yaml.read.events import Source, Stream
 from agent.yaml.scalars import Dialect, ScalarError
 
 if TYPE_CHECKING:
-    from agent.sops.rules.fields import Node
+    from agent.sops.rules.written import Node
 
 _MERGE_TAG = "tag:yaml.org,2002:merge"
 

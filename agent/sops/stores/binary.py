@@ -4,25 +4,43 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent.sops.format.metadata import ENTRY
+from agent.sops.stores import json, scalars
 from agent.values.errors import EmitError
+from agent.yaml.edit.edits import Spliced
 from agent.yaml.limits import Limits, check_content, check_size
 from agent.yaml.nodes import Entry, Mapping
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Sequence as Many
+
+    from agent.yaml.edit.originals import YamlOriginal
 
 KEY = "data"
 
+name = "binary"
+single = True
+flat = joins = commented = False
+metadata_line = rb'\A\s*\{(?s:.)*"sops"\s*:'
+metadata_prefix = ""
 
-def parse_plain(data: bytes, *, file: str, limits: Limits | None = None) -> Mapping:
+parse = json.parse
+emit_value = scalars.only_text
+printed = scalars.printed
+holds = scalars.every
+
+
+def parse_plain(data: bytes, *, file: str, limits: Limits | None = None) -> list[Mapping]:
     """The bytes as text, with surrogate escapes where they are not UTF-8. Raises LimitError, and YamlError for a pointer of Git LFS."""
     check_content(data, file=file)
     check_size(data, file=file, limits=limits or Limits())
-    return Mapping((Entry(KEY, data.decode("utf-8", "surrogateescape"), 1),))
+    return [Mapping((Entry(KEY, data.decode("utf-8", "surrogateescape"), 1),))]
 
 
-def emit_plain(documents: Sequence[Mapping]) -> bytes:
-    """The bytes. Raises EmitError where the documents are not one with text in `data`."""
+def emit(documents: Many[Mapping], *, indent: int | None = None) -> bytes:
+    """Without metadata the bytes. Raises EmitError where the documents are not one with text in `data`."""
+    if documents and isinstance(documents[0].get(ENTRY), Mapping):
+        return json.emit(documents, indent=indent)
     value = documents[0].get(KEY) if len(documents) == 1 else None
     if not isinstance(value, str):
         raise EmitError(
@@ -30,3 +48,16 @@ def emit_plain(documents: Sequence[Mapping]) -> bytes:
             hint="name what it is with --output-type, such as yaml or json",
         )
     return value.encode("utf-8", "surrogateescape")
+
+
+def splice(
+    before: bytes | YamlOriginal,
+    documents: Many[Mapping],
+    *,
+    file: str,
+    indent: int | None = None,
+    rewrite_metadata: bool = False,
+) -> Spliced:
+    """As `emit`: there is no layout to keep."""
+    del before, file, rewrite_metadata
+    return Spliced(emit(documents, indent=indent))

@@ -8,28 +8,39 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.sops.stores import alignment, flatten
+from agent.sops.format.metadata import ENTRY
+from agent.sops.stores import alignment, flatten, scalars
 from agent.values.errors import AlreadyEncryptedError, YamlError
+from agent.yaml.edit.edits import Spliced
 from agent.yaml.limits import Limits, check_text, check_utf8
 from agent.yaml.nodes import Comment, Entry, Mapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from collections.abc import Sequence as Many
 
-_ENTRY = "sops"
-PREFIX = "sops_"
-"""How the keys of the metadata begin."""
+    from agent.yaml.edit.originals import YamlOriginal
+
+name = "dotenv"
+single = joins = False
+flat = commented = True
+metadata_line = rb"^sops_(?:version|mac|lastmodified)\s*="
+metadata_prefix = "sops_"
+
+emit_value = scalars.only_text
+printed = flatten.scalar_text
+holds = scalars.every
 
 
-def parse_plain(data: bytes, *, file: str, limits: Limits | None = None) -> Mapping:
-    """A file's lines; keys of metadata are keys. Raises YamlError for a line without `=`, LimitError."""
+def parse_plain(data: bytes, *, file: str, limits: Limits | None = None) -> list[Mapping]:
+    """One document of a file's lines; keys of metadata are keys. Raises YamlError for a line without `=`, LimitError."""
     check_text(data, file=file, limits=limits or Limits())
     check_utf8(data, file=file)
     items: list[Entry | Comment] = []
     for number, line in enumerate(_text(data).split("\n"), 1):
         if line:
             items.append(_item(line, file, number))
-    return Mapping(tuple(items))
+    return [Mapping(tuple(items))]
 
 
 def _text(data: bytes) -> str:
@@ -54,26 +65,26 @@ def _item(line: str, file: str, number: int) -> Entry | Comment:
     return Entry(key, value.replace("\\n", "\n"), number)
 
 
-def parse(data: bytes, *, file: str, limits: Limits | None = None) -> Mapping:
+def parse(data: bytes, *, file: str, limits: Limits | None = None) -> list[Mapping]:
     """A file's lines, with the metadata, where there is some, nested in one entry at the end.
 
     Raises YamlError, LimitError, SopsFormatError.
     """
-    document = parse_plain(data, file=file, limits=limits)
-    found = [entry for entry in document.entries() if str(entry.key).startswith(PREFIX)]
+    [document] = parse_plain(data, file=file, limits=limits)
+    found = [entry for entry in document.entries() if str(entry.key).startswith(metadata_prefix)]
     if not found:
-        return document
-    fields = ((str(entry.key).removeprefix(PREFIX), str(entry.value)) for entry in found)
+        return [document]
+    fields = ((str(entry.key).removeprefix(metadata_prefix), str(entry.value)) for entry in found)
     nested = flatten.unflatten(fields, file=file, limits=limits)
     metadata = set(map(id, found))
-    return Mapping(
-        (*(item for item in document.items if id(item) not in metadata), Entry(_ENTRY, nested, found[0].line))
-    )
+    kept = (item for item in document.items if id(item) not in metadata)
+    return [Mapping((*kept, Entry(ENTRY, nested, found[0].line)))]
 
 
-def emit(document: Mapping) -> bytes:
-    """A file of this document. Raises EmitError for a map or list in it, AlreadyEncryptedError for a key like metadata's."""
-    return _join(text for _, text in _lines(document))
+def emit(documents: Many[Mapping], *, indent: int | None = None) -> bytes:
+    """A file of the first document. Raises EmitError for a map or list in it, AlreadyEncryptedError for a key like metadata's."""
+    del indent
+    return _join(text for _, text in _lines(documents[0]))
 
 
 def _join(lines: Iterable[str]) -> bytes:
@@ -83,20 +94,20 @@ def _join(lines: Iterable[str]) -> bytes:
 def _lines(document: Mapping) -> list[tuple[str, str]]:
     """Each item's key (empty for a comment) and line."""
     items = list(document.items)
-    metadata = [item.value for item in items if isinstance(item, Entry) and item.key == _ENTRY]
+    metadata = [item.value for item in items if isinstance(item, Entry) and item.key == ENTRY]
     nested = [value for value in metadata if isinstance(value, Mapping)]
     found: list[tuple[str, str]] = []
     for item in items:
         if isinstance(item, Comment):
             # A comment of an INI file may have several lines.
             found.append(("", "#" + item.text.replace("\n", "\n#")))
-        elif not (item.key == _ENTRY and isinstance(item.value, Mapping)):
-            if nested and str(item.key).startswith(PREFIX):
+        elif not (item.key == ENTRY and isinstance(item.value, Mapping)):
+            if nested and str(item.key).startswith(metadata_prefix):
                 raise AlreadyEncryptedError("a key begins as the metadata's do", hint="call it something else")
             found.append((str(item.key), f"{item.key}={_value(item)}"))
     for each in nested:
         found += [
-            (PREFIX + path, f"{PREFIX}{path}={_escaped(flatten.scalar_text(value))}")
+            (metadata_prefix + path, f"{metadata_prefix}{path}={_escaped(flatten.scalar_text(value))}")
             for path, value in flatten.flatten(each)
         ]
     return found
@@ -110,16 +121,25 @@ def _escaped(text: str) -> str:
     return text.replace("\n", "\\n")
 
 
-def splice(before: bytes, document: Mapping) -> bytes:
-    """The text nearest to `before` that holds this document: blank lines stay. Raises as `emit`."""
-    wanted = _lines(document)
+def splice(
+    before: bytes | YamlOriginal,
+    documents: Many[Mapping],
+    *,
+    file: str,
+    indent: int | None = None,
+    rewrite_metadata: bool = False,
+) -> Spliced:
+    """The text nearest to `before` that holds the first document: blank lines stay. Raises as `emit`."""
+    del file, indent, rewrite_metadata
+    assert isinstance(before, bytes)
+    wanted = _lines(documents[0])
     old, blanks, rest = _read(_text(before))
     places = alignment.align(_tokens([key for key, _ in old]), _tokens([key for key, _ in wanted]))
     lines: list[str] = []
     for place, (_, text) in zip(places, wanted, strict=True):
         lines += [""] * (0 if place is None else blanks[place])
         lines.append(text)
-    return _join([*lines, *[""] * rest])
+    return Spliced(_join([*lines, *[""] * rest]))
 
 
 def _read(text: str) -> tuple[list[tuple[str, str]], list[int], int]:

@@ -8,31 +8,44 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from agent.sops.stores import alignment, flatten, ini_lines
+from agent.sops.format.metadata import ENTRY
+from agent.sops.stores import alignment, flatten, ini_lines, scalars
 from agent.sops.stores.ini_lines import DEFAULT, DELIMITERS
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import EmitError
 from agent.values.text import SPACE, UTF8_MARK
+from agent.yaml.edit.edits import Spliced
 from agent.yaml.limits import Limits, check_text, check_utf8
 from agent.yaml.nodes import Comment, Entry, Mapping
+from agent.yaml.nodes import Sequence as List
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from agent.sops.stores.ini_lines import Key, Lines, Section
+    from agent.yaml.edit.originals import YamlOriginal
+    from agent.yaml.nodes import Value
 
-_ENTRY = "sops"
+name = "ini"
+single = False
+flat = joins = commented = True
+metadata_line = rb"^\[sops\]"
+metadata_prefix = ""
+
+printed = flatten.scalar_text
+holds = scalars.every
+
 _HEADER = re.compile(r"^\s*\[sops\]", re.MULTILINE)
 _USUAL_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 _QUOTING = re.compile(r"""["'`\\\r]""")
 _QUOTES = ('"', "`", '"""', "'")
 
 
-def parse_plain(data: bytes, *, file: str, limits: Limits | None = None) -> Mapping:
-    """A file's sections, `DEFAULT` always the first; every value is text. Raises YamlError, also for what would be lost, and LimitError."""
+def parse_plain(data: bytes, *, file: str, limits: Limits | None = None) -> list[Mapping]:
+    """One document of a file's sections, `DEFAULT` always the first; every value is text. Raises YamlError, also for what would be lost, and LimitError."""
     check_text(data, file=file, limits=limits or Limits())
     check_utf8(data, file=file)
-    return _tree(ini_lines.read(_text(data), file=file, whole=True))
+    return [_tree(ini_lines.read(_text(data), file=file, whole=True))]
 
 
 def _text(data: bytes) -> str:
@@ -46,7 +59,7 @@ def _lines(data: bytes, file: str, limits: Limits | None) -> Lines:
     text = _text(data)
     if _HEADER.search(text):
         lines = ini_lines.read(text, file=file)
-        if any(each.name == _ENTRY for each in lines.sections):
+        if any(each.name == ENTRY for each in lines.sections):
             return lines
     return ini_lines.read(text, file=file, whole=True)
 
@@ -70,17 +83,17 @@ def _bare(comment: str) -> str:
     return comment.lstrip(f"{comment[0]} ") if comment[0] in ";#" else comment
 
 
-def parse(data: bytes, *, file: str, limits: Limits | None = None) -> Mapping:
+def parse(data: bytes, *, file: str, limits: Limits | None = None) -> list[Mapping]:
     """The same with the metadata, where there is some, nested. Raises YamlError, LimitError, SopsFormatError."""
     document = _tree(_lines(data, file, limits))
-    return Mapping(tuple(_nested(entry, file, limits) for entry in document.entries()))
+    return [Mapping(tuple(_nested(entry, file, limits) for entry in document.entries()))]
 
 
 def _nested(entry: Entry, file: str, limits: Limits | None) -> Entry:
-    if entry.key != _ENTRY or not isinstance(entry.value, Mapping):
+    if entry.key != ENTRY or not isinstance(entry.value, Mapping):
         return entry
     fields = ((str(each.key), str(each.value).replace("\\n", "\n")) for each in entry.value.entries())
-    return Entry(_ENTRY, flatten.unflatten(fields, file=file, limits=limits), entry.line)
+    return Entry(ENTRY, flatten.unflatten(fields, file=file, limits=limits), entry.line)
 
 
 @dataclass(slots=True)
@@ -115,7 +128,7 @@ def _sections(documents: Iterable[Mapping]) -> list[_Written]:
             value = entry.value
             if not isinstance(value, Mapping) or not entry.key:
                 raise EmitError("the top level of an INI file is sections, which have names", field=str(entry.key))
-            if entry.key == _ENTRY:
+            if entry.key == ENTRY:
                 fields = (
                     (path, flatten.scalar_text(text).replace("\n", "\\n")) for path, text in flatten.flatten(value)
                 )
@@ -124,8 +137,9 @@ def _sections(documents: Iterable[Mapping]) -> list[_Written]:
     return found
 
 
-def emit(documents: Sequence[Mapping]) -> bytes:
+def emit(documents: Sequence[Mapping], *, indent: int | None = None) -> bytes:
     """A file of the sections of all documents, aligned. Raises EmitError for what has no form in it."""
+    del indent
     sections = _sections(documents)
     lines: list[str] = []
     for number, section in enumerate(sections):
@@ -138,6 +152,15 @@ def emit(documents: Sequence[Mapping]) -> bytes:
         if number < len(sections) - 1:
             lines.append("")
     return _encoded(lines)
+
+
+def emit_value(value: Value, *, indent: int | None = None) -> bytes:
+    """Text as it is, and any other scalar as JSON has it."""
+    if isinstance(value, str | Mapping | List):
+        return scalars.only_text(value, indent=indent)
+    from agent.yaml.write import json
+
+    return json.emit_value(value)
 
 
 def _encoded(lines: Iterable[str]) -> bytes:
@@ -208,20 +231,29 @@ def _comment_lines(comment: str, *, exact: bool = False, trim: bool = True) -> I
             yield f"; {text if trim else line}" if line else ";"
 
 
-def splice(before: bytes, documents: Sequence[Mapping], *, file: str, limits: Limits | None = None) -> bytes:
+def splice(
+    before: bytes | YamlOriginal,
+    documents: Sequence[Mapping],
+    *,
+    file: str,
+    indent: int | None = None,
+    rewrite_metadata: bool = False,
+) -> Spliced:
     """The text nearest to `before` that holds this document, or what `emit` gives. Raises YamlError, EmitError.
 
     Blank lines, spacing, quotes and the order of what is not touched stay. Where metadata is added, a comment that belongs to nothing
     goes: it would stay readable.
     """
-    lines = _lines(before, file, limits)
-    plain = emit(documents)
+    del indent, rewrite_metadata
+    assert isinstance(before, bytes)
+    lines = _lines(before, file, None)
+    plain = Spliced(emit(documents))
     if lines.repeated:
         return plain
     mark = UTF8_MARK if before.startswith(UTF8_MARK) else b""
     wanted = _sections(documents)
     text = mark + _Splicer(lines, wanted).text().encode("utf-8", "surrogateescape")
-    return text if _sections([_tree(_lines(text, file, limits))]) == wanted else plain
+    return Spliced(text) if _sections([_tree(_lines(text, file, None))]) == wanted else plain
 
 
 class _Splicer:
@@ -231,8 +263,8 @@ class _Splicer:
         self._wanted = wanted
         self._out: list[str] = []
         self._break = "\r\n" if self._lines[0].endswith("\r\n") else "\n"
-        self._closing = any(each.name == _ENTRY for each in wanted) and all(
-            each.name != _ENTRY for each in lines.sections
+        self._closing = any(each.name == ENTRY for each in wanted) and all(
+            each.name != ENTRY for each in lines.sections
         )
 
     def text(self) -> str:
@@ -244,8 +276,8 @@ class _Splicer:
                 self._new_section(section)
             else:
                 self._section(known, section)
-        if not self._closing and any(each.name == _ENTRY for each in self._wanted) == any(
-            each.name == _ENTRY for each in old
+        if not self._closing and any(each.name == ENTRY for each in self._wanted) == any(
+            each.name == ENTRY for each in old
         ):
             self._out += self._lines[self._old.rest :]
         return "".join(self._out)

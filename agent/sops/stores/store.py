@@ -1,79 +1,62 @@
-"""Bytes ↔ documents and metadata, for every type of file that sops has.
+"""Bytes ↔ documents and metadata: what a store does, which one a file is for, and the entry that holds the metadata.
 
-The metadata is the entry `sops` of a document, nested, whatever the type makes of it: `.env` and INI files hold it flat. Every document
-of a YAML file carries a full copy when written; the first one's is read. The code of a type is loaded when a file is of it.
+A store is a module of this package, one for each type of file that sops has, loaded when a file is of it. The metadata is the entry
+`sops` of a document, nested, whatever the type makes of it: `.env` and INI files hold it flat. Every document of a YAML file carries a
+full copy when written; the first one's is read.
 """
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Protocol
 
 from agent.sops.format import metadata as metadata_format
-from agent.sops.stores import binary
-from agent.values.errors import AlreadyEncryptedError, EmitError, EmptyDocumentError, SopsFormatError, YamlError
-from agent.yaml.limits import Limits
-from agent.yaml.nodes import Entry, Mapping, Sequence
+from agent.values.errors import AlreadyEncryptedError, EmitError, EmptyDocumentError, SopsFormatError
+from agent.yaml.nodes import Entry, Mapping
 
 if TYPE_CHECKING:
     from collections.abc import Sequence as Many
 
     from agent.sops.format.metadata import Metadata
-    from agent.yaml.nodes import Value
+    from agent.yaml.edit.edits import Spliced
+    from agent.yaml.edit.originals import YamlOriginal
+    from agent.yaml.limits import Limits
+    from agent.yaml.nodes import Scalar, Value
+
+NAMES: Final = ("yaml", "json", "dotenv", "ini", "binary")
+_SUFFIXES: Final = {".yaml": "yaml", ".yml": "yaml", ".json": "json", ".env": "dotenv", ".ini": "ini"}
 
 
-class Store(Enum):
-    """A file type, by what `--input-type` calls it."""
+class Store(Protocol):
+    """A type of file, as sops's store of that name reads and writes it."""
 
-    YAML = "yaml"
-    JSON = "json"
-    DOTENV = "dotenv"
-    INI = "ini"
-    BINARY = "binary"
+    name: str
+    """What `--input-type` calls it."""
+
+    single: bool
+    """Whether a file is one value that is always encrypted, so that no selection applies."""
+
+    flat: bool
+    """Whether every value is text, and none is a map or list but an INI file's sections."""
+
+    joins: bool
+    """Whether several documents are written as one."""
+
+    commented: bool
+    """Whether a file has room for comments."""
+
+    metadata_line: bytes
+    """A pattern of the line that the metadata begins on: an encrypted file is found by it without parsing."""
+
+    metadata_prefix: str
+    """How the keys of the metadata begin where they stand among those of values; else empty."""
 
     def parse(self, data: bytes, *, file: str, limits: Limits | None = None) -> list[Mapping]:
         """The documents of an encrypted file, metadata included. Raises YamlError, LimitError, SopsFormatError."""
-        limits = limits or Limits()
-        match self:
-            case Store.YAML:
-                from agent.yaml.read import yaml
-
-                documents = yaml.parse(data, file=file, limits=limits)
-                if data and not documents:
-                    raise YamlError("the file has comments or blank lines alone", file=file)
-                return documents
-            case Store.JSON | Store.BINARY:
-                from agent.yaml.read import json
-
-                return [json.parse(data, file=file, limits=limits)]
-            case Store.DOTENV:
-                from agent.sops.stores import dotenv
-
-                return [dotenv.parse(data, file=file, limits=limits)]
-            case Store.INI:
-                from agent.sops.stores import ini
-
-                return [ini.parse(data, file=file, limits=limits)]
+        ...
 
     def parse_plain(self, data: bytes, *, file: str, limits: Limits | None = None) -> list[Mapping]:
         """The documents of a file in the clear: a binary one is all data, and nothing is metadata. Raises YamlError, LimitError."""
-        match self:
-            case Store.BINARY:
-                return [binary.parse_plain(data, file=file, limits=limits)]
-            case Store.DOTENV:
-                from agent.sops.stores import dotenv
-
-                return [dotenv.parse_plain(data, file=file, limits=limits)]
-            case Store.INI:
-                from agent.sops.stores import ini
-
-                return [ini.parse_plain(data, file=file, limits=limits)]
-            case Store.JSON:
-                from agent.yaml.read import json
-
-                return [json.parse(data, file=file, limits=limits, whole=True)]
-            case Store.YAML:
-                return self.parse(data, file=file, limits=limits)
+        ...
 
     def emit(self, documents: Many[Mapping], *, indent: int | None = None) -> bytes:
         """What sops writes: encrypted where there is metadata. `indent` None: four spaces, and a tab for JSON.
@@ -81,67 +64,67 @@ class Store(Enum):
         JSON and `.env` have room for the first document only. Raises EmitError for what has no form in the type, AlreadyEncryptedError
         for a key of a `.env` file that begins as the metadata's.
         """
-        match self:
-            case Store.YAML:
-                from agent.yaml.write import yaml
-
-                return yaml.emit(documents, indent=indent or 4)
-            case Store.DOTENV:
-                from agent.sops.stores import dotenv
-
-                return dotenv.emit(documents[0])
-            case Store.INI:
-                from agent.sops.stores import ini
-
-                return ini.emit(documents)
-            case Store.BINARY if not _holds_metadata(documents):
-                return binary.emit_plain(documents)
-            case _:
-                from agent.yaml.read import json
-
-                return json.emit(documents[0], indent=_json_indent(indent))
+        ...
 
     def emit_value(self, value: Value, *, indent: int | None = None) -> bytes:
         """A part of a document that is no map; text is its bytes. Raises EmitError."""
-        if self is Store.YAML:
-            from agent.yaml.write import yaml
+        ...
 
-            return yaml.emit_value(value, indent=indent or 4)
-        if isinstance(value, str):
-            return value.encode("utf-8", "surrogateescape")
-        if self is Store.JSON or (self is Store.INI and not isinstance(value, Mapping | Sequence)):
-            from agent.yaml.read import json
+    def splice(
+        self,
+        before: bytes | YamlOriginal,
+        documents: Many[Mapping],
+        *,
+        file: str,
+        indent: int | None = None,
+        rewrite_metadata: bool = False,
+    ) -> Spliced:
+        """The text nearest to `before` that holds these documents, with the `indent` of what has none there.
 
-            return json.emit_value(value, indent=_json_indent(indent))
-        raise EmitError("a value that is no text has no form in this type of file", hint="name another --output-type")
+        `rewrite_metadata`: the `sops` entry of a YAML file is laid out as by sops, as all that is new at its end, though there was one.
+        Raises YamlError for a `before` that is not of this type, EmitError, AlreadyEncryptedError.
+        """
+        ...
 
-    @property
-    def single(self) -> bool:
-        """Whether a file is one value that is always encrypted, so that no selection applies."""
-        return self is Store.BINARY
+    def printed(self, value: Scalar) -> Scalar:
+        """A scalar as it is read back where it stands in the clear."""
+        ...
 
-
-def _json_indent(indent: int | None) -> str:
-    return "\t" if indent is None else " " * indent
-
-
-def _holds_metadata(documents: Many[Mapping]) -> bool:
-    return bool(documents) and isinstance(documents[0].get(metadata_format.ENTRY), Mapping)
+    def holds(self, documents: Many[Mapping]) -> bool:
+        """Whether the type has a form for every scalar of documents that it has room for."""
+        ...
 
 
-_SUFFIXES = {
-    ".yaml": Store.YAML,
-    ".yml": Store.YAML,
-    ".json": Store.JSON,
-    ".env": Store.DOTENV,
-    ".ini": Store.INI,
-}
+def named(name: str) -> Store:
+    """The store of a name, which is one of NAMES. Its code is loaded here."""
+    match name:
+        case "yaml":
+            from agent.sops.stores import yaml
+
+            return yaml
+        case "json":
+            from agent.sops.stores import json
+
+            return json
+        case "dotenv":
+            from agent.sops.stores import dotenv
+
+            return dotenv
+        case "ini":
+            from agent.sops.stores import ini
+
+            return ini
+        case _:
+            from agent.sops.stores import binary
+
+            return binary
 
 
 def of(file: str, name: str = "") -> Store:
     """The store that a file is for by what the user calls it, else by its name; what neither tells is binary, as for sops."""
-    called = next((store for store in Store if store.value == name), None)
-    return called or next((store for suffix, store in _SUFFIXES.items() if file.endswith(suffix)), Store.BINARY)
+    if name in NAMES:
+        return named(name)
+    return named(next((store for suffix, store in _SUFFIXES.items() if file.endswith(suffix)), "binary"))
 
 
 def split(documents: Many[Mapping], *, file: str) -> tuple[list[Mapping], Metadata | None]:
@@ -175,23 +158,18 @@ def join(documents: Many[Mapping], metadata: Metadata) -> list[Mapping]:
     return [Mapping((*document.items, entry)) for document in documents]
 
 
-def check_plain(documents: Many[Mapping], *, file: str, store: Store = Store.YAML) -> None:
+def check_plain(documents: Many[Mapping], *, file: str, store: Store | None = None) -> None:
     """Whether these may be encrypted, into a file of this type. Raises EmptyDocumentError, AlreadyEncryptedError."""
+    prefix = "" if store is None else store.metadata_prefix
     if not documents:
         raise EmptyDocumentError("the file has no document", file=file)
     for entry in (entry for document in documents for entry in document.entries()):
-        if entry.key == metadata_format.ENTRY or (store is Store.DOTENV and _is_flat_metadata(entry)):
+        if entry.key == metadata_format.ENTRY or (prefix and str(entry.key).startswith(prefix)):
             raise AlreadyEncryptedError(
                 "the file has a sops entry, so it is encrypted already",
                 hint="to change it, use edit; a file that is not encrypted must call this entry something else",
                 file=file,
             )
-
-
-def _is_flat_metadata(entry: Entry) -> bool:
-    from agent.sops.stores import dotenv
-
-    return isinstance(entry.key, str) and entry.key.startswith(dotenv.PREFIX)
 
 
 def refuse_nulls(documents: Many[Mapping], *, file: str) -> None:

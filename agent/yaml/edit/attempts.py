@@ -1,6 +1,6 @@
 """Any change to the tree of any file, spliced into its text by the spans of its nodes.
 
-What comes out is always parsed and compared: a part that cannot be spliced is written anew, at last the whole file as `emit` does, and
+What comes out is always parsed and compared: a part that cannot be spliced is rewritten, at last the whole file as `write.yaml` does, and
 a note tells.
 """
 
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from agent.values.dataclass import replace
 from agent.values.errors import YamlError
-from agent.yaml.edit.edits import OverlapError, Path
-from agent.yaml.edit.originals import Note, Spliced, says
-from agent.yaml.edit.rewriter import Place, Rewriter
+from agent.yaml.edit.edits import Note, OverlapError, Path, Spliced
+from agent.yaml.edit.items import Place
+from agent.yaml.edit.originals import says
+from agent.yaml.edit.rewriter import Rewriter
 from agent.yaml.matching import comments_of, same, same_documents
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
 from agent.yaml.read.spans import BREAKS, comments
@@ -30,29 +31,36 @@ if TYPE_CHECKING:
 
 _ATTEMPTS = 6
 _UNSEEN = "a comment is removed, since it stands where none is read"
-_PART_ANEW = "a map or list is written anew, since the change does not fit into its text"
-_ANEW = "the file is written anew, since the change does not fit into its text"
+_PART_REWRITTEN = "a map or list is rewritten, since the change does not fit into its text"
+_REWRITTEN = "the file is rewritten, since the change does not fit into its text"
 _BREAK = re.compile(f"\r\n|[{BREAKS}]")
 
 
 def splice(
-    original: Original, documents: List[Mapping], *, indent: int, loose: bool = False, ends: bool = False
+    original: Original,
+    documents: List[Mapping],
+    *,
+    indent: int,
+    ignore_comment_position: bool = False,
+    ends: bool = False,
 ) -> Spliced:
     """As `agent.yaml.splice.splice`, for a file of any kind that was read already."""
     if same_documents(original.documents, documents):
         return Spliced(original.text.data)
     wanted = [_one_line_comments(each) for each in documents]
     if original.text.readable and len(documents) == len(original.documents):
-        spliced = _Splicing(original, wanted, indent, ends=ends).attempt(loose=loose)
+        spliced = _Splicing(original, wanted, indent, ends=ends).attempt(
+            ignore_comment_position=ignore_comment_position
+        )
         if spliced is not None:
             return spliced
-    notes = (Note(_ANEW, 1),)
-    anew = Spliced(original.emit(wanted, indent), notes)
-    if says(original, anew.data, wanted):
-        return anew
+    notes = (Note(_REWRITTEN, 1),)
+    whole = Spliced(original.emit(wanted, indent), notes)
+    if says(original, whole.data, wanted):
+        return whole
     # As Go prints it, a whole float is read again as an integer.
     plain = Spliced(original.text.encode(_plain(original, wanted, indent), complete=True), notes)
-    return plain if says(original, plain.data, wanted) else anew
+    return plain if says(original, plain.data, wanted) else whole
 
 
 def _plain(original: Original, documents: List[Mapping], indent: int) -> str:
@@ -77,8 +85,8 @@ class _Splicing:
         self._indent = indent
         self._layout = original.layout(indent)
 
-    def attempt(self, *, loose: bool) -> Spliced | None:
-        """The spliced file that says what is wanted; all but the places of some comments, where it is loose or nothing else can be."""
+    def attempt(self, *, ignore_comment_position: bool) -> Spliced | None:
+        """The spliced file that says what is wanted; all but the places of some comments, where those are ignored or nothing else can be."""
         forced: frozenset[Path] = frozenset()
         near: Spliced | None = None
         for _ in range(_ATTEMPTS):
@@ -87,7 +95,7 @@ class _Splicing:
                 return replace(spliced, notes=(*spliced.notes, *self._rewritten(forced)))
             if spliced is not None and near is None and self._nearly(spliced):
                 near = spliced
-                if loose:
+                if ignore_comment_position:
                     break
             more = frozenset(_wider(path, forced) for path in failed)
             if more <= forced or () in more:
@@ -128,11 +136,11 @@ class _Splicing:
                 line = item.line or line if isinstance(item, Entry) else line
                 value = item.value if isinstance(item, Entry) else None if isinstance(item, Comment) else item
             if isinstance(value, Mapping | Sequence):
-                yield Note(_PART_ANEW, line)
+                yield Note(_PART_REWRITTEN, line)
 
     def _nearly(self, spliced: Spliced) -> bool:
         """Whether but for the places of comments it says what is wanted; some have no text that would be read so."""
-        return _loosely(self._original.parse(spliced.data)) == _loosely(self._wanted)
+        return _ignoring_positions(self._original.parse(spliced.data)) == _ignoring_positions(self._wanted)
 
     def _rewrite(self, rewriter: Rewriter) -> None:
         original = self._original
@@ -242,7 +250,7 @@ def _shape(item: Entry | Comment | Value) -> tuple[object, ...]:
     return (Comment, item.text) if isinstance(item, Comment) else _name(item)
 
 
-def _loosely(documents: List[Mapping]) -> object:
+def _ignoring_positions(documents: List[Mapping]) -> object:
     """The values, and all comments in turn wherever they stand."""
     return [repr(_bare(each)) for each in documents], [[each.text for each in comments_of(one)] for one in documents]
 

@@ -1,14 +1,32 @@
-"""Changes to a text as a list of ranges and what takes their place, applied at once."""
+"""Changes to a text as a list of ranges and what takes their place, applied at once, and what came of them."""
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import LiteralString, TypeAlias
+
+from agent.values.dataclass import dataclass
 
 Path: TypeAlias = tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that could not stay as it was: a literal message and the line (1-based) of the file before."""
+
+    message: LiteralString
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spliced:
+    """The new file, and what could not stay as it was."""
+
+    data: bytes
+    notes: tuple[Note, ...] = ()
+
+
 class OverlapError(Exception):
-    """Two changes want the same place, one of them on behalf of the item at `path`; the caller writes it anew instead."""
+    """Two changes want the same place, one of them on behalf of the item at `path`; the caller rewrites it instead."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from agent.values.dataclass import dataclass, replace
 from agent.yaml.edit import list_comments
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from collections.abc import Sequence as List
 
-    from agent.yaml.edit.rewriter import Place, Rewriter
     from agent.yaml.matching import Item
     from agent.yaml.nodes import Value
-    from agent.yaml.read.spans import Node
+    from agent.yaml.read.spans import Lines, Node
+    from agent.yaml.write.fragments import Layout
 
 
 @dataclass(slots=True)
@@ -30,15 +30,49 @@ class _Cut:
     lines: bool = True
 
 
-class Restructuring:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a node stands: `column` of the block around it (-1 at the top), and the end of what is before its colon or dash."""
+
+    column: int
+    behind: int
+    flow: bool = False
+    dashed: bool = False
+
+
+class Draft(Protocol):
+    """The text of a file that is being edited, as `rewriter.Rewriter` has it."""
+
+    text: str
+    lines: Lines
+    layout: Layout
+    indent: int
+    bounds: tuple[int, int]
+    explicit: bool
+    """Where the document that is being visited begins and ends, and whether it has a `---`."""
+
+    def put(self, start: int, end: int, text: str) -> None:
+        """An edit on behalf of the item that is being visited."""
+        ...
+
+    def dash(self, node: Node, number: int) -> int:
+        """Where the dash of an item of a block list stands."""
+        ...
+
+    def last(self, node: Node, value: Value) -> int:
+        """Where a node and the comments that belong into it end."""
+        ...
+
+
+class Items:
     """One map or list. `pairs` says for each new item which old one it continues; `plan` takes pairs out that cannot be kept."""
 
     def __init__(
-        self, rewriter: Rewriter, node: Node, old: List[Item], new: List[Item], *, pairs: list[int], place: Place
+        self, draft: Draft, node: Node, old: List[Item], new: List[Item], *, pairs: list[int], place: Place
     ) -> None:
-        self._rewriter = rewriter
-        self._text = rewriter.text
-        self._lines = rewriter.lines
+        self._draft = draft
+        self._text = draft.text
+        self._lines = draft.lines
         self._node = node
         self._old = old
         self._new = new
@@ -57,7 +91,7 @@ class Restructuring:
         )
 
     def plan(self) -> bool:
-        """Put the edits; False, with nothing done, where the whole must be written anew."""
+        """Put the edits; False, with nothing done, where the whole must be rewritten."""
         self._children = positions(self._old)
         behind = list_comments.behind_flow(self._text, self._lines, self._node, self._old, self._new)
         if behind is not None:
@@ -73,13 +107,13 @@ class Restructuring:
             done = self._stands() and self._block()
         if done:
             for start, end, text in self._edits:
-                self._rewriter.put(start, end, text)
+                self._draft.put(start, end, text)
         return done
 
     def _stands(self) -> bool:
         """Whether an item stays; a document with a `---` stands with its comments alone."""
         kept = [at for at in self._pairs if at >= 0]
-        if self._place.column < 0 and self._rewriter.explicit and len(kept) == len(self._new) > 0:
+        if self._place.column < 0 and self._draft.explicit and len(kept) == len(self._new) > 0:
             return True
         return any(not isinstance(self._old[at], Comment) for at in kept)
 
@@ -92,7 +126,7 @@ class Restructuring:
         number = self._children[at]
         if isinstance(item, Entry):
             return self._node.children[2 * number].start
-        return self._node.children[number].start if self._node.flow else self._rewriter.dash(self._node, number)
+        return self._node.children[number].start if self._node.flow else self._draft.dash(self._node, number)
 
     def _last(self, at: int) -> int:
         item = self._old[at]
@@ -101,8 +135,8 @@ class Restructuring:
         number = self._children[at]
         if isinstance(item, Entry):
             key, value = self._node.children[2 * number], self._node.children[2 * number + 1]
-            return max(key.end, self._rewriter.last(value, item.value))
-        return max(self._first(at) + 1, self._rewriter.last(self._node.children[number], item))
+            return max(key.end, self._draft.last(value, item.value))
+        return max(self._first(at) + 1, self._draft.last(self._node.children[number], item))
 
     def _alone(self, at: int) -> bool:
         """Whether an item is the first thing on its line."""
@@ -151,7 +185,7 @@ class Restructuring:
                 self._edits.append((self._last(previous), self._last(previous), f",{gap}{text}"))
 
     def _flow_item(self, value: Value, gap: str) -> str:
-        layout, newline = self._rewriter.layout, self._rewriter.layout.newline
+        layout, newline = self._draft.layout, self._draft.layout.newline
         one_line = fragments.flow(value, replace(layout, spread=None), "")[1:-1]
         if layout.spread is None or newline not in gap:
             return one_line
@@ -162,9 +196,9 @@ class Restructuring:
     def _gap(self, at: int) -> str:
         """What separates an item from the one before it: a line of its own, or a space."""
         if not self._alone(at):
-            return "" if self._rewriter.layout.tight else " "
+            return "" if self._draft.layout.tight else " "
         first = self._first(at)
-        return self._rewriter.layout.newline + self._text[self._lines.start(first) : first]
+        return self._draft.layout.newline + self._text[self._lines.start(first) : first]
 
     # Block style
 
@@ -201,7 +235,7 @@ class Restructuring:
                 come = True
             elif isinstance(self._old[at], Comment):
                 first = self._first(at)
-                if first >= self._rewriter.bounds[1] or (come and first < self._node.start):
+                if first >= self._draft.bounds[1] or (come and first < self._node.start):
                     self._pairs[number] = -1
 
     def _opens(self, at: int) -> bool:
@@ -232,14 +266,16 @@ class Restructuring:
         former, item, node = self._old[at], self._new[number], self._node
         found: list[tuple[int, int, str]] | None = None
         if isinstance(former, Comment):
-            found = list_comments.sealed(former, item, start, end, node.column)
-        elif isinstance(item, Comment) and list_comments.is_sealed(former):
+            found = list_comments.encrypted(former, item, start, end, node.column)
+        elif isinstance(item, Comment) and list_comments.is_ciphertext(former):
             stays = number + 1 < len(self._pairs) and self._pairs[number + 1] == at + 1 and self._continues(number + 1)
             follows = stays and not isinstance(self._old[at + 1], Comment)
             following = node.children[self._children[at + 1]] if follows else None
             child = node.children[self._children[at]]
-            found = list_comments.opened(self._text, self._lines, child, item, following=following, column=node.column)
-        return found or [(start, end, self._rewriter.layout.newline.join(self._written([item])))]
+            found = list_comments.decrypted(
+                self._text, self._lines, child, item, following=following, column=node.column
+            )
+        return found or [(start, end, self._draft.layout.newline.join(self._written([item])))]
 
     def _gaps(self) -> Iterator[tuple[int, int, list[Item]]]:
         """What is between two items that stay: the first old index behind one, that of the next, and the new items there."""
@@ -255,7 +291,7 @@ class Restructuring:
             before = at + 1
 
     def _fill(self, before: int, after: int, added: list[Item]) -> bool:
-        newline = self._rewriter.layout.newline
+        newline = self._draft.layout.newline
         text = "".join(line + newline for line in self._written(added, last=after == len(self._old))) if added else ""
         if before < after and self._follows_dash(before, after):
             shared = text.lstrip(" ") + " " * self._node.column if text else ""
@@ -281,7 +317,7 @@ class Restructuring:
 
     def _within(self, at: int) -> bool:
         """Whether a place is not before the `---` or behind the end of its document."""
-        start, end = self._rewriter.bounds
+        start, end = self._draft.bounds
         return self._place.column >= 0 or start <= at < end
 
     def _follows_dash(self, before: int, after: int) -> bool:
@@ -353,12 +389,12 @@ class Restructuring:
 
     def _written(self, items: list[Item], *, last: bool = False) -> list[str]:
         """New items as lines; `last` where they end a document, should this be its top."""
-        column, layout = self._node.column, self._rewriter.layout
+        column, layout = self._node.column, self._draft.layout
         if self._node.kind is not Kind.MAPPING:
             lines = fragments.block(Sequence(tuple(items)), column, layout)  # pyright: ignore[reportArgumentType]
             return [
                 " " * column + self._behind[line[column:]] if line[column:] in self._behind else line for line in lines
             ]
         if last and self._place.column < 0:
-            return fragments.document_end(items, layout, self._rewriter.indent)
+            return fragments.document_end(items, layout, self._draft.indent)
         return fragments.block(Mapping(tuple(items)), column, layout)  # pyright: ignore[reportArgumentType]

@@ -9,6 +9,7 @@ from agent.yaml.edit.originals import Text, enough, spread, tight
 from agent.yaml.limits import Limits
 from agent.yaml.read import json
 from agent.yaml.read.spans import DocumentSpan, Kind, Node
+from agent.yaml.write import json as json_text
 from agent.yaml.write.fragments import Layout
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{},:]|[^\s\[\]{},:"]+', re.DOTALL
 
 
 class JsonOriginal:
-    """A JSON file, read by `json.parse`."""
+    """A JSON file, read by `json.documents`."""
 
     flow = True
 
@@ -29,17 +30,17 @@ class JsonOriginal:
         self.file = file
         self.text = Text(data)
         self._limits = limits or Limits()
-        self.documents = [json.parse(data, file=file, limits=limits)]
+        self.documents = json.documents(data, file=file, limits=self._limits)
         self.scalars: list[Node] = []
         self.spans = [_json_spans(self.text.text)]
 
     def parse(self, data: bytes) -> list[Mapping]:
         """Read a changed file."""
-        return [json.parse(data, file=self.file, limits=enough(self._limits, data))]
+        return json.documents(data, file=self.file, limits=enough(self._limits, data))
 
     def emit(self, documents: List[Mapping], indent: int) -> bytes:
         """As sops writes it; `indent` 0 is a tab."""
-        return json.emit(documents[0], indent=" " * indent or "\t")
+        return json_text.emit(documents[0], indent=" " * indent or "\t")
 
     def layout(self, indent: int) -> Layout:
         """From the top of the file."""

@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 Edit: TypeAlias = "tuple[int, int, str]"
 
 
-def sealed(former: Comment, item: Item, start: int, end: int, column: int) -> list[Edit] | None:
+def encrypted(former: Comment, item: Item, start: int, end: int, column: int) -> list[Edit] | None:
     """Put a ciphertext for a comment that has the line from `start` to `end`, in a list whose dashes are at `column`."""
     deeper = former.at - start - column
-    if not is_sealed(item) or deeper < 0:
+    if not is_ciphertext(item) or deeper < 0:
         return None
     return [(start, end, f"{' ' * column}-{' ' * (deeper + 1)}{item}")]
 
 
 def behind(text: str, former: Comment, item: Item) -> dict[str, str]:
     """What is written for the line of a ciphertext whose comment stood behind an item."""
-    if not is_sealed(item):
+    if not is_ciphertext(item):
         return {}
     return {f"- {item}": f"-{_gap(text, former.at)}'{item}'"}
 
 
-def opened(
+def decrypted(
     text: str, lines: Lines, node: Node, item: Comment, *, following: Node | None, column: int
 ) -> list[Edit] | None:
     """Put a comment in the place of its ciphertext, an item that has a line of its own; `following` is what it may stand behind."""
@@ -59,14 +59,14 @@ def behind_flow(text: str, lines: Lines, node: Node, old: List[Item], new: List[
         return None
     if isinstance(former, Comment):
         return _into_flow(text, node, former, item)
-    if isinstance(item, Comment) and is_sealed(former):
+    if isinstance(item, Comment) and is_ciphertext(former):
         return _out_of_flow(text, lines, node, item)
     return None
 
 
 def _into_flow(text: str, node: Node, former: Comment, item: Item) -> list[Edit] | None:
     gap = _gap(text, former.at)
-    if not is_sealed(item) or not gap or former.at != node.end + len(gap):
+    if not is_ciphertext(item) or not gap or former.at != node.end + len(gap):
         return None
     inside, comma = node.content + 1, ", " if node.children else ""
     return [(inside, inside, f"{gap[1:]}'{item}'{comma}"), (node.end, former.at + 1 + len(former.text), "")]
@@ -88,6 +88,6 @@ def _gap(text: str, at: int) -> str:
     return text[start:at]
 
 
-def is_sealed(item: Item) -> bool:
+def is_ciphertext(item: Item) -> bool:
     """Whether an item is a ciphertext."""
-    return isinstance(item, str) and fragments.is_sealed(item)
+    return isinstance(item, str) and fragments.is_ciphertext(item)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from typing import TYPE_CHECKING, LiteralString, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from agent.values.dataclass import dataclass, replace
+from agent.values.dataclass import replace
 from agent.values.errors import YamlError
 from agent.yaml.limits import Limits, check_text
 from agent.yaml.matching import same_documents
@@ -23,22 +23,6 @@ if TYPE_CHECKING:
 
 _BREAK = f"\r\n|[{BREAKS}]"
 _BOM = "\ufeff"
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Something that could not stay as it was: a literal message and the line (1-based) of the file before."""
-
-    message: LiteralString
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class Spliced:
-    """The new file, and what could not stay as it was."""
-
-    data: bytes
-    notes: tuple[Note, ...] = ()
 
 
 class Text:
@@ -139,15 +123,15 @@ class YamlOriginal:
 
     def parse(self, data: bytes) -> list[Mapping]:
         """Read a changed file."""
-        from agent.yaml.read import yaml as sealed
+        from agent.yaml.read import yaml
 
-        return sealed.parse(data, file=self.file, limits=enough(self._limits, data), in_place=True)
+        return yaml.parse(data, file=self.file, limits=enough(self._limits, data), in_place=True)
 
     def emit(self, documents: List[Mapping], indent: int) -> bytes:
         """As sops writes it."""
-        from agent.yaml.write import yaml as emit
+        from agent.yaml.write import yaml
 
-        return emit.emit(documents, indent=indent)
+        return yaml.emit(documents, indent=indent)
 
     def layout(self, indent: int) -> Layout:
         """From the first nested map, the first list in a map and the top of a JSON-like file."""

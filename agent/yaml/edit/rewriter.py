@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from agent.values.dataclass import dataclass
-from agent.yaml.edit import scalar_styles as styling
-from agent.yaml.edit.edits import Edits, Path
-from agent.yaml.edit.items import Restructuring
-from agent.yaml.edit.originals import Note
+from agent.yaml.edit import scalar_styles
+from agent.yaml.edit.edits import Edits, Note, Path
+from agent.yaml.edit.items import Items, Place
 from agent.yaml.matching import comments_of, match, positions, same
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
 from agent.yaml.read.spans import BREAKS, Kind
@@ -28,16 +26,6 @@ _BLANKS = re.compile("[ \t]*")
 _REST = re.compile(f"[ \t]*(#[^{BREAKS}]*)?")
 _CORE = "tag:yaml.org,2002:"
 _NOTHING = Comment("")
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a node stands: `column` of the block around it (-1 at the top), and the end of what is before its colon or dash."""
-
-    column: int
-    behind: int
-    flow: bool = False
-    dashed: bool = False
 
 
 class Rewriter:
@@ -93,11 +81,11 @@ class Rewriter:
         self.replace(node, None, new, place)
 
     def _collection(self, node: Node, old: Value, new: Value, place: Place) -> bool:
-        """Change what is in a map or list; False where it has to be written anew."""
+        """Change what is in a map or list; False where it has to be rewritten."""
         assert isinstance(old, Mapping | Sequence)
         assert isinstance(new, Mapping | Sequence)
         pairs = match(old.items, new.items)
-        change = Restructuring(self, node, old.items, new.items, pairs=pairs, place=place)
+        change = Items(self, node, old.items, new.items, pairs=pairs, place=place)
         if not change.plain and not change.plan():
             return False
         self._bind(node, new)
@@ -151,7 +139,7 @@ class Rewriter:
                 self.put(start, end, text)
             return
         usual = node.start == node.content < node.end and node.quote not in {"|", ">"}
-        if usual and isinstance(new, str) and fragments.is_sealed(new) and not self.forced:
+        if usual and isinstance(new, str) and fragments.is_ciphertext(new) and not self.forced:
             quote = node.quote or ('"' if place.flow else "")
             self.put(node.start, node.end, f"{quote}{new}{quote}")
             return
@@ -182,15 +170,15 @@ class Rewriter:
         """The edits of encrypting or decrypting, where the style of the text in the clear has to be seen in the ciphertext."""
         if place.flow and self.layout.quoted:
             return None
-        if isinstance(new, str) and fragments.is_sealed(new):
-            if isinstance(old, str) and fragments.is_sealed(old):
-                return styling.resealed(self.text, self.lines, node, old, new)
+        if isinstance(new, str) and fragments.is_ciphertext(new):
+            if isinstance(old, str) and fragments.is_ciphertext(old):
+                return scalar_styles.reencrypted(self.text, self.lines, node, old, new)
             column, layout, indent = place.column, self.layout, self.indent
-            return styling.sealed(
+            return scalar_styles.encrypted(
                 self.text, self.lines, node, old, new, column=column, flow=place.flow, layout=layout, indent=indent
             )
-        if isinstance(old, str) and fragments.is_sealed(old):
-            return styling.opened(self.text, self.lines, node, new, flow=place.flow, layout=self.layout)
+        if isinstance(old, str) and fragments.is_ciphertext(old):
+            return scalar_styles.decrypted(self.text, self.lines, node, new, flow=place.flow, layout=self.layout)
         return None
 
     def _spaced(self, node: Node, header: str) -> str:
@@ -236,7 +224,7 @@ class Rewriter:
     # Whole nodes
 
     def replace(self, node: Node, old: Value, new: Value, place: Place) -> None:
-        """Write a node anew, its tag, anchor and comments included."""
+        """Rewrite a node, its tag, anchor and comments included."""
         if place.flow:
             self._replace_in_flow(node, old, new)
             return

@@ -26,7 +26,7 @@ _LITERAL = re.compile("[\r\x85\u2028\u2029]")
 _MORE_INDENTED = re.compile(r"(?:\A|\n)[ \t]")
 
 
-def sealed(
+def encrypted(
     text: str, lines: Lines, node: Node, old: Scalar, new: str, *, column: int, flow: bool, layout: Layout, indent: int
 ) -> list[Edit] | None:
     """Put a ciphertext where `old` stands; None where nothing of its style would be lost otherwise.
@@ -59,7 +59,7 @@ def _comes_back(text: str, lines: Lines, node: Node, old: str, column: int) -> b
     return written[1] == body
 
 
-def resealed(text: str, lines: Lines, node: Node, old: str, new: str) -> list[Edit] | None:
+def reencrypted(text: str, lines: Lines, node: Node, old: str, new: str) -> list[Edit] | None:
     """Put a ciphertext in the place of another one in a block scalar."""
     if node.quote not in _BLOCK:
         return None
@@ -67,7 +67,7 @@ def resealed(text: str, lines: Lines, node: Node, old: str, new: str) -> list[Ed
     return [(start, start + len(old), new)] if start >= 0 else None
 
 
-def opened(text: str, lines: Lines, node: Node, new: Scalar, *, flow: bool, layout: Layout) -> list[Edit] | None:
+def decrypted(text: str, lines: Lines, node: Node, new: Scalar, *, flow: bool, layout: Layout) -> list[Edit] | None:
     """Put a value where its ciphertext stands, in the style that it had; None where the ciphertext does not tell."""
     if not isinstance(new, str):
         return None
@@ -75,10 +75,10 @@ def opened(text: str, lines: Lines, node: Node, new: Scalar, *, flow: bool, layo
         written = _in_flow(text, node, new)
         return [(node.start, node.end, written)] if written is not None else None
     head = _HEADER.match(text, node.content) if node.quote in _BLOCK else None
-    return None if head is None else _opened_block(text, lines, node, head, new, newline=layout.newline)
+    return None if head is None else _decrypted_block(text, lines, node, head, new, newline=layout.newline)
 
 
-def _opened_block(
+def _decrypted_block(
     text: str, lines: Lines, node: Node, head: re.Match[str], new: str, *, newline: str
 ) -> list[Edit] | None:
     if not _fits(head, new):

@@ -1,7 +1,7 @@
 """New values over the old ones in a file that was read line by line: encrypting, decrypting and setting change nothing else.
 
-Only scalars and comments may differ, and one entry may come to the document's end, go from it or be written anew there, as `sops` does.
-Any other change, and any file that is not so plain, is for `agent.yaml.splice` as a whole, which would write the same text.
+Only scalars and comments may differ, and one entry may come to the document's end, go from it or be rewritten there, as `sops` does.
+Any other change, and any file that is not so plain, is for `attempts`, which would write the same text.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Items: TypeAlias = "tuple[Entry | Comment, ...] | tuple[Value | Comment, ...]"
 
-_WORD = re.compile(rf"{lines.SEALED}|[A-Za-z0-9_/][A-Za-z0-9_./+=-]*+")
+_WORD = re.compile(rf"{lines.CIPHERTEXT}|[A-Za-z0-9_/][A-Za-z0-9_./+=-]*+")
 _NOTE = re.compile("[ -~]*+")
 _MARKS = frozenset("'\"|#")
 _DASHES = re.compile(r"\ *+(?:- )*+")
@@ -32,13 +32,13 @@ class _RestructuredError(Exception):
     """More has changed than values."""
 
 
-def substitute(read: Read, wanted: Mapping, *, indent: int, anew: str = "") -> tuple[str, bool] | None:
+def substitute(read: Read, wanted: Mapping, *, indent: int, rewrite: str = "") -> tuple[str, bool] | None:
     """The new text, and whether it is sure to say `wanted`: else it has to be parsed. None where more than values changed.
 
-    `indent` is that of an entry at the end, and `anew` the key of one that is written anew there.
+    `indent` is that of an entry at the end, and `rewrite` the key of one that is rewritten there.
     """
     try:
-        return _Substitution(read, indent).of(wanted, anew)
+        return _Substitution(read, indent).of(wanted, rewrite)
     except _RestructuredError:
         return None
 
@@ -53,11 +53,11 @@ class _Substitution:
         self._sure = True
         self._rewriter: Rewriter | None = None
 
-    def of(self, wanted: Mapping, anew: str) -> tuple[str, bool]:
+    def of(self, wanted: Mapping, rewrite: str) -> tuple[str, bool]:
         """As `substitute`. Raises _RestructuredError."""
         old, new = self._read.document.items, wanted.items
         stay = min(len(old), len(new))
-        if len(old) == len(new) and all(isinstance(each, Entry) and each.key == anew for each in (old[-1], new[-1])):
+        if len(old) == len(new) and all(isinstance(each, Entry) and each.key == rewrite for each in (old[-1], new[-1])):
             stay -= 1
         filled = any(isinstance(each, Entry) for each in old[:stay])
         if not filled or len(old) - stay > 1 or len(new) - stay > 1 or not self._text.endswith("\n"):
@@ -113,7 +113,8 @@ class _Substitution:
     def _rewrite(self, start: int, end: int, old: Scalar, new: Scalar) -> None:
         """A scalar that may need quotes, or lines of its own."""
         # Only here, since few files have one.
-        from agent.yaml.edit.rewriter import Place, Rewriter
+        from agent.yaml.edit.items import Place
+        from agent.yaml.edit.rewriter import Rewriter
         from agent.yaml.read.spans import Lines, scalar_node
 
         if self._rewriter is None:

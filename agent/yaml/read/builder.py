@@ -1,4 +1,4 @@
-"""The tree of a SOPS file from the events of libyaml, for every YAML file that there is; `agent.yaml.sealed` reads the plainest without."""
+"""The tree of a SOPS file from the events of libyaml, for every YAML file that there is; `lines` reads the plainest without."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from agent.yaml import scalars
 from agent.yaml.nodes import Comment, Entry, Key, Mapping, Scalar, Sequence, Value
 from agent.yaml.read.comments import VALUE, Gaps, unplaced
 from agent.yaml.read.events import Source, Stream
-from agent.yaml.read.lines import SEALED_BLOCK
+from agent.yaml.read.lines import CIPHERTEXT_BLOCK
 from agent.yaml.read.pending import Pending
 from agent.yaml.read.spans import properties_end
 from agent.yaml.scalars import Dialect, ScalarError
@@ -45,7 +45,7 @@ class Watcher(Protocol):
 def build(
     data: bytes, *, file: str, limits: Limits, watcher: Watcher | None = None, in_place: bool = False
 ) -> list[Mapping]:
-    """As `sealed.parse`, with somebody who watches.
+    """As `yaml.parse`, with somebody who watches.
 
     `in_place`: of a text that stays as it is. Comments below `---` and behind a dash without a value are those of what follows and of
     that item, though sops has them in the document before and behind the list; below the last entry of a map at the end of the file they
@@ -220,7 +220,7 @@ class _Builder:
 
     def _resolve(self, event: ScalarEvent) -> Scalar:
         text, tag = cast("str", event.value), event.tag
-        if event.style in {"|", ">"} and text[:4] == "ENC[" and re.fullmatch(SEALED_BLOCK, text):
+        if event.style in {"|", ">"} and text[:4] == "ENC[" and re.fullmatch(CIPHERTEXT_BLOCK, text):
             text = text.rstrip("\n")
         if tag is None or tag == "!":
             return text if event.style else scalars.plain(text, Dialect.V3)

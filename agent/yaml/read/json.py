@@ -1,4 +1,4 @@
-"""JSON as sops's JSON store loads and writes it (encoding/json): ordered, duplicate keys kept, integers exact."""
+"""JSON as sops's JSON store loads it (encoding/json): ordered, duplicate keys kept, integers exact."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ import math
 import re
 from typing import Any, NoReturn, cast
 
-from agent.values.errors import EmitError, LimitError, YamlError
+from agent.values.errors import LimitError, YamlError
 from agent.yaml import numbers
 from agent.yaml.limits import Limits, check_text, check_utf8
-from agent.yaml.nodes import Comment, Entry, Mapping, Sequence, Timestamp, Value
+from agent.yaml.nodes import Entry, Mapping, Sequence, Value
 
 STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
 """A pattern of a text, for re.DOTALL. One that is not closed goes to the end, or each quote in it would be tried as the beginning of one."""
 
 _TOKENS = re.compile(STRING + r"|[\[\]{}]", re.DOTALL)
-_ESCAPED = re.compile('[\0-\x1f"\\\\<>&\u2028\u2029\ud800-\udfff]')
-_SHORT = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # A backslash that is escaped itself escapes nothing.
 _PAIR = re.compile(r"(?i)\\\\|\\u(?:d[89ab][0-9a-f]{2})\\u(?:d[c-f][0-9a-f]{2})")
@@ -58,6 +56,12 @@ def parse(data: bytes, *, file: str, limits: Limits | None = None, whole: bool =
         # Go, and so sops, puts U+FFFD in its place.
         raise YamlError("text is not UTF-8, or half of a character", hint="it would be lost: write it anew", file=file)
     return value
+
+
+def documents(data: bytes, *, file: str, limits: Limits, in_place: bool = False) -> list[Mapping]:
+    """A `Reader` of JSON files: their one object."""
+    del in_place
+    return [parse(data, file=file, limits=limits)]
 
 
 def _is_spoilt(data: bytes, text: str) -> bool:
@@ -130,63 +134,3 @@ def _real(text: str) -> float:
 
 def _constant(_: str) -> NoReturn:
     raise _NumberError
-
-
-def emit(document: Mapping, *, indent: str = "\t") -> bytes:
-    """A file of this object, with a final newline. Comments are left out. Raises EmitError for what JSON has no form for."""
-    return emit_value(document, indent=indent) + b"\n"
-
-
-def emit_value(value: Value, *, indent: str = "\t") -> bytes:
-    """One value, without a final newline. Raises EmitError for a key that is no string, infinity and NaN."""
-    parts: list[str] = []
-    _write(value, "\n", indent, parts)
-    return "".join(parts).encode()
-
-
-def _write(value: Value, line: str, indent: str, parts: list[str]) -> None:
-    deeper = line + indent
-    if isinstance(value, Mapping):
-        entries = [item for item in value.items if not isinstance(item, Comment)]
-        for number, entry in enumerate(entries):
-            if not isinstance(entry.key, str):
-                raise EmitError("a key that is no string has no form in JSON")
-            parts.append(f"{',' if number else '{'}{deeper}{_quote(entry.key)}: ")
-            _write(entry.value, deeper, indent, parts)
-        parts.append(f"{line}}}" if entries else "{}")
-    elif isinstance(value, Sequence):
-        items = [item for item in value.items if not isinstance(item, Comment)]
-        for number, item in enumerate(items):
-            parts.append(f"{',' if number else '['}{deeper}")
-            _write(item, deeper, indent, parts)
-        parts.append(f"{line}]" if items else "[]")
-    else:
-        parts.append(_scalar(value))
-
-
-def _scalar(value: str | float | bool | Timestamp | None) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return _quote(value)
-    if isinstance(value, Timestamp):
-        return _quote(value.text)
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise EmitError("infinity and NaN have no form in JSON")
-        # sops writes `-0`, which is read back as an integer without a sign: the MAC would not fit.
-        return numbers.json_text(value) if value or math.copysign(1, value) > 0 else "-0.0"
-    return str(value)
-
-
-def _quote(text: str) -> str:
-    return f'"{_ESCAPED.sub(_escape, text)}"'
-
-
-def _escape(match: re.Match[str]) -> str:
-    char = match.group()
-    if char in _SHORT:
-        return _SHORT[char]
-    return f"\\u{0xFFFD if _SURROGATE.match(char) else ord(char):04x}"

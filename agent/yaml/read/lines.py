@@ -2,7 +2,7 @@
 
 Most files of secrets are written so, by sops too, and this takes a third of the time that libyaml's events take. Whatever else a file
 holds (flow style, anchors, tags, escapes, several documents, anything doubtful) is not read here: then `read` gives None, and
-`sealed.parse` asks libyaml. What is read here, libyaml reads alike.
+`yaml.parse` asks libyaml. What is read here, libyaml reads alike.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from agent.yaml.limits import Limits
     from agent.yaml.nodes import Scalar, Value
 
-SEALED = r"ENC\[AES256_GCM,[A-Za-z0-9+/=,:]++\]"
-SEALED_BLOCK = SEALED + r"\n+"  # compiled for files that have one
+CIPHERTEXT = r"ENC\[AES256_GCM,[A-Za-z0-9+/=,:]++\]"
+CIPHERTEXT_BLOCK = CIPHERTEXT + r"\n+"  # compiled for files that have one
 """A ciphertext that is a block scalar: the line breaks behind it are of the scalar that it stands for."""
 
 _KEY = r"[A-Za-z_][A-Za-z0-9_./-]{0,999}+"  # libyaml takes up to 1,024 characters
-_USUAL = re.compile(rf"(\ *+)({_KEY}):\ ({SEALED}|[A-Za-z0-9_/][A-Za-z0-9_./+=-]*+)(?:\n|\Z)")
+_USUAL = re.compile(rf"(\ *+)({_KEY}):\ ({CIPHERTEXT}|[A-Za-z0-9_/][A-Za-z0-9_./+=-]*+)(?:\n|\Z)")
 _LINE = re.compile(
     rf"""
     (?P<indent>\ *+)
@@ -32,7 +32,7 @@ _LINE = re.compile(
         (?:(?P<key>{_KEY}):(?=[\ \n]|\Z))?
         (?:(?(key)\ |(?(dash)|(?!)))
             (?:
-                (?P<sealed>{SEALED})
+                (?P<ciphertext>{CIPHERTEXT})
               | '(?P<single>(?:[^'\n]++|'')*+)'
               | "(?P<double>[^"\\\n]*+)"
               | (?P<literal>\|[+-]?+)
@@ -106,6 +106,13 @@ def read(data: bytes, *, limits: Limits) -> Read | None:
         return _Reader(text, limits.depth).read()
     except _Doubtful:
         return None
+
+
+def documents(data: bytes, *, file: str, limits: Limits, in_place: bool = False) -> list[Mapping] | None:
+    """A `Reader` of the plainest files."""
+    del file, in_place
+    found = read(data, limits=limits)
+    return None if found is None else [found.document]
 
 
 class _Reader:
@@ -284,7 +291,7 @@ class _Reader:
             start, end = found.span("double")
             value, start, end = found["double"], start - 1, end + 1
         else:
-            name = "sealed" if found["sealed"] else "plain"
+            name = "ciphertext" if found["ciphertext"] else "plain"
             start, end = found.span(name)
             value = plain_v3(found[name])
         self._leaves += (start, end)
@@ -315,4 +322,4 @@ class _Reader:
         chomp = found["literal"][1:]
         tail = {"": "\n", "-": "", "+": "\n" * (len(lines) - kept + 1)}[chomp]
         text = "\n".join(lines[:kept]) + tail
-        return lines[0] if tail and lines[0][:4] == "ENC[" and re.fullmatch(SEALED_BLOCK, text) else text
+        return lines[0] if tail and lines[0][:4] == "ENC[" and re.fullmatch(CIPHERTEXT_BLOCK, text) else text

@@ -8,7 +8,10 @@ from agent.yaml.limits import Limits
 from agent.yaml.read import lines
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from agent.yaml.nodes import Mapping
+    from agent.yaml.read.reader import Reader
 
 
 def parse(data: bytes, *, file: str, limits: Limits | None = None, in_place: bool = False) -> list[Mapping]:
@@ -19,10 +22,16 @@ def parse(data: bytes, *, file: str, limits: Limits | None = None, in_place: boo
     column, and LimitError.
     """
     limits = limits or Limits()
-    read = lines.read(data, limits=limits)
-    if read is not None:
-        return [read.document]
+    for read in _readers():
+        documents = read(data, file=file, limits=limits, in_place=in_place)
+        if documents is not None:
+            return documents
+    raise AssertionError
+
+
+def _readers() -> Iterator[Reader]:
+    yield lines.documents
     # Only here, since most files do without libyaml, which takes its time to load.
     from agent.yaml.read import builder
 
-    return builder.build(data, file=file, limits=limits, in_place=in_place)
+    yield builder.build

@@ -1,1 +1,1 @@
-"""Trees to bytes."""
+"""Trees to bytes: `yaml` and `json` as sops writes files, `render` manifests for people, `fragments` what fits into a file of others."""

@@ -16,7 +16,7 @@ from agent.yaml import numbers
 from agent.yaml.limits import Limits
 from agent.yaml.matching import same
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence, Timestamp
-from agent.yaml.read import yaml as sealed
+from agent.yaml.read import yaml
 from agent.yaml.scalars import Dialect, plain
 from agent.yaml.write import styles
 from agent.yaml.write import yaml as emit
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from agent.yaml.matching import Item
     from agent.yaml.nodes import Key, Scalar, Value
 
-_SEALED = re.compile(r"ENC\[[A-Za-z0-9_]+(?:[:,][A-Za-z0-9_./+=-]+)+\]")
+_CIPHERTEXT = re.compile(r"ENC\[[A-Za-z0-9_]+(?:[:,][A-Za-z0-9_./+=-]+)+\]")
 _FLOW_SAFE = r"[A-Za-z_/][A-Za-z0-9_./+@-]*"
 _INVALID = "[\ud800-\udfff]"
 _BEYOND = "([\U00010000-\U000effff])"
@@ -65,7 +65,7 @@ def scalar(value: Scalar, *, quote: str = "", flow: bool = False, quoted: bool =
 
 
 def _text(text: str, quote: str, *, flow: bool) -> str:
-    if quote == "" and not flow and is_sealed(text):
+    if quote == "" and not flow and is_ciphertext(text):
         return text
     if _is_invalid(text):
         return "!!binary " + base64.b64encode(text.encode("utf-8", "surrogateescape")).decode()
@@ -88,9 +88,9 @@ def _is_invalid(text: str) -> bool:
     return not text.isascii() and re.search(_INVALID, text) is not None
 
 
-def is_sealed(text: str) -> bool:
+def is_ciphertext(text: str) -> bool:
     """Whether a text looks like a value that SOPS encrypted: as it is, and between quotes of any kind, it means itself."""
-    return _SEALED.fullmatch(text) is not None
+    return _CIPHERTEXT.fullmatch(text) is not None
 
 
 def _json_text(text: str) -> str:
@@ -230,7 +230,7 @@ def document_end(items: Iterable[Item], layout: Layout, indent: int) -> list[str
         return block(document, 0, layout)
     written = emit.emit([Mapping((last,))], indent=indent)
     try:
-        read = sealed.parse(written, file="", limits=Limits(size=len(written)))
+        read = yaml.parse(written, file="", limits=Limits(size=len(written)))
     except YamlError:
         read = []
     if [same(each, Mapping((last,))) for each in read] != [True]:

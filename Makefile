@@ -5,7 +5,7 @@
 FAST_MODELS := tests/controllers
 FAST_ROOMS := tests/engine tests/manifests tests/values tests/api
 
-.PHONY: help demo test test-fast fast-models fast-rooms check lint format types contracts generated bench soak build clean
+.PHONY: help demo test test-fast fast-models fast-rooms check lint format types contracts generated site bench soak build clean
 .DELETE_ON_ERROR:
 
 PYTHON := .venv/bin/python
@@ -31,7 +31,7 @@ fast-models:
 fast-rooms:
 	$(PYTHON) -m pytest -q -m 'not servers' $(FAST_ROOMS)
 
-check: lint format types contracts generated ## lint, format, types, import contracts, generated files current
+check: lint format types contracts generated site ## lint, format, types, import contracts, generated files current, links of the site
 
 lint: $(ENVIRONMENT)
 	.venv/bin/ruff check
@@ -48,6 +48,9 @@ contracts: $(ENVIRONMENT)
 generated: $(ENVIRONMENT)
 	$(PYTHON) -m generate --check
 
+site: $(ENVIRONMENT) ## the documentation as a site, in build/site; fails where a link leads nowhere
+	$(PYTHON) -m generate.site
+
 bench: build ## the benchmarks: tables and JSON
 	$(PYTHON) -m bench.sops
 	$(PYTHON) -m bench
@@ -62,7 +65,7 @@ build: $(ENVIRONMENT) ## the testbed's programs, into the user's cache folder
 	@$(PYTHON) -m testbed build > /dev/null
 
 clean: ## the environment; programs that were built stay in the cache
-	rm -rf .venv .uv
+	rm -rf .venv .uv .cache build/pages build/site
 
 $(ENVIRONMENT): requirements.lock pyproject.toml | $(UV)
 	$(UV) venv --quiet --allow-existing --python '>=3.11' .venv

@@ -15,6 +15,7 @@ from agent.api import crd, reference, schema
 from agent.values.tree import get_object
 from agent.yaml.read import manifests
 from agent.yaml.write import render
+from generate import decisions
 
 if TYPE_CHECKING:
     from agent.values.tree import Object
@@ -36,6 +37,7 @@ def files(root: Path) -> dict[str, str]:
         "deploy/crds/applications.yaml": definition,
         "deploy/install.yaml": "---\n".join(f"{text.rstrip()}\n" for text in parts.values()),
         "deploy/daemonset.yaml": _NOTICE + _daemonset(parts["deployment.yaml"]),
+        "docs/decisions/README.md": decisions.index(root / "docs" / "decisions"),
         "docs/reference/application.md": reference.application(),
         "docs/reference/operator.md": reference.operator(),
         "docs/reference/application.schema.json": _json(schema.application()),

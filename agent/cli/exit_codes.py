@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from agent.cli import errors as commands
 from agent.values import errors
 
 if TYPE_CHECKING:
@@ -15,38 +16,38 @@ if TYPE_CHECKING:
 DATA_KEY: Final = 128
 _BY_CLASS: Final[Mapping[type[errors.AgentError], int]] = {
     errors.AlreadyEncryptedError: 203,
-    errors.CommandError: 1,
+    commands.CommandError: 1,
     errors.ConfigError: 2,
-    errors.ConflictingFlagsError: 8,
+    commands.ConflictingFlagsError: 8,
     errors.DataKeyError: 128,
-    errors.DecryptionOrderError: 112,
-    errors.EditorError: 201,
+    commands.DecryptionOrderError: 112,
+    commands.EditorError: 201,
     errors.EmitError: 4,
     errors.EmptyDocumentError: 92,
+    errors.EncryptionContextError: 6,
     errors.ExtractPathError: 91,
-    errors.FileMissingError: 100,
-    errors.KeyChangeError: 49,
+    commands.FileMissingError: 100,
+    commands.KeyChangeError: 49,
     errors.LimitError: 2,
     errors.MacMismatchError: 51,
+    errors.MisfitError: 2,
     errors.NoSuchPlaceError: 1,
-    errors.NotSupportedError: 1,
+    commands.NotSupportedError: 1,
     errors.PlaceShapeError: 1,
     errors.SetFormatError: 7,
     errors.SopsDecryptError: 25,
     errors.SopsEncryptError: 23,
     errors.SopsKeyTypeError: 23,
-    errors.UnchangedError: 200,
-    errors.UsageError: 2,
-    errors.WriteError: 3,
+    commands.UnchangedError: 200,
+    commands.UsageError: 2,
+    commands.WriteError: 3,
     errors.YamlError: 2,
 }
 # where sops exits differently for the same fault of different commands
 _BY_CASE: Final[Mapping[str, int]] = {
     "data key": DATA_KEY,
-    "encryption context": 6,
     "general": 1,
     "key change": 49,
-    "misfit": 2,
     "to decrypt": 1,
     "usage": 2,
 }

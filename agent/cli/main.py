@@ -14,9 +14,10 @@ import sys
 from typing import TYPE_CHECKING, Protocol, cast
 
 from agent.cli import exit_codes, terminal
+from agent.cli.errors import NotSupportedError
 from agent.cli.flags import Parser
 from agent.cli.registry import COMMANDS, GROUPS, SECRETS
-from agent.values.errors import AgentError, NotSupportedError
+from agent.values.errors import AgentError
 
 if TYPE_CHECKING:
     import argparse

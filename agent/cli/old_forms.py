@@ -9,8 +9,9 @@ import os
 from typing import TYPE_CHECKING
 
 from agent.cli import terminal
+from agent.cli.errors import FileMissingError, KeyChangeError
 from agent.values.dataclass import dataclass
-from agent.values.errors import FileMissingError, KeyChangeError, SetFormatError
+from agent.values.errors import SetFormatError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -9,7 +9,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from agent.values.errors import WriteError
+from agent.cli.errors import WriteError
 from agent.values.text import escape, steady
 
 if TYPE_CHECKING:

@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING
 
 from agent.manifests import autoscaling
 from agent.sops.kubernetes import clear
-from agent.values.errors import AutoscaledReplicasError, ClearValuesError, PlaintextSecretError, VariablesError
+from agent.values.errors import (
+    AutoscaledReplicasError,
+    ClearValuesError,
+    PlaceholderError,
+    PlaintextSecretError,
+    VariablesError,
+)
 from agent.values.problems import Problem
 from agent.values.tree import get
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from agent.api.application import Application
     from agent.api.operator import OperatorSettings
@@ -83,6 +89,18 @@ def autoscaled(objects: Mapping[ObjectId, Desired], scaled: Mapping[ObjectId, Ob
         for key, item in objects.items()
         if key in scaled and get(item.tree, *autoscaling.POINTER) is not None
     ]
+
+
+def unused(labels: Sequence[str]) -> list[Problem]:
+    """A warning where sealed values were given to a renderer and stand in nothing that it gave, by their labels."""
+    if not labels:
+        return []
+    error = PlaceholderError(
+        "sealed values stand in nothing that was rendered",
+        hint="take them out, or use them",
+        values=clear.listed(labels),
+    )
+    return [Problem(error)]
 
 
 def _plaintext(document: Document) -> AgentError:

@@ -14,6 +14,7 @@ from agent.desired import cautions
 from agent.desired.cautions import Strictness
 from agent.manifests import autoscaling, documents, ignoring, layers, order, sealed_secrets
 from agent.values.errors import AgentError, HeldError, PlaintextSecretError
+from agent.values.expressions import Expressions
 from agent.values.ids import ObjectId
 from agent.values.problems import Problem
 
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
     from agent.manifests.kinds import Kinds
     from agent.manifests.layers import Desired
     from agent.manifests.sealed_secrets import SealedValue, Unsealing
+    from agent.sops.files.presented import Presented
     from agent.sops.files.sealed import SealedFile
     from agent.values.ids import Revision
 
 
 _LENIENT = Strictness()
+_NO_EXPRESSIONS = Expressions()
 
 
 class UnknownChangeError(HeldError):
@@ -49,7 +52,8 @@ class DesiredState:
     """The sealed merge of one commit. `incomplete` tells that something is held or unreadable: then nothing is pruned.
 
     `sealed` are the SOPS files by path, `values` those of SealedSecrets by the id of their leaf. `warnings` hold nothing back.
-    `repository` is where its files are from: keys that are granted to a repository open nothing of another one.
+    `repository` is where its files are from: keys that are granted to a repository open nothing of another one. Of what was rendered,
+    `expressions` are what leaves are made of, and `whole` the SOPS files of which a leaf is all that sops prints, by the leaf's id.
     """
 
     revision: Revision
@@ -60,6 +64,8 @@ class DesiredState:
     values: Mapping[str, SealedValue] = field(default_factory=dict[str, "SealedValue"])
     warnings: tuple[Problem, ...] = ()
     repository: str = ""
+    expressions: Expressions = _NO_EXPRESSIONS
+    whole: Mapping[str, Presented] = field(default_factory=dict[str, "Presented"])
 
     @property
     def incomplete(self) -> bool:

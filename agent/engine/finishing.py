@@ -6,20 +6,22 @@ Nothing here keeps a value: finished objects live from here to the request and i
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent.engine import endings, pace, rollouts
 from agent.engine.ports import Resolved
 from agent.engine.record import ObjectRecord, absent_at
 from agent.manifests import order, ownership, references, resolve
 from agent.manifests.ignoring import NOTHING
+from agent.manifests.resolve import Pending
 from agent.values import derive
 from agent.values.errors import AgentError, LimitError, StoreNotFoundError
+from agent.values.expressions import Expressions
 from agent.values.secret import Sealed
 from agent.values.tree import format_path, secrets, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from agent.engine.context import Run
     from agent.engine.opening import Opened
@@ -31,6 +33,11 @@ if TYPE_CHECKING:
     from agent.values.ids import ObjectId
     from agent.values.secret import Secret
     from agent.values.tree import Object, Path
+
+
+_SECONDS: Final = 5
+"""For what is made of the sealed values of one object."""
+_NOTHING_PENDING: Final = Pending(Expressions(), {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,7 @@ async def finish(
     recipes: Mapping[ObjectId, str],
 ) -> FinishedObjects:
     """Finish opened objects: Secrets first, since the workloads that name them carry a token of what they hold."""
-    finisher = Finisher(run.owner, run.fingerprints.owners, run.fingerprints.applied)
+    finisher = Finisher(run.owner, run.fingerprints.owners, run.fingerprints.applied, run.ports.clock.monotonic)
     contents = rollouts.secret_contents(run.ledger.record.objects)
     room = _Room(run.limits.manifest_bytes)
     finished: dict[ObjectId, Finished] = {}
@@ -77,7 +84,13 @@ async def finish(
                 run,
                 tree,
                 lambda item=item, tree=tree, token=token: finisher.finish(
-                    item, tree, answers, recipe=recipes[item.id], roll=token, partial=item.id in opened.partial
+                    item,
+                    tree,
+                    answers,
+                    recipe=recipes[item.id],
+                    roll=token,
+                    partial=item.id in opened.partial,
+                    pending=opened.pending.get(item.id, _NOTHING_PENDING),
                 ),
             )
             room.take(key, done.tree)
@@ -93,11 +106,12 @@ async def finish(
 
 @dataclass(frozen=True, slots=True)
 class Finisher:
-    """What finishing needs to know of the Application. `applied` fingerprints for the purpose `applied`."""
+    """What finishing needs to know of the Application. `applied` fingerprints for the purpose `applied`, `clock` is in seconds."""
 
     owner: Owner
     owners: Fingerprinter
     applied: Fingerprinter
+    clock: Callable[[], float]
 
     def finish(
         self,
@@ -108,11 +122,16 @@ class Finisher:
         recipe: str,
         roll: str,
         partial: bool = False,
+        pending: Pending = _NOTHING_PENDING,
     ) -> Finished:
         """Finish one object whose sealed leaves are opened: all, or but those that are ignored. Raises the AgentError that holds it."""
         key = desired.id
-        values, versions = values_of(key, references.find(opened), answers)
-        finished = resolve.finish(opened, values)
+        wanted = references.find(opened)
+        for reference, paths in references.find(pending.inputs).items():
+            wanted[reference] = [*wanted.get(reference, ()), *paths]
+        values, versions = values_of(key, wanted, answers)
+        made = pending.made(values, self.clock, self.clock() + _SECONDS)
+        finished = resolve.finish(opened, values, made)
         order.wave_of(key, finished)
         ignored = desired.ignored.resolving(desired.tree)
         kept = ignored.without(finished)

@@ -6,11 +6,12 @@ waits for lists and watches; values that nobody needs yet are not kept for that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from agent.manifests import resolve
-from agent.sops.files import sealed
+from agent.manifests.resolve import Pending
+from agent.sops.files import presented, sealed
 from agent.values import derive
 from agent.values.errors import AgentError
 from agent.values.secret import Sealed, Secret
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from agent.desired.compiler import DesiredState
     from agent.engine.context import Run
     from agent.manifests.documents import Parsed
-    from agent.sops.files.sealed import SealedFile
+    from agent.sops.files.sealed import SealedFile, SealedPart
     from agent.sops.format.groups import WrappedDataKey
+    from agent.values.expressions import Expressions
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
 
@@ -41,11 +43,15 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """Objects with their sealed leaves opened, and why others could not be. `partial` are without what is ignored of them."""
+    """Objects with their sealed leaves opened, and why others could not be. `partial` are without what is ignored of them.
+
+    `pending` has what leaves of an object are made of that wait for the stores.
+    """
 
     objects: Mapping[ObjectId, Object]
     failed: Mapping[ObjectId, AgentError]
     partial: frozenset[ObjectId] = frozenset()
+    pending: Mapping[ObjectId, Pending] = field(default_factory=dict["ObjectId", Pending])
 
 
 async def verify(run: Run, known: Collection[tuple[str, str]], parsed: Parsed, blobs: Mapping[str, str]) -> Verified:
@@ -71,11 +77,12 @@ async def open_objects(
     wanted = [desired.objects[key] for key in keys]
     partial = frozenset(item.id for item in wanted if item.id in standing and item.ignored.pointers)
     trees = {item.id: item.kept if item.id in partial else item.tree for item in wanted}
-    needs = {
-        key: dict.fromkeys(leaf.id for _, leaf in walk(tree) if isinstance(leaf, Sealed)) for key, tree in trees.items()
-    }
+    made = {key: desired.expressions.behind(_sealed(tree)) for key, tree in trees.items()}
+    needs = {key: _needed(tree, made[key]) for key, tree in trees.items()}
     ids = frozenset[str]().union(*needs.values())
     secrets, errors = await _unseal_values(run, desired, ids)
+    whole, unprinted = await _print_files(run, desired, ids)
+    secrets, errors = {**secrets, **whole}, {**errors, **unprinted}
     needed = [file for file in desired.sealed.values() if not ids.isdisjoint(file.ids)]
     await run.ports.data_keys.prepare(run.application, _wrapped(needed))
     for file in needed:
@@ -90,16 +97,50 @@ async def open_objects(
         if refused is not None:
             failed[item.id] = refused
         else:
-            opened[item.id] = resolve.unseal(trees[item.id], secrets)
-    return Opened(opened, failed, partial)
+            opened[item.id] = resolve.unseal(trees[item.id], secrets, made[item.id].known)
+    pending = {key: _pending(each, secrets) for key, each in made.items() if each.known and key in opened}
+    return Opened(opened, failed, partial, pending)
+
+
+def _sealed(tree: Object) -> Iterable[str]:
+    return (leaf.id for _, leaf in walk(tree) if isinstance(leaf, Sealed))
+
+
+def _needed(tree: Object, made: Expressions) -> dict[str, None]:
+    """The ids of what is opened for an object: its sealed leaves, and what others are made of."""
+    behind = [each.id for each in made.inputs.values() if isinstance(each, Sealed)]
+    return dict.fromkeys([*(name for name in _sealed(tree) if name not in made.known), *behind])
+
+
+def _pending(made: Expressions, secrets: Mapping[str, Secret]) -> Pending:
+    inputs: Object = {
+        name: secrets.get(each.id) if isinstance(each, Sealed) else each for name, each in made.inputs.items()
+    }
+    return Pending(made, inputs)
+
+
+async def _print_files(
+    run: Run, desired: DesiredState, ids: Collection[str]
+) -> tuple[dict[str, Secret], dict[str, AgentError]]:
+    """The SOPS files that are values as a whole, as sops prints them, and those that do not open."""
+    secrets: dict[str, Secret] = {}
+    errors: dict[str, AgentError] = {}
+    files = {name: file for name, file in desired.whole.items() if name in ids}
+    if not files:
+        return {}, {}
+    await run.ports.data_keys.prepare(run.application, _wrapped(file.sealed for file in files.values()))
+    for name, file in files.items():
+        try:
+            keys = [key for _, key in await _data_keys(run, file.sealed)]
+            secrets[name] = await run.ports.tasks.apart(lambda file=file, keys=keys: presented.printed(file, keys))
+        except AgentError as error:
+            errors[name] = error.with_facts(file=file.file)
+    return secrets, errors
 
 
 async def _unseal(run: Run, file: SealedFile) -> Mapping[str, Secret]:
     """Of each part by its own data key, and none where a MAC does not verify."""
-    parts = [
-        (part, await run.ports.data_keys.unwrap(run.application, part.metadata.data_key, file.file))
-        for part in file.parts
-    ]
+    parts = await _data_keys(run, file)
 
     def opened() -> dict[str, Secret]:
         values: dict[str, Secret] = {}
@@ -108,6 +149,13 @@ async def _unseal(run: Run, file: SealedFile) -> Mapping[str, Secret]:
         return values
 
     return opened() if file.size <= _QUICK else await run.ports.tasks.apart(opened)
+
+
+async def _data_keys(run: Run, file: SealedFile) -> list[tuple[SealedPart, Secret]]:
+    return [
+        (part, await run.ports.data_keys.unwrap(run.application, part.metadata.data_key, file.file))
+        for part in file.parts
+    ]
 
 
 def _wrapped(files: Iterable[SealedFile]) -> list[WrappedDataKey]:

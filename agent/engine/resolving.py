@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from agent.engine import pace
-from agent.engine.opening import Opened
 from agent.engine.ports import Resolved
 from agent.manifests import references, sinks
 from agent.values import derive
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from agent.engine.context import Run
+    from agent.engine.opening import Opened
     from agent.manifests.references import Reference
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
@@ -39,17 +39,18 @@ async def check(run: Run, opened: Opened) -> Checked:
     for number, (key, tree) in enumerate(opened.objects.items(), 1):
         await pace.let_others(run, number)
         try:
-            wanted.update(await pace.beside(run, tree, lambda key=key, tree=tree: _named(run, key, tree)))
+            wanted.update(await pace.beside(run, tree, lambda key=key, tree=tree: _named(run, key, tree, opened)))
         except AgentError as error:
             failed[key] = error.with_facts(object=key)
     objects = {key: tree for key, tree in opened.objects.items() if key not in failed}
-    return Checked(Opened(objects, failed, opened.partial), tuple(wanted))
+    return Checked(replace(opened, objects=objects, failed=failed), tuple(wanted))
 
 
-def _named(run: Run, key: ObjectId, tree: Object) -> dict[Reference, None]:
+def _named(run: Run, key: ObjectId, tree: Object, opened: Opened) -> dict[Reference, None]:
     """What an opened object names of stores. Raises SinkError, ReferenceSyntaxError."""
     sinks.check(key, tree, run.grants.sinks)
-    return dict.fromkeys(references.find(tree))
+    pending = opened.pending.get(key)
+    return dict.fromkeys([*references.find(tree), *(references.find(pending.inputs) if pending else ())])
 
 
 async def ask(run: Run, wanted: Collection[Reference]) -> Mapping[Reference, Resolved | AgentError]:

@@ -289,7 +289,7 @@ def _check_keys(tree: Tree) -> None:
 def _parts(leaf: Leaf, at: Path) -> list[str | Secret | Reference]:
     """A leaf cut into text, secret text and references; a leaf that is no text has none."""
     if isinstance(leaf, str):
-        return _parts_in_clear(leaf, at)
+        return parts_in_clear(leaf, at)
     if not isinstance(leaf, Secret):
         return []
     parts: list[str | Secret | Reference] = []
@@ -303,7 +303,8 @@ def _parts(leaf: Leaf, at: Path) -> list[str | Secret | Reference]:
     return parts
 
 
-def _parts_in_clear(text: str, at: Path) -> list[str | Secret | Reference]:
+def parts_in_clear(text: str, at: Path) -> list[str | Secret | Reference]:
+    """A clear text cut at its references; an escaped one is the text that it means. Raises ReferenceSyntaxError with the field `at`."""
     foreign = _FOREIGN.search(text)
     if foreign is not None:
         raise _refused(foreign).with_facts(field=format_path(at))

@@ -2,26 +2,58 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.manifests import builtin, references, secret_data, sizes
 from agent.values import derive
 from agent.values.errors import HeldError, SecretValueError
+from agent.values.expressions import Evaluation
 from agent.values.secret import Sealed, Secret
 from agent.values.tree import format_path, map_leaves
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Container, Mapping
 
     from agent.manifests.references import Reference
+    from agent.values.expressions import Expressions
     from agent.values.tree import Leaf, Object, Path
 
 
-def unseal(tree: Object, opened: Mapping[str, Secret]) -> Object:
-    """`tree` with every Sealed leaf replaced by its opened Secret. Raises HeldError where one was not opened."""
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What leaves of an object are made of once the stores have answered.
+
+    `inputs` are by placeholder: opened values, which may hold references, and references. `expressions` are those of the leaves.
+    """
+
+    expressions: Expressions
+    inputs: Object
+
+    def made(
+        self, values: Mapping[Reference, Secret], clock: Callable[[], float], deadline: float
+    ) -> dict[str, Secret]:
+        """The leaves' values by their ids. A reference that may be missing, and is, is empty.
+
+        Raises as `references.substitute`, and LimitError, SecretValueError and PlaceholderError.
+        """
+        filled = references.substitute(self.inputs, values)
+        assert isinstance(filled, dict)
+        found: dict[str, Secret] = {}
+        for placeholder in self.inputs:
+            value = filled.get(placeholder, "")
+            if not isinstance(value, str | Secret):
+                raise HeldError("value is not decrypted", placeholder=placeholder)
+            found[placeholder] = value if isinstance(value, Secret) else Secret(value, placeholder)
+        evaluation = Evaluation(self.expressions.known, found, clock, deadline)
+        return {name: evaluation.value(expression) for name, expression in self.expressions.known.items()}
+
+
+def unseal(tree: Object, opened: Mapping[str, Secret], made: Container[str] = ()) -> Object:
+    """`tree` with every Sealed leaf replaced by its opened Secret, but for those that are `made`. Raises HeldError for one not opened."""
 
     def leaf(path: Path, value: Leaf) -> Leaf:
-        if not isinstance(value, Sealed):
+        if not isinstance(value, Sealed) or value.id in made:
             return value
         if value.id not in opened:
             raise HeldError("value is not decrypted", field=format_path(path))
@@ -32,21 +64,23 @@ def unseal(tree: Object, opened: Mapping[str, Secret]) -> Object:
     return result
 
 
-def finish(tree: Object, values: Mapping[Reference, Secret]) -> Object:
+def finish(tree: Object, values: Mapping[Reference, Secret], made: Mapping[str, Secret] | None = None) -> Object:
     """The object as it is applied: references substituted, a `v1/Secret`'s data encoded and sealed, numbers as text in string fields.
 
-    `tree` is unsealed. Errors name the field: ManifestError, ReferenceSyntaxError, SecretValueError; HeldError where a value is missing.
+    `tree` is unsealed, but for leaves that are `made`, which are searched for no references. Errors name the field:
+    ManifestError, ReferenceSyntaxError, SecretValueError; HeldError where a value is missing.
     """
     if builtin.is_core_secret(tree):
-        finished = secret_data.finish(tree, values)
+        finished = secret_data.finish(tree, values, made or {})
         sizes.check(finished)
         return finished
     filled = references.substitute(tree, values)
     assert isinstance(filled, dict)
+    filled = unseal(filled, made or {})
     group, kind = builtin.group_of(str(tree.get("apiVersion"))), str(tree.get("kind"))
 
     def as_text(path: Path, leaf: Leaf) -> Leaf:
-        if not isinstance(leaf, Secret) or not _takes_text(group, kind, path):
+        if not isinstance(leaf, Secret) or not takes_text(group, kind, path):
             return leaf
         try:
             return derive.text(leaf)
@@ -59,7 +93,8 @@ def finish(tree: Object, values: Mapping[Reference, Secret]) -> Object:
     return result
 
 
-def _takes_text(group: str, kind: str, path: Path) -> bool:
+def takes_text(group: str, kind: str, path: Path) -> bool:
+    """Whether a field takes text where a value might be a number: data of a ConfigMap, environment and command line of a container."""
     if (group, kind) == ("", "ConfigMap"):
         return path[0] == "data"
     return builtin.pod_template(group, kind) is not None and (

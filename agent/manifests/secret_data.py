@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from agent.manifests import references
 from agent.values import derive
 from agent.values.errors import ManifestError, SecretValueError
-from agent.values.secret import Secret
+from agent.values.secret import Sealed, Secret
 from agent.values.tree import format_path, get_text
 
 if TYPE_CHECKING:
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 FIELDS = ("data", "stringData")
 
 
-def finish(tree: Object, values: Mapping[Reference, Secret]) -> Object:
+def finish(tree: Object, values: Mapping[Reference, Secret], made: Mapping[str, Secret]) -> Object:
     """The Secret with references substituted, everything under `data`, each value a Secret that holds canonical base64.
 
+    A leaf that is still sealed is one of `made`, which is searched for no references.
     Raises ManifestError for values that are no strings or not base64; also what `references.substitute` raises.
     """
     data: Object = {}
@@ -36,6 +37,9 @@ def finish(tree: Object, values: Mapping[Reference, Secret]) -> Object:
         if not isinstance(given, dict):
             raise ManifestError("field takes a map", field=field)
         for key, value in given.items():
+            if isinstance(value, Sealed) and value.id in made:
+                data[key] = _in_base64(field, key, made[value.id], encode=field == "stringData")
+                continue
             encoded = _encoded(tree, field, key, value, values)
             if encoded is not None:
                 data[key] = encoded
@@ -68,13 +72,20 @@ def _encoded(tree: Object, field: str, key: str, value: Tree, values: Mapping[Re
             f"git:v1/Secret/{get_text(tree, 'metadata', 'namespace')}/{get_text(tree, 'metadata', 'name')}#{place}",
         )
     assert isinstance(result, Secret)
-    if field == "stringData" or is_template:
+    return _in_base64(field, key, result, encode=field == "stringData" or is_template)
+
+
+def _in_base64(field: str, key: str, result: Secret, *, encode: bool) -> Secret:
+    """A value as `data` holds it: encoded here, or as its author did. Raises ManifestError."""
+    if encode:
         return derive.base64_encode(result)
     try:
         return derive.base64_encode(derive.base64_decode(result))
     except SecretValueError:
         raise ManifestError(
-            "value in data of a Secret is not base64", hint="use stringData for plain text", field=place
+            "value in data of a Secret is not base64",
+            hint="use stringData for plain text",
+            field=format_path((field, key)),
         ) from None
 
 

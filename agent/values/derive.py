@@ -24,6 +24,12 @@ LONGEST: Final = 3 * 1024 * 1024
 """Characters of a text that is put together, and of all secrets of an object: an API server takes no larger request."""
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
+_JSON_ESCAPED = re.compile("[<>&\u2028\u2029]")
+_GO_ESCAPES = {
+    **{char: f"\\{name}" for char, name in zip("\a\b\f\n\r\t\v", "abfnrtv", strict=True)},
+    "\\": "\\\\",
+    '"': '\\"',
+}
 
 
 def text(secret: Secret) -> Secret:
@@ -180,6 +186,46 @@ def size(tree: Tree) -> int:
         value = reveal(leaf) if isinstance(leaf, Secret) else None
         found += len(value) if isinstance(value, str | bytes) else 0
     return found
+
+
+def indent(secret: Secret, spaces: int) -> Secret:
+    """Every line but the first moved right, for a multi-line value inside a text."""
+    return Secret(_text(secret).replace("\n", "\n" + " " * spaces), *secret.labels)
+
+
+def clip(secret: Secret, breaks: str) -> Secret:
+    """The text with `breaks` in the place of the line breaks at its end, as a block scalar of YAML has it."""
+    return Secret(_text(secret).rstrip("\n") + breaks, *secret.labels)
+
+
+def dotenv(secret: Secret) -> Secret:
+    r"""A value of a SOPS `.env` file as a reader of the decrypted file has it.
+
+    A line break is `\n` there, and a carriage return at the end belongs to the line.
+    """
+    return Secret(_text(secret).replace("\n", "\\n").removesuffix("\r"), *secret.labels)
+
+
+def json_string(secret: Secret) -> Secret:
+    """The text as Go's encoding/json writes it between quotes."""
+    written = json.dumps(_text(secret), ensure_ascii=False)[1:-1]
+    return Secret(_JSON_ESCAPED.sub(lambda found: f"\\u{ord(found.group()):04x}", written), *secret.labels)
+
+
+def go_quoted(secret: Secret) -> Secret:
+    """The text as Go's strconv.Quote writes it between quotes, which YAML reads as well."""
+    return Secret("".join(map(_go_escaped, _text(secret))), *secret.labels)
+
+
+def _go_escaped(char: str) -> str:
+    if char in _GO_ESCAPES:
+        return _GO_ESCAPES[char]
+    if char.isprintable():
+        return char
+    code = ord(char)
+    if code < 0x80:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def to_json(tree: Tree, *labels: str) -> Secret:

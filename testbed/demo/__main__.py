@@ -27,12 +27,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m testbed.demo", description="The agent's whole job against real servers, each step verified."
     )
-    parser.add_argument("--keep", action="store_true", help="leave everything up and say how to look around")
+    parser.add_argument("--keep", action="store_true", help="leave everything running and say how to look around")
     parser.add_argument(
         "--context",
         default="",
         metavar="NAME",
-        help="use the cluster of this context of your kubeconfig: namespaces of its own, deleted afterwards; no Go needed",
+        help="use the cluster of this context in your kubeconfig, in namespaces that are deleted afterwards; needs no Go",
     )
     options = parser.parse_args(argv)
     try:
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
     except binaries.BuildError as error:
         print(
-            f"error: {error}\nhint: with CONTEXT=name a cluster that you have is used, and nothing is built",
+            f"error: {error}\nhint: with CONTEXT=name the demo uses your own cluster and builds nothing",
             file=sys.stderr,
         )
     except (ContextError, ProcessError) as error:
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _gone(context: str) -> str:
-    servers = "the servers are ended, and their folders are removed"
+    servers = "the servers are stopped, and their folders are removed"
     return f"{servers}; {context} is as it was" if context else servers
 
 
@@ -68,12 +68,12 @@ def _play(context: str, *, keep: bool) -> int:
                 look_around(show, stage)
                 _ = signal.pause()
         except StepFailedError:
-            show.line(f"\n{show.summary()}; the rest was not played")
+            show.line(f"\n{show.summary()}; the remaining steps did not run")
             return 1
         except KeyboardInterrupt:
             for number in (signal.SIGINT, signal.SIGTERM):
                 _ = signal.signal(number, signal.SIG_IGN)  # a second one would leave servers behind
-            show.interrupted("cleaning up, which takes some seconds …")
+            show.interrupted("cleaning up, which takes a few seconds …")
             raise
     return 0
 
@@ -83,12 +83,12 @@ def _steps(show: Show, stage: Stage, *, keep: bool) -> None:
     if missing:
         minutes = sum(binaries.PROGRAMS[name].expected for name in missing) / 60
         show.paragraph(
-            f"First use: {', '.join(missing)} are built in the background, about {minutes:.0f} minutes on two cores."
+            f"First use: {', '.join(missing)} are built in the background, which takes about {minutes:.0f} minutes on two cores."
         )
     show.heading("On a developer's laptop: no cluster needed")
     laptop.play(show, stage.developer)
     show.heading("With servers")
-    with show.step("passwords are put into OpenBao; the application is pushed to Git over HTTPS") as step:
+    with show.step("passwords go into OpenBao, and the application is pushed to Git over HTTPS") as step:
         stage.fill()
         repository = stage.repositories["shop"]
         files = stage.developer.files()
@@ -100,7 +100,7 @@ def _steps(show: Show, stage: Stage, *, keep: bool) -> None:
         if stage.context
         else "etcd, kube-apiserver and controllers run"
     )
-    with show.step(f"{title}; no Signet in it yet") as step:
+    with show.step(f"{title}; Signet is not installed yet") as step:
         version = stage.cluster.get("/version")["gitVersion"]
         stage.refuse_foreign()
         step.saw(f"{stage.cluster.url}  Kubernetes {version}")

@@ -26,23 +26,23 @@ _REQUESTED_AT = "signet-gitops.dev/requested-at"
 def play(show: Show, stage: Stage) -> None:
     """All of them, in order."""
     player = _Player(stage)
-    with show.step("deploy/ is installed; the agent runs as its ServiceAccount, with that role alone") as step:
+    with show.step("deploy/ is installed; the agent runs as its ServiceAccount, with only that role") as step:
         player.install(step)
     with show.step("dev, staging and prod are deployed: layers merged, age, PGP and Vault secrets in place") as step:
         player.deploy(step)
     with show.step("a developer runs agent encrypt and commits: applied at the next poll") as step:
         player.add_secret(step)
-    with show.step("somebody edits live objects and deletes one: each is healed") as step:
+    with show.step("live objects are edited and one is deleted: each is healed") as step:
         player.heal(step)
-    with show.step("prod's database password is rotated in Vault: rolled out, pods replaced") as step:
+    with show.step("prod's database password is rotated in Vault: applied, pods replaced") as step:
         player.rotate(step)
-    with show.step("an altered file and one of another team's repository are committed: both refused") as step:
+    with show.step("a changed file and a file from another team's repository are committed: both refused") as step:
         player.refuse(step)
-    with show.step("the rest of that commit is applied, the refused file's Secret stays as it was") as step:
+    with show.step("the rest of that commit is applied; the Secret of the refused file stays as it was") as step:
         player.expect_the_rest(step)
-    with show.step("the two files are taken back: all is well again") as step:
-        player.mend(step)
-    with show.step("a file is deleted: its object is pruned, everywhere, and nothing else") as step:
+    with show.step("the two files are reverted: the Application is ready again") as step:
+        player.restore(step)
+    with show.step("a file is deleted: its object is pruned in every environment, and nothing else") as step:
         player.prune(step)
 
 
@@ -176,12 +176,12 @@ class _Player:
         reasons = {file: failure["reason"] for file, failure in failures.items()}
         expect(reasons[files[0]] == "MacMismatch", "MacMismatch for the altered file", reasons[files[0]])
         expect(reasons[files[1]] == "DataKey", "DataKey for the borrowed file", reasons[files[1]])
-        told = self._stage.ask("status", "shop", "-n", self._stage.names.tenants["staging"])
-        expect(told.code == 1, f"exit code 1 of {told.line}", f"{told.code}: {told.err}")
-        step.saw(told.line)
+        shown = self._stage.ask("status", "shop", "-n", self._stage.names.tenants["staging"])
+        expect(shown.code == 1, f"exit code 1 of {shown.line}", f"{shown.code}: {shown.err}")
+        step.saw(shown.line)
         for file, failure in failures.items():
             for text in (file, failure["message"], failure["hint"]):
-                expect(text in told.out, f"{text!r} in what agent status tells", told.out)
+                expect(text in shown.out, f"{text!r} in the output of agent status", shown.out)
             step.saw(f"{file}: {failure['message']}")
             step.saw(f"  hint: {failure['hint']}")
 
@@ -204,7 +204,7 @@ class _Player:
             "ConfigMap settings is new in dev, staging and prod; dev and prod are ready; the other team has its own"
         )
 
-    def mend(self, step: Step) -> None:
+    def restore(self, step: Step) -> None:
         tree = self._developer.tree
         _ = (tree / "envs/staging/credentials.yaml").write_text(self._before, "utf-8")
         (tree / "envs/staging/invoices.yaml").unlink()

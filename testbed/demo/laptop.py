@@ -25,16 +25,16 @@ def play(show: Show, developer: Developer) -> None:
     """All of them, in order. Leaves keys, an encrypted work tree, and `stolen.yaml` of another team in the developer's folder."""
     with show.step("keys are made: age for dev and staging, PGP for prod") as step:
         _make_keys(developer, step)
-    with show.step("secrets are encrypted for whom .sops.yaml names, and nobody else") as step:
+    with show.step("secrets are encrypted for the recipients in .sops.yaml only") as step:
         _encrypt(developer, step)
-    with show.step("they decrypt to what they were, by age and by PGP; without the key they do not") as step:
+    with show.step("age and PGP keys decrypt them; another key does not") as step:
         _decrypt(developer, step)
     if sops := _sops():
-        with show.step("sops reads the agent's files, and the agent reads those of sops") as step:
+        with show.step("sops reads the agent's files, and the agent reads sops' files") as step:
             _exchange(developer, sops, step)
-    with show.step("a file that was altered after it was encrypted is refused") as step:
+    with show.step("a file that was changed after encryption is refused") as step:
         _refuse_altered(developer, step)
-    with show.step("what an environment's layers merge to is shown; secrets as labels") as step:
+    with show.step("agent render shows the merged layers, with labels in place of secrets") as step:
         _render(developer, step)
 
 
@@ -122,7 +122,7 @@ def _refuse_altered(developer: Developer, step: Step) -> None:
     refused = developer.agent("decrypt", str(path), keys=_keys(developer, "staging"))
     expect(refused.code == _MAC_MISMATCH, f"exit code {_MAC_MISMATCH}", refused.code)
     expect(not refused.out, "no plaintext of an altered file", "some")
-    step.saw("$ agent decrypt altered.yaml    of which one line was deleted:")
+    step.saw("$ agent decrypt altered.yaml    after one line was deleted:")
     for line in refused.err.replace(f"{developer.folder}/", "").splitlines():
         step.saw(line)
 
@@ -155,7 +155,7 @@ def _keys(developer: Developer, name: str) -> list[Path]:
 
 
 def _sops() -> Path | None:
-    """The real sops, where it is at hand: nothing is built for it."""
+    """The real sops, if it is installed or built already: nothing is built for it."""
     if not binaries.missing(["sops"]):
         return binaries.path("sops")
     found = shutil.which("sops")

@@ -22,24 +22,24 @@ if TYPE_CHECKING:
 def play(show: Show, stage: Stage) -> None:
     """The audit trail verifies, and does not once a line is cut out; no secret is found anywhere."""
     anchor = stage.supervisor.folder / "anchor.json"
-    with show.step("agent audit verify proves the audit trail") as step:
+    with show.step("agent audit verify accepts the audit trail") as step:
         _verify(stage, anchor, step)
-    with show.step("with one line cut out of the trail it does not") as step:
+    with show.step("with one line removed, it rejects the trail") as step:
         _verify_cut(stage, anchor, step)
-    with show.step("every secret of this demo is searched for in all that the agent emitted: none found") as step:
+    with show.step("everything that the agent emitted is searched for every secret: none found") as step:
         _search(stage, step)
 
 
 def stop(show: Show, stage: Stage) -> None:
     """The agent ends by SIGTERM and leaves no Lease; the user's cluster is left as it was."""
-    with show.step("the agent is told to stop: it finishes and gives its Lease back") as step:
+    with show.step("the agent is stopped: it finishes its work and releases its Lease") as step:
         process = stage.running().process
         assert process is not None
         stage.stop_agent()
         expect(process.returncode == 0, "exit code 0", process.returncode)
         leases = stage.cluster.get(f"/apis/coordination.k8s.io/v1/namespaces/{stage.names.system}/leases")["items"]
         expect(not leases, "no Lease", [lease["metadata"]["name"] for lease in leases])
-        step.saw("what it applied stays as it is")
+        step.saw("everything that it applied stays in place")
     if stage.context:
         with show.step(f"namespaces, roles and CRD of the demo are deleted from {stage.context}") as step:
             stage.clean()
@@ -60,7 +60,7 @@ def _verify(stage: Stage, anchor: Path, step: Step) -> None:
     actions = {str(record.get("action")) for record in agent.audit()}
     wanted = {"create", "heal", "rotate", "prune"}
     expect(wanted <= actions, f"records of {', '.join(sorted(wanted))}", sorted(actions))
-    step.saw(f"it tells of: {', '.join(sorted(actions))}")
+    step.saw(f"it records: {', '.join(sorted(actions))}")
 
 
 def _verify_cut(stage: Stage, anchor: Path, step: Step) -> None:

@@ -53,7 +53,7 @@ class Developer:
         input: str = "",  # noqa: A002
         environment: Mapping[str, str] | None = None,
     ) -> Command:
-        """Run `agent` in the work tree, with these private keys and those of gpg at hand, or in an `environment`."""
+        """Run `agent` in the work tree, with these private keys and those in gpg, or in an `environment`."""
         own = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),

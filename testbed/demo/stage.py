@@ -158,7 +158,7 @@ class Stage:
             )
         if self.cluster.get(f"{agents.API}/applications")["items"]:
             raise ContextError(
-                f"a demo runs on the cluster of context {self.context}, or was cut off;"
+                f"a demo runs on the cluster of context {self.context}, or was interrupted;"
                 " `kubectl delete crd applications.signet-gitops.dev` ends it"
             )
 
@@ -288,9 +288,7 @@ class Stage:
     def _progress(self) -> Callable[[binaries.Progress], None]:
         if not sys.stdout.isatty():
             return binaries.ProgressPrinter()
-        missing = binaries.missing(PROGRAMS)
-        count = {name: f"{number} of {len(missing)}: " for number, name in enumerate(missing, 1)}
-        return lambda progress: self._show.moving(count.get(progress.name, "") + str(progress))
+        return lambda progress: self._show.moving(str(progress))
 
 
 class _Background:

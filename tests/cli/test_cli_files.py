@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import processes
 import pytest
 
+from agent.cli.errors import WriteError
 from agent.cli.files import content
-from agent.values.errors import WriteError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ import pytest
 from agent.cli import exit_codes, flags
 from agent.cli.keys import recipients
 from agent.sops.format.keys import kind_of, name_of
-from agent.values.errors import SopsRulesError, UsageError
+from agent.values.errors import EncryptionContextError, SopsRulesError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -76,7 +76,7 @@ def test_a_group_is_named_key_by_key(shell: Shell) -> None:
 
 @pytest.mark.parametrize("text", ["a", "a:b:c", "a:b,", ":,x"])
 def test_an_encryption_context_is_names_with_values(text: str) -> None:
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(EncryptionContextError) as caught:
         recipients.named(parsed(f"--encryption-context={text}"))
     assert exit_codes.of(caught.value) == 6
 

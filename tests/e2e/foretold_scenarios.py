@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import re
+import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import test_kinds_not_watched as kinds_not_watched
 from manifests_written import config_map, deployment, secret
 from test_bad_input import FAULTS
 
+from testbed import sealing
 from testbed.processes import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from testbed.installation import Installation, Tenant
     from testbed.repository import Content as Written
+    from testbed.sealing import SealingPair
 
     Content = Written | Callable[[Tenant], str]
 
@@ -85,6 +90,8 @@ class Scenario:
     sealed: bool = False
     during: Callable[[Installation], AbstractContextManager[None]] = nothing
     prepare: Callable[[Tenant], object] = lambda _: None
+    flags: Callable[[Tenant], Sequence[str]] = lambda _: ()
+    """Of the diff."""
 
 
 def edit(tenant: Tenant) -> None:
@@ -166,6 +173,36 @@ def strangers(tenant: Tenant) -> str:
 
 def by_transit(tenant: Tenant) -> str:
     return tenant.seal_by_transit(secret("db", password="x"))
+
+
+@functools.cache
+def sealing_pair() -> SealingPair:
+    return sealing.pair(Path(tempfile.mkdtemp()), "foretold")
+
+
+def give_sealing_key(tenant: Tenant) -> None:
+    """To the agent; and to the user, as a file."""
+    installation, pair = tenant.installation, sealing_pair()
+    (pair.folder / "key.pem").write_text(pair.key)
+    installation.controlplane.apply({**pair.manifest, "metadata": {"name": pair.name, "namespace": "signet-system"}})
+    installation.configure(sealedSecrets={"keys": [{"secretName": pair.name}]})
+
+
+def by_sealing_key(tenant: Tenant) -> Sequence[str]:
+    operator_file = str(tenant.installation.agent.operator_file)
+    return "--operator-file", operator_file, "--sealing-key", str(sealing_pair().folder / "key.pem")
+
+
+def sealed_secret(name: str, password: str) -> Callable[[Tenant], str]:
+    return lambda tenant: sealing_pair().seal(secret(name, password=password), "--namespace", tenant.namespace)
+
+
+@contextlib.contextmanager
+def sealing_key_given(installation: Installation) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        installation.configure()
 
 
 @contextlib.contextmanager
@@ -384,6 +421,14 @@ SCENARIOS = {
     ),
     "a file that the user has no key for": Scenario(FOUR, {"db.yaml": strangers, "a.yaml": None}, None),
     "a file that only a transit engine opens": Scenario(FOUR, {"db.yaml": by_transit}, {"Secret db": "create"}),
+    "SealedSecrets that the agent unseals": Scenario(
+        {**FOUR, "db.yaml": sealed_secret("db", "x"), "old.yaml": sealed_secret("old", "x")},
+        {"db.yaml": sealed_secret("db", "y"), "old.yaml": None, "new.yaml": sealed_secret("new", "x")},
+        {"Secret db": "change", "Secret old": "prune", "Secret new": "create"},
+        prepare=give_sealing_key,
+        flags=by_sealing_key,
+        during=sealing_key_given,
+    ),
     "a Secret in the clear": Scenario(FOUR, {"db.yaml": secret("db", password="x")}, {"Secret db": "create"}),
     "a Secret in the clear where that is denied": Scenario(
         FOUR,

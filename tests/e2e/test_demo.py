@@ -19,12 +19,12 @@ from testbed.demo.show import Show, StepFailedError, expect
 
 STEPS = (
     "keys are made",
-    "encrypted for whom .sops.yaml names",
-    "decrypt to what they were",
-    "altered after it was encrypted is refused",
-    "secrets as labels",
+    "encrypted for the recipients in .sops.yaml",
+    "another key does not",
+    "changed after encryption is refused",
+    "labels in place of secrets",
     "pushed to Git over HTTPS",
-    "no Signet in it yet",
+    "Signet is not installed yet",
     "runs as its ServiceAccount",
     "layers merged, age, PGP and Vault secrets in place",
     "a developer runs agent encrypt and commits",
@@ -32,12 +32,12 @@ STEPS = (
     "rotated in Vault",
     "both refused",
     "the rest of that commit is applied",
-    "all is well again",
+    "the Application is ready again",
     "pruned",
-    "agent audit verify proves",
-    "one line cut out",
+    "agent audit verify accepts",
+    "with one line removed",
     "none found",
-    "gives its Lease back",
+    "releases its Lease",
 )
 _SEQUENCE = re.compile(r"\x1b\[[0-9;]*[mK]")
 _STEP = re.compile(r"^ +(?P<number>[0-9]+)  (?P<mark>ok|FAILED)  (?P<title>.*?) +[0-9.]+ m?s$", re.MULTILINE)
@@ -85,7 +85,7 @@ def _assert_ctrl_c_cleans_up(folder):
     lines = [part for line in _SEQUENCE.sub("", shown).replace("^C", "").splitlines() for part in line.split("\r")]
     assert [line for line in lines if len(line) > 80] == []
     assert any(line.startswith("cleaning up") for line in lines)
-    assert lines[-1] == "cleaned up: the servers are ended, and their folders are removed"
+    assert lines[-1] == "cleaned up: the servers are stopped, and their folders are removed"
     assert list(folder.iterdir()) == []
 
 

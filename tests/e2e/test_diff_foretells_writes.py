@@ -108,7 +108,7 @@ class Preview:
         """The tree is what was pushed."""
         self.git("-C", str(self.tree), "pull", "--quiet")
 
-    def __call__(self, spec: Mapping[str, object]) -> Previewed:
+    def __call__(self, spec: Mapping[str, object], *flags: str) -> Previewed:
         installation = self.tenant.installation
         manifest = {
             "apiVersion": "signet-gitops.dev/v1alpha1",
@@ -129,7 +129,7 @@ class Preview:
             "HOME": str(self.folder),
         }
         done = subprocess.run(
-            [*command, "--kubeconfig", str(config), "--vault-store", store],
+            [*command, "--kubeconfig", str(config), "--vault-store", store, *flags],
             capture_output=True,
             text=True,
             check=False,
@@ -243,7 +243,7 @@ def test_a_diff_foretells_the_writes_of_the_next_run(audited: Installation, tmp_
     texts = play.change(preview)
 
     with scenario.during(audited):
-        previewed = preview(play.spec)
+        previewed = preview(play.spec, *scenario.flags(play.tenant))
         differing = {key: action for key, action in previewed.actions.items() if action not in {"same", "left", "hold"}}
         assert scenario.found is None or differing == dict(scenario.found), previewed.text
         happened, causes = play.run(texts)

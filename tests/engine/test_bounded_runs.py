@@ -186,7 +186,7 @@ def test_a_shard_that_could_not_be_read_back_is_not_written(monkeypatch: pytest.
 
 
 def finisher() -> Finisher:
-    return Finisher(Owner("i", ApplicationId("shop", "app", "uid")), PRINTS.owners, PRINTS.applied)
+    return Finisher(Owner("i", ApplicationId("shop", "app", "uid")), PRINTS.owners, PRINTS.applied, lambda: 0.0)
 
 
 MEGABYTE = Secret("x" * (1 << 20), "vault:main/secret/shop#large@1")

@@ -36,6 +36,7 @@ def finished(answer: AgentError) -> Object:
         Owner("i", ApplicationId("shop", "app", "uid")),
         Fingerprinter.derive(key, "owner"),
         Fingerprinter.derive(key, "applied"),
+        lambda: 0.0,
     )
     item = Desired(KEY, "v1", TREE, ())
     return get_object(finisher.finish(item, TREE, {MAYBE: answer}, recipe="r", roll="").tree, "data")

@@ -105,7 +105,7 @@ def test_digests_are_those_that_were_recorded(key: ObjectId) -> None:
     expected = VECTOR["digests"][key.key]
     recipe = judge.recipes(PRINTS.recipes, APPLICATION.uid, DESIRED)[key]
     token = rollouts.token_of(DESIRED[key], rollouts.secret_contents(recorded), PRINTS.applied, APPLICATION.uid)
-    finisher = Finisher(Owner("vectors", APPLICATION), PRINTS.owners, PRINTS.applied)
+    finisher = Finisher(Owner("vectors", APPLICATION), PRINTS.owners, PRINTS.applied, lambda: 0.0)
     finished = finisher.finish(DESIRED[key], TREES[key], {}, recipe=recipe, roll=token)
 
     assert (recipe, token, finished.record.applied) == (expected["recipe"], expected["roll"], expected["applied"])

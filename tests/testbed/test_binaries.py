@@ -17,9 +17,16 @@ echo "$@" >> "$STUB_LOG"
 echo example.com/one >&2
 [ -n "$STUB_FAILS" ] && { echo "boom: undefined: x" >&2; exit 1; }
 [ -n "$STUB_WAITS" ] && { echo $$ > "$STUB_WAITS"; exec sleep 600; }
-out="$GOBIN/age"
-while [ $# -gt 0 ]; do [ "$1" = -o ] && out="$2"; shift; done
-mkdir -p "$(dirname "$out")"; echo '#!/bin/sh' > "$out"; chmod +x "$out"
+out="$GOBIN"; made=
+while [ $# -gt 0 ]; do
+    case "$1" in
+        -o) out="$2"; shift ;;
+        -*) ;;
+        *.*/*) made="$made $(echo "${1%@*}" | sed 's,/v[0-9]*$,,; s,.*/,,')" ;;
+    esac
+    shift
+done
+mkdir -p "$out"; for each in $made; do echo '#!/bin/sh' > "$out/$each"; chmod +x "$out/$each"; done
 """
 
 
@@ -59,6 +66,20 @@ def test_a_program_is_built_once(name: str, stub: Path, tmp_path: Path) -> None:
     assert reports[-1].packages == 1
 
 
+def test_what_is_missing_of_one_module_is_built_by_one_call(stub: Path) -> None:
+    names = ["etcd", "kube-apiserver", "kwok"]
+    reports: list[binaries.Progress] = []
+    made = binaries.build(["age", *names], reports.append)
+    assert binaries.missing(["age", *names]) == []
+    assert [made[name].name.partition("-v")[0] for name in names] == names
+    calls = stub.read_text().splitlines()
+    assert len(calls) == 2
+    assert calls[1].endswith("etcd/server/v3 k8s.io/kubernetes/cmd/kube-apiserver sigs.k8s.io/kwok/cmd/kwok")
+    assert [each.names for each in reports if each.done] == ["age", "etcd, kube-apiserver, kwok"]
+    binaries.build(["etcd", "kube-controller-manager"], lambda _: None)
+    assert stub.read_text().splitlines()[2].endswith("cmd/kube-controller-manager")
+
+
 def test_only_what_is_missing_is_named() -> None:
     assert "age" in binaries.missing()
     binaries.path("age", lambda _: None)
@@ -70,7 +91,7 @@ def test_a_failed_build_shows_the_compilers_words_and_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("STUB_FAILS", "1")
-    with pytest.raises(binaries.BuildError, match=r"(?s)age v.* does not build.*boom: undefined: x"):
+    with pytest.raises(binaries.BuildError, match=r"(?s)cannot build age v.*boom: undefined: x"):
         binaries.path("age", lambda _: None)
     left = {each.name for each in (tmp_path / "cache" / "signet" / "testbed").iterdir()}
     assert all(name.endswith(".lock") for name in left)
@@ -128,5 +149,14 @@ def test_an_old_go_is_refused(version: str, tmp_path: Path) -> None:
         binaries.path("age")
 
 
-def test_bao_comes_from_the_environment() -> None:
-    assert binaries.path("bao").exists()
+@pytest.mark.parametrize("name", ["bao", "kubectl"])
+def test_what_a_registry_ships_comes_from_the_environment(name: str, stub: Path) -> None:
+    assert os.access(binaries.path(name), os.X_OK)
+    assert not stub.exists()
+
+
+def test_kubectl_has_the_version_of_the_api_server() -> None:
+    shown = subprocess.run(
+        [binaries.path("kubectl"), "version", "--client"], capture_output=True, text=True, check=True
+    )
+    assert f"Client Version: {binaries.PROGRAMS['kube-apiserver'].version}" in shown.stdout.splitlines()

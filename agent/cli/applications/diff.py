@@ -7,7 +7,8 @@ import os
 from typing import TYPE_CHECKING
 
 from agent.cli import flags, terminal
-from agent.values.errors import AgentError, ClusterUnavailableError, StoreDeniedError, UsageError
+from agent.cli.errors import UsageError
+from agent.values.errors import AgentError, ClusterUnavailableError, StoreDeniedError
 
 if TYPE_CHECKING:
     import argparse

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.cli import flags, terminal
-from agent.values.errors import AgentError, UsageError
+from agent.cli.errors import UsageError
+from agent.values.errors import AgentError
 from agent.values.text import counted, escape
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ import time
 from typing import TYPE_CHECKING
 
 from agent.cli import terminal
-from agent.values.errors import AgentError, ClusterError, HeldError, UsageError
+from agent.cli.errors import UsageError
+from agent.values.errors import AgentError, ClusterError, HeldError
 from agent.values.tree import get, get_text
 
 if TYPE_CHECKING:

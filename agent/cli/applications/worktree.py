@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from agent.adapters.git import listing
 from agent.api import application as applications
 from agent.api import names, operator
+from agent.cli.errors import ReadError, UsageError
 from agent.cli.files import content
 from agent.cli.keys import sealing_keys
 from agent.desired import cautions
@@ -22,7 +23,7 @@ from agent.manifests.sealed_secrets import Unsealing
 from agent.manifests.sinks import AllowedSinks
 from agent.values import system
 from agent.values.dataclass import dataclass
-from agent.values.errors import LimitError, ReadError, SourceError, UsageError
+from agent.values.errors import LimitError, SourceError
 from agent.values.tree import get_object, get_text
 from agent.yaml.read import manifests as yaml
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from agent.adapters.kubernetes.resources import APPLICATION
 from agent.cli import terminal
+from agent.cli.errors import UsageError
 from agent.values.dataclass import dataclass
-from agent.values.errors import NotFoundError, UsageError
+from agent.values.errors import NotFoundError
 from agent.values.tree import get, get_object, get_text
 
 if TYPE_CHECKING:

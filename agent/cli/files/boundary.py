@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 
+from agent.cli.errors import WriteError
 from agent.cli.files import content, rules
-from agent.values.errors import WriteError
 
 
 def check(file: str, config: str | None = None) -> None:

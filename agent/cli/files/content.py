@@ -9,8 +9,8 @@ import stat
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
+from agent.cli.errors import FileMissingError, ReadError, WriteError
 from agent.values import system
-from agent.values.errors import FileMissingError, ReadError, WriteError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli import terminal
+from agent.cli.errors import EditorError, UnchangedError
 from agent.cli.files import content, memory
 from agent.values import system
-from agent.values.errors import AgentError, EditorError, UnchangedError
+from agent.values.errors import AgentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.cli.errors import EditorError
 from agent.cli.files import content
-from agent.values.errors import EditorError
 
 if TYPE_CHECKING:
     import argparse

@@ -12,10 +12,11 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Protocol
 
 from agent.cli import exit_codes, terminal
+from agent.cli.errors import ConflictingFlagsError, FileMissingError, ReadError
 from agent.cli.files import boundary, content
 from agent.values import system
 from agent.values.dataclass import dataclass
-from agent.values.errors import AgentError, ConflictingFlagsError, FileMissingError, ReadError
+from agent.values.errors import AgentError
 from agent.values.text import escape
 
 if TYPE_CHECKING:

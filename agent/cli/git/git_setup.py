@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli import terminal
+from agent.cli.errors import ReadError, WriteError
 from agent.cli.files import content, rules
 from agent.gitmerge.attributes import globs
 from agent.values import system
 from agent.values.dataclass import dataclass
-from agent.values.errors import ConfigError, ReadError, WriteError
+from agent.values.errors import ConfigError
 
 if TYPE_CHECKING:
     import argparse

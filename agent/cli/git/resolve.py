@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.cli import flags, terminal
+from agent.cli.errors import ConflictingFlagsError
 from agent.cli.files import boundary, content, editor, file_types, layout, memory
 from agent.cli.keys import key_sources, sealing
 from agent.cli.keys.key_sources import Access
@@ -13,7 +14,7 @@ from agent.gitmerge.shown import uncovered
 from agent.sops.files import conflicts, decrypt
 from agent.sops.stores import store as stores
 from agent.values.dataclass import dataclass, field
-from agent.values.errors import ConflictingFlagsError, MergeError
+from agent.values.errors import MergeError
 
 if TYPE_CHECKING:
     import argparse

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agent.cli import terminal
+from agent.cli.errors import UsageError
 from agent.values import system
-from agent.values.errors import AuditError, UsageError
+from agent.values.errors import AuditError
 from agent.values.text import counted, escape
 
 if TYPE_CHECKING:

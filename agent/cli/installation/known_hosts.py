@@ -11,8 +11,9 @@ import subprocess  # ssh-keyscan, with a host that was checked
 from typing import TYPE_CHECKING, Final
 
 from agent.cli import terminal
+from agent.cli.errors import UsageError
 from agent.values.dataclass import dataclass
-from agent.values.errors import ConfigError, SourceUnavailableError, UsageError
+from agent.values.errors import ConfigError, SourceUnavailableError
 
 if TYPE_CHECKING:
     import argparse

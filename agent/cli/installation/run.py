@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.values.errors import UsageError
+from agent.cli.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent.cli.errors import ConflictingFlagsError
 from agent.cli.files import rules
 from agent.sops.format.groups import Recipients
 from agent.sops.format.selection import SELECTORS, Selection, matcher
 from agent.values.dataclass import dataclass
-from agent.values.errors import ConflictingFlagsError, NoMasterKeyError, SopsRulesError
+from agent.values.errors import NoMasterKeyError, SopsRulesError
 
 if TYPE_CHECKING:
     import argparse

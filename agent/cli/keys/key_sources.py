@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from agent.cli.errors import DecryptionOrderError
 from agent.cli.keys.age_sources import UserAgeKeys
 from agent.sops.format.keys import DEFAULT_ORDER, ByKind, name_of, transit_recipient
 from agent.values.dataclass import dataclass
-from agent.values.errors import DataKeyError, DecryptionOrderError
+from agent.values.errors import DataKeyError
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from agent.adapters.vault.credential import Token
 from agent.adapters.vault.stores import Stores
 from agent.api import operator
 from agent.cli import plaintext
+from agent.cli.errors import UsageError
 from agent.cli.keys import key_sources
-from agent.values.errors import UsageError
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli import flags, terminal
+from agent.cli.errors import ConflictingFlagsError, UsageError, WriteError
 from agent.cli.files import boundary, rules, trees
 from agent.cli.keys import creation, fresh, key_sources, sealing, sealing_keys
 from agent.cli.keys.key_sources import Access
@@ -18,13 +19,7 @@ from agent.sops.format.selection import Selection
 from agent.sops.stores import store as stores
 from agent.values import system
 from agent.values.dataclass import dataclass, field, replace
-from agent.values.errors import (
-    AgentError,
-    ConflictingFlagsError,
-    SopsEncryptError,
-    UsageError,
-    WriteError,
-)
+from agent.values.errors import AgentError, SopsEncryptError
 from agent.yaml.nodes import Entry, Mapping, Sequence
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import subprocess  # the user's own command
 import sys
 from typing import TYPE_CHECKING
 
+from agent.cli.errors import CommandError
 from agent.values import system
-from agent.values.errors import CommandError
 
 if TYPE_CHECKING:
     import argparse

@@ -11,11 +11,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from agent.cli.errors import ReadError
 from agent.cli.files import content, file_types
 from agent.sops.files import decrypt
 from agent.sops.stores import store as stores
 from agent.values.dataclass import dataclass, field
-from agent.values.errors import AgentError, DataKeyError, ReadError
+from agent.values.errors import AgentError, DataKeyError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from agent.cli import flags, terminal
+from agent.cli.errors import FileMissingError
 from agent.cli.files import boundary, content, editor, file_types, layout, memory, rules
 from agent.cli.keys import creation, fresh, key_sources, sealing
 from agent.cli.keys.key_sources import Access
@@ -18,7 +19,7 @@ from agent.sops.format.metadata import Metadata
 from agent.sops.format.selection import EVERYTHING
 from agent.sops.stores import store as stores
 from agent.values.dataclass import dataclass, replace
-from agent.values.errors import DataKeyError, FileMissingError, SopsFormatError
+from agent.values.errors import DataKeyError, SopsFormatError
 
 if TYPE_CHECKING:
     import argparse

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from agent.cli import flags, terminal
+from agent.cli.errors import ConflictingFlagsError
 from agent.cli.files import content, file_types, layout, rules, trees
 from agent.cli.files.trees import Done
 from agent.cli.keys import creation, fresh, key_sources, sealing
@@ -19,7 +20,7 @@ from agent.sops.format.metadata import Metadata
 from agent.sops.format.selection import EVERYTHING
 from agent.sops.stores import store as stores
 from agent.values.dataclass import dataclass, field, replace
-from agent.values.errors import ConflictingFlagsError, NoRuleError
+from agent.values.errors import NoRuleError
 from agent.values.text import counted
 from agent.yaml.matching import same
 

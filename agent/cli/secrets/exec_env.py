@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from agent.cli import flags
+from agent.cli.errors import CommandError, ConflictingFlagsError
 from agent.cli.files import content, file_types, rules
 from agent.cli.keys import key_sources, sealing
 from agent.cli.keys.key_sources import Access
@@ -13,7 +14,6 @@ from agent.cli.secrets import child
 from agent.sops.files import decrypt
 from agent.sops.stores import flatten
 from agent.sops.stores import store as stores
-from agent.values.errors import CommandError, ConflictingFlagsError
 from agent.yaml.nodes import Mapping, Sequence
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli import flags
+from agent.cli.errors import CommandError, EditorError
 from agent.cli.files import content, file_types, memory, rules
 from agent.cli.keys import key_sources, sealing
 from agent.cli.keys.key_sources import Access
 from agent.cli.secrets import child
 from agent.sops.files import decrypt
 from agent.sops.stores import store as stores
-from agent.values.errors import CommandError, EditorError
 
 if TYPE_CHECKING:
     import argparse

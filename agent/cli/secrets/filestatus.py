@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.cli import terminal
+from agent.cli.errors import FileMissingError
 from agent.cli.files import content, file_types
 from agent.sops.format.metadata import ENTRY
 from agent.sops.stores import store as stores
-from agent.values.errors import AgentError, FileMissingError
+from agent.values.errors import AgentError
 from agent.yaml.nodes import Mapping
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from agent.cli import flags, terminal
+from agent.cli.errors import UsageError
 from agent.cli.files import boundary, content, file_types, layout, rules
 from agent.cli.keys import creation, key_sources, recipients, sealing
 from agent.cli.keys.key_sources import Access
@@ -15,7 +16,7 @@ from agent.sops.files import decrypt
 from agent.sops.format import key_changes
 from agent.sops.format.groups import Recipients
 from agent.sops.stores import store as stores
-from agent.values.errors import DataKeyError, SopsRulesError, UsageError
+from agent.values.errors import DataKeyError, SopsRulesError
 
 if TYPE_CHECKING:
     import argparse

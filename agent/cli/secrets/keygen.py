@@ -8,9 +8,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from agent.cli import plaintext, terminal
+from agent.cli.errors import ConflictingFlagsError
 from agent.cli.files import content
 from agent.cli.keys import fresh
-from agent.values.errors import ConfigError, ConflictingFlagsError
+from agent.values.errors import ConfigError
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:

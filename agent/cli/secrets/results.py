@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.cli import terminal
+from agent.cli.errors import ConflictingFlagsError
 from agent.cli.files import boundary, file_types
 from agent.values.dataclass import dataclass
-from agent.values.errors import ConflictingFlagsError
 
 if TYPE_CHECKING:
     import argparse

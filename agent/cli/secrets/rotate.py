@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from agent.cli import flags, terminal
+from agent.cli.errors import FileMissingError
 from agent.cli.files import content, file_types, layout, rules, trees
 from agent.cli.files.trees import Done
 from agent.cli.keys import creation, key_sources, recipients, sealing
@@ -17,7 +18,7 @@ from agent.sops.format import key_changes
 from agent.sops.format.keys import AgeRecipient, kind_of, name_of, short_name_of
 from agent.sops.stores import store as stores
 from agent.values.dataclass import dataclass
-from agent.values.errors import FileMissingError, SopsRulesError
+from agent.values.errors import SopsRulesError
 
 if TYPE_CHECKING:
     import argparse

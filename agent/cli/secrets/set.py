@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.cli import flags
+from agent.cli.errors import ConflictingFlagsError, FileMissingError, ReadError
 from agent.cli.files import content
 from agent.cli.secrets import alteration
 from agent.sops.files import places
-from agent.values.errors import ConflictingFlagsError, FileMissingError, ReadError, SetFormatError
+from agent.values.errors import SetFormatError
 
 if TYPE_CHECKING:
     import argparse

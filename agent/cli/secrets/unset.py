@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.cli import flags
+from agent.cli.errors import FileMissingError
 from agent.cli.secrets import alteration
 from agent.sops.files import places
-from agent.values.errors import FileMissingError, NoSuchPlaceError, SetFormatError
+from agent.values.errors import NoSuchPlaceError, SetFormatError
 
 if TYPE_CHECKING:
     import argparse

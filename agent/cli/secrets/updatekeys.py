@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from agent.cli import flags, terminal
+from agent.cli.errors import ConflictingFlagsError, FileMissingError, UsageError
 from agent.cli.files import boundary, content, file_types, layout, rules, trees
 from agent.cli.files.trees import Done
 from agent.cli.keys import creation, key_sources, recipients, sealing
@@ -20,7 +21,7 @@ from agent.sops.format.groups import Recipients
 from agent.sops.format.keys import name_of
 from agent.sops.stores import store as stores
 from agent.values.dataclass import dataclass
-from agent.values.errors import ConflictingFlagsError, FileMissingError, SopsRulesError, UsageError
+from agent.values.errors import SopsRulesError
 
 if TYPE_CHECKING:
     import argparse

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from agent.cli import exit_codes, flags, terminal
+from agent.cli.errors import FileMissingError
 from agent.cli.files import file_types, rules, trees
 from agent.cli.files.trees import Done
 from agent.cli.keys import key_sources, sealing
@@ -18,7 +19,6 @@ from agent.sops.stores import store as stores
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import (
     AgentError,
-    FileMissingError,
     InputError,
     MacMismatchError,
     NoRuleError,

@@ -14,6 +14,7 @@ from agent.values.errors import (
     ExtractPathError,
     InputError,
     LimitError,
+    MisfitError,
     NoSuchPlaceError,
     PlaceShapeError,
     SetFormatError,
@@ -47,8 +48,7 @@ def parse(text: str, *, refusal: type[AgentError] = ExtractPathError) -> Path:
         elif _INDEX.fullmatch(step):
             steps.append(int(step))
         else:
-            error = _not_a_path(text, refusal)
-            raise error.in_case("misfit") if step in {"", '"', "'"} else error
+            raise _not_a_path(text, MisfitError if step in {"", '"', "'"} else refusal)
     return tuple(steps)
 
 
@@ -115,7 +115,7 @@ def find(document: Mapping, path: Path) -> Value | Comment:
 def put(document: Mapping, path: Path, value: Value) -> Mapping:
     """The document with a value at a place; the very same nodes where nothing changed. Raises PlaceShapeError, LimitError."""
     if not path:
-        raise PlaceShapeError("a path names at least one key").in_case("misfit")
+        raise MisfitError("a path names at least one key")
     limit = Limits().depth
     if len(path) + _depth(value) > limit:
         raise LimitError("maps and lists would be nested too deeply", hint="shorten the path", limit=limit)
@@ -169,7 +169,7 @@ def _made(path: Path, value: Value) -> Value:
 def take(document: Mapping, path: Path) -> Mapping:
     """The document without what stands at a place. Raises NoSuchPlaceError, PlaceShapeError."""
     if not path:
-        raise PlaceShapeError("a path names at least one key").in_case("misfit")
+        raise MisfitError("a path names at least one key")
     new = _take(document, path)
     assert isinstance(new, Mapping)
     return new
@@ -202,8 +202,7 @@ def _within(at: Sequence, index: int) -> int:
 
 
 def _misfit(message: LiteralString, step: str | int, *, panics: bool = False) -> PlaceShapeError:
-    error = PlaceShapeError(message, step=step)
-    return error.in_case("misfit") if panics else error
+    return (MisfitError if panics else PlaceShapeError)(message, step=step)
 
 
 def same(one: Value | Comment, other: Value | Comment) -> bool:

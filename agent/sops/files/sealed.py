@@ -127,11 +127,11 @@ def open_file(data: bytes, *, file: str, limits: Limits | None = None) -> Sealed
                 line=line,
             )
         return None
-    return _Reader(file, _Room(_PLACES * len(data) + _SMALL)).sealed(found)
+    return _Reader(file, Room.of(data)).sealed(found)
 
 
 class _Reader:
-    def __init__(self, file: str, room: _Room) -> None:
+    def __init__(self, file: str, room: Room) -> None:
         self._file = file
         self._room = room
         self._objects: dict[int, Object] = {}
@@ -161,7 +161,7 @@ class _Reader:
         selected = Selected(metadata.selection)
         leaves: list[Leaf] = []
         for number, document in zip(part.numbers, part.documents, strict=True):
-            visitor = _Sealer(self._file, number, metadata.selection.mac_only_encrypted, leaves, self._room)
+            visitor = Sealer(self._file, number, metadata.selection.mac_only_encrypted, leaves, self._room)
             self._take(number, rewrite(document, selected, visitor, file=self._file), visitor.sealed)
         return tuple(leaves)
 
@@ -212,10 +212,14 @@ def _plain(value: Scalar, file: str, place: str) -> Plain:
 
 
 @dataclass(slots=True)
-class _Room:
+class Room:
     """Characters that the places of a file's encrypted values may still have: each is kept with its value, so all together are bounded."""
 
     left: int
+
+    @classmethod
+    def of(cls, data: bytes) -> Room:
+        return cls(_PLACES * len(data) + _SMALL)
 
     def take(self, place: Place, file: str) -> None:
         """Raises LimitError."""
@@ -225,12 +229,14 @@ class _Room:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sealer:
+class Sealer:
+    """Adds the leaves of the document `index` to `leaves`, and keeps the sealed ones by their paths."""
+
     file: str
     index: int
     only_encrypted: bool
     leaves: list[Leaf]
-    room: _Room
+    room: Room
     sealed: dict[Path, Sealed] = field(default_factory=dict["Path", Sealed])
 
     def value(self, value: Scalar, place: Place) -> Scalar | Comment:

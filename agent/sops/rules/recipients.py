@@ -18,7 +18,7 @@ from agent.sops.format.keys import (
     PgpRecipient,
     transit_recipient,
 )
-from agent.values.errors import SopsRulesError, UsageError
+from agent.values.errors import EncryptionContextError, SopsRulesError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,13 +96,11 @@ def _huawei(name: str) -> HuaweiRecipient:
 
 
 def encryption_context(text: str) -> Context:
-    """`name:value,name:value`. Raises UsageError."""
+    """`name:value,name:value`. Raises EncryptionContextError."""
     context: dict[str, str] = {}
     for pair in text.split(",") if text else ():
         if pair.count(":") != 1:
-            raise UsageError("not an encryption context", hint="it has the form name:value,name:value").in_case(
-                "encryption context"
-            )
+            raise EncryptionContextError("not an encryption context", hint="it has the form name:value,name:value")
         name, _, value = pair.partition(":")
         context[name] = value
     return tuple(sorted(context.items()))

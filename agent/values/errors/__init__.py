@@ -1,4 +1,4 @@
-"""Every error that a user can see, in one tree; a family is a module, and all are imported from here.
+"""Every error that a user can see, in one tree; a family is a module, and all are imported from here. `agent.cli.errors` has the commands'.
 
     AgentError
     ├── InputError                what somebody wrote is wrong; nothing is retried until it changes
@@ -20,7 +20,13 @@
     │   │   ├── AlreadyEncryptedError
     │   │   ├── SopsRulesError        .sops.yaml is malformed
     │   │   │   └── NoRuleError           none of its rules is for this path
-    │   │   └── EmptyDocumentError
+    │   │   ├── EmptyDocumentError
+    │   │   ├── SetFormatError        a path or value to set that is none
+    │   │   ├── ExtractPathError      a path to extract that is none
+    │   │   ├── NoSuchPlaceError      nothing stands at a path
+    │   │   ├── PlaceShapeError       a path that asks for a list where there is none
+    │   │   │   └── MisfitError           one that no file could have
+    │   │   └── EncryptionContextError    what AWS keys are to be used with is not written as it should be
     │   ├── ManifestError         a document is no manifest we can apply
     │   │   ├── DuplicateObjectError      one identity twice in a layer
     │   │   ├── UnsupportedManifestError  generateName, kustomization.yaml, Chart.yaml
@@ -29,6 +35,8 @@
     │   │   ├── PlaintextSecretError      a Secret that anybody reads in Git
     │   │   ├── VariablesError            text such as ${NAME}, which is applied as it is written
     │   │   └── AutoscaledReplicasError   replicas in Git that an autoscaler sets
+    │   ├── PlaceholderError      what stands for a sealed value in a renderer is cut, unknown or where no secret may stand
+    │   ├── SubstitutionError     a variable is not set, or ${…} cannot be read
     │   ├── SealedSecretError     a value of a SealedSecret does not open
     │   ├── ReferenceSyntaxError  a reference that cannot be read, or of a foreign tool
     │   ├── SinkError             a secret where no secret may stand
@@ -59,22 +67,7 @@
     ├── AuditError                the audit trail cannot be written, or does not verify
     ├── LeaseLostError            another agent took over
     ├── DefectError               the agent itself is wrong
-    ├── ConfigError               the agent's own settings, operator file or kubeconfig
-    └── UsageError                the command line
-        ├── ReadError                 an input cannot be read                            2
-        ├── WriteError                an output cannot be written                        3
-        ├── ConflictingFlagsError     flags that exclude one another                     8
-        ├── SetFormatError            a path or value to set that is none                7
-        ├── ExtractPathError          a path to extract that is none                    91
-        ├── NotSupportedError         what sops does and the agent does not
-        ├── CommandError              a command that cannot be run with secrets
-        ├── NoSuchPlaceError          nothing stands at a path
-        ├── PlaceShapeError           a path that asks for a list where there is none
-        ├── KeyChangeError            keys changed in a file that there is not          49
-        ├── FileMissingError          no file, or none named                           100
-        ├── DecryptionOrderError      a kind of key twice                              112
-        ├── UnchangedError            an edit that changed nothing                     200
-        └── EditorError               no editor, or it failed                          201
+    └── ConfigError               the agent's own settings, operator file or kubeconfig
 
 Messages are literals and facts are known to be safe: no text of an exception, an answer or a value enters an error. Text that
 comes from Git or a command line (paths, names) is a fact, and its control characters are escaped.
@@ -84,5 +77,5 @@ from agent.values.errors.engine import *  # noqa: F403
 from agent.values.errors.inputs import *  # noqa: F403
 from agent.values.errors.root import *  # noqa: F403
 from agent.values.errors.servers import *  # noqa: F403
+from agent.values.errors.settings import *  # noqa: F403
 from agent.values.errors.sops import *  # noqa: F403
-from agent.values.errors.usage import *  # noqa: F403

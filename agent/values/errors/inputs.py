@@ -44,6 +44,13 @@ class AutoscaledReplicasError(ManifestError):
     usual_hint = "take spec.replicas out of the manifest: the live value stays"
 
 
+class PlaceholderError(InputError): ...
+
+
+class SubstitutionError(InputError):
+    usual_hint = "$${NAME} is the text ${NAME}; the annotation kustomize.toolkit.fluxcd.io/substitute: disabled leaves an object alone"
+
+
 class SealedSecretError(InputError):
     usual_hint = "seal the Secret again, or restore the file from Git"
 

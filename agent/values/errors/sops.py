@@ -64,3 +64,23 @@ class NoRuleError(SopsRulesError): ...
 
 class EmptyDocumentError(SopsError):
     usual_hint = "there is nothing in it to encrypt"
+
+
+class SetFormatError(SopsError): ...
+
+
+class ExtractPathError(SopsError): ...
+
+
+class NoSuchPlaceError(SopsError):
+    usual_hint = "agent decrypt shows what there is"
+
+
+class PlaceShapeError(SopsError):
+    usual_hint = "agent decrypt shows what there is"
+
+
+class MisfitError(PlaceShapeError): ...
+
+
+class EncryptionContextError(SopsError): ...

@@ -1,4 +1,4 @@
-"""README's walk on the testbed, block by block as it is printed there; only what it says to replace is replaced."""
+"""The walk of docs/start.md on the testbed, block by block as it is printed there; only what it says to replace is replaced."""
 
 from __future__ import annotations
 
@@ -65,12 +65,11 @@ def testbed() -> Generator[Testbed]:
 
 
 def blocks() -> list[str]:
-    section = (ROOT / "README.md").read_text().split("## Your own application onto a cluster\n")[1].split("\n## ")[0]
-    found = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    found = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "start.md").read_text(), re.DOTALL)
     return [block for block in found if "docker build" not in block]
 
 
-def test_the_walk_of_the_readme_does_what_it_says(testbed: Testbed, tmp_path: Path) -> None:
+def test_the_walk_does_what_it_says(testbed: Testbed, tmp_path: Path) -> None:
     programs = tmp_path / "programs"
     programs.mkdir()
     for name in ("kubectl", "bao"):

@@ -1,0 +1,137 @@
+"""Variables in the objects of a commit, as Flux's postBuild substitutes them, without making YAML of values.
+
+Flux puts values into the YAML text of an object that kustomize wrote, which keeps no quotes, and parses it again. So `${PORT}` of `8080` is
+a number wherever it stands alone, and a value that begins with `*` or holds `: ` is no YAML. Here a leaf is taken by itself: it becomes a
+number, a list or a map where Flux would have made one and the field takes something else than text, and stays text in all other cases.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from agent.manifests import builtin, expansion, presented, resolve
+from agent.values import placeholders
+from agent.values.errors import AgentError, SubstitutionError, YamlError
+from agent.values.tree import format_path, get
+from agent.yaml.read import manifests as yaml
+from agent.yaml.scalars import Dialect
+from agent.yaml.write import styles
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agent.values.expressions import Source
+    from agent.values.placeholders import Placeholder
+    from agent.values.tree import Object, Path, Tree
+
+_ANNOTATION: Final = "kustomize.toolkit.fluxcd.io/substitute"
+_CLOSING: Final = {'"': '"', "'": "'", "[": "]", "{": "}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Variables:
+    """What an Application sets: texts, and placeholders of sealed values."""
+
+    values: Mapping[str, str]
+    strict: bool = True
+
+
+def variables(
+    clear: Mapping[str, str],
+    sealed: Mapping[str, Placeholder],
+    sources: dict[Placeholder, Source],
+    *,
+    strict: bool = True,
+) -> Variables:
+    """Clear values without their line breaks, as Flux has them; a sealed one of the same name wins.
+
+    References in clear values become placeholders, which are added to `sources`. Raises SubstitutionError for a name that is none,
+    ReferenceSyntaxError, and PlaceholderError for a clear value that looks like a placeholder.
+    """
+    values: dict[str, str] = {}
+    for name, value in {**clear, **sealed}.items():
+        if not expansion.NAME.fullmatch(name):
+            raise SubstitutionError(
+                "a variable's name has other characters than letters, digits and _", hint="rename it", variable=name
+            )
+        try:
+            values[name] = sealed[name] if name in sealed else _presented(value, sources)
+        except AgentError as error:
+            raise error.with_facts(variable=name) from None
+    return Variables(values, strict)
+
+
+def _presented(value: str, sources: dict[Placeholder, Source]) -> str:
+    placeholders.refuse(value)
+    return presented.text(value.replace("\n", ""), sources)
+
+
+def is_disabled(tree: Object) -> bool:
+    """Whether the object asks to be left alone, as it asks Flux."""
+    return any(get(tree, "metadata", field, _ANNOTATION) == "disabled" for field in ("labels", "annotations"))
+
+
+def substitute(tree: Object, given: Variables) -> Object:
+    """The object with its variables' values, in keys too. Raises SubstitutionError and LimitError, with the field."""
+    if is_disabled(tree):
+        return tree
+    group, kind = builtin.group_of(str(tree.get("apiVersion"))), str(tree.get("kind"))
+    result = _Substitution(given, group, kind).tree(tree, ())
+    assert isinstance(result, dict)
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Substitution:
+    given: Variables
+    group: str
+    kind: str
+
+    def tree(self, tree: Tree, at: Path) -> Tree:
+        if isinstance(tree, dict):
+            result: Object = {}
+            for key, value in tree.items():
+                new = self._expanded(key, (*at, key))
+                if new in result:
+                    raise SubstitutionError("two keys are the same with their variables", field=format_path(at))
+                result[new] = self.tree(value, (*at, new))
+            return result
+        if isinstance(tree, list):
+            return [self.tree(item, (*at, index)) for index, item in enumerate(tree)]
+        return self._leaf(tree, at) if isinstance(tree, str) else tree
+
+    def _expanded(self, text: str, at: Path) -> str:
+        try:
+            return expansion.expand(text, self.given.values, strict=self.given.strict)
+        except AgentError as error:
+            raise error.with_facts(field=format_path(at)) from None
+
+    def _leaf(self, text: str, at: Path) -> Tree:
+        new = self._expanded(text, at)
+        if new == text or not _is_plain(text):
+            return new
+        read = _read(new)
+        takes_text = resolve.takes_text(self.group, self.kind, at) or builtin.is_text_map(
+            self.group, self.kind, at[:-1]
+        )
+        return new if takes_text and not isinstance(read, str) else read
+
+
+def _is_plain(text: str) -> bool:
+    """Whether kustomize writes a text without quotes, so that Flux reads what becomes of it."""
+    return styles.analyze(text).plain and styles.is_text(text, Dialect.V3)
+
+
+def _read(text: str) -> Tree:
+    """What a text means as a value of YAML; the text itself where it is none, or would lose a part of it."""
+    closing = _CLOSING.get(text[:1])
+    if not text.endswith(closing) if closing else (text[:1] in {"&", "!"} or "#" in text):
+        return text
+    try:
+        documents = yaml.parse(b"v: " + text.encode("utf-8", "surrogateescape"), file="")
+    except YamlError:
+        return text
+    tree = documents[0].tree if len(documents) == 1 else None
+    read = tree["v"] if isinstance(tree, dict) and tree.keys() == {"v"} else text
+    return text if closing is None and isinstance(read, str) else read

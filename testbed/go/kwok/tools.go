@@ -1,6 +1,0 @@
-//go:build tools
-
-// Package tools pins the kwok controller that the testbed builds.
-package tools
-
-import _ "sigs.k8s.io/kwok/cmd/kwok"

@@ -60,6 +60,7 @@ soak: build ## what is too long for CI: damaged files for the parsers, half an h
 
 build: $(ENVIRONMENT) ## the testbed's programs, into the user's cache folder
 	@$(PYTHON) -m testbed build > /dev/null
+	@$(PYTHON) render/build.py > /dev/null
 
 clean: ## the environment; programs that were built stay in the cache
 	rm -rf .venv .uv

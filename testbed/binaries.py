@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from render import build as renderer
 from testbed.processes import Supervisor
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class BuildError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One program. `module` is a folder of testbed/go that pins it; without one `package@version` is installed directly.
+    """One program. `module` is a folder, of testbed/go or absolute, that pins it; without one `package@version` is installed directly.
 
     `expected` is the build time in seconds on two cores with an empty Go cache, in the order of the table.
     """
@@ -79,6 +80,8 @@ PROGRAMS = {
             _FLAGS,
         ),
         Program("kubectl", _KUBERNETES, "k8s.io/kubernetes/cmd/kubectl", 30, "kubernetes", _FLAGS),
+        Program("kustomize", "v5.8.2", "sigs.k8s.io/kustomize/kustomize/v5", 40),
+        Program(renderer.NAME, renderer.digest(), ".", 100, str(renderer.SOURCES), renderer.ldflags()),
         Program("kwok", "v0.8.0", "sigs.k8s.io/kwok/cmd/kwok", 100, "kwok"),
     )
 }
@@ -203,7 +206,7 @@ def _build(program: Program, target: Path, report: Callable[[Progress], None]) -
         Supervisor(Path(made)) as supervisor,
     ):
         output = Path(made) / "bin"
-        env = {**os.environ, "GOBIN": str(output), "GOWORK": "off"}
+        env = {**os.environ, "GOBIN": str(output), **renderer.ENVIRONMENT}
         flags = ["-v", "-trimpath", "-buildvcs=false", f"-ldflags={program.ldflags}"]
         if program.module:
             argv = [go, "build", "-mod=readonly", *flags, "-o", str(output / program.name), program.package]

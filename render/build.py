@@ -16,6 +16,8 @@ import tempfile
 from pathlib import Path
 
 NAME = "signet-render"
+KUSTOMIZE = "v5.8.2"
+"""The kustomize whose library go.mod names: what it calls itself in `managedByLabel`."""
 SOURCES = Path(__file__).resolve().parent
 ENVIRONMENT = {"CGO_ENABLED": "0", "GOWORK": "off"}
 """Without cgo it is one file that needs no library of the system, on every Linux."""
@@ -33,8 +35,8 @@ def digest() -> str:
 
 
 def ldflags() -> str:
-    """For the linker: the digest, which the program says when it is asked, and no symbols."""
-    return f"-s -w -X main.build={digest()}"
+    """For the linker: the digest, which the program says when it is asked, kustomize's version, and no symbols."""
+    return f"-s -w -X main.build={digest()} -X sigs.k8s.io/kustomize/api/provenance.version={KUSTOMIZE}"
 
 
 def cached() -> Path:

@@ -25,6 +25,8 @@ type guard struct {
 	references []reference
 	// environments are .env files that a generator names.
 	environments map[string]bool
+	// schema says that a kustomization brings one of its own.
+	schema bool
 }
 
 // refuse remembers the first refusal: kustomize goes on after some errors, and words others in its own way.
@@ -41,6 +43,9 @@ func (g *guard) check(v *view, file string, content []byte) *failure {
 			return &failure{Kind: "refused", What: "env", File: file, Line: line}
 		}
 	}
+	if unfolded(content) > mostUnfolded {
+		return &failure{Kind: "limit", What: "aliases", File: file, Line: 1}
+	}
 	if !slices.Contains(konfig.RecognizedKustomizationFileNames(), path.Base(file)) {
 		return nil
 	}
@@ -54,6 +59,7 @@ func (g *guard) check(v *view, file string, content []byte) *failure {
 			return &failure{Kind: "refused", What: "helm", File: file, Line: found.Content[0].Line, Column: found.Content[0].Column}
 		}
 	}
+	g.schema = g.schema || member(root, "openapi") != nil
 	for _, scalar := range paths(root) {
 		g.references = append(g.references, reference{file, scalar.Line, scalar.Column, scalar.Value})
 		if isRemote(scalar.Value) && !v.isFile(path.Join(path.Dir(file), scalar.Value)) {

@@ -11,13 +11,10 @@ import (
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/api/types"
+	"sigs.k8s.io/kustomize/kyaml/openapi"
 )
 
-const (
-	// The CLI that is made of the same library; a test compares the two.
-	kustomizeVersion = "v5.8.2"
-	deepestObject    = 150
-)
+const deepestObject = 150
 
 type kustomizeRequest struct {
 	Tree string `json:"tree"`
@@ -69,6 +66,11 @@ func kustomize(of *tree, asked *kustomizeRequest) (given answer) {
 
 func (v *view) run(folder string) (resmap.ResMap, error) {
 	network.asked = ""
+	defer func() {
+		if v.guard.schema { // the library keeps it for all builds of this process
+			openapi.ResetOpenAPI()
+		}
+	}()
 	options := &krusty.Options{
 		Reorder: krusty.ReorderOptionUnspecified, // the order of the CLI
 		// There is no other file than the repository's.
@@ -149,6 +151,9 @@ func (v *view) namesAnnotations() bool {
 	return false
 }
 
+// address is of memory: an error that has one would be another error each time.
+var address = regexp.MustCompile(`0x[0-9a-f]{6,}`)
+
 var external = regexp.MustCompile(`unable to load external plugin '?([^'\s]+)'?`)
 
 // explain is kustomize's error with a place, where one can be found.
@@ -170,7 +175,7 @@ func (v *view) explain(err error) *failure {
 		}
 		return &failure{Kind: "refused", What: what, File: file, Line: line, Text: shortened(found[1])}
 	}
-	given := &failure{Kind: "build", Text: shortened(text)}
+	given := &failure{Kind: "build", Text: shortened(address.ReplaceAllString(text, "0x…"))}
 	if reference := v.guard.missing(v, text); reference != nil {
 		given.What, given.Text = "missing", shortened(reference.text)
 		given.File, given.Line, given.Column = reference.file, reference.line, reference.column

@@ -2,6 +2,8 @@
 // output, and it opens nothing, sends nothing and starts nothing. It sees placeholders where the agent knows secrets.
 //
 // A request is a frame (see frame.go) and is answered by one, in order, until standard input ends.
+//
+//go:debug containermaxprocs=0
 package main
 
 import (

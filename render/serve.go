@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"io"
 	"time"
+
+	"sigs.k8s.io/kustomize/api/provenance"
 )
 
 // request is one of the operations; another one is a field here and a line in answer.
@@ -91,7 +93,7 @@ func (s *server) answer(asked *request) (given answer) {
 	}()
 	switch {
 	case asked.Hello != nil:
-		return answer{Hello: &hello{Build: build, Kustomize: kustomizeVersion, Confined: s.confined}}
+		return answer{Hello: &hello{Build: build, Kustomize: provenance.GetProvenance().Semver(), Confined: s.confined}}
 	case asked.Put != nil:
 		if problem := s.trees.put(asked.Put); problem != nil {
 			return answer{Error: problem}

@@ -80,7 +80,7 @@ PROGRAMS = {
             _FLAGS,
         ),
         Program("kubectl", _KUBERNETES, "k8s.io/kubernetes/cmd/kubectl", 30, "kubernetes", _FLAGS),
-        Program("kustomize", "v5.8.2", "sigs.k8s.io/kustomize/kustomize/v5", 40),
+        Program("kustomize", renderer.KUSTOMIZE, "sigs.k8s.io/kustomize/kustomize/v5", 40),
         Program(renderer.NAME, renderer.digest(), ".", 100, str(renderer.SOURCES), renderer.ldflags()),
         Program("kwok", "v0.8.0", "sigs.k8s.io/kwok/cmd/kwok", 100, "kwok"),
     )

@@ -28,6 +28,7 @@ _REFUSED: Final[dict[str, tuple[LiteralString, LiteralString]]] = {
     "plugin": ("a plugin that is no part of kustomize is not run", "commit what it makes, and name that file"),
 }
 _LIMITS: Final[dict[str, LiteralString]] = {
+    "aliases": "aliases unfold to more than a renderer takes",
     "depth": "an object is nested too deeply",
     "files": "more files than a renderer takes",
     "objects": "more objects than limits.objects",
@@ -46,22 +47,23 @@ def translated(failure: dict[str, Any]) -> AgentError:
 
 
 def _error(kind: str, what: str, text: str) -> AgentError:
-    if kind == "refused" and what in _REFUSED:
-        message, hint = _REFUSED[what]
-        error = RenderError(message, hint=hint)
-        return error.with_facts(kind=text) if text else error
-    if kind == "limit" and what in _LIMITS:
-        return RenderLimitError(_LIMITS[what])
+    error: AgentError = DefectError("signet-render does not take what it was asked")
     match kind, what:
+        case "refused", _ if what in _REFUSED:
+            message, hint = _REFUSED[what]
+            error = RenderError(message, hint=hint)
+            error = error.with_facts(kind=text) if text else error
         case "remote", _:
-            return RemoteBaseError("remote bases are not fetched", address=_CREDENTIAL.sub("", text))
+            error = RemoteBaseError("remote bases are not fetched", address=_CREDENTIAL.sub("", text))
+        case "limit", _ if what in _LIMITS:
+            error = RenderLimitError(_LIMITS[what])
         case "build", "missing":
-            return RenderError(
-                "no such file or folder in the repository", hint="commit it, or correct the path", path=text
-            )
+            hint = "commit it, or correct the path"
+            error = RenderError("no such file or folder in the repository", hint=hint, path=text)
         case "build", _:
-            return RenderError("kustomize refuses it", says=text)
+            error = RenderError("kustomize refuses it", says=text)
         case "panic", _:
-            return RenderError("kustomize fails on these files without saying why")
+            error = RenderError("kustomize fails on these files without saying why")
         case _:
-            return DefectError("signet-render does not take what it was asked")
+            pass
+    return error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _GRACE: Final = 5
 """Seconds after which the process ends itself, where this one is gone that would have killed it."""
+_PAGE: Final = os.sysconf("SC_PAGESIZE")
 _BUFFER: Final = 1024 * 1024
 RESTING: Final = 110 * 1024 * 1024
 """Bytes that a process may still take after an answer; one that takes more is not asked again."""
@@ -66,13 +68,17 @@ class Helper:
         return self._process.returncode is None
 
     @property
-    def rested(self) -> bool:
-        """Whether it is fit for another request: it lives, and has given back what the last one took. Only Linux shows the latter."""
+    def resident(self) -> int:
+        """Bytes of memory that it takes now; 0 where the system does not show it, as all but Linux."""
         try:
-            pages = int(Path(f"/proc/{self._process.pid}/statm").read_text("ascii").split()[1])
+            return int(Path(f"/proc/{self._process.pid}/statm").read_text("ascii").split()[1]) * _PAGE
         except (OSError, IndexError, ValueError):
-            pages = 0
-        return self.alive and pages * 4096 <= RESTING
+            return 0
+
+    @property
+    def rested(self) -> bool:
+        """Whether it is fit for another request: it lives, and does not keep too much of what the last one took."""
+        return self.alive and self.resident <= RESTING
 
     async def ask(self, request: dict[str, object]) -> Answer:
         """The answer. Raises RenderLimitError where there is none, and then the process is gone, as it is where the caller is cancelled."""

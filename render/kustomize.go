@@ -21,17 +21,18 @@ type kustomizeRequest struct {
 	// Path of the folder with the kustomization, from the repository's root.
 	Path string `json:"path"`
 	// Overlay has fields of a kustomization that are added to that of the folder, as Flux does.
-	Overlay     json.RawMessage `json:"overlay,omitempty"`
-	OutputBytes int             `json:"outputBytes"`
-	Objects     int             `json:"objects"`
+	Overlay json.RawMessage `json:"overlay,omitempty"`
+	// Origins says that each object's file is asked for, which takes another build.
+	Origins     bool `json:"origins,omitempty"`
+	OutputBytes int  `json:"outputBytes"`
+	Objects     int  `json:"objects"`
 }
 
 func kustomize(of *tree, asked *kustomizeRequest) (given answer) {
 	v := newView(of)
 	defer func() { given.Read, given.LookedFor = v.paths() }()
 	folder := relative(asked.Path)
-	annotated, problem := v.prepare(folder, asked.Overlay)
-	if problem != nil {
+	if problem := v.overlay(folder, asked.Overlay, false); problem != nil {
 		return answer{Error: problem}
 	}
 	built, err := v.run(folder)
@@ -41,20 +42,14 @@ func kustomize(of *tree, asked *kustomizeRequest) (given answer) {
 	if err != nil {
 		return answer{Error: v.explain(err)}
 	}
-	origins := originsOf(built, folder)
-	if !annotated {
-		if err := built.RemoveOriginAnnotations(); err != nil {
-			return answer{Error: v.explain(err)}
-		}
-	}
-	if !annotated && v.namesAnnotations() {
-		// A patch or replacement may meet the annotation that tells the origin, so the truth is a build without it.
-		v.replaced = map[string][]byte{}
-		if _, problem := v.overlay(folder, asked.Overlay, false); problem != nil {
-			return answer{Error: problem}
-		}
-		if built, err = v.run(folder); err != nil {
-			return answer{Error: v.explain(err)}
+	origins := make([]string, built.Size())
+	if asked.Origins {
+		// A build of its own: patches and replacements meet kustomize's annotations, and objects must not depend on them.
+		annotated := newView(of)
+		if annotated.overlay(folder, asked.Overlay, true) == nil {
+			if again, err := annotated.run(folder); err == nil && again.Size() == built.Size() {
+				origins = originsOf(again, folder)
+			}
 		}
 	}
 	objects, problem := marshalled(built, origins, asked)
@@ -97,11 +92,7 @@ func marshalled(built resmap.ResMap, origins []string, asked *kustomizeRequest) 
 		if depth(text) > deepestObject {
 			return nil, &failure{Kind: "limit", What: "depth", File: origins[number]}
 		}
-		file := ""
-		if number < len(origins) {
-			file = origins[number]
-		}
-		objects = append(objects, object{File: file, Object: text})
+		objects = append(objects, object{File: origins[number], Object: text})
 	}
 	return objects, nil
 }
@@ -138,17 +129,6 @@ func originsOf(built resmap.ResMap, folder string) []string {
 		}
 	}
 	return found
-}
-
-// namesAnnotations says whether a file that was read may patch or copy annotations by path.
-func (v *view) namesAnnotations() bool {
-	for name := range v.read {
-		content, _ := v.content(name)
-		if strings.Contains(string(content), "/metadata/annotations") || strings.Contains(string(content), "metadata.annotations") {
-			return true
-		}
-	}
-	return false
 }
 
 // address is of memory: an error that has one would be another error each time.

@@ -31,6 +31,8 @@ const (
 const (
 	largestStack = 64 << 20
 	processors   = 2
+	// garbage is how much more than what lives may be kept, in percent: a build makes much that lives for a moment.
+	garbage = 600
 )
 
 func main() {
@@ -42,6 +44,7 @@ func main() {
 	}
 	log.SetOutput(io.Discard) // kustomize warns there
 	debug.SetMaxStack(largestStack)
+	debug.SetGCPercent(garbage)
 	debug.SetMemoryLimit(int64(*memory / 2))
 	runtime.GOMAXPROCS(processors) // set by hand, it is not read again from files that cannot be opened any more
 	refuseNetwork()

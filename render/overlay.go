@@ -21,46 +21,41 @@ type overlaid struct {
 	CommonAnnotations map[string]string `json:"commonAnnotations,omitempty"`
 }
 
-// prepare has kustomize say where each object comes from, and says whether the folder's own kustomization asks for that itself.
-func (v *view) prepare(folder string, asked json.RawMessage) (annotated bool, problem *failure) {
-	return v.overlay(folder, asked, true)
-}
-
-func (v *view) overlay(folder string, asked json.RawMessage, origins bool) (annotated bool, problem *failure) {
+// overlay adds what is asked for to the folder's own kustomization, and with origins has kustomize say where each object comes from.
+func (v *view) overlay(folder string, asked json.RawMessage, origins bool) *failure {
 	file := kustomizationOf(v, folder)
 	if file == "" {
-		return false, &failure{Kind: "refused", What: "kustomization", File: folder}
+		return &failure{Kind: "refused", What: "kustomization", File: folder}
 	}
 	content, _ := v.content(file)
 	var k types.Kustomization
 	if k.Unmarshal(content) != nil || k.CheckEmpty() != nil {
-		return false, nil // the build meets it too, and has the words
+		return nil // the build meets it too, and has the words
 	}
-	annotated = slices.Contains(k.BuildMetadata, types.OriginAnnotations)
-	if len(asked) == 0 && (annotated || !origins) {
-		return annotated, nil
+	if len(asked) == 0 && !origins {
+		return nil
 	}
 	if len(asked) > 0 {
 		var added overlaid
 		decoder := json.NewDecoder(bytes.NewReader(asked))
 		decoder.DisallowUnknownFields()
 		if decoder.Decode(&added) != nil {
-			return false, &failure{Kind: "protocol"}
+			return &failure{Kind: "protocol"}
 		}
 		if address := added.remote(); address != "" {
-			return false, &failure{Kind: "remote", Text: shortened(address)}
+			return &failure{Kind: "remote", Text: shortened(address)}
 		}
 		added.onto(&k)
 	}
-	if !annotated && origins {
+	if origins && !slices.Contains(k.BuildMetadata, types.OriginAnnotations) {
 		k.BuildMetadata = append(k.BuildMetadata, types.OriginAnnotations)
 	}
 	changed, err := yaml.Marshal(k)
 	if err != nil {
-		return false, &failure{Kind: "build", File: file, Text: shortened(err.Error())}
+		return &failure{Kind: "build", File: file, Text: shortened(err.Error())}
 	}
 	v.replaced[file] = changed
-	return annotated, nil
+	return nil
 }
 
 func (o *overlaid) onto(k *types.Kustomization) {

@@ -44,7 +44,7 @@ type hello struct {
 }
 
 type object struct {
-	// File is the resource's file, or the kustomization that generates it; empty where kustomize does not say.
+	// File is the resource's file, or the kustomization that generates it; empty where it was not asked for.
 	File   string          `json:"file"`
 	Object json.RawMessage `json:"object"`
 }

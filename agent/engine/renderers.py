@@ -36,17 +36,18 @@ class Kustomization:
     """The folder to build, from the repository's root; "" is the root itself.
 
     `overlay` has fields that are added to its kustomization: namespace, namePrefix, nameSuffix, components, images, patches, labels,
-    commonAnnotations.
+    commonAnnotations. `origins` asks for the file of each object, which takes about as long again.
     """
 
     path: str
     sources: SourceTree
     overlay: Object = field(default_factory=dict[str, "Tree"])
+    origins: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedObject:
-    """An object and the file that it comes from: its own, or the kustomization that generates it; "" where that is not known."""
+    """An object and the file that it comes from: its own, or the kustomization that generates it; "" where that was not asked for."""
 
     file: str
     tree: Object

@@ -56,7 +56,7 @@ def put(sources: SourceTree) -> dict[str, object]:
 
 def kustomize(asked: Kustomization, limits: Limits) -> dict[str, object]:
     """Asks for a build of files that were put."""
-    request: dict[str, object] = {"tree": asked.sources.digest, "path": asked.path}
+    request: dict[str, object] = {"tree": asked.sources.digest, "path": asked.path, "origins": asked.origins}
     if asked.overlay:
         request["overlay"] = asked.overlay
     return {"kustomize": {**request, "outputBytes": limits.output, "objects": limits.objects}}

@@ -7,19 +7,16 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from tight import TIGHT
 
 from agent.adapters.render.pool import Renderers
 from agent.adapters.render.process import Helper
-from agent.adapters.render.protocol import Limits
 from agent.yaml import manifests
 from testbed import binaries
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
     from pathlib import Path
-
-MIB = 1024 * 1024
-TIGHT = Limits(seconds=5, memory=256 * MIB, output=4 * MIB, objects=2000)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import TIGHT
+from tight import TIGHT
 
 from agent.adapters.render import location, protocol
 from agent.adapters.render.pool import Renderers

@@ -18,8 +18,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from agent.adapters.keys.age import AgeKeys
-from agent.sops import sealed
-from agent.sops.groups import unwrap_data_key
+from agent.sops.files import sealed
+from agent.sops.format.groups import unwrap_data_key
 from agent.values.secret import Secret
 from bench.report import Expectation, align
 from testbed import binaries
@@ -27,7 +27,7 @@ from testbed import binaries
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from agent.sops.keys import WrappedKey
+    from agent.sops.format.keys import WrappedKey
 
 AGENT: Final = str(Path(sys.executable).with_name("agent"))
 FILES: Final = 200

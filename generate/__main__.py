@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from agent.api import crd, reference, schema
 from agent.values.tree import get_object
-from agent.yaml import manifests, render
+from agent.yaml.read import manifests
+from agent.yaml.write import render
 
 if TYPE_CHECKING:
     from agent.values.tree import Object

@@ -92,8 +92,9 @@ class Source(Model):
     """A Git repository, and which of its files count."""
 
     url: RepositoryUrl
-    """HTTPS address of the repository. User and password belong into `credentials`. The operator's file lists the hosts that
-    the agent may talk to, and says whether plain HTTP is taken."""
+    """Address of the repository: `https://host/path`, whose user and password belong into `credentials`, or over SSH
+    `ssh://user@host/path` or `user@host:path`. The operator's file lists the hosts that the agent may talk to, and says whether plain
+    HTTP is taken."""
     revision: SourceRevision
     """What to deploy of the repository."""
     layers: Annotated[
@@ -115,7 +116,8 @@ class Source(Model):
     """Globs of paths that do not count, even where `include` names them."""
     credentials: SecretReference | None = None
     """A Secret with `username` and `password` for the Git server, and optionally `ca.crt`, the PEM of the authority that
-    signed its certificate."""
+    signed its certificate. Over SSH, with the deploy key's private half as `identity`, the host keys to expect as `known_hosts`, and
+    optionally the key's passphrase as `password`."""
 
 
 class Decryption(Model):

@@ -13,7 +13,7 @@ from agent.api.application import ApplicationSpec
 from agent.api.schema import inline
 from agent.api.status import ApplicationStatus
 from agent.values.tree import get_text
-from agent.yaml import render
+from agent.yaml.write import render
 
 if TYPE_CHECKING:
     from agent.values.tree import Object, Tree

@@ -117,20 +117,18 @@ Host = Annotated[
 ]
 """`host` or `host:port`, lower case."""
 
-_URL: Final = r"^https?://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?)(:[0-9]{1,5})?(/[A-Za-z0-9._~!$&'()*+,;=:@/%-]*)?$"
-_SSH: Final = r"^(([a-z]+\+)?ssh(\+[a-z]+)?://|[^/:@]+@[^/:@]+:)"
-_AUTHORITY: Final = 'self.split("/", 4)[2]'
-_AS_HTTPS: Final = (
-    f'self.contains("://") ? {_AUTHORITY}.substring({_AUTHORITY}.lastIndexOf("@") + 1).split(":")[0] + "/" + self.split("/", 4)[3]'
-    ' : self.split("@", 2)[1].replace(":/", ":").replace(":", "/", 1)'
+_HOST: Final = r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?)"
+_USER: Final = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}"
+_PATH: Final = r"[A-Za-z0-9._~!$&'()*+,;=:@/%-]*"
+_HTTP: Final = rf"https?://{_HOST}(:[0-9]{{1,5}})?(/{_PATH})?"
+_SSH: Final = rf"ssh://{_USER}@{_HOST}(:[0-9]{{1,5}})?/{_PATH}|{_USER}@{_HOST}:/?[A-Za-z0-9._~]{_PATH}"
+_URL: Final = f"^({_HTTP}|{_SSH})$"
+_URL_IS: Final = (
+    "must be https://host/path, ssh://user@host/path or user@host:path, without password, query and fragment"
 )
-_SSH_IS_NOT: Final = "Git over SSH is not supported yet: write https://host/path for git@host:path"
-_URL_IS: Final = "must be https://host/path, without user, password, query and fragment"
 
 
 def _repository_url(value: str) -> str:
-    if re.match(_SSH, value):
-        raise invalid(_SSH_IS_NOT)
     if not re.fullmatch(_URL, value):
         raise invalid(_URL_IS)
     return value
@@ -146,18 +144,11 @@ RepositoryUrl = Annotated[
             "minLength": 8,
             "maxLength": 2048,
             "pattern": _URL,
-            "x-kubernetes-validations": [
-                {
-                    "rule": f'!self.matches(r"{_SSH}")',
-                    "message": _SSH_IS_NOT,
-                    "messageExpression": f'"Git over SSH is not supported yet: write https://" + ({_AS_HTTPS})',
-                },
-                {"rule": f'self.matches(r"{_SSH}") || self.matches(r"{_URL}")', "message": _URL_IS},
-            ],
+            "x-kubernetes-validations": [{"rule": f'self.matches(r"{_URL}")', "message": _URL_IS}],
         }
     ),
 ]
-"""HTTPS without user, password, query or fragment."""
+"""HTTPS without user, password, query or fragment; or SSH with a user, as a URL or as scp(1) writes it."""
 
 StoreAddress = Annotated[
     str,

@@ -36,8 +36,8 @@ class GitSettings(Model):
     """Which Git servers the agent talks to."""
 
     allowed_hosts: tuple[Host, ...] = ()
-    """Hosts that `spec.source.url` may name, as `git.example.com` or `git.example.com:8443`. Without a port, the default port
-    of the scheme is meant. Empty: none."""
+    """Hosts that `spec.source.url` may name, as `git.example.com` or `git.example.com:8443`. Without a port, the default ports
+    are meant: 443 for HTTPS, 22 for SSH. Empty: none."""
     allow_http: bool = False
     """Whether plain HTTP is taken. Everybody on the way then reads the password and changes the manifests."""
     ca_file: FilePath | None = None

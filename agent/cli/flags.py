@@ -9,14 +9,15 @@ from __future__ import annotations
 import argparse
 import re
 from functools import cache
-from typing import TYPE_CHECKING, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from agent.cli import terminal
 from agent.values.errors import DataKeyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+_T = TypeVar("_T")
 _HIDDEN = "\0"
 """No argument of a process has it."""
 _TRUE = {"1", "t", "T", "TRUE", "true", "True"}
@@ -110,6 +111,18 @@ class Parser(argparse.ArgumentParser):
             return None
         flag = f"-{bare}" if len(bare) == 1 else f"--{bare}"
         return flag if self.knows(flag) else None
+
+
+def typed(kind: type[_T], args: argparse.Namespace, prefix: str = "") -> _T:
+    """The flags that `kind` has fields for, by their names. A field for which the command has no flag takes its default.
+
+    With a prefix, as `add_`, those whose names begin with it come first.
+    """
+    make = cast("Callable[..., _T]", kind)
+    names = cast("Sequence[str]", cast("Any", kind).__match_args__)
+    given = vars(args)
+    given = given | {name: given[prefix + name] for name in names if prefix + name in given}
+    return make(**{name: given[name] for name in names if name in given})
 
 
 def _shown(value: object) -> object:

@@ -15,37 +15,40 @@ class Command:
 
 
 SECRETS = {
-    "encrypt": Command("agent.cli.encrypt", "encrypt a file of secrets, as sops does", 1),
-    "decrypt": Command("agent.cli.decrypt", "decrypt a file, or one value of it", 1),
-    "edit": Command("agent.cli.edit", "decrypt into an editor and encrypt what changed", 1),
-    "set": Command("agent.cli.set", "set one value of an encrypted file", 1),
-    "unset": Command("agent.cli.unset", "remove one value of an encrypted file", 1),
-    "rotate": Command("agent.cli.rotate", "encrypt under a new data key, for others if asked", 1),
-    "updatekeys": Command("agent.cli.updatekeys", "make a file's keys those of .sops.yaml", 1),
-    "groups": Command("agent.cli.groups", "add or delete a group of keys", 1),
-    "exec-env": Command("agent.cli.exec_env", "run a command with the values in its environment", 1),
-    "exec-file": Command("agent.cli.exec_file", "run a command with the plaintext as a file", 1),
-    "filestatus": Command("agent.cli.filestatus", "tell whether a file is encrypted", 1),
-    "migrate": Command("agent.cli.migrate", "turn SealedSecrets into files that SOPS encrypts", 1),
-    "verify": Command("agent.cli.verify", "check encrypted files, with a key or without", 1),
-    "resolve": Command("agent.cli.resolve", "resolve the conflicts of a merge", 1),
-    "textconv": Command("agent.cli.textconv", "show an encrypted file to git diff", 1),
-    "git-setup": Command("agent.cli.git_setup", "let Git merge and compare encrypted files by value", 1),
-    "merge-driver": Command("agent.cli.merge_driver", "merge an encrypted file; Git runs this", 1),
-    "keygen": Command("agent.cli.keygen", "make an age key", 1),
+    "encrypt": Command("agent.cli.secrets.encrypt", "encrypt a file of secrets, as sops does", 1),
+    "decrypt": Command("agent.cli.secrets.decrypt", "decrypt a file, or one value of it", 1),
+    "edit": Command("agent.cli.secrets.edit", "decrypt into an editor and encrypt what changed", 1),
+    "set": Command("agent.cli.secrets.set", "set one value of an encrypted file", 1),
+    "unset": Command("agent.cli.secrets.unset", "remove one value of an encrypted file", 1),
+    "rotate": Command("agent.cli.secrets.rotate", "encrypt under a new data key, for others if asked", 1),
+    "updatekeys": Command("agent.cli.secrets.updatekeys", "make a file's keys those of .sops.yaml", 1),
+    "groups": Command("agent.cli.secrets.groups", "add or delete a group of keys", 1),
+    "exec-env": Command("agent.cli.secrets.exec_env", "run a command with the values in its environment", 1),
+    "exec-file": Command("agent.cli.secrets.exec_file", "run a command with the plaintext as a file", 1),
+    "filestatus": Command("agent.cli.secrets.filestatus", "tell whether a file is encrypted", 1),
+    "migrate": Command("agent.cli.migration.migrate", "turn SealedSecrets into files that SOPS encrypts", 1),
+    "verify": Command("agent.cli.secrets.verify", "check encrypted files, with a key or without", 1),
+    "resolve": Command("agent.cli.git.resolve", "resolve the conflicts of a merge", 1),
+    "textconv": Command("agent.cli.git.textconv", "show an encrypted file to git diff", 1),
+    "git-setup": Command("agent.cli.git.git_setup", "let Git merge and compare encrypted files by value", 1),
+    "merge-driver": Command("agent.cli.git.merge_driver", "merge an encrypted file; Git runs this", 1),
+    "keygen": Command("agent.cli.secrets.keygen", "make an age key", 1),
 }
 APPLICATIONS = {
-    "render": Command("agent.cli.render", "show what a folder of manifests merges to, secrets as labels"),
-    "diff": Command("agent.cli.diff", "compare it with the cluster"),
-    "sync": Command("agent.cli.sync", "ask the agent to reconcile an Application now"),
-    "status": Command("agent.cli.status", "show Applications, what failed and why"),
-    "audit": Command("agent.cli.audit", "verify and show the audit trail"),
+    "render": Command("agent.cli.applications.render", "show what a folder of manifests merges to, secrets as labels"),
+    "diff": Command("agent.cli.applications.diff", "compare it with the cluster"),
+    "sync": Command("agent.cli.applications.sync", "ask the agent to reconcile an Application now"),
+    "status": Command("agent.cli.applications.status", "show Applications, what failed and why"),
+    "audit": Command("agent.cli.installation.audit", "verify and show the audit trail"),
 }
 INSTALLATION = {
-    "run": Command("agent.cli.run", "run the agent"),
-    "crds": Command("agent.cli.crds", "print the CustomResourceDefinitions"),
+    "run": Command("agent.cli.installation.run", "run the agent"),
+    "known-hosts": Command(
+        "agent.cli.installation.known_hosts", "print a Git server's host keys and their fingerprints"
+    ),
+    "crds": Command("agent.cli.installation.crds", "print the CustomResourceDefinitions"),
     "completion": Command("agent.cli.completion", "print completion for bash, zsh or fish"),
-    "version": Command("agent.cli.version", "print the version"),
+    "version": Command("agent.cli.installation.version", "print the version"),
 }
 
 GROUPS = (("Secrets in files", SECRETS), ("Applications", APPLICATIONS), ("Installation", INSTALLATION))

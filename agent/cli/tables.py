@@ -7,16 +7,14 @@ end. A sentence that would be left with too little stands below its row, and whe
 from __future__ import annotations
 
 import unicodedata
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from agent.cli.terminal import paint
 from agent.values.dataclass import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from agent.cli.terminal import Colour
-
+Colour: TypeAlias = Literal["bold", "red", "green", "yellow"]
 _GAP: Final = "  "
 _LEAST: Final = 8
 """What a column keeps of its width, if it has as much."""
@@ -46,11 +44,11 @@ _COLOURS: Final[Mapping[str, Mapping[str, Colour]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """`rows` are escaped cells, one for each header."""
+    """`rows` are escaped cells, one for each header. `paint` is how a text takes a colour, where there are any."""
 
     headers: Sequence[str]
     rows: Sequence[Sequence[str]]
-    coloured: bool = False
+    paint: Callable[[str, Colour], str] | None = None
 
     def lines(self, columns: int | None) -> Iterator[str]:
         """`columns` is the width of the terminal, None where nothing is cut."""
@@ -92,7 +90,7 @@ class Table:
 
     def _painted(self, name: str, text: str, *, header: bool = False) -> str:
         colour = "bold" if header else _COLOURS.get(name, {}).get(text)
-        return paint(text, colour) if self.coloured and colour is not None else text
+        return self.paint(text, colour) if self.paint is not None and colour is not None else text
 
 
 def _total(widths: Sequence[int]) -> int:

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Sequence
 
+    from agent.cli.tables import Colour
     from agent.values.errors import AgentError
 
 _Stream: TypeAlias = Literal["stdin", "stdout", "stderr"]
-Colour: TypeAlias = Literal["bold", "red", "green", "yellow"]
 _COLOURS: Final = {"bold": "1", "red": "31", "green": "32", "yellow": "33"}
 """Parameters of SGR (ECMA-48)."""
 _USUAL_COLUMNS: Final = 80
@@ -123,7 +123,7 @@ def write_data(value: object, form: str) -> None:
 
     text = json.dumps(value, indent=2, ensure_ascii=True) + "\n"
     if form == "yaml":
-        from agent.yaml import render
+        from agent.yaml.write import render
 
         text = render.manifest(json.loads(text))
     write_text(text)
@@ -150,7 +150,7 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     # Only here, since most commands print none.
     from agent.cli.tables import Table
 
-    made = Table(headers, cells, coloured=_has_colours("stdout"))
+    made = Table(headers, cells, paint if _has_colours("stdout") else None)
     for text in made.lines(columns() if is_tty() else None):
         _write(f"{text}\n".encode())
 

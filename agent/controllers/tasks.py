@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from agent.api.application import Source
-    from agent.engine.ports import GitCredential, GitPort, Ports, Snapshot, TasksPort
+    from agent.engine.credentials import GitCredential
+    from agent.engine.ports import GitPort, Ports, Snapshot, TasksPort
     from agent.values.ids import Revision
 
 T = TypeVar("T")

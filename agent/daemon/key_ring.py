@@ -21,8 +21,8 @@ from agent.adapters.vault import transit
 from agent.adapters.vault.transit import TransitMasterKeys
 from agent.daemon.gnupg_homes import GnupgHomes
 from agent.daemon.key_work import TimedKeys
-from agent.sops.groups import is_known, unwrap_data_key
-from agent.sops.keys import ByKind, TransitKey
+from agent.sops.format.groups import is_known, unwrap_data_key
+from agent.sops.format.keys import ByKind, TransitKey
 from agent.values import derive
 from agent.values.errors import AgentError, ConfigError, LimitError, SourceError
 from agent.values.secret import Secret
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from agent.api.application import Application
     from agent.api.operator import OperatorSettings
     from agent.daemon.key_work import Workers
-    from agent.engine.ports import GitCredential
-    from agent.sops.groups import WrappedDataKey
-    from agent.sops.keys import MasterKeys, WrappedKey
+    from agent.engine.credentials import GitCredential
+    from agent.sops.format.groups import WrappedDataKey
+    from agent.sops.format.keys import MasterKeys, WrappedKey
     from agent.values.ids import ApplicationId
 
 _READ_AGAIN_SECONDS = 60.0
@@ -89,10 +89,11 @@ class KeyRing:
         if data is None:
             raise SourceError(
                 "the Secret with the credentials for Git does not exist",
-                hint="create it, with keys username and password",
+                hint="create it, with keys username and password, or identity and known_hosts for SSH",
                 object=f"Secret {application.id.namespace}/{reference.secret_name}",
             )
-        login = git_credential.of_secret(data)
+        url = application.spec.source.url
+        login = await self._workers.run(application.id.namespace, lambda: git_credential.of_secret(data, url))
         self._logins[application.id.uid] = application.generation, login
         return login
 

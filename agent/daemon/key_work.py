@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from agent.adapters.keys.age import AgeKeys
 from agent.adapters.keys.age_identities import LATE
 from agent.controllers.turns import Turns
-from agent.sops.keys import ByKind
+from agent.sops.format.keys import ByKind
 from agent.values.dataclass import replace
 from agent.values.errors import DataKeyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from agent.sops.keys import MasterKeys, Recipient, WrappedKey
+    from agent.sops.format.keys import MasterKeys, Recipient, WrappedKey
     from agent.values.secret import Secret
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from agent.api import operator
 from agent.values import system
 from agent.values.errors import AgentError, ConfigError
-from agent.yaml import manifests
+from agent.yaml.read import manifests
 
 if TYPE_CHECKING:
     from pathlib import Path

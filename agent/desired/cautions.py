@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agent.manifests import autoscaling
-from agent.sops import clear
+from agent.sops.kubernetes import clear
 from agent.values.errors import AutoscaledReplicasError, ClearValuesError, PlaintextSecretError, VariablesError
 from agent.values.problems import Problem
 from agent.values.tree import get

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from agent.manifests.kinds import Kinds
     from agent.manifests.layers import Desired
     from agent.manifests.sealed_secrets import SealedValue, Unsealing
-    from agent.sops.sealed import SealedFile
+    from agent.sops.files.sealed import SealedFile
     from agent.values.ids import Revision
 
 

@@ -52,7 +52,7 @@ async def note(
     for key, known in record.objects.items():
         fact = live.get(key)
         if key in objects and fact is not None and (fact.additions or known.left):
-            left = _left(run, known, extra(objects[key], fact), run.insisted.get(key, ()))
+            left = _left(run, known, extra(objects[key], known, fact), run.insisted.get(key, ()))
             if left != known.left:
                 changed[key] = replace(known, left=left)
     noted = record.noted or all((key.group, key.kind) in observed for key in record.objects)
@@ -63,12 +63,12 @@ async def note(
         run.ledger.record = after
 
 
-def extra(item: Desired, fact: LiveFact) -> tuple[Addition, ...]:
+def extra(item: Desired, known: ObjectRecord, fact: LiveFact) -> tuple[Addition, ...]:
     """What people added to an object and its manifest does not set, but for what is ignored of it."""
     given, ignored = Lookup(item.tree), item.ignored.resolving(item.tree)
     return tuple(
         each
-        for each in judge.additions(fact)
+        for each in judge.counted(known, fact)
         if not people.has(given, each.at) and not ignored.leaves(each.at, each.manager)
     )
 
@@ -102,9 +102,9 @@ def warned(run: Run, desired: DesiredState, live: Mapping[ObjectId, LiveFact], c
         Problem(error, key)
         for key, item in desired.objects.items()
         if (fact := live.get(key)) is not None
-        and (found := extra(item, fact))
         and (known := run.ledger.record.objects.get(key)) is not None
         and known.projection
+        and (found := extra(item, known, fact))
         and not ownership.is_reconcile_disabled(item.tree)
         for error in _warnings(key, known, found, taken=key in applied)
     )

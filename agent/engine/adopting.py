@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from agent.api import names
 from agent.engine import polling
 from agent.engine.causes import Cause
 from agent.manifests import fields, ownership, people
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from agent.manifests.kinds import Kinds, Resource
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
-
-_ATTEMPTS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +148,7 @@ def as_owned_before(met: LiveFact | None, earlier: LiveFact | None) -> LiveFact 
     owners += [
         each
         for each in fields.entries(met.object)
-        if each not in owners and not fields.is_apply_of(each, ownership.FIELD_MANAGER)
+        if each not in owners and not fields.is_apply_of(each, names.FIELD_MANAGER)
     ]
     owned = {"managedFields": owners, "resourceVersion": before["resourceVersion"]}
     return replace(met, object={**met.object, "metadata": {**now, **owned}})
@@ -185,7 +184,7 @@ async def patched(
 
     Controllers write status at any moment, so a patch that lost the race is made again from what stands there now.
     """
-    for _ in range(_ATTEMPTS):
+    for _ in range(polling.ATTEMPTS):
         patch = patch_of(existing)
         if not patch:
             return existing
@@ -194,8 +193,7 @@ async def patched(
                 resource, key.namespace, key.name, patch, identity=run.grants.identity
             )
         except (NotFoundError, StaleObjectError):
-            newer = await polling.get(run, resource, key.namespace, key.name)
-            await run.fence.show(afresh=True)
+            newer = await polling.get_again(run, resource, key)
             if newer is None:
                 return existing
             existing = newer

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
 
-_ATTEMPTS = 4
 _ESTABLISHED_SECONDS = 60.0
 _HEALTHY_SECONDS = 300.0
 
@@ -127,7 +126,7 @@ async def _write(run: Run, step: Step, resource: Resource, kinds: Kinds, before:
     """Send an object over what was met of it, until that is what stands there."""
     met, stood, deleted = before.found, before.stood, before.deleted
     key, action = step.finished.id, step.action
-    for _ in range(_ATTEMPTS):
+    for _ in range(polling.ATTEMPTS):
         if isinstance(met, Result):
             return met
         fact = met
@@ -237,14 +236,16 @@ async def _meet(run: Run, step: Step, resource: Resource, existing: Object) -> R
     if ownership.is_apply_if_absent(step.finished.tree):
         left = ObjectRecord(record.api_version, get_text(existing, "metadata", "uid"), files=record.files)
         return Result(key, "leave", None, None, left)
+    fact = run.observer.observe(existing)
+    if fact.terminating and fact.owner == run.application_id.uid:
+        raise _going(key)  # a deletion of ours that Git took back: what is applied now goes with the object
     return await adopting.adopt(run, step, resource, existing)
 
 
 async def _meet_again(run: Run, step: Step, resource: Resource, fact: LiveFact | None) -> Result | LiveFact | None:
     """After a 409: what stands there now. Where nothing did, and the object is new, it is met for the first time."""
     key = step.finished.id
-    newer = await polling.get(run, resource, key.namespace, key.name)
-    await run.fence.show(afresh=True)
+    newer = await polling.get_again(run, resource, key)
     if newer is None:
         if step.finished.whole is None:
             raise _gone()
@@ -291,7 +292,7 @@ def _is_same_run(run: Run, step: Step, fact: LiveFact) -> bool:
 async def _run_again(run: Run, step: Step, resource: Resource, fact: LiveFact) -> None:
     """Delete what ran to its end so that it can run again. Raises why it may not be."""
     key = step.finished.id
-    for _ in range(_ATTEMPTS):
+    for _ in range(polling.ATTEMPTS):
         if fact.owner != run.application_id.uid or not fact.ended:
             raise HeldError(
                 "it is not proven this Application's, or runs again already, so it is left as it is", object=key
@@ -302,8 +303,7 @@ async def _run_again(run: Run, step: Step, resource: Resource, fact: LiveFact) -
             raise _going(key)
         except StaleObjectError:
             # the request counts as handled, so it is not given up for a label that somebody sets
-            newer = await polling.get(run, resource, key.namespace, key.name)
-            await run.fence.show(afresh=True)
+            newer = await polling.get_again(run, resource, key)
             if newer is None:
                 return
             fact = run.observer.observe(newer)
@@ -319,7 +319,8 @@ async def _delete(run: Run, resource: Resource, step: Step, fact: LiveFact) -> b
 
 
 def _going(key: ObjectId) -> AgentError:
-    return HeldError("waits until the object that it replaces is gone", hint="see its finalizers", object=key)
+    error = HeldError("waits until the object that it replaces is gone", hint="see its finalizers", object=key)
+    return error.as_transient()
 
 
 def _guarded(tree: Object, fact: LiveFact | None) -> Object:

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from agent.engine.context import Run
+    from agent.engine.credentials import GitCredential
     from agent.engine.opening import Verified
-    from agent.engine.ports import GitCredential, Snapshot
+    from agent.engine.ports import Snapshot
     from agent.engine.state import Place, State
     from agent.manifests.documents import File, Parsed, ParsedFile
     from agent.manifests.kinds import Kinds

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from agent.manifests.kinds import Kinds, Resource
     from agent.values.ids import ObjectId
 
-_ATTEMPTS = 4
 _DELETIONS: Final[dict[Deletion, Answer]] = {
     "deleted": Answer.OK,
     "deleting": Answer.DELETING,
@@ -118,7 +117,7 @@ async def _delete(run: Run, kinds: Kinds, key: ObjectId, fact: LiveFact | None, 
         found = await polling.get(run, resource, key.namespace, key.name)
         fact = run.observer.observe(found) if found is not None else None
         await run.fence.show(afresh=fact is not None)
-    for _ in range(_ATTEMPTS):
+    for _ in range(polling.ATTEMPTS):
         whose = _whose(run, fact)
         if fact is None or whose != Answer.OK:
             return whose
@@ -127,8 +126,7 @@ async def _delete(run: Run, kinds: Kinds, key: ObjectId, fact: LiveFact | None, 
         try:
             done = await send(run, resource, key, fact, orphan=orphan)
         except StaleObjectError:
-            newer = await polling.get(run, resource, key.namespace, key.name)
-            await run.fence.show(afresh=True)
+            newer = await polling.get_again(run, resource, key)
             fact = run.observer.observe(newer) if newer is not None else None
         else:
             return _DELETIONS[done]

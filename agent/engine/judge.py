@@ -47,10 +47,10 @@ def drifted(record: ObjectRecord, fact: LiveFact | None) -> bool:
 
 def fresh(record: ObjectRecord, fact: LiveFact) -> tuple[Addition, ...]:
     """What people added to an object and are not left."""
-    return tuple(each for each in _counted(record, fact) if not people.is_left(each.path, record.left))
+    return tuple(each for each in counted(record, fact) if not people.is_left(each.path, record.left))
 
 
-def _counted(record: ObjectRecord, fact: LiveFact) -> Iterator[Addition]:
+def counted(record: ObjectRecord, fact: LiveFact) -> Iterator[Addition]:
     """What people added to an object, but for what is ignored of it."""
     ignored = ignoring.recorded(record.pointers, record.managers)
     return (each for each in additions(fact) if not ignored.leaves(each.at, each.manager))
@@ -63,7 +63,7 @@ def additions(fact: LiveFact) -> tuple[Addition, ...]:
 
 def differs(record: ObjectRecord, fact: LiveFact | None) -> bool:
     """Whether the live object is not what Git says: it drifted, or people are left what they added."""
-    return drifted(record, fact) or (bool(record.projection) and fact is not None and any(_counted(record, fact)))
+    return drifted(record, fact) or (bool(record.projection) and fact is not None and any(counted(record, fact)))
 
 
 def standing(

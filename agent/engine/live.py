@@ -78,7 +78,7 @@ class Observer:
             group, get_text(live, "kind"), get_text(live, "metadata", "namespace"), get_text(live, "metadata", "name")
         )
 
-    def observe(self, live: Object, *, manager: str = ownership.FIELD_MANAGER, reports: bool = False) -> LiveFact:
+    def observe(self, live: Object, *, manager: str = names.FIELD_MANAGER, reports: bool = False) -> LiveFact:
         """The facts of a live object, the object itself included. `reports` as `health.compute` has it."""
         key = self.identify(live)
         owner = ownership.prove(live, key, self.installation, self.owners)

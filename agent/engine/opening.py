@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agent.manifests import resolve
-from agent.sops import sealed
+from agent.sops.files import sealed
 from agent.values import derive
 from agent.values.errors import AgentError
 from agent.values.secret import Sealed, Secret
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from agent.desired.compiler import DesiredState
     from agent.engine.context import Run
     from agent.manifests.documents import Parsed
-    from agent.sops.groups import WrappedDataKey
-    from agent.sops.sealed import SealedFile
+    from agent.sops.files.sealed import SealedFile
+    from agent.sops.format.groups import WrappedDataKey
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
 

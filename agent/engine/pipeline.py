@@ -87,6 +87,7 @@ async def reconcile(run: Run, state: State) -> Outcome:
         seen = await polling.observe(run, desired.objects, kinds)
         desired = replace(desired, warnings=(*desired.warnings, *seen.warnings))
         await recording.note_loss(run, seen.live)
+        await releasing.note(run, desired.objects, seen.live, kinds)
         await additions.note(run, desired.objects, seen.live, seen.kinds)
 
         ran = await endings.settle(run, desired.objects, seen, _recipes(state), kinds)

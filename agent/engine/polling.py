@@ -7,7 +7,7 @@ which is then healed late.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent.engine.live import reports
 from agent.values.errors import AgentError, ForbiddenError, NotWatchedError
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from agent.manifests.layers import Desired
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
+
+ATTEMPTS: Final = 4
+"""How often a write is sent where the object changes in between each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,13 @@ async def get(run: Run, resource: Resource, namespace: str, name: str) -> Object
         if run.grants.identity is None:
             raise
         return await run.ports.target.get(resource, namespace, name, identity=run.grants.identity)
+
+
+async def get_again(run: Run, resource: Resource, key: ObjectId) -> Object | None:
+    """What stands there after a write that was refused, for another one: whoever judges it shows first that the Application is still ours."""
+    found = await get(run, resource, key.namespace, key.name)
+    await run.fence.show(afresh=True)
+    return found
 
 
 async def list_metadata(run: Run, resource: Resource, namespace: str, names: Sequence[str]) -> Sequence[Object]:

@@ -8,16 +8,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, TypeVar
 
+from agent.api import names
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
     from agent.api.application import Application, Source
+    from agent.engine.credentials import GitCredential
     from agent.engine.live import Departed, LiveFact
     from agent.manifests.documents import File
     from agent.manifests.kinds import Kinds, Resource
     from agent.manifests.references import Reference
     from agent.manifests.sealed_secrets import SealedValue
-    from agent.sops.groups import WrappedDataKey
+    from agent.sops.format.groups import WrappedDataKey
     from agent.values.errors import AgentError, Fact
     from agent.values.ids import ApplicationId, ClusterId, ObjectId, Revision
     from agent.values.secret import Secret
@@ -28,15 +31,6 @@ ABSENT: Final = "1"
 """The resourceVersion of no object: etcd's first revision comes before anything that is stored."""
 Deletion: TypeAlias = Literal["deleted", "deleting", "gone"]
 """What came of a deletion: done; accepted, and something such as a finalizer keeps the object for now; or there was no such object."""
-
-
-@dataclass(frozen=True, slots=True)
-class GitCredential:
-    """What a Git server over HTTPS asks for, and the PEM of the CA that signed it where the system's do not."""
-
-    username: str
-    password: Secret | None
-    ca_pem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +212,7 @@ class TargetPort(Protocol):
         *,
         identity: Identity | None = None,
         force: bool = True,
-        manager: str = "signet",
+        manager: str = names.FIELD_MANAGER,
         dry_run: bool = False,
     ) -> Object:
         """Server-side apply; `metadata.resourceVersion` and `uid` of `desired`, if present, are preconditions: StaleObjectError if one fails.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from agent.engine import adopting, polling
+from agent.engine import adopting, judge, polling
 from agent.engine.causes import Cause
 from agent.manifests import autoscaling, elements, leaving
 from agent.manifests.elements import REPLICAS
@@ -15,7 +15,7 @@ from agent.values.ids import ObjectId
 from agent.values.tree import get_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from agent.engine.changes import ChangeSet
     from agent.engine.context import Run
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from agent.manifests.leaving import Leaving
     from agent.values.tree import Object
 
+_POINTER: Final = "/" + "/".join(autoscaling.POINTER)
+
 
 async def ready(run: Run, item: Finished, resource: Resource, fact: LiveFact, kinds: Kinds) -> tuple[Object, LiveFact]:
     """What to apply over what stands there, whose other fields are left to others by then. Raises StaleObjectError."""
@@ -34,8 +36,7 @@ async def ready(run: Run, item: Finished, resource: Resource, fact: LiveFact, ki
         return item.tree, fact
     live = fact.object
     if live is None or get_text(live, "metadata", "resourceVersion") != fact.resource_version:
-        live = await polling.get(run, resource, item.id.namespace, item.id.name)
-        await run.fence.show(afresh=True)
+        live = await polling.get_again(run, resource, item.id)
         if live is None:
             raise StaleObjectError("there is no such object any more")
     left = _leaving(item, live, scaled=scaled)
@@ -49,6 +50,27 @@ async def ready(run: Run, item: Finished, resource: Resource, fact: LiveFact, ki
     return left.kept, run.observer.observe(live)
 
 
+async def note(run: Run, objects: Collection[ObjectId], live: Mapping[ObjectId, LiveFact], kinds: Kinds) -> None:
+    """Record as ignored what people set of replicas beside an autoscaler, before anything is judged by it: they are its to set again."""
+    record = run.ledger.record
+    asked = [
+        key
+        for key, known in record.objects.items()
+        if key in objects
+        and (fact := live.get(key)) is not None
+        and _POINTER not in known.pointers
+        and any(each.at == REPLICAS for each in judge.additions(fact))
+    ]
+    scaled = await run.ports.tasks.all([is_target(run.ports.target, kinds, key) for key in asked])
+    changed = {
+        key: replace(record.objects[key], pointers=(*record.objects[key].pointers, _POINTER))
+        for key, is_scaled in zip(asked, scaled, strict=True)
+        if is_scaled
+    }
+    if changed:
+        await run.ledger.save(record.with_objects(changed))
+
+
 async def explain(run: Run, changes: ChangeSet, live: Mapping[ObjectId, LiveFact], kinds: Kinds) -> ChangeSet:
     """The change set without what only seems to have drifted: an ignored manager, or an autoscaler, took a field that was ours."""
     asked = [
@@ -56,7 +78,7 @@ async def explain(run: Run, changes: ChangeSet, live: Mapping[ObjectId, LiveFact
         for step in changes.steps
         if step.cause == Cause.EDIT
         and (fact := live.get(step.finished.id)) is not None
-        and (step.finished.ignored.managers or fact.scalers)
+        and (step.finished.ignored.managers or fact.scalers or _has_lost_replicas(step.finished.tree, fact))
         and not adopting.owns_more(step, fact)
     ]
     stand = await run.ports.tasks.all([_stands(run, step.finished, fact, kinds) for step, fact in asked])
@@ -115,17 +137,23 @@ async def is_scaled(
 ) -> bool:
     """Whether an autoscaler sets the replicas of an object that stands: of one whose manifest has some, or dropped some that are `ours`.
 
-    Who scaled it last tells an autoscaler, but not that it still is, where it is a HorizontalPodAutoscaler; and a person is none.
+    Who scaled it last tells an autoscaler, but not that it still is, where it is a HorizontalPodAutoscaler; and a person is none, but may
+    have written over what one set.
     """
     if not elements.stands(tree, REPLICAS):
-        return ours and await _is_target(target, kinds, key)
+        return ours and await is_target(target, kinds, key)
     found = [name for name in scalers if not is_person(name, people=people)]
     return any(name != autoscaling.CONTROLLER for name in found) or (
-        bool(found) and await _is_target(target, kinds, key)
+        (bool(found) or not ours) and await is_target(target, kinds, key)
     )
 
 
-async def _is_target(target: TargetPort, kinds: Kinds, key: ObjectId) -> bool:
+def _has_lost_replicas(tree: Object, fact: LiveFact) -> bool:
+    """Whether the replicas of Git are another manager's by now."""
+    return not fact.replicas and elements.stands(tree, REPLICAS)
+
+
+async def is_target(target: TargetPort, kinds: Kinds, key: ObjectId) -> bool:
     """Whether a HorizontalPodAutoscaler scales an object; where that may not be known, one may."""
     resource = kinds.of(ObjectId(autoscaling.GROUP, autoscaling.KIND, "", ""))
     if resource is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.engine import polling
-from agent.manifests import elements, entangled, handover
+from agent.manifests import entangled, field_trees, handover
 from agent.values.errors import ObjectInvalidError
 from agent.values.text import excerpts
 
@@ -32,8 +32,7 @@ async def again(
     What people put there is taken over before every apply: what is left was left to them, or is another manager's.
     """
     key = item.id
-    live = await polling.get(run, resource, key.namespace, key.name)
-    await run.fence.show(afresh=True)
+    live = await polling.get_again(run, resource, key)
     if live is None:
         raise refused
     found = entangled.find(live, item.tree, refused.fields)
@@ -49,7 +48,7 @@ def _named(refused: ObjectInvalidError, found: Entangled) -> ObjectInvalidError:
     if not found.owned:
         return refused
     items = dict.fromkeys(
-        elements.shown(entangled.item_of(path)) for has in found.owned.values() for path in sorted(has)
+        field_trees.show(entangled.item_of(path)) for has in found.owned.values() for path in sorted(has)
     )
     error = ObjectInvalidError(
         "what another field manager put beside the fields of the manifest does not fit them",

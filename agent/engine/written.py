@@ -6,11 +6,12 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from agent.api import names
 from agent.engine import adopting
 from agent.engine.causes import Cause
 from agent.engine.finishing import applied_as
 from agent.engine.results import Answer, Result
-from agent.manifests import diff, fields, ownership
+from agent.manifests import diff, fields
 from agent.values.text import MOST, excerpts
 from agent.values.tree import show_path
 
@@ -43,7 +44,7 @@ def explained(done: Result, before: Object | None, after: Object, removed: Seque
     places = [each.place for each in removed]
     found = islice(diff.compare(before, after), MOST + 1)
     changed = [change.path for change in found if change.path and change.path not in places]
-    writer = fields.last_writer(before, places or changed, besides=ownership.FIELD_MANAGER)
+    writer = fields.last_writer(before, places or changed, besides=names.FIELD_MANAGER)
     paths = [each.path for each in removed]
     texts = excerpts((*paths, *map(show_path, changed)), counted=False)
     return replace(done, fields=texts, writer=writer, removed=excerpts(paths))

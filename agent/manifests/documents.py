@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from agent.manifests import lookalikes
 from agent.manifests.builtin import CLEAR_FIELDS, group_of
-from agent.sops import cipher, clear
-from agent.sops import sealed as sops
+from agent.sops.files import sealed as sops
+from agent.sops.format import cipher
+from agent.sops.kubernetes import clear
 from agent.values.errors import AgentError, ManifestError, UnsupportedManifestError
 from agent.values.problems import Problem
 from agent.values.secret import Sealed
 from agent.values.tree import format_path, get, get_text, walk
-from agent.yaml import manifests as yaml
 from agent.yaml.limits import Limits
+from agent.yaml.read import manifests as yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

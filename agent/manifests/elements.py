@@ -7,20 +7,19 @@ how an object as Git writes it and as it stands in the cluster are spoken of ali
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from agent.manifests import builtin
+from agent.manifests.field_trees import SELF
 from agent.manifests.fields import entries, is_apply_of
 from agent.values.tree import get_object
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
+    from agent.manifests.field_trees import Elements
     from agent.values.tree import Object, Tree
 
-Elements: TypeAlias = tuple[str, ...]
-
-ITEM: Final = "."
 REPLICAS: Final[Elements] = ("f:spec", "f:replicas")
 
 
@@ -65,7 +64,7 @@ def stands(tree: Tree, path: Elements) -> bool:
     """Whether an object has a field, whatever it holds."""
     for element in path:
         mark, _, rest = element.partition(":")
-        if element == ITEM:
+        if element == SELF:
             return True
         if mark == "f" and isinstance(tree, dict) and rest in tree:
             tree = tree[rest]
@@ -89,18 +88,6 @@ def without(tree: Object, fields: Collection[Elements]) -> Object:
     return left
 
 
-def shown(path: Elements) -> str:
-    """A field as the API server's messages have it: `spec.ports[port=83,protocol="TCP"]`."""
-    text = ""
-    for element in path:
-        mark, _, rest = element.partition(":")
-        if mark == "k":
-            text += "[" + ",".join(f"{name}={json.dumps(value)}" for name, value in json.loads(rest).items()) + "]"
-        elif mark == "f":
-            text += f".{rest}"
-    return text.removeprefix(".")
-
-
 def with_values(tree: Object, live: Object, fields: Iterable[Elements]) -> Object:
     """An object with the values that a live one has at some of its fields."""
     for path in sorted(fields):
@@ -109,7 +96,7 @@ def with_values(tree: Object, live: Object, fields: Iterable[Elements]) -> Objec
 
 
 def _with(tree: Tree, live: Tree, path: Elements) -> Tree:
-    if not path or path[0] == ITEM:
+    if not path or path[0] == SELF:
         return live if not path else tree
     if isinstance(live, dict):
         key = path[0].removeprefix("f:")
@@ -146,7 +133,7 @@ def _without(tree: Tree, fields: Collection[Elements]) -> Tree:
                 identity = _identity(path[0])
         left = _without(item, {path for path in below if path and path[0].removeprefix("f:") not in identity})
         bare = isinstance(left, dict) and left.keys() <= identity
-        if () not in below and not (bare and (ITEM,) in below):
+        if () not in below and not (bare and (SELF,) in below):
             items.append(left)
     return items
 

@@ -10,16 +10,17 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agent.api.names import FIELD_MANAGER
 from agent.manifests import elements
+from agent.manifests.field_trees import SELF
 from agent.manifests.fields import entries
 from agent.manifests.managers import RELEASED
-from agent.manifests.ownership import FIELD_MANAGER
 from agent.values.tree import get, get_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from agent.manifests.elements import Elements
+    from agent.manifests.field_trees import Elements
     from agent.values.tree import Object
 
 _INDEX = re.compile(r"\[[^\]]*\]")
@@ -65,7 +66,7 @@ def item_of(path: Elements) -> Elements:
 def _meeting(has: frozenset[Elements], paths: list[tuple[str, ...]], *, exact: bool) -> frozenset[Elements]:
     """The fields at or below those that are refused, or else beside them; an item that is all theirs is taken as a whole."""
     met = {path for path in has if any(_names(path)[: len(at)] == at for at in (p if exact else p[:-1] for p in paths))}
-    items = {item for path in met if (*(item := item_of(path)), elements.ITEM) in has}
+    items = {item for path in met if (*(item := item_of(path)), SELF) in has}
     return frozenset(path for path in has if path in met or any(path[: len(item)] == item for item in items))
 
 

@@ -102,6 +102,8 @@ def show(at: Elements) -> str:
     text = ""
     for step in at:
         mark, _, rest = step.partition(":")
+        if step == SELF:
+            continue
         if mark == "f":
             text += f".{rest}" if not any(each in rest for each in '.[]"') else f'["{rest}"]'
         else:

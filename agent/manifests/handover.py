@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.manifests.elements import entries, is_apply_of, node, owned
-from agent.manifests.ownership import FIELD_MANAGER
+from agent.api.names import FIELD_MANAGER
+from agent.manifests.elements import node, owned
+from agent.manifests.fields import entries, is_apply_of
 from agent.values.tree import get_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from agent.manifests.elements import Elements
+    from agent.manifests.field_trees import Elements
     from agent.values.tree import Object, Tree
 
     _Entry = tuple[Object, frozenset[Elements]]

@@ -12,10 +12,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from agent.api.names import FIELD_MANAGER
 from agent.manifests import builtin, elements
+from agent.manifests.field_trees import SELF
 from agent.manifests.fields import entries
 from agent.manifests.managers import RELEASED
-from agent.manifests.ownership import FIELD_MANAGER, PREFIX
+from agent.manifests.ownership import PREFIX
 from agent.manifests.secret_data import FIELDS as DATA
 from agent.values.patterns import name_matches
 from agent.values.secret import Secret
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from agent.api.application import IgnoreRule
-    from agent.manifests.elements import Elements
+    from agent.manifests.field_trees import Elements
     from agent.values.ids import ObjectId
     from agent.values.tree import Object, Path, Tree
 
@@ -141,9 +143,9 @@ class Ignored:
                 return False
             if mark == "k" and not _selects(step, json.loads(rest), None):
                 return False
-            if element == elements.ITEM:
+            if element == SELF:
                 return False
-        return len(pointer) <= len(path) or not (path[-1] == elements.ITEM or path[-1].startswith("k:"))
+        return len(pointer) <= len(path) or not (path[-1] == SELF or path[-1].startswith("k:"))
 
 
 NOTHING: Final = Ignored()

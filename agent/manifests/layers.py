@@ -57,11 +57,10 @@ class Desired:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """`failures` have no object where a document does not tell whose it is. `deleted`: identities that a layer declares and a later one deletes, with the files that had a say."""
+    """`failures` have no object where a document does not tell whose it is."""
 
     objects: Mapping[ObjectId, Desired]
     failures: tuple[Problem, ...]
-    deleted: Mapping[ObjectId, tuple[str, ...]]
 
 
 def merge(
@@ -92,18 +91,13 @@ def merge(
             by_identity.setdefault(object_id, []).append(document)
     held = {failure.object for failure in failures}
     objects: dict[ObjectId, Desired] = {}
-    deleted: dict[ObjectId, tuple[str, ...]] = {}
     for object_id, declared in by_identity.items():
         folded = _fold(object_id, declared)
         if isinstance(folded, Problem):
             failures.append(folded)
-        elif object_id in held:
-            continue
-        elif folded is None:
-            deleted[object_id] = _files(declared)
-        else:
+        elif folded is not None and object_id not in held:
             objects[object_id] = Desired(object_id, get_text(folded, "apiVersion"), folded, _files(declared))
-    return Merged(objects, tuple(failures), deleted)
+    return Merged(objects, tuple(failures))
 
 
 def _files(declared: Iterable[Document]) -> tuple[str, ...]:

@@ -9,17 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agent.api.names import FIELD_MANAGER
 from agent.manifests import elements, handover
 from agent.manifests.elements import REPLICAS
+from agent.manifests.field_trees import SELF
 from agent.manifests.fields import is_apply_of
 from agent.manifests.handover import Move
 from agent.manifests.managers import RELEASED
-from agent.manifests.ownership import FIELD_MANAGER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from agent.manifests.elements import Elements
+    from agent.manifests.field_trees import Elements
     from agent.manifests.ignoring import Ignored
     from agent.values.tree import Object
 
@@ -76,4 +77,4 @@ def compute(tree: Object, live: Object, ignored: Ignored, *, replicas: bool = Fa
 def _goes(path: Elements, kept: Object, ignored: Ignored) -> bool:
     """Whether a field is in a list's item that Git has not, or no more, and that is not ignored as such: an item without its keys is invalid."""
     items = (path[: index + 1] for index, element in enumerate(path) if element.startswith("k:"))
-    return any(not elements.stands(kept, item) and not ignored.among([(*item, elements.ITEM)]) for item in items)
+    return any(not elements.stands(kept, item) and not ignored.among([(*item, SELF)]) for item in items)

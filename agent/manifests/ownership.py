@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from agent.values.ids import ApplicationId, ObjectId
     from agent.values.tree import Object
 
-PREFIX = "signet-gitops.dev/"
+PREFIX = f"{names.GROUP}/"
 LABEL_INSTALLATION = PREFIX + "installation"
 LABEL_APPLICATION = PREFIX + "application"
 ANNOTATION_OWNER = PREFIX + "owner"
@@ -31,7 +31,6 @@ ANNOTATION_ADDITIONS = PREFIX + "additions"
 ANNOTATION_REPLACE = PREFIX + "replace"
 ANNOTATION_WAVE = PREFIX + "wave"
 ANNOTATION_ROLL = PREFIX + "secrets-version"
-FIELD_MANAGER = names.FIELD_MANAGER
 
 _OWNER = re.compile(r"v1\.([A-Za-z0-9-]{1,32})\.([A-Za-z0-9-]{1,64})\.([0-9a-f]{32})")
 _LABEL_LIMIT = 63

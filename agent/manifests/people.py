@@ -12,6 +12,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from agent.api import names
 from agent.manifests import fields, ownership
 from agent.manifests.builtin import LAST_APPLIED
 from agent.manifests.field_trees import SELF, Kind, compare, only, show, union
@@ -158,7 +159,7 @@ class Takeover:
             merged = union(*(get_object(entry, "fieldsV1") for entry in (base, *taken)))
             applied: Tree = {
                 **base,
-                "manager": ownership.FIELD_MANAGER,
+                "manager": names.FIELD_MANAGER,
                 "operation": "Apply",
                 "fieldsV1": _without_copy(merged),
             }
@@ -215,7 +216,7 @@ def _ours(listed: list[Object]) -> Object:
 
 
 def _is_ours(entry: Object) -> bool:
-    return fields.is_apply_of(entry, ownership.FIELD_MANAGER)
+    return fields.is_apply_of(entry, names.FIELD_MANAGER)
 
 
 def _is_tools(entry: Object) -> bool:

@@ -182,11 +182,6 @@ def size(tree: Tree) -> int:
     return found
 
 
-def indent(secret: Secret, spaces: int) -> Secret:
-    """Every line but the first moved right, for a multi-line value inside a text."""
-    return Secret(_text(secret).replace("\n", "\n" + " " * spaces), *secret.labels)
-
-
 def to_json(tree: Tree, *labels: str) -> Secret:
     """A whole tree, secrets included, as one JSON text."""
 

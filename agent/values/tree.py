@@ -121,12 +121,3 @@ def show_path(path: Path, longest: int = LONGEST) -> str:
         if length > longest:
             break
     return cut(format_path(path[:end]), longest)
-
-
-def seal(tree: Tree, label: Callable[[Path], str]) -> Tree:
-    """Wrap every scalar leaf but null into a Secret labelled by its path; leaves that are Secrets already stay."""
-
-    def wrap(path: Path, leaf: Leaf) -> Leaf:
-        return leaf if leaf is None or isinstance(leaf, Secret | Sealed) else Secret(leaf, label(path))
-
-    return map_leaves(tree, wrap)

@@ -15,22 +15,27 @@ from typing import TYPE_CHECKING, Final
 
 from agent.adapters.keys import age_format
 from agent.adapters.keys.age import AgeKeys
-from agent.sops import decrypt, dotenv, ini, markers, merge, metadata, mixed, rules, sealed, stores, stripped, verify
-from agent.sops.encrypt import encrypt
-from agent.sops.groups import WrappedDataKey
-from agent.sops.keys import AgeKey
-from agent.sops.metadata import Metadata
-from agent.sops.selection import Selection
-from agent.sops.stores import Store
+from agent.gitmerge import markers, merge, mixed
+from agent.sops.files import conflicts, decrypt, sealed, verify
+from agent.sops.files.encrypt import encrypt
+from agent.sops.format import metadata, stripped
+from agent.sops.format.groups import WrappedDataKey
+from agent.sops.format.keys import AgeKey
+from agent.sops.format.metadata import Metadata
+from agent.sops.format.selection import Selection
+from agent.sops.rules import config as rules
+from agent.sops.stores import dotenv, ini
+from agent.sops.stores import store as stores
+from agent.sops.stores.store import Store
 from agent.values.dataclass import replace
 from agent.values.errors import AgentError
 from agent.values.secret import Secret
-from agent.yaml import builder, manifests, splice
-from agent.yaml import sealed as yaml
+from agent.yaml.edit import splice
+from agent.yaml.edit.originals import YamlOriginal
 from agent.yaml.limits import Limits
 from agent.yaml.matching import same, uncommented
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
-from agent.yaml.originals import YamlOriginal
+from agent.yaml.read import builder, manifests, yaml
 from bench.fuzz import trees
 from bench.fuzz.seeds import DATA_KEY, age_identities
 
@@ -287,7 +292,7 @@ def _manifests(data: bytes, _: Random) -> None:
 
 def _markers(data: bytes, chance: Random) -> None:
     found = markers.sides(data)
-    if (found is not None) and not markers.any_left(data):
+    if (found is not None) and not conflicts.any_left(data):
         raise Broken("sides of a conflict that is none")
     at = chance.randint(0, len(data))
     one, other = (_clean(part) for part in (data[:at], data[at:]))

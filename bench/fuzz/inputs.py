@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from agent.sops.stores import Store
+from agent.sops.stores.store import Store
 from agent.values.errors import AgentError
 from bench.fuzz import large, trees
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.sops.encrypt import encrypt
-from agent.sops.groups import WrappedDataKey
-from agent.sops.keys import AgeKey, KmsKey, PgpKey
-from agent.sops.metadata import Metadata
-from agent.sops.selection import EVERYTHING, Selection
-from agent.sops.stores import Store
+from agent.sops.files.encrypt import encrypt
+from agent.sops.format.groups import WrappedDataKey
+from agent.sops.format.keys import AgeKey, KmsKey, PgpKey
+from agent.sops.format.metadata import Metadata
+from agent.sops.format.selection import EVERYTHING, Selection
+from agent.sops.stores.store import Store
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:

@@ -90,7 +90,9 @@ def test_layers_are_normalised(layers, expected):
     ("change", "field"),
     [
         ({"source": {"url": f"https://user:{CANARY}@git.example.com/x"}}, "spec.source.url"),
-        ({"source": {"url": "ssh://git@git.example.com/x"}}, "spec.source.url"),
+        ({"source": {"url": "ssh://git.example.com/x"}}, "spec.source.url"),
+        ({"source": {"url": f"ssh://git:{CANARY}@git.example.com/x"}}, "spec.source.url"),
+        ({"source": {"url": "git@-oProxyCommand=x:y"}}, "spec.source.url"),
         ({"source": {"url": "file:///etc"}}, "spec.source.url"),
         ({"source": {"url": "https://git.example.com/x?token=" + CANARY}}, "spec.source.url"),
         ({"source": {"url": "https://git.example.com/x\n"}}, "spec.source.url"),

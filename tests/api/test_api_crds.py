@@ -134,35 +134,50 @@ def test_kubectl_shows_the_commits_the_age_and_the_message(installed: ControlPla
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    "url",
     [
-        ("git@github.com:shop/deploy.git", "write https://github.com/shop/deploy.git"),
-        ("git@git.example.com:/shop/deploy", "write https://git.example.com/shop/deploy"),
-        ("ssh://git@git.example.com/shop/deploy.git", "write https://git.example.com/shop/deploy.git"),
-        ("ssh://git:s3cr3t@git.example.com:2222/shop", "write https://git.example.com/shop"),
-        ("git+ssh://git.example.com/shop", "write https://git.example.com/shop"),
-        ("ssh://git.example.com", "write https://host/path"),
-        ("git://git.example.com/shop", "must be https://host/path"),
-        ("file:///srv/shop.git", "must be https://host/path"),
-        ("https://user:s3cr3t@git.example.com/shop", "must be https://host/path, without user"),
-        ("git.example.com/shop", "must be https://host/path"),
+        "ssh://git:s3cr3t@git.example.com:2222/shop",
+        "git:s3cr3t@git.example.com:shop",
+        "ssh://git.example.com/shop",
+        "ssh://-oProxyCommand=id@git.example.com/shop",
+        "git@-oProxyCommand=id:shop",
+        "git@git.example.com:-oProxyCommand=id",
+        "git@git.example.com://shop",
+        "git+ssh://git@git.example.com/shop",
+        "git://git.example.com/shop",
+        "file:///srv/shop.git",
+        "https://user:s3cr3t@git.example.com/shop",
+        "git.example.com/shop",
     ],
 )
-def test_an_address_that_is_not_taken_is_answered_in_words(
-    installed: ControlPlane, namespace: str, url: str, told: str
-):
+def test_an_address_that_is_not_taken_is_answered_in_words(installed: ControlPlane, namespace: str, url: str):
+    message = "must be https://host/path, ssh://user@host/path or user@host:path, without password"
     status, answer = installed.request("POST", collection(namespace), manifest("ssh", source={"url": url}))
     assert status == 422
-    assert told in answer["message"]
-    assert ("Git over SSH is not supported yet" in answer["message"]) is (
-        "ssh" in url or "@" in url.split("/", maxsplit=1)[0]
-    )
+    assert message in answer["message"]
     assert "A-Za-z0-9" not in answer["message"]
     with pytest.raises(ManifestError) as caught:
         application.parse({**manifest("ssh", source={"url": url}), "metadata": {"name": "ssh", "namespace": namespace}})
-    assert told.split("://", maxsplit=1)[0] in str(caught.value)
+    assert message in str(caught.value)
     assert "docs/reference" not in caught.value.hint
     assert url not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "git@github.com:shop/deploy.git",
+        "git@git.example.com:/shop/deploy",
+        "ssh://git@git.example.com:2222/~shop/deploy.git",
+        "git@ssh.dev.azure.com:v3/shop/a%20b/deploy",
+        "ssh://git@[::1]:2222/shop",
+    ],
+)
+def test_an_address_over_ssh_is_taken(installed: ControlPlane, namespace: str, url: str):
+    written = manifest("ssh", source={"url": url})
+    status, answer = installed.request("POST", collection(namespace), written)
+    assert status == 201
+    assert application.parse(answer).spec.source.url == url
 
 
 def test_unknown_field_is_refused_where_the_client_asks(installed: ControlPlane, namespace: str):

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from agent.cli.registry import COMMANDS
+
 AGENT = Path(__file__).parents[2] / "agent"
-PURE = ("values", "yaml", "sops", "api", "manifests", "desired", "engine")
+PURE = ("values", "yaml", "sops", "gitmerge", "api", "manifests", "desired", "engine")
 PURE_BESIDE_TASKS = {AGENT / "controllers" / f"{name}.py" for name in ("fights", "schedule", "status")}
 COMPILES = AGENT / "values" / "dataclass.py"
-STARTS_FAST = ("values", "yaml", "sops", "adapters/keys", "cli")
+STARTS_FAST = ("values", "yaml", "sops", "gitmerge", "adapters/keys", "cli")
 SLOT = "_plaintext"
 BUILTINS = {"breakpoint", "compile", "eval", "exec", "input", "open", "print", "__import__"}
 CLOCK = {"now", "today", "utcnow"}
@@ -78,6 +80,22 @@ def test_what_commands_on_secrets_load_uses_dataclasses_of_our_own(room: str) ->
     assert users <= {"agent/values/ids.py", "agent/values/problems.py"}, (
         "of identities and what is wrong with objects they load nothing"
     )
+
+
+def test_what_argparse_found_stops_at_the_module_of_a_command() -> None:
+    commands = {AGENT.parent / f"{command.module.replace('.', '/')}.py" for command in COMMANDS.values()}
+    readers = {path for path in (AGENT / "cli").rglob("*.py") if "argparse.Namespace" in path.read_text()}
+    assert readers - commands == {AGENT / "cli" / "flags.py", AGENT / "cli" / "main.py"}
+
+
+def test_the_private_modules_of_libraries_are_theirs() -> None:
+    users = {
+        module
+        for path in modules()
+        for module in imports(ast.parse(path.read_text()))
+        if any(part.startswith("_") and not part.startswith("__") for part in module.split("."))
+    }
+    assert users == {"yaml._yaml"}, "libyaml's parser has no public name"
 
 
 @pytest.mark.parametrize(

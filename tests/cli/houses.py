@@ -11,9 +11,9 @@ import pytest
 
 from agent.adapters.keys import age
 from agent.adapters.keys.age import AgeKeys
-from agent.sops import decrypt
-from agent.sops.groups import unwrap_data_key
-from agent.sops.stores import Store
+from agent.sops.files import decrypt
+from agent.sops.format.groups import unwrap_data_key
+from agent.sops.stores.store import Store
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
 from testbed.canary import Canaries

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from agent.adapters.keys import age
 from agent.adapters.keys.age import AgeKeys
-from agent.sops import decrypt, stores
-from agent.sops.cipher import plain_bytes
-from agent.sops.groups import unwrap_data_key
-from agent.sops.selection import Selected, Selection
-from agent.sops.walk import rewrite
+from agent.sops.files import decrypt
+from agent.sops.format.cipher import plain_bytes
+from agent.sops.format.groups import unwrap_data_key
+from agent.sops.format.selection import Selected, Selection
+from agent.sops.format.walk import rewrite
+from agent.sops.stores import store as stores
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
 from testbed.canary import Canaries
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from conftest import Result, Shell
 
-    from agent.sops.walk import Place, Scalar
+    from agent.sops.format.walk import Place, Scalar
     from agent.yaml.nodes import Comment
 
 CODES = {1, 2, 3, 4, 5, 7, 8, 21, 23, 24, 25, 49, 51, 61, 91, 92, 100, 111, 112, 128, 200, 201, 203}

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
 from agent.adapters.keys import age
-from agent.cli.age_sources import UserAgeKeys
-from agent.sops.keys import AgeRecipient, short_name_of
+from agent.cli.keys.age_sources import UserAgeKeys
+from agent.sops.format.keys import AgeRecipient, short_name_of
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
 

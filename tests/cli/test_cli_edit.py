@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent.cli import memory
+from agent.cli.files import memory
 
 if TYPE_CHECKING:
     from conftest import Shell

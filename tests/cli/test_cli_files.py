@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import processes
 import pytest
 
-from agent.cli import files
+from agent.cli.files import content
 from agent.values.errors import WriteError
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def test_a_file_in_shared_memory_is_replaced_too(shell: Shell, sealed: Path, in_
 def test_a_new_file_is_as_the_umask_says(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
-        files.write(str(tmp_path / "new"), b"x")
+        content.write(str(tmp_path / "new"), b"x")
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o640
@@ -137,11 +137,11 @@ def test_a_file_that_cannot_be_replaced_is_written_into(
         raise error
 
     monkeypatch.setattr("os.replace", refuse)
-    files.write(str(path), b"new")
+    content.write(str(path), b"new")
     assert (path.read_bytes(), path.stat().st_ino) == (b"new", inode)
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
     with pytest.raises(WriteError):
-        files.write(str(tmp_path / "none"), b"new")
+        content.write(str(tmp_path / "none"), b"new")
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
 
@@ -154,7 +154,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr("os.fsync", refuse)
     with pytest.raises(WriteError):
-        files.write(str(path), b"new")
+        content.write(str(path), b"new")
     assert path.read_bytes() == b"old"
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
@@ -173,7 +173,7 @@ def test_a_signal_in_between_leaves_the_old_file_alone(
 
     monkeypatch.setattr("os.fsync", interrupt)
     with pytest.raises(KeyboardInterrupt if number is signal.SIGINT else SystemExit) as caught:
-        files.write(str(path), b"new")
+        content.write(str(path), b"new")
     assert caught.value.args == (() if number is signal.SIGINT else (128 + number,))
     assert path.read_bytes() == b"old"
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
@@ -184,7 +184,7 @@ def test_an_ignored_signal_stays_ignored(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("os.fsync", lambda _: signal.raise_signal(signal.SIGHUP))
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        files.write(str(tmp_path / "file"), b"new")
+        content.write(str(tmp_path / "file"), b"new")
     finally:
         signal.signal(signal.SIGHUP, before)
     assert (tmp_path / "file").read_bytes() == b"new"
@@ -194,7 +194,7 @@ def test_an_ignored_signal_stays_ignored(tmp_path: Path, monkeypatch: pytest.Mon
 def test_what_is_no_place_for_a_file(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(WriteError):
-        files.write(str(tmp_path / name), b"x")
+        content.write(str(tmp_path / name), b"x")
 
 
 @pytest.mark.parametrize("comment", [b"caf\xe9", b"a\x01b"])

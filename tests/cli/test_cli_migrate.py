@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent.yaml import manifests
+from agent.yaml.read import manifests
 from testbed import sealing
 
 if TYPE_CHECKING:

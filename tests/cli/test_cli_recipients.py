@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent.cli import exit_codes, recipients
-from agent.sops.keys import kind_of, name_of
+from agent.cli import exit_codes, flags
+from agent.cli.keys import recipients
+from agent.sops.format.keys import kind_of, name_of
 from agent.values.errors import SopsRulesError, UsageError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from conftest import Shell
 
-    from agent.sops.keys import Recipient
+    from agent.sops.format.keys import Recipient
     from testbed.openbao import OpenBao
 
 # In the order in which sops lists them; each with its flag, its variable, a text, and what sops makes of it.
@@ -34,10 +35,12 @@ EXPECTED = [(kind, name) for kind, _, _, _, names in KINDS for name in names]
 PLAIN = b"a: hunter2\n"
 
 
-def parsed(add: Callable[[argparse.ArgumentParser], None], *arguments: str) -> argparse.Namespace:
+def parsed(
+    *arguments: str, add: Callable[[argparse.ArgumentParser], None] = recipients.add_options, prefix: str = ""
+) -> recipients.Named:
     parser = argparse.ArgumentParser()
     add(parser)
-    return parser.parse_args(arguments)
+    return flags.typed(recipients.Named, parser.parse_args(arguments), prefix)
 
 
 def told(found: Sequence[Recipient]) -> list[tuple[str, str]]:
@@ -45,35 +48,36 @@ def told(found: Sequence[Recipient]) -> list[tuple[str, str]]:
 
 
 def test_each_kind_has_its_flag_and_its_variable(shell: Shell) -> None:
-    flags = parsed(recipients.add_options, *AWS, *(f"--{flag}={text}" for _, flag, _, text, _ in KINDS))
-    assert told(recipients.named(flags)) == EXPECTED
+    given = parsed(*AWS, *(f"--{flag}={text}" for _, flag, _, text, _ in KINDS))
+    assert told(recipients.named(given)) == EXPECTED
     for _, _, variable, text, _ in KINDS:
         shell.env(variable, text)
-    assert told(recipients.named(parsed(recipients.add_options, *AWS))) == EXPECTED
-    short = parsed(recipients.add_options, "-a", "age1z", "-p", "DD", "-k", "arn:m")
+    assert told(recipients.named(parsed(*AWS))) == EXPECTED
+    short = parsed("-a", "age1z", "-p", "DD", "-k", "arn:m")
     assert {("age", "age1z"), ("pgp", "DD"), ("kms", "arn:m")} <= set(told(recipients.named(short)))
     assert ("age", "age1x") not in told(recipients.named(short))
 
 
-def test_keys_are_added_and_removed_by_kind(shell: Shell) -> None:
+@pytest.mark.parametrize("verb", ["add", "rm"])
+def test_keys_are_added_and_removed_by_kind(shell: Shell, verb: str) -> None:
     shell.env("SOPS_AGE_RECIPIENTS", "age1z")
-    texts = [f"--{verb}-{flag}={text}" for verb in ("add", "rm") for _, flag, _, text, _ in KINDS]
-    add, remove = recipients.changed(parsed(recipients.add_change_options, *AWS, *texts))
-    assert told(add) == told(remove) == EXPECTED
-    assert recipients.changed(parsed(recipients.add_change_options)) == ((), ())
+    texts = [f"--{verb}-{flag}={text}" for _, flag, _, text, _ in KINDS]
+    add, prefix = recipients.add_change_options, f"{verb}_"
+    assert told(recipients.of(parsed(*AWS, *texts, add=add, prefix=prefix))) == EXPECTED
+    assert recipients.of(parsed(add=add, prefix=prefix)) == ()
 
 
 def test_a_group_is_named_key_by_key(shell: Shell) -> None:
     shell.env("SOPS_AGE_RECIPIENTS", "age1z")
     texts = [f"--{flag}={name.strip()}" for _, flag, _, text, _ in KINDS for name in text.split(",")]
-    assert told(recipients.grouped(parsed(recipients.add_group_options, *AWS, *texts))) == EXPECTED
-    assert recipients.grouped(parsed(recipients.add_group_options)) == ()
+    assert told(recipients.of(parsed(*AWS, *texts, add=recipients.add_group_options))) == EXPECTED
+    assert recipients.of(parsed(add=recipients.add_group_options)) == ()
 
 
 @pytest.mark.parametrize("text", ["a", "a:b:c", "a:b,", ":,x"])
 def test_an_encryption_context_is_names_with_values(text: str) -> None:
     with pytest.raises(UsageError) as caught:
-        recipients.named(parsed(recipients.add_options, f"--encryption-context={text}"))
+        recipients.named(parsed(f"--encryption-context={text}"))
     assert exit_codes.of(caught.value) == 6
 
 
@@ -82,7 +86,7 @@ def test_an_encryption_context_is_names_with_values(text: str) -> None:
 )
 def test_what_can_be_no_key_is_an_error(flag: str) -> None:
     with pytest.raises(SopsRulesError):
-        recipients.named(parsed(recipients.add_options, f"--{flag}"))
+        recipients.named(parsed(f"--{flag}"))
 
 
 def test_a_transit_key_that_a_flag_names_may_be_asked(shell: Shell, openbao: OpenBao) -> None:

@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.adapters.keys import age
-from agent.sops import decrypt, stores
-from agent.sops.keys import name_of
+from agent.sops.files import decrypt
+from agent.sops.format.keys import name_of
+from agent.sops.stores import store as stores
 
 if TYPE_CHECKING:
     from conftest import Shell

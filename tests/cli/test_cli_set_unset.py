@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent.sops import places
+from agent.sops.files import places
 from agent.values.errors import NoSuchPlaceError, PlaceShapeError
-from agent.yaml import json as sops_json
 from agent.yaml.nodes import Entry, Mapping, Sequence
+from agent.yaml.read import json as sops_json
 
 if TYPE_CHECKING:
     from pathlib import Path

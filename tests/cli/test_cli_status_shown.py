@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent.cli import applications
+from agent.cli.cluster import reports
 
 if TYPE_CHECKING:
     from agent.values.tree import Object
@@ -18,7 +18,7 @@ def sync(cause: str, subject: str) -> Object:
     return {**entry, "startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:00:01Z", "subject": subject}
 
 
-def report(health: str = "Degraded", **status: object) -> applications.Report:
+def report(health: str = "Degraded", **status: object) -> reports.Report:
     made = (datetime.now(UTC) - timedelta(hours=5)).isoformat()
     found: Object = {
         "conditions": [{"type": "Healthy", "status": "True" if health == "Healthy" else "False", "reason": health}],
@@ -33,11 +33,11 @@ def report(health: str = "Degraded", **status: object) -> applications.Report:
         "heals": [sync("live", "Change the colour")],
         **status,
     }
-    return applications.Report({"metadata": {"namespace": "shop", "name": "web"}, "status": found})
+    return reports.Report({"metadata": {"namespace": "shop", "name": "web"}, "status": found})
 
 
 def test_every_object_is_a_line_and_what_needs_somebody_comes_first(capsys: pytest.CaptureFixture[str]) -> None:
-    applications.details(report())
+    reports.details(report())
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     at = lines.index(["OBJECT", "AGE", "HEALTH", "SYNC", "FILE"])
     assert lines[at + 1 : at + 4] == [
@@ -48,7 +48,7 @@ def test_every_object_is_a_line_and_what_needs_somebody_comes_first(capsys: pyte
 
 
 def test_releases_and_heals_are_apart(capsys: pytest.CaptureFixture[str]) -> None:
-    applications.details(report())
+    reports.details(report())
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     for title, cause in (("RELEASE", "git+request"), ("HEAL", "live")):
         at = lines.index([title, "FINISHED", "RESULT", "CAUSE", "AUTHOR", "SUBJECT"])
@@ -72,11 +72,11 @@ def test_releases_and_heals_are_apart(capsys: pytest.CaptureFixture[str]) -> Non
 def test_the_short_view_has_health_in_a_word_and_the_commit_looked_at(
     health: str, shown: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    applications.table([report(health)])
+    reports.table([report(health)])
     _, row = capsys.readouterr().out.splitlines()
     assert row.split()[:7] == ["shop", "web", "Unknown", shown, "Unknown", "main@1f0c3b2a9d4e", "main@222222222222"]
 
 
 def test_a_status_of_before_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    applications.details(applications.Report({"metadata": {"namespace": "shop", "name": "web"}}))
+    reports.details(reports.Report({"metadata": {"namespace": "shop", "name": "web"}}))
     assert "OBJECT " not in capsys.readouterr().out

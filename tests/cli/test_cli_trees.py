@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent.cli import sealing, terminal
+from agent.cli import terminal
+from agent.cli.keys import sealing
 
 if TYPE_CHECKING:
     from conftest import Shell
@@ -219,7 +220,7 @@ def test_a_folder_that_cannot_be_read_is_a_failure_among_others(shell: Shell, mo
         return real(path)
 
     # Root, as whom tests may run, is refused nothing.
-    monkeypatch.setattr("agent.cli.trees.os.scandir", scandir)
+    monkeypatch.setattr("agent.cli.files.trees.os.scandir", scandir)
     assert files_of(shell, "decrypt", "-i", "t") == {"t/a": "failed", "t/b/s.yaml": "decrypted"}
 
 

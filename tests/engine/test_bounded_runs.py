@@ -35,7 +35,7 @@ from agent.engine.state import State
 from agent.manifests.layers import Desired
 from agent.manifests.ownership import Owner
 from agent.manifests.references import Reference
-from agent.sops import sealed
+from agent.sops.files import sealed
 from agent.values import derive
 from agent.values.errors import LimitError, ManifestError
 from agent.values.ids import IN_CLUSTER, ApplicationId, ObjectId, Revision

@@ -54,6 +54,11 @@ def edit_secret(world: Installation) -> None:
     world.edit("Secret/db", "data", "password", to="ZWRpdGVk")
 
 
+def edit_replicas(world: Installation) -> None:
+    world.make(m.autoscaler(), by="keda")
+    world.edit("Deployment/web", "spec", "replicas", to=5, by="kubectl-edit")
+
+
 def strip(world: Installation) -> None:
     world.edit("ConfigMap/a", "metadata", "labels", "signet-gitops.dev/application", to="nobody")
 
@@ -118,6 +123,10 @@ ROWS = {
         {"ConfigMap/a": "create commit"},
         lambda world: world.delete("ConfigMap/a"),
     ),
+    "replicas of Git that a person edits beside an autoscaler": Row(
+        {"web.yaml": m.workload(replicas=3)}, {}, {}, edit_replicas
+    ),
+    "replicas that a person edits beside an autoscaler": Row({"web.yaml": m.workload()}, {}, {}, edit_replicas),
     "a label that somebody took away": Row(FOUR, {}, {"ConfigMap/a": "change live-edit"}, strip),
     "a live edit of a Secret rolls nothing": Row(WEB, {}, {"Secret/db": "change live-edit"}, edit_secret),
     "a Secret that the commit changes rolls its workload": Row(

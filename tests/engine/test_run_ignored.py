@@ -359,6 +359,28 @@ class TestOfAutoscalers:
         assert world.value("Deployment/web", *REPLICAS) == 7
         assert (await world.run()).quiet
 
+    @pytest.mark.parametrize("replicas", [3, None], ids=["in git", "not in git"])
+    @pytest.mark.parametrize("scaled", [True, False], ids=["it scaled", "it did not yet"])
+    async def test_what_a_person_edits_beside_somebody_elses_autoscaler_is_its_to_set(
+        self, replicas: int | None, *, scaled: bool
+    ) -> None:
+        manifest = m.workload(replicas=replicas) if replicas else m.workload()
+        world = await applied({"w.yaml": manifest})
+        world.make(m.autoscaler(), by="keda")
+        if scaled:
+            world.edit("Deployment/web", *REPLICAS, to=7, by="kube-controller-manager", subresource="scale")
+            await world.run("live")
+        world.edit("Deployment/web", *REPLICAS, to=5, by="kubectl-edit")
+        ran = await world.run("live")
+        assert (ran.writes, ran.problems, ran.warnings, ran.events, world.drifted) == ([], [], [], [], set())
+        assert world.value("Deployment/web", *REPLICAS) == 5
+        world.edit("Deployment/web", *REPLICAS, to=7, by="kube-controller-manager", subresource="scale")
+        assert (await world.run("live")).quiet
+        world.push({"w.yaml": manifest.replace("web:1", "web:2")})
+        assert (await world.run()).problems == []
+        assert world.value("Deployment/web", *REPLICAS) == 7
+        assert (await world.run()).quiet
+
     async def test_once_the_autoscaler_is_gone_replicas_are_as_git_says(self) -> None:
         world = await applied({**WORKLOAD, "h.yaml": m.autoscaler()}, prune=True)
         world.edit("Deployment/web", *REPLICAS, to=7, by="kube-controller-manager", subresource="scale")

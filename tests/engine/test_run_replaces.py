@@ -265,6 +265,8 @@ async def test_what_a_finalizer_keeps_is_waited_for_and_then_made() -> None:
     assert ran.actions == {WEB: "replace: Held"}
     ran = await world.run("retry")
     assert ran.actions == {WEB: "update: Held"}
+    conditions = {each.type: each.status for each in ran.status.conditions}
+    assert (conditions["Reconciling"], conditions["Stalled"]) == ("True", "False"), "it passes by itself"
     world.edit(WEB, "metadata", "finalizers", to=REMOVED, by="controller")
     ran = await world.heal()
     assert (ran.writes, ran.problems) == ([f"apply {WEB}"], [])

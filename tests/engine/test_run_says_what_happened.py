@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from memory_world.server import REMOVED
 from whole_runs import manifests as m
 from whole_runs.installation import Installation
 
@@ -137,6 +138,28 @@ class TestOfADeletion:
         assert ran.actions == {"ConfigMap/d": "prune: deleting"}
         assert ran.status.counts.pruned == 0
         assert (await world.run()).quiet
+
+    @pytest.mark.parametrize("lost", [False, True], ids=["as recorded", "after the record was lost"])
+    async def test_one_that_git_takes_back_is_made_again_once_it_is_gone(self, *, lost: bool) -> None:
+        world = Installation(files=FILES)
+        await world.run()
+        keep_by_finalizer(world)
+        world.push(LESS)
+        await world.run()
+        if lost:
+            world.lose_record()
+            world.restart()
+            await world.run()
+        world.push(FILES)
+        ran = await world.run()
+        assert (ran.writes, ran.problems) == ([], ["Held ConfigMap/d"])
+        assert [each.status for each in ran.status.conditions if each.type in {"Reconciling", "Stalled"}] == [
+            "True",
+            "False",
+        ]
+        world.edit("ConfigMap/d", "metadata", "finalizers", to=REMOVED)
+        ran = await world.run("retry")
+        assert (ran.actions, ran.causes) == ({"ConfigMap/d": "create"}, {"ConfigMap/d": "commit"})
 
     @pytest.mark.parametrize("gone", [delete, hand_over], ids=["gone", "handed over"])
     async def test_of_what_holds_other_things_and_is_gone_nothing_is_asked(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
+from git_sources import make_source
 
 from agent.adapters.git.mirrors import Mirrors
-from agent.api.application import Source
 from agent.api.model import validate
 from agent.api.operator import GitSettings, Limits
-from agent.engine.ports import GitCredential
+from agent.engine.credentials import GitCredential
 from agent.values.fingerprint import Fingerprinter
 from agent.values.secret import Secret
 
@@ -18,14 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
     from pathlib import Path
 
+    from agent.api.application import Source
     from agent.values.tree import Tree
     from testbed.gitserver import GitServer
     from testbed.repository import Repository
-
-
-def make_source(url: str, **fields: object) -> Source:
-    tree: dict[str, object] = {"url": url, "revision": {"branch": "main"}, **fields}
-    return validate(Source, cast("Tree", tree))
 
 
 @pytest.fixture

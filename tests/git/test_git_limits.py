@@ -16,7 +16,7 @@ from delta_packs import MIB
 from test_git_safety import PASSWORD, answering, hanging_server, http_server, until
 
 from agent.adapters.git import command, listing, reading
-from agent.engine.ports import GitCredential
+from agent.engine.credentials import GitCredential
 from agent.values.errors import LimitError
 from agent.values.secret import Secret
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent.engine.ports import GitCredential, Snapshot
+from agent.engine.credentials import GitCredential
+from agent.engine.ports import Snapshot
 from agent.values.errors import LimitError, SourceError, SourceUnavailableError
 from agent.values.secret import Secret
 from testbed.repository import Link, Submodule

@@ -17,7 +17,7 @@ import pytest
 from agent.adapters.git import addresses
 from agent.api import model
 from agent.api.operator import GitSettings
-from agent.engine.ports import GitCredential
+from agent.engine.credentials import GitCredential
 from agent.values.errors import SourceError, SourceUnavailableError
 from agent.values.secret import Secret
 
@@ -317,18 +317,58 @@ ADDRESSES = [
     ("https://git.example.com/../a", "not an address"),
     ("https://git.example.com/a\nb", "not an address"),
     ("https://git.example.com/a\n", "not an address"),
+    ("ssh://git@git.example.com/a/b.git", ""),
+    ("ssh://git@GIT.example.com:22/~a/b", ""),
+    ("ssh://a.b-c_1@git.example.com:8443/a", ""),
+    ("ssh://git@[::1]:3000/a", ""),
+    ("git@git.example.com:a/b.git", ""),
+    ("git@git.example.com:/srv/a", ""),
+    ("git@git.example.com:~a/b", ""),
+    ("ssh://git@[::1]/a", "does not allow"),
+    ("git@[::1]:3000/a", "does not allow"),
+    ("ssh://git@git.example.com:443/a", "does not allow"),
+    ("git@git.example.com.evil.com:a", "does not allow"),
+    ("git@evil.com:git.example.com", "does not allow"),
+    ("ssh://git.example.com@evil.com/a", "does not allow"),
+    ("git.example.com@evil.com:a", "does not allow"),
     ("ssh://git.example.com/a", "not an address"),
+    ("git.example.com:a", "not an address"),
+    ("ssh://git:s3cret@git.example.com/a", "not an address"),
+    ("git:s3cret@git.example.com:a", "not an address"),
+    ("ssh://git@git.example.com", "not an address"),
+    ("ssh://git@git.example.com:0/a", "not an address"),
+    ("ssh://git@git.example.com:65536/a", "not an address"),
+    ("ssh://git@git.example.com:-1/a", "not an address"),
+    ("ssh://git@git.example.com/a/../b", "not an address"),
+    ("git@git.example.com:../b", "not an address"),
+    ("git@git.example.com:", "not an address"),
+    ("git@git.example.com://a", "not an address"),
+    ("ssh://-oProxyCommand=id@git.example.com/a", "not an address"),
+    ("ssh://git@-oProxyCommand=id/a", "not an address"),
+    ("-oProxyCommand=id@git.example.com:a", "not an address"),
+    ("git@-oProxyCommand=id:a", "not an address"),
+    ("git@git.example.com:-oProxyCommand=id", "not an address"),
+    ("git@git.example.com:a'b\"c", "not an address"),
+    ("git@git.example.com:a b", "not an address"),
+    ("git@git.example.com:a\nb", "not an address"),
+    ("git@git.example.com:a\n", "not an address"),
+    ("git@git@git.example.com:a", "not an address"),
+    (f"{'u' * 65}@git.example.com:a", "not an address"),
+    ("ssh://git%40x@git.example.com/a", "not an address"),
+    ("ssh://git@git.example.com:22:8443/a", "not an address"),
+    ("git+ssh://git@git.example.com/a", "not an address"),
+    ("SSH://git@git.example.com/a", "not an address"),
+    ("git://git.example.com/a", "not an address"),
     ("ext::sh -c id", "not an address"),
     ("file:///etc", "not an address"),
     ("/etc", "not an address"),
     ("--upload-pack=id", "not an address"),
-    ("git@git.example.com:a", "not an address"),
     ("HTTPS://git.example.com/a", "not an address"),
 ]
 
 
 @pytest.mark.parametrize(("url", "refusal"), ADDRESSES)
-def test_only_https_to_hosts_that_the_operator_lists(url: str, refusal: str) -> None:
+def test_only_https_and_ssh_to_hosts_that_the_operator_lists(url: str, refusal: str) -> None:
     settings = model.validate(GitSettings, {"allowedHosts": ALLOWED})
     if not refusal:
         assert addresses.check(url, settings).url == url

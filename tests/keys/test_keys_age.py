@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from agent.adapters.keys import age, age_bech32, age_format, age_x25519
 from agent.adapters.keys.age import AgeKeys
 from agent.cli import exit_codes
-from agent.sops.keys import (
+from agent.sops.format.keys import (
     AgeKey,
     AgeRecipient,
     PgpKey,

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mlkem, rsa
 from agent.adapters.keys import age, age_bech32, age_format
 from agent.adapters.keys.age import AgeKeys
 from agent.adapters.keys.age_ssh import PrivateKeyFile, SshRecipient
-from agent.sops.keys import AgeKey, AgeRecipient
+from agent.sops.format.keys import AgeKey, AgeRecipient
 from agent.values.errors import DataKeyError
 from agent.values.reveal import reveal
 from agent.values.secret import Secret

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from agent.adapters.keys import age, age_format
 from agent.adapters.keys.age import AgeKeys
-from agent.sops.keys import AgeRecipient
+from agent.sops.format.keys import AgeRecipient
 from agent.values.errors import ConfigError, DataKeyError
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
@@ -22,7 +22,7 @@ from agent.values.secret import Secret
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-    from agent.sops.keys import AgeKey
+    from agent.sops.format.keys import AgeKey
 
 DATA_KEY = Secret(b"canary-data-key-of-32-bytes-long", "data key")
 PASSPHRASE = "canary passphrase"

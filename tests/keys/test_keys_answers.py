@@ -15,7 +15,7 @@ from agent.adapters.keys.aws import AwsKeys
 from agent.adapters.keys.azure import AzureKeys
 from agent.adapters.keys.gcp import GcpKeys
 from agent.adapters.keys.transit import TransitKeys
-from agent.sops.keys import AzureKey, GcpKmsKey, KmsKey, TransitKey
+from agent.sops.format.keys import AzureKey, GcpKmsKey, KmsKey, TransitKey
 from agent.values.errors import DataKeyError
 from agent.values.secret import Secret
 
@@ -88,7 +88,7 @@ def test_an_answer_costs_little(service: str, answer: str, reason: Callable[[str
         ("packed", "the server's answer is compressed, which is not taken"),
         ("refused and packed", "the server's answer is compressed, which is not taken"),
         ("large", "the server's answer is too large"),
-        ("nested", "the server does not answer"),
+        ("nested", "the server's answer is not transit's"),
     ],
 )
 def test_transit_says_why(answer: str, expected: str, reason: Callable[[str, Answer], str]) -> None:

@@ -19,7 +19,7 @@ from cloud_server import Answer, CloudServer, Log, Request, Silence, both_ways, 
 
 from agent.adapters.keys import aws, remote
 from agent.adapters.keys.aws import AwsKeys
-from agent.sops.keys import AgeKey, AgeRecipient, KmsKey, KmsRecipient
+from agent.sops.format.keys import AgeKey, AgeRecipient, KmsKey, KmsRecipient
 from agent.values.errors import DataKeyError
 from agent.values.secret import Secret
 from testbed import binaries

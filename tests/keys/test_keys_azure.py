@@ -20,7 +20,7 @@ from cloud_server import Answer, CloudServer, Log, Request, Silence, both_ways
 
 from agent.adapters.keys import azure, remote
 from agent.adapters.keys.azure import AzureKeys
-from agent.sops.keys import AgeKey, AgeRecipient, AzureKey, AzureRecipient
+from agent.sops.format.keys import AgeKey, AgeRecipient, AzureKey, AzureRecipient
 from agent.values.errors import DataKeyError
 from agent.values.secret import Secret
 from testbed import binaries

@@ -19,7 +19,7 @@ from azure_cloud import URL as PLAYED
 from cloud_server import Answer, CloudServer, Request
 
 from agent.adapters.keys.azure import AzureKeys
-from agent.sops.keys import AzureKey, AzureRecipient
+from agent.sops.format.keys import AzureKey, AzureRecipient
 from agent.values.errors import DataKeyError
 from agent.values.secret import Secret
 

@@ -24,8 +24,8 @@ from agent.api.model import validate
 from agent.api.operator import OperatorSettings
 from agent.daemon.key_ring import KeyRing
 from agent.daemon.key_work import Workers
-from agent.sops.groups import WrappedDataKey
-from agent.sops.keys import AgeKey, AgeRecipient
+from agent.sops.format.groups import WrappedDataKey
+from agent.sops.format.keys import AgeKey, AgeRecipient
 from agent.values.errors import AgentError, DataKeyError, LimitError
 from agent.values.reveal import reveal
 from agent.values.secret import Secret

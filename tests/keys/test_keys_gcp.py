@@ -17,7 +17,7 @@ from google_kms import OTHER, RESOURCE, TOKEN, Kms, refusal
 
 from agent.adapters.keys import gcp, remote
 from agent.adapters.keys.gcp import GcpKeys
-from agent.sops.keys import AgeKey, AgeRecipient, GcpKmsKey, GcpKmsRecipient
+from agent.sops.format.keys import AgeKey, AgeRecipient, GcpKmsKey, GcpKmsRecipient
 from agent.values.errors import DataKeyError
 from agent.values.secret import Secret
 

@@ -15,7 +15,7 @@ import pytest
 from cloud_server import both_ways, forget
 
 from agent.adapters.keys.gcp import GcpKeys
-from agent.sops.keys import GcpKmsKey, GcpKmsRecipient
+from agent.sops.format.keys import GcpKmsKey, GcpKmsRecipient
 from agent.values.errors import DataKeyError
 from agent.values.secret import Secret
 from testbed import binaries

@@ -13,14 +13,14 @@ import pytest
 
 from agent.adapters.keys import gpg_homes
 from agent.adapters.keys.pgp import PgpKeys
-from agent.sops.keys import PgpRecipient
+from agent.sops.format.keys import PgpRecipient
 from agent.values.errors import ConfigError, DataKeyError
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from agent.sops.keys import PgpKey
+    from agent.sops.format.keys import PgpKey
 
 DATA_KEY = Secret(b"canary-data-key-of-32-bytes-long", "data key")
 WHEN = "2026-01-01T00:00:00Z"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from argparse import Namespace
+from typing import Any
 
 import pytest
 
-from agent.cli import key_sources
-from agent.sops.keys import (
+from agent.cli.keys import key_sources
+from agent.cli.keys.key_sources import Access
+from agent.sops.format.keys import (
     AzureKey,
     GcpKmsKey,
     HuaweiKey,
@@ -47,7 +48,6 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"SOPS_VAULT_URIS": f"{THERE}/v1/transit/keys/a"}, {}, REFUSED),
         ({}, {"vault_address": [THERE, HERE]}, ASKED),
         ({}, {"hc_vault_transit": f"{HERE}/v1/transit/keys/a"}, ASKED),
-        ({}, {"hc_vault_transit": [f"{HERE}/v1/transit/keys/a"]}, REFUSED),  # of `groups add`, which names it itself
         ({"SOPS_HC_VAULT_ALLOWLIST": "all"}, {}, REFUSED),
         ({"SOPS_HC_VAULT_ALLOWLIST": "all", "VAULT_ADDR": HERE}, {}, ASKED),
         ({"SOPS_HC_VAULT_ALLOWLIST": f"{THERE}, {HERE}/"}, {}, ASKED),
@@ -56,11 +56,11 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_only_a_vault_that_the_user_named_is_asked(
-    variables: dict[str, str], flags: dict[str, object], reason: str, monkeypatch: pytest.MonkeyPatch
+    variables: dict[str, str], flags: dict[str, Any], reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    keys = key_sources.master_keys(Namespace(**{"vault_address": [], **flags}))
+    keys = key_sources.master_keys(Access(**{"vault_address": [], **flags}))
     with pytest.raises(DataKeyError) as caught:
         keys.unwrap(TransitKey(HERE, "transit", "app", WHEN, "vault:v1:YQ=="))
     assert caught.value.message == reason
@@ -79,12 +79,12 @@ def test_only_a_vault_that_the_user_named_is_asked(
 )
 def test_every_kind_has_keys_of_its_own(key: WrappedKey) -> None:
     with pytest.raises(DataKeyError) as caught:
-        key_sources.master_keys(Namespace(vault_address=[])).unwrap(key)
+        key_sources.master_keys(Access([])).unwrap(key)
     assert caught.value.message in {"the wrapped key is damaged", "gpg does not decrypt it"}
 
 
 def test_huawei_s_keys_are_named_but_not_used() -> None:
-    keys = key_sources.master_keys(Namespace(vault_address=[]))
+    keys = key_sources.master_keys(Access([]))
     with pytest.raises(DataKeyError, match="Huawei Cloud KMS keys cannot be opened here"):
         keys.unwrap(HuaweiKey("region:uuid", WHEN, "enc"))
     with pytest.raises(DataKeyError, match="Huawei Cloud KMS keys cannot be used here"):
@@ -94,4 +94,4 @@ def test_huawei_s_keys_are_named_but_not_used() -> None:
 def test_another_gpg_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOPS_GPG_EXEC", "no-such-gpg")
     with pytest.raises(DataKeyError, match="gpg is not there"):
-        key_sources.master_keys(Namespace(vault_address=[])).unwrap(PgpKey("0" * 40, WHEN, "x"))
+        key_sources.master_keys(Access([])).unwrap(PgpKey("0" * 40, WHEN, "x"))

@@ -15,9 +15,10 @@ import pytest
 
 from agent.adapters.keys import pgp
 from agent.adapters.keys.pgp import PgpKeys
-from agent.sops import decrypt, stores
-from agent.sops.groups import unwrap_data_key
-from agent.sops.keys import PgpKey, PgpRecipient
+from agent.sops.files import decrypt
+from agent.sops.format.groups import unwrap_data_key
+from agent.sops.format.keys import PgpKey, PgpRecipient
+from agent.sops.stores import store as stores
 from agent.values.errors import ConfigError, DataKeyError
 from agent.values.secret import Secret
 from testbed import binaries
@@ -311,7 +312,7 @@ def test_the_agent_s_own_home_asks_nobody(locked: Locked) -> None:
 def test_pinentry_asks_on_the_terminal_of_the_command(locked: Locked) -> None:
     """Without GPG_TTY too, which sops needs."""
     locked.pinentry(f'echo "D {PASSPHRASE}"; echo OK')
-    program = "import sys; from agent.adapters.keys.pgp import PgpKeys; from agent.sops.keys import PgpKey; "
+    program = "import sys; from agent.adapters.keys.pgp import PgpKeys; from agent.sops.format.keys import PgpKey; "
     program += "PgpKeys(None).unwrap(PgpKey('', '', sys.argv[1]))"
     master, terminal = pty.openpty()
     try:

@@ -17,7 +17,7 @@ from agent.values.errors import AgentError, ConfigError, SealedSecretError
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
 from agent.values.tree import get_object
-from agent.yaml import manifests
+from agent.yaml.read import manifests
 from testbed import sealing
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from cloud_server import Answer, CloudServer, Silence, slow_answers
 
 from agent.adapters.keys import remote, transit
 from agent.adapters.keys.transit import TransitKeys
-from agent.sops.keys import AgeRecipient, TransitKey, TransitRecipient
+from agent.sops.format.keys import AgeRecipient, TransitKey, TransitRecipient
 from agent.values.errors import DataKeyError
 from agent.values.secret import Secret
 from testbed import binaries
@@ -72,6 +72,12 @@ def test_each_refusal_has_its_reason(openbao: OpenBao, keys: TransitKeys, recipi
         (keys, key(recipient, key_name="a?b"), "not the path of a transit key"),
         (denied, wrapped, "the server denies the use of this transit key"),
         (TransitKeys([openbao.url], None), wrapped, "no token for the server"),
+        (TransitKeys([openbao.url], Secret("canär\ny", "token")), wrapped, "the token for the server is none"),
+        (
+            TransitKeys([openbao.url.replace("http:", "https:")], Secret("t", "t"), ca="/nonexistent"),
+            key(recipient, vault_address=openbao.url.replace("http:", "https:")),
+            "VAULT_CACERT, VAULT_CAPATH, VAULT_CLIENT_CERT or VAULT_CLIENT_KEY names what cannot be read",
+        ),
         (
             TransitKeys(["https://127.0.0.1:1"], Secret("t", "t")),
             key(recipient, vault_address="https://127.0.0.1:1"),
@@ -147,7 +153,7 @@ def test_an_address_that_the_user_did_not_name_is_not_dialled(
 def test_a_redirect_does_not_carry_the_token_along(thief: _Listener, recipient: TransitRecipient, status: int) -> None:
     front = _Listener(status, {"Location": f"{thief.url}/v1/transit/decrypt/app"}, b"")
     try:
-        with pytest.raises(DataKeyError):
+        with pytest.raises(DataKeyError, match="redirects, which is not followed"):
             TransitKeys([front.url], Secret("token-canary", "t")).unwrap(key(recipient, vault_address=front.url))
     finally:
         front.stop()

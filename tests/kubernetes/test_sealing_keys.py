@@ -12,7 +12,7 @@ from agent.daemon.sealing_keys import SealingKeyRing
 from agent.manifests import sealed_secrets
 from agent.values.errors import AgentError, ConfigError, SealedSecretError
 from agent.values.reveal import reveal
-from agent.yaml import manifests
+from agent.yaml.read import manifests
 from testbed import sealing
 
 

@@ -8,12 +8,12 @@ import pytest
 
 from agent.manifests import documents, resolve
 from agent.manifests.documents import File
-from agent.sops import encrypt, sealed
-from agent.sops.groups import WrappedDataKey
-from agent.sops.keys import AgeKey
-from agent.sops.metadata import Metadata
-from agent.sops.selection import Selection
-from agent.sops.stores import Store
+from agent.sops.files import encrypt, sealed
+from agent.sops.format.groups import WrappedDataKey
+from agent.sops.format.keys import AgeKey
+from agent.sops.format.metadata import Metadata
+from agent.sops.format.selection import Selection
+from agent.sops.stores.store import Store
 from agent.values.errors import MacMismatchError
 from agent.values.reveal import reveal
 from agent.values.secret import Secret

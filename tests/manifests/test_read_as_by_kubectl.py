@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from agent.yaml import manifests
+from agent.yaml.read import manifests
 from testbed.cluster import KubectlError
 
 

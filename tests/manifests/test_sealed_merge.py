@@ -11,7 +11,8 @@ from agent.adapters.keys import age
 from agent.manifests import documents, layers, references, resolve, sinks
 from agent.manifests.documents import File
 from agent.manifests.sinks import AllowedSinks
-from agent.sops import groups, keys, sealed
+from agent.sops.files import sealed
+from agent.sops.format import groups, keys
 from agent.values.errors import HeldError, MacMismatchError, ManifestError, SinkError
 from agent.values.ids import ObjectId
 from agent.values.secret import Secret

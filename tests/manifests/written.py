@@ -9,7 +9,7 @@ from agent.manifests.kinds import Kinds, Resource
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
 from agent.values.tree import map_leaves
-from agent.yaml import manifests as yaml
+from agent.yaml.read import manifests as yaml
 
 KINDS = Kinds(
     [

@@ -8,7 +8,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from agent.engine.ports import GitCredential, Resolved, Snapshot
+from agent.engine.ports import Resolved, Snapshot
 from agent.manifests.documents import File
 from agent.values import derive
 from agent.values.errors import (
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
     from agent.api.application import Application, Source
+    from agent.engine.credentials import GitCredential
     from agent.engine.ports import AuditEntry
     from agent.manifests.references import Reference
     from agent.manifests.sealed_secrets import SealedValue

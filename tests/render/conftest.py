@@ -11,7 +11,7 @@ from tight import TIGHT
 
 from agent.adapters.render.pool import Renderers
 from agent.adapters.render.process import Helper
-from agent.yaml import manifests
+from agent.yaml.read import manifests
 from testbed import binaries
 
 if TYPE_CHECKING:

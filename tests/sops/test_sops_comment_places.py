@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sops_documents import assert_same, mac_of, masked, opened, ours
 
-from agent.sops.selection import Selection
+from agent.sops.format.selection import Selection
 
 if TYPE_CHECKING:
     from conftest import Sops

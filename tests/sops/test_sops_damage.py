@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 from sops_documents import DOCUMENTS, ours
 
-from agent.sops import decrypt, rules, sealed, stores, stripped
-from agent.sops.groups import unwrap_data_key
-from agent.sops.selection import Selection
+from agent.sops.files import decrypt, sealed
+from agent.sops.format import stripped
+from agent.sops.format.groups import unwrap_data_key
+from agent.sops.format.selection import Selection
+from agent.sops.rules import config as rules
+from agent.sops.stores import store as stores
 from agent.values.errors import AgentError, SopsFormatError, YamlError
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sops_documents import DOCUMENTS, KEYS, SELECTIONS, TREES, opened, ours
 
 from agent.cli import exit_codes
-from agent.sops.selection import Selection
+from agent.sops.format.selection import Selection
 from agent.values.dataclass import replace
 from agent.values.errors import AgentError
 

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import strategies as st
 from sops_documents import assert_agreement, assert_same, drawn, mac_of, masked, opened, ours
 
-from agent.sops import decrypt
-from agent.sops.groups import unwrap_data_key
-from agent.sops.selection import Selection
-from agent.sops.stores import Store
+from agent.sops.files import decrypt
+from agent.sops.format.groups import unwrap_data_key
+from agent.sops.format.selection import Selection
+from agent.sops.stores.store import Store
 from agent.values.dataclass import replace
 from agent.yaml.matching import comments_of
 

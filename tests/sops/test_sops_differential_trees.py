@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from sops_documents import KEYS, SCALARS, TREES, assert_agreement, assert_same, attempt, drawn, ours
 
 from agent.cli import exit_codes
-from agent.sops.selection import Selection
-from agent.sops.stores import Store
+from agent.sops.format.selection import Selection
+from agent.sops.stores.store import Store
 from agent.values.dataclass import replace
 from agent.values.errors import AgentError, SopsEncryptError
-from agent.yaml import sealed
 from agent.yaml.nodes import Mapping
 from agent.yaml.numbers import Rounded
+from agent.yaml.read import yaml as sealed
 
 if TYPE_CHECKING:
     from conftest import Sops

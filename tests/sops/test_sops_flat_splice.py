@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sops_documents import FLAT, assert_same, drawn, opened, ours
 
-from agent.sops import dotenv, ini, stores
-from agent.sops.alignment import align
-from agent.sops.selection import Selection
-from agent.sops.stores import Store
+from agent.sops.format.selection import Selection
+from agent.sops.stores import dotenv, ini
+from agent.sops.stores import store as stores
+from agent.sops.stores.alignment import align
+from agent.sops.stores.store import Store
 from agent.values.errors import YamlError
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
 

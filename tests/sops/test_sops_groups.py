@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.cli import exit_codes
-from agent.sops import shamir
-from agent.sops.groups import Recipients, WrappedDataKey, in_order, unwrap_data_key, wrap_data_key
-from agent.sops.keys import AgeKey, AgeRecipient, ByKind, HuaweiKey, PgpKey, Recipient, WrappedKey
+from agent.sops.format import shamir
+from agent.sops.format.groups import Recipients, WrappedDataKey, in_order, unwrap_data_key, wrap_data_key
+from agent.sops.format.keys import AgeKey, AgeRecipient, ByKind, HuaweiKey, PgpKey, Recipient, WrappedKey
 from agent.values.errors import DataKeyError, NoMasterKeyError, SopsEncryptError, StoreUnavailableError
 from agent.values.secret import Secret
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.sops import key_changes
-from agent.sops.groups import Recipients
-from agent.sops.key_changes import GroupChange
-from agent.sops.keys import AgeRecipient, AzureRecipient, KmsRecipient, name_of
+from agent.sops.format import key_changes
+from agent.sops.format.groups import Recipients
+from agent.sops.format.key_changes import GroupChange
+from agent.sops.format.keys import AgeRecipient, AzureRecipient, KmsRecipient, name_of
 
 A, B, C = (AgeRecipient(name) for name in "abc")
 AZURE = "https://v.vault.azure.net"

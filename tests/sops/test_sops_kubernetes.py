@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from agent.sops import kubernetes
-from agent.sops.selection import Selection
-from agent.sops.stores import Store
+from agent.sops.format.selection import Selection
+from agent.sops.kubernetes import secrets as kubernetes
+from agent.sops.stores.store import Store
 
 SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\ndata: {a: eA==}\n"
 ITEM = "{apiVersion: v1, kind: Secret, data: {a: eA==}}"

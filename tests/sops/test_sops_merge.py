@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.sops import markers, path_globs
-from agent.sops.merge import merge
-from agent.sops.merge_items import form
-from agent.sops.selection import matcher
-from agent.yaml import sealed
+from agent.gitmerge import attributes as path_globs
+from agent.gitmerge import markers
+from agent.gitmerge.items import form
+from agent.gitmerge.merge import merge
+from agent.sops.files import conflicts
+from agent.sops.format.selection import matcher
 from agent.yaml.matching import same
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
+from agent.yaml.read import yaml as sealed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,7 +162,7 @@ lines = st.lists(st.sampled_from([b"a\n", b"b\n", b"c: <<<\n", b"=\n", b"\r\n"])
 def test_two_texts_come_back_from_between_markers(ours: bytes, theirs: bytes) -> None:
     marked = markers.marked(ours, theirs)
     assert markers.sides(marked) == (None if ours == theirs else (ours, theirs))
-    assert markers.any_left(marked) is (ours != theirs)
+    assert conflicts.any_left(marked) is (ours != theirs)
 
 
 def test_markers_of_git_with_a_base_and_markers_that_do_not_fit() -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from agent.sops import merge_keys
-from agent.sops.groups import WrappedDataKey
-from agent.sops.keys import AgeKey, name_of
-from agent.sops.merge_keys import Side
-from agent.sops.metadata import Metadata
-from agent.sops.selection import Selection
+from agent.gitmerge import keys as merge_keys
+from agent.gitmerge.keys import Side
+from agent.sops.format.groups import WrappedDataKey
+from agent.sops.format.keys import AgeKey, name_of
+from agent.sops.format.metadata import Metadata
+from agent.sops.format.selection import Selection
 from agent.values.dataclass import replace
 from agent.values.errors import MergeError
 from agent.values.secret import Secret

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.sops import metadata, stores
-from agent.sops.groups import WrappedDataKey
-from agent.sops.keys import (
+from agent.sops.format import metadata
+from agent.sops.format.groups import WrappedDataKey
+from agent.sops.format.keys import (
     KINDS,
     AgeKey,
     AzureKey,
@@ -20,8 +20,9 @@ from agent.sops.keys import (
     WrappedKey,
     kind_of,
 )
-from agent.sops.metadata import Metadata
-from agent.sops.selection import SELECTORS, Selection
+from agent.sops.format.metadata import Metadata
+from agent.sops.format.selection import SELECTORS, Selection
+from agent.sops.stores import store as stores
 from agent.values.errors import SopsFormatError
 
 BEFORE_3_13 = b"""\

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 
 from agent.adapters.keys import age
 from agent.cli import exit_codes
-from agent.sops import decrypt, rule_file, rule_tree, rules, stores
-from agent.sops.groups import Recipients
-from agent.sops.keys import (
+from agent.sops.files import decrypt
+from agent.sops.format.groups import Recipients
+from agent.sops.format.keys import (
     AgeRecipient,
     AzureRecipient,
     GcpKmsRecipient,
@@ -32,7 +32,11 @@ from agent.sops.keys import (
     TransitRecipient,
     name_of,
 )
-from agent.sops.selection import Selection
+from agent.sops.format.selection import Selection
+from agent.sops.rules import config as rules
+from agent.sops.rules import fields as rule_file
+from agent.sops.rules import tree as rule_tree
+from agent.sops.stores import store as stores
 from agent.values.errors import AgentError, SopsRulesError
 from testbed import binaries
 
@@ -375,5 +379,5 @@ def test_a_file_reads_the_same_by_line_and_by_event(text: str) -> None:
 
 
 def test_a_plain_file_is_read_by_line() -> None:
-    script = f"import sys; from agent.sops import rules; rules.parse({PLAIN.encode()!r}, file='a'); sys.exit('yaml' in sys.modules)"
+    script = f"import sys; from agent.sops.rules import config; config.parse({PLAIN.encode()!r}, file='a'); sys.exit('yaml' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

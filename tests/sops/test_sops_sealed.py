@@ -9,19 +9,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from sops_documents import DOCUMENTS, NOW, SELECTIONS, TREES, ours
 
-from agent.sops import sealed
-from agent.sops.groups import unwrap_data_key
-from agent.sops.selection import Selection
+from agent.sops.files import sealed
+from agent.sops.format.groups import unwrap_data_key
+from agent.sops.format.selection import Selection
 from agent.values.errors import DataKeyError, SopsFormatError
 from agent.values.reveal import reveal
 from agent.values.secret import Sealed, Secret
 from agent.values.tree import map_leaves, walk
-from agent.yaml import manifests
+from agent.yaml.read import manifests
 
 if TYPE_CHECKING:
     from conftest import Sops
 
-    from agent.sops.sealed import SealedFile
+    from agent.sops.files.sealed import SealedFile
     from agent.values.tree import Leaf, Path, Tree
 
 

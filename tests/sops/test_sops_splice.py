@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 from sops_documents import DOCUMENTS, SELECTIONS, encrypted, ours
 
-from agent.sops import decrypt, stores
-from agent.sops.groups import unwrap_data_key
-from agent.sops.selection import Selection
+from agent.sops.files import decrypt
+from agent.sops.format.groups import unwrap_data_key
+from agent.sops.format.selection import Selection
+from agent.sops.stores import store as stores
 from agent.values.errors import AgentError, YamlError
-from agent.yaml import sealed
+from agent.yaml.edit.splice import splice, splice_json
 from agent.yaml.matching import same, uncommented
-from agent.yaml.splice import splice, splice_json
+from agent.yaml.read import yaml as sealed
 from tests.yaml.messy_yaml import Messy
 
 if TYPE_CHECKING:

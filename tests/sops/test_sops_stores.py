@@ -22,9 +22,10 @@ from sops_documents import (
 )
 
 from agent.cli import exit_codes
-from agent.sops import dotenv, ini, stores
-from agent.sops.selection import Selection
-from agent.sops.stores import Store
+from agent.sops.format.selection import Selection
+from agent.sops.stores import dotenv, ini
+from agent.sops.stores import store as stores
+from agent.sops.stores.store import Store
 from agent.values.errors import AlreadyEncryptedError, EmitError, LimitError, SopsFormatError, YamlError
 from agent.values.text import is_lfs_pointer
 from agent.yaml.limits import Limits

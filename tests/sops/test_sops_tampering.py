@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent.sops import decrypt, sealed, stores
-from agent.sops.groups import unwrap_data_key
+from agent.sops.files import decrypt, sealed
+from agent.sops.format.groups import unwrap_data_key
+from agent.sops.stores import store as stores
 from agent.values.errors import MacMismatchError, SopsDecryptError, SopsError, SopsFormatError
 
 if TYPE_CHECKING:

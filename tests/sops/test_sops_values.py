@@ -10,13 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.sops import cipher, decrypt, encrypt, stores
-from agent.sops.cipher import Cipher
-from agent.sops.groups import WrappedDataKey
-from agent.sops.keys import AgeKey
-from agent.sops.metadata import Metadata
-from agent.sops.selection import Selected, Selection, Selector, matcher
-from agent.sops.walk import rewrite
+from agent.sops.files import decrypt, encrypt
+from agent.sops.format import cipher
+from agent.sops.format.cipher import Cipher
+from agent.sops.format.groups import WrappedDataKey
+from agent.sops.format.keys import AgeKey
+from agent.sops.format.metadata import Metadata
+from agent.sops.format.selection import Selected, Selection, Selector, matcher
+from agent.sops.format.walk import rewrite
+from agent.sops.stores import store as stores
 from agent.values.errors import DataKeyError, NoMasterKeyError, SopsDecryptError, SopsEncryptError, SopsFormatError
 from agent.values.secret import Secret
 from agent.yaml.nodes import Comment, Entry, Mapping, Timestamp
@@ -24,7 +26,7 @@ from agent.yaml.nodes import Comment, Entry, Mapping, Timestamp
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agent.sops.walk import Place, Scalar
+    from agent.sops.format.walk import Place, Scalar
 
 KEY = Secret(bytes(range(32)), "data key")
 IV = bytes(range(32, 64))

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent.sops import decrypt, verify
-from agent.sops.groups import Recipients
-from agent.sops.keys import AgeRecipient, PgpRecipient
-from agent.sops.rules import CreationRule
-from agent.sops.selection import Selection
-from agent.sops.stores import Store
+from agent.sops.files import decrypt, verify
+from agent.sops.format.groups import Recipients
+from agent.sops.format.keys import AgeRecipient, PgpRecipient
+from agent.sops.format.selection import Selection
+from agent.sops.rules.config import CreationRule
+from agent.sops.stores.store import Store
 
 if TYPE_CHECKING:
     from conftest import Sops

@@ -103,10 +103,6 @@ def test_a_pointer_into_what_is_not_json_shows_nothing():
     assert caught.value.__context__ is None
 
 
-def test_lines_are_indented_but_the_first():
-    assert reveal(derive.indent(s("a\nb\nc"), 2)) == "a\n  b\n  c"
-
-
 def test_a_tree_goes_to_json_with_its_secrets():
     secret = derive.to_json({"a": [s("x"), 1], "b": {"c": s(True)}}, "rendered")
     assert secret.label == "rendered"

@@ -4,7 +4,6 @@ from hypothesis import strategies as st
 
 from agent.values import tree
 from agent.values.ids import ObjectId
-from agent.values.secret import Secret
 
 TREES = st.recursive(
     st.none() | st.integers() | st.text(max_size=3),
@@ -41,16 +40,6 @@ def test_a_step_that_leads_nowhere_gives_nothing(path):
 )
 def test_paths_are_readable(path, text):
     assert tree.format_path(path) == text
-
-
-def test_sealing_wraps_what_is_clear_and_keeps_what_is_sealed():
-    inner = Secret("x", "first")
-    sealed = tree.seal({"a": inner, "b": 1, "c": None}, lambda path: f"live#{tree.format_path(path)}")
-    assert sealed["a"] is inner
-    assert sealed["b"] == Secret(1, "x")
-    assert sealed["b"].label == "live#b"
-    assert sealed["c"] is None
-    assert [path for path, _ in tree.secrets(sealed)] == [("a",), ("b",)]
 
 
 @given(st.builds(ObjectId, *(st.text(st.characters(exclude_characters="/"), max_size=5) for _ in range(4))))

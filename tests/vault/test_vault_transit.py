@@ -11,7 +11,7 @@ from vault_servers import SHOP, listener, message, say
 
 from agent.adapters.vault import transit
 from agent.adapters.vault.transit import TransitMasterKeys
-from agent.sops.keys import AgeKey, TransitKey, TransitRecipient
+from agent.sops.format.keys import AgeKey, TransitKey, TransitRecipient
 from agent.values.errors import AgentError, DataKeyError, StoreUnavailableError
 from agent.values.ids import ApplicationId
 from agent.values.secret import Secret

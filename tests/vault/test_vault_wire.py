@@ -204,10 +204,11 @@ async def test_tokens_of_the_environment_and_the_home_folder_are_not_sent(
     (tmp_path / ".vault-token").write_text("home-token")
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login a password b\n")
     store = settings(proxy.url, auth={"tokenFile": "/nonexistent"})
-    made = StoreClient("main", store, transport.session(workers=1, ca_file=None), seconds=5)
+    session = transport.session(workers=1, verify=True)
+    made = StoreClient("main", store, session, seconds=5)
     assert made.call("get", "sys/internal/ui/mounts/x").status in {400, 403}
     assert proxy.tokens == [""]
-    made.adapter.close()
+    session.close()
 
 
 async def test_a_certificate_that_nobody_signed_is_refused_and_the_stores_ca_file_is_used(

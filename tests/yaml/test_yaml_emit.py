@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from agent.cli import exit_codes
 from agent.values.errors import EmitError
-from agent.yaml import emit, json, sealed
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence, Timestamp
+from agent.yaml.read import json
+from agent.yaml.read import yaml as sealed
+from agent.yaml.write import yaml as emit
 from testbed import binaries
 
 CHARACTERS = st.one_of(

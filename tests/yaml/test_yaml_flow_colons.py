@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.values.errors import YamlError
-from agent.yaml import manifests, sealed
+from agent.yaml.edit.originals import YamlOriginal
 from agent.yaml.limits import Limits
 from agent.yaml.nodes import Entry, Mapping, Sequence
-from agent.yaml.originals import YamlOriginal
+from agent.yaml.read import manifests
+from agent.yaml.read import yaml as sealed
 
 TAKEN = [
     ("[10.0.0.1, fd00::]", ["10.0.0.1", "fd00::"]),

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.values.errors import LimitError, YamlError
-from agent.yaml import manifests
 from agent.yaml.limits import Limits
+from agent.yaml.read import manifests
 
 
 def trees(data, **options):

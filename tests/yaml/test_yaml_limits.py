@@ -9,8 +9,9 @@ import pytest
 
 from agent.manifests import fields
 from agent.values.errors import AgentError, LimitError, YamlError
-from agent.yaml import json, manifests, sealed
 from agent.yaml.limits import Limits, check_keys
+from agent.yaml.read import json, manifests
+from agent.yaml.read import yaml as sealed
 from tests.yaml import vectors
 
 READERS = [manifests.parse, sealed.parse, json.parse]

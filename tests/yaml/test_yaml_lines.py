@@ -8,12 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.yaml import builder, leaves, lines, sealed, splicing
+from agent.yaml.edit import attempts as splicing
+from agent.yaml.edit import values as leaves
+from agent.yaml.edit.originals import YamlOriginal, says
+from agent.yaml.edit.splice import splice
 from agent.yaml.limits import Limits
 from agent.yaml.matching import same_documents
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence, Timestamp
-from agent.yaml.originals import YamlOriginal, says
-from agent.yaml.splice import splice
+from agent.yaml.read import builder, lines
+from agent.yaml.read import yaml as sealed
 from tests.yaml.messy_yaml import Messy
 from tests.yaml.plain_yaml import SEALED, Plain
 

@@ -3,8 +3,8 @@
 import pytest
 
 from agent.values.errors import AgentError, LimitError, YamlError
-from agent.yaml import manifests
 from agent.yaml.limits import Limits
+from agent.yaml.read import manifests
 from tests.yaml import vectors
 
 DEEP = Limits(depth=10_000)

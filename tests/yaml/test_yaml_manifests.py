@@ -3,7 +3,7 @@
 import pytest
 
 from agent.values.errors import YamlError
-from agent.yaml import manifests
+from agent.yaml.read import manifests
 
 
 def places(data):

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.values.secret import Sealed, Secret
-from agent.yaml import manifests, render
+from agent.yaml.read import manifests
+from agent.yaml.write import render
 
 TEXTS = st.one_of(
     st.text(max_size=12),

@@ -3,9 +3,10 @@
 import pytest
 
 from agent.values.errors import YamlError
-from agent.yaml import emit, sealed
 from agent.yaml.limits import Limits
 from agent.yaml.nodes import Mapping, Sequence, Timestamp
+from agent.yaml.read import yaml as sealed
+from agent.yaml.write import yaml as emit
 from tests.yaml import vectors
 
 COMMENTS = vectors.read("sops-comments.jsonl")

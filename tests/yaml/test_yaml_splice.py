@@ -3,11 +3,12 @@
 import pytest
 
 from agent.values.errors import EmitError
-from agent.yaml import emit, sealed
+from agent.yaml.edit.originals import YamlOriginal
+from agent.yaml.edit.splice import splice
 from agent.yaml.matching import same
 from agent.yaml.nodes import Comment, Mapping
-from agent.yaml.originals import YamlOriginal
-from agent.yaml.splice import splice
+from agent.yaml.read import yaml as sealed
+from agent.yaml.write import yaml as emit
 
 CASES = [
     (

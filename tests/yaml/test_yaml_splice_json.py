@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.values.errors import EmitError
-from agent.yaml import json
+from agent.yaml.edit.splice import splice_json
 from agent.yaml.matching import same
 from agent.yaml.nodes import Comment, Entry, Mapping
-from agent.yaml.splice import splice_json
+from agent.yaml.read import json
 
 CASES = [
     ("one line", '{"a":"x","b":[1,2]}', '{"a": "y", "b": [1, 3]}', '{"a":"y","b":[1,3]}'),

@@ -9,10 +9,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from agent.values.errors import YamlError
-from agent.yaml import emit, sealed
+from agent.yaml.edit.splice import splice
 from agent.yaml.matching import comments_of, same, uncommented
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
-from agent.yaml.splice import splice
+from agent.yaml.read import yaml as sealed
+from agent.yaml.write import yaml as emit
 from tests.yaml.messy_yaml import Messy
 from tests.yaml.plain_yaml import Plain
 

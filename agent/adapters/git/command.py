@@ -31,7 +31,7 @@ _POLL: Final = 0.2
 ERROR_TAIL: Final = 16 * 1024
 """Bytes of stderr that are kept to judge a failure by."""
 PROCESSES: Final = 3
-"""Of one command, as many take what a server sends into memory: `fetch`, `remote-https` and `index-pack`. Each has the whole limit."""
+"""Of one command, as many take what a server sends into memory: `fetch`, `remote-https` or `ssh`, and `index-pack`. Each has the whole limit."""
 
 _CONFIGURATION: Final = {
     # What lets every repository be read within a small address space: large blobs are streamed, packs are mapped by pieces.
@@ -121,12 +121,16 @@ class Confined(git.Git):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a command ended. `stderr` may hold anything that a server says: judge by it, never show it."""
+    """How a command ended. `ssh` is what OpenSSH's client logged.
+
+    Both it and `stderr` may hold anything that a server says: judge by them, never show them.
+    """
 
     status: int
     stdout: bytes
     stderr: str
     stopped: Literal["", "timeout", "output", "size", "cancelled"] = ""
+    ssh: str = ""
 
     @property
     def ok(self) -> bool:
@@ -141,11 +145,11 @@ def run(
     cancelled: threading.Event,
     output: int = 1024 * 1024,
     too_large: Callable[[], bool] | None = None,
-    descriptor: int | None = None,
+    descriptors: tuple[int, ...] = (),
 ) -> Outcome:
     """Run `git <arguments>` to its end, or end it: after `seconds`, past `output` bytes, when `too_large` or when cancelled.
 
-    Blocks; meant for a worker thread. `descriptor` is inherited by git and its children. Raises LimitError where git met a limit of its
+    Blocks; meant for a worker thread. `descriptors` are inherited by git and its children. Raises LimitError where git met a limit of its
     own.
     """
     if cancelled.is_set():
@@ -153,7 +157,7 @@ def run(
     started = confined.execute(
         [confined.GIT_PYTHON_GIT_EXECUTABLE, *arguments],
         as_process=True,
-        pass_fds=() if descriptor is None else (descriptor,),
+        pass_fds=descriptors,
     )
     process: subprocess.Popen[bytes] = started.proc
     assert process.stdout is not None

@@ -1,7 +1,8 @@
-"""What a Git server is shown, and how it reaches git: through a pipe that git's children inherit.
+"""What a Git server is shown, and how it reaches git: through a pipe that git's children inherit, or a file in memory.
 
 An argument list and an environment are readable in the process table, a file outlives a kill. So the answer to git's credential
-protocol (gitcredentials(7)) waits in an anonymous pipe, and a helper of one line copies it from there when the server asks.
+protocol (gitcredentials(7)) waits in an anonymous pipe, and a helper of one line copies it from there when the server asks. A deploy key
+waits in a file without a name, which is gone with the last process that has it open.
 """
 
 from __future__ import annotations
@@ -10,15 +11,16 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from agent.engine.ports import GitCredential
+from agent.adapters.git import addresses, deploy_keys
+from agent.engine.credentials import GitCredential
 from agent.values.errors import SourceError
 from agent.values.reveal import reveal
+from agent.values.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
     from agent.values.fingerprint import Fingerprinter
-    from agent.values.secret import Secret
 
 _LARGEST: Final = 16 * 1024
 """Bytes; a pipe takes 64 KiB without a reader."""
@@ -47,10 +49,32 @@ def helper(descriptor: int) -> str:
     return f'!f() {{ test "$1" != get || cat /dev/fd/{descriptor}; }}; f'
 
 
+@contextmanager
+def in_memory(name: str, content: bytes) -> Generator[int]:
+    """The descriptor of an anonymous file in memory, which this user alone may open through /proc; `name` shows there."""
+    descriptor = os.memfd_create(name)
+    try:
+        os.fchmod(descriptor, 0o600)
+        with open(descriptor, "wb", closefd=False) as stream:
+            stream.write(content)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def key_file(identity: Secret) -> Generator[int]:
+    """The same of a deploy key, as OpenSSH reads it."""
+    with in_memory("identity", deploy_keys.openssh(_bytes(identity))) as descriptor:
+        yield descriptor
+
+
 def mirror_name(fingerprinter: Fingerprinter, url: str, credential: GitCredential | None) -> str:
     """The folder of the mirror: another URL, credential or authority is another mirror, and nobody reads by knowing a URL."""
     if credential is None:
         return fingerprinter.tree("git", url, None)
+    if credential.identity is not None:
+        return fingerprinter.tree("git", url, {"identity": credential.identity, "known_hosts": credential.known_hosts})
     return fingerprinter.tree(
         "git",
         url,
@@ -61,10 +85,7 @@ def mirror_name(fingerprinter: Fingerprinter, url: str, credential: GitCredentia
 def _answer(credential: GitCredential | None) -> bytes | None:
     if credential is None or (credential.password is None and not credential.username):
         return None
-    password = b""
-    if credential.password is not None:
-        plain = reveal(credential.password)
-        password = plain if isinstance(plain, bytes) else str(plain).encode("utf-8", "surrogateescape")
+    password = b"" if credential.password is None else _bytes(credential.password)
     username = credential.username.encode("utf-8", "surrogateescape")
     if len(username) + len(password) > _LARGEST or any(
         bad in part for part in (username, password) for bad in (b"\n", b"\r", b"\0")
@@ -77,16 +98,40 @@ def _answer(credential: GitCredential | None) -> bytes | None:
     return b"username=%s\npassword=%s\n" % (username, password)
 
 
-def of_secret(data: Mapping[str, Secret]) -> GitCredential:
-    """The credential that a Secret's keys `username`, `password` and `ca.crt` hold. Raises SourceError."""
-    return GitCredential(_clear(data, "username"), data.get("password"), _clear(data, "ca.crt"))
+def of_secret(data: Mapping[str, Secret], url: str) -> GitCredential:
+    """The credential for a repository that a Secret holds. Raises SourceError. May take seconds.
+
+    Its keys: `username`, `password` and `ca.crt`; over SSH `identity`, `known_hosts`, and `password` for the passphrase of `identity`.
+    """
+    if not addresses.is_ssh(url):
+        return GitCredential(_clear(data, "username"), data.get("password"), _clear(data, "ca.crt"))
+    if "identity" not in data:
+        raise SourceError(
+            "the Secret with the credentials holds no deploy key",
+            hint="Git over SSH needs the keys identity, a private key, and known_hosts",
+            field="identity",
+        )
+    known_hosts = _clear(data, "known_hosts")
+    if not any(line.strip() and not line.lstrip().startswith("#") for line in known_hosts.splitlines()):
+        raise SourceError(
+            "the Secret with the credentials holds no host key",
+            hint="agent known-hosts HOST prints what belongs into known_hosts",
+            field="known_hosts",
+        )
+    identity, passphrase = data["identity"], data.get("password")
+    der = deploy_keys.unlock(_bytes(identity), None if passphrase is None else _bytes(passphrase))
+    return GitCredential("", None, identity=Secret(der, *identity.labels), known_hosts=known_hosts)
+
+
+def _bytes(secret: Secret) -> bytes:
+    plain = reveal(secret)
+    return plain if isinstance(plain, bytes) else str(plain).encode("utf-8", "surrogateescape")
 
 
 def _clear(data: Mapping[str, Secret], key: str) -> str:
     if key not in data:
         return ""
-    value = reveal(data[key])
     try:
-        return value.decode() if isinstance(value, bytes) else str(value)
+        return _bytes(data[key]).decode()
     except UnicodeDecodeError:
         raise SourceError("a key of the Secret with the credentials is not text", field=key) from None

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class _Rule:
     pattern: re.Pattern[str]
-    error: type[SourceError]
+    error: type[SourceError | LimitError]
     message: LiteralString
     hint: LiteralString
 
 
-def _rule(pattern: str, error: type[SourceError], message: LiteralString, hint: LiteralString = "") -> _Rule:
+def _rule(
+    pattern: str, error: type[SourceError | LimitError], message: LiteralString, hint: LiteralString = ""
+) -> _Rule:
     return _Rule(re.compile(pattern, re.IGNORECASE), error, message, hint)
 
 
@@ -71,6 +73,74 @@ _RULES: Final = (
     ),
 )
 
+_SSH_RULES: Final = (
+    _rule(
+        r"@ +WARNING: REVOKED HOST KEY DETECTED!",
+        SourceError,
+        "the Git server shows a host key that known_hosts revokes",
+        "it may not be the server that answers: ask those who run it which key is theirs, and correct known_hosts",
+    ),
+    _rule(
+        r"@ +WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!",
+        SourceError,
+        "the Git server shows another host key than the one in known_hosts",
+        "ask those who run it whether they changed the key; only then replace it in known_hosts, by what agent known-hosts prints",
+    ),
+    _rule(
+        r"Certificate (invalid|lacks|signed|contains)",
+        SourceError,
+        "the Git server's host certificate does not count",
+        "it has expired, or is for another name; those who run the server renew it",
+    ),
+    _rule(
+        r"No .*host key is known for |Host key verification failed",
+        SourceError,
+        "the Git server's host key is not in known_hosts",
+        "agent known-hosts HOST prints it: compare the fingerprint with what those who run the server publish, then add it",
+    ),
+    _rule(
+        r"Unable to negotiate with ",
+        SourceError,
+        "the Git server offers no SSH algorithm that the agent takes",
+        "signatures by SHA-1 and DSA keys are refused: the server has to be brought up to date",
+    ),
+    _rule(
+        r"Load key |sign_and_send_pubkey: ",
+        SourceError,
+        "ssh cannot use the deploy key",
+        "make a new one by ssh-keygen -t ed25519",
+    ),
+    _rule(
+        r"\S+@\S+: Permission denied |Received disconnect from \S+ port \d+:2: Too many authentication failures",
+        SourceError,
+        "the Git server refuses the deploy key",
+        "add its public key to the repository there; check identity in the Secret and the user in spec.source.url",
+    ),
+    _rule(
+        r"(ssh_\w+|x(malloc|calloc|realloc|reallocarray))\b.*(memory|allocat)",
+        LimitError,
+        "ssh needs more memory than the agent gives it",
+        "limits.gitBytes in the operator's file is the limit of each process",
+    ),
+    _rule(r"ssh: Could not resolve ", SourceUnavailableError, "the Git server's name does not resolve"),
+    _rule(
+        r"ssh: connect to host ",
+        SourceUnavailableError,
+        "the Git server cannot be reached",
+        "check host and port in spec.source.url, and whether the agent's network lets it connect there",
+    ),
+)
+"""For a line that OpenSSH's client logged, from its start: first what others are a consequence of."""
+_SSH_ENDINGS: Final = (
+    _rule(r"exit 255$|Received disconnect ", SourceUnavailableError, "the Git server ended the connection"),
+    _rule(
+        r"exit \d",
+        SourceError,
+        "no such repository, or the deploy key may not read it",
+        "check spec.source.url; a server may know a deploy key for another repository only",
+    ),
+)
+"""For how the client ended, where git has nothing better to say."""
 
 _OUT_OF_MEMORY: Final = re.compile(
     r"out of memory|cannot allocate memory|unable to create (async )?thread", re.IGNORECASE
@@ -122,8 +192,12 @@ def translate(outcome: Outcome, *, repository: str) -> AgentError:
 
 
 def _rule_for(outcome: Outcome) -> _Rule | None:
-    text = own_words(outcome)
-    return next((rule for rule in _RULES if rule.pattern.search(text)), None)
+    text, logged = own_words(outcome), outcome.ssh.replace("\r", "").split("\n")
+    return (
+        next((rule for rule in _SSH_RULES if any(map(rule.pattern.match, logged))), None)
+        or next((rule for rule in _RULES if rule.pattern.search(text)), None)
+        or next((rule for rule in _SSH_ENDINGS if any(map(rule.pattern.match, logged))), None)
+    )
 
 
 def own_words(outcome: Outcome) -> str:

@@ -14,10 +14,11 @@ import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 from weakref import WeakValueDictionary
 
-from agent.adapters.git import addresses, command, credential, failures, reading
+from agent.adapters.git import addresses, command, credential, failures, reading, ssh
 from agent.values.errors import LimitError, SourceError, SourceUnavailableError
 from agent.values.ids import Revision
 
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from agent.adapters.git.command import Outcome
     from agent.api.application import Source
     from agent.api.operator import GitSettings, Limits
-    from agent.engine.ports import GitCredential, Snapshot
+    from agent.engine.credentials import GitCredential
+    from agent.engine.ports import Snapshot
     from agent.values.fingerprint import Fingerprinter
 
 T = TypeVar("T")
@@ -312,17 +314,23 @@ class Mirrors:
         if authority is not None:
             confined.configuration["http.sslCAInfo"] = str(authority)
         confined.configuration |= {"http.lowSpeedLimit": "1", "http.lowSpeedTime": str(int(seconds))}
-        with credential.offered(login) as descriptor:
-            if descriptor is not None:
+        with credential.offered(login) as descriptor, ssh.client(address, login) as client:
+            descriptors: tuple[int, ...] = ()
+            if client is not None:
+                confined.configuration |= client.configuration
+                descriptors = client.descriptors
+            elif descriptor is not None:
                 confined.configuration[f"credential.{address.origin}.helper"] = credential.helper(descriptor)
-            return command.run(
+                descriptors = (descriptor,)
+            outcome = command.run(
                 confined,
                 arguments,
                 seconds=seconds,
                 cancelled=stop,
                 too_large=None if path is None else lambda: self._too_large(path),
-                descriptor=descriptor,
+                descriptors=descriptors,
             )
+            return outcome if client is None else replace(outcome, ssh=client.words())
 
     def _partial(self) -> dict[str, str]:
         """A server that can leaves out what is no manifest for its size (gitrepository-layout, partial clone)."""

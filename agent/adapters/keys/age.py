@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from agent.adapters.keys import age_format, age_x25519
 from agent.adapters.keys.age_identities import LockedFile, LockedSshKey, never, open_with
 from agent.adapters.keys.credential import data_key_bytes, key_bytes, key_text
-from agent.sops.keys import AgeKey, AgeRecipient
+from agent.sops.format.keys import AgeKey, AgeRecipient
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import AgentError, ConfigError, DataKeyError, LimitError, RecipientError
 from agent.values.secret import Secret
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from agent.adapters.keys.age_format import AgeFile, Stanza
     from agent.adapters.keys.age_identities import Asking, Identity, Person
-    from agent.sops.keys import Recipient, WrappedKey
+    from agent.sops.format.keys import Recipient, WrappedKey
 
 
 @dataclass(frozen=True, slots=True)

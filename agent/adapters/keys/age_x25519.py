@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import TYPE_CHECKING
-
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -13,9 +10,6 @@ from agent.adapters.keys import age_bech32
 from agent.adapters.keys.age_format import FILE_KEY_SIZE, Stanza, decode_base64, derive, encode_base64, malformed
 from agent.values.dataclass import dataclass, field
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 RECIPIENT_PREFIX = "age"
 IDENTITY_PREFIX = "AGE-SECRET-KEY-"
 WRAPPED_SIZE = FILE_KEY_SIZE + 16
@@ -23,17 +17,6 @@ _KEY_SIZE = 32
 _KIND = "X25519"
 _LABEL = b"age-encryption.org/v1/X25519"
 _ZERO_NONCE = bytes(12)
-
-_private: Callable[[bytes], X25519PrivateKey] = X25519PrivateKey.from_private_bytes
-_public: Callable[[bytes], X25519PublicKey] = X25519PublicKey.from_public_bytes
-_generate: Callable[[], X25519PrivateKey] = X25519PrivateKey.generate
-# These load twenty modules to ask whether OpenSSL has X25519, a tenth of a small file's time. What they call then is the library's own
-# affair; should a version of it have that no more, they stay.
-with suppress(ImportError, AttributeError):
-    from cryptography.hazmat.bindings._rust import openssl  # its types stand beside it
-
-    _private, _public = openssl.x25519.from_private_bytes, openssl.x25519.from_public_bytes
-    _generate = openssl.x25519.generate_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +30,9 @@ class X25519Recipient:
 
     def wrap(self, file_key: bytes) -> Stanza:
         """Raises ValueError for a public key of low order."""
-        ephemeral = _generate()
+        ephemeral = X25519PrivateKey.generate()
         share = ephemeral.public_key().public_bytes_raw()
-        shared = ephemeral.exchange(_public(self.public))
+        shared = ephemeral.exchange(X25519PublicKey.from_public_bytes(self.public))
         key = derive(shared, salt=share + self.public, info=_LABEL)
         return Stanza(_KIND, (encode_base64(share),), seal(key, file_key))
 
@@ -65,7 +48,7 @@ class X25519Identity:
     @classmethod
     def parse(cls, text: str) -> X25519Identity:
         """Raises ValueError."""
-        key = _private(age_bech32.decode_as(IDENTITY_PREFIX, _KEY_SIZE, text))
+        key = X25519PrivateKey.from_private_bytes(age_bech32.decode_as(IDENTITY_PREFIX, _KEY_SIZE, text))
         return cls(key.public_key().public_bytes_raw(), key)
 
     @property
@@ -87,7 +70,7 @@ class X25519Identity:
 
 def generate() -> tuple[str, str]:
     """A new identity: its recipient and its text, which is the secret."""
-    key = _generate()
+    key = X25519PrivateKey.generate()
     recipient = X25519Recipient(key.public_key().public_bytes_raw())
     return str(recipient), age_bech32.encode(IDENTITY_PREFIX, key.private_bytes_raw())
 
@@ -95,7 +78,7 @@ def generate() -> tuple[str, str]:
 def exchange(private: X25519PrivateKey, share: bytes) -> bytes:
     """The shared secret with a share of a stanza. Raises DataKeyError MALFORMED for one of low order."""
     try:
-        return private.exchange(_public(share))
+        return private.exchange(X25519PublicKey.from_public_bytes(share))
     except ValueError:
         raise malformed() from None
 

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 from agent.adapters.keys.credential import data_key_bytes
 from agent.adapters.keys.remote import silence, within_deadline
-from agent.sops.keys import KmsKey, KmsRecipient
+from agent.sops.format.keys import KmsKey, KmsRecipient
 from agent.values.errors import DataKeyError
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agent.sops.keys import Recipient, WrappedKey
+    from agent.sops.format.keys import Recipient, WrappedKey
 
 _ARN = re.compile(r"arn:aws[a-z-]*:kms:(?P<region>[a-z0-9-]+):[0-9]+:(?:key|alias)/[^\s]+")
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::[0-9]+:role/[^\s]+")

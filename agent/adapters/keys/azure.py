@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 from agent.adapters.keys.credential import data_key_bytes
 from agent.adapters.keys.remote import silence, within_deadline
-from agent.sops.keys import AzureKey, AzureRecipient, name_of
+from agent.sops.format.keys import AzureKey, AzureRecipient, name_of
 from agent.values.errors import DataKeyError
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from agent.sops.keys import Recipient, WrappedKey
+    from agent.sops.format.keys import Recipient, WrappedKey
 
 _VAULT = re.compile(r"https://([A-Za-z0-9.-]+)(?::([0-9]+))?/?")
 _DOMAINS = (

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 from agent.adapters.keys.credential import data_key_bytes
 from agent.adapters.keys.remote import silence, within_deadline
-from agent.sops.keys import GcpKmsKey, GcpKmsRecipient
+from agent.sops.format.keys import GcpKmsKey, GcpKmsRecipient
 from agent.values.errors import DataKeyError
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
-    from agent.sops.keys import Recipient, WrappedKey
+    from agent.sops.format.keys import Recipient, WrappedKey
 
 _NAME = r"[A-Za-z0-9_-][A-Za-z0-9_.:-]*"
 _RESOURCE = re.compile(rf"projects/{_NAME}/locations/{_NAME}/keyRings/{_NAME}/cryptoKeys/{_NAME}")

@@ -21,7 +21,7 @@ from agent.adapters.bounds import children
 from agent.adapters.keys import gpg_homes, pgp_packets
 from agent.adapters.keys.credential import data_key_bytes, key_bytes
 from agent.adapters.keys.gpg_process import Gpg, Status
-from agent.sops.keys import PgpKey, PgpRecipient
+from agent.sops.format.keys import PgpKey, PgpRecipient
 from agent.values.errors import ConfigError, DataKeyError, LimitError
 from agent.values.secret import Secret
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from gnupg import StatusHandler
 
-    from agent.sops.keys import Recipient, WrappedKey
+    from agent.sops.format.keys import Recipient, WrappedKey
 
 _FINGERPRINT = re.compile(r"(0x)?([0-9A-Fa-f]{16}|[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64})!?")
 # A wrapped key is small, and the message comes from a file: no more of it is unpacked, and nobody is asked over the network.

@@ -22,7 +22,7 @@ from agent.values.dataclass import dataclass, field
 from agent.values.errors import AgentError, ConfigError, SealedSecretError
 from agent.values.secret import Secret
 from agent.values.tree import get, get_object, get_text
-from agent.yaml import manifests as yaml
+from agent.yaml.read import manifests as yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

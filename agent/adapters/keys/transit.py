@@ -8,35 +8,32 @@ from __future__ import annotations
 
 import base64
 import binascii
-import importlib
 import re
 import warnings
 from typing import TYPE_CHECKING, LiteralString
 
 from agent.adapters.keys.credential import data_key_bytes, key_text
 from agent.adapters.keys.remote import silence, within_deadline
-from agent.sops.keys import TransitKey, TransitRecipient, name_of
+from agent.sops.format.keys import TransitKey, TransitRecipient, name_of
 from agent.values.errors import DataKeyError
 from agent.values.secret import Secret
+from agent.values.tree import get_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from agent.sops.keys import Recipient, WrappedKey
+    from agent.adapters.vault.server import Answer, Why
+    from agent.sops.format.keys import Recipient, WrappedKey
+    from agent.values.tree import Object
 
 _READ_SECONDS = 10
-_SILENT: LiteralString = "the server does not answer"
-_PROBLEMS: dict[str, LiteralString] = {
-    "Forbidden": "the server denies the use of this transit key",
-    "InvalidPath": "the server has no such transit engine",
-    "InvalidRequest": "the server has no such transit key, or it did not make this wrapped key",
-    "VaultDown": "the server is sealed",
-    "VaultError": "the server refuses",
-    "SSLError": "the server's certificate is not trusted",
-    "EncodedError": "the server's answer is compressed, which is not taken",
-    "TooLargeError": "the server's answer is too large",
+_NOT_TRANSIT: LiteralString = "the server's answer is not transit's"
+_REFUSED: LiteralString = "the server refuses"
+_REFUSALS: dict[int, LiteralString] = {
+    400: "the server has no such transit key, or it did not make this wrapped key",
+    403: "the server denies the use of this transit key",
+    404: "the server has no such transit engine",
 }
-"""By the class of the exception of hvac, requests or ours, or one of its bases, the first that stands here."""
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
@@ -82,7 +79,7 @@ class TransitKeys:
             raise error.with_facts(recipient=name_of(recipient)) from None
         return TransitKey(recipient.vault_address, recipient.engine_path, recipient.key_name, created_at, enc)
 
-    def _post(self, key: TransitKey | TransitRecipient, action: str, body: Mapping[str, str]) -> object:
+    def _post(self, key: TransitKey | TransitRecipient, action: str, body: Mapping[str, str]) -> Object:
         address = key.vault_address.rstrip("/")
         if address not in self._addresses:
             raise DataKeyError(
@@ -95,59 +92,54 @@ class TransitKeys:
         if self._token is None:
             raise DataKeyError("no token for the server", hint="set VAULT_TOKEN, or log in")
         token = key_text(self._token).strip()
-        path = f"/v1/{'/'.join(segments[:-1])}/{action}/{segments[-1]}"
-        # Loaded by this thread: one that is given up would leave it half loaded.
-        _ = importlib.import_module("hvac")
-        return within_deadline(lambda: self._request(address, token, path, body))
-
-    def _request(self, address: str, token: str, path: str, body: Mapping[str, str]) -> object:
-        # Late, because it costs more to load than everything else together.
-        import hvac  # pyright: ignore[reportMissingTypeStubs]
-        import requests
-        from hvac import exceptions  # pyright: ignore[reportMissingTypeStubs]
-        from urllib3.exceptions import InsecureRequestWarning
-
-        from agent.adapters.bounds import answers
+        if not (token.isascii() and token.isprintable()):
+            raise DataKeyError("the token for the server is none", hint="look at VAULT_TOKEN or ~/.vault-token")
+        path = f"{'/'.join(segments[:-1])}/{action}/{segments[-1]}"
+        # Late, because it costs more to load than everything else together; and by this thread, since one that is given up would leave
+        # it half loaded.
+        from agent.adapters.vault.server import NoAnswerError
 
         silence("hvac", "urllib3")
+        try:
+            answer = within_deadline(lambda: self._ask(address, token, path, body))
+        except NoAnswerError as error:
+            raise DataKeyError(_problem(error.why)) from None
+        if answer.status >= 400:
+            raise DataKeyError(_REFUSALS.get(answer.status, _REFUSED))
+        return answer.data
+
+    def _ask(self, address: str, token: str, path: str, body: Mapping[str, str]) -> Answer:
+        from urllib3.exceptions import InsecureRequestWarning
+
+        from agent.adapters.vault import transport
+        from agent.adapters.vault.server import Server
+
         if not self._verify:
             # The user said so, once.
             warnings.simplefilter("ignore", InsecureRequestWarning)
-        with requests.Session() as session:
-            # No proxy or netrc of the environment; no redirect, which would carry the token along.
-            session.trust_env = False
-            answers.mount(session)
-            # hvac takes the session's, but not where it is False.
-            session.verify = self._verify
-            client = hvac.Client(
-                address,
-                token=token,
-                verify=self._verify,
-                cert=self._client_certificate,
-                namespace=self._namespace or None,
-                session=session,
-                timeout=_READ_SECONDS,
-                allow_redirects=False,
-            )
-            try:
-                answer: object = client.adapter.post(path, json=dict(body))
-            except (exceptions.VaultError, requests.exceptions.RequestException, ValueError, RecursionError) as error:
-                reason = _why(error)
-            else:
-                return answer
-        raise DataKeyError(reason)
+        with transport.session(workers=1, verify=self._verify, certificate=self._client_certificate) as session:
+            server = Server(address, session, seconds=_READ_SECONDS, namespace=self._namespace or None, token=token)
+            return server.call("post", path, body=body)
 
 
-def _why(error: Exception) -> LiteralString:
-    for each in type(error).__mro__:
-        if each.__name__ in _PROBLEMS:
-            return _PROBLEMS[each.__name__]
-    return _SILENT
+def _problem(why: Why) -> LiteralString:
+    from agent.adapters.vault.server import Why
+
+    problems: dict[Why, LiteralString] = {
+        Why.UNTRUSTED: "the server's certificate is not trusted",
+        Why.UNREADABLE_FILE: "VAULT_CACERT, VAULT_CAPATH, VAULT_CLIENT_CERT or VAULT_CLIENT_KEY names what cannot be read",
+        Why.TOO_LARGE: "the server's answer is too large",
+        Why.ENCODED: "the server's answer is compressed, which is not taken",
+        Why.REDIRECTED: "the server redirects, which is not followed",
+        Why.SEALED: "the server is sealed",
+        Why.FAILING: _REFUSED,
+        Why.NOT_JSON: _NOT_TRANSIT,
+    }
+    return problems.get(why, "the server does not answer")
 
 
-def _field(answer: object, name: str) -> str:
-    match answer:
-        case {"data": {**fields}} if isinstance(found := fields.get(name), str):  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-            return found
-        case _:
-            raise DataKeyError("the server's answer is not transit's")
+def _field(fields: Object, name: str) -> str:
+    """Raises DataKeyError where there is none."""
+    if found := get_text(fields, name):
+        return found
+    raise DataKeyError(_NOT_TRANSIT)

@@ -23,6 +23,7 @@ from agent.adapters.kubernetes.resources import LEASE
 from agent.adapters.kubernetes.session import Request
 from agent.adapters.kubernetes.status import micro_time
 from agent.adapters.kubernetes.watch import Watch
+from agent.api import names
 from agent.values import tree
 from agent.values.errors import AgentError, ClusterError, LeaseLostError
 
@@ -363,7 +364,7 @@ class Membership:
         )
         asked = call(method, verb, LEASE, self._namespace, self._name)
         answer = await self._session.request(
-            Request(asked, path, {"fieldManager": "signet"}, wire.encode(body), allow=allow, urgent=True)
+            Request(asked, path, {"fieldManager": names.FIELD_MANAGER}, wire.encode(body), allow=allow, urgent=True)
         )
         return dict(wire.decode(answer.body)) if answer.code < 300 else None
 

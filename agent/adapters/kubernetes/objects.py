@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from agent.adapters.kubernetes import errors, paths, wire
 from agent.adapters.kubernetes.errors import Call
 from agent.adapters.kubernetes.session import JSON, TOO_LARGE, Request, username
+from agent.api import names
 from agent.values import tree
 from agent.values.errors import ExpiredError
 from agent.values.ids import ObjectId
@@ -110,7 +111,7 @@ class Objects:
         *,
         identity: Identity | None = None,
         force: bool = True,
-        manager: str = "signet",
+        manager: str = names.FIELD_MANAGER,
         dry_run: bool = False,
     ) -> Object:
         """As `TargetPort.apply`; `dry_run` changes nothing.
@@ -141,7 +142,7 @@ class Objects:
         request = Request(
             asked,
             paths.collection(resource, namespace),
-            {"dryRun": "All", "fieldManager": "signet", "fieldValidation": "Strict"},
+            {"dryRun": "All", "fieldManager": names.FIELD_MANAGER, "fieldValidation": "Strict"},
             wire.encode(desired),
             identity=identity,
             allow=(409,),
@@ -164,7 +165,7 @@ class Objects:
         request = Request(
             call("PATCH", "patch", resource, namespace, name, identity),
             paths.item(resource, namespace, name),
-            {"fieldManager": "signet"} | ({"dryRun": "All"} if dry_run else {}),
+            {"fieldManager": names.FIELD_MANAGER} | ({"dryRun": "All"} if dry_run else {}),
             wire.encode(patch),
             "application/json-patch+json",
             identity=identity,

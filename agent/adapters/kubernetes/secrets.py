@@ -8,6 +8,7 @@ from agent.adapters.kubernetes import errors, paths, wire
 from agent.adapters.kubernetes.objects import call
 from agent.adapters.kubernetes.resources import SECRET
 from agent.adapters.kubernetes.session import Request
+from agent.api import names
 from agent.values import derive
 from agent.values.errors import ClusterUnavailableError
 
@@ -57,7 +58,7 @@ class Secrets:
             "metadata": {
                 "name": name,
                 "namespace": namespace,
-                "labels": {"app.kubernetes.io/managed-by": "signet"},
+                "labels": {"app.kubernetes.io/managed-by": names.FIELD_MANAGER},
             },
             "type": "Opaque",
             "data": {key: derive.base64_encode(secret) for key, secret in data.items()},
@@ -65,7 +66,7 @@ class Secrets:
         request = Request(
             call("POST", "create", SECRET, namespace, name),
             paths.collection(SECRET, namespace),
-            {"fieldManager": "signet"},
+            {"fieldManager": names.FIELD_MANAGER},
             wire.encode(body),
             allow=(409,),
         )

@@ -13,6 +13,7 @@ from agent.adapters.kubernetes import paths, wire
 from agent.adapters.kubernetes.objects import APPLY, call
 from agent.adapters.kubernetes.resources import APPLICATION, EVENT
 from agent.adapters.kubernetes.session import Request
+from agent.api import names
 from agent.values.text import cut, escape
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Statuses:
         request = Request(
             call("PATCH", "patch", APPLICATION, application.namespace, application.name),
             paths.item(APPLICATION, application.namespace, application.name, "status"),
-            {"fieldManager": "signet"},
+            {"fieldManager": names.FIELD_MANAGER},
             wire.encode(patch),
             "application/json-patch+json",
             guarded=True,
@@ -100,7 +101,7 @@ class Statuses:
         request = Request(
             call("PATCH", "apply", EVENT, application.namespace, series.name),
             paths.item(EVENT, application.namespace, series.name),
-            {"fieldManager": "signet", "force": "true"},
+            {"fieldManager": names.FIELD_MANAGER, "force": "true"},
             wire.encode(self._body(application, kind, reason, message, series)),
             APPLY,
             guarded=True,

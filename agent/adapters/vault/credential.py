@@ -19,7 +19,8 @@ from agent.values.tree import get_object, get_text
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agent.adapters.vault.client import Answer, StoreClient
+    from agent.adapters.vault.client import StoreClient
+    from agent.adapters.vault.server import Answer
     from agent.api.operator import KubernetesLogin as KubernetesSettings
     from agent.api.operator import StoreAuth
 
@@ -168,7 +169,7 @@ class Credential:
             except StoreError:
                 return False
             finally:
-                self._client.adapter.token = ""
+                self._client.server.token = ""
 
     def _alive(self) -> bool:
         return self._client.call("get", "auth/token/lookup-self").status == 200
@@ -180,7 +181,7 @@ class Credential:
         self._token = token
         self._taken_at = self._monotonic()
         self._generation += 1
-        self._client.adapter.token = str(reveal(token.secret))
+        self._client.server.token = str(reveal(token.secret))
 
     def _obtain(self) -> Token:
         """A login that was refused is not tried again at once by everyone who waits for it."""

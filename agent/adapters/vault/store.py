@@ -23,8 +23,8 @@ from agent.values.errors import AgentError, StoreUnavailableError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from agent.adapters.vault.client import Answer, Method
     from agent.adapters.vault.credential import Login
+    from agent.adapters.vault.server import Answer, Method
     from agent.api.operator import Store as StoreSettings
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ class Store:
         self.settings: Final = settings
         self.executor: Final = ThreadPoolExecutor(WORKERS, thread_name_prefix=f"vault-{name}")
         self.turns: Final = Turns(WORKERS)
-        self._session: Final = transport.session(workers=WORKERS, ca_file=settings.ca_file)
+        self._session: Final = transport.session(workers=WORKERS, verify=settings.ca_file or True)
         self._client: Final = StoreClient(name, settings, self._session, seconds=seconds)
         anonymous = StoreClient(name, settings, self._session, seconds=seconds)
         self._credential: Final = credential.Credential(

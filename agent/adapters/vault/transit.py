@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.adapters.vault import client
 from agent.manifests.references import LONGEST
-from agent.sops.keys import TransitKey
+from agent.sops.format.keys import TransitKey
 from agent.values.errors import AgentError, DataKeyError, StoreError
 from agent.values.secret import Secret
 from agent.values.tree import Tree, get_text
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from agent.adapters.vault.store import Access
     from agent.adapters.vault.stores import Stores
-    from agent.sops.keys import Recipient, WrappedKey
+    from agent.sops.format.keys import Recipient, WrappedKey
     from agent.values.ids import ApplicationId
 
 _LONGEST: Final = 4096

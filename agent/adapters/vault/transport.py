@@ -9,11 +9,15 @@ import requests
 from agent.adapters.bounds import answers
 
 
-def session(*, workers: int, ca_file: str | None) -> requests.Session:
-    """As many connections as workers, kept alive; no proxy, netrc or authority of the environment; no cookies."""
+def session(*, workers: int, verify: bool | str, certificate: tuple[str, str] | None = None) -> requests.Session:
+    """As many connections as workers, kept alive; no proxy, netrc or authority of the environment; no cookies.
+
+    `verify` may be the PEM file of a private CA, or a folder of them; `certificate` is two PEM files, the client's and its key's.
+    """
     made = requests.Session()
     made.trust_env = False
-    made.verify = ca_file or True
+    made.verify = verify
+    made.cert = certificate
     made.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
     answers.mount(made, connections=workers)
     return made

@@ -20,7 +20,7 @@ class AgentError(Exception):
 
     case: LiteralString = ""
     """Which of several cases of its class this is, where a command tells them apart by its exit code."""
-    transient: ClassVar[bool] = False
+    transient: bool = False
     """Whether the same call may succeed later without anybody changing anything."""
     usual_hint: ClassVar[LiteralString] = ""
     """What to do about most errors of the class: for those that say nothing nearer to their cause."""
@@ -56,6 +56,12 @@ class AgentError(Exception):
         copied = self.copy()
         copied.case = case
         return copied
+
+    def as_transient(self) -> Self:
+        """A copy that passes by itself, unlike most errors of its class."""
+        passing = self.copy()
+        passing.transient = True
+        return passing
 
     def with_facts(self, **facts: Fact) -> Self:
         """A copy that knows more: facts already there win. Errors are shared, by all objects of a file or users of a reference."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from agent.api import names
 from agent.api import operator as operators
 from agent.values.tree import get_text
-from agent.yaml import manifests as yaml
+from agent.yaml.read import manifests as yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

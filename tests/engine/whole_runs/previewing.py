@@ -14,8 +14,9 @@ from memory_world.cluster import CONFIG_MAPS, Cluster, Traffic, kinds_of
 
 from agent.adapters.kubernetes.records import LABEL_RECORD, LABEL_SHARD
 from agent.api import names
-from agent.cli import cluster as connections
-from agent.cli import history, user_stores
+from agent.cli.applications import history
+from agent.cli.cluster import connection
+from agent.cli.keys import user_stores
 from agent.cli.main import main
 from agent.manifests.kinds import Kinds
 from agent.values.errors import ForbiddenError
@@ -162,8 +163,8 @@ class User:
             known = self.knows_history and int(of[:12]) <= len(world.git.commits)
             return asyncio.run(world.git.files(target.source, None, of)) if known else None
 
-        self.monkeypatch.setattr(connections, "connect", connect)
-        self.monkeypatch.setattr(connections, "config", lambda _: SimpleNamespace(namespace=NAMESPACE))
+        self.monkeypatch.setattr(connection, "connect", connect)
+        self.monkeypatch.setattr(connection, "config", lambda *_: SimpleNamespace(namespace=NAMESPACE))
         self.monkeypatch.setattr(history, "read", lambda target, of: _in_thread(committed, target, of))
         self.monkeypatch.setattr(history, "commit_of", lambda *_: commit)
 

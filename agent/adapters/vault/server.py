@@ -1,0 +1,155 @@
+"""One server of Vault or OpenBao, asked through hvac's adapter: an answer is a status and a JSON object, or `NoAnswerError` and why.
+
+The agent's stores and the transit keys of the command line ask by this, each with limits and words of its own. hvac's exceptions may hold
+the whole body of an answer, another item's plaintext included, so none is ever raised: the adapter returns every response, and what it
+means is judged here from its status.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from hvac.adapters import RawAdapter  # pyright: ignore[reportMissingTypeStubs]
+from requests.exceptions import ConnectionError as UnreachableError
+from requests.exceptions import RequestException, SSLError, Timeout
+
+from agent.adapters.bounds import answers
+from agent.values.tree import Object, Tree, get_object
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import requests
+
+_CONNECT: Final = 5.0
+"""Seconds for a connection."""
+_LEAST: Final = 0.001
+
+Method = Literal["get", "post", "list"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the server said: a status below 500 other than 3xx and 429. `body` is confidential."""
+
+    status: int
+    body: Object
+
+    @property
+    def data(self) -> Object:
+        """`data` of the body; empty where it is null or no map."""
+        return get_object(self.body, "data")
+
+
+class Why(Enum):
+    """Why there is no answer."""
+
+    UNREACHABLE = auto()
+    TOO_SLOW = auto()
+    UNTRUSTED = auto()
+    UNREADABLE_FILE = auto()
+    """A file of the authority, or of the client's certificate, cannot be read."""
+    TOO_LARGE = auto()
+    ENCODED = auto()
+    REDIRECTED = auto()
+    SEALED = auto()
+    FAILING = auto()
+    """429 or 5xx: overloaded, a standby or broken."""
+    NOT_JSON = auto()
+
+
+class NoAnswerError(Exception):
+    """Internal to who asks a server, who says it in words of its own."""
+
+    def __init__(self, why: Why, status: int | None = None) -> None:
+        super().__init__(why.name)
+        self.why: Final = why
+        self.status: Final = status
+
+
+class Server:
+    """A server as one identity. Thread-safe; `token` may be assigned while others call."""
+
+    def __init__(
+        self, address: str, session: requests.Session, *, seconds: float, namespace: str | None, token: str = ""
+    ) -> None:
+        """Requests end after `seconds`, connecting aside. An empty token is none: nothing is taken from the environment."""
+        self._seconds: Final = seconds
+        self._adapter: Final = RawAdapter(
+            base_uri=address.rstrip("/"),
+            token=token,
+            # hvac takes the session's, but not where it is False.
+            verify=session.verify,  # pyright: ignore[reportArgumentType]
+            timeout=(_CONNECT, seconds),  # pyright: ignore[reportArgumentType]
+            allow_redirects=False,
+            session=session,
+            namespace=namespace,
+        )
+
+    @property
+    def token(self) -> str:
+        return self._adapter.token or ""
+
+    @token.setter
+    def token(self, token: str) -> None:
+        self._adapter.token = token
+
+    def call(
+        self, method: Method, path: str, *, body: Mapping[str, Any] | None = None, version: int | None = None
+    ) -> Answer:
+        """Ask `/v1/<path>`. A get or list that meets a connection which the server has closed is sent once more. Raises NoAnswerError."""
+        until = time.monotonic() + self._seconds
+        try:
+            try:
+                return _judge(self._send(method, path, body, version, until))
+            except UnreachableError as error:
+                if method == "post" or isinstance(error, Timeout | SSLError):
+                    raise
+            return _judge(self._send(method, path, body, version, until))
+        except RequestException as error:
+            raise NoAnswerError(_why(error)) from None
+        except OSError:
+            raise NoAnswerError(Why.UNREADABLE_FILE) from None
+
+    def _send(
+        self, method: Method, path: str, body: Mapping[str, Any] | None, version: int | None, until: float
+    ) -> requests.Response:
+        options: dict[str, Any] = {} if body is None else {"json": body}
+        if version is not None:
+            options["params"] = {"version": version}
+        options["timeout"] = (_CONNECT, max(until - time.monotonic(), _LEAST))
+        return self._adapter.request(method, f"/v1/{path}", raise_exception=False, **options)
+
+
+_BY_ERROR: Final[tuple[tuple[type[RequestException], Why], ...]] = (
+    (answers.TooLargeError, Why.TOO_LARGE),
+    (answers.EncodedError, Why.ENCODED),
+    (SSLError, Why.UNTRUSTED),
+    (Timeout, Why.TOO_SLOW),
+)
+
+
+def _why(error: RequestException) -> Why:
+    return next((why for kind, why in _BY_ERROR if isinstance(error, kind)), Why.UNREACHABLE)
+
+
+def _judge(response: requests.Response) -> Answer:
+    status = response.status_code
+    body: Tree = answers.tree(response.content) if response.content else {}
+    known = body if isinstance(body, dict) else None
+    if 300 <= status < 400:
+        raise NoAnswerError(Why.REDIRECTED, status)
+    if (
+        status == 503
+        and known is not None
+        and (known.get("errors") == ["Vault is sealed"] or known.get("sealed") is True)
+    ):
+        raise NoAnswerError(Why.SEALED, status)
+    if status in {412, 429, 472, 473} or status >= 500:
+        raise NoAnswerError(Why.FAILING, status)
+    if known is None:
+        raise NoAnswerError(Why.NOT_JSON, status)
+    return Answer(status, known)

@@ -1,0 +1,1 @@
+"""The commands on Applications, and what a work tree is compared with."""

@@ -1,0 +1,283 @@
+"""What a work tree asks for: the agent's own steps from files to objects, with the user's keys where a command opens secrets.
+
+Which command opens what is the command's to say: by default nothing is decrypted, and no key is looked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.cli import terminal
+from agent.cli.applications import worktree
+from agent.cli.keys import key_sources
+from agent.desired import compiler
+from agent.engine import plan, prune
+from agent.engine.causes import Cause
+from agent.engine.finishing import Finished
+from agent.engine.record import ApplicationRecord, ObjectRecord
+from agent.manifests import builtin, documents, known_kinds, order, references, resolve, sinks
+from agent.sops.files import sealed
+from agent.sops.format.groups import unwrap_data_key
+from agent.values import derive
+from agent.values.dataclass import dataclass, replace
+from agent.values.errors import AgentError, DataKeyError, HeldError, LimitError, UnknownKindError
+from agent.values.ids import Revision
+from agent.values.problems import Problem, repeated
+from agent.values.secret import Sealed, Secret
+from agent.values.text import counted
+from agent.values.tree import map_leaves, walk
+from agent.yaml.limits import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+    from typing import TypeAlias
+
+    from agent.adapters.keys.sealed_secrets import SealingKeys
+    from agent.cli.applications.worktree import Target
+    from agent.desired.compiler import DesiredState, UnknownChangeError
+    from agent.engine.changes import ChangeSet
+    from agent.engine.ports import Snapshot
+    from agent.manifests.documents import Parsed
+    from agent.manifests.kinds import Kinds
+    from agent.sops.format.keys import MasterKeys, WrappedKey
+    from agent.values.ids import ObjectId
+    from agent.values.tree import Leaf, Object, Path
+
+    _Merge: TypeAlias = Callable[[Kinds], DesiredState]
+
+NO_COMMIT = Revision("", "work tree", "", 0)
+_SHOWN = 3
+"""Places of one cause that are named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The objects of a work tree. `opened` are those that nothing holds, by identity; where nothing was decrypted, still sealed.
+
+    `locked` are the files that none of the user's keys opens, where that holds nothing: the agent's may.
+    """
+
+    state: DesiredState
+    opened: Mapping[ObjectId, Object]
+    locked: tuple[Problem, ...] = ()
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong, and what waits for it."""
+        told = {problem.object for problem in self.state.problems}
+        waiting = [
+            Problem(error, key)
+            for key, error in self.state.held.items()
+            if isinstance(error, HeldError) and key not in told
+        ]
+        return (*self.locked, *self.state.problems, *waiting)
+
+
+def compute(
+    target: Target,
+    kinds: Kinds | None,
+    keys: MasterKeys | None,
+    *,
+    snapshot: Snapshot | None = None,
+    revision: Revision = NO_COMMIT,
+    unopened: Secret | None = None,
+    recorded: Callable[[str], Collection[ObjectId]] = lambda _: (),
+) -> Wanted:
+    """The desired state of a work tree, or of the files in `snapshot`, every object checked as far as it is open.
+
+    A file that none of the keys opens holds its objects, or `unopened` stands in the place of its values. `recorded` are the objects
+    that were applied from a file: those of one that cannot be read are held. `kinds` None: no cluster is asked, and kinds that nobody
+    knows are taken for namespaced. `keys` None: nothing is decrypted.
+    Raises UnknownChangeError where nothing can be said, LimitError, SourceError.
+    """
+    snapshot = snapshot or worktree.read(target)
+    limits = Limits.served(size=target.limits.file_bytes, depth=target.limits.yaml_depth)
+    parsed = documents.parse(snapshot.files, limits=limits)
+    if len(parsed.documents) > target.limits.objects:
+        raise LimitError(
+            "the work tree holds more objects than the agent takes",
+            limit=target.limits.objects,
+            found=len(parsed.documents),
+        )
+    secrets, untrusted = _open(parsed, keys) if keys is not None else ({}, {})
+    locked: dict[str, AgentError] = {}
+    if unopened is not None:
+        locked = {path: error for path, error in untrusted.items() if isinstance(error, DataKeyError)}
+        untrusted = {path: error for path, error in untrusted.items() if path not in locked}
+        secrets.update({name: unopened for path in locked for name in parsed.sealed[path].ids})
+
+    def merged(kinds: Kinds) -> DesiredState:
+        return compiler.compute(
+            revision,
+            parsed,
+            untrusted=untrusted,
+            refused=snapshot.refused,
+            layered=len(target.source.layers) > 1,
+            kinds=kinds,
+            namespace=target.namespace or "default",
+            allowed_namespaces=frozenset() if target.namespace else _named(parsed),
+            recorded=recorded,
+            unsealing=target.unsealing,
+            strict=target.strict,
+            ignore=target.application.spec.ignore if target.application else (),
+        )
+
+    state = merged(kinds) if kinds is not None else _without_cluster(merged)
+    if keys is None:
+        return _checked(state, None, target.sinks)
+    values, failed = _open_values(state, target.sealing_keys)
+    wanted = _checked(state.holding(failed), {**secrets, **values}, target.sinks)
+    return replace(wanted, locked=tuple(Problem(error, file=path) for path, error in locked.items()))
+
+
+def _open_values(state: DesiredState, keys: SealingKeys) -> tuple[dict[str, Secret], dict[ObjectId, AgentError]]:
+    """The values of SealedSecrets, by id; and the Secrets of those that do not open."""
+    secrets: dict[str, Secret] = {}
+    failed: dict[ObjectId, AgentError] = {}
+    for value in state.values.values():
+        try:
+            secrets[value.leaf.id] = derive.base64_encode(keys.unseal(value).secret)
+        except AgentError as error:
+            item = state.objects[value.secret]
+            failed[value.secret] = error.with_facts(object=value.secret, file=", ".join(item.files))
+    return secrets, failed
+
+
+def _named(parsed: Parsed) -> frozenset[str]:
+    claims = (documents.claim(document.tree) for document in parsed.documents)
+    return frozenset(claim[2] for claim in claims if claim is not None and claim[2])
+
+
+def _open(parsed: Parsed, keys: MasterKeys) -> tuple[dict[str, Secret], dict[str, AgentError]]:
+    """Every value of every encrypted file whose MAC verifies, by id; and the files that cannot be trusted."""
+    secrets: dict[str, Secret] = {}
+    untrusted: dict[str, AgentError] = {}
+    order_of_kinds = key_sources.order("")
+    opened: dict[WrappedKey, Secret] = {}
+    for path, file in parsed.sealed.items():
+        terminal.progress(f"opening {path}")
+        try:
+            values: dict[str, Secret] = {}
+            for part in file.parts:
+                data_key = unwrap_data_key(part.metadata.data_key, keys, file=path, order=order_of_kinds, opened=opened)
+                values.update(sealed.unseal(part, data_key))
+            secrets.update(values)
+        except AgentError as error:
+            untrusted[path] = error.with_facts(file=path)
+    return secrets, untrusted
+
+
+def _without_cluster(merged: _Merge) -> DesiredState:
+    state = merged(known_kinds.offline())
+    unknown = {
+        (str(problem.error.facts["version"]), problem.object.kind)
+        for problem in state.problems
+        if isinstance(problem.error, UnknownKindError) and problem.object is not None
+    }
+    for api_version, kind in sorted(unknown):
+        terminal.warn(f"{kind} of {api_version} is neither built in nor defined here: its scope is a guess")
+    return merged(known_kinds.offline(unknown)) if unknown else state
+
+
+def _checked(state: DesiredState, secrets: Mapping[str, Secret] | None, allowed: sinks.AllowedSinks) -> Wanted:
+    failed: dict[ObjectId, AgentError] = {}
+    opened: dict[ObjectId, Object] = {}
+    for key, item in state.objects.items():
+        if key in state.held:
+            continue
+        try:
+            opened[key] = item.tree if secrets is None else resolve.unseal(item.tree, secrets)
+            check(key, opened[key], allowed)
+        except AgentError as error:
+            failed[key] = error.with_facts(object=key, file=", ".join(item.files))
+    state = state.holding(failed)
+    return Wanted(state, {key: tree for key, tree in opened.items() if key not in state.held})
+
+
+def check(key: ObjectId, tree: Object, allowed: sinks.AllowedSinks) -> None:
+    """Everything that can be wrong with an object before a store or the cluster is asked. Raises the AgentError that holds it."""
+    sinks.check(key, tree, allowed)
+    order.wave_of(key, tree)
+    # A digit stands anywhere, in a URL and in JSON too.
+    values = {reference: Secret("0", str(reference)) for reference in references.find(tree)}
+    if not any(isinstance(leaf, Sealed) for _, leaf in walk(tree)):
+        resolve.finish(tree, values)
+
+
+def planned(wanted: Wanted) -> ChangeSet:
+    """The engine's plan where nothing stands yet: what is applied in which wave, and what is held."""
+    finished = {
+        key: Finished(key, tree, ObjectRecord(wanted.state.objects[key].api_version))
+        for key, tree in wanted.opened.items()
+    }
+    basis = plan.Basis(ApplicationRecord(), "", prune.Policy())
+    return plan.compute(wanted.state, finished, dict.fromkeys(finished, Cause.NEW), basis)
+
+
+def labelled(key: ObjectId, tree: Object) -> Object:
+    """The object as it may be shown: each secret as its label, and so whatever a `v1/Secret` holds. References stay to be read."""
+
+    def show(path: Path, leaf: Leaf) -> Leaf:
+        if isinstance(leaf, Sealed | Secret):
+            return f"<secret {leaf.label}>"
+        if builtin.is_core_secret(tree) and path[0] in {"data", "stringData"} and leaf is not None:
+            return _template(key, path, leaf)
+        return leaf
+
+    result = map_leaves(tree, show)
+    assert isinstance(result, dict)
+    return result
+
+
+def _template(key: ObjectId, path: Path, leaf: str | float | bool) -> str:
+    found = [str(reference) for reference in references.find({"value": leaf})]
+    if found and isinstance(leaf, str) and leaf.startswith("vault://"):
+        return leaf
+    label = f"git:{key}#{'.'.join(str(step) for step in path)}"
+    return f"<secret {label} with {' and '.join(found)}>" if found else f"<secret {label}>"
+
+
+def report(problems: Iterable[Problem]) -> int:
+    """Tell each problem on standard error once, with the places that it has; how many there are."""
+    count = 0
+    for each in repeated(problems, objects=True):
+        places = [_place(problem) for problem in each.problems]
+        count += len(places)
+        if len(places) == 1:
+            terminal.error(_placed(each.problems[0]))
+            continue
+        more = len(places) - _SHOWN
+        shown = ", ".join(places[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+        terminal.note(f"{shown}: {each.error} ({counted(len(places), 'time')})", lead="agent: ", colour="red")
+        if each.error.hint:
+            terminal.hint(each.error.hint)
+    return count
+
+
+def _placed(problem: Problem) -> AgentError:
+    error = problem.error
+    if problem.object is not None:
+        error = error.with_facts(object=problem.object)
+    return error.with_facts(file=problem.file) if problem.file else error
+
+
+def _place(problem: Problem) -> str:
+    facts = _placed(problem).facts
+    file = ":".join(str(facts[name]) for name in ("file", "line", "column") if name in facts)
+    return ": ".join(part for part in (file, str(facts.get("object", ""))) if part)
+
+
+def warn(warnings: Iterable[Problem]) -> None:
+    """Tell on standard error what is applied and hardly meant."""
+    hints: dict[str, None] = {}
+    for problem in warnings:
+        error = problem.error if problem.object is None else problem.error.with_facts(object=problem.object)
+        terminal.warn(str(error))
+        hints[error.hint] = None
+    for hint in hints:
+        terminal.hint(hint)
+
+
+def problems_of(error: UnknownChangeError) -> tuple[Problem, ...]:
+    """The files that cannot be read, and that nothing else can be said for it."""
+    return (*error.problems, Problem(error))

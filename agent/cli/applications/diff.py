@@ -1,0 +1,246 @@
+"""`agent diff`: a work tree against the cluster, by server-side dry run, secrets as fingerprints."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+from agent.cli import flags, terminal
+from agent.values.errors import AgentError, ClusterUnavailableError, StoreDeniedError, UsageError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+    from agent.adapters.kubernetes.cluster import Cluster
+    from agent.cli.applications.applied import Applied
+    from agent.cli.applications.comparison import Difference
+    from agent.cli.applications.desired import Wanted
+    from agent.cli.applications.worktree import Target
+    from agent.desired.compiler import DesiredState
+    from agent.engine.ports import Resolved
+    from agent.manifests.kinds import Kinds
+    from agent.manifests.references import Reference
+    from agent.values.ids import ObjectId
+    from agent.values.problems import Problem
+
+_DESCRIPTION = """\
+Compare the objects that a folder of manifests merges to with those in the cluster: what would the agent's next run do?
+
+Encrypted files are opened with your keys, found as `agent decrypt` finds them, and the API server is asked by server-side dry run as
+the agent's field manager: you need `get` and `patch` on the objects, and `create` for new ones. Nothing is written. Secrets show as
+fingerprints (fp:…) under a key of this run: one field has two of them where its value changes. A field that refers to Vault is compared
+where --vault-store says which server that is; else it is named and left out, as is a value that your keys do not open. Only data of
+Secrets is secret by its place: give -f, and --operator-file where custom resources hold secrets, and every object of a kind that may
+hold one is compared by fingerprints.
+
+With -f the Application is looked up in the cluster, and the agent's own rules decide: what is held, and then nothing is pruned; what would
+be pruned, and what a guard keeps; which object another Application owns. What another tool applied is shown as it stands: the agent takes
+its fields over, and removes those that are not in the tree. The agent's record and all objects of the Application are read for that. What
+confirms deletions counts here as for the agent; a commit alone does where the tree is just what HEAD has.
+
+actions: create, change, prune, and replace, where an immutable field changes and the object is deleted for it; roll is a workload that
+restarts because a Secret changes; conflict, hold and keep are objects that stay as they are, for the reason given; unknown is an object
+that could not be compared, or a field of one. Waves are numbered in the order in which they are applied.
+
+causes, with -f, as in the audit trail: commit or spec, that changes or brings it; live-edit and live-deletion, it does not stand as it was
+applied; secret-source, the store has another version of a value; roll, a Secret that it names changes; record-lost, the agent does not know
+that it was applied. They are told apart where the repository in this folder has the commit that was applied last, and the Application's
+source is the same; else the cause is unknown.
+
+What you may not read is named as not known, and the rest is told: kinds that you may not list, the agent's record, a value that the store
+denies you though the agent may read it. A store that does not answer you is taken to answer nobody.
+
+exit codes: 0 the same, 1 something differs, 2 something is held, refused, in conflict or could not be compared, or a request failed; what
+your role does not let you list, or no --vault-store is given for, changes no exit code
+"""
+_EXAMPLES = """\
+examples:
+  agent diff --layers base,envs/prod -n shop            this folder against the current context
+  agent diff -f application.yaml ~/src/shop             and what the agent would delete, keep or refuse
+  agent diff -f application.yaml --vault-store main=https://vault.example.com:8200
+  agent diff -f application.yaml --context prod -o json | jq '.objects[] | select(.action == "change")'
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    from agent.cli.applications import worktree
+    from agent.cli.cluster import connection
+    from agent.cli.keys import key_sources, user_stores
+
+    parser.description = _DESCRIPTION
+    parser.epilog = _EXAMPLES
+    worktree.add_options(parser)
+    parser.add_argument("--prune", action="store_true", help="needs -f, with which deletions are always shown")
+    parser.add_argument(
+        "--agent-namespace", default="signet-system", metavar="NAME", help="where the agent runs (default: %(default)s)"
+    )
+    user_stores.add_options(parser)
+    key_sources.add_options(parser)
+    connection.add_options(parser)
+    terminal.output_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    try:
+        return asyncio.run(_diff(args))
+    except AgentError as error:
+        terminal.error(error)
+        return 2
+
+
+async def _diff(args: argparse.Namespace) -> int:
+    from agent.cli.applications import applied, desired, differences, preview, worktree
+    from agent.cli.cluster import connection
+    from agent.desired.compiler import UnknownChangeError
+    from agent.values.dataclass import replace
+
+    target = worktree.target(flags.typed(worktree.Asked, args))
+    if args.prune and target.application is None:
+        raise UsageError("--prune needs -f: whose objects they are is the Application's name to tell")
+    settings = connection.config(args.kubeconfig, args.context)
+    target = replace(target, namespace=target.namespace or settings.namespace)
+    sealed: set[ObjectId] = set()
+    async with connection.connect(settings, seals=sealed.__contains__) as connected:
+        try:
+            looked = await _look(args, connected, target)
+            wanted = await _wanted(args, connected, target, looked)
+            answers, denied = await _resolve(args, target, wanted)
+            found, held = await _compare(connected, target, wanted, answers, sealed, looked)
+        except UnknownChangeError as error:
+            return differences.tell_nothing(desired.problems_of(error), args.output)
+        if target.application is not None:
+            of = target.application.id.namespace or settings.namespace
+            if missing := await applied.missing_account(connected, target.application, of):
+                terminal.warn(missing)
+    state = wanted.state.holding(held)
+    before = _before(target, looked, await connected.kinds())
+    prunes = target.application is not None and target.application.spec.prune
+    shown = preview.compute(state, before, found, looked, prunes=prunes)
+    desired.warn(state.warnings)
+    problems = (*looked.problems, *replace(wanted, state=state).problems, *denied)
+    return differences.tell(differences.Differences(state, found, shown, looked, problems), target, args.output)
+
+
+async def _look(args: argparse.Namespace, connected: Cluster, target: Target) -> Applied:
+    from agent.cli.applications import applied
+
+    if target.application is None:
+        return applied.Applied()
+    return await applied.look(connected, target.application, target.namespace, args.agent_namespace)
+
+
+async def _wanted(args: argparse.Namespace, connected: Cluster, target: Target, looked: Applied) -> Wanted:
+    """What the work tree asks for: as the commit at HEAD where it is one, whose deletions somebody may have confirmed."""
+    from agent.cli.applications import comparison, desired, history, worktree
+    from agent.cli.keys import key_sources
+    from agent.values.dataclass import replace
+
+    snapshot = worktree.read(target)
+    return desired.compute(
+        target,
+        await connected.kinds(),
+        key_sources.master_keys(flags.typed(key_sources.Access, args)),
+        snapshot=snapshot,
+        revision=replace(desired.NO_COMMIT, commit=history.commit_of(target, snapshot)),
+        unopened=comparison.UNOPENED,
+        recorded=looked.record.of_file,
+    )
+
+
+def _before(target: Target, looked: Applied, kinds: Kinds) -> DesiredState | None:
+    """What was applied last, where the Application is still the same and this repository has the commit."""
+    from agent.cli.applications import desired, history
+
+    record, application = looked.record, looked.application
+    if record.revision is None or application is None or record.generation != application.generation:
+        return None
+    if application.spec.source != target.source:
+        return None
+    snapshot = history.read(target, record.revision.commit)
+    try:
+        return None if snapshot is None else desired.compute(target, kinds, None, snapshot=snapshot).state
+    except AgentError:
+        return None  # the cause of a change is not known then, and said to be so
+
+
+async def _compare(  # noqa: PLR0917  # what is compared, with what, and what is known of it
+    connected: Cluster,
+    target: Target,
+    wanted: Wanted,
+    answers: Mapping[Reference, Resolved | AgentError],
+    sealed: set[ObjectId],
+    looked: Applied,
+) -> tuple[list[Difference], dict[ObjectId, AgentError]]:
+    """The objects as far as they can be compared, and why others are held."""
+    from agent.cli.applications import desired
+    from agent.cli.applications.comparison import Comparison
+    from agent.controllers.tasks import AsyncTasks
+    from agent.values.fingerprint import Fingerprinter
+    from agent.values.secret import Secret
+
+    comparison = Comparison(
+        connected,
+        await connected.kinds(),
+        answers=answers,
+        fingerprints=Fingerprinter.derive(Secret(os.urandom(32), "key of this run"), "leaf"),
+        sinks=target.sinks,
+        namespaces=frozenset(key.name for key in wanted.opened if (key.group, key.kind) == ("", "Namespace")),
+        sealed=sealed,
+        force=target.application is None or target.application.spec.sync.force,
+        managers=target.people,
+        record=looked.record if looked.uid else None,
+    )
+    outage: list[ClusterUnavailableError] = []
+    held: dict[ObjectId, AgentError] = {}
+    in_order = [step.finished.id for step in desired.planned(wanted).steps]
+
+    async def one(number: int, key: ObjectId) -> Difference | None:
+        if outage:
+            return None
+        try:
+            found = await comparison.of(wanted.state.objects[key], wanted.opened[key])
+        except ClusterUnavailableError as error:
+            outage.append(error)
+            return None
+        except AgentError as error:
+            held[key] = error.with_facts(object=key, file=", ".join(wanted.state.objects[key].files))
+            return None
+        if not number % 25:
+            terminal.progress(f"compared {number} of {len(in_order)}")
+        return found
+
+    results = await AsyncTasks().all([one(number, key) for number, key in enumerate(in_order, 1)])
+    if outage:
+        raise outage[0]
+    return [result for result in results if result is not None], held
+
+
+async def _resolve(
+    args: argparse.Namespace, target: Target, wanted: Wanted
+) -> tuple[Mapping[Reference, Resolved | AgentError], tuple[Problem, ...]]:
+    """The answers of the stores that the user named, and what was denied: the agent may read it, so that is no answer.
+
+    A reference to another store is not asked for.
+    """
+    from agent.cli.keys import user_stores
+    from agent.manifests import references
+    from agent.values.ids import ApplicationId
+    from agent.values.problems import Problem
+
+    named = user_stores.named(args.vault_store)
+    asked = {
+        reference: key
+        for key, tree in wanted.opened.items()
+        for reference in references.find(tree)
+        if reference.store in named
+    }
+    stores = user_stores.open_stores(args.vault_store)
+    try:
+        answers = await stores.resolve(ApplicationId(target.namespace, "work tree", ""), asked)
+    finally:
+        await stores.close()
+    denied = {key: answer for key, answer in answers.items() if isinstance(answer, StoreDeniedError)}
+    problems = tuple(Problem(error, asked[reference]) for reference, error in denied.items())
+    return {key: answer for key, answer in answers.items() if key not in denied}, problems

@@ -1,0 +1,116 @@
+"""`agent render`: the merged objects of a work tree, secrets as labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.cli import flags, terminal
+from agent.values.errors import AgentError, UsageError
+from agent.values.text import counted, escape
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+    from agent.cli.applications.desired import Wanted
+    from agent.engine.changes import ChangeSet
+    from agent.values.ids import ObjectId
+    from agent.values.tree import Object
+
+_DESCRIPTION = """\
+Show the objects that a folder of manifests merges to, in the order in which the agent applies them, with its rules and limits.
+
+Nothing is decrypted and no key is needed: a secret shows as <secret sops:FILE#FIELD>, a reference to Vault as it is written.
+--verify opens the encrypted files with your keys, found as `agent decrypt` finds them, and tells whether one was altered.
+What the agent would hold or refuse is told on standard error and left out. Secrets and values in the clear, and variables that
+nothing replaces, are told there too.
+
+exit codes: 0 everything can be applied, 1 something is held or refused, 2 it could not be tried
+"""
+_EXAMPLES = """\
+examples:
+  agent render --layers base,envs/prod                  of the repository in this folder
+  agent render -f application.yaml ~/src/shop           as an Application has it
+  agent render -f application.yaml --verify > /dev/null
+                                                        for CI: everything parses, merges, opens and is allowed
+  diff <(agent render --layers base,envs/staging) <(agent render --layers base,envs/prod)
+  agent render --layers base,envs/prod --reveal         secrets in the clear, on your terminal only
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    from agent.cli.applications import worktree
+    from agent.cli.keys import key_sources
+
+    parser.description = _DESCRIPTION
+    parser.epilog = _EXAMPLES
+    worktree.add_options(parser)
+    parser.add_argument("--verify", action="store_true", help="open encrypted files and verify their MACs")
+    parser.add_argument("--reveal", action="store_true", help="show the values of encrypted files; verifies them too")
+    parser.add_argument("--force", action="store_true", help="with --reveal: even where standard output is no terminal")
+    parser.add_argument("-o", "--output", choices=("yaml", "json"), default="yaml", help="documents, or one List")
+    key_sources.add_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    try:
+        return _render(args)
+    except AgentError as error:
+        terminal.error(error)
+        return 2
+
+
+def _render(args: argparse.Namespace) -> int:
+    from agent.cli.applications import desired, worktree
+    from agent.cli.keys import key_sources
+    from agent.desired.compiler import UnknownChangeError
+
+    if args.reveal and not (args.force or terminal.is_tty()):
+        raise UsageError(
+            "--reveal shows secrets, and standard output is no terminal",
+            hint="add --force if whatever reads it may know them",
+        )
+    target = worktree.target(flags.typed(worktree.Asked, args))
+    keys = key_sources.master_keys(flags.typed(key_sources.Access, args)) if args.verify or args.reveal else None
+    try:
+        wanted = desired.compute(target, None, keys)
+    except UnknownChangeError as error:
+        desired.report(desired.problems_of(error))
+        return 1
+    changes = desired.planned(wanted)
+    shown = _shown(changes, reveal=args.reveal)
+    if args.output == "json":
+        terminal.write_data({"apiVersion": "v1", "kind": "List", "items": list(shown.values())}, "json")
+    else:
+        _write_yaml(shown, wanted)
+    desired.warn(wanted.state.warnings)
+    found = desired.report(wanted.problems)
+    if found:
+        terminal.note(f"{counted(len(shown), 'object')}, {len(changes.held)} held, {counted(found, 'problem')}")
+    return 1 if found else 0
+
+
+def _shown(changes: ChangeSet, *, reveal: bool) -> Mapping[ObjectId, Object]:
+    from agent.cli import plaintext
+    from agent.cli.applications import desired
+
+    finished = [step.finished for step in changes.steps]
+    if not reveal:
+        return {item.id: desired.labelled(item.id, item.tree) for item in finished}
+    return {item.id: plaintext.manifest(item.tree) for item in finished}
+
+
+def _write_yaml(shown: Mapping[ObjectId, Object], wanted: Wanted) -> None:
+    from agent.yaml.write import render
+
+    for number, (key, tree) in enumerate(shown.items()):
+        files = ", ".join(escape(file) for file in wanted.state.objects[key].files)
+        text = f"# {files}\n{render.manifest(tree)}"
+        if number:
+            text = "---\n" + text
+        if terminal.is_tty():
+            # A file of somebody else's must not move the cursor of whoever looks at it.
+            for line in text.splitlines():
+                terminal.line(line)
+        else:
+            terminal.write_text(text)

@@ -1,0 +1,210 @@
+"""`agent sync`: ask the agent to reconcile an Application now, and wait for the outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from typing import TYPE_CHECKING
+
+from agent.cli import terminal
+from agent.values.errors import AgentError, ClusterError, HeldError, UsageError
+from agent.values.tree import get, get_text
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+    from agent.adapters.kubernetes.cluster import Cluster
+    from agent.cli.cluster.reports import Report
+    from agent.values.tree import Object
+
+_DESCRIPTION = """\
+Ask the agent to fetch, compare and apply an Application now instead of at its next interval, and wait until it has. The request is an
+annotation of the Application (signet-gitops.dev/requested-at), so you need `get` and `patch` on Applications and nothing else.
+
+--confirm-prune confirms deletions that the agent holds back: of a Namespace, a CRD, a volume, or of most of what the Application owns.
+What stands behind `confirm` in `agent status NAME` names exactly the objects that wait, and confirms no others. A commit alone, 7 digits
+or more, confirms what waits at that commit, if nothing else was asked about at it before. Where a commit replaces an object of the former
+kinds, which is annotated for that in Git, what stands behind `confirm` confirms it, for that object and once; a commit alone does not.
+
+--rerun KIND/NAME runs again what has run to its end, such as a Job: deleted where it still stands, and created. It may be given more than
+once.
+
+--confirm-additions agrees that additions from before an upgrade are removed: fields that people added by hand, and that `agent status NAME`
+lists with their field managers. It names the commit that is applied, and counts for that commit alone.
+
+Where no agent is alive, which the Leases tell who may list them, it says so within 5 seconds and ends.
+
+exit codes: 0 ready, 1 something failed or is held, 2 no agent is alive or answered in time, or the cluster could not be asked
+"""
+_EXAMPLES = """\
+examples:
+  agent sync web -n shop
+  agent sync shop/web --timeout 90s
+  agent sync web -n shop --no-wait
+  agent sync web -n shop --confirm-prune 1f0c3b2a9d4e-5d41402a
+  agent sync web -n shop --rerun Job/migrate
+  agent sync web -n shop --confirm-additions 1f0c3b2a9d4e
+"""
+_MANAGER = "signet-sync"
+_RERUN = r"[A-Za-z][A-Za-z0-9-]*(\.[a-z0-9.-]+)?/[a-z0-9][a-z0-9.-]{0,252}"
+_MOST_RERUN = 20
+_PAUSE_SECONDS = 0.3
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    import argparse
+
+    from agent.cli.cluster import connection
+
+    parser.description = _DESCRIPTION
+    parser.epilog = _EXAMPLES
+    parser.add_argument("name", metavar="NAME", help="an Application, or NAMESPACE/NAME")
+    parser.add_argument("-n", "--namespace", default="", help="default: the context's")
+    parser.add_argument(
+        "--wait", action=argparse.BooleanOptionalAction, default=True, help="wait until it was done (default)"
+    )
+    parser.add_argument("--timeout", metavar="TIME", default="5m", help="how long, such as 90s (default: %(default)s)")
+    parser.add_argument("--confirm-prune", metavar="CONFIRM", default="", help="confirm the deletions that wait")
+    parser.add_argument(
+        "--confirm-additions", metavar="COMMIT", default="", help="agree that additions from before an upgrade go"
+    )
+    parser.add_argument("--rerun", metavar="KIND/NAME", action="append", default=[], help="run a finished Job again")
+    connection.add_options(parser)
+    terminal.output_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    try:
+        return asyncio.run(_sync(args))
+    except AgentError as error:
+        terminal.error(error)
+        return 1 if isinstance(error, HeldError) else 2
+
+
+async def _sync(args: argparse.Namespace) -> int:
+    from agent.api import application
+    from agent.cli.cluster import connection, reports
+
+    seconds = _seconds(args.timeout)
+    given = {**_confirmed(args), **_rerun(args)}
+    settings = connection.config(args.kubeconfig, args.context)
+    async with connection.connect(settings) as connected:
+        namespace, name = reports.place(args.name, args.namespace, settings.namespace)
+        before = await reports.get_one(connected, namespace, name)
+        if before.suspended:
+            raise HeldError(
+                "the Application is suspended", hint="set spec.suspend: false first", application=f"{namespace}/{name}"
+            )
+        application.parse(before.tree)
+        await _request(connected, before, given)
+        if not args.wait:
+            terminal.note(f"asked for a sync of {namespace}/{name}")
+            return 0
+        after = await _wait(connected, before, seconds)
+    if args.output != "table":
+        terminal.write_data(after.as_json(), args.output)
+    else:
+        reports.table([after])
+        reports.failures(after)
+    return 0 if after.ready else 1
+
+
+def _seconds(text: str) -> int:
+    from agent.api import durations
+
+    try:
+        return durations.parse(text)
+    except ValueError:
+        raise UsageError("--timeout takes a duration", hint="such as 90s, 5m or 1h", timeout=text) from None
+
+
+def _confirmed(args: argparse.Namespace) -> dict[str, str]:
+    """The annotations that confirm something, each naming a commit, and that of deletions also which objects. Raises UsageError."""
+    from agent.api import names
+
+    given: dict[str, str] = {}
+    if args.confirm_prune:
+        given[names.ANNOTATION_CONFIRM_PRUNE] = args.confirm_prune
+    if args.confirm_additions:
+        given[names.ANNOTATION_CONFIRM_ADDITIONS] = args.confirm_additions
+    for name, text in given.items():
+        if not re.fullmatch(r"[0-9a-f]{7,64}(-[0-9a-f]{8})?" if name.endswith("prune") else r"[0-9a-f]{7,64}", text):
+            raise UsageError(
+                "a confirmation takes a commit's hash, 7 digits of it or more",
+                hint="--confirm-prune also takes what `agent status` shows behind confirm",
+                given=text,
+            )
+    return given
+
+
+def _rerun(args: argparse.Namespace) -> dict[str, str]:
+    """The annotation that asks to run something again; the time makes each a request of its own. Raises UsageError."""
+    from agent.api import names
+
+    for name in args.rerun:
+        if not re.fullmatch(_RERUN, name):
+            raise UsageError("--rerun takes a kind and a name", hint="such as Job/migrate", rerun=name)
+    if len(args.rerun) > _MOST_RERUN:
+        raise UsageError("--rerun may be given only so often", limit=_MOST_RERUN)
+    words = [*dict.fromkeys(args.rerun), str(time.time_ns())]
+    return {names.ANNOTATION_RERUN: " ".join(words)} if args.rerun else {}
+
+
+async def _request(connected: Cluster, report: Report, given: Mapping[str, str]) -> None:
+    """Write the annotations on this very object."""
+    from datetime import UTC, datetime
+
+    from agent.adapters.kubernetes.resources import APPLICATION
+    from agent.api import names
+
+    requested = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    annotations: Object = {names.ANNOTATION_REQUESTED_AT: requested, **given}
+    asked: Object = {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "metadata": {
+            "namespace": report.namespace,
+            "name": report.name,
+            "uid": get(report.tree, "metadata", "uid"),
+            "annotations": annotations,
+        },
+    }
+    await connected.apply(APPLICATION, asked, manager=_MANAGER)
+
+
+async def _wait(connected: Cluster, before: Report, seconds: int) -> Report:
+    """The Application once our request, or a later one that took its place, was handled. Raises ClusterError."""
+    from agent.api import names
+    from agent.cli.cluster import reports
+    from agent.cli.cluster.liveness import Leases
+
+    terminal.progress(f"waiting for the agent to sync {before.namespace}/{before.name}")
+    started = time.monotonic()
+    leases = Leases(connected)
+    alive: bool | None = None
+    doubted = False
+    while True:
+        report = await reports.get_one(connected, before.namespace, before.name)
+        requested = get_text(report.tree, "metadata", "annotations", names.ANNOTATION_REQUESTED_AT)
+        if get_text(report.status, "lastHandledRequestedAt") == requested:
+            return report
+        alive = alive or await leases.alive()
+        if alive is False:
+            raise ClusterError(
+                "no agent is alive: none renews its Lease",
+                hint="kubectl get pods -n signet-system; the request stays, and the first agent that runs handles it",
+                application=f"{before.namespace}/{before.name}",
+            )
+        if alive is None and leases.silent and not doubted:
+            doubted = True
+            terminal.note(f"no agent has renewed its Lease since {leases.last}; waiting on")
+        if time.monotonic() - started > seconds:
+            raise ClusterError(
+                "the agent did not handle the request in time",
+                hint="is it running? kubectl get pods -n signet-system; a long sync may still be under way",
+                application=f"{before.namespace}/{before.name}",
+                seconds=seconds,
+            )
+        await asyncio.sleep(_PAUSE_SECONDS)

@@ -1,0 +1,273 @@
+"""A folder of manifests as a user has it checked out: which files count and what they are merged for, as the agent would have it.
+
+Files that Git ignores do not count, since they are in no commit; in a folder that is no Git work tree every file does.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess  # git, to tell which files are ignored
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.adapters.git import listing
+from agent.api import application as applications
+from agent.api import names, operator
+from agent.cli.files import content
+from agent.cli.keys import sealing_keys
+from agent.desired import cautions
+from agent.engine.ports import Snapshot
+from agent.manifests.documents import File
+from agent.manifests.sealed_secrets import Unsealing
+from agent.manifests.sinks import AllowedSinks
+from agent.values import system
+from agent.values.dataclass import dataclass
+from agent.values.errors import LimitError, ReadError, SourceError, UsageError
+from agent.values.tree import get_object, get_text
+from agent.yaml.read import manifests as yaml
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Sequence
+
+    from agent.adapters.git.listing import Entry, Layer
+    from agent.adapters.keys.sealed_secrets import SealingKeys
+    from agent.api.application import Application, Source
+    from agent.api.operator import Limits, OperatorSettings
+    from agent.desired.cautions import Strictness
+    from agent.values.errors import AgentError
+    from agent.values.tree import Tree
+
+_FILE = "100644"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the flags of `add_options` say."""
+
+    folder: str
+    layers: Sequence[str] | None
+    application: str | None
+    namespace: str
+    sealing_key: list[str]
+    operator_file: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is merged, and for where. `namespace` is empty where nobody said; `application` is the file's, if one was named.
+
+    `unsealing`: SealedSecrets are unsealed, as the operator's file says, or because the user gave `sealing_keys`. `people` are the field
+    managers of people.
+    """
+
+    folder: Path
+    source: Source
+    namespace: str
+    sinks: AllowedSinks
+    limits: Limits
+    application: Application | None
+    unsealing: Unsealing | None
+    sealing_keys: SealingKeys
+    strict: Strictness
+    people: tuple[str, ...]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "folder", nargs="?", default=".", metavar="FOLDER", help="root of the repository (default: this folder)"
+    )
+    parser.add_argument(
+        "--layers", action="append", metavar="A,B", help="folders below it, merged in this order (default: all of it)"
+    )
+    parser.add_argument(
+        "-f", "--application", metavar="FILE", help="an Application: its layers, globs, destination and secrets.allow"
+    )
+    parser.add_argument(
+        "-n", "--namespace", default="", help="where objects go that name none, and the only one they may"
+    )
+    parser.add_argument("--sealing-key", action="append", default=[], metavar="FILE", help=sealing_keys.HELP)
+    parser.add_argument(
+        "--operator-file",
+        metavar="FILE",
+        help="the agent's limits, allowed sinks and what it holds, instead of the usual",
+    )
+
+
+def target(asked: Asked) -> Target:
+    """Raises UsageError, ConfigError, ManifestError, YamlError, and what reading a file raises."""
+    folder = Path(asked.folder)
+    if not folder.is_dir():
+        raise UsageError("no such folder", folder=asked.folder)
+    settings = _operator(asked.operator_file)
+    opening = sealing_keys.read(asked.sealing_key)
+    layers = tuple(part.strip() for given in asked.layers or () for part in given.split(",") if part.strip())
+    if asked.application is None:
+        # The address is the one part of a source that a work tree has no use for.
+        source = applications.Source.model_construct(layers=layers or (".",), include=(), exclude=())
+        sinks, unsealing = _sinks(settings, None), _unsealing(asked, settings, asked.namespace)
+        strict = cautions.strictness(settings, None)
+        return Target(
+            folder,
+            source,
+            asked.namespace,
+            sinks,
+            settings.limits,
+            None,
+            unsealing,
+            opening,
+            strict,
+            settings.field_managers.people,
+        )
+    application = _application(asked.application, asked.namespace)
+    if asked.namespace and asked.namespace != application.namespace:
+        raise UsageError(
+            "the Application goes to another namespace",
+            hint="leave out --namespace",
+            namespace=asked.namespace,
+            application=application.namespace,
+        )
+    source = application.spec.source
+    if layers:
+        source = source.model_copy(update={"layers": layers})
+    sinks = _sinks(settings if asked.operator_file else None, application)
+    unsealing = _unsealing(asked, settings, application.namespace)
+    return Target(
+        folder,
+        source,
+        application.namespace,
+        sinks,
+        settings.limits,
+        application,
+        unsealing,
+        opening,
+        cautions.strictness(settings, application),
+        settings.field_managers.people,
+    )
+
+
+def _operator(path: str | None) -> OperatorSettings:
+    tree: Tree = None
+    if path is not None:
+        documents = yaml.parse(content.read(path), file=path)
+        if len(documents) > 1:
+            raise UsageError("the operator's file has several documents", file=path)
+        tree = documents[0].tree if documents else None
+    return operator.parse(tree, file=path or "")
+
+
+def _application(path: str, namespace: str) -> Application:
+    found = [
+        document.tree
+        for document in yaml.parse(content.read(path), file=path)
+        if isinstance(document.tree, dict) and document.tree.get("kind") == names.KIND
+    ]
+    if len(found) != 1:
+        raise UsageError("not exactly one Application in this file", file=path, found=len(found))
+    metadata = get_object(found[0], "metadata")
+    if not get_text(metadata, "namespace") and namespace:
+        metadata = {**metadata, "namespace": namespace}
+    return applications.parse({**found[0], "metadata": metadata})
+
+
+def _unsealing(asked: Asked, settings: OperatorSettings, namespace: str) -> Unsealing | None:
+    """As the operator's file says; without one, everything that the user gives keys for."""
+    if asked.operator_file is None:
+        return Unsealing(cluster_wide=True) if asked.sealing_key else None
+    # Where nobody said the namespace, every one that the agent serves may be meant.
+    given = settings.sealed_secrets
+    serves = given.serves(namespace) if namespace else bool(given.keys)
+    return Unsealing(given.cluster_wide) if serves else None
+
+
+def _sinks(settings: OperatorSettings | None, application: Application | None) -> AllowedSinks:
+    """What both allow; without the operator's file, what the Application asks for."""
+    asked = frozenset(application.spec.secrets.allow) if application else frozenset[str]()
+    if settings is None:
+        return AllowedSinks("ConfigMap" in asked, "Env" in asked, "Args" in asked)
+    given = settings.sinks
+    return AllowedSinks(
+        config_maps=given.config_maps and "ConfigMap" in asked,
+        env=given.env and "Env" in asked,
+        args=given.args and "Args" in asked,
+        custom_fields=frozenset((item.group, item.kind, item.path) for item in given.custom_resources),
+    )
+
+
+def read(wanted: Target) -> Snapshot:
+    """The files of the layers, as the agent reads them from a commit. Raises SourceError, LimitError, ReadError."""
+    selection = listing.Selection(
+        wanted.source, file_bytes=wanted.limits.file_bytes, files=wanted.limits.objects, check=lambda: None
+    )
+    found: list[File] = []
+    refused: list[tuple[str, AgentError]] = []
+    size = 0
+    for layer in listing.layers(wanted.source):
+        taken, not_taken = selection.of(
+            _entries(wanted.folder, layer), layer, lambda entry: _may_be_folder(wanted.folder, entry)
+        )
+        refused += not_taken
+        size += listing.total(taken)
+        if size > wanted.limits.manifest_bytes or len(found) + len(taken) > wanted.limits.objects:
+            raise LimitError("the layers hold more than the agent takes", layer=layer.path)
+        found += [File(entry.path, "", _bytes(wanted.folder, entry.path), layer.number) for entry in taken]
+    return Snapshot(tuple(found), tuple(refused))
+
+
+def _bytes(folder: Path, path: str) -> bytes:
+    try:
+        return (folder / path).read_bytes()
+    except OSError as error:
+        raise ReadError("the file cannot be read", file=path, cause=system.cause(error)) from None
+
+
+def _entries(folder: Path, layer: Layer) -> Iterator[tuple[Entry, AgentError | None]]:
+    root = folder.resolve()
+    where = root if layer.path == "." else root / layer.path
+    if not where.is_dir() or where.resolve() != where:
+        raise SourceError("the work tree has no such folder", hint="check the layers", layer=layer.path)
+    kept = _not_ignored(where)
+    lines = [
+        b"%s blob 0 %d\t%s" % (mode.encode(), size, path)
+        for path, mode, size in _walk(os.fsencode(where), b"", kept or frozenset())
+        if kept is None or path in kept
+    ]
+    return listing.parse(b"\0".join(lines), layer)
+
+
+def _walk(folder: bytes, below: bytes, committed: frozenset[bytes]) -> Iterator[tuple[bytes, str, int]]:
+    """Files and links with mode and size; links are not followed, and what begins with a dot never counts."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        raise ReadError("the folder cannot be read", folder=os.fsdecode(folder), cause=system.cause(error)) from None
+    for entry in entries:
+        path = below + entry.name
+        if entry.name.startswith(b"."):
+            continue
+        if entry.is_symlink():
+            yield path, listing.SYMLINK, 0
+        elif entry.is_file():
+            yield path, _FILE, entry.stat().st_size
+        elif entry.is_dir() and path in committed:
+            yield path, listing.SUBMODULE, 0
+        elif entry.is_dir():
+            yield from _walk(entry.path, path + b"/", committed)
+
+
+def _not_ignored(folder: Path) -> frozenset[bytes] | None:
+    """Paths below a folder that are or may be committed; None where Git cannot tell."""
+    command = ["git", "-c", "core.fsmonitor=false", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    # Of a hook's environment, which may name another repository, nothing is taken.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    try:
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=False)  # noqa: S603
+    except OSError:
+        return None
+    return frozenset(done.stdout.split(b"\0")) if done.returncode == 0 else None
+
+
+def _may_be_folder(folder: Path, entry: Entry) -> bool:
+    """Whether a symbolic link leads to a folder, out of the work tree, or nowhere."""
+    leads_to = (folder / entry.path).resolve()
+    return not leads_to.is_relative_to(folder.resolve()) or not leads_to.exists() or leads_to.is_dir()

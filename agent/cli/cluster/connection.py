@@ -1,0 +1,43 @@
+"""The cluster as the user of a kubeconfig reaches it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import AsyncGenerator
+
+    from agent.adapters.kubernetes.cluster import Cluster
+    from agent.adapters.kubernetes.config import ClusterConfig
+    from agent.adapters.kubernetes.wire import Seals
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("cluster")
+    group.add_argument("--kubeconfig", type=Path, metavar="FILE", help="default: $KUBECONFIG, else ~/.kube/config")
+    group.add_argument("--context", metavar="NAME", help="of the kubeconfig; default: its current one")
+
+
+def config(kubeconfig: Path | None, context: str | None) -> ClusterConfig:
+    """The kubeconfig's context, or the ServiceAccount of a Pod that has no kubeconfig. Raises ConfigError."""
+    from agent.adapters.kubernetes import config as configs
+
+    given = kubeconfig or context or os.environ.get("KUBECONFIG") or (Path.home() / ".kube/config").exists()
+    if not given and os.environ.get("KUBERNETES_SERVICE_HOST"):
+        return configs.in_cluster()
+    return configs.kubeconfig(kubeconfig, context)
+
+
+@asynccontextmanager
+async def connect(settings: ClusterConfig, *, seals: Seals = lambda _: False) -> AsyncGenerator[Cluster]:
+    """`seals` as `Cluster` has it: live objects that are wrapped whole."""
+    from agent.adapters.kubernetes.cluster import Access, Cluster
+    from agent.adapters.kubernetes.session import Limits, Session
+
+    # A person waits: what does not answer is told soon.
+    async with Session(settings, agent="signet-cli", limits=Limits(concurrency=16, attempts=3)) as session:
+        yield Cluster(Access(session, seals))

@@ -1,0 +1,1 @@
+"""The commands of who installs and operates the agent."""

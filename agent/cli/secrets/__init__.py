@@ -1,0 +1,1 @@
+"""The commands on secrets in files, and what they share."""

@@ -1,0 +1,84 @@
+"""`agent exec-env`: a command with the values of a file in its environment."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from agent.cli import flags
+from agent.cli.files import content, file_types, rules
+from agent.cli.keys import key_sources, sealing
+from agent.cli.keys.key_sources import Access
+from agent.cli.secrets import child
+from agent.sops.files import decrypt
+from agent.sops.stores import flatten
+from agent.sops.stores import store as stores
+from agent.values.errors import CommandError, ConflictingFlagsError
+from agent.yaml.nodes import Mapping, Sequence
+
+if TYPE_CHECKING:
+    import argparse
+
+_EXAMPLES = """\
+examples:
+  agent exec-env app.env ./server
+  agent exec-env app.env 'psql "$DATABASE_URL" -c "select 1"'
+  agent exec-env --pristine app.env env                 nothing but the values
+  agent exec-env --same-process app.env 'exec ./server' for a service manager: the command takes our process
+  agent exec-env --user www-data app.env ./server
+
+The command runs by /bin/sh -c and its exit code is ours; signals are handed on. The values are in its environment only, not in ours:
+whoever may read /proc of the user can read them there.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Run a command with the values of an encrypted file as environment variables."
+    parser.epilog = _EXAMPLES
+    parser.usage = "agent exec-env [FLAGS] FILE COMMAND"
+    child.add_options(parser)
+    parser.add_argument("--pristine", action="store_true", help="the values alone, without our own environment")
+    parser.add_argument("--same-process", action="store_true", help="the command takes the place of this process")
+    file_types.add_input_option(parser)
+    key_sources.add_order_option(parser)
+    key_sources.add_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    file, command = child.arguments(args.arguments)
+    rules.load(args.config)
+    if args.background and args.same_process:
+        raise ConflictingFlagsError("--same-process and --background exclude one another")
+    keys = sealing.Keys(flags.typed(Access, args))
+    data = content.read_existing(file)
+    encrypted = decrypt.read(data, file=file, store=stores.of(file, args.input_type))
+    values = _variables(keys.open(encrypted).plain.documents[0], file)
+    child.become(args.user)
+    environ = child.environment(args.user, pristine=args.pristine, values=values)
+    if args.same_process:
+        child.replace_us(command, environ)
+    if not args.background:
+        return child.run(command, environ)
+    if not child.leave_behind():
+        os._exit(child.run(command, environ))
+    return 0
+
+
+def _variables(document: Mapping, file: str) -> dict[bytes, bytes]:
+    """Raises CommandError for what no environment can hold."""
+    variables: dict[bytes, bytes] = {}
+    for entry in document.entries():
+        key, value = str(entry.key), entry.value
+        if isinstance(value, Mapping | Sequence):
+            raise CommandError(
+                "a map or list is no environment variable", hint="exec-file passes files on", file=file, key=key
+            )
+        text = flatten.scalar_text(value)
+        if "=" in key or "\0" in key + text:
+            raise CommandError("an environment variable has no NUL, and no = in its name", file=file, key=key)
+        variables[_bytes(key)] = _bytes(text)
+    return variables
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

@@ -1,0 +1,1 @@
+"""How Git merges encrypted files: three trees become one, conflicts stay encrypted."""

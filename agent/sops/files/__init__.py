@@ -1,0 +1,1 @@
+"""Whole files: encrypted, opened, sealed and verified."""

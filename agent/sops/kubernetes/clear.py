@@ -1,0 +1,86 @@
+"""What of a manifest stands in the clear: the values of a Secret, and what the MAC of a SOPS file does not hold in its place.
+
+A SOPS MAC is a hash over values, one behind the other. Of a clear value it holds neither the key nor where the value ends, and of null,
+an empty text, a key and a document's end it holds nothing; an encrypted value is bound to its keys by its own tag.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from agent.sops.format import cipher
+from agent.sops.kubernetes.secrets import LAST_APPLIED
+from agent.values.secret import Sealed, Secret
+from agent.values.tree import format_path, get, get_text, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from agent.values.tree import Leaf, Object, Tree
+
+_READ_FIRST: Final = frozenset({"apiVersion", "kind", "metadata", "type"})
+"""What a manifest has in the clear in any case: it says what the object is, and SOPS rules for Kubernetes leave it so."""
+_TOKEN: Final = "kubernetes.io/service-account-token"
+"""A type of Secret, whose token the cluster makes."""
+_REFERENCE: Final = r"\A(?:vault|lease)://|\$\{(?:vault|lease)://"
+_COPY: Final = r'"(?:data|stringData)":\s*\{\s*"'
+_NAMED: Final = 10
+_LONGEST: Final = 80
+
+
+def objects(tree: Tree) -> Iterator[Tree]:
+    """What a document declares: itself, or the items of a List, and of Lists among them."""
+    kind, items = get(tree, "kind"), get(tree, "items")
+    if kind == "List" and items is None:
+        return
+    if isinstance(kind, str) and kind.endswith("List") and isinstance(items, list):
+        for item in items:
+            if item is not None:
+                yield from objects(item)
+    else:
+        yield tree
+
+
+def plaintext(tree: Object) -> Iterator[str]:
+    """The fields of a `v1/Secret` that hold a value for all to read.
+
+    None of an empty one or of a service account token, which the cluster fills in; no reference to a store; no ciphertext.
+    """
+    if (tree.get("apiVersion"), tree.get("kind")) != ("v1", "Secret") or tree.get("type") == _TOKEN:
+        return
+    for field in ("data", "stringData"):
+        for path, leaf in walk(tree.get(field)):
+            if not _hidden(leaf) and leaf is not None and leaf != "":
+                yield format_path((field, *path))
+    if re.search(_COPY, get_text(tree, "metadata", "annotations", LAST_APPLIED)):
+        yield format_path(("metadata", "annotations", LAST_APPLIED))
+
+
+def unbound(tree: Object) -> Iterator[str]:
+    """The scalars of an object in a SOPS file that could stand under another key and the MAC would still fit.
+
+    What says what a Kubernetes object is does not count.
+    """
+    is_manifest = "apiVersion" in tree and "kind" in tree
+    for path, leaf in walk(tree):
+        if not (is_manifest and path[0] in _READ_FIRST) and not _encrypted(leaf):
+            yield format_path(path)
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first of many names, and how many more; empty for none."""
+    given = iter(names)
+    first = list(islice(given, _NAMED))
+    more = sum(1 for _ in given)
+    shown = ", ".join(name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…" for name in first)
+    return f"{shown} and {more} more" if more else shown
+
+
+def _hidden(leaf: Leaf) -> bool:
+    return _encrypted(leaf) or (isinstance(leaf, str) and re.search(_REFERENCE, leaf) is not None)
+
+
+def _encrypted(leaf: Leaf) -> bool:
+    return isinstance(leaf, Sealed | Secret) or (isinstance(leaf, str) and cipher.parse(leaf) is not None)

@@ -1,0 +1,1 @@
+"""Bytes to documents and back, a module for each type of file."""

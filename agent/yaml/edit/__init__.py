@@ -1,0 +1,1 @@
+"""A changed tree put into the text that it came from."""

@@ -5,7 +5,7 @@
 FAST_MODELS := tests/controllers
 FAST_ROOMS := tests/engine tests/manifests tests/values tests/api
 
-.PHONY: help demo test test-fast fast-models fast-rooms check lint format types contracts generated site bench soak build clean
+.PHONY: help demo test test-render test-fast fast-models fast-rooms check lint format types contracts generated site bench soak build clean
 .DELETE_ON_ERROR:
 
 PYTHON := .venv/bin/python
@@ -19,8 +19,11 @@ help: ## this list
 demo: $(ENVIRONMENT) ## the agent's whole job against real servers; KEEP=1 leaves them up, CONTEXT=name uses your cluster
 	$(PYTHON) -m testbed.demo $(if $(KEEP),--keep) $(if $(CONTEXT),--context '$(CONTEXT)')
 
-test: build ## every test, against real servers
+test: build test-render ## every test, against real servers
 	$(PYTHON) -m pytest $(PYTEST_ARGS)
+
+test-render: ## the Go tests of signet-render
+	cd render && gofmt -l . | (! grep .) && go vet ./... && go test ./...
 
 test-fast: $(ENVIRONMENT) ## what needs no server: whole runs and hand-overs in memory, manifests, values; within a minute
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target fast-models fast-rooms
@@ -53,6 +56,7 @@ site: $(ENVIRONMENT) ## the documentation as a site, in build/site; fails where 
 
 bench: build ## the benchmarks: tables and JSON
 	$(PYTHON) -m bench.sops
+	$(PYTHON) -m bench.render
 	$(PYTHON) -m bench
 
 soak: build ## what is too long for CI: damaged files for the parsers, half an hour of faults, hand-overs, mutants
@@ -61,8 +65,9 @@ soak: build ## what is too long for CI: damaged files for the parsers, half an h
 	$(PYTHON) -m bench.handover --passes 20
 	$(PYTHON) -m bench.mutation
 
-build: $(ENVIRONMENT) ## the testbed's programs, into the user's cache folder
+build: $(ENVIRONMENT) ## the testbed's programs and signet-render, into the user's cache folder
 	@$(PYTHON) -m testbed build > /dev/null
+	@$(PYTHON) render/build.py > /dev/null
 
 clean: ## the environment; programs that were built stay in the cache
 	rm -rf .venv .uv .cache build/pages build/site

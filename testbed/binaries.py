@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from render import build as renderer
 from testbed.processes import Supervisor
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ PROGRAMS = {
         Program(
             "kube-controller-manager", _KUBERNETES, "k8s.io/kubernetes/cmd/kube-controller-manager", 75, _CONTROLPLANE
         ),
+        Program("kustomize", renderer.KUSTOMIZE, "sigs.k8s.io/kustomize/kustomize/v5", 40),
         Program("kwok", "v0.8.0", "sigs.k8s.io/kwok/cmd/kwok", 30, _CONTROLPLANE),
     )
 }

@@ -41,6 +41,9 @@
     │   ├── ReferenceSyntaxError  a reference that cannot be read, or of a foreign tool
     │   ├── SinkError             a secret where no secret may stand
     │   ├── SecretValueError      a secret's value has not the form that was asked for
+    │   ├── RenderError           a renderer refuses what it was given, or has no result
+    │   │   └── RemoteBaseError       a base that would have to be fetched
+    │   ├── RenderLimitError      more time, memory or output than a renderer may take
     │   └── LimitError            larger than the agent takes
     ├── SourceError               Git: the address, credential or revision is refused
     │   └── SourceUnavailableError    the server does not answer; retried
@@ -75,6 +78,7 @@ comes from Git or a command line (paths, names) is a fact, and its control chara
 
 from agent.values.errors.engine import *  # noqa: F403
 from agent.values.errors.inputs import *  # noqa: F403
+from agent.values.errors.rendering import *  # noqa: F403
 from agent.values.errors.root import *  # noqa: F403
 from agent.values.errors.servers import *  # noqa: F403
 from agent.values.errors.settings import *  # noqa: F403

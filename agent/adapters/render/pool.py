@@ -1,0 +1,103 @@
+"""The engine's RenderPort: at most two renderers, started when they are needed and ended after ten idle minutes, one turn a namespace."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+from agent.adapters.render import protocol
+from agent.adapters.render.patience import Patience
+from agent.adapters.render.process import Helper
+from agent.adapters.render.protocol import Limits
+from agent.controllers.turns import Turns
+from agent.values.errors import RenderLimitError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from agent.engine.renderers import Kustomization, Rendered
+    from agent.values.ids import ApplicationId
+
+PROCESSES: Final = 2
+_IDLE: Final = 600.0
+
+
+class Renderers:
+    """Processes of one program. A namespace has one at a time, so that what hangs on its files leaves the other one to the rest."""
+
+    def __init__(
+        self,
+        program: Path,
+        limits: Limits | None = None,
+        *,
+        idle: float = _IDLE,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`idle` is in seconds."""
+        self._program: Final = program
+        self._limits: Final = limits or Limits()
+        self._idle: Final = idle
+        self._turns: Final = Turns(PROCESSES, 1)
+        self._patience: Final = Patience(monotonic)
+        self._resting: Final[dict[Helper, asyncio.TimerHandle]] = {}
+        self._ending: Final[set[asyncio.Task[None]]] = set()
+
+    @property
+    def resting(self) -> int:
+        """Processes that wait for a request."""
+        return len(self._resting)
+
+    async def kustomize(self, application: ApplicationId, asked: Kustomization) -> Rendered:
+        """As `RenderPort.kustomize`. RenderLimitError without a try, too, while the namespace waits for what it did to renderers."""
+        async with self._turns.turn(application.namespace):
+            if self._patience.waits(application.namespace):
+                raise RenderLimitError(
+                    "renderers ended more than once on files of this namespace, so it waits for the next one",
+                    hint="see what the error before says; a fixed overlay is rendered when the wait is over",
+                )
+            helper = await self._take()
+            try:
+                answer = await helper.ask(protocol.kustomize(asked, self._limits))
+                if "need" in answer:
+                    answer = await helper.ask(protocol.put(asked.sources))
+                    if "error" not in answer:
+                        answer = await helper.ask(protocol.kustomize(asked, self._limits))
+                return protocol.rendered(answer, helper.build)
+            except RenderLimitError:
+                self._patience.died(application.namespace)
+                raise
+            finally:
+                self._give(helper)
+
+    async def _take(self) -> Helper:
+        while self._resting:
+            helper, timer = self._resting.popitem()
+            timer.cancel()
+            if helper.alive:
+                return helper
+        return await Helper.start(self._program, self._limits)
+
+    def _give(self, helper: Helper) -> None:
+        if helper.rested:
+            self._resting[helper] = asyncio.get_running_loop().call_later(self._idle, self._dismiss, helper)
+        else:
+            self._end(helper)
+
+    def _dismiss(self, helper: Helper) -> None:
+        del self._resting[helper]
+        self._end(helper)
+
+    def _end(self, helper: Helper) -> None:
+        task = asyncio.get_running_loop().create_task(helper.end())
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    async def close(self) -> None:
+        """End every process that waits."""
+        while self._resting:
+            helper, timer = self._resting.popitem()
+            timer.cancel()
+            self._end(helper)
+        await asyncio.gather(*self._ending)

@@ -1,0 +1,118 @@
+"""One process of signet-render, which answers one request at a time. It has no environment, and what it says on stderr goes nowhere."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
+
+from agent.adapters.render import protocol
+from agent.values import system
+from agent.values.errors import ConfigError, RenderLimitError
+
+if TYPE_CHECKING:
+    from agent.adapters.render.protocol import Answer, Limits
+
+_GRACE: Final = 5
+"""Seconds after which the process ends itself, where this one is gone that would have killed it."""
+_PAGE: Final = os.sysconf("SC_PAGESIZE")
+_BUFFER: Final = 1024 * 1024
+RESTING: Final = 110 * 1024 * 1024
+"""Bytes that a process may still take after an answer; one that takes more is not asked again."""
+
+
+class Helper:
+    """`build` names the program's sources. Not for two callers at a time."""
+
+    def __init__(self, process: asyncio.subprocess.Process, limits: Limits) -> None:
+        self._process: Final = process
+        self._limits: Final = limits
+        self.build: str = ""
+        self.confined: str = ""
+
+    @classmethod
+    async def start(cls, program: Path, limits: Limits, *options: str) -> Helper:
+        """Raises ConfigError where it does not run."""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                program,
+                f"-memory={limits.memory}",
+                *options,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+                limit=_BUFFER,
+                env={},
+                cwd="/",
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ConfigError("signet-render does not run", file=str(program), cause=system.cause(error)) from None
+        helper = cls(process, limits)
+        try:
+            hello = (await helper.ask(protocol.HELLO))["hello"]
+        except RenderLimitError:
+            raise ConfigError(
+                "signet-render ends as it starts",
+                hint="the kernel has to allow seccomp filters; build the program again if its sources changed",
+                file=str(program),
+            ) from None
+        helper.build, helper.confined = str(hello["build"]), str(hello["confined"])
+        return helper
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be asked."""
+        return self._process.returncode is None
+
+    @property
+    def resident(self) -> int:
+        """Bytes of memory that it takes now; 0 where the system does not show it, as all but Linux."""
+        try:
+            return int(Path(f"/proc/{self._process.pid}/statm").read_text("ascii").split()[1]) * _PAGE
+        except (OSError, IndexError, ValueError):
+            return 0
+
+    @property
+    def rested(self) -> bool:
+        """Whether it is fit for another request: it lives, and does not keep too much of what the last one took."""
+        return self.alive and self.resident <= RESTING
+
+    async def ask(self, request: dict[str, object]) -> Answer:
+        """The answer. Raises RenderLimitError where there is none, and then the process is gone, as it is where the caller is cancelled."""
+        seconds = self._limits.seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._exchange(protocol.frame(request, seconds=seconds + _GRACE))
+        except TimeoutError:
+            await self.end()
+            raise RenderLimitError("rendering took longer than it may", seconds=seconds) from None
+        except (OSError, asyncio.IncompleteReadError, ValueError):
+            await self.end()
+            raise RenderLimitError(
+                "the renderer ended before it answered, most likely at its memory limit",
+                memory_mib=self._limits.memory // (1024 * 1024),
+            ) from None
+        except BaseException:
+            await self.end()
+            raise
+
+    async def _exchange(self, frame: bytes) -> Answer:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(frame)
+        await self._process.stdin.drain()
+        (size,) = protocol.HEAD.unpack(await self._process.stdout.readexactly(protocol.HEAD.size))
+        if size > self._limits.frame:
+            raise ValueError
+        return cast("Answer", json.loads(await self._process.stdout.readexactly(size)))
+
+    async def end(self) -> None:
+        """Kill it, and wait until it is gone."""
+        if self.alive:
+            self._process.kill()
+        await asyncio.shield(asyncio.ensure_future(self._process.wait()))
+        if self._process.stdin is not None:
+            self._process.stdin.close()

@@ -1,0 +1,72 @@
+"""The words of signet-render: frames of four bytes of length, big-endian, and JSON; one answer to each request, in order."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+
+from agent.adapters.render import failures
+from agent.engine.renderers import Rendered, RenderedObject
+from agent.values.dataclass import dataclass
+
+if TYPE_CHECKING:
+    from agent.engine.renderers import Kustomization, SourceTree
+    from agent.values.tree import Object
+
+Answer: TypeAlias = dict[str, Any]
+
+HEAD: Final = struct.Struct(">I")
+HELLO: Final[dict[str, object]] = {"hello": {}}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may take. `output` counts bytes of JSON; the process has `memory` bytes for all that it does and keeps."""
+
+    seconds: int = 30
+    memory: int = 512 * 1024 * 1024
+    output: int = 64 * 1024 * 1024
+    objects: int = 50_000
+
+    @property
+    def frame(self) -> int:
+        """Bytes of one answer: the objects, and the paths that were read or looked for."""
+        return 2 * self.output + 16 * 1024 * 1024
+
+
+def frame(request: dict[str, object], *, seconds: int) -> bytes:
+    """A request whose answer is of no use after so many seconds."""
+    body = json.dumps({**request, "seconds": seconds}).encode()
+    return HEAD.pack(len(body)) + body
+
+
+def put(sources: SourceTree) -> dict[str, object]:
+    """Brings files. What is no UTF-8 goes as base64."""
+    texts: dict[str, str] = {}
+    binary: dict[str, str] = {}
+    for path, content in sources.files.items():
+        try:
+            texts[path] = content.decode()
+        except UnicodeDecodeError:
+            binary[path] = base64.b64encode(content).decode()
+    return {"put": {"digest": sources.digest, "files": texts, "binary": binary}}
+
+
+def kustomize(asked: Kustomization, limits: Limits) -> dict[str, object]:
+    """Asks for a build of files that were put."""
+    request: dict[str, object] = {"tree": asked.sources.digest, "path": asked.path, "origins": asked.origins}
+    if asked.overlay:
+        request["overlay"] = asked.overlay
+    return {"kustomize": {**request, "outputBytes": limits.output, "objects": limits.objects}}
+
+
+def rendered(answer: Answer, build: str) -> Rendered:
+    """What the answer to `kustomize` says."""
+    error = failures.translated(answer["error"]) if "error" in answer else None
+    objects = tuple(
+        RenderedObject(str(each["file"]), cast("Object", each["object"])) for each in answer.get("objects", ())
+    )
+    read, looked_for = (frozenset[str](answer.get(name, ())) for name in ("read", "lookedFor"))
+    return Rendered(objects, read, looked_for, build, error)

@@ -1,0 +1,75 @@
+"""What the engine asks of renderers: files of a commit in, objects out. A renderer sees no value, and nothing else than these files."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agent.values.errors import AgentError
+    from agent.values.ids import ApplicationId
+    from agent.values.tree import Object, Tree
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTree:
+    """The files that a renderer may read, by path from the repository's root. `digest` names them, so that they are sent once."""
+
+    digest: str
+    files: Mapping[str, bytes]
+
+    @classmethod
+    def of(cls, files: Mapping[str, bytes]) -> SourceTree:
+        """With a digest over paths and contents, framed by their lengths."""
+        made = hashlib.sha256()
+        for path, content in sorted(files.items()):
+            name = path.encode()
+            made.update(b"%d %d " % (len(name), len(content)) + name + content)
+        return cls(made.hexdigest(), files)
+
+
+@dataclass(frozen=True, slots=True)
+class Kustomization:
+    """The folder to build, from the repository's root; "" is the root itself.
+
+    `overlay` has fields that are added to its kustomization: namespace, namePrefix, nameSuffix, components, images, patches, labels,
+    commonAnnotations. `origins` asks for the file of each object, which takes about as long again.
+    """
+
+    path: str
+    sources: SourceTree
+    overlay: Object = field(default_factory=dict[str, "Tree"])
+    origins: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedObject:
+    """An object and the file that it comes from: its own, or the kustomization that generates it; "" where that was not asked for."""
+
+    file: str
+    tree: Object
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What came of it: objects, or the error for which there are none.
+
+    Either depends on the content of the files in `read`, on the absence of those in `looked_for`, and on the renderer's `build`.
+    """
+
+    objects: tuple[RenderedObject, ...]
+    read: frozenset[str]
+    looked_for: frozenset[str]
+    build: str
+    error: AgentError | None = None
+
+
+class RenderPort(Protocol):
+    """Renderers, each a process without files, network and children."""
+
+    async def kustomize(self, application: ApplicationId, asked: Kustomization) -> Rendered:
+        """`kustomize build`. Raises RenderLimitError where it ended without an answer, and ConfigError where there is no renderer."""
+        ...

@@ -1,0 +1,1 @@
+"""The sources of signet-render, in Go, and how it is built."""

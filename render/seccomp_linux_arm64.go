@@ -1,0 +1,7 @@
+package main
+
+import "golang.org/x/sys/unix"
+
+const architecture = unix.AUDIT_ARCH_AARCH64
+
+var allowedHere []uint32

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"time"
+
+	"sigs.k8s.io/kustomize/api/provenance"
+)
+
+// request is one of the operations; another one is a field here and a line in answer.
+type request struct {
+	Hello     *struct{}         `json:"hello,omitempty"`
+	Put       *putRequest       `json:"put,omitempty"`
+	Kustomize *kustomizeRequest `json:"kustomize,omitempty"`
+
+	// Seconds until this process ends itself: for an agent that is gone.
+	Seconds int `json:"seconds"`
+}
+
+// putRequest brings files, by their path in the repository. Digest names them afterwards.
+type putRequest struct {
+	Digest string            `json:"digest"`
+	Files  map[string]string `json:"files"`
+	// Binary files are base64: JSON holds no other bytes than UTF-8.
+	Binary map[string][]byte `json:"binary,omitempty"`
+}
+
+type answer struct {
+	Hello *hello `json:"hello,omitempty"`
+	// Need names a tree that is not kept any more: put it, and ask again.
+	Need    string   `json:"need,omitempty"`
+	Objects []object `json:"objects,omitempty"`
+	// Read are the files that the result depends on, LookedFor those whose absence it depends on.
+	Read      []string `json:"read,omitempty"`
+	LookedFor []string `json:"lookedFor,omitempty"`
+	Error     *failure `json:"error,omitempty"`
+}
+
+type hello struct {
+	Build     string `json:"build"`
+	Kustomize string `json:"kustomize"`
+	Confined  string `json:"confined"`
+}
+
+type object struct {
+	// File is the resource's file, or the kustomization that generates it; empty where it was not asked for.
+	File   string          `json:"file"`
+	Object json.RawMessage `json:"object"`
+}
+
+// server is what is kept from one request to the next.
+type server struct {
+	confined string
+	trees    trees
+	dog      *watchdog
+}
+
+func newServer(confined string, dog *watchdog) *server {
+	return &server{confined: confined, dog: dog}
+}
+
+func serve(from io.Reader, to io.Writer, s *server) error {
+	for {
+		body, err := readFrame(from)
+		if err != nil {
+			return err
+		}
+		var asked request
+		var given answer
+		if err := json.Unmarshal(body, &asked); err != nil {
+			given.Error = &failure{Kind: "protocol"}
+		} else {
+			given = s.answer(&asked)
+		}
+		out, err := json.Marshal(given)
+		if err != nil {
+			return err
+		}
+		if err := writeFrame(to, out); err != nil {
+			return err
+		}
+		s.dog.rest()
+	}
+}
+
+func (s *server) answer(asked *request) (given answer) {
+	s.dog.until(time.Duration(asked.Seconds) * time.Second)
+	defer func() {
+		if recover() != nil { // a defect of a library must not end what other Applications wait for
+			given = answer{Error: &failure{Kind: "panic"}}
+		}
+	}()
+	switch {
+	case asked.Hello != nil:
+		return answer{Hello: &hello{Build: build, Kustomize: provenance.GetProvenance().Semver(), Confined: s.confined}}
+	case asked.Put != nil:
+		if problem := s.trees.put(asked.Put); problem != nil {
+			return answer{Error: problem}
+		}
+		return answer{}
+	case asked.Kustomize != nil:
+		found := s.trees.get(asked.Kustomize.Tree)
+		if found == nil {
+			return answer{Need: asked.Kustomize.Tree}
+		}
+		return kustomize(found, asked.Kustomize)
+	}
+	return answer{Error: &failure{Kind: "protocol"}}
+}

@@ -142,8 +142,8 @@ def _open_values(state: DesiredState, keys: SealingKeys) -> tuple[dict[str, Secr
 
 
 def _named(parsed: Parsed) -> frozenset[str]:
-    claims = (documents.claim(document.tree) for document in parsed.documents)
-    return frozenset(claim[2] for claim in claims if claim is not None and claim[2])
+    identities = (documents.identity_of(document.tree) for document in parsed.documents)
+    return frozenset(each[2] for each in identities if each is not None and each[2])
 
 
 def _open(parsed: Parsed, keys: MasterKeys) -> tuple[dict[str, Secret], dict[str, AgentError]]:
@@ -199,7 +199,7 @@ def check(key: ObjectId, tree: Object, allowed: sinks.AllowedSinks) -> None:
     # A digit stands anywhere, in a URL and in JSON too.
     values = {reference: Secret("0", str(reference)) for reference in references.find(tree)}
     if not any(isinstance(leaf, Sealed) for _, leaf in walk(tree)):
-        resolve.finish(tree, values)
+        resolve.fill(tree, values)
 
 
 def planned(wanted: Wanted) -> ChangeSet:

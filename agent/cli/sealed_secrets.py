@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from agent.adapters.keys.sealed_secrets import SealingKeys
 from agent.cli import files, plaintext
 from agent.manifests import sealed_secrets
-from agent.manifests.documents import claim
+from agent.manifests.documents import identity_of
 from agent.manifests.references import has_reference
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import ManifestError
@@ -109,7 +109,7 @@ def _comment(part: bytes) -> tuple[str, ...]:
 
 def name_of(tree: Object) -> str:
     """As errors and tables call an object. Raises ManifestError."""
-    named = claim(tree)
+    named = identity_of(tree)
     if named is None:
         raise ManifestError("a SealedSecret has no well-formed name", field="metadata.name")
     return str(ObjectId(*named))

@@ -40,7 +40,7 @@ class Hold:
 
 
 @dataclass(slots=True)
-class Managed:
+class ManagedApplication:
     """What the driver keeps. `application` None: its spec of this `generation` is not valid, for the reason `refusal`.
 
     `hold` is this agent's right to write for it, with which `state` begins and ends, and `since` when that began, in Unix seconds;
@@ -121,7 +121,7 @@ class Managed:
 class Names(Mapping[str, str]):
     """The name of each Application by its uid, as they are known at the moment of asking."""
 
-    def __init__(self, managed: Mapping[str, Managed]) -> None:
+    def __init__(self, managed: Mapping[str, ManagedApplication]) -> None:
         self._managed = managed
 
     def __getitem__(self, uid: str) -> str:

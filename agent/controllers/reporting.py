@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from agent.api.application import Application
     from agent.api.status import ApplicationStatus, Counts
-    from agent.controllers.managed import Managed
+    from agent.controllers.managed import ManagedApplication
     from agent.engine.causes import Trigger, Why
     from agent.engine.fence import Fence
     from agent.engine.pipeline import Outcome
@@ -54,7 +54,7 @@ class Reporter:
 
     async def run_ended(
         self,
-        managed: Managed,
+        managed: ManagedApplication,
         application: Application,
         outcome: Outcome,
         *,
@@ -84,7 +84,7 @@ class Reporter:
             await self._events(managed, application, outcome, reported, before)
         return told
 
-    async def refreshed(self, managed: Managed, application: Application) -> None:
+    async def refreshed(self, managed: ManagedApplication, application: Application) -> None:
         """Tell of health and drift as they are now, between runs."""
         fence = managed.fence
         async with managed.reporting:
@@ -93,7 +93,7 @@ class Reporter:
                 reported = status.refresh(application, standing, managed.outcome, managed.reported, standing.now)
                 await self._write(managed, reported, fence)
 
-    async def insist(self, managed: Managed) -> None:
+    async def insist(self, managed: ManagedApplication) -> None:
         """Write the status again where another writer replaced it: an agent that had the Application before, or a person.
 
         Raises LeaseLostError where it is the word of an agent that took the Application since.
@@ -106,7 +106,7 @@ class Reporter:
                 managed.reported = status.of_tree(found)
                 await self._write(managed, own, fence)
 
-    async def record_damaged(self, managed: Managed) -> None:
+    async def record_damaged(self, managed: ManagedApplication) -> None:
         """Tell that what was stored of an Application does not verify, where that is so."""
         loss = managed.hold.ledger.loss if managed.hold else ""
         if loss:
@@ -117,21 +117,21 @@ class Reporter:
             except AgentError as error:
                 log_error("an event could not be written", error, managed.id)
 
-    async def suspended(self, managed: Managed, application: Application) -> None:
+    async def suspended(self, managed: ManagedApplication, application: Application) -> None:
         """Tell that an Application is stopped by its user."""
         fence, epoch = managed.fence, managed.record.epoch
         async with managed.reporting:
             reported = status.suspended(application, managed.reported, self._ports.clock.now())
             await self._write(managed, status.signed(reported, self._agent, epoch, managed.since), fence)
 
-    async def refused(self, managed: Managed, generation: int, error: AgentError) -> None:
+    async def refused(self, managed: ManagedApplication, generation: int, error: AgentError) -> None:
         """Tell that an Application's spec cannot be run at all."""
         fence, epoch = managed.fence, managed.record.epoch
         async with managed.reporting:
             reported = status.refused(generation, error, managed.reported, self._ports.clock.now())
             await self._write(managed, status.signed(reported, self._agent, epoch, managed.since), fence)
 
-    async def _write(self, managed: Managed, reported: ApplicationStatus, fence: Fence | None) -> bool:
+    async def _write(self, managed: ManagedApplication, reported: ApplicationStatus, fence: Fence | None) -> bool:
         """Write a status that says something new, and whether it stands: one that cannot be written is logged."""
         if status.differs(reported, managed.reported):
             try:
@@ -142,7 +142,7 @@ class Reporter:
             managed.reported = reported
         return True
 
-    def _standing(self, managed: Managed, outcome: Outcome) -> Standing:
+    def _standing(self, managed: ManagedApplication, outcome: Outcome) -> Standing:
         """How an Application stands now; where that changes by itself, it is looked at again then."""
         live, now = self._ports.live.snapshot(managed.id.uid), self._ports.clock.now()
         loss = managed.hold.ledger.loss if managed.hold else ""
@@ -156,7 +156,12 @@ class Reporter:
         return self._ports.home.fenced(fence.check) if fence is not None else self._ports.home
 
     def _count(
-        self, managed: Managed, outcome: Outcome, counts: Counts, triggers: frozenset[Trigger], seconds: float
+        self,
+        managed: ManagedApplication,
+        outcome: Outcome,
+        counts: Counts,
+        triggers: frozenset[Trigger],
+        seconds: float,
     ) -> None:
         metrics = self._ports.metrics
         result = "failed" if outcome.desired is None else "partial" if outcome.problems else "succeeded"
@@ -193,7 +198,7 @@ class Reporter:
 
     async def _events(
         self,
-        managed: Managed,
+        managed: ManagedApplication,
         application: Application,
         outcome: Outcome,
         reported: ApplicationStatus,

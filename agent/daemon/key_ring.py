@@ -96,7 +96,7 @@ class KeyRing:
         self._logins[application.id.uid] = application.generation, login
         return login
 
-    def doubt(self, application: ApplicationId) -> None:
+    def invalidate(self, application: ApplicationId) -> None:
         """The credential did not serve: it may have been changed."""
         self._logins.pop(application.uid, None)
 
@@ -231,7 +231,7 @@ class KeyRing:
 
     async def forget(self, application: ApplicationId) -> None:
         """Drop the keys, the opened data keys and the GnuPG home of an Application."""
-        self.doubt(application)
+        self.invalidate(application)
         async with self._locks.setdefault(application.uid, asyncio.Lock()):
             if self._rings.pop(application.uid, None) is not None:
                 await self._workers.run(application.namespace, lambda: self._homes.drop(application))

@@ -96,7 +96,7 @@ class Process:
         membership = Membership(session, namespace, self._settings.identity, token=os.urandom(8).hex(), now=time.time)
         installation = await wiring.installation(Secrets(session), namespace)
         session.guard = membership.check
-        base = wiring.Foundation(
+        base = wiring.Runtime(
             self._settings, namespace, session, installation, membership, self._metrics, _report_watch
         )
         watching = asyncio.create_task(self._watch_operator_file(), name="operator file")
@@ -110,7 +110,7 @@ class Process:
             await self._give_back(membership)
             LOG.info("stopped", extra={"identity": self._settings.identity})
 
-    async def _one_engine(self, base: wiring.Foundation) -> None:
+    async def _one_engine(self, base: wiring.Runtime) -> None:
         """Run one engine until the process stops or the operator's file changes."""
         async with wiring.engine(base, self._operator) as driver:
             self._driver = driver

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from agent.api.application import IgnoreRule
-    from agent.manifests.documents import Claim, Document, Parsed
+    from agent.manifests.documents import Document, ManifestIdentity, Parsed
     from agent.manifests.kinds import Kinds
     from agent.manifests.layers import Desired
     from agent.manifests.sealed_secrets import SealedValue, Unsealing
@@ -102,14 +102,14 @@ def compute(
 
     held: dict[ObjectId, AgentError] = {}
     for failure in parsed.failures:
-        for key in {_identity(claim, kinds, namespace) for claim in failure.claims} | {*recorded(failure.file)}:
+        for key in {_object_id(each, kinds, namespace) for each in failure.identities} | {*recorded(failure.file)}:
             held[key] = failure.error
     if strict.clear_values:
         untrusted = {**cautions.untrusted(parsed.documents), **untrusted}
     for path, error in untrusted.items():
         problems.append(Problem(error, file=path))
-        claims = (documents.claim(document.tree) for document in parsed.documents if document.file == path)
-        for key in {_identity(claim, kinds, namespace) for claim in claims if claim} | {*recorded(path)}:
+        identities = (documents.identity_of(document.tree) for document in parsed.documents if document.file == path)
+        for key in {_object_id(each, kinds, namespace) for each in identities if each} | {*recorded(path)}:
             held[key] = error
 
     trusted = [document for document in parsed.documents if document.file not in untrusted]
@@ -124,8 +124,8 @@ def compute(
     replaced = sealed_secrets.replace(merged.objects, unsealing)
     for failure in (*merged.failures, *replaced.failures):
         problems.append(failure)
-        claimed = {failure.object} if failure.object else recorded(failure.file)
-        for key in claimed:
+        named = {failure.object} if failure.object else recorded(failure.file)
+        for key in named:
             held[key] = failure.error
     if unsealing:  # whoever needs the Secret waits with it
         held |= {sealed_secrets.secret_id(key): error for key, error in held.items()}
@@ -151,8 +151,8 @@ def _ignoring(
 
 def _warnings(given: Iterable[Document], kinds: Kinds, namespace: str, strict: Strictness) -> tuple[Problem, ...]:
     def object_of(document: Document) -> ObjectId | None:
-        claim = documents.claim(document.tree)
-        return _identity(claim, kinds, namespace) if claim else None
+        identity = documents.identity_of(document.tree)
+        return _object_id(identity, kinds, namespace) if identity else None
 
     found = cautions.of(given, object_of)
     if strict.plaintext:  # held, and so a problem
@@ -160,8 +160,8 @@ def _warnings(given: Iterable[Document], kinds: Kinds, namespace: str, strict: S
     return tuple(found)
 
 
-def _identity(claim: Claim, kinds: Kinds, namespace: str) -> ObjectId:
-    key = ObjectId(*claim)
+def _object_id(identity: ManifestIdentity, kinds: Kinds, namespace: str) -> ObjectId:
+    key = ObjectId(*identity)
     resource = kinds.of(key)
     return (
         key

@@ -104,7 +104,7 @@ def warned(run: Run, desired: DesiredState, live: Mapping[ObjectId, LiveFact], c
         if (fact := live.get(key)) is not None
         and (found := extra(item, fact))
         and (known := run.ledger.record.objects.get(key)) is not None
-        and known.projection
+        and known.owned_digest
         and not ownership.is_reconcile_disabled(item.tree)
         for error in _warnings(key, known, found, taken=key in applied)
     )

@@ -108,7 +108,7 @@ async def adopt(run: Run, step: Step, resource: Resource, existing: Object) -> L
         existing = await _take_fields(run, step, resource, existing, first=True)
     elif ownership.new_owner(existing) == (run.application_id.namespace, run.application_id.name):
         owner = None
-    return replace(run.observer.observe(existing), owner=owner, projection="")
+    return replace(run.observer.observe(existing), owner=owner, owned_digest="")
 
 
 def takeover(run: Run, step: Step, existing: Object, *, first: bool = False) -> Takeover:

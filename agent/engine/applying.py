@@ -265,7 +265,7 @@ async def _clear_the_way(
     attempt = replacing.Attempt(run.ports.target, resource, key, tree, run.grants.identity)
     found = await replacing.judge(attempt, refusal)
     if isinstance(found, ImmutableFieldError) and _is_same_run(run, step, fact):
-        record = applied_as(step.finished, uid=fact.uid, projection=fact.projection, left=step.left)
+        record = applied_as(step.finished, uid=fact.uid, owned_digest=fact.owned_digest, left=step.left)
         return Result(key, "leave", None, None, replace(record, ended=fact.ended))
     refused = replacing.refuse(
         key,

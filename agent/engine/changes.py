@@ -83,7 +83,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class ChangeSet:
-    """`confirmed` are objects whose record changes though nothing has to be sent: the same object came of another recipe.
+    """`confirmed` are objects whose record changes though nothing has to be sent: the same object came of other files or values.
 
     `kept` would be pruned but for the reason given; `held` are not applied, for the reason given. `gone` are recorded, and only to be
     forgotten. `guard` is recorded before anything is sent.

@@ -49,11 +49,11 @@ class Endings:
         return {**left, **dict.fromkeys(self.again, Cause.RERUN)}
 
 
-def digest(recipes: Fingerprinter, application: str, item: Desired) -> str:
+def digest(fingerprints: Fingerprinter, application: str, item: Desired) -> str:
     """Of what is run; empty for what runs to no end."""
     if not endings.ends(item.tree):
         return ""
-    return recipes.tree(application, item.id.key, ["runs to its end", endings.content(item.tree)])
+    return fingerprints.tree(application, item.id.key, ["runs to its end", endings.content(item.tree)])
 
 
 def lost(key: ObjectId) -> AgentError:
@@ -86,7 +86,7 @@ async def marked(
         if known is not None and known.uid == uid and known.ended in {"", UNKNOWN}:
             objects[key] = replace(known, ended=ending)
             before = record.ran.get(key) or Runs(await _namespace(run, kinds, key.namespace), {})
-            ran[key] = before.having(known.content or known.recipe, ending)
+            ran[key] = before.having(known.content or known.desired_digest, ending)
     return record.with_objects(objects).with_runs(ran) if objects else record
 
 
@@ -119,7 +119,7 @@ async def _namespace(run: Run, kinds: Kinds, name: str) -> str:
 
 
 async def settle(
-    run: Run, objects: Mapping[ObjectId, Desired], seen: Observed, recipes: Mapping[ObjectId, str], kinds: Kinds
+    run: Run, objects: Mapping[ObjectId, Desired], seen: Observed, digests: Mapping[ObjectId, str], kinds: Kinds
 ) -> Endings:
     """What follows from what ran for the objects that a commit wants, recorded before anything is sent."""
     record = run.ledger.record
@@ -132,11 +132,11 @@ async def settle(
     settling = _Settling(record, found, lost=bool(run.ledger.loss) and record.newest is None)
     departed = run.ports.live.departed(run.application_id.uid)
     for key, item in objects.items():
-        content = digest(run.fingerprints.recipes, run.application_id.uid, item)
+        content = digest(run.fingerprints.desired, run.application_id.uid, item)
         if not content or ownership.is_reconcile_disabled(item.tree):
             continue
         recorded = record.objects.get(key)
-        one = _One(item, content, recipes[key], recorded or ObjectRecord(item.api_version, files=item.files))
+        one = _One(item, content, digests[key], recorded or ObjectRecord(item.api_version, files=item.files))
         gone = key not in seen.live
         if settling.known(one, gone=gone) or not gone or (key.group, key.kind) not in seen.kinds:
             continue
@@ -151,17 +151,19 @@ async def settle(
 
 @dataclass(frozen=True, slots=True)
 class _One:
-    """A desired object that runs to an end, the digest of its content, its recipe, and what is recorded of it."""
+    """A desired object that runs to an end, the digest of its content, its desired digest, and what is recorded of it."""
 
     item: Desired
     content: str
-    recipe: str
+    desired_digest: str
     record: ObjectRecord
 
     @property
     def same(self) -> bool:
         """Whether this is what was applied, as far as an object's record goes that tells no digest yet."""
-        return self.content == self.record.content or (not self.record.content and self.recipe == self.record.recipe)
+        return self.content == self.record.content or (
+            not self.record.content and self.desired_digest == self.record.desired_digest
+        )
 
 
 @dataclass(slots=True)
@@ -180,10 +182,10 @@ class _Settling:
         Then it runs again where somebody asked; else it needs nothing where it is gone, or where what came later took its place.
         """
         key, runs = one.item.id, self._runs(one)
-        ending = runs.endings.get(one.content, "") or runs.endings.get(one.recipe, "")
+        ending = runs.endings.get(one.content, "") or runs.endings.get(one.desired_digest, "")
         if key in self.found.again:
             self.changed[key] = replace(one.record, uid="", applied="", ended="")
-            self.ran[key] = runs.without({one.content, one.recipe})
+            self.ran[key] = runs.without({one.content, one.desired_digest})
             return True
         if not ending or not (gone or (one.record.uid and not one.same)):
             return False
@@ -210,7 +212,9 @@ class _Settling:
 
     @staticmethod
     def _ended(one: _One, ending: str) -> ObjectRecord:
-        return replace(one.record, recipe=one.recipe, files=one.item.files, content=one.content, ended=ending)
+        return replace(
+            one.record, desired_digest=one.desired_digest, files=one.item.files, content=one.content, ended=ending
+        )
 
 
 def _requested(run: Run, objects: Mapping[ObjectId, Desired], live: Mapping[ObjectId, LiveFact]) -> Endings:

@@ -60,7 +60,7 @@ async def finish(
     objects: Mapping[ObjectId, Desired],
     opened: Opened,
     answers: Mapping[Reference, Resolved | AgentError],
-    recipes: Mapping[ObjectId, str],
+    desired_digests: Mapping[ObjectId, str],
 ) -> FinishedObjects:
     """Finish opened objects: Secrets first, since the workloads that name them carry a token of what they hold."""
     finisher = Finisher(run.owner, run.fingerprints.owners, run.fingerprints.applied)
@@ -76,15 +76,20 @@ async def finish(
             done = await pace.beside(
                 run,
                 tree,
-                lambda item=item, tree=tree, token=token: finisher.finish(
-                    item, tree, answers, recipe=recipes[item.id], roll=token, partial=item.id in opened.partial
+                lambda item=item, tree=tree, token=token: finisher.build(
+                    item,
+                    tree,
+                    answers,
+                    desired_digest=desired_digests[item.id],
+                    roll=token,
+                    partial=item.id in opened.partial,
                 ),
             )
             room.take(key, done.tree)
         except AgentError as error:
             failed[key] = error.with_facts(object=key)
             continue
-        content = endings.digest(run.fingerprints.recipes, run.application_id.uid, item)
+        content = endings.digest(run.fingerprints.desired, run.application_id.uid, item)
         finished[key] = replace(done, record=replace(done.record, content=content)) if content else done
         if key.kind == "Secret":
             contents[key] = done.record.applied
@@ -99,20 +104,20 @@ class Finisher:
     owners: Fingerprinter
     applied: Fingerprinter
 
-    def finish(
+    def build(
         self,
         desired: Desired,
         opened: Object,
         answers: Mapping[Reference, Resolved | AgentError],
         *,
-        recipe: str,
+        desired_digest: str,
         roll: str,
         partial: bool = False,
     ) -> Finished:
         """Finish one object whose sealed leaves are opened: all, or but those that are ignored. Raises the AgentError that holds it."""
         key = desired.id
         values, versions = values_of(key, references.find(opened), answers)
-        finished = resolve.finish(opened, values)
+        finished = resolve.fill(opened, values)
         order.wave_of(key, finished)
         ignored = desired.ignored.resolving(desired.tree)
         kept = ignored.without(finished)
@@ -120,7 +125,7 @@ class Finisher:
         tree = whole if kept is finished else self._marked(key, kept, roll)
         record = ObjectRecord(
             desired.api_version,
-            recipe=recipe,
+            desired_digest=desired_digest,
             applied=self.applied.tree(self.owner.application.uid, key.key, tree),
             roll=roll,
             holds_secret=next(secrets(whole), None) is not None or (partial and _may_hold_secret(desired.tree)),
@@ -132,7 +137,7 @@ class Finisher:
         return Finished(key, tree, record, None if partial else whole, ignored)
 
     def _marked(self, key: ObjectId, tree: Object, roll: str) -> Object:
-        tree = order.set_roll_token(tree, roll) if roll else tree
+        tree = order.set_restart_token(tree, roll) if roll else tree
         return ownership.stamp(tree, key, self.owner, self.owners)
 
 
@@ -140,9 +145,9 @@ def _may_hold_secret(tree: Object) -> bool:
     return bool(references.find(tree)) or any(isinstance(leaf, Sealed) for _, leaf in walk(tree))
 
 
-def applied_as(finished: Finished, *, uid: str, projection: str, left: Mapping[str, str]) -> ObjectRecord:
+def applied_as(finished: Finished, *, uid: str, owned_digest: str, left: Mapping[str, str]) -> ObjectRecord:
     """The record of an object that was applied."""
-    return replace(finished.record, uid=uid, projection=projection, left=left)
+    return replace(finished.record, uid=uid, owned_digest=owned_digest, left=left)
 
 
 @dataclass(slots=True)

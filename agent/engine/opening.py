@@ -107,7 +107,7 @@ async def _unseal(run: Run, file: SealedFile) -> Mapping[str, Secret]:
             values.update(sealed.unseal(part, data_key))
         return values
 
-    return opened() if file.size <= _QUICK else await run.ports.tasks.apart(opened)
+    return opened() if file.size <= _QUICK else await run.ports.tasks.in_thread(opened)
 
 
 def _wrapped(files: Iterable[SealedFile]) -> list[WrappedDataKey]:

@@ -122,7 +122,7 @@ class CredentialPort(Protocol):
         """The Secret that `spec.source.credentials` names, as it was read last; None where it names none. Raises SourceError."""
         ...
 
-    def doubt(self, application: ApplicationId) -> None:
+    def invalidate(self, application: ApplicationId) -> None:
         """The credential did not serve: read it again the next time."""
         ...
 
@@ -370,7 +370,7 @@ class TasksPort(Protocol):
         """Results in order. When one raises, the others end first, then it is raised."""
         ...
 
-    async def apart(self, work: Callable[[], T]) -> T:
+    async def in_thread(self, work: Callable[[], T]) -> T:
         """The result of work that may take seconds, such as parsing what a tenant wrote: everything else goes on meanwhile."""
         ...
 

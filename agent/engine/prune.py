@@ -119,7 +119,7 @@ def standing(
     return ours | unseen
 
 
-def precious(keys: Iterable[ObjectId]) -> list[ObjectId]:
+def protected(keys: Iterable[ObjectId]) -> list[ObjectId]:
     """Those that go with what is in them, such as a Namespace or a volume claim."""
     return [key for key in keys if (key.group, key.kind) in CONFIRMED_ONLY]
 

@@ -39,7 +39,7 @@ class RecordDamagedError(AuditError):
 class ObjectRecord:
     """What is known of one object since its last apply.
 
-    `recipe` is the fingerprint of the sealed merge; `applied` that of the finished object; `projection` that of the live values at the
+    `desired_digest` is the fingerprint of the sealed merge; `applied` that of the finished object; `owned_digest` that of the live values at the
     fields that we own. `holds_secret` tells that a path of it holds one: then the whole live object is wrapped when it is read. `stores`
     has the version of each store reference; of an optional one that had no value, `absent_at` the version that lacked it.
     `uid` is empty while the first apply is under way. `left` has what people added and are left, by its path, and why: see `additions`.
@@ -50,9 +50,9 @@ class ObjectRecord:
 
     api_version: str
     uid: str = ""
-    recipe: str = ""
+    desired_digest: str = ""
     applied: str = ""
-    projection: str = ""
+    owned_digest: str = ""
     roll: str = ""
     holds_secret: bool = False
     stores: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -148,9 +148,9 @@ def _object_to_json(record: ObjectRecord) -> dict[str, object]:
     full: dict[str, object] = {
         "v": record.api_version,
         "u": record.uid,
-        "r": record.recipe,
+        "r": record.desired_digest,
         "a": record.applied,
-        "p": record.projection,
+        "p": record.owned_digest,
         "t": record.roll,
         "s": record.holds_secret,
         "w": dict(record.stores),

@@ -73,9 +73,9 @@ async def confirm(run: Run, changes: ChangeSet) -> None:
     """Record that objects stand as they did, though another field of them is another manager's now: nothing else is written here."""
     record = run.ledger.record
     known = {
-        key: replace(record.objects[key], projection=item.projection)
+        key: replace(record.objects[key], owned_digest=item.owned_digest)
         for key, item in changes.confirmed.items()
-        if key in record.objects and record.objects[key].projection != item.projection
+        if key in record.objects and record.objects[key].owned_digest != item.owned_digest
     }
     if known:
         await run.ledger.save(record.with_objects(known))

@@ -62,7 +62,9 @@ async def explain(run: Run, changes: ChangeSet, live: Mapping[ObjectId, LiveFact
     stand = await run.ports.tasks.all([_stands(run, step.finished, fact, kinds) for step, fact in asked])
     return changes.confirming(
         {
-            step.finished.id: replace(step.finished.record, uid=fact.uid, projection=fact.projection, left=step.left)
+            step.finished.id: replace(
+                step.finished.record, uid=fact.uid, owned_digest=fact.owned_digest, left=step.left
+            )
             for (step, fact), stands in zip(asked, stand, strict=True)
             if stands
         }
@@ -79,7 +81,7 @@ async def _stands(run: Run, item: Finished, fact: LiveFact, kinds: Kinds) -> boo
         answer = await run.ports.target.apply(resource, left.kept, identity=run.grants.identity, dry_run=True)
     except AgentError:
         return False
-    return not left.patch(fact.object) and run.observer.observe(answer).projection == fact.projection
+    return not left.patch(fact.object) and run.observer.observe(answer).owned_digest == fact.owned_digest
 
 
 async def _is_scaled(run: Run, item: Finished, fact: LiveFact, kinds: Kinds) -> bool:

@@ -77,16 +77,16 @@ def refuse(
     """
     if not isinstance(found, ImmutableFieldError):
         return found
-    precious = (key.group, key.kind) in CONFIRMED_ONLY
+    protected = (key.group, key.kind) in CONFIRMED_ONLY
     asked = ownership.is_replace_allowed(desired)
     confirm = confirmation_to_replace(commit, key, uid)
     if "invalid" in found.facts:
         hint = "correct the fields that are named as invalid first: a new object is refused for them too"
     elif not ours:
         hint = "delete the live object yourself, or undo the change: it is not proven this Application's, so it is not replaced"
-    elif precious and not asked:
+    elif protected and not asked:
         hint = "undo the change, or give the object another name: what is in it would be lost with it"
-    elif precious and confirmed != confirm:
+    elif protected and confirmed != confirm:
         if commit:
             found = found.with_facts(commit=commit[:12], confirm=confirm)
         hint = "undo the change, or confirm that what is in it is lost: agent sync --confirm-prune with what stands after confirm"

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from agent.values.tree import Object, Tree
 
-Claim: TypeAlias = tuple[str, str, str, str]
+ManifestIdentity: TypeAlias = tuple[str, str, str, str]
 """Group, kind, namespace as written (empty where it is left to a default) and name."""
 
 
@@ -80,7 +80,7 @@ class Document:
 class UnreadFile(Problem):
     """A file that gives no documents, and the identities that its clear text names nevertheless."""
 
-    claims: frozenset[Claim] = frozenset()
+    identities: frozenset[ManifestIdentity] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def parse_file(file: File, *, limits: Limits = _LIMITS) -> ParsedFile:
         trees = _trees(file, sealed, limits)
     except AgentError as error:
         said = lookalikes.unreadable(error, file.data, file=file.path)
-        return ParsedFile(failure=UnreadFile(said, file=file.path, claims=_claims_in_clear(file, limits)))
+        return ParsedFile(failure=UnreadFile(said, file=file.path, identities=_identities_in_clear(file, limits)))
     documents = tuple(
         document for line, tree, opaque in trees for document in _documents(file, line, tree, sealed=opaque)
     )
@@ -153,7 +153,7 @@ def _trees(file: File, sealed: sops.SealedFile | None, limits: Limits) -> list[t
     ]
 
 
-def claim(tree: Tree) -> Claim | None:
+def identity_of(tree: Tree) -> ManifestIdentity | None:
     """The identity that a document names, or None where it names none that is well-formed."""
     api_version, kind = get(tree, "apiVersion"), get(tree, "kind")
     namespace, name = get(tree, "metadata", "namespace"), get(tree, "metadata", "name")
@@ -180,12 +180,12 @@ def _is_name(name: str, group: str) -> bool:
     )
 
 
-def _claims_in_clear(file: File, limits: Limits) -> frozenset[Claim]:
+def _identities_in_clear(file: File, limits: Limits) -> frozenset[ManifestIdentity]:
     try:
         trees = [document.tree for document in yaml.parse(file.data, file=file.path, limits=limits)]
     except AgentError:
         return frozenset()
-    named = (claim(document.tree) for tree in trees for document in _documents(file, 1, tree, sealed=True))
+    named = (identity_of(document.tree) for tree in trees for document in _documents(file, 1, tree, sealed=True))
     return frozenset(found for found in named if found is not None)
 
 

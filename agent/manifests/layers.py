@@ -133,7 +133,7 @@ def _identify(
     default: str,
     allowed: Collection[str],
 ) -> tuple[ObjectId | None, AgentError | None]:
-    named = docs.claim(document.tree)
+    named = docs.identity_of(document.tree)
     if named is None:
         return None, document.error
     group, kind, namespace, name = named

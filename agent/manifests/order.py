@@ -105,7 +105,7 @@ def pod_template_path(group: str, kind: str) -> Path | None:
     return builtin.pod_template(group, kind) if (group, kind) in _ROLLED else None
 
 
-def set_roll_token(tree: Object, token: str) -> Object:
+def set_restart_token(tree: Object, token: str) -> Object:
     """`tree` with the annotation in its pod template that rolls it when `token` changes; as it is where the kind has none."""
     path = pod_template_path(builtin.group_of(get_text(tree, "apiVersion")), get_text(tree, "kind"))
     if path is None or not get_object(tree, *path):

@@ -32,15 +32,15 @@ def unseal(tree: Object, opened: Mapping[str, Secret]) -> Object:
     return result
 
 
-def finish(tree: Object, values: Mapping[Reference, Secret]) -> Object:
+def fill(tree: Object, values: Mapping[Reference, Secret]) -> Object:
     """The object as it is applied: references substituted, a `v1/Secret`'s data encoded and sealed, numbers as text in string fields.
 
     `tree` is unsealed. Errors name the field: ManifestError, ReferenceSyntaxError, SecretValueError; HeldError where a value is missing.
     """
     if builtin.is_core_secret(tree):
-        finished = secret_data.finish(tree, values)
-        sizes.check(finished)
-        return finished
+        encoded = secret_data.encode(tree, values)
+        sizes.check(encoded)
+        return encoded
     filled = references.substitute(tree, values)
     assert isinstance(filled, dict)
     group, kind = builtin.group_of(str(tree.get("apiVersion"))), str(tree.get("kind"))

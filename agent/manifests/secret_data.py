@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FIELDS = ("data", "stringData")
 
 
-def finish(tree: Object, values: Mapping[Reference, Secret]) -> Object:
+def encode(tree: Object, values: Mapping[Reference, Secret]) -> Object:
     """The Secret with references substituted, everything under `data`, each value a Secret that holds canonical base64.
 
     Raises ManifestError for values that are no strings or not base64; also what `references.substitute` raises.
@@ -39,11 +39,11 @@ def finish(tree: Object, values: Mapping[Reference, Secret]) -> Object:
             encoded = _encoded(tree, field, key, value, values)
             if encoded is not None:
                 data[key] = encoded
-    finished = references.substitute({key: value for key, value in tree.items() if key not in FIELDS}, values)
-    assert isinstance(finished, dict)
+    result = references.substitute({key: value for key, value in tree.items() if key not in FIELDS}, values)
+    assert isinstance(result, dict)
     if any(field in tree for field in FIELDS):
-        finished["data"] = data
-    return finished
+        result["data"] = data
+    return result
 
 
 def _encoded(tree: Object, field: str, key: str, value: Tree, values: Mapping[Reference, Secret]) -> Secret | None:

@@ -25,7 +25,7 @@ objects = st.builds(
     ObjectRecord,
     st.just("v1"),
     uid=names,
-    recipe=names,
+    desired_digest=names,
     holds_secret=st.booleans(),
     stores=st.dictionaries(names, st.integers(0, 9), max_size=2),
     files=st.tuples(names),

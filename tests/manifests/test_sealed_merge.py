@@ -81,7 +81,7 @@ def test_an_encrypted_overlay_merges_into_a_clear_base_and_opens_at_the_end(sops
 
     tree = resolve.unseal(desired.tree, unseal(parsed, identity))
     (reference,) = references.find(tree)
-    finished = resolve.finish(tree, {reference: Secret("s3cret", "vault:main/kv/db#password@1")})
+    finished = resolve.fill(tree, {reference: Secret("s3cret", "vault:main/kv/db#password@1")})
     assert {key: base64.b64decode(value).decode() for key, value in shown(finished["data"]).items()} == {
         "user": "shop",
         "password": "hunter2-canary",

@@ -162,7 +162,7 @@ class Access:
     def mounts(self) -> Mounts:
         return self.store.mounts
 
-    async def apart(self, work: Callable[[], T]) -> T:
+    async def in_thread(self, work: Callable[[], T]) -> T:
         """The result of work in one of the store's threads, in the turn of the namespace."""
         loop = asyncio.get_running_loop()
         return await self.store.turns.to_its_end(

@@ -162,7 +162,7 @@ async def _attempt(store: Access, work: Callable[[], T]) -> T | AgentError:
         except AgentError as error:
             return error
 
-    return await store.apart(run)
+    return await store.in_thread(run)
 
 
 async def _preflight(store: Access, paths: Collection[str]) -> dict[str, AgentError]:

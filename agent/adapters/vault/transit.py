@@ -49,7 +49,7 @@ async def unwrap(
             for store in stores.serving(application, batch[0].vault_address):
                 waiting = [key for key in batch if not isinstance(answers.get(key), Secret)]
                 if waiting:
-                    answers.update(await store.apart(lambda store=store, waiting=waiting: _open(store, waiting)))
+                    answers.update(await store.in_thread(lambda store=store, waiting=waiting: _open(store, waiting)))
             for key in batch:
                 answers.setdefault(
                     key,

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from agent.engine import polling
 from agent.engine.causes import Cause
-from agent.manifests import ownership, people
+from agent.manifests import fields, ownership, people
 from agent.manifests.lookup import Lookup
 from agent.manifests.people import Takeover
 from agent.values.errors import AgentError, NotFoundError, OwnershipConflictError, StaleObjectError
-from agent.values.tree import get_object
+from agent.values.tree import get_object, get_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -135,6 +135,29 @@ async def take_over(run: Run, step: Step, resource: Resource, fact: LiveFact | N
             return None
     after = await _take_fields(run, step, resource, before, first=False)
     return replace(run.observer.observe(after), object=before)
+
+
+def as_owned_before(met: LiveFact | None, earlier: LiveFact | None) -> LiveFact | None:
+    """What is met again after a take-over, with who owned its fields before that: it says who added what an apply removes.
+
+    As after `take_over`, the version of its object is not the fact's.
+    """
+    if met is None or met.object is None or earlier is None or earlier.object is None or not _is_taken(earlier):
+        return met
+    before, now = get_object(earlier.object, "metadata"), get_object(met.object, "metadata")
+    owners = fields.entries(earlier.object)
+    owners += [
+        each
+        for each in fields.entries(met.object)
+        if each not in owners and not fields.is_apply_of(each, ownership.FIELD_MANAGER)
+    ]
+    owned = {"managedFields": owners, "resourceVersion": before["resourceVersion"]}
+    return replace(met, object={**met.object, "metadata": {**now, **owned}})
+
+
+def _is_taken(fact: LiveFact) -> bool:
+    """Whether the object of a fact is how it stood before its fields were taken over."""
+    return fact.object is not None and get_text(fact.object, "metadata", "resourceVersion") != fact.resource_version
 
 
 def owns_more(step: Step, fact: LiveFact) -> bool:

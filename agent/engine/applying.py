@@ -252,7 +252,8 @@ async def _meet_again(run: Run, step: Step, resource: Resource, fact: LiveFact |
     first = fact is None and step.cause == Cause.NEW
     if first:
         return await _meet(run, step, resource, newer)
-    return await adopting.take_over(run, step, resource, run.observer.observe(newer))
+    met = await adopting.take_over(run, step, resource, run.observer.observe(newer))
+    return adopting.as_owned_before(met, fact)
 
 
 async def _clear_the_way(

@@ -207,6 +207,33 @@ async def test_what_is_added_while_an_object_is_applied_is_taken_over_too() -> N
     assert world.value("ConfigMap/a", "data") == {"value": "2"}
 
 
+@pytest.mark.parametrize("more", [(), ("kubectl-patch",), ("kubectl-patch", "kubectl-label")])
+async def test_who_added_what_is_said_though_a_controller_writes_after_the_takeover(more: tuple[str, ...]) -> None:
+    """As the deployment controller does; `more` people add labels in between as well."""
+    world = await applied()
+    world.replace("Deployment/web", add_sidecar)
+    left = list(more)
+
+    def write() -> None:
+        world.edit("Deployment/web", "metadata", "annotations", "revision", to="2", by="controller")
+        if left:
+            name = left.pop(0)
+            world.replace("Deployment/web", lambda live: live["metadata"]["labels"].update({name: "x"}), name)
+
+    world.meanwhile("apply Deployment/web", write, write)
+    ran = await world.heal()
+
+    assert ran.writes[-1] == "apply Deployment/web"
+    assert pod_spec(world.live("Deployment/web"))["containers"][1:] == []
+    (outcome,) = [each for each in ran.audit if each.phase == "outcome" and each.action == "heal"]
+    assert sorted(outcome.fields) == [
+        *(f"metadata.labels.{name}" for name in sorted(more)),
+        'spec.template.spec.containers[name="debug"]',
+    ]
+    (event,) = [each for each in ran.told if "healed" in each]
+    assert event.endswith(f"was edited by {more[-1] if more else 'kubectl-edit'}")
+
+
 async def test_an_object_that_is_held_keeps_what_was_added_and_says_so() -> None:
     world = Installation(files={"s.yaml": m.secret()})
     world.stores.write("kv/db", password="p", user="u")

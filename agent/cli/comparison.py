@@ -179,7 +179,7 @@ class Comparison:
             adopted=first and Takeover(stamped, self._people, first=True).patch(live) is not None,
         )
         try:
-            # What is adopted first is in conflict with nobody.
+            # What is adopted first is in conflict with no manager.
             answer = await self._cluster.apply(resource, stamped, force=self._force or found.adopted, dry_run=True)
         except ObjectInvalidError as error:
             attempt = replacing.Attempt(self._cluster, resource, key, whole)

@@ -84,7 +84,7 @@ def compute(
     """The desired state of a work tree, or of the files in `snapshot`, every object checked as far as it is open.
 
     A file that none of the keys opens holds its objects, or `unopened` stands in the place of its values. `recorded` are the objects
-    that were applied from a file: those of one that cannot be read are held. `kinds` None: no cluster is asked, and kinds that nobody
+    that were applied from a file: those of one that cannot be read are held. `kinds` None: no cluster is asked, and kinds that no one
     knows are taken for namespaced. `keys` None: nothing is decrypted.
     Raises UnknownChangeError where nothing can be said, LimitError, SourceError.
     """
@@ -93,7 +93,7 @@ def compute(
     parsed = documents.parse(snapshot.files, limits=limits)
     if len(parsed.documents) > target.limits.objects:
         raise LimitError(
-            "the work tree holds more objects than the agent takes",
+            "the work tree holds more objects than the agent accepts",
             limit=target.limits.objects,
             found=len(parsed.documents),
         )

@@ -130,7 +130,7 @@ def opened(found: Found, keys: SealingKeys, namespace: str) -> Made:
 
 
 def _data(texts: dict[str, str]) -> dict[str, list[Entry]]:
-    """Text as text, for whoever edits it; as base64 what is none, or what the agent would read as a reference."""
+    """Text as text, for the people who edit it; as base64 what is none, or what the agent would read as a reference."""
     fields: dict[str, list[Entry]] = {name: [] for name in FIELDS}
     for key, text in texts.items():
         is_text = not any(unicodedata.category(char) in {"Cc", "Cs"} and char not in "\n\r\t" for char in text)

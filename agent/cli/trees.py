@@ -61,7 +61,7 @@ class Work(Protocol):
     """What is done with each file."""
 
     def __call__(self, found: Found, data: bytes) -> Done | None:
-        """The file's new bytes, which are written by whoever calls this; None where the file is none of this work's. Raises AgentError."""
+        """The file's new bytes, which the caller writes; None where the file is none of this work's. Raises AgentError."""
         ...
 
 
@@ -162,7 +162,7 @@ def _turn(found: Found, work: Work, *, write: bool, config: str | None) -> Resul
 
 
 def looks_encrypted(data: bytes, store: Store) -> bool:
-    """Whether there is a sops entry, as far as can be told without parsing."""
+    """Whether there is a sops entry, as far as can be seen without parsing."""
     return b"lastmodified" in data and re.search(_METADATA[store], data, re.MULTILINE) is not None
 
 

@@ -229,7 +229,7 @@ class Driver:
                 self._lost(uid, managed, tenure, error)
         except Exception as error:
             result = "failed"
-            LOG.exception("a run ended in a defect of the agent", extra={"application": uid})
+            LOG.exception("a run crashed because of a bug in the agent", extra={"application": uid})
             if managed is not None and managed.tenure == tenure:
                 await self._report_crash(managed, triggers, type(error).__name__)
         finally:
@@ -288,8 +288,8 @@ class Driver:
     async def _report_crash(self, managed: ManagedApplication, triggers: frozenset[Trigger], kind: str) -> None:
         """Say in the status what must not hide behind an old Ready."""
         if managed.application is not None and (managed.hold is None or managed.held):
-            hint = "its log says where; please report it"
-            error = DefectError("a defect of the agent ended the run", hint=hint, exception=kind)
+            hint = "the agent's log shows where; please report it"
+            error = DefectError("a bug in the agent ended the run", hint=hint, exception=kind)
             outcome, now = Outcome(managed.state, problems=(Problem(error),)), self._ports.clock.now()
             await self._reporter.run_ended(
                 managed, managed.application, outcome, triggers=triggers, started=now, seconds=0.0
@@ -342,7 +342,7 @@ class Driver:
                 await self._reporter.record_damaged(managed)
             hold = managed.hold
         if hold is None:
-            raise LeaseLostError("the Application was left while it was taken")
+            raise LeaseLostError("the Application was released while it was being taken")
         hold.fence.check()
         return hold
 
@@ -353,7 +353,7 @@ class Driver:
         """
         if managed.tenure != tenure:
             return
-        log_error("this agent may not write for the application", error, managed.id)
+        log_error("this agent may not write for the Application", error, managed.id)
         self._event(schedule.Gone(uid))
         self._forsake(uid, managed)
         self._settings.recheck()
@@ -372,7 +372,7 @@ class Driver:
             except LeaseLostError as error:
                 self._lost(uid, managed, tenure, error)
             except AgentError as error:
-                log_error("a spec that is not valid could not be reported", error, managed.id)
+                log_error("an invalid spec could not be reported", error, managed.id)
             await asyncio.sleep(schedule.FIRST_RETRY)
         await deletion.let_go(self._ports.home, managed.id)
 
@@ -386,7 +386,7 @@ class Driver:
         except AgentError as error:
             objects, errors = frozenset[ObjectId](), (error,)
         for error in errors:
-            log_error("the version of a secret could not be asked for", error, managed.id)
+            log_error("the version of a secret could not be checked", error, managed.id)
         if objects:
             managed.rotated |= objects
             self._event(schedule.Triggered(uid, Trigger.SECRET))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FIRST_RETRY = 2.0
 LONGEST_RETRY = 300.0
 STORE_RETRY = 60.0
-"""Longest wait while what failed is somebody else's outage, which ends without anybody's doing here."""
+"""Longest wait while what failed is an outage elsewhere, which ends without any action here."""
 _SLACK = 64
 """Times that hold no more, besides as many as there are Applications, before they are swept."""
 
@@ -57,7 +57,7 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class Triggered:
-    """Something happened that concerns an Application; `delay` holds back a heal that somebody keeps undoing."""
+    """Something happened that concerns an Application; `delay` holds back a heal that is undone again and again."""
 
     uid: str
     trigger: Trigger
@@ -66,7 +66,7 @@ class Triggered:
 
 @dataclass(frozen=True, slots=True)
 class RunEnded:
-    """A run ended: well, in an error that may pass by itself, or in one that somebody has to mend."""
+    """A run ended: well, in an error that may pass by itself, or in one that has to be fixed."""
 
     uid: str
     result: Literal["ok", "transient", "failed"]

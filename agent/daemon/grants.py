@@ -28,7 +28,7 @@ def of(settings: OperatorSettings, application: Application) -> Grants:
     if identity is None:
         raise ForeignNamespaceError(
             "the Application may not deploy into this namespace",
-            hint="the operator grants it by `destinations` in the operator's file",
+            hint="the operator can grant it with `destinations` in the operator's file",
             field="spec.destination.namespace",
             namespace=application.namespace,
         )

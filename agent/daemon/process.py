@@ -166,8 +166,8 @@ class Process:
             self._failure = error
             self._stop.set()
         except Exception as error:
-            LOG.exception("the Lease is not renewed any more, because of a defect of the agent")
-            self._failure = DefectError("a defect of the agent ended it", exception=type(error).__name__)
+            LOG.exception("the Lease is no longer renewed because of a bug in the agent")
+            self._failure = DefectError("a bug in the agent ended it", exception=type(error).__name__)
             self._stop.set()
 
     async def _watch_operator_file(self) -> None:
@@ -186,7 +186,7 @@ class Process:
             return read_operator_file(self._settings.operator_file)
         except ConfigError as error:
             LOG.error(  # noqa: TRY400  # the traceback adds nothing
-                "the operator's file is not valid; the one before stays in force",
+                "the operator's file is invalid; the previous one stays in force",
                 extra={"cause": error.message, "facts": {name: str(fact) for name, fact in error.facts.items()}},
             )
             return self._operator
@@ -219,7 +219,7 @@ def _fresh_folder(path: Path) -> None:
     except OSError as error:
         raise ConfigError(
             "the folder for keys cannot be used",
-            hint="mount a memory-backed volume there, or name one by --memory-dir",
+            hint="mount a memory-backed volume there, or name one with --memory-dir",
             file=str(path),
             cause=system.cause(error),
         ) from None

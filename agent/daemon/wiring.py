@@ -85,7 +85,7 @@ async def installation(secrets: Secrets, namespace: str) -> Installation:
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What outlives a change of the operator's file. `namespace` is the agent's; `report` is told of interrupted watches."""
+    """What outlives a change of the operator's file. `namespace` is the agent's; `report` is called for interrupted watches."""
 
     settings: Settings
     namespace: str
@@ -188,7 +188,7 @@ async def _ports(
 
 
 async def _sweep(mirrors: Mirrors) -> None:
-    """Mirrors of credentials and repositories that nobody uses any more go after a day."""
+    """Mirrors of credentials and repositories that are no longer used go after a day."""
     while True:
         await asyncio.sleep(_DAY_SECONDS / 4)
         await mirrors.sweep(_DAY_SECONDS)

@@ -1,7 +1,7 @@
 """Desired state: what a commit asks for, still sealed, with what is held and why.
 
 Fail closed, and no wider: a file that cannot be trusted holds the objects it names or was recorded for; an object that depends on a
-held one is held with it. A file that does not parse holds everything where layers are merged, since nobody can know what it would
+held one is held with it. A file that does not parse holds everything where layers are merged, since it is unknown what it would
 have changed: then `compute` raises and the last good state stays.
 """
 
@@ -37,8 +37,8 @@ class UnknownChangeError(HeldError):
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__(
-            "a file of a layer cannot be read, so nobody can know what it would change; the last good revision stays",
-            hint="mend the file, or take it out of the layers",
+            "skipping this revision: a file could not be read or parsed; the last good revision stays in place",
+            hint="fix the file, or remove it from the layers",
             file=problems[0].file,
         )
         self.problems = problems
@@ -127,7 +127,7 @@ def compute(
         named = {failure.object} if failure.object else recorded(failure.file)
         for key in named:
             held[key] = failure.error
-    if unsealing:  # whoever needs the Secret waits with it
+    if unsealing:  # what needs the Secret waits with it
         held |= {sealed_secrets.secret_id(key): error for key, error in held.items()}
     held = with_dependents(held, replaced.objects)
     scaled = autoscaling.targets((key, item.tree) for key, item in replaced.objects.items())
@@ -181,6 +181,6 @@ def with_dependents(
         waits_for = next((need for need in sorted(order.depends_on(desired.tree)) if need in held), None)
         if waits_for is not None:
             result[key] = HeldError(
-                "waits for an object that is held", hint="mend what holds that object", object=key, needs=waits_for
+                "waits for an object that is held", hint="fix what holds that object", object=key, needs=waits_for
             )
     return result

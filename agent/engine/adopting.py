@@ -200,5 +200,5 @@ async def patched(
                 return existing
             existing = newer
     raise StaleObjectError(
-        "the object keeps changing while its fields change hands", hint="see who else writes it", object=key
+        "the object keeps changing while it is adopted", hint="find out what else writes it", object=key
     )

@@ -177,7 +177,7 @@ async def _compile(run: Run, state: State, kinds: Kinds, files: Read) -> State:
 def _check_count(run: Run, found: int) -> None:
     if found > run.limits.objects:
         raise LimitError(
-            "the commit holds more objects than the agent takes",
+            "the commit holds more objects than the agent accepts",
             hint="split the Application, or raise limits.objects in the operator's file",
             limit=run.limits.objects,
             found=found,

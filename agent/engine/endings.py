@@ -1,7 +1,7 @@
 """What has run to its end is done for its content, however it went away: what is recorded of that, and what follows for a run.
 
-A Job whose time to live is over, a Pod that somebody tidied up, a revert to a commit whose Job ran long ago: nothing of it runs again, unless
-somebody asks. Where it is not known whether something ran, it does not run either.
+A Job whose time to live is over, a Pod that was tidied up, a revert to a commit whose Job ran long ago: nothing of it runs again, unless
+it is requested. Where it is not known whether something ran, it does not run either.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _MOST_REQUESTED = 20
 
 @dataclass(frozen=True, slots=True)
 class Endings:
-    """What of the desired objects needs nothing because it ran, with the record that says so; what waits for somebody; what runs again."""
+    """What of the desired objects needs nothing because it ran, with the record that says so; what waits for a person; what runs again."""
 
     done: dict[ObjectId, ObjectRecord] = field(default_factory=dict[ObjectId, ObjectRecord])
     refusals: dict[ObjectId, AgentError] = field(default_factory=dict[ObjectId, AgentError])
@@ -59,8 +59,8 @@ def digest(fingerprints: Fingerprinter, application: str, item: Desired) -> str:
 def lost(key: ObjectId) -> AgentError:
     """Why something waits: there is no record of whether it ran."""
     return HeldError(
-        "the record was lost and the object is gone, so whether it ran is not known, and it is not run again unasked",
-        hint="agent sync NAME --rerun KIND/NAME runs it; changing it does too",
+        "not run again: the record was lost and the object is gone, so it is unknown whether it ran",
+        hint="to run it, use agent sync NAME --rerun KIND/NAME or change its manifest",
         object=key,
     )
 
@@ -179,7 +179,7 @@ class _Settling:
     def known(self, one: _One, *, gone: bool) -> bool:
         """Whether it is known to have ended.
 
-        Then it runs again where somebody asked; else it needs nothing where it is gone, or where what came later took its place.
+        Then it runs again where it was requested; else it needs nothing where it is gone, or where what came later took its place.
         """
         key, runs = one.item.id, self._runs(one)
         ending = runs.endings.get(one.content, "") or runs.endings.get(one.desired_digest, "")
@@ -218,7 +218,7 @@ class _Settling:
 
 
 def _requested(run: Run, objects: Mapping[ObjectId, Desired], live: Mapping[ObjectId, LiveFact]) -> Endings:
-    """What somebody asked to run again, and why some of it is not."""
+    """What was requested to run again, and why some of it is not."""
     again: set[ObjectId] = set()
     problems: list[Problem] = []
     names = [word for word in run.application.rerun.split() if "/" in word]
@@ -232,13 +232,13 @@ def _requested(run: Run, objects: Mapping[ObjectId, Desired], live: Mapping[Obje
         again.update(ready)
         if not meant:
             problems.append(
-                Problem(NotFoundError("nothing of this name is there to be run again", asked=cut(name, 253)))
+                Problem(NotFoundError("there is no object of this name to run again", asked=cut(name, 253)))
             )
         elif not ready:
             error = _not_again(free=bool(free), runs=bool(runs))
             problems.append(Problem(error.with_facts(object=meant[0]), meant[0]))
     if len(names) > _MOST_REQUESTED:
-        error = HeldError("more was asked to run again than one request may name", limit=_MOST_REQUESTED)
+        error = HeldError("the request names more objects than can be run again at once", limit=_MOST_REQUESTED)
         problems.append(Problem(error))
     return Endings(again=frozenset(again), problems=tuple(problems))
 
@@ -246,13 +246,14 @@ def _requested(run: Run, objects: Mapping[ObjectId, Desired], live: Mapping[Obje
 def _not_again(*, free: bool, runs: bool) -> AgentError:
     if not free:
         return HeldError(
-            "it asks to be left alone, so it is not run again", hint="remove its annotation signet-gitops.dev/reconcile"
+            "not run again: reconciliation of this object is disabled",
+            hint="remove its annotation signet-gitops.dev/reconcile",
         )
     if not runs:
         return HeldError(
-            "it does not run to an end, so it is not run again", hint="name a Job, or another object that finishes"
+            "not run again: this kind does not run to completion", hint="name a Job, or another object that finishes"
         )
     return HeldError(
-        "it has not ended yet, or is not proven this Application's, so it is not run again",
+        "not run again: it has not ended yet, or is not proven to belong to this Application",
         hint="wait for it, or delete it: then it is created again",
     )

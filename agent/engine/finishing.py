@@ -165,8 +165,8 @@ class _Room:
         most = min(self.left, derive.LONGEST)
         if size > most:
             raise LimitError(
-                "the values that the object takes are larger than the agent applies",
-                hint="name shorter values, or fewer; limits.manifestBytes in the operator's file is the limit for all objects",
+                "the object's values are larger than the agent applies",
+                hint="use fewer or shorter values; limits.manifestBytes in the operator's file is the limit for all objects",
                 object=key,
                 limit=most,
             )
@@ -188,8 +188,8 @@ def values_of(
             size += derive.size(answer.secret) * len(paths)
             if size > derive.LONGEST:
                 raise LimitError(
-                    "the values that the object takes are larger than an API server takes",
-                    hint="name shorter values, or fewer",
+                    "the object's values are larger than the API server accepts",
+                    hint="use fewer or shorter values",
                     object=key,
                     limit=derive.LONGEST,
                 )

@@ -1,7 +1,7 @@
 """Opening: where sealed leaves become Secrets, for exactly the objects that a run works on.
 
 A SOPS file that is new is opened twice: whole, when its MAC is verified, and again for the objects that need it. In between the run
-waits for lists and watches; values that nobody needs yet are not kept for that long. The second opening asks for no key.
+waits for lists and watches; values that are not needed yet are not kept for that long. The second opening asks for no key.
 """
 
 from __future__ import annotations

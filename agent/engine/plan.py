@@ -71,7 +71,7 @@ def compute(
             cause = origins.cause_of(causes[key], known, fact, item.record) if seen else causes[key]
             added = additions.removed(item.tree, known, fact) if known and fact else ()
             fields = _changed(key, desired, basis.before) if cause == basis.asks else added
-            told = cause if cause != Cause.NEW else Cause.RECORD if basis.lost and key in basis.met else basis.asks
+            shown = cause if cause != Cause.NEW else Cause.RECORD if basis.lost and key in basis.met else basis.asks
             changed = (
                 known is not None
                 and known.desired_digest != item.record.desired_digest
@@ -85,7 +85,7 @@ def compute(
                 basis.refusals.get(key),
                 left=additions.left_by(known, changed=changed, seen=basis.record.noted or fact is not None),
                 unread=key in basis.unread,
-                why=origins.why(told, item, finished, basis.record.objects),
+                why=origins.why(shown, item, finished, basis.record.objects),
             )
     waves = order.waves({key: step.finished.tree for key, step in steps.items()})
     decision = prune.decide(

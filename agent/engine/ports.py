@@ -139,7 +139,7 @@ class Identity:
 class WatchEvent:
     """`synced` ends the initial list; `gone` is a DELETED, which a changed label causes too; `object` is a wrapped live object.
 
-    `refused`: the agent may not list or watch this kind, and nothing of it is told until it may.
+    `refused`: the agent may not list or watch this kind, and sees nothing of it until it may.
     """
 
     type: Literal["present", "gone", "synced", "refused"]
@@ -343,7 +343,7 @@ class LivePort(Protocol):
     """The watches of the installation, one per kind, and what is known of live objects."""
 
     def refused(self) -> frozenset[Resource]:
-        """The kinds that the agent may not list and watch, as far as it has been told."""
+        """The kinds that the agent may not list and watch, as far as it knows."""
         ...
 
     def snapshot(self, application: str) -> Mapping[ObjectId, LiveFact]:

@@ -32,7 +32,7 @@ _COUNTER = re.compile(r"[0-9]{1,18}")
 
 
 class RecordDamagedError(AuditError):
-    """A stored record that does not verify: its objects are applied anew."""
+    """A stored record that does not verify: its objects are applied again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class ApplicationRecord:
     def with_objects(
         self, changed: Mapping[ObjectId, ObjectRecord], gone: frozenset[ObjectId] = frozenset()
     ) -> ApplicationRecord:
-        """A copy with some objects recorded anew and others forgotten."""
+        """A copy with some objects updated and others forgotten."""
         merged = {**self.objects, **changed}
         kept = {key: value for key, value in merged.items() if key not in gone}
         return replace(self, objects=kept, guard=self.guard.without(gone))
@@ -347,6 +347,6 @@ def _unpack(body: str) -> dict[str, object]:
     decoder = zlib.decompressobj()
     text = decoder.decompress(base64.b64decode(body), _MOST_BYTES)
     if decoder.unconsumed_tail:
-        raise RecordDamagedError("a stored record is larger than any that is written")
+        raise RecordDamagedError("a stored record is larger than any that the agent writes")
     value: dict[str, object] = json.loads(text)
     return value

@@ -47,7 +47,7 @@ _REFUSALS: Final = (
 
 
 async def note_loss(run: Run, live: Mapping[ObjectId, LiveFact]) -> None:
-    """Report objects that were applied, and no record of it: somebody deleted the record, or it does not verify."""
+    """Report objects that were applied, and no record of it: the record was deleted, or does not verify."""
     unrecorded, run.ledger.unrecorded = run.ledger.unrecorded, False
     if not unrecorded or all(fact.owner != run.application_id.uid for fact in live.values()):
         return
@@ -59,7 +59,7 @@ async def note_loss(run: Run, live: Mapping[ObjectId, LiveFact]) -> None:
         run.application_id,
         kind="Warning",
         reason=run.ledger.loss,
-        message="there is no record of what was applied, though live objects show that there was one; all is applied again",
+        message="the record of what was applied is gone, though live objects show that it existed; everything is applied again",
     )
 
 

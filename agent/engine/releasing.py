@@ -37,7 +37,7 @@ async def ready(run: Run, item: Finished, resource: Resource, fact: LiveFact, ki
         live = await polling.get(run, resource, item.id.namespace, item.id.name)
         await run.fence.show(afresh=True)
         if live is None:
-            raise StaleObjectError("there is no such object any more")
+            raise StaleObjectError("the object no longer exists")
     left = _leaving(item, live, scaled=scaled)
     if patch := left.patch(live):
         try:
@@ -45,7 +45,7 @@ async def ready(run: Run, item: Finished, resource: Resource, fact: LiveFact, ki
                 resource, item.id.namespace, item.id.name, patch, identity=run.grants.identity
             )
         except NotFoundError:
-            raise StaleObjectError("there is no such object any more") from None
+            raise StaleObjectError("the object no longer exists") from None
     return left.kept, run.observer.observe(live)
 
 

@@ -1,7 +1,7 @@
 """Files of a commit → documents: what is declared where, each with its line, before anything is merged or opened.
 
-A file that does not parse is an UnreadFile. A document that parses but cannot be applied keeps its place, with its error: whoever
-merges holds that object and no other. `parse_file` depends on nothing but the file, so callers may keep its result by blob.
+A file that does not parse is an UnreadFile. A document that parses but cannot be applied keeps its place, with its error: the
+merge holds that object and no other. `parse_file` depends on nothing but the file, so callers may keep its result by blob.
 """
 
 from __future__ import annotations
@@ -243,13 +243,11 @@ def _fault(tree: Tree, file: str, *, sealed: bool) -> AgentError | None:
 
 def _fault_of_secrecy(tree: Object, *, sealed: bool) -> AgentError | None:
     if not sealed and "sops" in tree:
-        return ManifestError(
-            "document has SOPS metadata that is not complete", hint="encrypt the file again", field="sops"
-        )
+        return ManifestError("the document's SOPS metadata is incomplete", hint="encrypt the file again", field="sops")
     for path, leaf in walk(tree):
         if isinstance(leaf, Sealed) and path[0] in CLEAR_FIELDS:
             return ManifestError(
-                "apiVersion, kind and metadata stand in clear text",
+                "apiVersion, kind and metadata must be in clear text",
                 hint="encrypt with encrypted_regex: ^(data|stringData)$",
                 field=format_path(path),
             )
@@ -265,10 +263,12 @@ def _fault_of_secrecy(tree: Object, *, sealed: bool) -> AgentError | None:
 def _fault_of_identity(tree: Object) -> AgentError | None:
     metadata = tree.get("metadata")
     if metadata is not None and not isinstance(metadata, dict):
-        return ManifestError("metadata is no map", field="metadata")
+        return ManifestError("metadata is not a map", field="metadata")
     if get(metadata, "generateName") is not None and get(metadata, "name") is None:
         return UnsupportedManifestError(
-            "generateName gives a new object at every apply", hint="write metadata.name", field="metadata.generateName"
+            "generateName would create a new object on every apply",
+            hint="write metadata.name",
+            field="metadata.generateName",
         )
     group = group_of(get_text(tree, "apiVersion"))
     fits: tuple[tuple[tuple[str, ...], Callable[[str], object]], ...] = (

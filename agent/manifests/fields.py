@@ -53,7 +53,7 @@ def entries(live: Object) -> list[Object]:
 def last_writer(live: Object, paths: Iterable[Path], *, besides: str) -> Writer | None:
     """Who wrote last at or below any of `paths`, other than `besides` by Apply.
 
-    A removed field has no owner left: then it is whoever wrote last at all, the status aside. None where nobody else did.
+    A removed field has no owner left: then it is the last writer of the object, the status aside. None where there is no other.
     """
     wanted = set(paths)
     above = {path[:length] for path in wanted for length in range(len(path) + 1)}

@@ -64,12 +64,12 @@ def is_explicit(tree: Object) -> bool:
 
 
 def wave_of(object_id: ObjectId, tree: Object) -> int:
-    """The wave of an object. Raises ManifestError for an annotation that is no whole number from -1000 to 1000."""
+    """The wave of an object. Raises ManifestError for an annotation that is not a whole number from -1000 to 1000."""
     if is_explicit(tree):
         text = get(tree, "metadata", "annotations", ANNOTATION_WAVE)
         if not isinstance(text, str) or not re.fullmatch(r"-?[0-9]{1,4}", text) or abs(int(text)) > 1000:
             raise ManifestError(
-                "wave is no whole number from -1000 to 1000", field=f'metadata.annotations["{ANNOTATION_WAVE}"]'
+                "wave is not a whole number from -1000 to 1000", field=f'metadata.annotations["{ANNOTATION_WAVE}"]'
             )
         return int(text)
     return _WAVES.get((object_id.group, object_id.kind), WORKLOADS)

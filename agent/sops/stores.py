@@ -102,7 +102,7 @@ class Store(Enum):
                 return json.emit(documents[0], indent=_json_indent(indent))
 
     def emit_value(self, value: Value, *, indent: int | None = None) -> bytes:
-        """A part of a document that is no map; text is its bytes. Raises EmitError."""
+        """A part of a document that is not a map; text is its bytes. Raises EmitError."""
         if self is Store.YAML:
             from agent.yaml import emit as yaml
 

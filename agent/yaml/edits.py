@@ -8,7 +8,7 @@ Path: TypeAlias = tuple[int, ...]
 
 
 class OverlapError(Exception):
-    """Two changes want the same place, one of them on behalf of the item at `path`; the caller writes it anew instead."""
+    """Two changes want the same place, one of them on behalf of the item at `path`; the caller rewrites it instead."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()

@@ -56,12 +56,12 @@ def parse(data: bytes, *, file: str, limits: Limits | None = None, whole: bool =
         raise YamlError("the top level of a SOPS file is an object", file=file, line=1)
     if whole and _is_spoilt(data, text):
         # Go, and so sops, puts U+FFFD in its place.
-        raise YamlError("text is not UTF-8, or half of a character", hint="it would be lost: write it anew", file=file)
+        raise YamlError("text is not UTF-8, or half of a character", hint="it would be lost: write it again", file=file)
     return value
 
 
 def _is_spoilt(data: bytes, text: str) -> bool:
-    """Whether a file has bytes that are no UTF-8, or halves of a surrogate pair."""
+    """Whether a file has bytes that are not UTF-8, or halves of a surrogate pair."""
     try:
         _ = data.decode()
     except UnicodeDecodeError:
@@ -138,7 +138,7 @@ def emit(document: Mapping, *, indent: str = "\t") -> bytes:
 
 
 def emit_value(value: Value, *, indent: str = "\t") -> bytes:
-    """One value, without a final newline. Raises EmitError for a key that is no string, infinity and NaN."""
+    """One value, without a final newline. Raises EmitError for a key that is not a string, infinity and NaN."""
     parts: list[str] = []
     _write(value, "\n", indent, parts)
     return "".join(parts).encode()

@@ -1,6 +1,6 @@
 """New values over the old ones in a file that was read line by line: encrypting, decrypting and setting change nothing else.
 
-Only scalars and comments may differ, and one entry may come to the document's end, go from it or be written anew there, as `sops` does.
+Only scalars and comments may differ, and one entry may come to the document's end, go from it or be rewritten there, as `sops` does.
 Any other change, and any file that is not so plain, is for `agent.yaml.splice` as a whole, which would write the same text.
 """
 
@@ -34,7 +34,7 @@ class _RestructuredError(Exception):
 def substitute(read: Read, wanted: Mapping, *, indent: int, anew: str = "") -> tuple[str, bool] | None:
     """The new text, and whether it is sure to say `wanted`: else it has to be parsed. None where more than values changed.
 
-    `indent` is that of an entry at the end, and `anew` the key of one that is written anew there.
+    `indent` is that of an entry at the end, and `anew` the key of one that is rewritten there.
     """
     try:
         return _Substitution(read, indent).of(wanted, anew)
@@ -160,7 +160,7 @@ class _Substitution:
 
 
 def _is_usual(text: str) -> bool:
-    """Whether a text means itself without quotes, whoever reads it."""
+    """Whether a text means itself without quotes, for every reader."""
     if _WORD.fullmatch(text) is None or text in _OTHERS:
         return False
     return text[0] not in "0123456789" or isinstance(scalars.plain_v3(text), str)

@@ -56,7 +56,7 @@ class Restructuring:
         )
 
     def plan(self) -> bool:
-        """Put the edits; False, with nothing done, where the whole must be written anew."""
+        """Put the edits; False, with nothing done, where the whole must be rewritten."""
         self._children = positions(self._old)
         behind = list_comments.behind_flow(self._text, self._lines, self._node, self._old, self._new)
         if behind is not None:

@@ -92,7 +92,7 @@ class Rewriter:
         self.replace(node, None, new, place)
 
     def _collection(self, node: Node, old: Value, new: Value, place: Place) -> bool:
-        """Change what is in a map or list; False where it has to be written anew."""
+        """Change what is in a map or list; False where it has to be rewritten."""
         assert isinstance(old, Mapping | Sequence)
         assert isinstance(new, Mapping | Sequence)
         pairs = match(old.items, new.items)
@@ -235,7 +235,7 @@ class Rewriter:
     # Whole nodes
 
     def replace(self, node: Node, old: Value, new: Value, place: Place) -> None:
-        """Write a node anew, its tag, anchor and comments included."""
+        """Rewrite a node, its tag, anchor and comments included."""
         if place.flow:
             self._replace_in_flow(node, old, new)
             return

@@ -1,6 +1,6 @@
 """A changed tree written into the text it came from, so that nothing else changes.
 
-Comments, blank lines, quotes, indents, the order of keys and the marks of documents stay as somebody wrote them. Where nothing but
+Comments, blank lines, quotes, indents, the order of keys and the marks of documents stay as they were written. Where nothing but
 values changed in a plainly written file they are put over the old ones (`leaves`); all else is `splicing`'s, which takes longer.
 """
 
@@ -33,7 +33,7 @@ def splice(
     """The text nearest to `before` that says `documents`: maps and lists with their comments, as `sealed.parse` gives them.
 
     `before` is a YAML file, or one that the caller has read already. `indent` is that of entries put at the end of a document, which
-    are written as sops writes them, and of a file that has to be written anew; the entry `anew` of each document goes and comes so.
+    are written as sops writes them, and of a file that has to be rewritten; the entry `anew` of each document goes and comes so.
     Whether a comment is inline is layout: it stays where it stood. `loose`: so is which map or list it is read in. `ends`: a file without a
     line break at its end stays so, whatever comes there. Raises YamlError and LimitError for a `before` that does not parse.
     """
@@ -62,7 +62,7 @@ def splice_json(
 ) -> Spliced:
     """The same for a JSON file and its one document, whose comments are left out.
 
-    `indent` is that of a file that has to be written anew, 0 for a tab. Raises YamlError and LimitError, and EmitError for values that
+    `indent` is that of a file that has to be rewritten, 0 for a tab. Raises YamlError and LimitError, and EmitError for values that
     JSON has no form for.
     """
     # Only here, since YAML files do without.

@@ -1,6 +1,6 @@
 """Any change to the tree of any file, spliced into its text by the spans of its nodes.
 
-What comes out is always parsed and compared: a part that cannot be spliced is written anew, at last the whole file as `emit` does, and
+What comes out is always parsed and compared: a part that cannot be spliced is rewritten, at last the whole file as `emit` does, and
 a note tells.
 """
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 _ATTEMPTS = 6
 _UNSEEN = "a comment is removed, since it stands where none is read"
-_PART_ANEW = "a map or list is written anew, since the change does not fit into its text"
-_ANEW = "the file is written anew, since the change does not fit into its text"
+_PART_ANEW = "a map or list is rewritten, since the change does not fit into its text"
+_ANEW = "the file is rewritten, since the change does not fit into its text"
 _BREAK = re.compile(f"\r\n|[{BREAKS}]")
 
 

@@ -98,7 +98,7 @@ class World:
 
     async def event(self, *_, **__) -> None:
         if self.events_refused:
-            raise ClusterError("a quota of the namespace is used up")
+            raise ClusterError("the namespace's quota is used up")
 
     async def load(self, _):
         return dict(self.shards)

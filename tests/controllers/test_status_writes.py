@@ -109,5 +109,5 @@ async def test_an_outage_is_one_event_and_one_entry_of_the_history_however_often
         ("the store is sealed (store main, status 503)", "unseal it", "2026-01-01T00:00:35Z")
     ]
     (ready,) = [each for each in last["conditions"] if each["type"] == "Ready"]
-    text = "Secret shop/db: the store is sealed (store main, status 503), next try 2026-01-01T00:00:35Z"
+    text = "Secret shop/db: the store is sealed (store main, status 503), next attempt 2026-01-01T00:00:35Z"
     assert ready["message"] == text

@@ -203,7 +203,7 @@ def test_a_value_of_a_store_is_not_multiplied_past_what_an_api_server_takes(fiel
     item = Desired(ObjectId("", "Secret", "shop", "db"), "v1", tree, ())
     tracemalloc.start()
     try:
-        with pytest.raises(LimitError, match="larger than an API server takes"):
+        with pytest.raises(LimitError, match="larger than the API server accepts"):
             finisher().build(item, tree, {LARGE: Resolved(MEGABYTE, 1)}, desired_digest="r", roll="")
         assert tracemalloc.get_traced_memory()[1] < 30 << 20
     finally:

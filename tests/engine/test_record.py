@@ -120,7 +120,7 @@ UNREADABLE = {
     "a body that is not compressed": {HEAD: "1.1.mac." + base64.b64encode(b"hello").decode()},
     "a body that was cut off": {HEAD: STORED[HEAD][:60]},
     "a body that is no JSON": {HEAD: "1.1.mac." + base64.b64encode(zlib.compress(b"{")).decode()},
-    "a body that is no map": {HEAD: "1.1.mac." + packed([])},
+    "a body that is not a map": {HEAD: "1.1.mac." + packed([])},
     "JSON that is deeply nested": {
         HEAD: "1.1.mac." + base64.b64encode(zlib.compress(b"[" * 100_000 + b"]" * 100_000)).decode()
     },

@@ -177,7 +177,7 @@ async def test_a_redirect_is_not_followed_and_no_credential_goes_there(
                 mirrors = make_mirrors(git={"allowHttp": True, "allowedHosts": hosts})
                 credential = GitCredential("git", Secret(PASSWORD, "test:password"))
                 for call in (mirrors.head, mirrors.fetch):
-                    with pytest.raises(SourceError, match="redirects, which is not followed"):
+                    with pytest.raises(SourceError, match="redirects are not followed"):
                         await call(source(url=f"{url}/r.git"), credential)
         assert stolen == []
 
@@ -309,21 +309,21 @@ ADDRESSES = [
     ("https://evilgit.example.com/a", "does not allow"),
     ("https://127.0.0.1/a", "does not allow"),
     ("http://git.example.com/a", "plain HTTP"),
-    ("https://user:s3cret@git.example.com/a", "not an address"),
-    ("https://git.example.com@evil.com/a", "not an address"),
-    ("https://git.example.com\\@evil.com/a", "not an address"),
-    ("https://git.example.com/a?x=s3cret", "not an address"),
-    ("https://git.example.com/a#b", "not an address"),
-    ("https://git.example.com/../a", "not an address"),
-    ("https://git.example.com/a\nb", "not an address"),
-    ("https://git.example.com/a\n", "not an address"),
-    ("ssh://git.example.com/a", "not an address"),
-    ("ext::sh -c id", "not an address"),
-    ("file:///etc", "not an address"),
-    ("/etc", "not an address"),
-    ("--upload-pack=id", "not an address"),
-    ("git@git.example.com:a", "not an address"),
-    ("HTTPS://git.example.com/a", "not an address"),
+    ("https://user:s3cret@git.example.com/a", "not a Git address"),
+    ("https://git.example.com@evil.com/a", "not a Git address"),
+    ("https://git.example.com\\@evil.com/a", "not a Git address"),
+    ("https://git.example.com/a?x=s3cret", "not a Git address"),
+    ("https://git.example.com/a#b", "not a Git address"),
+    ("https://git.example.com/../a", "not a Git address"),
+    ("https://git.example.com/a\nb", "not a Git address"),
+    ("https://git.example.com/a\n", "not a Git address"),
+    ("ssh://git.example.com/a", "not a Git address"),
+    ("ext::sh -c id", "not a Git address"),
+    ("file:///etc", "not a Git address"),
+    ("/etc", "not a Git address"),
+    ("--upload-pack=id", "not a Git address"),
+    ("git@git.example.com:a", "not a Git address"),
+    ("HTTPS://git.example.com/a", "not a Git address"),
 ]
 
 

@@ -138,5 +138,5 @@ def test_a_workload_with_an_encrypted_merge_key_fails_alone(sops):
     """
     _, merged = merge(File("p.yaml", "1", sops(text, "--encrypted-regex", "^spec$"), 0))
     (failure,) = merged.failures
-    assert failure.error.message == "merge keys stand in clear text"
+    assert failure.error.message == "merge keys must be in clear text"
     assert failure.object == ObjectId("", "Pod", "shop", "p")

@@ -33,7 +33,7 @@ def check(url: str, settings: GitSettings) -> Address:
     match = _URL.fullmatch(url)
     if match is None or ".." in (match["path"] or "").split("/"):
         raise SourceError(
-            "not an address of a Git repository that the agent takes",
+            "not a Git address that the agent accepts",
             hint="write https://host/path, without user, password, query and fragment",
             field="spec.source.url",
         )

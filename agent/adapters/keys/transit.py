@@ -1,7 +1,7 @@
 """Data keys through the transit engine of Vault or OpenBao, for the command line.
 
 An address in a file is followed only where the user named it (VAULT_ADDR, SOPS_VAULT_URIS, a flag): otherwise an edited file would
-have the user's token sent to whoever edited it.
+have the user's token sent to the person who edited it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _PROBLEMS: dict[str, LiteralString] = {
     "VaultDown": "the server is sealed",
     "VaultError": "the server refuses",
     "SSLError": "the server's certificate is not trusted",
-    "EncodedError": "the server's answer is compressed, which is not taken",
+    "EncodedError": "the server's answer is compressed, which is not supported",
     "TooLargeError": "the server's answer is too large",
 }
 """By the class of the exception of hvac, requests or ours, or one of its bases, the first that stands here."""
@@ -86,7 +86,7 @@ class TransitKeys:
         address = key.vault_address.rstrip("/")
         if address not in self._addresses:
             raise DataKeyError(
-                "the file names a server that you did not",
+                "the file names a server that you have not allowed",
                 hint="if you trust it, set VAULT_ADDR or --vault-address to it",
             )
         segments = [*key.engine_path.strip("/").split("/"), key.key_name]

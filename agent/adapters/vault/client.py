@@ -68,7 +68,7 @@ class StoreClient:
     ) -> Answer:
         """Ask `/v1/<path>`. A get or list that meets a connection which the server has closed is sent once more.
 
-        Raises StoreUnavailableError: no answer, 429, 5xx, a redirect, or what is no JSON object. LimitError: more than the agent takes.
+        Raises StoreUnavailableError: no answer, 429, 5xx, a redirect, or what is not a JSON object. LimitError: more than the agent accepts.
         """
         until = time.monotonic() + self._seconds
         try:
@@ -97,7 +97,7 @@ class StoreClient:
     def _unreachable(self, error: RequestException) -> StoreUnavailableError | LimitError:
         if isinstance(error, answers.TooLargeError):
             return LimitError(
-                "the store's answer is larger than the agent takes",
+                "the store's answer is larger than the agent accepts",
                 hint="keep less at one path, and fewer in one folder",
                 store=self.name,
                 limit=answers.LARGEST,
@@ -110,14 +110,14 @@ class StoreClient:
             )
         if isinstance(error, answers.EncodedError):
             return StoreUnavailableError(
-                "the store's answer is compressed, which is not taken",
-                hint="what stands before the store must leave its answers as they are",
+                "the store's answer is compressed, which is not supported",
+                hint="a proxy in front of the store must not change its answers",
                 store=self.name,
             )
         message: LiteralString = "the store cannot be reached"
         if isinstance(error, Timeout):
             message = "the store did not answer in time"
-        return StoreUnavailableError(message, hint="it is asked again after a while", store=self.name)
+        return StoreUnavailableError(message, hint="it is tried again after a while", store=self.name)
 
     def _judge(self, response: requests.Response) -> Answer:
         status = response.status_code
@@ -125,7 +125,7 @@ class StoreClient:
         known = body if isinstance(body, dict) else None
         if 300 <= status < 400:
             raise StoreUnavailableError(
-                "the store redirects, which is not followed",
+                "the store redirects, and redirects are not followed",
                 hint="write the address of the server that answers into the operator's file",
                 store=self.name,
                 status=status,
@@ -139,13 +139,13 @@ class StoreClient:
         if status in {412, 429, 472, 473} or status >= 500:
             raise StoreUnavailableError(
                 "the store is overloaded, a standby or failing",
-                hint="it is asked again after a while",
+                hint="it is tried again after a while",
                 store=self.name,
                 status=status,
             )
         if known is None:
             raise StoreUnavailableError(
-                "the store's answer is no JSON object",
+                "the store's answer is not a JSON object",
                 hint="is the address of the store that of Vault or OpenBao itself?",
                 store=self.name,
                 status=status,
@@ -165,7 +165,7 @@ def refused(answer: Answer, *, store: str, path: str) -> StoreDeniedError | Stor
     if answer.status == 403:
         return StoreDeniedError(
             "the store denies the agent this path",
-            hint="the agent's policy there must let it read the path",
+            hint="the agent's policy in the store must allow reading the path",
             store=store,
             path=path,
         )

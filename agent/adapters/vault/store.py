@@ -108,7 +108,7 @@ class Store:
             raise self._breaker.failed(error) from None
 
     def _for_one(self, namespace: str, work: Callable[[], T]) -> T:
-        """An outage is told as its breaker will tell it for as long as it is open: the text stays the same."""
+        """An outage is reported as its breaker reports it while it is open: the text stays the same."""
         try:
             return work()
         except StoreUnavailableError as error:

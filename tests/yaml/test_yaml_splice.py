@@ -1160,8 +1160,8 @@ def test_a_file_that_was_read_is_not_read_again():
     ("before", "wanted", "notes"),
     [
         ("a: &x [1]\n\nb: *x\n", "a: [2]\nb: [1]\n", [("an alias is written out", 3)]),
-        ("a: 1\nb:\n  ? c\n  ? d\n", "a: 1\nb: {c: 1, d: 2}\n", [("a map or list is written anew", 2)]),
-        ("a: 1\n", "a: 1\n---\nb: 2\n", [("the file is written anew", 1)]),
+        ("a: 1\nb:\n  ? c\n  ? d\n", "a: 1\nb: {c: 1, d: 2}\n", [("a map or list is rewritten", 2)]),
+        ("a: 1\n", "a: 1\n---\nb: 2\n", [("the file is rewritten", 1)]),
     ],
 )
 def test_what_could_not_stay_is_told(before, wanted, notes):

@@ -81,7 +81,7 @@ class SourceRevision(Model):
 
 def _distinct(value: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(value)) != len(value):
-        raise invalid("one item stands in this list twice")
+        raise invalid("this list has a duplicate item")
     return value
 
 

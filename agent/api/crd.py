@@ -68,7 +68,7 @@ def definition() -> Object:
         ],
         "schema": {
             "openAPIV3Schema": {
-                "description": "A folder of a Git repository that is kept applied, its secrets sealed until the API call.",
+                "description": "A folder of a Git repository that the agent keeps applied. Its secrets stay sealed until the API call.",
                 "type": "object",
                 "required": ["spec"],
                 "properties": {

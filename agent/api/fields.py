@@ -35,7 +35,7 @@ _MARKED: Final = re.compile(r"/metadata/(labels|annotations)/signet-gitops\.dev~
 def _json_pointer(value: str) -> str:
     steps = value.split("/")[1:]
     if steps[0] in _FIXED or value == "/metadata" or (steps[0] == "metadata" and steps[1] in _FIXED_METADATA):
-        raise invalid("this field says which object it is, so it cannot be ignored")
+        raise invalid("this field identifies the object, so it cannot be ignored")
     if _MARKED.match(value):
         raise invalid("the agent's own labels and annotations cannot be ignored")
     return value
@@ -56,7 +56,7 @@ JsonPointer = Annotated[
                     "rule": "!self.matches('^/(apiVersion|kind|metadata$|metadata/("
                     + "|".join(sorted(_FIXED_METADATA))
                     + ")(/|$))')",
-                    "message": "this field says which object it is, so it cannot be ignored",
+                    "message": "this field identifies the object, so it cannot be ignored",
                 }
             ],
         }
@@ -70,7 +70,7 @@ def _repository_path(value: str) -> str:
         raise invalid("must be a relative path of the repository")
     parts = [part for part in value.split("/") if part not in {"", "."}]
     if ".." in parts:
-        raise invalid("must not leave the repository by ..")
+        raise invalid("must not leave the repository with ..")
     return "/".join(parts) or "."
 
 
@@ -85,7 +85,7 @@ RepositoryPath = Annotated[
             "maxLength": 512,
             "pattern": r"^[^/\\][^\\]*$",
             "x-kubernetes-validations": [
-                {"rule": r"!self.matches('(^|/)\\.\\.(/|$)')", "message": "must not leave the repository by .."}
+                {"rule": r"!self.matches('(^|/)\\.\\.(/|$)')", "message": "must not leave the repository with .."}
             ],
         }
     ),

@@ -1,7 +1,7 @@
 """How our models behave, and how a tree becomes one.
 
 A tree is validated as JSON in strict mode: a number is not a string, `yes` is not a bool, and an unknown field is an error. What is
-wrong is told by the field's path and by a cause out of our own list; the value that was given enters no error.
+wrong is said by the field's path and a cause from our own list; the value that was given enters no error.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ def invalid(cause: LiteralString) -> PydanticCustomError:
 def validate(model: type[ModelT], tree: Tree) -> ModelT:
     """The model that a clear tree describes. Raises Problem."""
     if any(isinstance(leaf, Secret | Sealed) for _, leaf in walk(tree)):
-        raise Problem("a secret stands where only clear text may", "name the secret instead of holding it", "")
+        raise Problem(
+            "a secret is in a field that must be clear text", "refer to the secret instead of writing its value", ""
+        )
     try:
         return model.model_validate_json(json.dumps(tree))
     except ValidationError as error:
@@ -72,7 +74,7 @@ _OURS: Final = "signet"
 
 _CAUSES: Final[Mapping[str, tuple[LiteralString, LiteralString]]] = {
     "missing": ("a required field is missing", ""),
-    "extra_forbidden": ("unknown field", "compare it with docs/reference; names are case-sensitive"),
+    "extra_forbidden": ("unknown field", "see docs/reference for the fields; names are case-sensitive"),
     "string_type": ("must be a string", "quote it"),
     "int_type": ("must be a whole number", "write it without quotes"),
     "int_from_float": ("must be a whole number", ""),
@@ -82,21 +84,21 @@ _CAUSES: Final[Mapping[str, tuple[LiteralString, LiteralString]]] = {
     "dict_type": ("must be a map", ""),
     "model_type": ("must be a map", ""),
     "model_attributes_type": ("must be a map", ""),
-    "literal_error": ("not one of the allowed values", "docs/reference lists them"),
-    "string_pattern_mismatch": ("does not have the form that this field takes", "docs/reference shows the form"),
+    "literal_error": ("not one of the allowed values", "see docs/reference for the allowed values"),
+    "string_pattern_mismatch": ("does not match the format of this field", "see docs/reference for the format"),
     "string_too_short": ("must not be empty", ""),
     "string_too_long": ("too long", ""),
     "too_short": ("too few items", ""),
     "too_long": ("too many items", ""),
-    "greater_than_equal": ("smaller than the least allowed value", "docs/reference gives the range"),
-    "greater_than": ("smaller than the least allowed value", "docs/reference gives the range"),
-    "less_than_equal": ("larger than the largest allowed value", "docs/reference gives the range"),
+    "greater_than_equal": ("below the minimum of this field", "see docs/reference for the range"),
+    "greater_than": ("below the minimum of this field", "see docs/reference for the range"),
+    "less_than_equal": ("above the maximum of this field", "see docs/reference for the range"),
 }
 
 
 def _problem(errors: list[ErrorDetails]) -> Problem:
     first, *rest = errors
-    cause, hint = _CAUSES.get(first["type"], ("not valid", "docs/reference describes this field"))
+    cause, hint = _CAUSES.get(first["type"], ("not valid", "see docs/reference for this field"))
     if first["type"] == _OURS:
         cause, hint = _own_cause(first), ""
     field = format_path(first["loc"])

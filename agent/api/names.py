@@ -19,7 +19,7 @@ ANNOTATION_REQUESTED_AT: Final = f"{GROUP}/requested-at"
 ANNOTATION_CONFIRM_PRUNE: Final = f"{GROUP}/confirm-prune"
 """On an Application: names the guarded deletions that are confirmed."""
 ANNOTATION_CONFIRM_ADDITIONS: Final = f"{GROUP}/confirm-additions"
-"""On an Application: names the revision at which somebody agreed that additions from before an upgrade are removed."""
+"""On an Application: names the revision for which it was confirmed that additions from before an upgrade are removed."""
 
 FIELD_MANAGER: Final = "signet"
 """As which the agent applies objects. Commands have field managers of their own: `signet-sync`."""

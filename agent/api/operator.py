@@ -47,7 +47,7 @@ class GitSettings(Model):
 
 
 class KubernetesLogin(Model):
-    """Login to Vault by the agent's ServiceAccount token, read anew at each login."""
+    """Login to Vault by the agent's ServiceAccount token, which is read again at each login."""
 
     role: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_.-]+$")]
     """Role of the auth method."""
@@ -65,7 +65,7 @@ class StoreAuth(Model):
     """How the agent proves itself to a store. Exactly one."""
 
     token_file: FilePath | None = None
-    """File that holds a token; read anew when the store refuses it."""
+    """File that holds a token; read again when the store refuses it."""
     kubernetes: KubernetesLogin | None = None
     """Login by the agent's ServiceAccount token."""
 
@@ -196,7 +196,7 @@ class SopsSettings(Model):
 
     clear_values: Literal["warn", "hold"] = "warn"
     """What becomes of the objects of a SOPS file that has clear values besides `apiVersion`, `kind`, `metadata` and `type`. SOPS' MAC
-    covers such values, but not under which key each stands: whoever may commit can exchange them unseen. `warn` applies the file and
+    covers such values, but not under which key each stands: anyone who may commit can swap them unnoticed. `warn` applies the file and
     names it, `hold` holds it. Null and empty texts count, which SOPS never encrypts."""
 
 
@@ -211,7 +211,7 @@ class DestinationGrant(Model):
     """Further namespaces that `spec.destination.namespace` may name."""
     identity: Literal["serviceAccount", "agent"] = "serviceAccount"
     """`serviceAccount` acts as the Application's ServiceAccount, which needs a RoleBinding there. `agent` acts as the agent
-    itself: whoever may write the Application or its repository then has the agent's rights."""
+    itself: anyone who may write the Application or its repository then has the agent's rights."""
 
     def serves(self, namespace: str, name: str) -> bool:
         """Whether this grant is for the Application."""

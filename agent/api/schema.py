@@ -28,7 +28,7 @@ def application() -> Object:
     return {
         "$schema": DIALECT,
         "title": names.KIND,
-        "description": "A folder of a Git repository that is kept applied, its secrets sealed until the API call.",
+        "description": "A folder of a Git repository that the agent keeps applied. Its secrets stay sealed until the API call.",
         "type": "object",
         "required": ["apiVersion", "kind", "metadata", "spec"],
         "properties": {

@@ -28,7 +28,7 @@ class Condition(Model):
 
     type: ConditionType
     """`Ready`: the revision is applied in full. `Reconciling`: a sync is running or will be retried. `Stalled`: it fails until
-    somebody changes something. `Healthy`: every object is, and is there; False while one is `Progressing` or `Degraded`, Unknown before anything was applied. `Drifted`: live objects differ from the revision. `RecordLost`: there was
+    something is changed. `Healthy`: every object is, and is there; False while one is `Progressing` or `Degraded`, Unknown before anything was applied. `Drifted`: live objects differ from the revision. `RecordLost`: there was
     no record to go by, or none that verifies, when the agent took the Application; absent where there was."""
     status: Literal["True", "False", "Unknown"]
     """Whether it is so."""
@@ -159,7 +159,7 @@ class ApplicationStatus(Model):
     counts: Counts = Counts()
     """Objects, by what became of them."""
     objects: Annotated[tuple[ObjectStatus, ...], Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})] = ()
-    """How the objects stand, those that need somebody first: at most a hundred, and fewer where they do not fit."""
+    """How the objects stand, those that need attention first: at most a hundred, and fewer where they do not fit."""
     failures: Annotated[tuple[Failure, ...], Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})] = ()
     """What is wrong now, the most telling first."""
     warnings: Annotated[tuple[Failure, ...], Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})] = ()
@@ -168,7 +168,7 @@ class ApplicationStatus(Model):
     history: Annotated[tuple[SyncRecord, ...], Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})] = ()
     """The last ten syncs, newest first: what was released, and what else came to something new."""
     heals: Annotated[tuple[SyncRecord, ...], Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})] = ()
-    """The last ten syncs that only put back what somebody had changed, newest first."""
+    """The last ten syncs that only put back manual changes, newest first."""
     agent: str | None = None
     """The agent that runs the Application and wrote this."""
     epoch: int | None = None

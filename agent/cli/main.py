@@ -104,7 +104,7 @@ def _answer(error: BaseException) -> int:
         case KeyboardInterrupt():
             return 130
         case BrokenPipeError():
-            # Whoever read our output has read enough; the interpreter must not fail on it again at exit.
+            # The reader of our output has read enough; the interpreter must not fail on it again at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 141
         case _:

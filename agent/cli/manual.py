@@ -30,7 +30,7 @@ def of(parser: argparse.ArgumentParser, columns: int) -> str:
 
 
 def fitted(text: str, columns: int) -> str:
-    """Paragraphs filled anew, and examples with their comments below them where they have no room beside. Commands stay in one piece."""
+    """Paragraphs refilled, and examples with their comments below them where they have no room beside. Commands stay in one piece."""
     parts: list[str] = []
     for indented, lines in groupby(text.splitlines(), lambda line: line[:1].isspace() if line else None):
         if indented is None:

@@ -1,4 +1,4 @@
-"""What somebody may have meant who misspelt a command, a flag or a value."""
+"""What a misspelt command, flag or value may have meant."""
 
 from __future__ import annotations
 

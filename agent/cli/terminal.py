@@ -88,7 +88,7 @@ def _discard(number: int) -> None:
 def write_bytes(data: bytes) -> None:
     """A result as it is, and on a terminal without what would move its cursor or turn the direction of its text.
 
-    Raises WriteError, and BrokenPipeError where whoever reads has read enough.
+    Raises WriteError, and BrokenPipeError where the reader has read enough.
     """
     _write(_steady(data) if is_tty() else data)
 
@@ -191,7 +191,7 @@ def _tell(text: str) -> None:
         sys.stderr.write(text)
         sys.stderr.flush()
     except OSError:
-        # There is nobody to tell; the exit code still does.
+        # There is nowhere to write this; the exit code still shows it.
         _discard(sys.stderr.fileno())
 
 

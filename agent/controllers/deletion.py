@@ -85,11 +85,11 @@ async def let_go(home: HomePort, application: ApplicationId) -> None:
         if found is not None and get_text(found, "metadata", "uid") == application.uid:
             await orphan(home, found)
     except AgentError as error:
-        log_error("an application that goes could not be let go", error, application)
+        log_error("the finalizer of a deleted Application could not be removed", error, application)
 
 
 async def orphan(home: HomePort, tree: Object) -> None:
-    """Let an Application go and its objects be, with an event: nobody meant their deletion, or nobody may delete them.
+    """Let an Application go and leave its objects, with an event: their deletion was not intended, or is not allowed.
 
     `tree` is the Application as the API server gave it, whatever its spec looks like.
     """
@@ -111,7 +111,7 @@ async def orphan(home: HomePort, tree: Object) -> None:
 
 
 async def _is_uprooted(home: HomePort, application: Application) -> bool:
-    """Whether an Application goes because its namespace or definition does: then nobody meant its objects elsewhere."""
+    """Whether an Application goes because its namespace or definition does: then its objects elsewhere were not meant to go."""
     namespace = await home.get(_NAMESPACES, "", application.id.namespace)
     definition = await home.get(_DEFINITIONS, "", f"{names.PLURAL}.{names.GROUP}")
     return any(

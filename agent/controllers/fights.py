@@ -1,4 +1,4 @@
-"""Fights: an object that somebody else keeps changing is healed ever more slowly, and named."""
+"""Fights: an object that another client keeps changing is healed less and less often, and reported."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Fight:
 
 
 def healed(fight: Fight | None, now: float, removed: Sequence[str] = ()) -> Fight:
-    """Count a heal. The window begins anew when the object was left alone for as long as the last wait and a window."""
+    """Count a heal. The window starts over when the object was left alone for as long as the last wait and a window."""
     alone = now - max(fight.since, fight.until) if fight else FORGOTTEN
     counted = _counted(fight.removed if fight and alone < FORGOTTEN else {}, removed)
     if fight is None or alone > WINDOW:

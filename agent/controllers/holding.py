@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from agent.controllers import status
 from agent.controllers.deletion import APPLICATIONS
-from agent.controllers.managed import Hold, Managed
+from agent.controllers.managed import Hold, ManagedApplication
 from agent.engine.fence import Fence
 from agent.engine.ledger import Ledger
 from agent.engine.record import HEAD, Codec
@@ -27,7 +27,7 @@ def fenced(ports: Ports, fence: Fence) -> Ports:
     return replace(ports, home=home, target=target, records=records)
 
 
-async def take(ports: Ports, settings: Settings, managed: Managed) -> bool:
+async def take(ports: Ports, settings: Settings, managed: ManagedApplication) -> bool:
     """Give a managed Application its fence and its ledger, and read it again: its spec too may be from before the epoch.
 
     False where there is no such Application any more. Raises LeaseLostError where another agent came first.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from agent.api import application as applications
 from agent.controllers import deletion, fights, holding, probing, schedule
-from agent.controllers.managed import Managed, Names, changes
+from agent.controllers.managed import ManagedApplication, Names, changes
 from agent.controllers.reporting import Reporter, log_error
 from agent.controllers.tasks import Shares
 from agent.engine import pipeline
@@ -42,8 +42,8 @@ class Driver:
         self._settings = settings
         self._watching = watching
         watching.drifted, watching.changed = self._drifted, self._health_changed
-        watching.ended = lambda uid: self._event(schedule.Poke(uid, Trigger.LIVE))
-        self._managed: dict[str, Managed] = {}
+        watching.ended = lambda uid: self._event(schedule.Triggered(uid, Trigger.LIVE))
+        self._managed: dict[str, ManagedApplication] = {}
         self._schedule = schedule.Schedule(settings.probe_interval)
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -104,14 +104,14 @@ class Driver:
             elif managed.hold is None and uid not in self._schedule:
                 self._changed(uid, managed, frozenset({Trigger.START}))
 
-    def _leave(self, uid: str, managed: Managed) -> None:
+    def _leave(self, uid: str, managed: ManagedApplication) -> None:
         if uid in self._schedule or managed.hold is not None:
             self._spawn(self._ports.data_keys.forget(managed.id), f"forget {uid}")
         if uid in self._schedule:
             self._event(schedule.Gone(uid))
         self._forsake(uid, managed)
 
-    def _forsake(self, uid: str, managed: Managed) -> None:
+    def _forsake(self, uid: str, managed: ManagedApplication) -> None:
         """Whatever was known under a hold that is over counts no more."""
         self._watching.release(uid)
         managed.leave()
@@ -145,7 +145,7 @@ class Driver:
         now = self._ports.clock.monotonic()
         managed.drift_seen.setdefault(key, now)
         self._ports.metrics.drifted(Trigger.LIVE)
-        self._event(schedule.Poke(uid, Trigger.LIVE, fights.delay(managed.fights.get(key), now)))
+        self._event(schedule.Triggered(uid, Trigger.LIVE, fights.delay(managed.fights.get(key), now)))
 
     def _health_changed(self, uid: str) -> None:
         """The health of a live object changed: tell the status, soon and once."""
@@ -169,7 +169,7 @@ class Driver:
         managed = self._managed.get(uid)
         known = managed.application if managed is not None else None
         if managed is None:
-            managed = self._managed[uid] = Managed(applications.identify(event.object))
+            managed = self._managed[uid] = ManagedApplication(applications.identify(event.object))
         if not managed.read(event.object) or not self._settings.mine(uid):
             return
         if managed.hold is not None:
@@ -178,7 +178,7 @@ class Driver:
         if triggers or managed.application is None:
             self._changed(uid, managed, triggers)
 
-    def _changed(self, uid: str, managed: Managed, triggers: frozenset[Trigger]) -> None:
+    def _changed(self, uid: str, managed: ManagedApplication, triggers: frozenset[Trigger]) -> None:
         """An Application of this agent's may have changed: `triggers` say what of it starts a run."""
         application = managed.application
         if application is None:
@@ -195,14 +195,14 @@ class Driver:
             async with managed.taking:
                 await self._remove_record(uid, managed)
 
-    async def _remove_record(self, uid: str, managed: Managed) -> None:
+    async def _remove_record(self, uid: str, managed: ManagedApplication) -> None:
         if self._settings.mine(uid):
             try:
                 await self._ports.records.forget(managed.id)
             except AgentError as error:
                 log_error("the record of a deleted application could not be removed", error, managed.id)
 
-    async def _insist(self, uid: str, managed: Managed) -> None:
+    async def _insist(self, uid: str, managed: ManagedApplication) -> None:
         """Keep this agent's word in the status; where that of a later owner stands there, its hold is over."""
         tenure = managed.tenure
         try:
@@ -229,16 +229,16 @@ class Driver:
                 self._lost(uid, managed, tenure, error)
         except Exception as error:
             result = "failed"
-            LOG.exception("a run ended in a defect of the agent", extra={"application": uid})
+            LOG.exception("a run crashed because of a bug in the agent", extra={"application": uid})
             if managed is not None and managed.tenure == tenure:
-                await self._confess(managed, triggers, type(error).__name__)
+                await self._report_crash(managed, triggers, type(error).__name__)
         finally:
             # a run of a hold that is over ends beside those of the next one
             if managed is None or managed.tenure == tenure:
-                self._event(schedule.Finished(uid, result))
+                self._event(schedule.RunEnded(uid, result))
 
     async def _reconcile(
-        self, uid: str, managed: Managed, triggers: frozenset[Trigger]
+        self, uid: str, managed: ManagedApplication, triggers: frozenset[Trigger]
     ) -> Literal["ok", "transient", "failed"]:
         clock = self._ports.clock
         started, began = clock.now(), clock.monotonic()
@@ -272,7 +272,7 @@ class Driver:
             )
         return "ok" if not outcome.problems else "transient" if outcome.transient else "failed"
 
-    async def _walk(self, uid: str, managed: Managed, run: Run) -> Outcome:
+    async def _walk(self, uid: str, managed: ManagedApplication, run: Run) -> Outcome:
         """One run of the engine: it takes the state of the Application, and gives the next."""
         await deletion.keep_finalizer(run.ports.home, run.application)
         self._watching.begin(uid)
@@ -285,11 +285,11 @@ class Driver:
         managed.state = outcome.state
         return outcome
 
-    async def _confess(self, managed: Managed, triggers: frozenset[Trigger], kind: str) -> None:
+    async def _report_crash(self, managed: ManagedApplication, triggers: frozenset[Trigger], kind: str) -> None:
         """Say in the status what must not hide behind an old Ready."""
         if managed.application is not None and (managed.hold is None or managed.held):
-            hint = "its log says where; please report it"
-            error = DefectError("a defect of the agent ended the run", hint=hint, exception=kind)
+            hint = "the agent's log shows where; please report it"
+            error = DefectError("a bug in the agent ended the run", hint=hint, exception=kind)
             outcome, now = Outcome(managed.state, problems=(Problem(error),)), self._ports.clock.now()
             await self._reporter.run_ended(
                 managed, managed.application, outcome, triggers=triggers, started=now, seconds=0.0
@@ -297,7 +297,7 @@ class Driver:
 
     async def _make_run(
         self,
-        managed: Managed,
+        managed: ManagedApplication,
         application: Application,
         hold: Hold,
         triggers: frozenset[Trigger],
@@ -325,7 +325,7 @@ class Driver:
             insisted=managed.insisted,
         )
 
-    async def _hold(self, uid: str, managed: Managed) -> Hold:
+    async def _hold(self, uid: str, managed: ManagedApplication) -> Hold:
         """The hold of this agent on an Application, taken where it has none."""
         async with managed.taking:
             if managed.hold is None:
@@ -342,26 +342,26 @@ class Driver:
                 await self._reporter.record_damaged(managed)
             hold = managed.hold
         if hold is None:
-            raise LeaseLostError("the Application was left while it was taken")
+            raise LeaseLostError("the Application was released while it was being taken")
         hold.fence.check()
         return hold
 
-    def _lost(self, uid: str, managed: Managed, tenure: int, error: LeaseLostError) -> None:
+    def _lost(self, uid: str, managed: ManagedApplication, tenure: int, error: LeaseLostError) -> None:
         """The right to write for an Application is lost: nothing that was known of it is used again, and it is taken again if it is ours.
 
         Where the hold of that `tenure` has ended already, the next one is left alone.
         """
         if managed.tenure != tenure:
             return
-        log_error("this agent may not write for the application", error, managed.id)
+        log_error("this agent may not write for the Application", error, managed.id)
         self._event(schedule.Gone(uid))
         self._forsake(uid, managed)
         self._settings.recheck()
         if managed.application is not None and self._settings.mine(uid):
             self._changed(uid, managed, frozenset())
-            self._event(schedule.Poke(uid, Trigger.START, schedule.FIRST_RETRY))
+            self._event(schedule.Triggered(uid, Trigger.START, schedule.FIRST_RETRY))
 
-    async def _refuse(self, uid: str, managed: Managed) -> None:
+    async def _refuse(self, uid: str, managed: ManagedApplication) -> None:
         """Say that a spec cannot be run, and let an Application go that is being deleted."""
         while managed.refusal is not None and self._settings.mine(uid) and not self._stopping:
             tenure = managed.tenure
@@ -372,7 +372,7 @@ class Driver:
             except LeaseLostError as error:
                 self._lost(uid, managed, tenure, error)
             except AgentError as error:
-                log_error("a spec that is not valid could not be reported", error, managed.id)
+                log_error("an invalid spec could not be reported", error, managed.id)
             await asyncio.sleep(schedule.FIRST_RETRY)
         await deletion.let_go(self._ports.home, managed.id)
 
@@ -386,10 +386,10 @@ class Driver:
         except AgentError as error:
             objects, errors = frozenset[ObjectId](), (error,)
         for error in errors:
-            log_error("the version of a secret could not be asked for", error, managed.id)
+            log_error("the version of a secret could not be checked", error, managed.id)
         if objects:
             managed.rotated |= objects
-            self._event(schedule.Poke(uid, Trigger.SECRET))
+            self._event(schedule.Triggered(uid, Trigger.SECRET))
 
     async def _refresh_soon(self, uid: str) -> None:
         await asyncio.sleep(_REFRESH_SECONDS)

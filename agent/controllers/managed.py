@@ -40,11 +40,11 @@ class Hold:
 
 
 @dataclass(slots=True)
-class Managed:
+class ManagedApplication:
     """What the driver keeps. `application` None: its spec of this `generation` is not valid, for the reason `refusal`.
 
     `hold` is this agent's right to write for it, with which `state` begins and ends, and `since` when that began, in Unix seconds;
-    `tenure` counts the holds, so that what belongs to an earlier one is told apart. `taking` is held while a hold begins, or the record is removed.
+    `tenure` counts the holds, so that what belongs to an earlier one can be recognized. `taking` is held while a hold begins, or the record is removed.
 
     `version` is the resourceVersion of the Application as it was read last, `found` the status in it, `reported` the status that this
     agent wrote last. `rotated` is what the next run refreshes. `drift_seen` tells when each drift was seen, in seconds of the monotonic
@@ -121,7 +121,7 @@ class Managed:
 class Names(Mapping[str, str]):
     """The name of each Application by its uid, as they are known at the moment of asking."""
 
-    def __init__(self, managed: Mapping[str, Managed]) -> None:
+    def __init__(self, managed: Mapping[str, ManagedApplication]) -> None:
         self._managed = managed
 
     def __getitem__(self, uid: str) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from agent.api.application import Application
     from agent.api.status import ApplicationStatus, Counts
-    from agent.controllers.managed import Managed
+    from agent.controllers.managed import ManagedApplication
     from agent.engine.causes import Trigger, Why
     from agent.engine.fence import Fence
     from agent.engine.pipeline import Outcome
@@ -54,7 +54,7 @@ class Reporter:
 
     async def run_ended(
         self,
-        managed: Managed,
+        managed: ManagedApplication,
         application: Application,
         outcome: Outcome,
         *,
@@ -79,12 +79,12 @@ class Reporter:
                 now=self._ports.clock.now(),
             )
             reported = status.signed(reported, self._agent, standing.record.epoch, managed.since)
-            told = await self._write(managed, reported, fence)
+            written = await self._write(managed, reported, fence)
         if status.differs(reported, before):
             await self._events(managed, application, outcome, reported, before)
-        return told
+        return written
 
-    async def refreshed(self, managed: Managed, application: Application) -> None:
+    async def refreshed(self, managed: ManagedApplication, application: Application) -> None:
         """Tell of health and drift as they are now, between runs."""
         fence = managed.fence
         async with managed.reporting:
@@ -93,7 +93,7 @@ class Reporter:
                 reported = status.refresh(application, standing, managed.outcome, managed.reported, standing.now)
                 await self._write(managed, reported, fence)
 
-    async def insist(self, managed: Managed) -> None:
+    async def insist(self, managed: ManagedApplication) -> None:
         """Write the status again where another writer replaced it: an agent that had the Application before, or a person.
 
         Raises LeaseLostError where it is the word of an agent that took the Application since.
@@ -106,7 +106,7 @@ class Reporter:
                 managed.reported = status.of_tree(found)
                 await self._write(managed, own, fence)
 
-    async def record_damaged(self, managed: Managed) -> None:
+    async def record_damaged(self, managed: ManagedApplication) -> None:
         """Tell that what was stored of an Application does not verify, where that is so."""
         loss = managed.hold.ledger.loss if managed.hold else ""
         if loss:
@@ -117,21 +117,21 @@ class Reporter:
             except AgentError as error:
                 log_error("an event could not be written", error, managed.id)
 
-    async def suspended(self, managed: Managed, application: Application) -> None:
+    async def suspended(self, managed: ManagedApplication, application: Application) -> None:
         """Tell that an Application is stopped by its user."""
         fence, epoch = managed.fence, managed.record.epoch
         async with managed.reporting:
             reported = status.suspended(application, managed.reported, self._ports.clock.now())
             await self._write(managed, status.signed(reported, self._agent, epoch, managed.since), fence)
 
-    async def refused(self, managed: Managed, generation: int, error: AgentError) -> None:
+    async def refused(self, managed: ManagedApplication, generation: int, error: AgentError) -> None:
         """Tell that an Application's spec cannot be run at all."""
         fence, epoch = managed.fence, managed.record.epoch
         async with managed.reporting:
             reported = status.refused(generation, error, managed.reported, self._ports.clock.now())
             await self._write(managed, status.signed(reported, self._agent, epoch, managed.since), fence)
 
-    async def _write(self, managed: Managed, reported: ApplicationStatus, fence: Fence | None) -> bool:
+    async def _write(self, managed: ManagedApplication, reported: ApplicationStatus, fence: Fence | None) -> bool:
         """Write a status that says something new, and whether it stands: one that cannot be written is logged."""
         if status.differs(reported, managed.reported):
             try:
@@ -142,7 +142,7 @@ class Reporter:
             managed.reported = reported
         return True
 
-    def _standing(self, managed: Managed, outcome: Outcome) -> Standing:
+    def _standing(self, managed: ManagedApplication, outcome: Outcome) -> Standing:
         """How an Application stands now; where that changes by itself, it is looked at again then."""
         live, now = self._ports.live.snapshot(managed.id.uid), self._ports.clock.now()
         loss = managed.hold.ledger.loss if managed.hold else ""
@@ -156,7 +156,12 @@ class Reporter:
         return self._ports.home.fenced(fence.check) if fence is not None else self._ports.home
 
     def _count(
-        self, managed: Managed, outcome: Outcome, counts: Counts, triggers: frozenset[Trigger], seconds: float
+        self,
+        managed: ManagedApplication,
+        outcome: Outcome,
+        counts: Counts,
+        triggers: frozenset[Trigger],
+        seconds: float,
     ) -> None:
         metrics = self._ports.metrics
         result = "failed" if outcome.desired is None else "partial" if outcome.problems else "succeeded"
@@ -193,29 +198,29 @@ class Reporter:
 
     async def _events(
         self,
-        managed: Managed,
+        managed: ManagedApplication,
         application: Application,
         outcome: Outcome,
         reported: ApplicationStatus,
         before: ApplicationStatus,
     ) -> None:
-        told = [("Normal", *each) for each in successes(outcome.results, reported.revision or "")]
+        events = [("Normal", *each) for each in successes(outcome.results, reported.revision or "")]
         fought = (
             done
             for done in outcome.results
             if done.id in managed.fights and managed.fights[done.id].fought and done.action == "heal" and done.wrote
         )
-        told += [
-            ("Warning", "Fight", f"{done.id} is {_edited(done)} again and again")
+        events += [
+            ("Warning", "Fight", f"{done.id} is {_edited(done)} repeatedly")
             for done in islice(fought, _EVENTS_OF_FIGHTS)
         ]
         old = {(failure.object, failure.reason, failure.message) for failure in (*before.failures, *before.warnings)}
         for failure in (*reported.failures[:_EVENTS_OF_FAILURES], *reported.warnings[:_EVENTS_OF_FAILURES]):
             if (failure.object, failure.reason, failure.message) not in old:
                 place = failure.object or failure.file
-                told.append(("Warning", failure.reason, f"{place}: {failure.message}" if place else failure.message))
+                events.append(("Warning", failure.reason, f"{place}: {failure.message}" if place else failure.message))
         try:
-            for kind, reason, message in told:
+            for kind, reason, message in events:
                 await self._home(managed.fence).event(
                     application.id, kind="Normal" if kind == "Normal" else "Warning", reason=reason, message=message
                 )
@@ -229,33 +234,33 @@ def successes(results: tuple[Result, ...], revision: str) -> list[tuple[str, str
     for each in results:
         if each.wrote and each.action not in {"heal", "prune", "forget"}:
             groups.setdefault((each.why, each.action == "replace"), []).append(each)
-    told = [("Applied", _applied(why, done, revision)) for (why, _), done in islice(groups.items(), _CAUSES)]
+    events = [("Applied", _applied(why, done, revision)) for (why, _), done in islice(groups.items(), _CAUSES)]
     if rest := [each for done in islice(groups.values(), _CAUSES, None) for each in done]:
-        told.append(("Applied", _applied(None, rest, revision)))
+        events.append(("Applied", _applied(None, rest, revision)))
     healed = [each for each in results if each.wrote and each.action == "heal"]
-    told += [("Healed", _healed(each)) for each in healed[:_HEALS]]
+    events += [("Healed", _healed(each)) for each in healed[:_HEALS]]
     if more := len(healed[_HEALS:]):
-        told.append(("Healed", f"{counted(more, 'more object')} healed"))
-    told += [
+        events.append(("Healed", f"{counted(more, 'more object')} healed"))
+    events += [
         ("Removed", f"{each.id}: {', '.join(each.removed[:_FIELDS])} removed, added by {_manager(each)}")
         for each in islice((each for each in results if each.wrote and each.removed and each.action != "heal"), _HEALS)
     ]
     pruned = [each for each in results if each.wrote and each.action == "prune"]
     if pruned:
         are = "is" if len(pruned) == 1 else "are"
-        told.append(("Pruned", f"{_objects(pruned, 'deleted')} that {are} in no layer any more: {_names(pruned)}"))
+        events.append(("Pruned", f"{_objects(pruned, 'deleted')} that {are} no longer in any layer: {_names(pruned)}"))
     if going := [each for each in results if each.answer == Answer.DELETING]:
-        told.append(
+        events.append(
             ("Pruned", f"{_objects(going, 'marked for deletion')}, kept by finalizers for now: {_names(going)}")
         )
-    return told
+    return events
 
 
 def _applied(why: Why | None, done: list[Result], revision: str) -> str:
     cause, because = (why.cause, few(why.because)) if why is not None else (None, "")
     became = "replaced" if all(each.action == "replace" for each in done) else "applied"
     if cause == Cause.ROLL:
-        return f"{_objects(done, 'rolled')}, since {because} changed: {_names(done)}"
+        return f"{_objects(done, 'rolled')} because {because} changed: {_names(done)}"
     if cause == Cause.SECRET:
         return f"{_objects(done, became)} with {because}, revision {revision}: {_names(done)}"
     return f"{_objects(done, became)}, revision {revision}: {_names(done)}"
@@ -273,7 +278,7 @@ def _edited(done: Result) -> str:
 
 
 def _manager(done: Result) -> str:
-    return cut(done.writer.manager) if done.writer else "somebody"
+    return cut(done.writer.manager) if done.writer else "an unknown manager"
 
 
 def _objects(done: list[Result], became: str) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FIRST_RETRY = 2.0
 LONGEST_RETRY = 300.0
 STORE_RETRY = 60.0
-"""Longest wait while what failed is somebody else's outage, which ends without anybody's doing here."""
+"""Longest wait while what failed is an outage elsewhere, which ends without any action here."""
 _SLACK = 64
 """Times that hold no more, besides as many as there are Applications, before they are swept."""
 
@@ -56,8 +56,8 @@ class Gone:
 
 
 @dataclass(frozen=True, slots=True)
-class Poke:
-    """Something happened that concerns an Application; `delay` holds back a heal that somebody keeps undoing."""
+class Triggered:
+    """Something happened that concerns an Application; `delay` holds back a heal that is undone again and again."""
 
     uid: str
     trigger: Trigger
@@ -65,8 +65,8 @@ class Poke:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
-    """A run ended: well, in an error that may pass by itself, or in one that somebody has to mend."""
+class RunEnded:
+    """A run ended: well, in an error that may pass by itself, or in one that has to be fixed."""
 
     uid: str
     result: Literal["ok", "transient", "failed"]
@@ -85,7 +85,7 @@ class Tick:
     """Time passed."""
 
 
-Event: TypeAlias = Seen | Gone | Poke | Finished | Settling | Tick
+Event: TypeAlias = Seen | Gone | Triggered | RunEnded | Settling | Tick
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ class Schedule:
             else:
                 self._entries[event.uid] = entry
         touched = [event.uid] if not isinstance(event, Tick) and event.uid in self._entries else []
-        return tuple(effect for uid in touched + self._ripe(now) for effect in self._advance(uid, now))
+        return tuple(effect for uid in touched + self._take_due(now) for effect in self._advance(uid, now))
 
     def wake_at(self) -> float | None:
         """When `Tick` is due next; None where nothing is waited for."""
@@ -147,7 +147,7 @@ class Schedule:
             heapq.heappop(self._heap)
         return None
 
-    def _ripe(self, now: float) -> list[str]:
+    def _take_due(self, now: float) -> list[str]:
         """The Applications that are due, each once."""
         found: list[str] = []
         while (at := self.wake_at()) is not None and at <= now:
@@ -156,7 +156,9 @@ class Schedule:
             found.append(uid)
         return found
 
-    def _happened(self, event: Seen | Gone | Poke | Finished | Settling, now: float, jitter: float) -> Entry | None:
+    def _happened(
+        self, event: Seen | Gone | Triggered | RunEnded | Settling, now: float, jitter: float
+    ) -> Entry | None:
         """The Application's entry after an event."""
         entry = self._entries.get(event.uid)
         match event:
@@ -169,13 +171,13 @@ class Schedule:
                     suspended=suspended,
                     pending=base.pending | triggers,
                 )
-            case Poke(_, trigger, delay) if entry is not None:
+            case Triggered(_, trigger, delay) if entry is not None:
                 if delay <= 0:
                     return replace(entry, pending=entry.pending | {trigger})
                 delayed = {**(entry.delayed or {}), trigger: max(now + delay, (entry.delayed or {}).get(trigger, 0.0))}
                 return replace(entry, delayed=delayed)
-            case Finished(_, result) if entry is not None:
-                return _finished(entry, result, now, jitter)
+            case RunEnded(_, result) if entry is not None:
+                return _after_run(entry, result, now, jitter)
             case Settling(_, delay) if entry is not None:
                 return replace(entry, settle_at=now + delay)
             case _:
@@ -196,7 +198,7 @@ class Schedule:
         return effects
 
 
-def _finished(entry: Entry, result: str, now: float, jitter: float) -> Entry:
+def _after_run(entry: Entry, result: str, now: float, jitter: float) -> Entry:
     if result == "ok":
         return replace(entry, running=False, failures=0, retry_at=None)
     longest = STORE_RETRY if result == "transient" else min(LONGEST_RETRY, max(entry.interval, STORE_RETRY))
@@ -213,10 +215,10 @@ def _due(uid: str, entry: Entry, now: float, probe_interval: float) -> tuple[Ent
     if entry.retry_at is not None and entry.retry_at <= now:
         pending |= {Trigger.RETRY}
         entry = replace(entry, retry_at=None)
-    ripe = {trigger for trigger, at in (entry.delayed or {}).items() if at <= now}
-    if ripe:
-        pending |= ripe
-        left = {trigger: at for trigger, at in (entry.delayed or {}).items() if trigger not in ripe}
+    due = {trigger for trigger, at in (entry.delayed or {}).items() if at <= now}
+    if due:
+        pending |= due
+        left = {trigger: at for trigger, at in (entry.delayed or {}).items() if trigger not in due}
         entry = replace(entry, delayed=left)
     if entry.probe_at <= now:
         entry = replace(entry, probe_at=now + probe_interval)

@@ -39,7 +39,7 @@ class Stand:
 
     @property
     def rank(self) -> tuple[int, bool, ObjectId]:
-        """What needs somebody comes first."""
+        """What needs attention comes first."""
         return (_WORST.index(self.health.status), self.sync == "Synced", self.object)
 
 
@@ -48,7 +48,7 @@ class Walked:
     """What a walk over the objects finds.
 
     `worst` are as many as are listed; `settles_at` is when the first changes by itself, in Unix seconds; `finished` counts those that ran
-    to their end and are gone; `fought` is the first to which somebody adds again whatever is taken out.
+    to their end and are gone; `fought` is the first to which removed fields are added again.
     """
 
     drifted: frozenset[ObjectId]
@@ -109,10 +109,10 @@ class _Object:
             if self.finished is not None:
                 return self.finished
             unread = self.is_applied and not self.seen
-            return Health("Unknown", "its kind cannot be read now") if unread else Health("Healthy")
+            return Health("Unknown", "its kind cannot be read at the moment") if unread else Health("Healthy")
         found = self.fact.health.at(now)
         if refusal is not None and found.status == "Healthy":
-            return Health("Progressing", f"its last version stays: {refusal.message}")
+            return Health("Progressing", f"its last version stays in place: {refusal.message}")
         return found
 
 

@@ -140,7 +140,7 @@ def compute(
 
 
 def _is_heal(outcome: Outcome, triggers: frozenset[Trigger]) -> bool:
-    """Whether a run did nothing but put back what somebody had changed."""
+    """Whether a run did nothing but put back manual changes."""
     if outcome.results:
         return all(result.action == Cause.EDIT.action for result in outcome.results)
     return triggers <= {Trigger.LIVE}
@@ -298,7 +298,7 @@ def _conditions(
             "Drifted",
             "True" if counts.drifted else "False",
             "Fight" if fought else "Drifted" if counts.drifted else "InSync",
-            f"{drift}; somebody adds to {fought} again and again" if fought else drift,
+            f"{drift}; fields keep being added to {fought}" if fought else drift,
             generation,
         ),
         *((lost,) if standing.loss else ()),
@@ -326,14 +326,14 @@ def _file(problem: Problem, outcome: Outcome) -> str:
 def _summary(first: Failure, problems: int) -> str:
     place = first.object or first.file
     more = f" (and {problems - 1} more)" if problems > 1 else ""
-    later = f", next try {first.retry_at}" if first.retry_at else ""
+    later = f", next attempt {first.retry_at}" if first.retry_at else ""
     return (f"{place}: {first.message}" if place else first.message) + more + later
 
 
 def _health(standing: Standing, *, failed: bool) -> tuple[Literal["True", "False", "Unknown"], str, str]:
     walked, record = standing.walked, standing.record
     if record.revision is None and not any(item.uid for item in record.objects.values()):
-        return "Unknown", "Unknown", "nothing was applied yet"
+        return "Unknown", "Unknown", "nothing has been applied yet"
     if not walked.worst:
         none = "there are 0 objects"
         return ("Unknown", "Unknown", f"{none}, and the last run failed") if failed else ("True", "Healthy", none)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _THREADS: Final = 2
-"""What runs apart shares one interpreter with the loop: more threads would only slow the loop down."""
+"""What runs in a thread shares one interpreter with the loop: more threads would only slow the loop down."""
 
 
 _CALLS: Final = 32
@@ -33,7 +33,7 @@ class AsyncTasks:
     """Runs awaitables together. What is done is done: one failure cancels none of the others."""
 
     def __init__(self) -> None:
-        self._threads: Final = ThreadPoolExecutor(_THREADS, thread_name_prefix="apart")
+        self._threads: Final = ThreadPoolExecutor(_THREADS, thread_name_prefix="heavy")
 
     async def all(self, work: Iterable[Awaitable[T]]) -> list[T]:
         results = await asyncio.gather(*work, return_exceptions=True)
@@ -42,7 +42,7 @@ class AsyncTasks:
                 raise result
         return [result for result in results if not isinstance(result, BaseException)]
 
-    async def apart(self, work: Callable[[], T]) -> T:
+    async def in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def sleep(self, seconds: float) -> None:
@@ -53,7 +53,7 @@ class AsyncTasks:
 class Sharing:
     """TasksPort of the runs of one namespace, each of which has one of `slots`: who waits for something to become healthy gives it up.
 
-    `heavy` are the turns of what runs apart, `calls` those of what a run does at once, mostly requests to the API server.
+    `heavy` are the turns of what runs in a thread, `calls` those of what a run does at once, mostly requests to the API server.
     """
 
     tasks: TasksPort
@@ -76,8 +76,8 @@ class Sharing:
                 if asyncio.iscoroutine(item):
                     item.close()  # one that was cancelled before its turn
 
-    async def apart(self, work: Callable[[], T]) -> T:
-        return await self.heavy.to_its_end(self.namespace, lambda: self.tasks.apart(work))
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        return await self.heavy.to_its_end(self.namespace, lambda: self.tasks.in_thread(work))
 
     async def sleep(self, seconds: float) -> None:
         if seconds <= 0:

@@ -125,11 +125,11 @@ class Watching:
 
     async def _watch(self, resource: Resource) -> None:
         selector = f"{LABEL_INSTALLATION}={self._observer.installation}"
-        told: set[ObjectId] = set()
+        listed: set[ObjectId] = set()
         async for event in self._target.watch(resource, selector=selector):
             if event.type == "synced":
-                await self._miss(resource, told)
-                told.clear()
+                await self._miss(resource, listed)
+                listed.clear()
                 self._synced[resource].set()
                 self._settled[resource].set()
             elif event.type == "refused":
@@ -137,14 +137,14 @@ class Watching:
                 self._settled[resource].set()
             else:
                 key = _identify(event)
-                told.add(key)
+                listed.add(key)
                 gone = event.type == "gone"
                 await self._take(resource, key, None if gone else event.object, last=event.object)
 
-    async def _miss(self, resource: Resource, told: Collection[ObjectId]) -> None:
-        """Look for what is believed to be there and no list or watch has told of: it was applied while the watch was broken."""
+    async def _miss(self, resource: Resource, listed: Collection[ObjectId]) -> None:
+        """Look for what is believed to be there and no list or watch has shown: it was applied while the watch was broken."""
         known = self._facts.of_kind((self._target.cluster, resource.group, resource.kind))
-        for key in [key for key in known if key not in told]:
+        for key in [key for key in known if key not in listed]:
             await self._take(resource, key, None)
 
     async def _take(
@@ -156,8 +156,8 @@ class Watching:
                 found = await self._target.get(resource, key.namespace, key.name)
             except AgentError:
                 found = None
-        told = await reports(self._target, resource)
-        fact = self._observer.observe(found, reports=told) if found is not None else None
+        has_conditions = await reports(self._target, resource)
+        fact = self._observer.observe(found, reports=has_conditions) if found is not None else None
         uid = self._belongs_to(key, fact)
         self._lose(key, uid)
         if uid is not None:
@@ -181,7 +181,7 @@ class Watching:
             self._facts.depart(uid, key, Departed(left.uid, left.ended or before))
 
     def _lose(self, key: ObjectId, uid: str | None) -> None:
-        """An object that turns out to be somebody else's is not there for those who had it."""
+        """An object that turns out to belong to another owner is not there for those who had it."""
         for other in [each for each in self._facts.holders((self._target.cluster, key)) if each != uid]:
             self._facts.drop(other, key)
             self._judge(other, key)

@@ -78,8 +78,8 @@ class GnupgHomes:
             )
             if others + size > self._most:
                 raise LimitError(
-                    "the PGP keys of this namespace's Applications are together larger than the agent takes",
-                    hint="limits.pgpBytes in the operator's file is the limit; age identities take none of it",
+                    "the PGP keys of this namespace's Applications together are larger than the agent accepts",
+                    hint="limits.pgpBytes in the operator's file is the limit; age identities do not count towards it",
                     application=str(application),
                     limit=self._most,
                 )

@@ -74,7 +74,7 @@ class KeyRing:
         self._workers = workers
         self._rings: dict[str, _Ring] = {}
         self._logins: dict[str, tuple[int, GitCredential]] = {}
-        # each as long as somebody has it or waits for it
+        # each as long as a task holds it or waits for it
         self._locks = WeakValueDictionary[str, asyncio.Lock]()
 
     async def git(self, application: Application) -> GitCredential | None:
@@ -97,14 +97,14 @@ class KeyRing:
         self._logins[application.id.uid] = application.generation, login
         return login
 
-    def doubt(self, application: ApplicationId) -> None:
+    def invalidate(self, application: ApplicationId) -> None:
         """The credential did not serve: it may have been changed."""
         self._logins.pop(application.uid, None)
 
     async def prepare(self, application: Application, wrapped: Collection[WrappedDataKey]) -> None:
-        """Before files are opened: read the keys anew, and open by one batch what only transit engines can open.
+        """Before files are opened: read the keys again, and open by one batch what only transit engines can open.
 
-        What fails is asked for again, and told, by `unwrap`.
+        What fails is asked for again, and reported, by `unwrap`.
         """
         wrapped = [data_key for data_key in wrapped if len(data_key.keys) <= self._limits.wrapped_keys]
         async with self._locks.setdefault(application.id.uid, asyncio.Lock()):
@@ -147,7 +147,7 @@ class KeyRing:
         count = len(wrapped.keys)
         if count > most or len(wrapped.groups) > most:
             raise LimitError(
-                "the file is for more recipients than are tried",
+                "the file has more recipients than are tried",
                 hint="limits.wrappedKeys in the operator's file is the limit",
                 file=file,
                 found=count,
@@ -166,7 +166,7 @@ class KeyRing:
                 if not keys.is_late():
                     raise
             raise LimitError(
-                "the file's keys take longer than they are tried",
+                "trying the file's keys takes too long",
                 hint="encrypt it for fewer recipients; limits.keySeconds in the operator's file is the limit",
                 file=file,
                 seconds=seconds,
@@ -195,7 +195,7 @@ class KeyRing:
             if data is None:
                 raise ConfigError(
                     "the Secret with decryption keys does not exist",
-                    hint="create it, or take it out of spec.decryption.keys",
+                    hint="create it, or remove it from spec.decryption.keys",
                     object=f"Secret {application.id.namespace}/{reference.secret_name}",
                 )
             found.extend(data[name] for name in sorted(data))
@@ -209,7 +209,7 @@ class KeyRing:
     def _check_size(self, found: Sequence[Secret], source: str) -> None:
         if sum(map(derive.size, found)) > self._limits.key_bytes:
             raise LimitError(
-                "the private keys of the Application are larger than the agent takes",
+                "the private keys of the Application are larger than the agent accepts",
                 hint="limits.keyBytes in the operator's file is the limit",
                 source=source,
                 limit=self._limits.key_bytes,
@@ -232,7 +232,7 @@ class KeyRing:
 
     async def forget(self, application: ApplicationId) -> None:
         """Drop the keys, the opened data keys and the GnuPG home of an Application."""
-        self.doubt(application)
+        self.invalidate(application)
         async with self._locks.setdefault(application.uid, asyncio.Lock()):
             if self._rings.pop(application.uid, None) is not None:
                 await self._workers.run(application.namespace, lambda: self._homes.drop(application))

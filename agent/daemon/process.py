@@ -96,7 +96,7 @@ class Process:
         membership = Membership(session, namespace, self._settings.identity, token=os.urandom(8).hex(), now=time.time)
         installation = await wiring.installation(Secrets(session), namespace)
         session.guard = membership.check
-        base = wiring.Foundation(
+        base = wiring.Runtime(
             self._settings, namespace, session, installation, membership, self._metrics, _report_watch
         )
         watching = asyncio.create_task(self._watch_operator_file(), name="operator file")
@@ -110,7 +110,7 @@ class Process:
             await self._give_back(membership)
             LOG.info("stopped", extra={"identity": self._settings.identity})
 
-    async def _one_engine(self, base: wiring.Foundation) -> None:
+    async def _one_engine(self, base: wiring.Runtime) -> None:
         """Run one engine until the process stops or the operator's file changes."""
         async with wiring.engine(base, self._operator) as driver:
             self._driver = driver
@@ -166,8 +166,8 @@ class Process:
             self._failure = error
             self._stop.set()
         except Exception as error:
-            LOG.exception("the Lease is not renewed any more, because of a defect of the agent")
-            self._failure = DefectError("a defect of the agent ended it", exception=type(error).__name__)
+            LOG.exception("the Lease is no longer renewed because of a bug in the agent")
+            self._failure = DefectError("a bug in the agent ended it", exception=type(error).__name__)
             self._stop.set()
 
     async def _watch_operator_file(self) -> None:
@@ -186,7 +186,7 @@ class Process:
             return read_operator_file(self._settings.operator_file)
         except ConfigError as error:
             LOG.error(  # noqa: TRY400  # the traceback adds nothing
-                "the operator's file is not valid; the one before stays in force",
+                "the operator's file is invalid; the previous one stays in force",
                 extra={"cause": error.message, "facts": {name: str(fact) for name, fact in error.facts.items()}},
             )
             return self._operator
@@ -219,7 +219,7 @@ def _fresh_folder(path: Path) -> None:
     except OSError as error:
         raise ConfigError(
             "the folder for keys cannot be used",
-            hint="mount a memory-backed volume there, or name one by --memory-dir",
+            hint="mount a memory-backed volume there, or name one with --memory-dir",
             file=str(path),
             cause=system.cause(error),
         ) from None

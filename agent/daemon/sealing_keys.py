@@ -71,7 +71,7 @@ class SealingKeyRing:
                 if data is None:
                     raise ConfigError(
                         "the Secret with a sealing key does not exist",
-                        hint="create it in the agent's namespace, or take it out of sealedSecrets.keys",
+                        hint="create it in the agent's namespace, or remove it from sealedSecrets.keys",
                         object=source,
                     )
                 found.append(SealingKeys.of_data(data, source=source))

@@ -44,7 +44,7 @@ def read_operator_file(path: Path | None) -> OperatorSettings:
     except FileNotFoundError:
         raise ConfigError(
             "the operator's file does not exist",
-            hint="create it, or the Secret that is mounted there; without --operator-file the agent runs and reaches nothing",
+            hint="create it, or the Secret that is mounted there; without --operator-file the agent runs but can reach nothing",
             file=str(path),
         ) from None
     except OSError as error:

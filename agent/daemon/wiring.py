@@ -23,7 +23,7 @@ from agent.controllers.loop import Driver
 from agent.controllers.settings import Settings as DriverSettings
 from agent.controllers.tasks import AsyncTasks
 from agent.controllers.watching import Watching
-from agent.daemon import audit, policy
+from agent.daemon import audit, grants
 from agent.daemon.key_ring import KeyRing
 from agent.daemon.key_work import Workers
 from agent.daemon.sealing_keys import SealingKeyRing
@@ -84,8 +84,8 @@ async def installation(secrets: Secrets, namespace: str) -> Installation:
 
 
 @dataclass(frozen=True, slots=True)
-class Foundation:
-    """What outlives a change of the operator's file. `namespace` is the agent's; `report` is told of interrupted watches."""
+class Runtime:
+    """What outlives a change of the operator's file. `namespace` is the agent's; `report` is called for interrupted watches."""
 
     settings: Settings
     namespace: str
@@ -102,7 +102,7 @@ class Foundation:
 
 
 @asynccontextmanager
-async def engine(base: Foundation, operator: OperatorSettings) -> AsyncGenerator[Driver]:
+async def engine(base: Runtime, operator: OperatorSettings) -> AsyncGenerator[Driver]:
     """A driver with everything that it needs, under one version of the operator's file."""
     facts = LiveFacts()
 
@@ -115,14 +115,14 @@ async def engine(base: Foundation, operator: OperatorSettings) -> AsyncGenerator
         home = Home(access, instance=base.settings.identity, now=base.clock.now)
         fingerprints = Fingerprints.derive(base.installation.key)
         observer = Observer(
-            base.installation.id, fingerprints.owners, fingerprints.projections, operator.field_managers.people
+            base.installation.id, fingerprints.owners, fingerprints.owned, operator.field_managers.people
         )
         watching = Watching(target, observer, facts)
         settings = DriverSettings(
             agent=base.settings.identity,
             observer=observer,
             fingerprints=fingerprints,
-            grants=lambda application: policy.grants(operator, application),
+            grants=lambda application: grants.of(operator, application),
             mine=base.is_mine,
             term=lambda: base.membership.term,
             recheck=base.membership.recheck,
@@ -134,7 +134,7 @@ async def engine(base: Foundation, operator: OperatorSettings) -> AsyncGenerator
 
 
 async def _ports(
-    base: Foundation,
+    base: Runtime,
     operator: OperatorSettings,
     home: Home,
     target: Cluster,
@@ -188,7 +188,7 @@ async def _ports(
 
 
 async def _sweep(mirrors: Mirrors) -> None:
-    """Mirrors of credentials and repositories that nobody uses any more go after a day."""
+    """Mirrors of credentials and repositories that are no longer used go after a day."""
     while True:
         await asyncio.sleep(_DAY_SECONDS / 4)
         await mirrors.sweep(_DAY_SECONDS)

@@ -119,7 +119,7 @@ def _clear_values(documents: Iterable[Document]) -> list[Problem]:
 
 def _unbound(file: str, given: list[Document]) -> AgentError:
     error = ClearValuesError(
-        "the MAC does not hold values in the clear in their places, so they can be exchanged unseen",
+        "the MAC does not cover where clear-text values are, so they can be swapped unnoticed",
         file=file,
         line=given[0].line,
         fields=given[0].unbound,

@@ -1,7 +1,7 @@
 """Desired state: what a commit asks for, still sealed, with what is held and why.
 
 Fail closed, and no wider: a file that cannot be trusted holds the objects it names or was recorded for; an object that depends on a
-held one is held with it. A file that does not parse holds everything where layers are merged, since nobody can know what it would
+held one is held with it. A file that does not parse holds everything where layers are merged, since it is unknown what it would
 have changed: then `compute` raises and the last good state stays.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from agent.api.application import IgnoreRule
-    from agent.manifests.documents import Claim, Document, Parsed
+    from agent.manifests.documents import Document, ManifestIdentity, Parsed
     from agent.manifests.kinds import Kinds
     from agent.manifests.layers import Desired
     from agent.manifests.sealed_secrets import SealedValue, Unsealing
@@ -40,8 +40,8 @@ class UnknownChangeError(HeldError):
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__(
-            "a file of a layer cannot be read, so nobody can know what it would change; the last good revision stays",
-            hint="mend the file, or take it out of the layers",
+            "skipping this revision: a file could not be read or parsed; the last good revision stays in place",
+            hint="fix the file, or remove it from the layers",
             file=problems[0].file,
         )
         self.problems = problems
@@ -108,14 +108,14 @@ def compute(
 
     held: dict[ObjectId, AgentError] = {}
     for failure in parsed.failures:
-        for key in {_identity(claim, kinds, namespace) for claim in failure.claims} | {*recorded(failure.file)}:
+        for key in {_object_id(each, kinds, namespace) for each in failure.identities} | {*recorded(failure.file)}:
             held[key] = failure.error
     if strict.clear_values:
         untrusted = {**cautions.untrusted(parsed.documents), **untrusted}
     for path, error in untrusted.items():
         problems.append(Problem(error, file=path))
-        claims = (documents.claim(document.tree) for document in parsed.documents if document.file == path)
-        for key in {_identity(claim, kinds, namespace) for claim in claims if claim} | {*recorded(path)}:
+        identities = (documents.identity_of(document.tree) for document in parsed.documents if document.file == path)
+        for key in {_object_id(each, kinds, namespace) for each in identities if each} | {*recorded(path)}:
             held[key] = error
 
     trusted = [document for document in parsed.documents if document.file not in untrusted]
@@ -130,10 +130,10 @@ def compute(
     replaced = sealed_secrets.replace(merged.objects, unsealing)
     for failure in (*merged.failures, *replaced.failures):
         problems.append(failure)
-        claimed = {failure.object} if failure.object else recorded(failure.file)
-        for key in claimed:
+        named = {failure.object} if failure.object else recorded(failure.file)
+        for key in named:
             held[key] = failure.error
-    if unsealing:  # whoever needs the Secret waits with it
+    if unsealing:  # what needs the Secret waits with it
         held |= {sealed_secrets.secret_id(key): error for key, error in held.items()}
     held = with_dependents(held, replaced.objects)
     scaled = autoscaling.targets((key, item.tree) for key, item in replaced.objects.items())
@@ -157,8 +157,8 @@ def _ignoring(
 
 def _warnings(given: Iterable[Document], kinds: Kinds, namespace: str, strict: Strictness) -> tuple[Problem, ...]:
     def object_of(document: Document) -> ObjectId | None:
-        claim = documents.claim(document.tree)
-        return _identity(claim, kinds, namespace) if claim else None
+        identity = documents.identity_of(document.tree)
+        return _object_id(identity, kinds, namespace) if identity else None
 
     found = cautions.of(given, object_of)
     if strict.plaintext:  # held, and so a problem
@@ -166,8 +166,8 @@ def _warnings(given: Iterable[Document], kinds: Kinds, namespace: str, strict: S
     return tuple(found)
 
 
-def _identity(claim: Claim, kinds: Kinds, namespace: str) -> ObjectId:
-    key = ObjectId(*claim)
+def _object_id(identity: ManifestIdentity, kinds: Kinds, namespace: str) -> ObjectId:
+    key = ObjectId(*identity)
     resource = kinds.of(key)
     return (
         key
@@ -187,6 +187,6 @@ def with_dependents(
         waits_for = next((need for need in sorted(order.depends_on(desired.tree)) if need in held), None)
         if waits_for is not None:
             result[key] = HeldError(
-                "waits for an object that is held", hint="mend what holds that object", object=key, needs=waits_for
+                "waits for an object that is held", hint="fix what holds that object", object=key, needs=waits_for
             )
     return result

@@ -103,7 +103,7 @@ def warned(run: Run, desired: DesiredState, live: Mapping[ObjectId, LiveFact], c
         for key, item in desired.objects.items()
         if (fact := live.get(key)) is not None
         and (known := run.ledger.record.objects.get(key)) is not None
-        and known.projection
+        and known.owned_digest
         and (found := extra(item, known, fact))
         and not ownership.is_reconcile_disabled(item.tree)
         for error in _warnings(key, known, found, taken=key in applied)
@@ -125,22 +125,22 @@ def _warnings(key: ObjectId, known: ObjectRecord, found: Sequence[Addition], *, 
 def _error(why: str) -> AgentError:
     if why == FIGHT:
         return FightError(
-            "added again after each removal, so it is left",
-            hint="write it into Git, or stop what adds it; it is removed again when the object's manifest changes",
+            "left in place: it was added again after each removal",
+            hint="commit it to Git, or stop what adds it; the agent removes it again when the object's manifest changes",
         )
     if why == BEFORE:
         return AdditionsError(
-            "added by hand before the agent removed such fields, so it is left",
-            hint="agent sync NAME --confirm-additions COMMIT removes it, and so does a change of the object's manifest",
+            "left in place: it was added by hand before the agent removed such fields",
+            hint="to remove it, run agent sync NAME --confirm-additions COMMIT or change the object's manifest",
         )
     if why == UNFORCED:
         return AdditionsError(
-            "added by hand, and left since spec.sync.force is false",
-            hint="write it into Git, or remove it by hand",
+            "left in place: it was added by hand, and spec.sync.force is false",
+            hint="commit it to Git, or remove it by hand",
         )
     return AdditionsError(
         "added by hand, and not in Git",
-        hint="write it into Git, or annotate the object signet-gitops.dev/additions: keep",
+        hint="commit it to Git, or annotate the object signet-gitops.dev/additions: keep",
     )
 
 

@@ -107,7 +107,7 @@ async def adopt(run: Run, step: Step, resource: Resource, existing: Object) -> L
         existing = await _take_fields(run, step, resource, existing, first=True)
     elif ownership.new_owner(existing) == (run.application_id.namespace, run.application_id.name):
         owner = None
-    return replace(run.observer.observe(existing), owner=owner, projection="")
+    return replace(run.observer.observe(existing), owner=owner, owned_digest="")
 
 
 def takeover(run: Run, step: Step, existing: Object, *, first: bool = False) -> Takeover:
@@ -198,5 +198,5 @@ async def patched(
                 return existing
             existing = newer
     raise StaleObjectError(
-        "the object keeps changing while its fields change hands", hint="see who else writes it", object=key
+        "the object keeps changing while it is adopted", hint="find out what else writes it", object=key
     )

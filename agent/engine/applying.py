@@ -87,9 +87,9 @@ class _Outage:
 
     def check(self) -> None:
         if isinstance(self.error, LeaseLostError):
-            raise LeaseLostError("not tried, since this agent's Lease was lost")
+            raise LeaseLostError("not tried: this agent lost its Lease")
         if self.error is not None:
-            raise ClusterUnavailableError("not tried, since the apiserver does not answer")
+            raise ClusterUnavailableError("not tried: the API server does not answer")
 
     def note(self, error: AgentError) -> None:
         if isinstance(error, ClusterUnavailableError | LeaseLostError):
@@ -155,7 +155,9 @@ async def _write(run: Run, step: Step, resource: Resource, kinds: Kinds, before:
             continue
         now = run.observer.observe(answer, reports=await reports(run.ports.target, resource))
         return written.result(run, step, action, now, answer, fact.object if fact is not None else None, stood)
-    raise StaleObjectError("the object keeps changing while it is applied", hint="see who else writes it", object=key)
+    raise StaleObjectError(
+        "the object keeps changing while it is applied", hint="find out what else writes it", object=key
+    )
 
 
 async def _make_way(
@@ -170,7 +172,7 @@ async def _make_way(
     except StaleObjectError as stale:
         met = await _meet_again(run, step, resource, fact)
         if met is None:
-            raise stale from None  # somebody else deleted it: the next run says so
+            raise stale from None  # another client deleted it: the next run says so
         return met
 
 
@@ -227,7 +229,7 @@ async def _send(run: Run, step: Step, resource: Resource, kinds: Kinds, fact: Li
 
 
 def _gone() -> AgentError:
-    return StaleObjectError("the object is gone, and is made in the next run with all that is ignored of it")
+    return StaleObjectError("the object is gone; the next run creates it with its ignored fields")
 
 
 async def _meet(run: Run, step: Step, resource: Resource, existing: Object) -> Result | LiveFact:
@@ -267,7 +269,7 @@ async def _clear_the_way(
     attempt = replacing.Attempt(run.ports.target, resource, key, tree, run.grants.identity)
     found = await replacing.judge(attempt, refusal)
     if isinstance(found, ImmutableFieldError) and _is_same_run(run, step, fact):
-        record = applied_as(step.finished, uid=fact.uid, projection=fact.projection, left=step.left)
+        record = applied_as(step.finished, uid=fact.uid, owned_digest=fact.owned_digest, left=step.left)
         return Result(key, "leave", None, None, replace(record, ended=fact.ended))
     refused = replacing.refuse(
         key,
@@ -295,31 +297,35 @@ async def _run_again(run: Run, step: Step, resource: Resource, fact: LiveFact) -
     for _ in range(polling.ATTEMPTS):
         if fact.owner != run.application_id.uid or not fact.ended:
             raise HeldError(
-                "it is not proven this Application's, or runs again already, so it is left as it is", object=key
+                "left as it is: not proven to belong to this Application, or already running again", object=key
             )
         try:
             if await _delete(run, resource, step, fact):
                 return
             raise _going(key)
         except StaleObjectError:
-            # the request counts as handled, so it is not given up for a label that somebody sets
+            # the request counts as handled, so it is not given up because a label was set
             newer = await polling.get_again(run, resource, key)
             if newer is None:
                 return
             fact = run.observer.observe(newer)
-    raise StaleObjectError("the object keeps changing while it is deleted", hint="see who else writes it", object=key)
+    raise StaleObjectError(
+        "the object keeps changing while it is deleted", hint="find out what else writes it", object=key
+    )
 
 
 async def _delete(run: Run, resource: Resource, step: Step, fact: LiveFact) -> bool:
     """Make room for a new object; whether there is, or a finalizer keeps the old one. Raises HeldError where none could be made."""
     key = step.finished.id
     if step.finished.whole is None:
-        raise HeldError("what is ignored of it was not opened, so no new one could take its place", object=key)
+        raise HeldError(
+            "left as it is: its ignored fields were not decrypted, so it could not be created again", object=key
+        )
     return await deleting.send(run, resource, key, fact) != "deleting"
 
 
 def _going(key: ObjectId) -> AgentError:
-    error = HeldError("waits until the object that it replaces is gone", hint="see its finalizers", object=key)
+    error = HeldError("waits until the object that it replaces is gone", hint="check its finalizers", object=key)
     return error.as_transient()
 
 

@@ -1,4 +1,4 @@
-"""Why things happen: what starts a run (Trigger), and why a run touches an object (Cause, with its detail: Why). Their texts are what is told."""
+"""Why things happen: what starts a run (Trigger), and why a run touches an object (Cause, with its detail: Why). Their texts are what people see."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Trigger(StrEnum):
     """This agent took the Application."""
     SPEC = "spec"
     REQUEST = "request"
-    """Somebody asked by annotation."""
+    """Requested by annotation."""
     INTERVAL = "interval"
     RETRY = "retry"
     """The last run failed."""
@@ -37,7 +37,7 @@ class Cause(StrEnum):
     """Why an object is touched: the first of these that holds."""
 
     RERUN = "rerun"
-    """Somebody asked to run it again."""
+    """Requested to run again."""
     NEW = "new"
     """It was never applied before: a commit or the spec brought it."""
     COMMIT = "commit"
@@ -75,7 +75,7 @@ _ACTIONS: Final[dict[Cause, Literal["rerun", "create", "update", "rotate", "roll
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """A cause as it is told: `because` names sources of secrets, by their labels, or objects; never a value."""
+    """A cause as people see it: `because` names sources of secrets, by their labels, or objects; never a value."""
 
     cause: Cause
     because: tuple[str, ...] = ()

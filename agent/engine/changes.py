@@ -32,7 +32,7 @@ class Step:
 
     `met` is what stands where the object is applied for the first time, as the API server gave it. `refusal` is why it cannot be applied
     as things stand. `unread`: what stands there could not be read yet. `left` are the additions of people that stay, by their path, and
-    why. `why` is the cause as it is told.
+    why. `why` is the cause as people see it.
     """
 
     finished: Finished
@@ -62,7 +62,7 @@ def waiting(step: Step, failed: Container[ObjectId]) -> HeldError | None:
     need = next((each for each in sorted(order.depends_on(step.finished.tree)) if each in failed), None)
     if need is None:
         return None
-    return HeldError("waits for an object that failed", hint="mend that object first", needs=need)
+    return HeldError("waits for an object that failed", hint="fix that object first", needs=need)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class ChangeSet:
-    """`confirmed` are objects whose record changes though nothing has to be sent: the same object came of another recipe.
+    """`confirmed` are objects whose record changes though nothing has to be sent: the same object came of other files or values.
 
     `kept` would be pruned but for the reason given; `held` are not applied, for the reason given. `gone` are recorded, and only to be
     forgotten. `guard` is recorded before anything is sent.

@@ -52,7 +52,7 @@ async def check(run: Run, state: State) -> State:
         revision = await run.ports.git.fetch(source, credential)
         await _note_rewrite(run, credential, revision)
     except SourceError as error:
-        run.ports.credentials.doubt(run.application_id)
+        run.ports.credentials.invalidate(run.application_id)
         return replace(state, unread=(Problem(error),))
     return replace(state, checked=revision, unread=())
 
@@ -129,7 +129,7 @@ async def _read(run: Run, state: State, revision: Revision) -> tuple[State, Read
     spec = run.application.spec
     credential = await run.ports.credentials.git(run.application)
     snapshot = await run.ports.git.files(spec.source, credential, revision.commit)
-    content = run.fingerprints.recipes.text(*(f"{file.layer}:{file.path}:{file.blob}" for file in snapshot.files))
+    content = run.fingerprints.desired.text(*(f"{file.layer}:{file.path}:{file.blob}" for file in snapshot.files))
     known = _known(run, state)
     if known is not None and known.content == content and not known.desired.incomplete:
         return replace(state, compiled=replace(known, commit=revision.commit)), None
@@ -149,7 +149,7 @@ async def _compile(run: Run, state: State, kinds: Kinds, files: Read) -> State:
     spec, revision, found, snapshot = run.application.spec, files.revision, files.parsed, files.snapshot
     _check_count(run, len(found.documents))
     recorded = run.ledger.record.of_file
-    desired = await run.ports.tasks.apart(
+    desired = await run.ports.tasks.in_thread(
         lambda: compiler.compute(
             revision,
             found,
@@ -166,19 +166,19 @@ async def _compile(run: Run, state: State, kinds: Kinds, files: Read) -> State:
         )
     )
     desired = replace(desired, repository=spec.source.url)
-    recipes = await pace.over_all(
+    desired_digests = await pace.over_all(
         run,
         (item.tree for item in desired.objects.values()),
-        lambda: judge.recipes(run.fingerprints.recipes, run.application_id.uid, desired.objects),
+        lambda: judge.desired_digests(run.fingerprints.desired, run.application_id.uid, desired.objects),
     )
-    compiled = Compiled(desired, run.application.generation, files.content, recipes, revision.commit)
+    compiled = Compiled(desired, run.application.generation, files.content, desired_digests, revision.commit)
     return replace(state, compiled=compiled, verified=files.verified.blobs, untaken={})
 
 
 def _check_count(run: Run, found: int) -> None:
     if found > run.limits.objects:
         raise LimitError(
-            "the commit holds more objects than the agent takes",
+            "the commit holds more objects than the agent accepts",
             hint="split the Application, or raise limits.objects in the operator's file",
             limit=run.limits.objects,
             found=found,
@@ -201,7 +201,7 @@ async def _parse(run: Run, known: Mapping[Place, ParsedFile], snapshot: Snapshot
         def work(some: Sequence[File] = some) -> dict[Place, ParsedFile]:
             return {_place(file): documents.parse_file(file, limits=limits) for file in some}
 
-        parsed |= work() if size <= _QUICK_BYTES else await run.ports.tasks.apart(work)
+        parsed |= work() if size <= _QUICK_BYTES else await run.ports.tasks.in_thread(work)
     return {_place(file): parsed[_place(file)] for file in snapshot.files}
 
 

@@ -31,8 +31,8 @@ class Fingerprints:
     """One fingerprinter per purpose, all under one installation key."""
 
     owners: Fingerprinter
-    projections: Fingerprinter
-    recipes: Fingerprinter
+    owned: Fingerprinter
+    desired: Fingerprinter
     applied: Fingerprinter
     leaves: Fingerprinter
     records: Fingerprinter

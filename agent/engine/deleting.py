@@ -111,7 +111,7 @@ async def _delete(run: Run, kinds: Kinds, key: ObjectId, fact: LiveFact | None, 
     resource = kinds.of(key)
     if resource is None:
         raise UnknownKindError(
-            "the cluster does not serve this kind now, which is not proof that the object is gone", object=key
+            "the cluster does not serve this kind at the moment, so the object may still exist", object=key
         )
     if fact is None:
         found = await polling.get(run, resource, key.namespace, key.name)

@@ -1,7 +1,7 @@
 """What has run to its end is done for its content, however it went away: what is recorded of that, and what follows for a run.
 
-A Job whose time to live is over, a Pod that somebody tidied up, a revert to a commit whose Job ran long ago: nothing of it runs again, unless
-somebody asks. Where it is not known whether something ran, it does not run either.
+A Job whose time to live is over, a Pod that was tidied up, a revert to a commit whose Job ran long ago: nothing of it runs again, unless
+it is requested. Where it is not known whether something ran, it does not run either.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _MOST_REQUESTED = 20
 
 @dataclass(frozen=True, slots=True)
 class Endings:
-    """What of the desired objects needs nothing because it ran, with the record that says so; what waits for somebody; what runs again."""
+    """What of the desired objects needs nothing because it ran, with the record that says so; what waits for a person; what runs again."""
 
     done: dict[ObjectId, ObjectRecord] = field(default_factory=dict[ObjectId, ObjectRecord])
     refusals: dict[ObjectId, AgentError] = field(default_factory=dict[ObjectId, AgentError])
@@ -49,18 +49,18 @@ class Endings:
         return {**left, **dict.fromkeys(self.again, Cause.RERUN)}
 
 
-def digest(recipes: Fingerprinter, application: str, item: Desired) -> str:
+def digest(fingerprints: Fingerprinter, application: str, item: Desired) -> str:
     """Of what is run; empty for what runs to no end."""
     if not endings.ends(item.tree):
         return ""
-    return recipes.tree(application, item.id.key, ["runs to its end", endings.content(item.tree)])
+    return fingerprints.tree(application, item.id.key, ["runs to its end", endings.content(item.tree)])
 
 
 def lost(key: ObjectId) -> AgentError:
     """Why something waits: there is no record of whether it ran."""
     return HeldError(
-        "the record was lost and the object is gone, so whether it ran is not known, and it is not run again unasked",
-        hint="agent sync NAME --rerun KIND/NAME runs it; changing it does too",
+        "not run again: the record was lost and the object is gone, so it is unknown whether it ran",
+        hint="to run it, use agent sync NAME --rerun KIND/NAME or change its manifest",
         object=key,
     )
 
@@ -86,7 +86,7 @@ async def marked(
         if known is not None and known.uid == uid and known.ended in {"", UNKNOWN}:
             objects[key] = replace(known, ended=ending)
             before = record.ran.get(key) or Runs(await _namespace(run, kinds, key.namespace), {})
-            ran[key] = before.having(known.content or known.recipe, ending)
+            ran[key] = before.having(known.content or known.desired_digest, ending)
     return record.with_objects(objects).with_runs(ran) if objects else record
 
 
@@ -119,7 +119,7 @@ async def _namespace(run: Run, kinds: Kinds, name: str) -> str:
 
 
 async def settle(
-    run: Run, objects: Mapping[ObjectId, Desired], seen: Observed, recipes: Mapping[ObjectId, str], kinds: Kinds
+    run: Run, objects: Mapping[ObjectId, Desired], seen: Observed, digests: Mapping[ObjectId, str], kinds: Kinds
 ) -> Endings:
     """What follows from what ran for the objects that a commit wants, recorded before anything is sent."""
     record = run.ledger.record
@@ -132,11 +132,11 @@ async def settle(
     settling = _Settling(record, found, lost=bool(run.ledger.loss) and record.newest is None)
     departed = run.ports.live.departed(run.application_id.uid)
     for key, item in objects.items():
-        content = digest(run.fingerprints.recipes, run.application_id.uid, item)
+        content = digest(run.fingerprints.desired, run.application_id.uid, item)
         if not content or ownership.is_reconcile_disabled(item.tree):
             continue
         recorded = record.objects.get(key)
-        one = _One(item, content, recipes[key], recorded or ObjectRecord(item.api_version, files=item.files))
+        one = _One(item, content, digests[key], recorded or ObjectRecord(item.api_version, files=item.files))
         gone = key not in seen.live
         if settling.known(one, gone=gone) or not gone or (key.group, key.kind) not in seen.kinds:
             continue
@@ -151,17 +151,19 @@ async def settle(
 
 @dataclass(frozen=True, slots=True)
 class _One:
-    """A desired object that runs to an end, the digest of its content, its recipe, and what is recorded of it."""
+    """A desired object that runs to an end, the digest of its content, its desired digest, and what is recorded of it."""
 
     item: Desired
     content: str
-    recipe: str
+    desired_digest: str
     record: ObjectRecord
 
     @property
     def same(self) -> bool:
         """Whether this is what was applied, as far as an object's record goes that tells no digest yet."""
-        return self.content == self.record.content or (not self.record.content and self.recipe == self.record.recipe)
+        return self.content == self.record.content or (
+            not self.record.content and self.desired_digest == self.record.desired_digest
+        )
 
 
 @dataclass(slots=True)
@@ -177,13 +179,13 @@ class _Settling:
     def known(self, one: _One, *, gone: bool) -> bool:
         """Whether it is known to have ended.
 
-        Then it runs again where somebody asked; else it needs nothing where it is gone, or where what came later took its place.
+        Then it runs again where it was requested; else it needs nothing where it is gone, or where what came later took its place.
         """
         key, runs = one.item.id, self._runs(one)
-        ending = runs.endings.get(one.content, "") or runs.endings.get(one.recipe, "")
+        ending = runs.endings.get(one.content, "") or runs.endings.get(one.desired_digest, "")
         if key in self.found.again:
             self.changed[key] = replace(one.record, uid="", applied="", ended="")
-            self.ran[key] = runs.without({one.content, one.recipe})
+            self.ran[key] = runs.without({one.content, one.desired_digest})
             return True
         if not ending or not (gone or (one.record.uid and not one.same)):
             return False
@@ -210,11 +212,13 @@ class _Settling:
 
     @staticmethod
     def _ended(one: _One, ending: str) -> ObjectRecord:
-        return replace(one.record, recipe=one.recipe, files=one.item.files, content=one.content, ended=ending)
+        return replace(
+            one.record, desired_digest=one.desired_digest, files=one.item.files, content=one.content, ended=ending
+        )
 
 
 def _requested(run: Run, objects: Mapping[ObjectId, Desired], live: Mapping[ObjectId, LiveFact]) -> Endings:
-    """What somebody asked to run again, and why some of it is not."""
+    """What was requested to run again, and why some of it is not."""
     again: set[ObjectId] = set()
     problems: list[Problem] = []
     names = [word for word in run.application.rerun.split() if "/" in word]
@@ -228,13 +232,13 @@ def _requested(run: Run, objects: Mapping[ObjectId, Desired], live: Mapping[Obje
         again.update(ready)
         if not meant:
             problems.append(
-                Problem(NotFoundError("nothing of this name is there to be run again", asked=cut(name, 253)))
+                Problem(NotFoundError("there is no object of this name to run again", asked=cut(name, 253)))
             )
         elif not ready:
             error = _not_again(free=bool(free), runs=bool(runs))
             problems.append(Problem(error.with_facts(object=meant[0]), meant[0]))
     if len(names) > _MOST_REQUESTED:
-        error = HeldError("more was asked to run again than one request may name", limit=_MOST_REQUESTED)
+        error = HeldError("the request names more objects than can be run again at once", limit=_MOST_REQUESTED)
         problems.append(Problem(error))
     return Endings(again=frozenset(again), problems=tuple(problems))
 
@@ -242,13 +246,14 @@ def _requested(run: Run, objects: Mapping[ObjectId, Desired], live: Mapping[Obje
 def _not_again(*, free: bool, runs: bool) -> AgentError:
     if not free:
         return HeldError(
-            "it asks to be left alone, so it is not run again", hint="remove its annotation signet-gitops.dev/reconcile"
+            "not run again: reconciliation of this object is disabled",
+            hint="remove its annotation signet-gitops.dev/reconcile",
         )
     if not runs:
         return HeldError(
-            "it does not run to an end, so it is not run again", hint="name a Job, or another object that finishes"
+            "not run again: this kind does not run to completion", hint="name a Job, or another object that finishes"
         )
     return HeldError(
-        "it has not ended yet, or is not proven this Application's, so it is not run again",
+        "not run again: it has not ended yet, or is not proven to belong to this Application",
         hint="wait for it, or delete it: then it is created again",
     )

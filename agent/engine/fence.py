@@ -54,7 +54,7 @@ class Fence:
         if not self.holds:
             self._over = True
             raise LeaseLostError(
-                "another agent may have this Application by now", hint="nothing to do: its owner goes on from here"
+                "another agent may have taken over this Application", hint="nothing to do: its new owner continues"
             )
 
     def end(self) -> None:
@@ -68,7 +68,7 @@ class Fence:
     async def show(self, *, afresh: bool = False) -> None:
         """Show the epoch to the API server, unless that was done within the last second. Raises LeaseLostError.
 
-        `afresh` shows it in any case: somebody else wrote where this agent did.
+        `afresh` shows it in any case: another client wrote where this agent did.
         """
         self.check()
         before = self._questions
@@ -76,7 +76,7 @@ class Fence:
             return
         async with self._turn:
             self.check()
-            # somebody else asked meanwhile, and would have ended the hold had the answer been another one
+            # another task asked in the meantime, and would have ended the hold had the answer been another one
             if self._is_fresh and (not afresh or self._questions > before):
                 return
             self._questions += 1

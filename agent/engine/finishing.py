@@ -67,7 +67,7 @@ async def finish(
     objects: Mapping[ObjectId, Desired],
     opened: Opened,
     answers: Mapping[Reference, Resolved | AgentError],
-    recipes: Mapping[ObjectId, str],
+    desired_digests: Mapping[ObjectId, str],
 ) -> FinishedObjects:
     """Finish opened objects: Secrets first, since the workloads that name them carry a token of what they hold."""
     finisher = Finisher(run.owner, run.fingerprints.owners, run.fingerprints.applied, run.ports.clock.monotonic)
@@ -83,11 +83,11 @@ async def finish(
             done = await pace.beside(
                 run,
                 tree,
-                lambda item=item, tree=tree, token=token: finisher.finish(
+                lambda item=item, tree=tree, token=token: finisher.build(
                     item,
                     tree,
                     answers,
-                    recipe=recipes[item.id],
+                    desired_digest=desired_digests[item.id],
                     roll=token,
                     partial=item.id in opened.partial,
                     pending=opened.pending.get(item.id, _NOTHING_PENDING),
@@ -97,7 +97,7 @@ async def finish(
         except AgentError as error:
             failed[key] = error.with_facts(object=key)
             continue
-        content = endings.digest(run.fingerprints.recipes, run.application_id.uid, item)
+        content = endings.digest(run.fingerprints.desired, run.application_id.uid, item)
         finished[key] = replace(done, record=replace(done.record, content=content)) if content else done
         if key.kind == "Secret":
             contents[key] = done.record.applied
@@ -113,13 +113,13 @@ class Finisher:
     applied: Fingerprinter
     clock: Callable[[], float]
 
-    def finish(
+    def build(
         self,
         desired: Desired,
         opened: Object,
         answers: Mapping[Reference, Resolved | AgentError],
         *,
-        recipe: str,
+        desired_digest: str,
         roll: str,
         partial: bool = False,
         pending: Pending = _NOTHING_PENDING,
@@ -131,7 +131,7 @@ class Finisher:
             wanted[reference] = [*wanted.get(reference, ()), *paths]
         values, versions = values_of(key, wanted, answers)
         made = pending.made(values, self.clock, self.clock() + _SECONDS)
-        finished = resolve.finish(opened, values, made)
+        finished = resolve.fill(opened, values, made)
         order.wave_of(key, finished)
         ignored = desired.ignored.resolving(desired.tree)
         kept = ignored.without(finished)
@@ -139,7 +139,7 @@ class Finisher:
         tree = whole if kept is finished else self._marked(key, kept, roll)
         record = ObjectRecord(
             desired.api_version,
-            recipe=recipe,
+            desired_digest=desired_digest,
             applied=self.applied.tree(self.owner.application.uid, key.key, tree),
             roll=roll,
             holds_secret=next(secrets(whole), None) is not None or (partial and _may_hold_secret(desired.tree)),
@@ -151,7 +151,7 @@ class Finisher:
         return Finished(key, tree, record, None if partial else whole, ignored)
 
     def _marked(self, key: ObjectId, tree: Object, roll: str) -> Object:
-        tree = order.set_roll_token(tree, roll) if roll else tree
+        tree = order.set_restart_token(tree, roll) if roll else tree
         return ownership.stamp(tree, key, self.owner, self.owners)
 
 
@@ -159,9 +159,9 @@ def _may_hold_secret(tree: Object) -> bool:
     return bool(references.find(tree)) or any(isinstance(leaf, Sealed) for _, leaf in walk(tree))
 
 
-def applied_as(finished: Finished, *, uid: str, projection: str, left: Mapping[str, str]) -> ObjectRecord:
+def applied_as(finished: Finished, *, uid: str, owned_digest: str, left: Mapping[str, str]) -> ObjectRecord:
     """The record of an object that was applied."""
-    return replace(finished.record, uid=uid, projection=projection, left=left)
+    return replace(finished.record, uid=uid, owned_digest=owned_digest, left=left)
 
 
 @dataclass(slots=True)
@@ -179,8 +179,8 @@ class _Room:
         most = min(self.left, derive.LONGEST)
         if size > most:
             raise LimitError(
-                "the values that the object takes are larger than the agent applies",
-                hint="name shorter values, or fewer; limits.manifestBytes in the operator's file is the limit for all objects",
+                "the object's values are larger than the agent applies",
+                hint="use fewer or shorter values; limits.manifestBytes in the operator's file is the limit for all objects",
                 object=key,
                 limit=most,
             )
@@ -202,8 +202,8 @@ def values_of(
             size += derive.size(answer.secret) * len(paths)
             if size > derive.LONGEST:
                 raise LimitError(
-                    "the values that the object takes are larger than an API server takes",
-                    hint="name shorter values, or fewer",
+                    "the object's values are larger than the API server accepts",
+                    hint="use fewer or shorter values",
                     object=key,
                     limit=derive.LONGEST,
                 )

@@ -22,8 +22,10 @@ TRANSFORMATION = "1"
 """Raised when the agent itself would make another object of the same sealed merge."""
 
 
-def recipes(fingerprinter: Fingerprinter, application: str, objects: Mapping[ObjectId, Desired]) -> dict[ObjectId, str]:
-    """The recipe fingerprint of each desired object."""
+def desired_digests(
+    fingerprinter: Fingerprinter, application: str, objects: Mapping[ObjectId, Desired]
+) -> dict[ObjectId, str]:
+    """The digest of each desired object."""
     return {key: fingerprinter.tree(application, key.key, _ingredients(desired)) for key, desired in objects.items()}
 
 
@@ -36,13 +38,13 @@ def _ingredients(desired: Desired) -> Tree:
 def drifted(record: ObjectRecord, fact: LiveFact | None) -> bool:
     """Whether the live object is not what was last applied, or people added to it. `fact` None: it is not there.
 
-    A record without a projection is of an object that was left to others. What ran to its end may be gone.
+    A record without owned fields is of an object that was left to others. What ran to its end may be gone.
     """
-    if not record.projection or (fact is None and record.ended):
+    if not record.owned_digest or (fact is None and record.ended):
         return False
     if fact is None:
         return True
-    return not fact.terminating and (fact.projection != record.projection or bool(fresh(record, fact)))
+    return not fact.terminating and (fact.owned_digest != record.owned_digest or bool(fresh(record, fact)))
 
 
 def fresh(record: ObjectRecord, fact: LiveFact) -> tuple[Addition, ...]:
@@ -63,7 +65,7 @@ def additions(fact: LiveFact) -> tuple[Addition, ...]:
 
 def differs(record: ObjectRecord, fact: LiveFact | None) -> bool:
     """Whether the live object is not what Git says: it drifted, or people are left what they added."""
-    return drifted(record, fact) or (bool(record.projection) and fact is not None and any(counted(record, fact)))
+    return drifted(record, fact) or (bool(record.owned_digest) and fact is not None and any(counted(record, fact)))
 
 
 def standing(
@@ -85,7 +87,7 @@ def stale(
     *,
     record: ApplicationRecord,
     live: Mapping[ObjectId, LiveFact],
-    recipe_of: Mapping[ObjectId, str],
+    digest_of: Mapping[ObjectId, str],
     rotated: Collection[ObjectId],
     observed: Collection[tuple[str, str]],
     asks: Cause = Cause.COMMIT,
@@ -100,7 +102,7 @@ def stale(
         cause: Cause
         if known is None or not known.uid:
             cause = Cause.NEW
-        elif known.recipe != recipe_of[key]:
+        elif known.desired_digest != digest_of[key]:
             cause = asks
         elif key in rotated:
             cause = Cause.SECRET
@@ -111,7 +113,7 @@ def stale(
         if ownership.is_reconcile_disabled(desired.tree):
             continue
         if ownership.is_apply_if_absent(desired.tree) and (
-            key in live or (known and known.uid and not known.projection)
+            key in live or (known and known.uid and not known.owned_digest)
         ):
             continue
         result[key] = cause

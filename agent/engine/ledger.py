@@ -103,4 +103,4 @@ class Ledger:
         return HEAD in changed
 
     async def _beside(self, long: bool, work: Callable[[], T]) -> T:
-        return await self._tasks.apart(work) if long else work()
+        return await self._tasks.in_thread(work) if long else work()

@@ -36,7 +36,7 @@ class LiveFact:
     uid: str
     resource_version: str
     owner: str | None
-    projection: str
+    owned_digest: str
     health: Health
     object: Object | None = None
     terminating: bool = False
@@ -61,14 +61,14 @@ class Departed:
 
 @dataclass(frozen=True, slots=True)
 class Observer:
-    """Turns live objects into facts, for one installation. `projector` fingerprints for the purpose `projection`.
+    """Turns live objects into facts, for one installation. `owned` fingerprints for the purpose `projection`.
 
     `people` are the field managers of people.
     """
 
     installation: str
     owners: Fingerprinter
-    projector: Fingerprinter
+    owned: Fingerprinter
     people: tuple[str, ...] = names.PEOPLE
 
     def identify(self, live: Object) -> ObjectId:
@@ -87,7 +87,7 @@ class Observer:
             uid=get_text(live, "metadata", "uid"),
             resource_version=get_text(live, "metadata", "resourceVersion"),
             owner=owner,
-            projection=self.projector.tree(owner or "", key.key, fields.project(live, manager)),
+            owned_digest=self.owned.tree(owner or "", key.key, fields.owned_values(live, manager)),
             health=health.compute(live, reports=reports),
             object=live,
             terminating=get(live, "metadata", "deletionTimestamp") is not None,

@@ -1,7 +1,7 @@
 """Opening: where sealed leaves become Secrets, for exactly the objects that a run works on.
 
 A SOPS file that is new is opened twice: whole, when its MAC is verified, and again for the objects that need it. In between the run
-waits for lists and watches; values that nobody needs yet are not kept for that long. The second opening asks for no key.
+waits for lists and watches; values that are not needed yet are not kept for that long. The second opening asks for no key.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ async def _print_files(
     for name, file in files.items():
         try:
             keys = [key for _, key in await _data_keys(run, file.sealed)]
-            secrets[name] = await run.ports.tasks.apart(lambda file=file, keys=keys: presented.printed(file, keys))
+            secrets[name] = await run.ports.tasks.in_thread(lambda file=file, keys=keys: presented.printed(file, keys))
         except AgentError as error:
             errors[name] = error.with_facts(file=file.file)
     return secrets, errors
@@ -148,7 +148,7 @@ async def _unseal(run: Run, file: SealedFile) -> Mapping[str, Secret]:
             values.update(sealed.unseal(part, data_key))
         return values
 
-    return opened() if file.size <= _QUICK else await run.ports.tasks.apart(opened)
+    return opened() if file.size <= _QUICK else await run.ports.tasks.in_thread(opened)
 
 
 async def _data_keys(run: Run, file: SealedFile) -> list[tuple[SealedPart, Secret]]:

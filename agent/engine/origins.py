@@ -1,4 +1,4 @@
-"""What a step is due to, as it is told: which source of a secret has another version, and which Secret rolls a workload."""
+"""What caused a step, as people see it: which source of a secret has another version, and which Secret rolls a workload."""
 
 from __future__ import annotations
 

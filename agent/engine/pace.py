@@ -30,9 +30,9 @@ async def let_others(run: Run, number: int) -> None:
 
 async def beside(run: Run, tree: Object, work: Callable[[], T]) -> T:
     """A large object is worked on beside the loop, and a small one at once."""
-    return await run.ports.tasks.apart(work) if is_large([tree], _MANY) else work()
+    return await run.ports.tasks.in_thread(work) if is_large([tree], _MANY) else work()
 
 
 async def over_all(run: Run, trees: Iterable[Object], work: Callable[[], T]) -> T:
     """Work that goes through many objects is done beside the loop where they are large together."""
-    return await run.ports.tasks.apart(work) if is_large(trees, _MANY_OF_ALL) else work()
+    return await run.ports.tasks.in_thread(work) if is_large(trees, _MANY_OF_ALL) else work()

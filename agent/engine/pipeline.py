@@ -90,14 +90,14 @@ async def reconcile(run: Run, state: State) -> Outcome:
         await releasing.note(run, desired.objects, seen.live, kinds)
         await additions.note(run, desired.objects, seen.live, seen.kinds)
 
-        ran = await endings.settle(run, desired.objects, seen, _recipes(state), kinds)
+        ran = await endings.settle(run, desired.objects, seen, _desired_digests(state), kinds)
         stale = ran.sift(_stale(run, state, desired, seen))
         causes = rollouts.touched(run, desired.objects, stale)
         standing = judge.standing(desired.objects, causes, seen.live)
         opened = await opening.open_objects(run, desired, [key for key in causes if key not in desired.held], standing)
         checked = await resolving.check(run, opened)
         answers = await resolving.ask(run, checked.wanted)
-        finished = await finishing.finish(run, desired.objects, checked.opened, answers, _recipes(state))
+        finished = await finishing.finish(run, desired.objects, checked.opened, answers, _desired_digests(state))
         desired = await _holding(run, desired, finished.failed)
         ready = {key: item for key, item in finished.objects.items() if key not in desired.held}
         # what a watch brings from here on may be of the next owner: its epoch is shown after what a write relies on was read
@@ -137,19 +137,19 @@ def _stale(run: Run, state: State, desired: DesiredState, seen: Observed) -> dic
         desired.objects,
         record=run.ledger.record,
         live=seen.live,
-        recipe_of=_recipes(state),
+        digest_of=_desired_digests(state),
         rotated=run.rotated,
         observed=seen.kinds,
         asks=run.asks,
     )
 
 
-def _recipes(state: State) -> Mapping[ObjectId, str]:
-    return state.compiled.recipes if state.compiled else {}
+def _desired_digests(state: State) -> Mapping[ObjectId, str]:
+    return state.compiled.desired_digests if state.compiled else {}
 
 
 async def _holding(run: Run, desired: DesiredState, failed: Mapping[ObjectId, AgentError]) -> DesiredState:
-    return await run.ports.tasks.apart(lambda: desired.holding(failed)) if failed else desired
+    return await run.ports.tasks.in_thread(lambda: desired.holding(failed)) if failed else desired
 
 
 def _basis(run: Run, state: State, met: Met) -> plan.Basis:
@@ -177,7 +177,7 @@ async def retire(run: Run, kinds: Kinds) -> tuple[AgentError, ...]:
     known = prune.standing(record, seen.live, run.application_id.uid, seen.kinds)
     confirmed = run.application.annotations.get(names.ANNOTATION_CONFIRM_PRUNE, "")
     commit = record.revision.commit if record.revision else ""
-    guard = record.guard.after(prune.precious(known), confirmation=confirmed, commit=commit, last=True)
+    guard = record.guard.after(prune.protected(known), confirmation=confirmed, commit=commit, last=True)
     await run.ledger.save(replace(record, guard=guard))
     await run.fence.show(afresh=True)
     results = await deleting.prune(run, sorted(known - guard.waiting), seen.live, kinds, cause=Cause.RETIREMENT)

@@ -64,15 +64,19 @@ def compute(
         known, fact = basis.record.objects.get(key), basis.live.get(key)
         if known and fact and _stands(known, item.record, fact):
             confirmed[key] = replace(
-                item.record, uid=known.uid, projection=known.projection, left=known.left, ended=known.ended
+                item.record, uid=known.uid, owned_digest=known.owned_digest, left=known.left, ended=known.ended
             )
         else:
             seen = fact is not None or (key.group, key.kind) in basis.observed
             cause = origins.cause_of(causes[key], known, fact, item.record) if seen else causes[key]
             added = additions.removed(item.tree, known, fact) if known and fact else ()
             fields = _changed(key, desired, basis.before) if cause == basis.asks else added
-            told = cause if cause != Cause.NEW else Cause.RECORD if basis.lost and key in basis.met else basis.asks
-            changed = known is not None and known.recipe != item.record.recipe and known.applied != item.record.applied
+            shown = cause if cause != Cause.NEW else Cause.RECORD if basis.lost and key in basis.met else basis.asks
+            changed = (
+                known is not None
+                and known.desired_digest != item.record.desired_digest
+                and known.applied != item.record.applied
+            )
             steps[key] = Step(
                 item,
                 cause,
@@ -81,7 +85,7 @@ def compute(
                 basis.refusals.get(key),
                 left=additions.left_by(known, changed=changed, seen=basis.record.noted or fact is not None),
                 unread=key in basis.unread,
-                why=origins.why(told, item, finished, basis.record.objects),
+                why=origins.why(shown, item, finished, basis.record.objects),
             )
     waves = order.waves({key: step.finished.tree for key, step in steps.items()})
     decision = prune.decide(
@@ -105,7 +109,7 @@ def compute(
 
 def _stands(known: ObjectRecord, wanted: ObjectRecord, fact: LiveFact) -> bool:
     same = known.applied == wanted.applied and known.managers == wanted.managers
-    return same and known.projection == fact.projection and not judge.fresh(replace(wanted, left=known.left), fact)
+    return same and known.owned_digest == fact.owned_digest and not judge.fresh(replace(wanted, left=known.left), fact)
 
 
 def _with_waiting(waves: Iterable[Sequence[Step]]) -> Iterator[tuple[Step, ...]]:

@@ -100,8 +100,8 @@ async def _read(
         except AgentError:
             unread.add(by_kind[key.group, key.kind])
             continue
-        told = await reports(run.ports.target, resource)
-        fact = run.observer.observe(found, reports=told) if found is not None else None
+        has_conditions = await reports(run.ports.target, resource)
+        fact = run.observer.observe(found, reports=has_conditions) if found is not None else None
         run.fence.check()
         run.ports.live.observed(run.application_id.uid, key, fact)
     return frozenset(unwatched) - unread
@@ -112,7 +112,7 @@ def _not_watched(resources: Iterable[Resource]) -> tuple[Problem, ...]:
     return tuple(
         Problem(
             NotWatchedError(
-                "the agent may not watch this kind, so what changes is seen at the interval",
+                "the agent may not watch this kind, so it sees changes only at the interval",
                 kind=resource.kind,
                 rule=f'apiGroups: ["{resource.group}"], resources: [{resource.plural}], verbs: [get, list, watch]',
             )

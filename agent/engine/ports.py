@@ -116,7 +116,7 @@ class CredentialPort(Protocol):
         """The Secret that `spec.source.credentials` names, as it was read last; None where it names none. Raises SourceError."""
         ...
 
-    def doubt(self, application: ApplicationId) -> None:
+    def invalidate(self, application: ApplicationId) -> None:
         """The credential did not serve: read it again the next time."""
         ...
 
@@ -133,7 +133,7 @@ class Identity:
 class WatchEvent:
     """`synced` ends the initial list; `gone` is a DELETED, which a changed label causes too; `object` is a wrapped live object.
 
-    `refused`: the agent may not list or watch this kind, and nothing of it is told until it may.
+    `refused`: the agent may not list or watch this kind, and sees nothing of it until it may.
     """
 
     type: Literal["present", "gone", "synced", "refused"]
@@ -337,7 +337,7 @@ class LivePort(Protocol):
     """The watches of the installation, one per kind, and what is known of live objects."""
 
     def refused(self) -> frozenset[Resource]:
-        """The kinds that the agent may not list and watch, as far as it has been told."""
+        """The kinds that the agent may not list and watch, as far as it knows."""
         ...
 
     def snapshot(self, application: str) -> Mapping[ObjectId, LiveFact]:
@@ -364,7 +364,7 @@ class TasksPort(Protocol):
         """Results in order. When one raises, the others end first, then it is raised."""
         ...
 
-    async def apart(self, work: Callable[[], T]) -> T:
+    async def in_thread(self, work: Callable[[], T]) -> T:
         """The result of work that may take seconds, such as parsing what a tenant wrote: everything else goes on meanwhile."""
         ...
 

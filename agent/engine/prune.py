@@ -89,9 +89,7 @@ def decide(
     if not policy.enabled:
         return Decision((), {}, gone, guard)
     if desired.incomplete:
-        reason = PruneRefusedError(
-            "not pruned while anything is held", hint="correct what is held; pruning goes on by itself"
-        )
+        reason = PruneRefusedError("not pruned while anything is held", hint="fix what is held; pruning then continues")
         return Decision((), dict.fromkeys(candidates, reason), gone, guard)
     allowed = tuple(key for key in candidates if key not in guard.waiting)
     return Decision(allowed, unconfirmed(guard, commit), gone, guard)
@@ -119,7 +117,7 @@ def standing(
     return ours | unseen
 
 
-def precious(keys: Iterable[ObjectId]) -> list[ObjectId]:
+def protected(keys: Iterable[ObjectId]) -> list[ObjectId]:
     """Those that go with what is in them, such as a Namespace or a volume claim."""
     return [key for key in keys if (key.group, key.kind) in CONFIRMED_ONLY]
 
@@ -133,9 +131,8 @@ def unconfirmed(guard: Guard, commit: str) -> dict[ObjectId, AgentError]:
         if key in guard.renamed:
             facts["looks like a rename of"] = f"{key.name} → {guard.renamed[key].name}"
         refused[key] = PruneRefusedError(
-            "needs a confirmation to be deleted",
-            hint="to delete everything that has the same after confirm: agent sync --confirm-prune with that, which sets the annotation"
-            " signet-gitops.dev/confirm-prune",
+            "deletion is waiting for confirmation",
+            hint="run agent sync NAME --confirm-prune with the value after confirm, which confirms all objects that show it",
             object=key,
             **facts,
         )

@@ -32,14 +32,14 @@ _COUNTER = re.compile(r"[0-9]{1,18}")
 
 
 class RecordDamagedError(AuditError):
-    """A stored record that does not verify: its objects are applied anew."""
+    """A stored record that does not verify: its objects are applied again."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectRecord:
     """What is known of one object since its last apply.
 
-    `recipe` is the fingerprint of the sealed merge; `applied` that of the finished object; `projection` that of the live values at the
+    `desired_digest` is the fingerprint of the sealed merge; `applied` that of the finished object; `owned_digest` that of the live values at the
     fields that we own. `holds_secret` tells that a path of it holds one: then the whole live object is wrapped when it is read. `stores`
     has the version of each store reference; of an optional one that had no value, `absent_at` the version that lacked it.
     `uid` is empty while the first apply is under way. `left` has what people added and are left, by its path, and why: see `additions`.
@@ -50,9 +50,9 @@ class ObjectRecord:
 
     api_version: str
     uid: str = ""
-    recipe: str = ""
+    desired_digest: str = ""
     applied: str = ""
-    projection: str = ""
+    owned_digest: str = ""
     roll: str = ""
     holds_secret: bool = False
     stores: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -115,7 +115,7 @@ class ApplicationRecord:
     def with_objects(
         self, changed: Mapping[ObjectId, ObjectRecord], gone: frozenset[ObjectId] = frozenset()
     ) -> ApplicationRecord:
-        """A copy with some objects recorded anew and others forgotten."""
+        """A copy with some objects updated and others forgotten."""
         merged = {**self.objects, **changed}
         kept = {key: value for key, value in merged.items() if key not in gone}
         return replace(self, objects=kept, guard=self.guard.without(gone))
@@ -148,9 +148,9 @@ def _object_to_json(record: ObjectRecord) -> dict[str, object]:
     full: dict[str, object] = {
         "v": record.api_version,
         "u": record.uid,
-        "r": record.recipe,
+        "r": record.desired_digest,
         "a": record.applied,
-        "p": record.projection,
+        "p": record.owned_digest,
         "t": record.roll,
         "s": record.holds_secret,
         "w": dict(record.stores),
@@ -347,6 +347,6 @@ def _unpack(body: str) -> dict[str, object]:
     decoder = zlib.decompressobj()
     text = decoder.decompress(base64.b64decode(body), _MOST_BYTES)
     if decoder.unconsumed_tail:
-        raise RecordDamagedError("a stored record is larger than any that is written")
+        raise RecordDamagedError("a stored record is larger than any that the agent writes")
     value: dict[str, object] = json.loads(text)
     return value

@@ -47,7 +47,7 @@ _REFUSALS: Final = (
 
 
 async def note_loss(run: Run, live: Mapping[ObjectId, LiveFact]) -> None:
-    """Report objects that were applied, and no record of it: somebody deleted the record, or it does not verify."""
+    """Report objects that were applied, and no record of it: the record was deleted, or does not verify."""
     unrecorded, run.ledger.unrecorded = run.ledger.unrecorded, False
     if not unrecorded or all(fact.owner != run.application_id.uid for fact in live.values()):
         return
@@ -59,7 +59,7 @@ async def note_loss(run: Run, live: Mapping[ObjectId, LiveFact]) -> None:
         run.application_id,
         kind="Warning",
         reason=run.ledger.loss,
-        message="there is no record of what was applied, though live objects show that there was one; all is applied again",
+        message="the record of what was applied is gone, though live objects show that it existed; everything is applied again",
     )
 
 
@@ -73,9 +73,9 @@ async def confirm(run: Run, changes: ChangeSet) -> None:
     """Record that objects stand as they did, though another field of them is another manager's now: nothing else is written here."""
     record = run.ledger.record
     known = {
-        key: replace(record.objects[key], projection=item.projection)
+        key: replace(record.objects[key], owned_digest=item.owned_digest)
         for key, item in changes.confirmed.items()
-        if key in record.objects and record.objects[key].projection != item.projection
+        if key in record.objects and record.objects[key].owned_digest != item.owned_digest
     }
     if known:
         await run.ledger.save(record.with_objects(known))

@@ -38,7 +38,7 @@ async def ready(run: Run, item: Finished, resource: Resource, fact: LiveFact, ki
     if live is None or get_text(live, "metadata", "resourceVersion") != fact.resource_version:
         live = await polling.get_again(run, resource, item.id)
         if live is None:
-            raise StaleObjectError("there is no such object any more")
+            raise StaleObjectError("the object no longer exists")
     left = _leaving(item, live, scaled=scaled)
     if patch := left.patch(live):
         try:
@@ -46,7 +46,7 @@ async def ready(run: Run, item: Finished, resource: Resource, fact: LiveFact, ki
                 resource, item.id.namespace, item.id.name, patch, identity=run.grants.identity
             )
         except NotFoundError:
-            raise StaleObjectError("there is no such object any more") from None
+            raise StaleObjectError("the object no longer exists") from None
     return left.kept, run.observer.observe(live)
 
 
@@ -84,7 +84,9 @@ async def explain(run: Run, changes: ChangeSet, live: Mapping[ObjectId, LiveFact
     stand = await run.ports.tasks.all([_stands(run, step.finished, fact, kinds) for step, fact in asked])
     return changes.confirming(
         {
-            step.finished.id: replace(step.finished.record, uid=fact.uid, projection=fact.projection, left=step.left)
+            step.finished.id: replace(
+                step.finished.record, uid=fact.uid, owned_digest=fact.owned_digest, left=step.left
+            )
             for (step, fact), stands in zip(asked, stand, strict=True)
             if stands
         }
@@ -101,7 +103,7 @@ async def _stands(run: Run, item: Finished, fact: LiveFact, kinds: Kinds) -> boo
         answer = await run.ports.target.apply(resource, left.kept, identity=run.grants.identity, dry_run=True)
     except AgentError:
         return False
-    return not left.patch(fact.object) and run.observer.observe(answer).projection == fact.projection
+    return not left.patch(fact.object) and run.observer.observe(answer).owned_digest == fact.owned_digest
 
 
 async def _is_scaled(run: Run, item: Finished, fact: LiveFact, kinds: Kinds) -> bool:

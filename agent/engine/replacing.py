@@ -59,7 +59,7 @@ async def judge(attempt: Attempt, refusal: ObjectInvalidError) -> AgentError:
         return _unknown(refusal, alone)
     frozen = [field for field in frozen if _plain(field) in map(_plain, alone)]
     if not frozen:
-        beside = "valid as it is in Git, but not beside what another field manager has put into the live object: see its managedFields"
+        beside = "valid in Git, but not together with what another field manager set on the live object: see its managedFields"
         return refusal if "managers" in refusal.facts else refusal.with_hint(beside)
     found = ImmutableFieldError("field cannot be changed in place", field=frozen[0])
     if len(frozen) > 1:
@@ -77,19 +77,19 @@ def refuse(
     """
     if not isinstance(found, ImmutableFieldError):
         return found
-    precious = (key.group, key.kind) in CONFIRMED_ONLY
+    protected = (key.group, key.kind) in CONFIRMED_ONLY
     asked = ownership.is_replace_allowed(desired)
     confirm = confirmation_to_replace(commit, key, uid)
     if "invalid" in found.facts:
-        hint = "correct the fields that are named as invalid first: a new object is refused for them too"
+        hint = "fix the invalid fields first: a new object would be refused too"
     elif not ours:
-        hint = "delete the live object yourself, or undo the change: it is not proven this Application's, so it is not replaced"
-    elif precious and not asked:
-        hint = "undo the change, or give the object another name: what is in it would be lost with it"
-    elif precious and confirmed != confirm:
+        hint = "delete the live object yourself, or undo the change: it is not proven to belong to this Application, so it is not replaced"
+    elif protected and not asked:
+        hint = "undo the change, or rename the object: replacing it would lose its data"
+    elif protected and confirmed != confirm:
         if commit:
             found = found.with_facts(commit=commit[:12], confirm=confirm)
-        hint = "undo the change, or confirm that what is in it is lost: agent sync --confirm-prune with what stands after confirm"
+        hint = "undo the change, or accept the loss of its data: agent sync NAME --confirm-prune with the value after confirm"
     elif not asked:
         hint = 'annotate the object signet-gitops.dev/replace: "true" to have it deleted and created again'
     else:
@@ -161,8 +161,8 @@ def _unknown(refusal: ObjectInvalidError, error: AgentError) -> ObjectInvalidErr
     facts = {name: fact for name, fact in error.facts.items() if name in {"webhook", "policy", "code", "verb"}}
     return (
         ObjectInvalidError(
-            "the field is refused, and whether a new object could have it is not known, so nothing is replaced",
-            hint="see why the dry run failed; the object stays as it is",
+            "not replaced: the field is refused, and it is unknown whether a new object could have it",
+            hint="check why the dry run failed; the object stays as it is",
         )
         .with_facts(**refusal.facts)
         .with_facts(because=f"{error.reason}: {error.message}", **facts)

@@ -74,7 +74,7 @@ async def ask(run: Run, wanted: Collection[Reference]) -> Mapping[Reference, Res
 
 def _too_much(run: Run) -> LimitError:
     return LimitError(
-        "the values that the Application takes are together larger than the agent takes",
-        hint="name fewer or shorter values; limits.manifestBytes in the operator's file is the limit",
+        "the Application's values together are larger than the agent accepts",
+        hint="use fewer or shorter values; limits.manifestBytes in the operator's file is the limit",
         limit=run.limits.manifest_bytes,
     )

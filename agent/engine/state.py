@@ -24,14 +24,14 @@ Place: TypeAlias = "tuple[str, str, int]"
 class Compiled:
     """What was compiled last, and of what: the Application's `generation`, and a digest of the `content`, every path with its blob.
 
-    `recipes` are the fingerprints of its objects, `commit` the newest that has this content. The same generation and content give the
+    `desired_digests` are the fingerprints of its objects, `commit` the newest that has this content. The same generation and content give the
     same, so nothing is compiled twice, unless something is held: a key may be there by now.
     """
 
     desired: DesiredState
     generation: int
     content: str
-    recipes: Mapping[ObjectId, str]
+    desired_digests: Mapping[ObjectId, str]
     commit: str
 
     def serves(self, commit: str) -> bool:

@@ -51,8 +51,8 @@ def _named(refused: ObjectInvalidError, found: Entangled) -> ObjectInvalidError:
         field_trees.show(entangled.item_of(path)) for has in found.owned.values() for path in sorted(has)
     )
     error = ObjectInvalidError(
-        "what another field manager put beside the fields of the manifest does not fit them",
-        hint="take it out there, or leave the field to that manager: spec.ignore of the Application",
+        "fields that another field manager set do not fit those of the manifest",
+        hint="remove them there, or leave the field to that manager with spec.ignore of the Application",
         managers=", ".join(found.owned),
         items=", ".join(excerpts(items, counted=False)),
     )

@@ -30,7 +30,7 @@ def result(  # noqa: PLR0917  # what was sent, over what, and what was answered
 ) -> Result:
     """What came of an apply over `old`, which was met at the version `stood`."""
     left = {path: why for path, why in step.left.items() if any(path == each.path for each in now.additions)}
-    record = applied_as(step.finished, uid=now.uid, projection=now.projection, left=left)
+    record = applied_as(step.finished, uid=now.uid, owned_digest=now.owned_digest, left=left)
     removed = adopting.takeover(run, step, old).removed(old) if old is not None else ()
     changed = Answer.OK if now.resource_version != stood or removed else Answer.UNCHANGED
     done = Result(step.finished.id, action, None, replace(now, object=None), record, answer=changed)

@@ -1,6 +1,6 @@
 """Two sides' metadata become one: recipients, the data key, what is encrypted.
 
-Whoever either side took out is out, and a data key that they know is not used again; nor is one that only one side has.
+A recipient that either side removed is out, and a data key that they know is not used again; nor is one that only one side has.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def merge(base: Side | None, ours: Side, theirs: Side, *, file: str) -> MergedKe
     selection = _selection(base, ours, theirs, file)
     version = newer(ours.metadata.version, theirs.metadata.version)
     if ours.data_key != theirs.data_key:
-        # Of a key that a side brought alone nobody can say who else knows it; a rotation is not undone by another one.
+        # Of a key that one side alone brought, it is unknown who else has it; a rotation is not undone by another one.
         return MergedKeys(recipients, selection, version, None, None)
     holders = [side for side in (theirs, ours, base) if side is not None and side.data_key == ours.data_key]
     left = {_name(each) for group in recipients.groups for each in group}

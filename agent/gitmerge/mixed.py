@@ -1,4 +1,4 @@
-"""A file whose values are encrypted in part: a conflict that somebody resolved by hand, choosing ciphertext or writing plaintext."""
+"""A file whose values are encrypted in part: a conflict that was resolved by hand, choosing ciphertext or writing plaintext."""
 
 from __future__ import annotations
 

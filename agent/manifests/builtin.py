@@ -54,7 +54,7 @@ _POD_TEMPLATES: Mapping[tuple[str, str], tuple[str, ...]] = {
 }
 
 CLEAR_FIELDS = frozenset({"apiVersion", "kind", "metadata"})
-"""Shown to whoever may list an object, and read by us before anything is opened: no secret stands there."""
+"""Shown to anyone who may list an object, and read by us before anything is opened: no secret stands there."""
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 """The annotation in which client-side kubectl keeps a copy of what it applied, secrets included."""

@@ -1,7 +1,7 @@
 """Files of a commit → documents: what is declared where, each with its line, before anything is merged or opened.
 
-A file that does not parse is an UnreadFile. A document that parses but cannot be applied keeps its place, with its error: whoever
-merges holds that object and no other. `parse_file` depends on nothing but the file, so callers may keep its result by blob.
+A file that does not parse is an UnreadFile. A document that parses but cannot be applied keeps its place, with its error: the
+merge holds that object and no other. `parse_file` depends on nothing but the file, so callers may keep its result by blob.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from agent.values.tree import Object, Tree
 
-Claim: TypeAlias = tuple[str, str, str, str]
+ManifestIdentity: TypeAlias = tuple[str, str, str, str]
 """Group, kind, namespace as written (empty where it is left to a default) and name."""
 
 
@@ -81,7 +81,7 @@ class Document:
 class UnreadFile(Problem):
     """A file that gives no documents, and the identities that its clear text names nevertheless."""
 
-    claims: frozenset[Claim] = frozenset()
+    identities: frozenset[ManifestIdentity] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def parse_file(file: File, *, limits: Limits = _LIMITS) -> ParsedFile:
         trees = _trees(file, sealed, limits)
     except AgentError as error:
         said = lookalikes.unreadable(error, file.data, file=file.path)
-        return ParsedFile(failure=UnreadFile(said, file=file.path, claims=_claims_in_clear(file, limits)))
+        return ParsedFile(failure=UnreadFile(said, file=file.path, identities=_identities_in_clear(file, limits)))
     documents = tuple(
         document for line, tree, opaque in trees for document in _documents(file, line, tree, sealed=opaque)
     )
@@ -154,7 +154,7 @@ def _trees(file: File, sealed: sops.SealedFile | None, limits: Limits) -> list[t
     ]
 
 
-def claim(tree: Tree) -> Claim | None:
+def identity_of(tree: Tree) -> ManifestIdentity | None:
     """The identity that a document names, or None where it names none that is well-formed."""
     api_version, kind = get(tree, "apiVersion"), get(tree, "kind")
     namespace, name = get(tree, "metadata", "namespace"), get(tree, "metadata", "name")
@@ -181,12 +181,12 @@ def _is_name(name: str, group: str) -> bool:
     )
 
 
-def _claims_in_clear(file: File, limits: Limits) -> frozenset[Claim]:
+def _identities_in_clear(file: File, limits: Limits) -> frozenset[ManifestIdentity]:
     try:
         trees = [document.tree for document in yaml.parse(file.data, file=file.path, limits=limits)]
     except AgentError:
         return frozenset()
-    named = (claim(document.tree) for tree in trees for document in _documents(file, 1, tree, sealed=True))
+    named = (identity_of(document.tree) for tree in trees for document in _documents(file, 1, tree, sealed=True))
     return frozenset(found for found in named if found is not None)
 
 
@@ -244,13 +244,11 @@ def _fault(tree: Tree, file: str, *, sealed: bool) -> AgentError | None:
 
 def _fault_of_secrecy(tree: Object, *, sealed: bool) -> AgentError | None:
     if not sealed and "sops" in tree:
-        return ManifestError(
-            "document has SOPS metadata that is not complete", hint="encrypt the file again", field="sops"
-        )
+        return ManifestError("the document's SOPS metadata is incomplete", hint="encrypt the file again", field="sops")
     for path, leaf in walk(tree):
         if isinstance(leaf, Sealed) and path[0] in CLEAR_FIELDS:
             return ManifestError(
-                "apiVersion, kind and metadata stand in clear text",
+                "apiVersion, kind and metadata must be in clear text",
                 hint="encrypt with encrypted_regex: ^(data|stringData)$",
                 field=format_path(path),
             )
@@ -266,10 +264,12 @@ def _fault_of_secrecy(tree: Object, *, sealed: bool) -> AgentError | None:
 def _fault_of_identity(tree: Object) -> AgentError | None:
     metadata = tree.get("metadata")
     if metadata is not None and not isinstance(metadata, dict):
-        return ManifestError("metadata is no map", field="metadata")
+        return ManifestError("metadata is not a map", field="metadata")
     if get(metadata, "generateName") is not None and get(metadata, "name") is None:
         return UnsupportedManifestError(
-            "generateName gives a new object at every apply", hint="write metadata.name", field="metadata.generateName"
+            "generateName would create a new object on every apply",
+            hint="write metadata.name",
+            field="metadata.generateName",
         )
     group = group_of(get_text(tree, "apiVersion"))
     fits: tuple[tuple[tuple[str, ...], Callable[[str], object]], ...] = (

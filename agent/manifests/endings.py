@@ -1,6 +1,6 @@
 """What runs to an end, and how it ended: Jobs, Pods that are not restarted, and custom resources of that kind.
 
-Such an object is meant to go once it has finished. Its own controller deletes it, or somebody tidies up, and neither asks for another run.
+Such an object is meant to go once it has finished. Its own controller deletes it, or a person tidies up, and neither asks for another run.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ _WORDS: Final[dict[str, Ending]] = {
 _HEALTH: Final = {
     "Complete": Health("Healthy", "finished, and is gone"),
     "Failed": Health("Degraded", "failed, and is gone"),
-    "Unknown": Health("Unknown", "went away while no agent watched, so whether it completed is not known"),
-    "Lost": Health("Unknown", "is gone, and there is no record of whether it ran"),
+    "Unknown": Health("Unknown", "is gone, and no agent was watching: it is unknown whether it completed"),
+    "Lost": Health("Unknown", "is gone, and no record says whether it ran"),
 }
 _TIMES: Final = ("completionTime", "completionTimestamp", "finishedAt")
 _SEALED: Final = "sealed"
@@ -119,7 +119,7 @@ def content(tree: Object) -> Object:
 
 
 def _endings(live: Object) -> Iterator[tuple[Ending, str]]:
-    """How it ended, and when, in RFC 3339; empty where that is not told."""
+    """How it ended, and when, in RFC 3339; empty where that is not known."""
     conditions = get(live, "status", "conditions")
     for condition in conditions if isinstance(conditions, list) else []:
         ending = _CONDITIONS.get((get_text(condition, "type"), get_text(condition, "status")))

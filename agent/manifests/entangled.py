@@ -1,6 +1,6 @@
 """Why an API server refuses what merges to nonsense: items and fields beside ours, in a list or map of ours, that another manager put there.
 
-A Service with the port 80 whose live port somebody changed to 83 merges to both; a variable with a value, that got a `valueFrom`, to one
+A Service with the port 80 whose live port was changed to 83 merges to both; a variable with a value, that got a `valueFrom`, to one
 with two sources. The refusal names a field of the merged object, which neither side wrote like that.
 """
 

@@ -1,6 +1,6 @@
 """Who owns which field of a live object: `metadata.managedFields` (FieldsV1, KEP-555) read as values.
 
-The projection is what drift is judged by: the live values at exactly the fields that our manager applied. It does not change when
+Drift is judged by the values of owned fields: the live values at exactly the fields that our manager applied. It does not change when
 others add fields, set the status or co-own a field at the same value.
 """
 
@@ -32,7 +32,7 @@ class Writer:
     subresource: str = ""
 
 
-def project(live: Object, manager: str) -> Object:
+def owned_values(live: Object, manager: str) -> Object:
     """The live values at the fields that `manager` owns by Apply, keyed by FieldsV1 path elements; empty where it owns none.
 
     The order of containers and environment variables is part of it. The same for a GET, a watch and an apply's answer.
@@ -40,8 +40,8 @@ def project(live: Object, manager: str) -> Object:
     listed = entries(live)
     own = union(*(get_object(entry, "fieldsV1") for entry in listed if is_apply_of(entry, manager)))
     others = union(*(get_object(entry, "fieldsV1") for entry in listed if not is_apply_of(entry, manager)))
-    projected = _project(Lookup(live), live, own, others, "") if own else {}
-    return projected if isinstance(projected, dict) else {}
+    values = _owned_values(Lookup(live), live, own, others, "") if own else {}
+    return values if isinstance(values, dict) else {}
 
 
 def entries(live: Object) -> list[Object]:
@@ -53,7 +53,7 @@ def entries(live: Object) -> list[Object]:
 def last_writer(live: Object, paths: Iterable[Path], *, besides: str) -> Writer | None:
     """Who wrote last at or below any of `paths`, other than `besides` by Apply.
 
-    A removed field has no owner left: then it is whoever wrote last at all, the status aside. None where nobody else did.
+    A removed field has no owner left: then it is the last writer of the object, the status aside. None where there is no other.
     """
     wanted = set(paths)
     above = {path[:length] for path in wanted for length in range(len(path) + 1)}
@@ -81,21 +81,21 @@ def is_apply_of(entry: Object, manager: str) -> bool:
     return entry.get("manager") == manager and entry.get("operation") == "Apply" and not get_text(entry, "subresource")
 
 
-def _project(lookup: Lookup, value: Tree, node: Object, others: Object, field: str) -> Tree:
+def _owned_values(lookup: Lookup, value: Tree, node: Object, others: Object, field: str) -> Tree:
     below_us = children(node)
     if not below_us:
         # Others own fields below: then the map or list is granular, and it is only its presence that is ours.
         return {} if isinstance(value, dict | list) and children(others) else value
-    projected: Object = {}
+    values: Object = {}
     places: list[tuple[str | int, str]] = []
     for key in sorted(below_us):
         found = lookup.select(value, key)
         if found is not None:
             places.append((found[0], key))
-            projected[key] = _project(lookup, found[1], get_object(node, key), get_object(others, key), key)
+            values[key] = _owned_values(lookup, found[1], get_object(node, key), get_object(others, key), key)
     if field in _ORDERED and isinstance(value, list):
-        projected["order"] = [key for _, key in sorted(places, key=lambda place: str(place[0]).zfill(6))]
-    return projected
+        values["order"] = [key for _, key in sorted(places, key=lambda place: str(place[0]).zfill(6))]
+    return values
 
 
 def _paths(lookup: Lookup, value: Tree, node: Object, at: Path) -> Iterator[Path]:

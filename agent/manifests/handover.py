@@ -31,7 +31,7 @@ class Move:
 def patch(live: Object, moves: Iterable[Move], claimed: frozenset[Elements] = frozenset()) -> list[Object]:
     """The JSON patch that makes the moves; empty where nothing moves. `claimed` fields, which had no manager, are ours then.
 
-    The write to resourceVersion fails with 409 where the object changed in between.
+    The write to resourceVersion fails with 409 where the object changed in the meantime.
     """
     listed = [(entry, owned(entry)) for entry in entries(live)]
     before = listed

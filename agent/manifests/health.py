@@ -54,7 +54,7 @@ def compute(live: Object, *, reports: bool = False) -> Health:
         return Health("Progressing", "being deleted")
     group, kind = group_of(get_text(live, "apiVersion")), get_text(live, "kind")
     if _is_stale(live):
-        return Health("Progressing", "the controller has not seen the newest generation")
+        return Health("Progressing", "its controller has not observed the latest generation")
     for type_, failed in (("Stalled", True), ("Reconciling", False)):
         status, reason = _condition(live, type_)
         if status == "True":
@@ -109,13 +109,13 @@ def _deployment(live: Object) -> Health:
     if status == "True":
         return _failed("ReplicaFailure", reason)
     if get(live, "status", "observedGeneration") is None:
-        return Health("Progressing", "the controller has not seen it")
+        return Health("Progressing", "its controller has not observed it")
     wanted = _count(live, "spec", "replicas", default=1)
     for what, field in (("replicas updated", "updatedReplicas"), ("replicas available", "availableReplicas")):
         if (ready := _count(live, "status", field)) < wanted:
             return _waits(what, ready, wanted)
     if (old := _count(live, "status", "replicas") - wanted) > 0:
-        return Health("Progressing", f"{old} old replicas are ending")
+        return Health("Progressing", f"{old} old replicas are terminating")
     status, _ = _condition(live, "Available")
     return _HEALTHY if status in {"True", ""} else Health("Progressing", "condition Available is not True")
 
@@ -125,11 +125,11 @@ def _stateful_set(live: Object) -> Health:
         return _HEALTHY
     wanted = _count(live, "spec", "replicas", default=1)
     if get(live, "status", "observedGeneration") is None:
-        return Health("Progressing", "the controller has not seen it")
+        return Health("Progressing", "its controller has not observed it")
     if (ready := _count(live, "status", "readyReplicas")) < wanted:
         return _waits("replicas ready", ready, wanted)
     if (old := _count(live, "status", "replicas") - wanted) > 0:
-        return Health("Progressing", f"{old} old replicas are ending")
+        return Health("Progressing", f"{old} old replicas are terminating")
     partition = _count(live, "spec", "updateStrategy", "rollingUpdate", "partition")
     updated, enough = _count(live, "status", "updatedReplicas"), wanted - partition
     revisions = {get_text(live, "status", name) for name in ("currentRevision", "updateRevision")}
@@ -139,7 +139,7 @@ def _stateful_set(live: Object) -> Health:
 
 def _daemon_set(live: Object) -> Health:
     if get(live, "status", "observedGeneration") is None:
-        return Health("Progressing", "the controller has not seen it")
+        return Health("Progressing", "its controller has not observed it")
     wanted = _count(live, "status", "desiredNumberScheduled")
     fields = [("pods ready", "numberReady"), ("pods available", "numberAvailable")]
     if get_text(live, "spec", "updateStrategy", "type") != "OnDelete":
@@ -158,7 +158,7 @@ def _replica_set(live: Object) -> Health:
     if (ready := _count(live, "status", "readyReplicas")) < wanted:
         return _waits("replicas ready", ready, wanted)
     old = _count(live, "status", "replicas") - wanted
-    return Health("Progressing", f"{old} old replicas are ending") if old > 0 else _HEALTHY
+    return Health("Progressing", f"{old} old replicas are terminating") if old > 0 else _HEALTHY
 
 
 def _pod(live: Object) -> Health:
@@ -171,7 +171,7 @@ def _pod(live: Object) -> Health:
     for container in statuses if isinstance(statuses, list) else []:
         reason = _reason(get_text(container, "state", "waiting", "reason"))
         if reason in _STUCK:
-            return Health("Degraded", f"a container waits: {reason}")
+            return Health("Degraded", f"a container is waiting: {reason}")
     status, reason = _condition(live, "Ready")
     if phase == "Running" and status == "True":
         return _HEALTHY
@@ -239,7 +239,7 @@ def _autoscaler(live: Object) -> Health:
 
 def _budget(live: Object) -> Health:
     if get(live, "status", "observedGeneration") is None:
-        return Health("Progressing", "the controller has not seen it")
+        return Health("Progressing", "its controller has not observed it")
     current, wanted = _count(live, "status", "currentHealthy"), _count(live, "status", "desiredHealthy")
     return _HEALTHY if current >= wanted else _waits("pods healthy", current, wanted)
 
@@ -271,7 +271,7 @@ def _custom(live: Object, *, reports: bool) -> Health:
     if not reports or changed is None or _is_looked_at(live, changed):
         return _HEALTHY
     return Health(
-        "Progressing", "no controller has looked at its newest generation yet", changed + LOOKING_SECONDS, _HEALTHY
+        "Progressing", "no controller has observed its latest generation yet", changed + LOOKING_SECONDS, _HEALTHY
     )
 
 
@@ -288,7 +288,7 @@ def _is_looked_at(live: Object, changed: float) -> bool:
 
 
 def _changed_at(live: Object) -> float | None:
-    """When the newest generation was made, as well as it is told, in Unix seconds."""
+    """When the newest generation was made, as far as it is known, in Unix seconds."""
     created = _time(get_text(live, "metadata", "creationTimestamp"))
     return max(_written(live, status=False), default=created)
 

@@ -85,7 +85,7 @@ def merge(
     for document in given:
         object_id, error = _identify(document, kinds, scopes, namespace, allowed)
         if object_id is None or error is not None:
-            error = error or ManifestError("document is no manifest", file=document.file, line=document.line)
+            error = error or ManifestError("document is not a manifest", file=document.file, line=document.line)
             failures.append(Problem(error, object_id, document.file))
         else:
             by_identity.setdefault(object_id, []).append(document)
@@ -127,7 +127,7 @@ def _identify(
     default: str,
     allowed: Collection[str],
 ) -> tuple[ObjectId | None, AgentError | None]:
-    named = docs.claim(document.tree)
+    named = docs.identity_of(document.tree)
     if named is None:
         return None, document.error
     group, kind, namespace, name = named
@@ -143,8 +143,8 @@ def _identify(
         return object_id, _unknown(document, object_id, kinds, api_version)
     if object_id.namespace not in allowed:
         return object_id, ForeignNamespaceError(
-            "object goes to a namespace that is not the application's destination",
-            hint="change metadata.namespace or spec.destination; other namespaces are the operator's to grant",
+            "the object's namespace is not the Application's destination",
+            hint="change metadata.namespace or spec.destination; the operator grants other namespaces",
             file=document.file,
             line=document.line,
             object=object_id,
@@ -156,7 +156,7 @@ def _unknown(document: Document, object_id: ObjectId, kinds: Kinds, api_version:
     place = {"file": document.file, "line": document.line}
     if group_of(api_version) in kinds.unavailable:
         return UnknownKindError(
-            "the cluster's discovery of this group fails",
+            "discovery of this API group fails",
             hint="look at the APIService of this group",
             **place,
             object=object_id,
@@ -166,7 +166,7 @@ def _unknown(document: Document, object_id: ObjectId, kinds: Kinds, api_version:
     if other is not None:
         return UnknownKindError(
             "the cluster does not serve this version of the kind",
-            hint="write a version that is served",
+            hint="use a version that is served",
             **place,
             object=object_id,
             version=api_version,

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from agent.values.tree import Object, Tree
 
 _EXCLUDE: LiteralString = "leave the file out with spec.source.exclude"
-_RENDERED: LiteralString = "commit what the tool renders of it, or leave the file out with spec.source.exclude"
+_RENDERED: LiteralString = (
+    "commit the output of the tool that renders it, or leave the file out with spec.source.exclude"
+)
 HINT: LiteralString = (
     "a manifest has apiVersion, kind and metadata.name; leave other files out with spec.source.exclude"
 )
@@ -29,10 +31,10 @@ _HELM = re.compile(
 _TEMPLATE = re.compile(rb"\{\{|\{%[^\n]*%\}|<%[^\n]*%>")
 _VALUES = re.compile(r"(?:.*[._-])?values(?:[._-].*)?\.(?:ya?ml|json)", re.IGNORECASE)
 _KINDS: tuple[tuple[LiteralString, frozenset[str], frozenset[str]], ...] = (
-    ("this looks like a Grafana dashboard, and is no manifest", frozenset({"panels"}), frozenset()),
-    ("this looks like a GitHub workflow, and is no manifest", frozenset({"jobs"}), frozenset({"on", "true"})),
-    ("this looks like a Compose file, and is no manifest", frozenset({"services"}), frozenset()),
-    ("this looks like a JSON schema, and is no manifest", frozenset({"$schema"}), frozenset({"properties", "$ref", "type"})),
+    ("this looks like a Grafana dashboard, not a manifest", frozenset({"panels"}), frozenset()),
+    ("this looks like a GitHub workflow, not a manifest", frozenset({"jobs"}), frozenset({"on", "true"})),
+    ("this looks like a Compose file, not a manifest", frozenset({"services"}), frozenset()),
+    ("this looks like a JSON schema, not a manifest", frozenset({"$schema"}), frozenset({"properties", "$ref", "type"})),
 )  # fmt: skip
 """What it looks like, keys that it has all of, and keys that it has one of."""
 
@@ -57,16 +59,16 @@ def templated(tree: Object, *, file: str) -> ManifestError | None:
 
 
 def foreign(tree: Tree, *, file: str) -> ManifestError | None:
-    """What to say of a document that is no manifest at all; None where it has anything of one."""
+    """What to say of a document that is not a manifest at all; None where it has anything of one."""
     if not isinstance(tree, dict):
         items = tree if isinstance(tree, list) else []
         if items and all(isinstance(get(item, "op"), str) and isinstance(get(item, "path"), str) for item in items):
             return UnsupportedManifestError("this looks like a JSON patch, which is not applied", hint=_EXCLUDE)
-        return ManifestError("document is no map", hint=HINT)
+        return ManifestError("document is not a map", hint=HINT)
     missing = [field for field in ("apiVersion", "kind") if tree.get(field) is None]
     if missing and _VALUES.fullmatch(file.rpartition("/")[2]):
         return ManifestError(
-            "this looks like values of a Helm chart, and is no manifest", hint=_EXCLUDE, field=missing[0]
+            "this looks like the values of a Helm chart, not a manifest", hint=_EXCLUDE, field=missing[0]
         )
     if len(missing) < 2:
         return None

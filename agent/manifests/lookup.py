@@ -1,6 +1,6 @@
 """What the path elements of FieldsV1 select: `f:` a field, `k:` and `v:` the item with these keys or this value, `i:` the one at an index.
 
-Whoever writes an object chooses both the items of a list and the elements that select some of them, thousands of each. So a list is
+The author of an object chooses both the items of a list and the elements that select some of them, thousands of each. So a list is
 looked through once, not once for each element.
 """
 

@@ -64,12 +64,12 @@ def is_explicit(tree: Object) -> bool:
 
 
 def wave_of(object_id: ObjectId, tree: Object) -> int:
-    """The wave of an object. Raises ManifestError for an annotation that is no whole number from -1000 to 1000."""
+    """The wave of an object. Raises ManifestError for an annotation that is not a whole number from -1000 to 1000."""
     if is_explicit(tree):
         text = get(tree, "metadata", "annotations", ANNOTATION_WAVE)
         if not isinstance(text, str) or not re.fullmatch(r"-?[0-9]{1,4}", text) or abs(int(text)) > 1000:
             raise ManifestError(
-                "wave is no whole number from -1000 to 1000", field=f'metadata.annotations["{ANNOTATION_WAVE}"]'
+                "wave is not a whole number from -1000 to 1000", field=f'metadata.annotations["{ANNOTATION_WAVE}"]'
             )
         return int(text)
     return _WAVES.get((object_id.group, object_id.kind), WORKLOADS)
@@ -105,7 +105,7 @@ def pod_template_path(group: str, kind: str) -> Path | None:
     return builtin.pod_template(group, kind) if (group, kind) in _ROLLED else None
 
 
-def set_roll_token(tree: Object, token: str) -> Object:
+def set_restart_token(tree: Object, token: str) -> Object:
     """`tree` with the annotation in its pod template that rolls it when `token` changes; as it is where the kind has none."""
     path = pod_template_path(builtin.group_of(get_text(tree, "apiVersion")), get_text(tree, "kind"))
     if path is None or not get_object(tree, *path):

@@ -145,7 +145,7 @@ class Takeover:
     def patch(self, live: Object) -> list[Object] | None:
         """The JSON patch that makes the agent the applier of what people own and `tree` does not set; None where there is nothing of that.
 
-        The copy that kubectl keeps goes as well. The write to resourceVersion fails with 409 where the object changed in between.
+        The copy that kubectl keeps goes as well. The write to resourceVersion fails with 409 where the object changed in the meantime.
         """
         listed = fields.entries(live)
         own = next((entry for entry in listed if _is_ours(entry)), None)

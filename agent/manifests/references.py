@@ -101,8 +101,8 @@ def parse(text: str) -> Reference:
     """The reference that `text` is, without `${}`. Raises ReferenceSyntaxError."""
     if len(text) > LONGEST:
         raise ReferenceSyntaxError(
-            "reference is longer than any that is taken",
-            hint="512 characters are the limit; where several were meant, each needs its own ${}",
+            "the reference is too long",
+            hint="the limit is 512 characters; write each of several references in its own ${}",
             characters=len(text),
         )
     if text.startswith("lease://"):
@@ -127,7 +127,7 @@ def parse(text: str) -> Reference:
     if not _STORE.fullmatch(store):
         raise ReferenceSyntaxError(
             "reference lacks a store's name",
-            hint="vault://<store>/<mount>/<path>#<key>; stores are the operator's to configure",
+            hint="vault://<store>/<mount>/<path>#<key>; the operator configures the stores",
         )
     segments = [_unescaped(segment) for segment in path.split("/")]
     path, key = "/".join(segments), _unescaped(key)
@@ -140,7 +140,7 @@ def parse(text: str) -> Reference:
             "path of a reference has an empty or dot segment, or a slash within one", hint="write it plainly"
         )
     if not (path.isprintable() and key.isprintable()):
-        raise ReferenceSyntaxError("reference has an unprintable character, or bytes that are no UTF-8")
+        raise ReferenceSyntaxError("reference has an unprintable character, or bytes that are not UTF-8")
     return _with_options(Reference(store, path, key), query)
 
 
@@ -154,7 +154,7 @@ def _with_options(reference: Reference, query: str) -> Reference:
     decode = optional = False
     pairs = [option.partition("=") for option in query.split("&")] if query else []
     if len({name for name, _, _ in pairs}) != len(pairs):
-        raise ReferenceSyntaxError("reference names an option twice")
+        raise ReferenceSyntaxError("reference sets an option twice")
     for name, _, value in pairs:
         if name == "version" and re.fullmatch(r"[1-9][0-9]{0,8}", value):
             version = int(value)
@@ -166,7 +166,7 @@ def _with_options(reference: Reference, query: str) -> Reference:
             optional = value == "true"
         else:
             raise ReferenceSyntaxError(
-                "reference has an option that is not known",
+                "reference has an unknown option",
                 hint="version=<number>, decode=base64, encode=url|json|yaml, optional=true",
             )
     return replace(reference, version=version, decode=decode, optional=optional, encode=encode)
@@ -183,7 +183,7 @@ def find(tree: Tree) -> dict[Reference, list[Path]]:
     for path, leaf in walk(tree):
         if of_plugin and isinstance(leaf, str) and _AVP_PLACEHOLDER.search(leaf):
             raise ReferenceSyntaxError(
-                "placeholder is of argocd-vault-plugin",
+                "this is an argocd-vault-plugin placeholder",
                 hint="write vault://<store>/<mount>/<path>#<key>, or remove the annotation avp.kubernetes.io/path",
                 field=format_path(path),
             )
@@ -191,8 +191,8 @@ def find(tree: Tree) -> dict[Reference, list[Path]]:
             if isinstance(part, Reference):
                 if path and path[0] in CLEAR_FIELDS:
                     raise SinkError(
-                        "references do not stand in apiVersion, kind or metadata",
-                        hint="these are shown to everybody; use data of a Secret",
+                        "references are not allowed in apiVersion, kind or metadata",
+                        hint="these fields are not protected; use data of a Secret",
                         field=format_path(path),
                     )
                 paths = found.setdefault(part, [])
@@ -333,7 +333,7 @@ def _read(token: str, at: Path, *, shown: bool) -> Reference:
             raise error.with_facts(field=field, **shown_text) from None
     if not (_WELL_FORMED.fullmatch(token) or token.endswith("lease://")):
         raise ReferenceSyntaxError(
-            "a decrypted value has a reference that is malformed or of another tool",
+            "a decrypted value has a reference that is malformed or belongs to another tool",
             hint="write vault://<store>/<mount>/<path>#<key>, or ${vault://…} inside a text",
             field=field,
         )
@@ -357,17 +357,15 @@ def _refused(foreign: re.Match[str]) -> AgentError:
         path, _, key = text.removeprefix("<path:").removesuffix(">").partition("#")
         write = _rewritten(path.strip(), re.split(r"[#|]", key)[0].strip())
         return ReferenceSyntaxError(
-            "reference is of argocd-vault-plugin", hint="write it in the form that is shown", write=write
+            "this is a reference for argocd-vault-plugin", hint="rewrite it as shown", write=write
         )
     if (text := foreign["bank"] or foreign["bank_inline"]) is not None:
         path, _, key = text.removeprefix(">>").removeprefix("vault:").partition("#")
         write = _rewritten(path, key.partition("#")[0])
-        return ReferenceSyntaxError(
-            "reference is of bank-vaults", hint="write it in the form that is shown", write=write
-        )
+        return ReferenceSyntaxError("this is a reference for bank-vaults", hint="rewrite it as shown", write=write)
     path, _, key = foreign["vals"].partition("://")[2].partition("#")
     write = _rewritten(path, key.removeprefix("/"))
-    return ReferenceSyntaxError("reference is of vals", hint="write it in the form that is shown", write=write)
+    return ReferenceSyntaxError("this is a reference for vals", hint="rewrite it as shown", write=write)
 
 
 def _rewritten(path: str, key: str) -> str:

@@ -64,16 +64,16 @@ def unseal(tree: Object, opened: Mapping[str, Secret], made: Container[str] = ()
     return result
 
 
-def finish(tree: Object, values: Mapping[Reference, Secret], made: Mapping[str, Secret] | None = None) -> Object:
+def fill(tree: Object, values: Mapping[Reference, Secret], made: Mapping[str, Secret] | None = None) -> Object:
     """The object as it is applied: references substituted, a `v1/Secret`'s data encoded and sealed, numbers as text in string fields.
 
     `tree` is unsealed, but for leaves that are `made`, which are searched for no references. Errors name the field:
     ManifestError, ReferenceSyntaxError, SecretValueError; HeldError where a value is missing.
     """
     if builtin.is_core_secret(tree):
-        finished = secret_data.finish(tree, values, made or {})
-        sizes.check(finished)
-        return finished
+        encoded = secret_data.encode(tree, values, made or {})
+        sizes.check(encoded)
+        return encoded
     filled = references.substitute(tree, values)
     assert isinstance(filled, dict)
     filled = unseal(filled, made or {})

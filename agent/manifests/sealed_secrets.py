@@ -1,7 +1,7 @@
 """SealedSecret → the v1/Secret that it stands for, its values still sealed.
 
 As the controller of bitnami-labs/sealed-secrets unseals it (pkg/apis/sealedsecrets/v1alpha1, SealedSecret.Unseal): name and namespace
-are the SealedSecret's own, everything else is of its template. Opening the values takes a private key, which is not at hand here.
+are the SealedSecret's own, everything else is of its template. Opening the values takes a private key, which is not available here.
 """
 
 from __future__ import annotations
@@ -146,14 +146,14 @@ def _unwrapped(desired: Desired, other: Desired | None, unsealing: Unsealing) ->
     unwrapped = secret(desired.tree, namespace=desired.id.namespace)
     if not unsealing.cluster_wide and any(each.scope is Scope.CLUSTER_WIDE for each in unwrapped.values):
         raise SealedSecretError(
-            "cluster-wide values are not unsealed: whoever has their ciphertext could read them in any namespace",
-            hint="seal them for a namespace, or let the operator allow them by sealedSecrets.clusterWide",
+            "cluster-wide values are not unsealed: anyone with the ciphertext could read them in any namespace",
+            hint="seal them for a namespace, or ask the operator to set sealedSecrets.clusterWide",
         )
     return unwrapped
 
 
 def secret(tree: Object, *, namespace: str) -> Unwrapped:
-    """The Secret of one SealedSecret that goes into `namespace`, which is empty where nobody said.
+    """The Secret of one SealedSecret that goes into `namespace`, which is empty where none is given.
 
     Raises ManifestError for what is malformed, UnsupportedManifestError for Go templates and for the format of before 2019.
     """
@@ -161,14 +161,14 @@ def secret(tree: Object, *, namespace: str) -> Unwrapped:
     scope = _scope(get_object(tree, "metadata", "annotations"))
     if not namespace and scope is not Scope.CLUSTER_WIDE:
         raise ManifestError(
-            "the SealedSecret names no namespace, to which its values are bound",
-            hint="write metadata.namespace, or say it with --namespace",
+            "the SealedSecret has no namespace, and its values are bound to one",
+            hint="set metadata.namespace, or pass --namespace",
             field="metadata.namespace",
         )
     if get(tree, "spec", "data") is not None:
         raise UnsupportedManifestError(
-            "spec.data holds a whole Secret in the form that sealed-secrets no longer writes",
-            hint="seal the Secret anew, with spec.encryptedData",
+            "spec.data has the old format, which sealed-secrets no longer writes",
+            hint="seal the Secret again, with spec.encryptedData",
             field="spec.data",
         )
     literals = _literals(_map(tree, "spec", "template", "data"))
@@ -233,7 +233,7 @@ def _value(key: str, text: Tree, scope: Scope, namespace: str, name: str) -> Sea
         ciphertext = base64.b64decode(text.replace("\n", "").replace("\r", ""), validate=True)
     except (binascii.Error, ValueError):
         raise ManifestError(
-            "a sealed value is not base64", hint="was it cut off? seal the value anew", field=place
+            "a sealed value is not base64", hint="was it cut off? seal the value again", field=place
         ) from None
     parts = [part.encode("utf-8", "surrogatepass") for part in (scope.value, namespace, name, key)]
     digest = hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in (*parts, ciphertext)))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FIELDS = ("data", "stringData")
 
 
-def finish(tree: Object, values: Mapping[Reference, Secret], made: Mapping[str, Secret]) -> Object:
+def encode(tree: Object, values: Mapping[Reference, Secret], made: Mapping[str, Secret]) -> Object:
     """The Secret with references substituted, everything under `data`, each value a Secret that holds canonical base64.
 
     A leaf that is still sealed is one of `made`, which is searched for no references.
@@ -43,11 +43,11 @@ def finish(tree: Object, values: Mapping[Reference, Secret], made: Mapping[str, 
             encoded = _encoded(tree, field, key, value, values)
             if encoded is not None:
                 data[key] = encoded
-    finished = references.substitute({key: value for key, value in tree.items() if key not in FIELDS}, values)
-    assert isinstance(finished, dict)
+    result = references.substitute({key: value for key, value in tree.items() if key not in FIELDS}, values)
+    assert isinstance(result, dict)
     if any(field in tree for field in FIELDS):
-        finished["data"] = data
-    return finished
+        result["data"] = data
+    return result
 
 
 def _encoded(tree: Object, field: str, key: str, value: Tree, values: Mapping[Reference, Secret]) -> Secret | None:

@@ -1,6 +1,6 @@
 """Where a secret may stand: data of a `v1/Secret`, what both sides opted in to, and the custom-resource fields that the operator lists.
 
-Everything else is shown to whoever may read the object, or acts on it (an image, a host), and is refused.
+Everything else is shown to anyone who may read the object, or acts on it (an image, a host), and is refused.
 """
 
 from __future__ import annotations
@@ -54,18 +54,16 @@ def _check(object_id: ObjectId, path: Path, allowed: AllowedSinks) -> None:
     facts = {"object": object_id, "field": format_path(path)}
     group, kind = object_id.group, object_id.kind
     if path[0] in builtin.CLEAR_FIELDS:
-        raise SinkError(
-            "a secret stands in metadata", hint="metadata is shown to everybody; use data of a Secret", **facts
-        )
+        raise SinkError("a secret is in metadata", hint="metadata is not protected; use data of a Secret", **facts)
     if (group, kind) == ("", "Secret"):
         if len(path) == 2 and path[0] in {"data", "stringData"}:
             return
-        raise SinkError("a secret stands outside the data of a Secret", hint="move it to data or stringData", **facts)
+        raise SinkError("a secret is outside the data of a Secret", hint="move it to data or stringData", **facts)
     if (group, kind) == ("", "ConfigMap"):
         if path[0] in {"data", "binaryData"} and allowed.config_maps:
             return
         raise SinkError(
-            "a secret stands in a ConfigMap",
+            "a secret is in a ConfigMap",
             hint="use a Secret, or allow ConfigMap in spec.secrets.allow and in the operator's sinks",
             **facts,
         )
@@ -77,7 +75,7 @@ def _check(object_id: ObjectId, path: Path, allowed: AllowedSinks) -> None:
     ):
         return
     raise SinkError(
-        "a secret stands in a field where none is allowed",
+        "a secret is in a field where none is allowed",
         hint="name a Secret from this field; fields of custom resources are the operator's to list in sinks",
         **facts,
     )
@@ -95,7 +93,7 @@ def _check_pod(object_id: ObjectId, path: Path, allowed: AllowedSinks) -> None:
         if allowed.env:
             return
         raise SinkError(
-            "a secret stands in an environment variable",
+            "a secret is in an environment variable",
             hint="name a Secret with valueFrom.secretKeyRef, or allow Env in spec.secrets.allow and in the operator's sinks",
             **facts,
         )
@@ -103,13 +101,11 @@ def _check_pod(object_id: ObjectId, path: Path, allowed: AllowedSinks) -> None:
         if allowed.args:
             return
         raise SinkError(
-            "a secret stands in a command line",
+            "a secret is in a command line",
             hint="pass a file of a mounted Secret, or allow Args in spec.secrets.allow and in the operator's sinks",
             **facts,
         )
-    raise SinkError(
-        "a secret stands in a field of a pod where none is allowed", hint="use valueFrom.secretKeyRef", **facts
-    )
+    raise SinkError("a secret is in a field of a pod where none is allowed", hint="use valueFrom.secretKeyRef", **facts)
 
 
 def _matches(path: Path, glob: str) -> bool:

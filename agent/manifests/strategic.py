@@ -143,7 +143,7 @@ class _Merge:
         """What the declaration of a null comes to.
 
         Kinds of the API server's own, and metadata of all, have types in which it is no value: sent, it would make the field ours, so
-        that nobody else could set it. In a custom resource it may mean something.
+        that no other manager could set it. In a custom resource it may mean something.
         """
         if is_text_map(self.group, self.kind, at[:-1]):
             return ""
@@ -155,10 +155,10 @@ def _keyed(items: list[Tree], keys: tuple[str, ...], at: Path) -> Iterator[tuple
     for index, item in enumerate(items):
         field = format_path((*at, index))
         if not isinstance(item, dict):
-            raise ManifestError("list item is no map", field=field)
+            raise ManifestError("list item is not a map", field=field)
         key = item_key(item, keys)
         if any(isinstance(part, Secret | Sealed) for part in key):
-            raise ManifestError("merge keys stand in clear text", field=field, keys=", ".join(keys))
+            raise ManifestError("merge keys must be in clear text", field=field, keys=", ".join(keys))
         if any(isinstance(part, bool) for part in key):
             raise ManifestError(
                 "a merge key is true or false, not text",
@@ -169,7 +169,7 @@ def _keyed(items: list[Tree], keys: tuple[str, ...], at: Path) -> Iterator[tuple
         if not all(isinstance(part, str | int) for part in key):
             raise ManifestError("list item lacks its merge key", field=field, keys=", ".join(keys))
         if key in seen:
-            raise ManifestError("list names one merge key twice", field=field, keys=", ".join(keys))
+            raise ManifestError("list has the same merge key twice", field=field, keys=", ".join(keys))
         seen.add(key)
         yield key, item
 

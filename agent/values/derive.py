@@ -59,15 +59,15 @@ def _room(left: int, text: str) -> int:
     """What is left for further texts."""
     if len(text) > left:
         raise LimitError(
-            "a text with its values is larger than an API server takes",
-            hint="name shorter values, or fewer",
+            "the text with its values filled in is larger than the API server accepts",
+            hint="use fewer or shorter values",
             limit=LONGEST,
         )
     return left - len(text)
 
 
 def larger_than(most: int, plain: Iterable[str | Secret], encoded: Iterable[str | Secret]) -> bool:
-    """Whether texts, and what base64 texts stand for, are more than so many bytes together: that alone is told of them."""
+    """Whether texts, and what base64 texts stand for, are more than so many bytes together; this reveals nothing else about them."""
 
     def size(value: str | Secret) -> int:
         text = reveal(value) if isinstance(value, Secret) else value
@@ -84,7 +84,7 @@ def encode(secret: Secret, encoding: Encoding) -> Secret:
 def embed(parts: Sequence[str | Secret | tuple[Secret, Encoding]]) -> Secret:
     """As `concat`, where pairs are values of a store, each with how it is written there.
 
-    Raises SecretValueError where a value that nobody encoded breaks the URL or the JSON around it, and LimitError as `concat`.
+    Raises SecretValueError where a value without an encoding breaks the URL or the JSON around it, and LimitError as `concat`.
     """
     labels: dict[str, None] = {}
     texts: list[surroundings.Part] = []
@@ -107,7 +107,7 @@ def embed(parts: Sequence[str | Secret | tuple[Secret, Encoding]]) -> Secret:
         case "url":
             raise SecretValueError(
                 "a value breaks the URL around it",
-                hint="add ?encode=url to the reference, or encode=none where it is a part of the URL as it is",
+                hint="add ?encode=url to the reference, or encode=none to insert the value as it is",
             )
         case "json":
             raise SecretValueError(
@@ -116,15 +116,15 @@ def embed(parts: Sequence[str | Secret | tuple[Secret, Encoding]]) -> Secret:
             )
         case "yaml":
             raise SecretValueError(
-                "a value of several lines has no form between single quotes",
-                hint="put double quotes around it, or none",
+                "a multi-line value cannot be written in single quotes",
+                hint="use double quotes, or none",
             )
 
 
 def split(secret: Secret, pattern: re.Pattern[str]) -> list[Secret | str]:
     """A string cut at the matches of `pattern`: what matched comes back in the clear, what stands between stays secret.
 
-    `pattern` must match only what may be shown, such as a reference. A scalar that is no string comes back whole.
+    `pattern` must match only what may be shown, such as a reference. A scalar that is not a string comes back whole.
     """
     value = reveal(secret)
     if not isinstance(value, str):
@@ -171,9 +171,9 @@ def json_pointer(secret: Secret, pointer: str) -> Secret:
         elif isinstance(at, list) and _INDEX.fullmatch(step) and int(step) < len(at):  # pyright: ignore[reportUnknownArgumentType]
             at = at[int(step)]  # pyright: ignore[reportUnknownVariableType]
         else:
-            raise SecretValueError("nothing stands at this pointer", label=secret.label, pointer=pointer)
+            raise SecretValueError("there is no value at this pointer", label=secret.label, pointer=pointer)
     if at is None:
-        raise SecretValueError("null stands at this pointer", label=secret.label, pointer=pointer)
+        raise SecretValueError("the value at this pointer is null", label=secret.label, pointer=pointer)
     if isinstance(at, str | int | float):
         return Secret(at, *secret.labels)
     return Secret(json.dumps(at, separators=(",", ":"), ensure_ascii=False), *secret.labels)

@@ -2,7 +2,7 @@
 
 A Secret travels through the house as a leaf of a tree. Its text forms (`repr`, `str`, `format`) give the label; everything that
 would leak the value or its shape (`hash`, `len`, `bool`, iteration, pickling, JSON) is refused. The value is read through
-`agent.values.reveal` alone. What this does not promise: Python cannot wipe memory, and whoever may read this process's memory
+`agent.values.reveal` alone. What this does not promise: Python cannot wipe memory, and anyone who can read this process's memory
 may read its secrets.
 """
 
@@ -88,10 +88,10 @@ class Secret:
         raise TypeError("a Secret cannot be pickled")
 
     def __len__(self) -> NoReturn:
-        raise TypeError("a Secret does not tell its length")
+        raise TypeError("a Secret does not reveal its length")
 
     def __bool__(self) -> NoReturn:
-        raise TypeError("a Secret does not tell whether it is empty")
+        raise TypeError("a Secret does not reveal whether it is empty")
 
     def __iter__(self) -> NoReturn:
         raise TypeError("a Secret cannot be iterated")

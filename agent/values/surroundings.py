@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Encoding: TypeAlias = Literal["", "none", "url", "json", "yaml"]
-"""How a value is written into a text; empty where nobody said so, and `none` for as it is."""
+"""How a value is written into a text; empty where none is given, and `none` for as it is."""
 
 Part: TypeAlias = "str | tuple[str, Encoding]"
 """Text of the template, or a value to put there."""
@@ -92,7 +92,7 @@ def _encoded(value: str, encoding: Encoding, before: str) -> str:
 
 
 def _check_url(form: str, parts: Sequence[Part]) -> None:
-    """Whether each value that nobody encoded leaves the URL around it what it is."""
+    """Whether each value without an encoding leaves the URL around it what it is."""
     for found in _URL.finditer(form):
         url = found.group()
         start = url.index("://") + 3

@@ -95,12 +95,12 @@ def check_keys(root: Value, *, file: str, limits: Limits) -> None:
 
 
 def long_key(*, file: str, line: int, limit: int) -> LimitError:
-    """A key of a tenant's file is longer than the agent takes."""
+    """A key of a tenant's file is longer than the agent accepts."""
     return LimitError("a key is longer than the limit", file=file, line=line, limit=limit)
 
 
 def long_path(*, file: str, line: int, limit: int) -> LimitError:
-    """The keys that lead to a value of a tenant's file are longer than the agent takes."""
+    """The keys that lead to a value of a tenant's file are longer than the agent accepts."""
     return LimitError(
         "the keys that lead to a value are together longer than the limit", file=file, line=line, limit=limit
     )

@@ -299,7 +299,7 @@ def _twin_refused(fleet: Fleet, twin: Agent, original: Agent) -> list[Fault]:
     try:
         fleet.start(twin)
     except ProcessError as error:
-        refused = "another process runs under this agent's identity" in str(error)
+        refused = "another process has this agent's identity" in str(error)
         if refused and original.running:
             return []
     return [Fault("lease", original.name, "a second process of its name was not refused, or ended it")]

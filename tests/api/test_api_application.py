@@ -148,7 +148,7 @@ def test_spec_that_is_no_map_is_refused(spec):
 def test_secret_in_an_application_is_refused_without_showing_it():
     tree = manifest()
     tree["spec"]["interval"] = Secret(CANARY, "test:x")
-    with pytest.raises(ManifestError, match="a secret stands where only clear text may"):
+    with pytest.raises(ManifestError, match="a secret is in a field that must be clear text"):
         application.parse(tree)
 
 

@@ -94,7 +94,7 @@ def test_sops_and_we_open_what_the_other_wraps(shell: Shell, toy: str) -> None:
     shell.env("SOPS_AGE_KEY", OTHER)
     refused = shell.agent("decrypt", toy)
     assert refused.code == 128
-    assert "none of the age identities at hand is this recipient's" in refused.err
+    assert "no matching private key: none of the age identities belongs to this recipient" in refused.err
 
 
 def test_a_plugin_that_is_missing_is_named(shell: Shell, toy: str) -> None:

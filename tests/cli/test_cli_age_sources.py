@@ -117,7 +117,7 @@ def test_an_identity_of_each_kind_in_each_place(
     assert shell.sops("encrypt", "-i", "theirs.yaml").code == 0
     none = shell.agent("decrypt", "theirs.yaml")
     assert none.code == 128
-    assert f"age {short_name_of(AgeRecipient(recipient))}: no age identity is at hand (set SOPS_AGE_" in none.err
+    assert f"age {short_name_of(AgeRecipient(recipient))}: no age identity is available (set SOPS_AGE_" in none.err
     place(shell, identity)
     assert shell.sops("decrypt", "ours.yaml").out == PLAIN
     assert shell.agent("decrypt", "ours.yaml").out == PLAIN
@@ -157,7 +157,10 @@ def test_what_could_not_be_read_is_told(shell: Shell, keys: Mapping[str, tuple[s
     shell.env("SOPS_AGE_KEY_CMD", "false")
     result = shell.agent("decrypt", "s.yaml")
     assert result.code == 128
-    assert "none of the age identities at hand is this recipient's (unused /no/such/file: the file" in result.err
+    assert (
+        "no matching private key: none of the age identities belongs to this recipient (unused /no/such/file: the file"
+        in result.err
+    )
     assert "keys.txt:1: not an age identity; SOPS_AGE_KEY_CMD: the command failed (exit 1))" in result.err
     assert "canary" not in result.err
 

@@ -222,7 +222,7 @@ def test_two_agents_of_one_name_are_one(desk: Desk) -> None:
     second = desk.installation.add_agent(first.name, label="second")
     with pytest.raises(ProcessError) as ended:
         second.start()
-    assert "another process runs under this agent's identity (identity agent-0)" in str(ended.value)
+    assert "another process has this agent's identity (identity agent-0)" in str(ended.value)
     assert "hint: give each agent a name of its own" in str(ended.value)
     assert first.running
     desk.tenant.commit({"cfg.yaml": config_map("cfg", mode="b")})

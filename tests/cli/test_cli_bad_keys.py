@@ -57,9 +57,9 @@ def _variable(name: str, value: str) -> Callable[[Shell], None]:
 
 
 SOURCES: dict[str, tuple[str, Callable[[Shell], None]]] = {
-    "nothing": ("no age identity is at hand", lambda _: None),
+    "nothing": ("no age identity is available", lambda _: None),
     "somebody else's": (
-        "none of the age identities at hand is this recipient's",
+        "no matching private key: none of the age identities belongs to this recipient",
         lambda shell: shell.env("SOPS_AGE_KEY", str(reveal(age.generate()[1]))),
     ),
     "words": ("not an age identity", _variable("SOPS_AGE_KEY", "canary-of-text")),
@@ -74,9 +74,9 @@ SOURCES: dict[str, tuple[str, Callable[[Shell], None]]] = {
     "a link to itself": ("the file of a private key cannot be read", _variable("SOPS_AGE_KEY_FILE", "loop")),
     "a name that is too long": ("the file of a private key cannot be read", _variable("SOPS_AGE_KEY_FILE", "x" * 300)),
     "a file without end": ("larger than 16 MiB", _variable("SOPS_AGE_KEY_FILE", "/dev/zero")),
-    "an empty file": ("no age identity is at hand", _variable("SOPS_AGE_KEY_FILE", "/dev/null")),
+    "an empty file": ("no age identity is available", _variable("SOPS_AGE_KEY_FILE", "/dev/null")),
     "an encrypted file that is damaged": (
-        "the identity file under a passphrase is damaged",
+        "the passphrase-protected identity file is damaged",
         _variable("SOPS_AGE_KEY", "-----BEGIN AGE ENCRYPTED FILE-----\ncanary-of-text"),
     ),
     "an ssh key that is damaged": (
@@ -89,7 +89,7 @@ SOURCES: dict[str, tuple[str, Callable[[Shell], None]]] = {
     ),
     "a command that is none": ("the command cannot be read", _variable("SOPS_AGE_KEY_CMD", "'")),
     "a command that says words": ("not an age identity", _variable("SOPS_AGE_KEY_CMD", "echo canary-of-text")),
-    "a home that is too long": ("no age identity is at hand", _variable("XDG_CONFIG_HOME", "/" + "x" * 300)),
+    "a home that is too long": ("no age identity is available", _variable("XDG_CONFIG_HOME", "/" + "x" * 300)),
 }
 
 
@@ -187,9 +187,9 @@ def test_a_locked_gpg_agent_without_pinentry_is_said(witness: Witness, gnupg: Pa
     subprocess.run(["gpgconf", "--homedir", gnupg, "--kill", "gpg-agent"], check=True, capture_output=True)
     witness.shell.write(".sops.yaml", json.dumps({"creation_rules": [{"age": witness.sealed.recipient}]}))
     for command in _OPENING:
-        assert "the key is under a passphrase, and nobody can be asked for it" in refused(witness, command), command
+        assert "the key has a passphrase, and there is no way to ask for it" in refused(witness, command), command
     witness.shell.env("SOPS_GPG_EXEC", "/no/such/gpg")
-    assert "gpg is not there, or does not run" in refused(witness, "decrypt")
+    assert "gpg is not installed, or does not run" in refused(witness, "decrypt")
 
 
 @pytest.fixture(scope="module")

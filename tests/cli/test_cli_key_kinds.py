@@ -113,7 +113,7 @@ def test_a_transit_key_of_the_server_that_the_user_named(shell: Shell, openbao: 
 
     refused = shell.agent("decrypt", "s.yaml")
     assert refused.code == 128
-    assert "names a server that you did not" in refused.err
+    assert "names a server that you have not allowed" in refused.err
     assert shell.agent("decrypt", "--vault-address", openbao.url, "s.yaml").out == PLAIN
     shell.env("VAULT_ADDR", openbao.url)
     assert shell.agent("decrypt", "s.yaml").out == PLAIN
@@ -130,7 +130,7 @@ def test_rules_name_no_server_that_is_sent_the_token(shell: Shell, openbao: Open
     shell.write(".sops.yaml", f"creation_rules:\n  - hc_vault_transit_uri: {openbao.url}/v1/cli/keys/app\n")
     result = shell.agent("encrypt", "--filename-override", "s.yaml", stdin=PLAIN)
     assert result.code == 1
-    assert "names a server that you did not" in result.err
+    assert "names a server that you have not allowed" in result.err
 
 
 def test_a_hybrid_recipient_is_shown_in_short(shell: Shell) -> None:
@@ -138,5 +138,5 @@ def test_a_hybrid_recipient_is_shown_in_short(shell: Shell) -> None:
     shell.write("s.yaml", PLAIN)
     assert shell.agent("encrypt", "-i", "--age", recipient, "s.yaml").code == 0
     result = shell.agent("decrypt", "s.yaml")
-    assert f"{recipient[:60]}…: none of the age identities at hand" in result.err
+    assert f"{recipient[:60]}…: no matching private key: none of the age identities" in result.err
     assert recipient not in result.err

@@ -40,7 +40,7 @@ def sealed(shell: Shell, text: str, name: str = "s.yaml") -> bytes:
     shell.write(name, text.encode())
     made = shell.agent("encrypt", "--age", shell.recipient, name)
     assert made.code == 0, made.err
-    assert "anew" not in made.err
+    assert "rewritten" not in made.err
     return made.out
 
 

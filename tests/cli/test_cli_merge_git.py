@@ -258,7 +258,7 @@ def test_a_recipient_in_the_metadata_alone_gets_nothing(repository: Repository) 
     repository.set("s.yaml", {'["a"]': '"ours"'})
     done = repository.git("merge", "--no-edit", "other", code=1)
     assert f"adds a recipient: age {stranger}" in done.out
-    assert "add them to .sops.yaml" in done.out
+    assert "add the recipient to .sops.yaml" in done.out
     assert stranger not in repository.read("s.yaml")
     rule = f"creation_rules:\n  - age: {repository.shell.recipient},{stranger}\n"
     repository.shell.write(".sops.yaml", rule)

@@ -277,11 +277,11 @@ def test_failures_are_told_at_the_end_and_stop_nothing_else(repository: Reposito
         "altered.yaml": "no sealing key opens a value",
         "otherkey.yaml": "no sealing key opens a value",
         "template.yaml": "a Go template over the values is not rendered",
-        "old.yaml": "spec.data holds a whole Secret in the form that sealed-secrets no longer writes",
+        "old.yaml": "spec.data has the old format, which sealed-secrets no longer writes",
         "both.yaml": "SealedSecret.bitnami.com shop/zwei",
         "list.yaml": "a List holds SealedSecrets among other objects",
         "unnamed.yaml": "a SealedSecret has no well-formed name",
-        "nowhere.yaml": "the SealedSecret names no namespace, to which its values are bound",
+        "nowhere.yaml": "the SealedSecret has no namespace, and its values are bound to one",
         "notyaml.yaml": "notyaml.yaml:2",
     }.items():
         assert any(file in line and message in line for line in result.err.splitlines()), (file, result.err)

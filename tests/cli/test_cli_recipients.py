@@ -105,7 +105,7 @@ def test_a_transit_key_that_a_flag_names_may_be_asked(shell: Shell, openbao: Ope
     # The file alone names no server that is sent the token.
     assert shell.agent("rotate", "-i", "s.yaml").code == 128
     shell.write(".sops.yaml", f"creation_rules: [{{hc_vault_transit_uri: '{uri}'}}]\n")
-    assert "names a server that you did not" in shell.agent("updatekeys", "-y", "s.yaml").err
+    assert "names a server that you have not allowed" in shell.agent("updatekeys", "-y", "s.yaml").err
     shell.env("SOPS_VAULT_URIS", uri)
     assert shell.agent("updatekeys", "-y", "s.yaml").code == 0
     assert shell.agent("decrypt", "s.yaml").out == PLAIN

@@ -315,10 +315,10 @@ def test_a_cause_that_many_files_have_is_one_line_with_a_count(shell: Shell) -> 
     places = ", ".join(f"chart/templates/{number}.yaml:1" for number in range(3))
     assert result.err.splitlines() == [
         f"agent: {places} and 2 more: this looks like a Helm template, which is not rendered (5 times)",
-        "hint: commit what the tool renders of it, or leave the file out with spec.source.exclude",
+        "hint: commit the output of the tool that renders it, or leave the file out with spec.source.exclude",
         "agent: chart/one.yaml:1, chart/two.yaml:1: apiVersion: document has neither apiVersion nor kind (2 times)",
         "hint: a manifest has apiVersion, kind and metadata.name; leave other files out with spec.source.exclude",
-        "agent: chart/values.yaml:1: apiVersion: this looks like values of a Helm chart, and is no manifest",
+        "agent: chart/values.yaml:1: apiVersion: this looks like the values of a Helm chart, not a manifest",
         "hint: leave the file out with spec.source.exclude",
         "0 objects, 0 held, 8 problems",
     ]

@@ -75,7 +75,7 @@ def test_what_opens_with_the_user_s_keys(tree: Shell) -> None:
 
 def test_what_does_not_open_is_told_by_file_and_object(tree: Shell, pair: SealingPair) -> None:
     _, told = rendered(tree, "--verify", "--operator-file", "../operator.yaml", code=1)
-    assert "db.yaml: Secret shop/db: spec.encryptedData.password: no sealing key is at hand" in told
+    assert "db.yaml: Secret shop/db: spec.encryptedData.password: there is no sealing key" in told
     other = sealing.pair(pair.folder, "other")
     tree.write("../other.pem", other.key)
     found, told = rendered(tree, "--verify", "--sealing-key", "../other.pem", code=1)

@@ -225,7 +225,7 @@ def test_a_version_of_other_values_may_be_planted_and_is_not_used(
     after = (shell.folder / "s.yaml").read_bytes()
     keys = [each.split(b"enc: |")[1].split(b"recipient")[0] for each in (data, after)]
     assert (keys[0] == keys[1]) is again
-    assert ("most values are others" in told) is not again
+    assert ("most values differ" in told) is not again
     assert bool(set(data.splitlines()[:4]) & set(after.splitlines()[:4])) is again
     assert shell.sops("decrypt", "s.yaml").out.decode() == text(values)
 
@@ -240,7 +240,7 @@ def test_without_a_key_or_on_demand_everything_is_new(shell: Shell) -> None:
     shell.write("s.yaml", PLAIN)
     identity = shell.identity
     shell.env("SOPS_AGE_KEY", None)
-    assert "does not open with a key at hand" in encrypt(shell, "-i", "s.yaml")
+    assert "does not open with an available key" in encrypt(shell, "-i", "s.yaml")
     shell.env("SOPS_AGE_KEY", identity)
     assert not set(values((shell.folder / "s.yaml").read_bytes())) & set(values(data))
 

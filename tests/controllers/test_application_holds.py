@@ -12,7 +12,7 @@ from agent.api import application as applications
 from agent.api.status import ApplicationStatus
 from agent.controllers import deletion, schedule
 from agent.controllers.loop import Driver
-from agent.controllers.managed import Hold, Managed
+from agent.controllers.managed import Hold, ManagedApplication
 from agent.controllers.reporting import Reporter
 from agent.controllers.settings import Settings
 from agent.engine import pipeline
@@ -80,7 +80,7 @@ class World:
         await self.driver._take(SimpleNamespace(type="gone", object=tree()))
 
     @property
-    def managed(self) -> Managed:
+    def managed(self) -> ManagedApplication:
         return self.driver._managed[UID]
 
     # HomePort, TargetPort and RecordPort
@@ -98,7 +98,7 @@ class World:
 
     async def event(self, *_, **__) -> None:
         if self.events_refused:
-            raise ClusterError("a quota of the namespace is used up")
+            raise ClusterError("the namespace's quota is used up")
 
     async def load(self, _):
         return dict(self.shards)
@@ -346,7 +346,7 @@ async def test_a_hold_that_ends_beside_a_run_is_taken_again(world, monkeypatch):
     assert world.rechecks == 1
 
 
-def insisting(stands: bool) -> tuple[Reporter, Managed, list]:
+def insisting(stands: bool) -> tuple[Reporter, ManagedApplication, list]:
     written = []
 
     async def update_status(_, status) -> None:
@@ -358,7 +358,7 @@ def insisting(stands: bool) -> tuple[Reporter, Managed, list]:
     cluster = SimpleNamespace(update_status=update_status)
     cluster.fenced = lambda _: cluster
     reporter = Reporter(SimpleNamespace(home=cluster, clock=SimpleNamespace(now=lambda: 0.0)), "agent-a")
-    managed = Managed(applications.identify(tree()), applications.parse(tree()))
+    managed = ManagedApplication(applications.identify(tree()), applications.parse(tree()))
     fence = Fence(lambda: True, answer, lambda: 0.0, asyncio.Lock())
     managed.hold = Hold(fence, SimpleNamespace(record=ApplicationRecord(epoch=3)))
     managed.reported = ApplicationStatus(agent="agent-a", epoch=3, revision="main@new")

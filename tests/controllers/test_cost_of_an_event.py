@@ -50,7 +50,7 @@ _BYTES = 2048
 """Less than one pointer each to a thousand Applications."""
 OBJECTS = 5
 PRINTS = Fingerprints.derive(Secret(b"k" * 32, "test"))
-OBSERVER = Observer("i", PRINTS.owners, PRINTS.projections)
+OBSERVER = Observer("i", PRINTS.owners, PRINTS.owned)
 CONFIG_MAPS = Resource("", "v1", "ConfigMap", "configmaps", namespaced=True)
 GADGETS = Resource("example.com", "v1", "Gadget", "gadgets", namespaced=True)
 GADGET = ObjectId("example.com", "Gadget", "team-3", "one")
@@ -137,7 +137,7 @@ class World:
             finish(self.driver._take(SimpleNamespace(type="present", object=application(number))))
             self._hold(number)
         for number in range(applications):
-            self.driver._event(schedule.Finished(f"u{number}", "ok"))
+            self.driver._event(schedule.RunEnded(f"u{number}", "ok"))
 
     def _spawn(self, work: Coroutine[object, object, None], name: str) -> None:
         work.close()
@@ -147,7 +147,7 @@ class World:
         uid = f"u{number}"
         ledger = Ledger(None, None, None, None, lambda: None, cluster=IN_CLUSTER)
         keys = [key_of(number, item) for item in range(OBJECTS)] + [GADGET] * (number == 3)
-        ledger.record = ApplicationRecord(objects={key: ObjectRecord("v1", uid="o", projection="p") for key in keys})
+        ledger.record = ApplicationRecord(objects={key: ObjectRecord("v1", uid="o", owned_digest="p") for key in keys})
         self.managed(number).hold = Hold(Fence(lambda: True, asyncio.sleep, lambda: 0.0, None), ledger)
         self.watching.adopt(uid, ledger)
         for key in keys:
@@ -173,8 +173,8 @@ def drift(world: World) -> None:
     version = next(world.versions)
     finish(world.watching._take(CONFIG_MAPS, key_of(3), live(key_of(3), 3, version)))
     assert world.facts.get("u3", key_of(3)).resource_version == str(version)
-    world.driver._event(schedule.Finished("u3", "ok"))
-    world.driver._event(schedule.Finished("u3", "ok"))
+    world.driver._event(schedule.RunEnded("u3", "ok"))
+    world.driver._event(schedule.RunEnded("u3", "ok"))
 
 
 def of_another(world: World) -> None:
@@ -182,8 +182,8 @@ def of_another(world: World) -> None:
     for number in (4, 3):
         finish(world.watching._take(CONFIG_MAPS, key_of(3, 1), live(key_of(3, 1), number, next(world.versions))))
         assert list(world.facts.holders((IN_CLUSTER, key_of(3, 1)))) == [f"u{number}"]
-    world.driver._event(schedule.Finished("u3", "ok"))
-    world.driver._event(schedule.Finished("u3", "ok"))
+    world.driver._event(schedule.RunEnded("u3", "ok"))
+    world.driver._event(schedule.RunEnded("u3", "ok"))
 
 
 def unproven(world: World) -> None:
@@ -193,8 +193,8 @@ def unproven(world: World) -> None:
         world.watching._take(CONFIG_MAPS, key_of(3, 2), {**found, "metadata": {**found["metadata"], "annotations": {}}})
     )
     assert list(world.facts.holders((IN_CLUSTER, key_of(3, 2)))) == ["u3"]
-    world.driver._event(schedule.Finished("u3", "ok"))
-    world.driver._event(schedule.Finished("u3", "ok"))
+    world.driver._event(schedule.RunEnded("u3", "ok"))
+    world.driver._event(schedule.RunEnded("u3", "ok"))
 
 
 def end_of_a_list(world: World) -> None:
@@ -207,7 +207,7 @@ def spec(world: World) -> None:
     world.started.clear()
     finish(world.driver._take(WatchEvent("present", application(3, next(world.versions)), CONFIG_MAPS)))
     assert "run u3" in world.started
-    world.driver._event(schedule.Finished("u3", "ok"))
+    world.driver._event(schedule.RunEnded("u3", "ok"))
 
 
 def comes_and_goes(world: World) -> None:
@@ -226,7 +226,7 @@ def tick(world: World) -> None:
     world.now = world.driver._schedule.wake_at()
     world.driver._event(schedule.Tick())
     (run,) = world.started
-    world.driver._event(schedule.Finished(run.removeprefix("run "), "ok"))
+    world.driver._event(schedule.RunEnded(run.removeprefix("run "), "ok"))
 
 
 def idle(world: World) -> None:
@@ -236,7 +236,7 @@ def idle(world: World) -> None:
 
 def poke(world: World) -> None:
     """A heal that is undone again and again waits."""
-    world.driver._event(schedule.Poke("u3", "live", 5.0))
+    world.driver._event(schedule.Triggered("u3", "live", 5.0))
 
 
 def settles(world: World) -> None:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import cast
 
 from agent.controllers import fights
-from agent.controllers.managed import Hold, Managed
+from agent.controllers.managed import Hold, ManagedApplication
 from agent.engine.record import ApplicationRecord, ObjectRecord
 from agent.values.ids import ApplicationId, ObjectId
 
@@ -42,7 +42,7 @@ def test_an_object_that_was_left_alone_begins_anew() -> None:
 def test_what_is_kept_of_an_object_goes_with_it() -> None:
     stays, gone = (ObjectId("", "ConfigMap", "shop", name) for name in "ab")
     ledger = SimpleNamespace(record=ApplicationRecord(objects={stays: ObjectRecord("v1", "uid-a")}))
-    managed = Managed(ApplicationId("shop", "web", "uid"), hold=cast("Hold", SimpleNamespace(ledger=ledger)))
+    managed = ManagedApplication(ApplicationId("shop", "web", "uid"), hold=cast("Hold", SimpleNamespace(ledger=ledger)))
     for key in (stays, gone):
         managed.fights[key] = fights.healed(None, 0.0)
         managed.drift_seen[key] = 0.0

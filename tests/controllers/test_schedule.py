@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.controllers.schedule import Finished, Gone, Look, Poke, Probe, Schedule, Seen, Settling, Start, Tick
+from agent.controllers.schedule import Gone, Look, Probe, RunEnded, Schedule, Seen, Settling, Start, Tick, Triggered
 
 if TYPE_CHECKING:
     from agent.controllers import schedule
@@ -43,24 +43,24 @@ def test_a_new_application_runs_at_once() -> None:
 def test_what_happens_during_a_run_is_one_run_afterwards() -> None:
     clock = Clock()
     clock.at(0, seen())
-    assert clock.at(1, Poke("a", "live"), Poke("a", "secret"), Poke("a", "live")) == []
-    assert clock.at(2, Finished("a", "ok")) == [Start("a", frozenset({"live", "secret"}))]
-    assert clock.at(3, Finished("a", "ok")) == []
+    assert clock.at(1, Triggered("a", "live"), Triggered("a", "secret"), Triggered("a", "live")) == []
+    assert clock.at(2, RunEnded("a", "ok")) == [Start("a", frozenset({"live", "secret"}))]
+    assert clock.at(3, RunEnded("a", "ok")) == []
 
 
 def test_git_is_asked_once_an_interval() -> None:
     clock = Clock()
-    clock.at(0, seen(interval=10), Finished("a", "ok"))
+    clock.at(0, seen(interval=10), RunEnded("a", "ok"))
     assert clock.at(9.9) == []
     assert clock.at(10) == [Start("a", frozenset({"interval"}))]
-    clock.at(10, Finished("a", "ok"))
+    clock.at(10, RunEnded("a", "ok"))
     assert clock.at(19.9) == []
     assert clock.at(20) == [Start("a", frozenset({"interval"}))]
 
 
 def test_stores_are_probed_at_their_own_pace_and_never_for_a_suspended_application() -> None:
     clock = Clock()
-    clock.at(0, seen("a"), seen("b", suspended=True), Finished("a", "ok"), Finished("b", "ok"))
+    clock.at(0, seen("a"), seen("b", suspended=True), RunEnded("a", "ok"), RunEnded("b", "ok"))
     assert clock.at(PROBE) == [Probe("a")]
 
 
@@ -70,54 +70,54 @@ def test_stores_are_probed_at_their_own_pace_and_never_for_a_suspended_applicati
 )
 def test_a_failing_application_is_tried_ever_more_slowly(result: str, waits: list[float]) -> None:
     clock = Clock()
-    clock.at(0, seen(interval=1_000_000), Finished("a", result))  # type: ignore[arg-type]
+    clock.at(0, seen(interval=1_000_000), RunEnded("a", result))  # type: ignore[arg-type]
     for wait in waits:
         due = clock.now + wait
         assert [effect for effect in clock.at(due - 0.1) if isinstance(effect, Start)] == []
         assert Start("a", frozenset({"retry"})) in clock.at(due)
-        clock.at(due, Finished("a", result))  # type: ignore[arg-type]
+        clock.at(due, RunEnded("a", result))  # type: ignore[arg-type]
 
 
 def test_success_forgets_the_failures_before_it() -> None:
     clock = Clock()
-    clock.at(0, seen(), Finished("a", "failed"))
+    clock.at(0, seen(), RunEnded("a", "failed"))
     clock.at(2)
-    clock.at(2, Finished("a", "ok"), Poke("a", "live"), Finished("a", "failed"))
+    clock.at(2, RunEnded("a", "ok"), Triggered("a", "live"), RunEnded("a", "failed"))
     assert Start("a", frozenset({"retry"})) in clock.at(4)
 
 
 def test_a_failing_application_still_answers_what_comes_from_outside() -> None:
     clock = Clock()
-    clock.at(0, seen(), Finished("a", "failed"))
-    assert clock.at(0.1, Poke("a", "request")) == [Start("a", frozenset({"request"}))]
+    clock.at(0, seen(), RunEnded("a", "failed"))
+    assert clock.at(0.1, Triggered("a", "request")) == [Start("a", frozenset({"request"}))]
 
 
 def test_one_that_fails_does_not_delay_another() -> None:
     clock = Clock()
-    clock.at(0, seen("a"), seen("b"), Finished("a", "failed"), Finished("b", "ok"))
-    assert clock.at(0.1, Poke("b", "live")) == [Start("b", frozenset({"live"}))]
+    clock.at(0, seen("a"), seen("b"), RunEnded("a", "failed"), RunEnded("b", "ok"))
+    assert clock.at(0.1, Triggered("b", "live")) == [Start("b", frozenset({"live"}))]
 
 
 def test_a_delayed_heal_waits_and_then_comes() -> None:
     clock = Clock()
-    clock.at(0, seen(), Finished("a", "ok"))
-    assert clock.at(1, Poke("a", "live", delay=4)) == []
+    clock.at(0, seen(), RunEnded("a", "ok"))
+    assert clock.at(1, Triggered("a", "live", delay=4)) == []
     assert clock.state.wake_at() == 5
     assert clock.at(5) == [Start("a", frozenset({"live"}))]
-    assert clock.at(6, Finished("a", "ok")) == []
+    assert clock.at(6, RunEnded("a", "ok")) == []
 
 
 def test_one_that_is_gone_is_never_run_again() -> None:
     clock = Clock()
     clock.at(0, seen())
-    assert clock.at(1, Gone("a"), Finished("a", "failed"), Poke("a", "live")) == []
+    assert clock.at(1, Gone("a"), RunEnded("a", "failed"), Triggered("a", "live")) == []
     assert clock.at(1000) == []
     assert clock.state.wake_at() is None
 
 
 events = st.one_of(
     st.builds(seen, st.sampled_from("ab"), st.sampled_from([10.0, 300.0])),
-    st.builds(Poke, st.sampled_from("ab"), st.sampled_from(["live", "secret"]), st.sampled_from([0.0, 3.0])),
+    st.builds(Triggered, st.sampled_from("ab"), st.sampled_from(["live", "secret"]), st.sampled_from([0.0, 3.0])),
     st.builds(Gone, st.sampled_from("ab")),
     st.just(Tick()),
 )
@@ -133,7 +133,7 @@ class World:
 
     def happen(self, gap: float, event: schedule.Event) -> None:
         effects = self.clock.at(self.clock.now + gap, event)
-        if isinstance(event, Poke) and event.uid in self.clock.state and not event.delay:
+        if isinstance(event, Triggered) and event.uid in self.clock.state and not event.delay:
             self.asked.setdefault(event.uid, set()).add(event.trigger)
         if isinstance(event, Gone):
             self.running.discard(event.uid)
@@ -143,7 +143,7 @@ class World:
     def end_runs(self) -> None:
         for uid in sorted(self.running):
             self.running.discard(uid)
-            self.start(self.clock.at(self.clock.now, Finished(uid, "ok")))
+            self.start(self.clock.at(self.clock.now, RunEnded(uid, "ok")))
 
     def start(self, effects: list[schedule.Effect]) -> None:
         for effect in effects:
@@ -194,8 +194,8 @@ def test_times_that_hold_no_more_are_swept() -> None:
     # one that is due before keeps what holds no more from coming to the top
     state.step(seen("b", interval=1e8), now=0, jitter=0.5)
     for now in range(0, 10_000, 10):
-        state.step(Finished("a", "ok"), now=now, jitter=0.5)
-        state.step(Poke("a", "live", delay=4), now=now, jitter=0.5)
+        state.step(RunEnded("a", "ok"), now=now, jitter=0.5)
+        state.step(Triggered("a", "live", delay=4), now=now, jitter=0.5)
         assert state.step(Tick(), now=now + 5, jitter=0.5) == (Start("a", frozenset({"live"})),)
     assert len(state._heap) < 100
 
@@ -203,7 +203,7 @@ def test_times_that_hold_no_more_are_swept() -> None:
 def test_what_settles_by_itself_is_looked_at_then_and_starts_nothing() -> None:
     clock = Clock()
     clock.at(0, seen())
-    clock.at(1, Finished("a", "ok"))
+    clock.at(1, RunEnded("a", "ok"))
     assert clock.at(2, Settling("a", 20.0)) == []
     assert clock.state.wake_at() == 22
     assert clock.at(3, Settling("a", 5.0)) == []

@@ -178,9 +178,9 @@ async def test_heavy_work_of_one_namespace_leaves_a_thread_to_others():
     greedy, other = (
         Sharing(ports.tasks, shares.slots, shares.heavy, shares.calls, name) for name in ("greedy", "other")
     )
-    tasks = [asyncio.create_task(greedy.apart(end.wait)) for _ in range(5)]
+    tasks = [asyncio.create_task(greedy.in_thread(end.wait)) for _ in range(5)]
     async with asyncio.timeout(5):
-        assert await other.apart(lambda: "done") == "done"
+        assert await other.in_thread(lambda: "done") == "done"
     tasks[0].cancel()
     await settle()
     assert shares.heavy.free == 1, "a thread is not free because its caller went away"
@@ -231,6 +231,6 @@ async def test_long_work_leaves_the_loop_to_others():
             pass
         return "done"
 
-    assert await tasks.apart(work) == "done"
+    assert await tasks.in_thread(work) == "done"
     ticking.cancel()
     assert ticks >= 5

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 from agent.api import application as applications
 from agent.api.status import ApplicationStatus, Condition
-from agent.controllers.managed import Managed
+from agent.controllers.managed import ManagedApplication
 from agent.controllers.reporting import Reporter
 from agent.engine.causes import Trigger
 from agent.engine.pipeline import Outcome
@@ -52,7 +52,7 @@ async def test_a_slow_write_is_not_overtaken() -> None:
     unhealthy = Condition(
         type="Healthy", status="False", reason="Degraded", last_transition_time="1970-01-01T00:00:00Z"
     )
-    managed = Managed(APPLICATION.id, APPLICATION, reported=ApplicationStatus(conditions=(unhealthy,)))
+    managed = ManagedApplication(APPLICATION.id, APPLICATION, reported=ApplicationStatus(conditions=(unhealthy,)))
     managed.outcome = Outcome(State())
     slow = asyncio.create_task(reporter.refreshed(managed, APPLICATION))
     await cluster.under_way.wait()
@@ -89,7 +89,7 @@ def agent(cluster: Cluster, now: list[float]) -> Reporter:
 async def test_an_outage_is_one_event_and_one_entry_of_the_history_however_often_it_is_tried_again() -> None:
     cluster, now = Cluster(), [1_700_000_000.0]
     reporter = agent(cluster, now)
-    managed = Managed(APPLICATION.id, APPLICATION)
+    managed = ManagedApplication(APPLICATION.id, APPLICATION)
     for number, again in enumerate((5, 5, 15, 35)):
         error = StoreUnavailableError("the store is sealed", hint="unseal it", store="main", status=503)
         error = error.with_facts(retry_at=f"2026-01-01T00:00:{again:02}Z")
@@ -109,5 +109,5 @@ async def test_an_outage_is_one_event_and_one_entry_of_the_history_however_often
         ("the store is sealed (store main, status 503)", "unseal it", "2026-01-01T00:00:35Z")
     ]
     (ready,) = [each for each in last["conditions"] if each["type"] == "Ready"]
-    text = "Secret shop/db: the store is sealed (store main, status 503), next try 2026-01-01T00:00:35Z"
+    text = "Secret shop/db: the store is sealed (store main, status 503), next attempt 2026-01-01T00:00:35Z"
     assert ready["message"] == text

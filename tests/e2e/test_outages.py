@@ -68,7 +68,7 @@ def test_a_sealed_vault_says_why_for_as_long_as_it_is_sealed(installation: Insta
             tries.add(failure["retryAt"])
             ready = report.condition("Ready")["message"]
             assert "the store is sealed" in ready
-            assert ready.endswith(f"next try {failure['retryAt']}")
+            assert ready.endswith(f"next attempt {failure['retryAt']}")
             return len(tries) == 3
 
         report = tenant.until(seen, "two more tries", seconds=90)

@@ -87,7 +87,7 @@ def test_a_secret_of_a_commit_rolls_its_workload_and_names_itself(tenant: Tenant
     report = tenant.sync({"db.yaml": secret("db", password="two")})
 
     assert trail(tenant, "web")[-1] == ("outcome", "roll", "roll", "ok")
-    rolled = f"1 object rolled, since Secret {tenant.namespace}/db changed: Deployment.apps {tenant.namespace}/web"
+    rolled = f"1 object rolled because Secret {tenant.namespace}/db changed: Deployment.apps {tenant.namespace}/web"
     told(tenant, "Applied", rolled)
     assert report.status["history"][0]["cause"].endswith(f"commit, roll Secret {tenant.namespace}/db")
     assert events(tenant, "Healed") == []

@@ -15,7 +15,7 @@ from agent.api import application as applications
 from agent.api.status import ApplicationStatus
 from agent.controllers import status
 from agent.controllers.live_facts import LiveFacts
-from agent.controllers.managed import Managed
+from agent.controllers.managed import ManagedApplication
 from agent.controllers.reporting import Reporter
 from agent.controllers.status import Standing
 from agent.controllers.watching import Watching
@@ -75,8 +75,8 @@ def state(tree: Object) -> DesiredState:
 
 def test_a_commit_that_changes_much_is_compared_as_far_as_it_is_told() -> None:
     before, after = state(thing("1")), state(thing("2"))
-    known = ApplicationRecord(objects={KEY: ObjectRecord("example.com/v1", uid="u", recipe="old")})
-    finished = {KEY: Finished(KEY, after.objects[KEY].tree, ObjectRecord("example.com/v1", recipe="new"))}
+    known = ApplicationRecord(objects={KEY: ObjectRecord("example.com/v1", uid="u", desired_digest="old")})
+    finished = {KEY: Finished(KEY, after.objects[KEY].tree, ObjectRecord("example.com/v1", desired_digest="new"))}
     tracemalloc.start()
     started = time.process_time()
     try:
@@ -154,7 +154,7 @@ async def test_the_log_names_as_many_problems_as_the_status(caplog: pytest.LogCa
         metrics=metrics,
         clock=SimpleNamespace(now=lambda: 0.0, monotonic=lambda: 0.0),
     )
-    managed = Managed(APPLICATION.id, APPLICATION)
+    managed = ManagedApplication(APPLICATION.id, APPLICATION)
     reporter = Reporter(ports, "agent-0")
     with caplog.at_level(logging.INFO, "signet"):
         for _ in range(7):
@@ -203,8 +203,8 @@ def test_a_value_of_a_store_is_not_multiplied_past_what_an_api_server_takes(fiel
     item = Desired(ObjectId("", "Secret", "shop", "db"), "v1", tree, ())
     tracemalloc.start()
     try:
-        with pytest.raises(LimitError, match="larger than an API server takes"):
-            finisher().finish(item, tree, {LARGE: Resolved(MEGABYTE, 1)}, recipe="r", roll="")
+        with pytest.raises(LimitError, match="larger than the API server accepts"):
+            finisher().build(item, tree, {LARGE: Resolved(MEGABYTE, 1)}, desired_digest="r", roll="")
         assert tracemalloc.get_traced_memory()[1] < 30 << 20
     finally:
         tracemalloc.stop()
@@ -230,9 +230,9 @@ def test_encrypted_values_have_no_places_that_are_together_much_longer_than_thei
 
 
 async def test_whole_live_objects_are_kept_of_a_few_that_drift() -> None:
-    observer = Observer("i", PRINTS.owners, PRINTS.projections)
+    observer = Observer("i", PRINTS.owners, PRINTS.owned)
     keys = [ObjectId("", "ConfigMap", "shop", f"c{number}") for number in range(500)]
-    objects = {key: ObjectRecord("v1", uid="u", projection="p") for key in keys}
+    objects = {key: ObjectRecord("v1", uid="u", owned_digest="p") for key in keys}
     watching = Watching(cast("TargetPort", None), observer, LiveFacts())
     watching.adopt("u", cast("Ledger", SimpleNamespace(record=ApplicationRecord(objects=objects), cluster=IN_CLUSTER)))
     drifted: list[ObjectId] = []

@@ -118,7 +118,7 @@ async def reconcile(monkeypatch, objects: list[Desired], causes: set[str], *, go
         APPLICATION,
         frozenset(causes),
         ports,
-        Observer("i", PRINTS.owners, PRINTS.projections),
+        Observer("i", PRINTS.owners, PRINTS.owned),
         PRINTS,
         Grants(None, AllowedSinks()),
         Limits(),

@@ -39,7 +39,7 @@ def finished(answer: AgentError) -> Object:
         lambda: 0.0,
     )
     item = Desired(KEY, "v1", TREE, ())
-    return get_object(finisher.finish(item, TREE, {MAYBE: answer}, recipe="r", roll="").tree, "data")
+    return get_object(finisher.build(item, TREE, {MAYBE: answer}, desired_digest="r", roll="").tree, "data")
 
 
 def test_a_value_that_is_not_there_is_left_out():

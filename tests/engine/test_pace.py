@@ -20,13 +20,13 @@ class Here:
     """A run, and its tasks: what was done apart, and how often others had a turn."""
 
     def __init__(self) -> None:
-        self.apart_from: list[str] = []
+        self.in_threads: list[str] = []
         self.turns = 0
         self.ports = self.tasks = self
 
-    async def apart(self, work: Callable[[], str]) -> str:
-        self.apart_from.append(work())
-        return self.apart_from[-1]
+    async def in_thread(self, work: Callable[[], str]) -> str:
+        self.in_threads.append(work())
+        return self.in_threads[-1]
 
     async def sleep(self, seconds: float) -> None:
         self.turns += 1
@@ -42,7 +42,7 @@ async def test_a_large_object_is_worked_on_beside_the_loop_and_a_small_one_at_on
     assert await pace.beside(here.run, LARGE, lambda: "large") == "large"
     assert await pace.over_all(here.run, [LARGE, SMALL], lambda: "one") == "one"
     assert await pace.over_all(here.run, [LARGE] * 4, lambda: "many") == "many"
-    assert here.apart_from == ["large", "many"]
+    assert here.in_threads == ["large", "many"]
 
 
 async def test_others_have_a_turn_every_two_hundred_objects() -> None:

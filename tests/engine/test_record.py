@@ -25,7 +25,7 @@ objects = st.builds(
     ObjectRecord,
     st.just("v1"),
     uid=names,
-    recipe=names,
+    desired_digest=names,
     holds_secret=st.booleans(),
     stores=st.dictionaries(names, st.integers(0, 9), max_size=2),
     files=st.tuples(names),
@@ -120,7 +120,7 @@ UNREADABLE = {
     "a body that is not compressed": {HEAD: "1.1.mac." + base64.b64encode(b"hello").decode()},
     "a body that was cut off": {HEAD: STORED[HEAD][:60]},
     "a body that is no JSON": {HEAD: "1.1.mac." + base64.b64encode(zlib.compress(b"{")).decode()},
-    "a body that is no map": {HEAD: "1.1.mac." + packed([])},
+    "a body that is not a map": {HEAD: "1.1.mac." + packed([])},
     "JSON that is deeply nested": {
         HEAD: "1.1.mac." + base64.b64encode(zlib.compress(b"[" * 100_000 + b"]" * 100_000)).decode()
     },

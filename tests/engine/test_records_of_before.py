@@ -103,12 +103,16 @@ def test_digests_are_those_that_were_recorded(key: ObjectId) -> None:
     """An agent of today finds what an agent of before applied to be the same, and so sends nothing."""
     recorded = CODEC.decode(VECTOR["shards"]).objects
     expected = VECTOR["digests"][key.key]
-    recipe = judge.recipes(PRINTS.recipes, APPLICATION.uid, DESIRED)[key]
+    desired_digest = judge.desired_digests(PRINTS.desired, APPLICATION.uid, DESIRED)[key]
     token = rollouts.token_of(DESIRED[key], rollouts.secret_contents(recorded), PRINTS.applied, APPLICATION.uid)
     finisher = Finisher(Owner("vectors", APPLICATION), PRINTS.owners, PRINTS.applied, lambda: 0.0)
-    finished = finisher.finish(DESIRED[key], TREES[key], {}, recipe=recipe, roll=token)
+    finished = finisher.build(DESIRED[key], TREES[key], {}, desired_digest=desired_digest, roll=token)
 
-    assert (recipe, token, finished.record.applied) == (expected["recipe"], expected["roll"], expected["applied"])
+    assert (desired_digest, token, finished.record.applied) == (
+        expected["recipe"],
+        expected["roll"],
+        expected["applied"],
+    )
     assert get_text(finished.tree, "metadata", "annotations", "signet-gitops.dev/owner") == expected["owner"]
     live = tree(key, data={"a": "1"})
     live["metadata"] = {
@@ -120,6 +124,6 @@ def test_digests_are_those_that_were_recorded(key: ObjectId) -> None:
             {"manager": "signet", "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": {"f:data": {"f:a": {}}}}
         ],
     }
-    observer = Observer("vectors", PRINTS.owners, PRINTS.projections)
-    assert observer.observe(live).projection == expected["projection"]
-    assert replace(finished.record, uid=f"u-{key.name}", projection=expected["projection"]) == recorded[key]
+    observer = Observer("vectors", PRINTS.owners, PRINTS.owned)
+    assert observer.observe(live).owned_digest == expected["projection"]
+    assert replace(finished.record, uid=f"u-{key.name}", owned_digest=expected["projection"]) == recorded[key]

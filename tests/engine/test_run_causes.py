@@ -54,7 +54,7 @@ async def test_a_commit_that_changes_a_secret_rolls_what_names_it_and_says_so() 
     assert because(ran, "Deployment/web") == "Secret shop/db"
     assert ran.told == [
         "Applied: 1 object applied, revision refs/heads/main@000000000002: Secret shop/db",
-        "Applied: 1 object rolled, since Secret shop/db changed: Deployment.apps shop/web",
+        "Applied: 1 object rolled because Secret shop/db changed: Deployment.apps shop/web",
     ]
     assert history(ran) == "git: commit, roll Secret shop/db"
     assert all("" not in each.fields for each in ran.audit)
@@ -83,7 +83,7 @@ async def test_another_version_in_the_store_is_named_and_its_value_is_not() -> N
     assert because(ran, "Deployment/web") == "Secret shop/db"
     assert ran.told == [
         f"Applied: 1 object applied with {LABEL}, revision refs/heads/main@000000000001: Secret shop/db",
-        "Applied: 1 object rolled, since Secret shop/db changed: Deployment.apps shop/web",
+        "Applied: 1 object rolled because Secret shop/db changed: Deployment.apps shop/web",
     ]
     assert history(ran) == f"secret: secret-source {LABEL}, roll Secret shop/db"
     assert "canary" not in repr(ran)
@@ -169,13 +169,13 @@ async def test_a_deletion_names_its_objects_and_what_confirmed_it() -> None:
     world.confirm(2)
     ran = await world.run()
     assert ran.told == [
-        "Pruned: 5 objects deleted that are in no layer any more: ConfigMap shop/b, ConfigMap shop/c, ConfigMap shop/d and 2 more"
+        "Pruned: 5 objects deleted that are no longer in any layer: ConfigMap shop/b, ConfigMap shop/c, ConfigMap shop/d and 2 more"
     ]
     assert {str((each.facts or {}).get("confirmed")) for each in ran.audit} == {"000000000002" + "0" * 28}
     world.push({"a.yaml": files["a.yaml"], "b.yaml": files["b.yaml"], "c.yaml": files["c.yaml"]})
     await world.run()
     world.push({"a.yaml": files["a.yaml"], "b.yaml": files["b.yaml"]})
-    assert (await world.run()).told == ["Pruned: 1 object deleted that is in no layer any more: ConfigMap shop/c"]
+    assert (await world.run()).told == ["Pruned: 1 object deleted that is no longer in any layer: ConfigMap shop/c"]
 
 
 async def test_what_goes_with_its_application_says_so_and_names_what_stays() -> None:

@@ -275,7 +275,7 @@ class TestOfAJobThatDidNotFinish:
             assert ran.quiet
             status, _, message = condition(ran.status, "Healthy")
             assert status == "Unknown"
-            assert "no agent watched" in message
+            assert "no agent was watching" in message
         world.restart()
         assert (await world.run()).quiet
 

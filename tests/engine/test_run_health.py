@@ -69,10 +69,12 @@ CASES = {
         {"README.txt": "hello"}, ("Unknown", "Unknown", "there are 0 objects, and the last run failed")
     ),
     "nothing applied yet": Case(
-        {"a.yaml": m.config()}, ("Unknown", "Unknown", "nothing was applied yet"), happens=unreachable
+        {"a.yaml": m.config()}, ("Unknown", "Unknown", "nothing has been applied yet"), happens=unreachable
     ),
     "nothing is ever applied": Case(
-        {"a.yaml": m.config()}, ("Unknown", "Unknown", "nothing was applied yet"), spec={"sync": {"mode": "detect"}}
+        {"a.yaml": m.config()},
+        ("Unknown", "Unknown", "nothing has been applied yet"),
+        spec={"sync": {"mode": "detect"}},
     ),
     "a custom resource without a status": Case({"d.yaml": m.definition(), "g.yaml": m.gadget()}, TRUE),
     "a workload that rolls out": Case(
@@ -80,7 +82,7 @@ CASES = {
     ),
     "a workload that nobody rolls out": Case(
         {"w.yaml": m.workload()},
-        ("False", "Progressing", "Deployment.apps shop/web: the controller has not seen it"),
+        ("False", "Progressing", "Deployment.apps shop/web: its controller has not observed it"),
     ),
     "a Secret that is held, and what names it": Case(
         WITH_SECRET,
@@ -93,12 +95,12 @@ CASES = {
     ),
     "an object that is refused and stands as it was": Case(
         {"x.yaml": m.config("x")},
-        ("False", "Progressing", "ConfigMap shop/x: its last version stays: object is invalid"),
+        ("False", "Progressing", "ConfigMap shop/x: its last version stays in place: object is invalid"),
         later=lambda world: (refused(world), world.push({"x.yaml": m.config("x", "2")}))[0],
     ),
     "a Secret that is held and stands as it was": Case(
         {"s.yaml": m.secret("db")},
-        ("False", "Progressing", "Secret shop/db: its last version stays: the store refuses this path"),
+        ("False", "Progressing", "Secret shop/db: its last version stays in place: the store refuses this path"),
         happens=written,
         later=lambda world: (
             world.stores.denied.add("kv/db"),

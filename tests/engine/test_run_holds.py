@@ -85,7 +85,7 @@ CASES = {
     "a file that does not parse holds what it was applied from": Case(
         {"x.yaml": SECOND}, ["Yaml x.yaml"], before={"x.yaml": m.config("x", "old")}
     ),
-    "a file that is no manifest": Case({"x.yaml": "just: text\n"}, ["Manifest x.yaml"]),
+    "a file that is not a manifest": Case({"x.yaml": "just: text\n"}, ["Manifest x.yaml"]),
     "a file of a renderer": Case(
         {"kustomization.yaml": "resources: [x]\n"}, ["UnsupportedManifest kustomization.yaml"]
     ),

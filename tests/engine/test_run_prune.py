@@ -95,11 +95,13 @@ CASES = {
         ),
     ),
     **{
-        f"precious: {name}": Case("abcd", "abcd", "", more={"x.yaml": text}, known=name)
+        f"protected: {name}": Case("abcd", "abcd", "", more={"x.yaml": text}, known=name)
         for name, text in PRECIOUS.items()
     },
     **{
-        f"precious, confirmed: {name}": Case("abcd", "abcd", "", more={"x.yaml": text}, known=name, happens=confirmed())
+        f"protected, confirmed: {name}": Case(
+            "abcd", "abcd", "", more={"x.yaml": text}, known=name, happens=confirmed()
+        )
         for name, text in PRECIOUS.items()
     },
 }
@@ -113,10 +115,10 @@ async def test_what_a_commit_leaves_out(name: str) -> None:
     world.push({**files(case.after), **case.more_after})
     case.happens(world)
     ran = await world.run()
-    precious = [case.known] if case.known else []
+    protected = [case.known] if case.known else []
     is_confirmed = case.happens is not Case.happens
-    gone = [f"ConfigMap/{each}" for each in case.deleted] + (precious if is_confirmed else [])
-    stays = [f"ConfigMap/{each}" for each in case.refused] + ([] if is_confirmed else precious)
+    gone = [f"ConfigMap/{each}" for each in case.deleted] + (protected if is_confirmed else [])
+    stays = [f"ConfigMap/{each}" for each in case.refused] + ([] if is_confirmed else protected)
     assert ran.writes == [f"delete {each}" for each in gone]
     assert ran.problems == [f"PruneRefused {each}" for each in stays]
     assert all(world.live(each) is None for each in gone)

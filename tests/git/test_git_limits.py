@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from testbed.gitserver import GitServer
     from testbed.repository import Repository
 
-MEMORY = "git needs more memory than the agent gives it"
+MEMORY = "git needs more memory than its limit"
 
 
 def limits_of(part: str) -> list[dict[str, str]]:
@@ -172,7 +172,7 @@ async def test_what_a_server_says_is_not_taken_for_a_limit_of_ours(
 def test_processor_time_is_limited(tmp_path: Path) -> None:
     confined = command.Confined(tmp_path, address_space=64 * MIB, cpu_seconds=1)
     confined.configuration["alias.spin"] = "!while :; do :; done"
-    with pytest.raises(LimitError, match="more processor time") as caught:
+    with pytest.raises(LimitError, match="more CPU time") as caught:
         command.run(confined, ["spin"], seconds=60, cancelled=threading.Event())
     assert caught.value.facts["limit"] == 1
 
@@ -200,7 +200,7 @@ async def test_blobs_over_the_limit_are_not_fetched_where_the_server_can_leave_t
         assert {file.path: file.data for file in snapshot.files}["a.yaml"] == b"a: %d\n" % number
         assert [file.path for file in snapshot.files] == ["a.yaml", "full.yaml"]
         ((path, error),) = snapshot.refused
-        assert (path, error.reason, error.message) == ("big.yaml", "Limit", "larger than the agent takes")
+        assert (path, error.reason, error.message) == ("big.yaml", "Limit", "larger than the agent accepts")
     snapshot = await mirrors.files(source(), credential, commits[4])
     assert [file.path for file in snapshot.files] == ["a.yaml", "big.yaml", "full.yaml"]
     assert gitserver.requests == []
@@ -232,7 +232,7 @@ async def test_looking_at_paths_has_an_end(
     commit = repository.commit({"a.yaml": "a: 1\n"})
     await mirrors.fetch(source(), credential)
     monkeypatch.setattr(reading, "_LOOKING", 0)
-    with pytest.raises(LimitError, match="takes longer than the agent waits"):
+    with pytest.raises(LimitError, match="takes too long"):
         await mirrors.files(source(), credential, commit)
 
 
@@ -259,4 +259,7 @@ def test_a_path_that_no_glob_is_asked_of_is_refused(length: int) -> None:
     everything = SimpleNamespace(include=(), exclude=())
     selection = listing.Selection(everything, file_bytes=9, files=9, check=lambda: None)  # pyright: ignore[reportArgumentType]
     taken, refused = selection.of(listing.parse(text, layer), layer, lambda _: False)
-    assert (taken, [error.message for _, error in refused]) == ([], ["the file's path is longer than the agent takes"])
+    assert (taken, [error.message for _, error in refused]) == (
+        [],
+        ["the file's path is longer than the agent accepts"],
+    )

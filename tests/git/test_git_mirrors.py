@@ -62,7 +62,7 @@ async def test_a_pinned_commit_is_fetched_by_its_hash(
     pinned = source(revision={"commit": commit})
     assert await mirrors.head(pinned, credential) == commit
     assert (await mirrors.fetch(pinned, credential)).commit == commit
-    with pytest.raises(SourceError, match="no branch or tag of the repository leads to this commit"):
+    with pytest.raises(SourceError, match="no branch or tag of the repository contains this commit"):
         await mirrors.fetch(source(revision={"commit": "1" * 40}), credential)
 
 
@@ -92,7 +92,7 @@ async def test_a_pinned_commit_that_no_branch_or_tag_leads_to_is_refused(
         await mirrors.fetch(source(revision={"branch": "theirs"}), credential)
     repository.git("update-ref", ref, theirs)
     repository.delete_branch("theirs")
-    with pytest.raises(SourceError, match="no branch or tag of the repository leads to this commit"):
+    with pytest.raises(SourceError, match="no branch or tag of the repository contains this commit"):
         await mirrors.fetch(source(revision={"commit": theirs}), credential)
 
 
@@ -227,7 +227,7 @@ async def test_what_is_no_plain_small_file_is_refused_by_name_and_the_rest_read(
     snapshot = await mirrors.files(one, credential, commit)
     assert [file.path for file in snapshot.files] == ["app/good.yaml"]
     assert {path: (error.reason, error.message) for path, error in snapshot.refused} == {
-        "app/big.yaml": ("Limit", "larger than the agent takes"),
+        "app/big.yaml": ("Limit", "larger than the agent accepts"),
         "app/passwd.yaml": ("UnsupportedManifest", "symbolic links are not followed"),
         "app/folder": ("UnsupportedManifest", "symbolic links are not followed"),
         "app/out": ("UnsupportedManifest", "symbolic links are not followed"),
@@ -241,8 +241,8 @@ LAYERS = [
     (["missing"], "no such folder"),
     (["a.yaml"], "no such folder"),
     (["link"], "no such folder"),
-    (["x", "x/y"], "lies within another"),
-    ([".", "x"], "lies within another"),
+    (["x", "x/y"], "is inside another one"),
+    ([".", "x"], "is inside another one"),
     ([".git"], "must be a folder of the repository"),
 ]
 
@@ -273,7 +273,7 @@ async def test_more_files_than_the_limit_are_an_error(
     mirrors = make_mirrors(limits={"objects": 3})
     commit = repository.commit({f"{number}.yaml": "a: 1\n" for number in range(5)})
     await mirrors.fetch(source(), credential)
-    with pytest.raises(LimitError, match="more files than the agent takes"):
+    with pytest.raises(LimitError, match="more files than the agent accepts"):
         await mirrors.files(source(), credential, commit)
 
 
@@ -287,7 +287,7 @@ async def test_links_and_refused_files_count_as_files(
     mirrors = make_mirrors(limits={"objects": 30})
     commit = repository.commit({f"{number}.link": Link("nowhere/") for number in range(31)})
     await mirrors.fetch(source(), credential)
-    with pytest.raises(LimitError, match="more files than the agent takes"):
+    with pytest.raises(LimitError, match="more files than the agent accepts"):
         await mirrors.files(source(), credential, commit)
     excluded = source(exclude=["*.link"])
     assert await mirrors.files(excluded, credential, commit) == Snapshot(())
@@ -305,7 +305,7 @@ async def test_a_path_that_is_too_long_is_refused_by_its_beginning(
     [(path, error)] = snapshot.refused
     assert len(path) == 512
     assert len(str(error)) < 700
-    assert error.message == "the file's path is longer than the agent takes"
+    assert error.message == "the file's path is longer than the agent accepts"
 
 
 async def test_an_author_is_cut_where_it_enters(
@@ -326,7 +326,7 @@ async def test_layers_over_the_limit_are_refused_before_they_are_read(
     mirrors = make_mirrors(limits={"manifestBytes": 4096})
     commit = repository.commit({f"{name}.yaml": f"a: {'x' * 2000}\n" for name in "abc"})
     await mirrors.fetch(source(), credential)
-    with pytest.raises(LimitError, match="layers hold more than the agent takes"):
+    with pytest.raises(LimitError, match="layers hold more than the agent accepts"):
         await mirrors.files(source(), credential, commit)
 
 
@@ -497,7 +497,7 @@ async def test_mirrors_that_nobody_fetches_into_are_swept(
     assert await mirrors.sweep(3600) == 0
     assert await mirrors.sweep(-1) == 1
     assert len(mirrors._locks) == 0
-    with pytest.raises(SourceUnavailableError, match="does not hold this commit"):
+    with pytest.raises(SourceUnavailableError, match="does not have this commit"):
         await mirrors.files(source(), credential, commit)
     await mirrors.fetch(source(), credential)
     assert (await mirrors.files(source(), credential, commit)).files
@@ -514,5 +514,5 @@ async def test_another_credential_is_another_mirror(
         GitCredential("other", credential.password, credential.ca_pem),
         GitCredential(credential.username, credential.password, ""),
     ):
-        with pytest.raises(SourceUnavailableError, match="does not hold this commit"):
+        with pytest.raises(SourceUnavailableError, match="does not have this commit"):
             await mirrors.files(source(), stranger, commit)

@@ -101,10 +101,13 @@ def test_each_failure_has_its_reason() -> None:
     wrapped = keys.wrap(AgeRecipient(recipient), DATA_KEY, created_at="")
     for_other = keys.wrap(AgeRecipient(other), DATA_KEY, created_at="")
     reasons = {
-        "no age identity is at hand": (AgeKeys(), wrapped),
-        "only age identities that need a plugin are at hand, and nobody to ask": (AgeKeys(passed_over=1), wrapped),
-        "none of the age identities at hand is this recipient's": (stranger, wrapped),
-        "the identity is at hand, but the wrapped key is damaged or another's": (
+        "no age identity is available": (AgeKeys(), wrapped),
+        "only age identities that need a plugin are available, and there is no terminal to ask at": (
+            AgeKeys(passed_over=1),
+            wrapped,
+        ),
+        "no matching private key: none of the age identities belongs to this recipient": (stranger, wrapped),
+        "the identity is available, but the wrapped key is damaged or was made for another one": (
             keys,
             replace(wrapped, enc=for_other.enc),
         ),
@@ -129,7 +132,7 @@ def test_a_flipped_bit_is_told_and_opens_nothing(data: st.DataObject) -> None:
         age_format.MALFORMED,
         age_format.ALTERED,
         age_format.PAYLOAD,
-        "the identity is at hand, but the wrapped key is damaged or another's",
+        "the identity is available, but the wrapped key is damaged or was made for another one",
     }
 
 

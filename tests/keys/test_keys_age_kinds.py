@@ -106,7 +106,7 @@ def test_a_key_opens_nothing_for_another_of_its_kind(pairs: Mapping[str, Pair], 
     wrapped = keys.wrap(AgeRecipient(pairs[kind].recipient), DATA_KEY, created_at="")
     with pytest.raises(DataKeyError) as caught:
         keys.unwrap(wrapped)
-    assert caught.value.message == "none of the age identities at hand is this recipient's"
+    assert caught.value.message == "no matching private key: none of the age identities belongs to this recipient"
     everybody = keys.merge(AgeKeys.parse(secret, source="k"))
     assert everybody.unwrap(keys.wrap(AgeRecipient(recipient), DATA_KEY, created_at="")) == DATA_KEY
 

@@ -124,7 +124,7 @@ def test_where_nobody_can_be_asked_the_key_is_refused(text: Secret, beside: str,
     with pytest.raises(ConfigError) as caught:
         AgeKeys.parse(text, source="Secret shop/keys", public=beside)
     assert caught.value.facts["file"] == "Secret shop/keys"
-    assert "nobody is here to be asked" in caught.value.message
+    assert "there is no terminal to ask" in caught.value.message
 
 
 @pytest.mark.parametrize("name", ["OpenSSH's ed25519", "OpenSSH's RSA", "PKCS 1 with its public key"])
@@ -136,7 +136,7 @@ def test_nobody_is_asked_for_a_file_of_somebody_else_or_in_vain(name: str) -> No
     for other in others:
         with pytest.raises(DataKeyError) as caught:
             keys.unwrap(wrapped(other))
-        assert caught.value.message == "none of the age identities at hand is this recipient's"
+        assert caught.value.message == "no matching private key: none of the age identities belongs to this recipient"
     both = keys.merge(AgeKeys.parse(identity_file(str(reveal(IDENTITY))), source="f", person=person))
     assert both.merge(AgeKeys.parse(IDENTITY, source="k")).unwrap(wrapped(RECIPIENT)) == DATA_KEY
     assert person.questions == []
@@ -178,7 +178,7 @@ def test_an_identity_file_that_was_altered_is_not_taken_for_a_wrong_passphrase()
     keys = AgeKeys.parse(Secret(bytes(data), "f"), source="keys.txt", person=Somebody())
     with pytest.raises(DataKeyError) as caught:
         keys.unwrap(wrapped(RECIPIENT))
-    assert caught.value.message == "the identity file under a passphrase is damaged"
+    assert caught.value.message == "the passphrase-protected identity file is damaged"
 
 
 def test_what_a_locked_file_holds_may_be_no_identity() -> None:

@@ -85,8 +85,8 @@ def test_an_answer_costs_little(service: str, answer: str, reason: Callable[[str
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        ("packed", "the server's answer is compressed, which is not taken"),
-        ("refused and packed", "the server's answer is compressed, which is not taken"),
+        ("packed", "the server's answer is compressed, which is not supported"),
+        ("refused and packed", "the server's answer is compressed, which is not supported"),
         ("large", "the server's answer is too large"),
         ("nested", "the server's answer is not transit's"),
     ],

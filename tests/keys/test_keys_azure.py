@@ -168,7 +168,7 @@ def test_a_sign_in_that_is_refused(
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert why(KEY) == "no Azure credentials at hand are accepted"
+    assert why(KEY) == "Azure accepts none of the available credentials"
 
 
 def test_a_token_goes_to_vaults_alone(cloud: Azure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 DATA_KEY = Secret(b"canary-data-key-of-32-bytes-long", "data key")
 WHEN = "2026-01-01T00:00:00Z"
-TOO_MUCH = "gpg needs more memory or processor time than the agent gives it"
+TOO_MUCH = "gpg needs more memory or CPU time than its limit"
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_what_needs_more_says_so(homes: Path, secret: Secret, wrapped: PgpKey, m
 
 
 def test_a_gpg_that_is_not_there_says_so(homes: Path, wrapped: PgpKey) -> None:
-    with pytest.raises(DataKeyError, match="gpg is not there"):
+    with pytest.raises(DataKeyError, match="gpg is not installed"):
         PgpKeys(home(homes, "none"), binary="no-such-gpg").unwrap(wrapped)
 
 

@@ -25,7 +25,7 @@ from agent.values.secret import Secret
 
 WHEN = "2026-01-01T00:00:00Z"
 HERE, THERE = "http://127.0.0.1:1", "http://127.0.0.1:2"
-REFUSED = "the file names a server that you did not"
+REFUSED = "the file names a server that you have not allowed"
 ASKED = "the server does not answer"
 
 
@@ -93,5 +93,5 @@ def test_huawei_s_keys_are_named_but_not_used() -> None:
 
 def test_another_gpg_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOPS_GPG_EXEC", "no-such-gpg")
-    with pytest.raises(DataKeyError, match="gpg is not there"):
+    with pytest.raises(DataKeyError, match="gpg is not installed"):
         key_sources.master_keys(Access([])).unwrap(PgpKey("0" * 40, WHEN, "x"))

@@ -147,7 +147,7 @@ def test_a_gpg_that_ends_while_it_is_written_to(tmp_path: Path) -> None:
     binary.chmod(0o755)
     with pytest.raises(DataKeyError) as caught:
         PgpKeys(None, binary=str(binary)).unwrap(PgpKey("0" * 40, WHEN, "canary" * 1_000_000))
-    assert caught.value.message == "gpg ended before it had read what it was given"
+    assert caught.value.message == "gpg exited before it had read its input"
 
 
 def test_a_home_that_others_can_read_is_refused(homes: Path) -> None:
@@ -176,7 +176,7 @@ def test_without_gpg_the_reason_says_so(binary: str) -> None:
     keys = PgpKeys(None, binary=binary)
     with pytest.raises(DataKeyError) as caught:
         keys.unwrap(PgpKey("0" * 40, WHEN, "canary"))
-    assert caught.value.message == "gpg is not there, or does not run"
+    assert caught.value.message == "gpg is not installed, or does not run"
     with pytest.raises(DataKeyError):
         keys.wrap(PgpRecipient("0" * 40), DATA_KEY, created_at=WHEN)
     with pytest.raises(ConfigError):
@@ -267,8 +267,8 @@ def locked(locked_home: Locked, monkeypatch: pytest.MonkeyPatch) -> Locked:
         ('echo "ERR 83886179 canary"', "the passphrase was not given"),
         ('echo "ERR 83886142 canary"', "the passphrase was not given"),
         ("exit 1", "the passphrase was not given"),
-        ('echo "ERR 83918950 canary"', "the key is under a passphrase, and nobody can be asked for it"),
-        ("", "the key is under a passphrase, and nobody can be asked for it"),
+        ('echo "ERR 83918950 canary"', "the key has a passphrase, and there is no way to ask for it"),
+        ("", "the key has a passphrase, and there is no way to ask for it"),
     ],
     ids=["wrong", "cancelled", "timeout", "pinentry ends", "no terminal", "no pinentry"],
 )
@@ -305,7 +305,7 @@ def test_the_agent_s_own_home_asks_nobody(locked: Locked) -> None:
     locked.pinentry(f'echo "D {PASSPHRASE}"; echo OK')
     with pytest.raises(DataKeyError) as caught:
         PgpKeys(locked.home).unwrap(locked.wrapped)
-    assert caught.value.message == "the key is under a passphrase, and nobody can be asked for it"
+    assert caught.value.message == "the key has a passphrase, and there is no way to ask for it"
     assert not locked.log.read_text()
 
 

@@ -127,7 +127,7 @@ def test_what_is_no_sealing_key_is_refused_without_a_word_of_it(new: SealingPair
         ),
         (new.key[:-200], "the private key cannot be read"),
         (new.certificate, "no private key in PEM"),
-        (under_passphrase(new), "the private key is under a passphrase, which is not supported"),
+        (under_passphrase(new), "the private key has a passphrase, which is not supported"),
         ("kind: Secret\ndata: {tls.key: 'canary-hunter2 !'}\n", "a key is not base64"),
         ("kind: Secret\nsops: {mac: x}\n", "the sealing keys are encrypted"),
     ):
@@ -215,7 +215,7 @@ def test_the_scope_is_part_of_what_a_value_is_bound_to(sealed: str, said: str, n
         return
     with pytest.raises(SealedSecretError) as caught:
         opened(keys_of(new), tree)
-    assert caught.value.message == "a value was sealed with another scope than the SealedSecret has"
+    assert caught.value.message == "a value was sealed with a different scope than the SealedSecret has"
     assert (caught.value.facts["sealed"], caught.value.facts["scope"]) == (sealed, said)
 
 
@@ -224,7 +224,7 @@ def test_without_the_right_key_nothing_opens(old: SealingPair, new: SealingPair)
     with pytest.raises(SealedSecretError) as caught:
         opened(keys_of(old), tree)
     assert (caught.value.message, caught.value.facts["tried"]) == (NO_KEY, 1)
-    with pytest.raises(SealedSecretError, match="no sealing key is at hand"):
+    with pytest.raises(SealedSecretError, match="there is no sealing key"):
         opened(SealingKeys(), tree)
 
 

@@ -142,9 +142,9 @@ def thief() -> Iterator[_Listener]:
 def test_an_address_that_the_user_did_not_name_is_not_dialled(
     thief: _Listener, keys: TransitKeys, recipient: TransitRecipient
 ) -> None:
-    with pytest.raises(DataKeyError, match="names a server that you did not"):
+    with pytest.raises(DataKeyError, match="names a server that you have not allowed"):
         keys.unwrap(key(recipient, vault_address=thief.url))
-    with pytest.raises(DataKeyError, match="names a server that you did not"):
+    with pytest.raises(DataKeyError, match="names a server that you have not allowed"):
         keys.wrap(TransitRecipient(thief.url, "transit", "app"), DATA_KEY, created_at=WHEN)
     assert not thief.seen
 

@@ -171,8 +171,8 @@ CONTEXT = {"name": "main", "context": {"cluster": "prod", "user": "dev"}}
 WRONG = {
     "is missing": (None, "there is no kubeconfig", {}, "--kubeconfig"),
     "is a folder": (Path, "the kubeconfig cannot be read", {"cause": "it is a folder"}, ""),
-    "is empty": ("", "the kubeconfig is empty", {}, "name another"),
-    "holds comments alone": ("# nothing", "the kubeconfig is empty", {}, "name another"),
+    "is empty": ("", "the kubeconfig is empty", {}, "use another"),
+    "holds comments alone": ("# nothing", "the kubeconfig is empty", {}, "use another"),
     "is not text": (b"\xff\xfe\x00", "the kubeconfig cannot be read", {"cause": "bytes that are not text"}, ""),
     "is not YAML": (f"a: 1\nb: [{CANARY}", "the kubeconfig is not YAML", {"line": 2}, ""),
     "is a list": ("[1, 2]", "the kubeconfig is not a map", {}, "apiVersion: v1"),

@@ -267,7 +267,7 @@ async def test_what_the_watch_said_meanwhile_is_newer_than_the_list():
     mine.answering.clear()
     looking = asyncio.create_task(mine._look())
     await turns()
-    mine._told.add("b")
+    mine._watched.add("b")
     mine._seen.pop("b")
     mine.answering.set()
     await looking
@@ -323,7 +323,7 @@ async def test_a_later_process_of_an_identity_is_refused_while_the_earlier_renew
     async with running(earlier) as (task,):
         with pytest.raises(LeaseLostError) as refused:
             await later.acquire()
-        assert str(refused.value) == "another process runs under this agent's identity (identity a)"
+        assert str(refused.value) == "another process has this agent's identity (identity a)"
         assert "--name" in refused.value.hint
         with pytest.raises(LeaseLostError):
             later.check()

@@ -123,7 +123,7 @@ def endless(code: int):
 
 @pytest.mark.parametrize(
     ("code", "expected", "message"),
-    [(200, ClusterUnavailableError, "larger than the agent takes"), (403, ForbiddenError, None)],
+    [(200, ClusterUnavailableError, "larger than the agent accepts"), (403, ForbiddenError, None)],
 )
 async def test_an_answer_without_end_is_cut(code, expected, message):
     async with serving(endless(code), limits=Limits(deadline=5, attempt=5)) as (session, server):

@@ -126,20 +126,20 @@ def test_malformed_workloads_depend_on_nothing(spec):
     assert order.depends_on(tree(f"{{apiVersion: v1, kind: Pod, spec: {spec}}}")) == frozenset()
 
 
-def test_a_roll_token_changes_the_pod_template_alone():
+def test_a_restart_token_changes_the_pod_template_alone():
     given = tree(
         "{apiVersion: apps/v1, kind: Deployment, metadata: {name: a}, spec: {replicas: 1, template: {metadata: {labels: {a: b}}}}}"
     )
-    rolled = order.set_roll_token(given, "abc")
+    rolled = order.set_restart_token(given, "abc")
     assert rolled["spec"]["template"]["metadata"] == {
         "labels": {"a": "b"},
         "annotations": {"signet-gitops.dev/secrets-version": "abc"},
     }
     assert "annotations" not in given["spec"]["template"]["metadata"]
-    assert order.set_roll_token(rolled, "abc") == rolled
+    assert order.set_restart_token(rolled, "abc") == rolled
 
 
 @pytest.mark.parametrize("kind", ["Job", "CronJob", "Pod", "ConfigMap"])
 def test_kinds_that_do_not_roll_stay(kind):
     given = {"apiVersion": "batch/v1" if "Job" in kind else "v1", "kind": kind, "spec": {"template": {"spec": {}}}}
-    assert order.set_roll_token(given, "abc") is given
+    assert order.set_restart_token(given, "abc") is given

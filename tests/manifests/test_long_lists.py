@@ -73,7 +73,7 @@ OBJECTS = {
 def test_the_longest_lists_take_seconds_at_most(given: Object) -> None:
     changed = [("spec", "env", number, "value") for number in range(51)]
     started = time.process_time()
-    fields.project(given, "signet")
+    fields.owned_values(given, "signet")
     fields.last_writer(given, changed, besides="signet")
     beside(given, names.PEOPLE)
     for tree in ({}, {"spec": given["spec"]}):
@@ -99,7 +99,7 @@ FORGED = [
 @pytest.mark.parametrize("element", FORGED, ids=range(len(FORGED)))
 def test_elements_that_no_api_server_writes_select_nothing(element: str) -> None:
     given = written([{"name": "a", "value": "1"}], entry("signet", spec({element: {}, 'k:{"name":"a"}': {}})))
-    assert fields.project(given, "signet") == {
+    assert fields.owned_values(given, "signet") == {
         "f:spec": {"f:env": {'k:{"name":"a"}': {"name": "a", "value": "1"}, "order": ['k:{"name":"a"}']}}
     }
 
@@ -134,7 +134,7 @@ def test_an_element_selects_the_first_item_that_is_the_same(element: str, place:
         {"name": "b", "port": 2},
     ]
     given = live.wrap(written(items, entry("signet", spec({element: {}}))), whole=whole)
-    owned = fields.project(given, "signet")["f:spec"]
+    owned = fields.owned_values(given, "signet")["f:spec"]
     assert isinstance(owned, dict)
     found = owned["f:env"]
     assert isinstance(found, dict)

@@ -46,10 +46,10 @@ def test_what_is_beyond_a_limit_is_no_template():
 @pytest.mark.parametrize(
     ("path", "text", "kind"),
     [
-        ("values.yaml", "image: {tag: latest}\n", "values of a Helm chart"),
-        ("web/values-prod.yml", "image: {tag: latest}\n", "values of a Helm chart"),
-        ("web-values.yaml", "kind: DaemonSet\nimage: {tag: latest}\n", "values of a Helm chart"),
-        ("a/prod.values.yaml", "image: {tag: latest}\n", "values of a Helm chart"),
+        ("values.yaml", "image: {tag: latest}\n", "the values of a Helm chart"),
+        ("web/values-prod.yml", "image: {tag: latest}\n", "the values of a Helm chart"),
+        ("web-values.yaml", "kind: DaemonSet\nimage: {tag: latest}\n", "the values of a Helm chart"),
+        ("a/prod.values.yaml", "image: {tag: latest}\n", "the values of a Helm chart"),
         ("board.json", '{"title": "web", "panels": []}', "a Grafana dashboard"),
         ("ci.yaml", "on: [push]\njobs: {}\n", "a GitHub workflow"),
         ("compose.yaml", "services: {web: {image: web}}\n", "a Compose file"),
@@ -59,7 +59,7 @@ def test_what_is_beyond_a_limit_is_no_template():
 def test_what_is_of_another_tool_is_called_so(path, text, kind):
     error = failure(path, text)
     assert type(error) is ManifestError
-    assert error.message == f"this looks like {kind}, and is no manifest"
+    assert error.message == f"this looks like {kind}, not a manifest"
     assert error.hint == "leave the file out with spec.source.exclude"
 
 
@@ -69,7 +69,7 @@ def test_what_is_of_another_tool_is_called_so(path, text, kind):
         ("a: b\n", "document has neither apiVersion nor kind"),
         ("kind: Pod\n", "manifest lacks a field"),
         ("apiVersion: v1\n", "manifest lacks a field"),
-        ("- a\n", "document is no map"),
+        ("- a\n", "document is not a map"),
     ],
 )
 def test_what_looks_like_nothing_is_named_by_what_it_lacks(text, message):

@@ -90,8 +90,8 @@ def adoption(live):
     return Takeover(tree(DEPLOYMENT), names.PEOPLE, first=True).patch(live)
 
 
-def projection(object_):
-    return shown(fields.project(object_, "signet"))
+def owned(object_):
+    return shown(fields.owned_values(object_, "signet"))
 
 
 def spec(container=None, **pod):
@@ -99,10 +99,10 @@ def spec(container=None, **pod):
     return {"spec": {"template": {"spec": {**containers, **pod}}}}
 
 
-def test_the_projection_is_the_same_in_every_answer(cluster):
-    first = projection(cluster.apply(DEPLOYMENT))
-    assert projection(cluster.get()) == first
-    assert projection(cluster.apply(DEPLOYMENT)) == first
+def test_the_owned_fields_are_the_same_in_every_answer(cluster):
+    first = owned(cluster.apply(DEPLOYMENT))
+    assert owned(cluster.get()) == first
+    assert owned(cluster.apply(DEPLOYMENT)) == first
     container = first["f:spec"]["f:template"]["f:spec"]["f:containers"]['k:{"name":"web"}']
     assert container["f:image"] == "registry.example/web:1"
     assert container["f:args"] == ["one", "two"]
@@ -123,9 +123,9 @@ IGNORED = {
 
 @pytest.mark.parametrize("patch", IGNORED.values(), ids=IGNORED)
 def test_what_others_add_is_no_drift(cluster, patch):
-    first = projection(cluster.apply(DEPLOYMENT))
-    assert projection(cluster.edit(patch)) == first
-    assert projection(cluster.apply(DEPLOYMENT)) == first
+    first = owned(cluster.apply(DEPLOYMENT))
+    assert owned(cluster.edit(patch)) == first
+    assert owned(cluster.apply(DEPLOYMENT)) == first
 
 
 SEEN = {
@@ -152,12 +152,12 @@ SEEN = {
 
 @pytest.mark.parametrize(("patch", "path"), SEEN.values(), ids=SEEN)
 def test_what_others_change_is_seen_and_healed_by_an_apply(cluster, patch, path):
-    first = projection(cluster.apply(DEPLOYMENT))
+    first = owned(cluster.apply(DEPLOYMENT))
     edited = cluster.edit(patch)
-    assert projection(edited) != first
+    assert owned(edited) != first
     writer = fields.last_writer(edited, [path], besides="signet")
     assert writer is None or (writer.manager, writer.operation) == ("kubectl-edit", "Update")
-    assert projection(cluster.apply(DEPLOYMENT)) == first
+    assert owned(cluster.apply(DEPLOYMENT)) == first
 
 
 def test_the_writer_of_a_field_is_told_from_writers_of_others(cluster):
@@ -171,25 +171,25 @@ def test_the_writer_of_a_field_is_told_from_writers_of_others(cluster):
 
 
 def test_the_scale_subresource_is_seen_with_its_writer(cluster):
-    first = projection(cluster.apply(DEPLOYMENT))
+    first = owned(cluster.apply(DEPLOYMENT))
     path = f"{cluster.path('deployments', 'web')}/scale?fieldManager=scaler"
     cluster.plane.request("PATCH", path, {"spec": {"replicas": 7}}, content_type="application/merge-patch+json")
     edited = cluster.get()
-    assert projection(edited) != first
+    assert owned(edited) != first
     writer = fields.last_writer(edited, [("spec", "replicas")], besides="signet")
     assert writer is not None
     assert (writer.manager, writer.subresource) == ("scaler", "scale")
 
 
 def test_wiped_managed_fields_are_seen_and_adopted(cluster):
-    first = projection(cluster.apply(DEPLOYMENT))
+    first = owned(cluster.apply(DEPLOYMENT))
     wiped = cluster.json_patch([{"op": "replace", "path": "/metadata/managedFields", "value": [{}]}])
-    assert projection(wiped) == {}
+    assert owned(wiped) == {}
     again = cluster.apply(DEPLOYMENT)
-    assert projection(again) == first
+    assert owned(again) == first
     cluster.adopt()
     adopted = cluster.apply(DEPLOYMENT)
-    assert projection(adopted) == first
+    assert owned(adopted) == first
     assert "before-first-apply" not in {entry["manager"] for entry in fields.entries(adopted)}
     assert adoption(adopted) is None
 
@@ -270,11 +270,11 @@ def test_an_object_of_nobody_else_needs_no_adoption(cluster):
 def test_a_secret_is_projected_sealed_and_its_edits_are_seen(cluster):
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"}, "data": {"k": "Y2FuYXJ5", "l": "eA=="}}
     applied = cluster.apply(secret, "secrets")
-    first = fields.project(applied, "signet")
+    first = fields.owned_values(applied, "signet")
     assert "Y2FuYXJ5" not in repr(first)
     edited = cluster.edit({"data": {"k": "b3RoZXI="}}, resource="secrets", name="db")
-    assert fields.project(edited, "signet") != first
-    assert fields.project(cluster.apply(secret, "secrets"), "signet") == first
+    assert fields.owned_values(edited, "signet") != first
+    assert fields.owned_values(cluster.apply(secret, "secrets"), "signet") == first
     dropped = cluster.apply({**secret, "data": {"l": "eA=="}}, "secrets")
     assert list(dropped["data"]) == ["l"]
 
@@ -282,8 +282,8 @@ def test_a_secret_is_projected_sealed_and_its_edits_are_seen(cluster):
 def test_an_object_sealed_whole_projects_to_the_same(cluster):
     applied = cluster.apply(DEPLOYMENT)
     sealed = live.wrap(applied, whole=True)
-    assert projection(sealed) == projection(applied)
-    assert "registry.example" not in repr(fields.project(sealed, "signet"))
+    assert owned(sealed) == owned(applied)
+    assert "registry.example" not in repr(fields.owned_values(sealed, "signet"))
 
 
 def test_the_writer_of_a_list_item_is_found_by_its_index_sealed_or_not(cluster):
@@ -316,6 +316,6 @@ def test_the_writer_of_a_list_item_is_found_by_its_index_sealed_or_not(cluster):
 )
 def test_malformed_managed_fields_own_nothing(managed):
     given = {"metadata": {"managedFields": managed}, "spec": [1]}
-    assert fields.project(given, "signet") == {}
+    assert fields.owned_values(given, "signet") == {}
     assert fields.last_writer(given, [("spec",)], besides="signet") in (None, Writer("kubectl", "Update", "", ""))
     assert json.dumps(adoption(given))

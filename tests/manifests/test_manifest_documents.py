@@ -104,7 +104,7 @@ def test_names_of_rbac_are_what_the_api_server_takes(controlplane, name):
     for kind in ("ClusterRole", "ClusterRoleBinding"):
         (document,) = parsed({"a.yaml": ROLE.format(kind, json.dumps(name, ensure_ascii=False))}).documents
         assert document.error is None
-        assert documents.claim(document.tree) == ("rbac.authorization.k8s.io", kind, "", name)
+        assert documents.identity_of(document.tree) == ("rbac.authorization.k8s.io", kind, "", name)
     (other,) = parsed({"a.yaml": CONFIG.replace("name: a", f"name: {json.dumps(name)}")}).documents
     assert (other.error is None) == (name == "app:node")
     manifest = json.dumps(parsed({"a.yaml": ROLE.format("ClusterRole", json.dumps(name))}).documents[0].tree)
@@ -115,7 +115,7 @@ def test_names_of_rbac_are_what_the_api_server_takes(controlplane, name):
 def test_other_names_of_rbac_are_refused(name):
     (document,) = parsed({"a.yaml": ROLE.format("ClusterRole", json.dumps(name))}).documents
     assert document.error.facts["field"] == "metadata.name"
-    assert documents.claim(document.tree) is None
+    assert documents.identity_of(document.tree) is None
 
 
 NAMED = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "shop"}}
@@ -139,8 +139,8 @@ NAMED = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "nam
         ({"metadata": "a"}, None),
     ],
 )
-def test_what_a_document_claims_to_be_is_well_formed_as_a_whole(changed, expected):
-    assert documents.claim({**NAMED, **changed}) == expected
+def test_the_identity_of_a_document_is_well_formed_as_a_whole(changed, expected):
+    assert documents.identity_of({**NAMED, **changed}) == expected
 
 
 def test_a_leftover_ciphertext_fails_its_document_only():
@@ -155,7 +155,7 @@ def test_sops_metadata_that_does_not_read_fails_the_file_and_names_its_objects()
     found = parsed({"a.yaml": CONFIG + "data: {k: v}\nsops: {version: nonsense, mac: 1}\n"})
     (failure,) = found.failures
     assert isinstance(failure.error, SopsFormatError)
-    assert failure.claims == {("", "ConfigMap", "", "a")}
+    assert failure.identities == {("", "ConfigMap", "", "a")}
 
 
 def test_nesting_beyond_the_limit_is_an_error():

@@ -72,7 +72,7 @@ def test_a_null_of_a_custom_resource_is_there_and_not_only_not_missing():
 
 
 def test_data_of_a_secret_is_empty_where_it_is_null():
-    assert shown(resolve.finish(merged_one(SECRET + "data: {a: null}\nstringData: {b: }"), {})["data"]) == {
+    assert shown(resolve.fill(merged_one(SECRET + "data: {a: null}\nstringData: {b: }"), {})["data"]) == {
         "a": "",
         "b": "",
     }

@@ -91,7 +91,7 @@ def test_a_value_in_yaml_comes_back(value: str) -> None:
 
 
 def test_lines_between_single_quotes_are_refused() -> None:
-    with pytest.raises(SecretValueError, match="between single quotes"):
+    with pytest.raises(SecretValueError, match="in single quotes"):
         filled(f"a: '{ref('?encode=yaml')}'")
     assert yaml.safe_load(filled(f'a: "{ref("?encode=yaml")}"')) == {"a": AWKWARD}
 

@@ -136,7 +136,7 @@ def test_what_a_generator_encoded_into_a_secret_is_read_as_if_it_had_not(width):
     assert result["stringData"]["ref"] == REFERENCE
     assert result["stringData"]["inline"] == f"a ${{{REFERENCE}}}\n"
     assert opened(found, {"a1": "x"})["stringData"]["url"] == "u:x@h\n"
-    finished = resolve.finish(
+    finished = resolve.fill(
         resolve.unseal(result, {"a1": Secret("YQ==", "l"), result["stringData"]["url"].id: Secret("u", "l")}),
         {references.parse(REFERENCE): Secret("v", "l")},
     )

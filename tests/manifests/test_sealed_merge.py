@@ -82,7 +82,7 @@ def test_an_encrypted_overlay_merges_into_a_clear_base_and_opens_at_the_end(sops
 
     tree = resolve.unseal(desired.tree, unseal(parsed, identity))
     (reference,) = references.find(tree)
-    finished = resolve.finish(tree, {reference: Secret("s3cret", "vault:main/kv/db#password@1")})
+    finished = resolve.fill(tree, {reference: Secret("s3cret", "vault:main/kv/db#password@1")})
     assert {key: base64.b64decode(value).decode() for key, value in shown(finished["data"]).items()} == {
         "user": "shop",
         "password": "hunter2-canary",
@@ -139,5 +139,5 @@ def test_a_workload_with_an_encrypted_merge_key_fails_alone(sops):
     """
     _, merged = merge(File("p.yaml", "1", sops(text, "--encrypted-regex", "^spec$"), 0))
     (failure,) = merged.failures
-    assert failure.error.message == "merge keys stand in clear text"
+    assert failure.error.message == "merge keys must be in clear text"
     assert failure.object == ObjectId("", "Pod", "shop", "p")

@@ -143,7 +143,7 @@ def test_equal_ciphertext_is_another_leaf_at_another_place():
         ("    password: QUFB", "    password: {a: b}", "field takes a string"),
         ("    password: QUFB", "    password: '%%%'", "a sealed value is not base64"),
         ("  encryptedData:\n    password: QUFB\n    token: QkJC\n", "  encryptedData: [a]\n", "field takes a map"),
-        ("  encryptedData:\n", "  data: QUFB\n  encryptedData:\n", "spec.data holds a whole Secret in the form"),
+        ("  encryptedData:\n", "  data: QUFB\n  encryptedData:\n", "spec.data has the old format"),
     ],
 )
 def test_what_is_not_understood_is_refused(old: str, new: str, message: str):
@@ -164,7 +164,7 @@ def test_nulls_of_the_template_are_empty_texts():
 
 
 def test_without_a_namespace_only_what_is_sealed_for_the_whole_cluster_is_unwrapped():
-    with pytest.raises(ManifestError, match="names no namespace"):
+    with pytest.raises(ManifestError, match="has no namespace"):
         sealed_secrets.secret(tree(MINIMAL), namespace="")
     assert sealed_secrets.secret(tree(CLUSTER_WIDE), namespace="").values
 

@@ -21,7 +21,7 @@ def secret(**fields):
 
 
 def finished(given, value="hunter2"):
-    return resolve.finish(given, {REFERENCE: Secret(value, "vault:k")})
+    return resolve.fill(given, {REFERENCE: Secret(value, "vault:k")})
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_secret_without_data_stays_without():
 
 def test_an_optional_value_that_is_missing_leaves_its_key_out():
     optional = Reference("main", "kv/db", "k", optional=True)
-    assert resolve.finish(secret(stringData={"k": str(optional)}), {})["data"] == {}
+    assert resolve.fill(secret(stringData={"k": str(optional)}), {})["data"] == {}
 
 
 @pytest.mark.parametrize(
@@ -136,12 +136,12 @@ LONGEST = "x" * (1 << 20)
 )
 def test_the_values_of_an_object_are_a_mebibyte_together(kind, fields):
     given = {**secret(**fields), "kind": kind}
-    assert resolve.finish(given, {})["kind"] == kind
+    assert resolve.fill(given, {})["kind"] == kind
     field = next(iter(fields))
     with pytest.raises(ManifestError, match="larger than 1 MiB"):
-        resolve.finish({**given, field: {**fields[field], "l": "YQ=="}}, {})
+        resolve.fill({**given, field: {**fields[field], "l": "YQ=="}}, {})
 
 
 def test_only_secrets_and_config_maps_have_a_limit_on_their_data():
     large = {"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "t"}, "data": {"k": "x" * (2 << 20)}}
-    assert resolve.finish(large, {}) == large
+    assert resolve.fill(large, {}) == large

@@ -165,9 +165,9 @@ class Server:
             )
             found, value = field_sets.at(tree, path), operation.get("value")
             if operation["op"] == "test" and found != value:
-                raise StaleObjectError("a test of the patch failed: the object changed in between")
+                raise StaleObjectError("a test of the patch failed: the object changed in the meantime")
             if operation["op"] in {"replace", "remove"} and found is None:
-                raise StaleObjectError("a test of the patch failed: the object changed in between")
+                raise StaleObjectError("a test of the patch failed: the object changed in the meantime")
             if operation["op"] == "remove":
                 tree = field_sets.without(tree, path)
             elif operation["op"] != "test":
@@ -333,12 +333,12 @@ def _without_below(owned: Owned, at: Elements) -> Owned:
 def _check(live: Object | None, uid: str, version: str, *, creates: bool) -> None:
     metadata = get_object(live or {}, "metadata")
     if live is None and not (creates and not uid):
-        raise StaleObjectError("there is no such object any more")
+        raise StaleObjectError("the object no longer exists")
     if live is not None and (uid or version):
         if uid and get_text(metadata, "uid") != uid:
             raise StaleObjectError("the object is another one")
         if version and get_text(metadata, "resourceVersion") != version:
-            raise StaleObjectError("the object changed in between")
+            raise StaleObjectError("the object changed in the meantime")
 
 
 def _check_immutable(key: ObjectId, live: Object, tree: Object) -> None:

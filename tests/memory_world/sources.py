@@ -180,15 +180,15 @@ class SealingKeys:
 
 @dataclass(slots=True)
 class Credentials:
-    """No Application names one; `doubted` are those whose requests to Git failed."""
+    """No Application names one; `invalidated` are those whose requests to Git failed."""
 
-    doubted: list[str] = field(default_factory=list)
+    invalidated: list[str] = field(default_factory=list)
 
     async def git(self, application: Application) -> None:
         return None
 
-    def doubt(self, application: ApplicationId) -> None:
-        self.doubted.append(application.uid)
+    def invalidate(self, application: ApplicationId) -> None:
+        self.invalidated.append(application.uid)
 
 
 @dataclass(slots=True)
@@ -246,7 +246,7 @@ class Tasks:
                 raise result
         return [result for result in results if not isinstance(result, BaseException)]
 
-    async def apart(self, work: Callable[[], T]) -> T:
+    async def in_thread(self, work: Callable[[], T]) -> T:
         return work()
 
     async def sleep(self, seconds: float) -> None:

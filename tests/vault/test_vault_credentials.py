@@ -67,7 +67,7 @@ async def test_a_dead_token_in_a_file_is_an_outage_until_there_is_another(
     openbao.revoke(dead)
     error = await read(stores, policy)
     assert isinstance(error, StoreUnavailableError)
-    assert error.message == "the store does not know the agent's token any more"
+    assert error.message == "the store no longer knows the agent's token"
     set_token(openbao.token(policy))
     clock.now += 10
     assert isinstance(await read(stores, policy), Resolved)

@@ -77,7 +77,7 @@ async def test_an_outage_says_the_same_for_as_long_as_the_store_is_not_asked(
     ("failing", "message"),
     [
         ("429 Too Many", "the store is overloaded, a standby or failing"),
-        ("301 Moved", "the store redirects, which is not followed"),
+        ("301 Moved", "the store redirects, and redirects are not followed"),
         ("", "the store cannot be reached"),
     ],
 )

@@ -118,9 +118,9 @@ async def test_what_is_not_there_is_an_error_and_never_an_empty_value(
     openbao.checked("PUT", f"{mount}/destroy/old", {"versions": [1]})
     openbao.enable_transit(f"t-{mount}")
     expected = {
-        f"{mount}/shop/db#nope": "the secret has no such key, or null stands there",
-        f"{mount}/shop/db#null": "the secret has no such key, or null stands there",
-        f"{mount}/shop/db#/map/x": "nothing stands at this pointer",
+        f"{mount}/shop/db#nope": "the secret has no such key, or its value is null",
+        f"{mount}/shop/db#null": "the secret has no such key, or its value is null",
+        f"{mount}/shop/db#/map/x": "there is no value at this pointer",
         f"{mount}/shop/db#/password/x": "value is not JSON",
         f"{mount}/shop/db?decode=base64#password": "value is not base64",
         f"{mount}/nope#p": "nothing is stored at this path",
@@ -130,9 +130,9 @@ async def test_what_is_not_there_is_an_error_and_never_an_empty_value(
         f"{mount}/old?version=9#p": "nothing is stored at this path",
         f"{mount1}/nope#p": "nothing is stored at this path",
         f"{mount1}/shop/db?version=1#p": "KV version 1 keeps no versions",
-        f"nope-{mount}/shop/db#p": "no such mount, or the agent may see nothing of it",
-        f"t-{mount}/keys/x#p": "the mount is no key-value engine",
-        "sys/raw/x#p": "the mount is no key-value engine",
+        f"nope-{mount}/shop/db#p": "no such mount, or the agent has no access to it",
+        f"t-{mount}/keys/x#p": "the mount is not a key-value engine",
+        "sys/raw/x#p": "the mount is not a key-value engine",
     }
     asked = {references.parse(f"vault://main/{text}"): message for text, message in expected.items()}
     answers = await stores.resolve(SHOP, list(asked))

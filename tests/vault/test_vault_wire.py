@@ -96,7 +96,7 @@ async def test_an_endless_answer_is_cut_and_is_no_outage(answer: str, make_store
     with listener(ENDLESS[answer]) as (url, _):
         error = await ask(make_stores(address=url))
     assert isinstance(error, LimitError)
-    assert error.message == "the store's answer is larger than the agent takes"
+    assert error.message == "the store's answer is larger than the agent accepts"
     assert error.facts["limit"] == 4 * MIB
 
 
@@ -118,7 +118,7 @@ async def test_what_unfolds_to_more_is_refused_unread(encoding: str, make_stores
         finally:
             tracemalloc.stop()
     assert isinstance(error, StoreUnavailableError)
-    assert error.message == "the store's answer is compressed, which is not taken"
+    assert error.message == "the store's answer is compressed, which is not supported"
     assert peak < 16 * MIB
     assert all(b"accept-encoding: identity\r\n" in request.lower() for request in received)
 
@@ -134,7 +134,7 @@ async def test_an_answer_that_is_nested_endlessly_is_none(make_stores: Callable[
     for body in ("[" * 100_000, '{"a":' * 100_000):
         with listener(say(message("200 OK", body))) as (url, _):
             error = await ask(make_stores(address=url))
-        assert error.message == "the store's answer is no JSON object"
+        assert error.message == "the store's answer is not a JSON object"
 
 
 async def test_redirects_are_not_followed(make_stores: Callable[..., Stores]) -> None:
@@ -143,14 +143,14 @@ async def test_redirects_are_not_followed(make_stores: Callable[..., Stores]) ->
             with listener(say(message(status, "", f"Location: {elsewhere}/v1/x"))) as (url, _):
                 error = await ask(make_stores(address=url))
             assert isinstance(error, StoreUnavailableError)
-            assert error.message == "the store redirects, which is not followed"
+            assert error.message == "the store redirects, and redirects are not followed"
         assert stolen == []
 
 
 NO_ANSWERS = [
-    ("200 OK", "<html>login</html>", "the store's answer is no JSON object"),
-    ("200 OK", "[]", "the store's answer is no JSON object"),
-    ("404 Not Found", "<html>", "the store's answer is no JSON object"),
+    ("200 OK", "<html>login</html>", "the store's answer is not a JSON object"),
+    ("200 OK", "[]", "the store's answer is not a JSON object"),
+    ("404 Not Found", "<html>", "the store's answer is not a JSON object"),
     ("429 Too Many Requests", '{"errors":[]}', "the store is overloaded, a standby or failing"),
     ("473 Standby", "", "the store is overloaded, a standby or failing"),
     ("412 Missing State", "", "the store is overloaded, a standby or failing"),

@@ -41,7 +41,7 @@ class Journal:
     """An open audit file. `torn` and `unreadable` are the bytes that were cut off, and set aside, when it was opened."""
 
     def __init__(self, path: Path) -> None:
-        """Open, or make with mode 0600. Raises AuditError where it is no regular file, held by another process, or no audit file."""
+        """Open, or make with mode 0600. Raises AuditError where it is not a regular file, held by another process, or no audit file."""
         self._path: Path = path
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         try:
@@ -87,12 +87,12 @@ class Journal:
 
     def _lock(self) -> None:
         if not stat.S_ISREG(os.fstat(self._file).st_mode):
-            raise AuditError("the audit file is no regular file", file=str(self._path))
+            raise AuditError("the audit file is not a regular file", file=str(self._path))
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise AuditError(
-                "another process writes this audit file", file=str(self._path), hint="give each agent a file of its own"
+                "another process writes this audit file", file=str(self._path), hint="give each agent its own file"
             ) from None
 
     def _find_end(self, size: int) -> _End:
@@ -109,7 +109,7 @@ class Journal:
             at = start
         if whole:
             raise AuditError(
-                "the file holds no record of an audit trail where its last ones should be",
+                "the end of the file is not an audit trail",
                 file=str(self._path),
                 hint="keep it as evidence and move it away: the agent then begins a new file",
             )

@@ -191,7 +191,7 @@ def _facts(facts: Mapping[str, object]) -> dict[str, str | int]:
 
 
 def _number(fact: int) -> int | str:
-    """A number of any length that somebody wrote is no number that a reader takes."""
+    """A number of any length may be larger than a reader accepts."""
     return fact if abs(fact) < 2**63 else "a number of more than 64 bits"
 
 

@@ -2,7 +2,7 @@
 
 Writes that arrive while another is under way go to the disk together, so that a wave of a hundred objects costs a few
 synchronisations, not a hundred. What is asked for at once is made and written a part at a time, as is what goes to the disk together: both
-are counted in bytes, since a tenant chooses how many objects there are. A record that cannot be written raises AuditError in whoever asked
+are counted in bytes, since a tenant chooses how many objects there are. A record that cannot be written raises AuditError in the caller that asked
 for it, and leaves the chain as it was. The one thread that writes does nothing else, so no other work keeps it waiting.
 """
 
@@ -145,7 +145,7 @@ class AuditTrail:
                 heads = await asyncio.get_running_loop().run_in_executor(
                     self._thread, self._write_batch, [pending.contents for pending in batch]
                 )
-            except Exception as error:  # noqa: BLE001  # whoever waits is told, whatever happened
+            except Exception as error:  # noqa: BLE001  # the waiting caller gets the error, of any kind
                 for pending in batch:
                     if not pending.done.done():
                         pending.done.set_exception(_failure(error))

@@ -34,7 +34,7 @@ class Report:
     """What a chain proves.
 
     `proven` is the last record under a good signature or the anchor; `unanchored` the number of records after it, which are chained
-    but could have been replaced by whoever writes the file; `torn` says that the last line is half a record.
+    but could have been replaced by anyone who can write the file; `torn` says that the last line is half a record.
     """
 
     records: int
@@ -54,7 +54,7 @@ class Report:
 def verify(lines: Iterable[bytes], keys: Mapping[str, Ed25519PublicKey] | None, anchor: Anchor | None = None) -> Report:
     """Judge the lines of a file, each with its newline.
 
-    `keys` are the public keys to believe, by id; None judges the chain alone, which anybody who writes the file can make anew.
+    `keys` are the public keys to believe, by id; None judges the chain alone, which anyone who can write the file can recompute.
     """
     chain = _Chain(keys, anchor)
     for number, line in enumerate(lines, 1):
@@ -84,7 +84,7 @@ class _Chain:
         self.records += 1
         fields = record.read(line)
         if fields is None:
-            self._find("edit", number, self.expected, "the line is not as the agent wrote it")
+            self._find("edit", number, self.expected, "the line differs from what the agent writes")
             self.seen.add(self.expected)
             self.expected += 1
             self.previous = None
@@ -96,7 +96,7 @@ class _Chain:
                 "reordering",
                 number,
                 head.seq,
-                "the record stands after a later one" if moved else "the record stands here a second time",
+                "the record comes after a later one" if moved else "the record is a duplicate",
             )
             self.seen.add(head.seq)
             return
@@ -104,7 +104,10 @@ class _Chain:
             self.gaps.append((number, self.expected, head.seq - 1))
         elif self.previous is not None and fields["prev"] != self.previous:
             self._find(
-                "edit", number, head.seq, "the record does not follow from the one before: one of them was rewritten"
+                "edit",
+                number,
+                head.seq,
+                "the record does not match the hash of the previous one: one of them was rewritten",
             )
         self.seen.add(head.seq)
         self.expected, self.previous = head.seq + 1, head.hash

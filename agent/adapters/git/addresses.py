@@ -42,7 +42,7 @@ def check(url: str, settings: GitSettings) -> Address:
     match = next((match for form in _FORMS if (match := form.fullmatch(url))), None)
     if match is None or ".." in (match["path"] or "").split("/") or not 0 < int(match["port"] or 1) <= _LARGEST_PORT:
         raise SourceError(
-            "not an address of a Git repository that the agent takes",
+            "not a Git address that the agent accepts",
             hint="write https://host/path, ssh://user@host/path or user@host:path, without password, query and fragment",
             field="spec.source.url",
         )

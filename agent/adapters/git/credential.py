@@ -70,7 +70,7 @@ def key_file(identity: Secret) -> Generator[int]:
 
 
 def mirror_name(fingerprinter: Fingerprinter, url: str, credential: GitCredential | None) -> str:
-    """The folder of the mirror: another URL, credential or authority is another mirror, and nobody reads by knowing a URL."""
+    """The folder of the mirror: another URL, credential or authority is another mirror, so knowing a URL is not enough to read."""
     if credential is None:
         return fingerprinter.tree("git", url, None)
     if credential.identity is not None:

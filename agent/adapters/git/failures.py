@@ -31,19 +31,19 @@ _RULES: Final = (
     _rule(
         r"returned error: 30\d",
         SourceError,
-        "the Git server redirects, which is not followed",
+        "the Git server redirects, and redirects are not followed",
         "write the repository's final address into spec.source.url",
     ),
     _rule(
         r"returned error: 40[13]|authentication failed|could not read (username|password)|terminal prompts disabled",
         SourceError,
         "the Git server refuses the credential",
-        "check user name, password and their rights on the repository; a server may refuse one that is missing",
+        "check the user name, the password and their access to the repository, and that it exists",
     ),
     _rule(
         r"repository '.*' not found|returned error: (404|410)",
         SourceError,
-        "no such repository, or the credential may not see it",
+        "no such repository, or the credential has no access to it",
         "check spec.source.url and spec.source.credentials",
     ),
     _rule(
@@ -56,7 +56,7 @@ _RULES: Final = (
         r"certificate|\bssl\b|\btls\b",
         SourceError,
         "the Git server's certificate is not trusted",
-        "give the authority's PEM as ca.crt in the credentials Secret, or as git.caFile in the operator's file",
+        "set the CA's PEM as ca.crt in the credentials Secret, or as git.caFile in the operator's file",
     ),
     _rule(
         r"transport '.*' not allowed|mismatched algorithms|not valid: is this a git repository",
@@ -153,14 +153,14 @@ def check_limits(status: int, stderr: str, *, address_space: int, cpu_seconds: i
     words = "\n".join(line for line in _own_lines(stderr) if "remote error:" not in line)
     if _OUT_OF_MEMORY.search(words):
         raise LimitError(
-            "git needs more memory than the agent gives it",
-            hint="limits.gitBytes in the operator's file is the limit of each process; it goes with the container's memory",
+            "git needs more memory than its limit",
+            hint="limits.gitBytes in the operator's file is the limit of each process; raise it together with the container's memory",
             limit=address_space,
         )
     if status == -signal.SIGXCPU or _OUT_OF_TIME.search(words):
         raise LimitError(
-            "git needs more processor time than the agent gives it",
-            hint="git.timeoutSeconds in the operator's file is the limit for what the server sends",
+            "git needs more CPU time than its limit",
+            hint="git.timeoutSeconds in the operator's file limits what the server sends",
             limit=cpu_seconds,
         )
 
@@ -172,7 +172,7 @@ def is_unknown(outcome: Outcome) -> bool:
 
 def damaged(*, repository: str) -> SourceUnavailableError:
     """For a mirror that was thrown away."""
-    return SourceUnavailableError("the mirror was damaged and is fetched anew", repository=repository)
+    return SourceUnavailableError("the mirror was damaged and is fetched again", repository=repository)
 
 
 def translate(outcome: Outcome, *, repository: str) -> AgentError:

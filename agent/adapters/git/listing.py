@@ -60,7 +60,7 @@ def layers(source: Source) -> list[Layer]:
         for other in found:
             if one is not other and (other.path == "." or f"{one.path}/".startswith(f"{other.path}/")):
                 raise SourceError(
-                    "a layer lies within another, so its files would count twice",
+                    "a layer is inside another one, so its files would count twice",
                     hint="put the layers side by side, such as base and envs/prod",
                     layer=one.path,
                     other=other.path,
@@ -91,7 +91,7 @@ def parse(listing: bytes, layer: Layer) -> Iterator[tuple[Entry, AgentError | No
 
 
 def _size(text: str) -> int | None:
-    """`-` stands for what is no blob, `BAD` for one that is not there: the server was asked to leave out what is too large."""
+    """`-` stands for what is not a blob, `BAD` for one that is not there: the server was asked to leave out what is too large."""
     if text == "-":
         return 0
     return int(text) if text.isdecimal() else None
@@ -123,8 +123,8 @@ class Selection:
         for number, (entry, wrong, counts) in enumerate(self._looked_at(entries, layer), 1):
             if number > self._files:
                 raise LimitError(
-                    "more files than the agent takes",
-                    hint="limits.objects in the operator's file is the limit; exclude what is no manifest",
+                    "more files than the agent accepts",
+                    hint="limits.objects in the operator's file is the limit; exclude what is not a manifest",
                     file=entry.path,
                 )
             error = self._refuse(entry, layer, is_folder, counts=counts)
@@ -140,7 +140,7 @@ class Selection:
     def _looked_at(
         self, entries: Iterable[tuple[Entry, AgentError | None]], layer: Layer
     ) -> Iterator[tuple[Entry, AgentError | None, bool]]:
-        """Those that count, as the third says, or are links or submodules that nobody excluded.
+        """Those that count, as the third says, or are links or submodules that are not excluded.
 
         A link costs questions to git, and each refusal is kept and shown.
         """
@@ -188,7 +188,7 @@ class Selection:
             )
         if len(entry.path) > LONGEST_PATH and counts:
             return ManifestError(
-                "the file's path is longer than the agent takes",
+                "the file's path is longer than the agent accepts",
                 hint="rename it or a folder above it, or exclude it",
                 file=cut(entry.path, LONGEST_PATH),
                 limit=LONGEST_PATH,
@@ -197,7 +197,7 @@ class Selection:
         if (entry.size is None or entry.size > self._file_bytes) and counts:
             size = {} if entry.size is None else {"bytes": entry.size}
             return LimitError(
-                "larger than the agent takes",
+                "larger than the agent accepts",
                 hint="limits.fileBytes in the operator's file is the limit; split the file, or exclude it",
                 file=entry.path,
                 limit=self._file_bytes,

@@ -68,7 +68,7 @@ class Mirrors:
         self._limits: Final = limits
         self._fingerprinter: Final = fingerprinter
         self._executor: Final = ThreadPoolExecutor(workers, thread_name_prefix="git")
-        # each as long as somebody has it or waits for it
+        # each as long as a task holds it or waits for it
         self._locks: Final = WeakValueDictionary[str, asyncio.Lock]()
         self._closing: Final = threading.Event()
         self._running: Final[set[threading.Event]] = set()
@@ -212,7 +212,7 @@ class Mirrors:
     ) -> str:
         """A commit that is pinned by its hash, if a branch or tag of the repository leads to it.
 
-        A server hands out commits of forks and pull requests by their hash too, which somebody else wrote. What was found on a branch
+        A server hands out commits of forks and pull requests by their hash too, which others wrote. What was found on a branch
         once is taken without asking again.
         """
         if not reading.is_held(mirror, commit, cancelled=stop):
@@ -222,8 +222,8 @@ class Mirrors:
                 raise failures.translate(outcome, repository=source.url)
             if not reading.is_held(mirror, commit, cancelled=stop):
                 raise SourceError(
-                    "no branch or tag of the repository leads to this commit",
-                    hint="pin one that is on a branch or under a tag: what only a fork or a pull request holds is not taken",
+                    "no branch or tag of the repository contains this commit",
+                    hint="pin one that a branch or tag contains: commits that are only in a fork or a pull request are not accepted",
                     repository=source.url,
                     revision=commit,
                 )
@@ -283,7 +283,7 @@ class Mirrors:
         if outcome.stopped == "size" or (outcome.ok and self._too_large(path)):
             shutil.rmtree(path, ignore_errors=True)
             raise LimitError(
-                "the repository is larger than the agent takes",
+                "the repository is larger than the agent accepts",
                 hint="limits.repositoryBytes in the operator's file is the limit",
                 limit=self._limits.repository_bytes,
             )
@@ -333,7 +333,7 @@ class Mirrors:
             return outcome if client is None else replace(outcome, ssh=client.words())
 
     def _partial(self) -> dict[str, str]:
-        """A server that can leaves out what is no manifest for its size (gitrepository-layout, partial clone)."""
+        """A server that can leaves out what is not a manifest for its size (gitrepository-layout, partial clone)."""
         return {
             f"remote.{_REMOTE}.promisor": "true",
             f"remote.{_REMOTE}.partialCloneFilter": f"blob:limit={self._limits.file_bytes + 1}",

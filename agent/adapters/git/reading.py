@@ -75,7 +75,7 @@ def is_held(mirror: Mirror, commit: str, *, cancelled: threading.Event) -> bool:
 
 
 def headline_of(mirror: Mirror, commit: str, *, cancelled: threading.Event) -> tuple[str, int, str]:
-    """`Name <address>`, cut, Unix seconds, and the subject, cut, as the commit says: nobody has checked any of it."""
+    """`Name <address>`, cut, Unix seconds, and the subject, cut, as the commit says: none of it is verified."""
     form = "--format=%at%x00%an <%ae>%x00%s"
     arguments = ["log", "--max-count=1", "--no-show-signature", form, "--end-of-options", commit]
     outcome = command.run(mirror.confined(), arguments, seconds=_SECONDS, cancelled=cancelled)
@@ -125,7 +125,7 @@ def read(
             size += listing.total(taken)
             if size > total_bytes or len(found) + len(taken) > files:
                 raise LimitError(
-                    "the layers hold more than the agent takes",
+                    "the layers hold more than the agent accepts",
                     hint="limits.manifestBytes and limits.objects in the operator's file are the limits",
                     layer=layer.path,
                 )
@@ -138,7 +138,7 @@ def read(
 
 @dataclass(frozen=True, slots=True)
 class _Check:
-    """Raises LimitError when `until`, in seconds of the monotonic clock, has come, and SourceUnavailableError once nobody waits any more."""
+    """Raises LimitError when `until`, in seconds of the monotonic clock, has come, and SourceUnavailableError once no caller waits any longer."""
 
     commit: str
     cancelled: threading.Event
@@ -149,7 +149,7 @@ class _Check:
             raise _lost(self.commit)
         if time.monotonic() > self.until:
             raise LimitError(
-                "to look at the layers' paths takes longer than the agent waits",
+                "matching the layers' paths takes too long",
                 hint="write fewer globs with fewer wildcards, or layers with fewer files",
                 field="spec.source",
                 seconds=_LOOKING,
@@ -244,7 +244,7 @@ def _list(mirror: Mirror, tree: str, cancelled: threading.Event) -> bytes:
     arguments = ["ls-tree", "-r", "-z", "-l", "--end-of-options", tree]
     outcome = command.run(mirror.confined(), arguments, seconds=_SECONDS, cancelled=cancelled, output=_LISTING)
     if outcome.stopped == "output":
-        raise LimitError("a layer lists more files than the agent takes", hint="split the repository")
+        raise LimitError("a layer lists more files than the agent accepts", hint="split the repository")
     if outcome.stopped:
         raise _lost(tree)
     # Where a blob was left out git lists it without a word, and where it cannot be read with one.
@@ -255,5 +255,5 @@ def _list(mirror: Mirror, tree: str, cancelled: threading.Event) -> bytes:
 
 def _lost(commit: str) -> SourceUnavailableError:
     return SourceUnavailableError(
-        "the mirror does not hold this commit", hint="it is fetched again by the next poll", commit=commit
+        "the mirror does not have this commit", hint="the next poll fetches it again", commit=commit
     )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AgeKeys:
-    """Identities at hand, then those that somebody must be asked for; `passed_over` counts those that nobody is there to be asked for.
+    """Available identities, then those that a person must be asked for; `passed_over` counts those for which no one can be asked.
 
     Files with more than `stanzas` recipients are not tried, and none once `is_late` says so.
     """
@@ -58,7 +58,7 @@ class AgeKeys:
 
     @property
     def recipients(self) -> tuple[str, ...]:
-        """Of the identities at hand."""
+        """Of the available identities."""
         return tuple(identity.recipient for identity in self.identities)
 
     def merge(self, *others: AgeKeys) -> AgeKeys:
@@ -74,7 +74,7 @@ class AgeKeys:
         )
 
     def unwrap(self, key: WrappedKey) -> Secret:
-        """By any of the identities. Raises DataKeyError, which tells a damaged key from one for somebody else."""
+        """By any of the identities. Raises DataKeyError, which tells a damaged key from one for another recipient."""
         if not isinstance(key, AgeKey):
             raise DataKeyError("not an age key")
         data_key = self.decrypt(key.enc.encode("utf-8", "surrogateescape"), armored=True)
@@ -110,12 +110,14 @@ class AgeKeys:
 
     def _no_match(self, key: AgeKey) -> DataKeyError:
         if key.recipient.split()[:2] in [recipient.split() for recipient in self.recipients]:
-            return DataKeyError("the identity is at hand, but the wrapped key is damaged or another's")
+            return DataKeyError("the identity is available, but the wrapped key is damaged or was made for another one")
         if self.passed_over:
-            return DataKeyError("only age identities that need a plugin are at hand, and nobody to ask")
+            return DataKeyError(
+                "only age identities that need a plugin are available, and there is no terminal to ask at"
+            )
         if not self.identities and not self.asking:
-            return DataKeyError("no age identity is at hand")
-        return DataKeyError("none of the age identities at hand is this recipient's")
+            return DataKeyError("no age identity is available")
+        return DataKeyError("no matching private key: none of the age identities belongs to this recipient")
 
     def wrap(self, recipient: Recipient, data_key: Secret, *, created_at: str, person: Person | None = None) -> AgeKey:
         """For a recipient of any kind; age keeps no time. Raises RecipientError, DataKeyError."""
@@ -169,14 +171,14 @@ def _encrypt(recipient: str, plaintext: bytes, person: Person | None) -> bytes:
 def _locked_file(data: bytes, source: str, person: Person | None) -> LockedFile:
     if person is None:
         raise ConfigError(
-            "the identity file is under a passphrase, and nobody is here to be asked",
-            hint="decrypt it to a file on tmpfs and name that",
+            "the identity file has a passphrase, and there is no terminal to ask for it",
+            hint="decrypt it to a file on tmpfs and use that",
             file=source,
         )
     try:
         file = age_format.parse(age_format.unarmor(data) if data.startswith(b"-") else data)
     except DataKeyError:
-        raise ConfigError("the identity file under a passphrase is damaged", file=source) from None
+        raise ConfigError("the passphrase-protected identity file is damaged", file=source) from None
     return LockedFile(
         file, lambda text: AgeKeys.parse(Secret(text, source), source=source, person=person), person, source=source
     )
@@ -191,14 +193,14 @@ def _ssh_key(data: bytes, public: str, source: str, person: Person | None) -> Ag
             return AgeKeys((private.unlock(None),))
     except ValueError:
         raise ConfigError(
-            "not an ssh private key that age takes",
-            hint="it takes ssh-ed25519, and ssh-rsa from 2048 bits",
+            "not an ssh private key that age supports",
+            hint="it supports ssh-ed25519, and ssh-rsa from 2048 bits",
             file=source,
         ) from None
     if person is None:
         raise ConfigError(
-            "the ssh private key is under a passphrase, and nobody is here to be asked",
-            hint="ssh-keygen -p takes the passphrase off a copy of it",
+            "the ssh private key has a passphrase, and there is no terminal to ask for it",
+            hint="ssh-keygen -p removes the passphrase from a copy of it",
             file=source,
         )
     return AgeKeys(asking=(LockedSshKey(private, person, source=source),))

@@ -25,11 +25,11 @@ from agent.values.errors import DataKeyError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MALFORMED = "it is no age file, or the file's header is malformed"
+MALFORMED = "not an age file, or its header is malformed"
 ARMOR = "the armor of the age file is damaged"
 ALTERED = "the header of the age file was altered"
 PAYLOAD = "the payload of the age file is damaged"
-MANY_STANZAS = "the age file is for more recipients than are tried"
+MANY_STANZAS = "the age file has more recipients than are tried"
 
 FILE_KEY_SIZE = 16
 _INTRO = b"age-encryption.org/v1"

@@ -78,7 +78,7 @@ class HybridIdentity:
         return str(HybridRecipient(lattice.public_bytes_raw() + curve.public_bytes_raw()))
 
     def unwrap(self, stanza: Stanza) -> bytes | None:
-        """The file key; None of a stanza for somebody else. Raises DataKeyError MALFORMED."""
+        """The file key; None of a stanza for another recipient. Raises DataKeyError MALFORMED."""
         if stanza.type != _KIND:
             return None
         if len(stanza.arguments) != 1:

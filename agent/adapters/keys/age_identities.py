@@ -1,6 +1,6 @@
-"""age identities that somebody must be asked for: under a passphrase, or of a plugin.
+"""age identities that a person must be asked for: with a passphrase, or of a plugin.
 
-They are tried after those at hand, and only for a file that they may open: an ssh key under a passphrase names its stanzas, so nobody is
+They are tried after those that need no question, and only for a file that they may open: an ssh key under a passphrase names its stanzas, so no one is
 asked in vain. What was asked once is kept, a refusal too.
 """
 
@@ -22,10 +22,10 @@ _T = TypeVar("_T")
 
 
 class Person(Protocol):
-    """Whoever sits at the terminal. Questions and messages hold text of files and plugins: it must be escaped where it is shown."""
+    """The person at the terminal. Questions and messages hold text of files and plugins: it must be escaped where it is shown."""
 
     def ask(self, question: str, *, hidden: bool = True, keep_as: str = "") -> Secret:
-        """A line of text. Raises DataKeyError where nobody can be asked, or nobody answers.
+        """A line of text. Raises DataKeyError where no one can be asked, or no one answers.
 
         With `keep_as`, a name that tells nothing, the answer may be kept beyond this run, and one that was kept be given.
         """
@@ -39,13 +39,13 @@ class Person(Protocol):
 
 
 class Identity(Protocol):
-    """A private key at hand. `recipient` is empty where it has none."""
+    """A private key that is available. `recipient` is empty where it has none."""
 
     @property
     def recipient(self) -> str: ...
 
     def unwrap(self, stanza: Stanza) -> bytes | None:
-        """The file key; None of a stanza for somebody else. Raises DataKeyError for one that breaks its type's format."""
+        """The file key; None of a stanza for another recipient. Raises DataKeyError for one that breaks its type's format."""
         ...
 
 
@@ -53,15 +53,15 @@ class Asking(Protocol):
     """Identities behind a question."""
 
     def open(self, file: AgeFile) -> bytes | None:
-        """The plaintext; None where the file is for somebody else. Raises DataKeyError, whose fact `source` is the identity's place."""
+        """The plaintext; None where the file is for other recipients. Raises DataKeyError, whose fact `source` is the identity's place."""
         ...
 
 
-LATE = "not tried any more, since the file's keys took too long"
+LATE = "not tried: the file's keys took too long"
 
 
 def never() -> bool:
-    """Where somebody waits who may stop it."""
+    """Where a person waits who may stop it."""
     return False
 
 
@@ -116,7 +116,7 @@ class LockedFile:
         try:
             plaintext = open_with([PassphraseIdentity(passphrase)], self._file)
         except DataKeyError:
-            raise DataKeyError("the identity file under a passphrase is damaged", source=self._source) from None
+            raise DataKeyError("the passphrase-protected identity file is damaged", source=self._source) from None
         if plaintext is None:
             person.forget(self._keep_as)
             raise DataKeyError("the passphrase is wrong", source=self._source)

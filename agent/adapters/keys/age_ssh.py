@@ -52,9 +52,9 @@ class SshRecipient:
         try:
             key = load_ssh_public_key(text.strip().encode())
         except UnsupportedAlgorithm:
-            raise ValueError("not a type of ssh key that age takes") from None
+            raise ValueError("not a type of ssh key that age supports") from None
         if not isinstance(key, ed25519.Ed25519PublicKey | rsa.RSAPublicKey):
-            raise ValueError("not a type of ssh key that age takes")  # noqa: TRY004  # of the text, not of an argument
+            raise ValueError("not a type of ssh key that age supports")  # noqa: TRY004  # of the text, not of an argument
         return cls.of(key)
 
     @classmethod
@@ -99,7 +99,7 @@ class SshIdentity:
         return str(self.public)
 
     def unwrap(self, stanza: Stanza) -> bytes | None:
-        """The file key; None of a stanza for somebody else. Raises DataKeyError MALFORMED."""
+        """The file key; None of a stanza for another recipient. Raises DataKeyError MALFORMED."""
         if stanza.type != self.public.type:
             return None
         if len(stanza.arguments) != (1 if stanza.type == RSA else 2):
@@ -155,7 +155,7 @@ class PrivateKeyFile:
         except (TypeError, ZeroDivisionError, UnsupportedAlgorithm):
             raise ValueError("not a private key that can be read") from None
         if not isinstance(key, ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey):
-            raise ValueError("not a type of ssh key that age takes")  # noqa: TRY004  # of the text, not of an argument
+            raise ValueError("not a type of ssh key that age supports")  # noqa: TRY004  # of the text, not of an argument
         public = SshRecipient.of(key.public_key())
         if isinstance(key, rsa.RSAPrivateKey):
             _check(key.private_numbers())

@@ -56,7 +56,7 @@ class X25519Identity:
         return str(X25519Recipient(self.public))
 
     def unwrap(self, stanza: Stanza) -> bytes | None:
-        """The file key; None of a stanza for somebody else. Raises DataKeyError MALFORMED."""
+        """The file key; None of a stanza for another recipient. Raises DataKeyError MALFORMED."""
         if stanza.type != _KIND:
             return None
         if len(stanza.arguments) != 1:

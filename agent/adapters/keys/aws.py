@@ -170,7 +170,7 @@ def _code(error: Any) -> str:
 
 
 def _session(profile: str) -> Any:
-    """A session whose credentials are at hand. A profile goes before keys of the environment, as for sops."""
+    """A session that has its credentials. A profile goes before keys of the environment, as for sops."""
     import botocore.session  # pyright: ignore[reportMissingTypeStubs]
     from botocore import awsrequest  # pyright: ignore[reportMissingTypeStubs]
     from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs]

@@ -48,7 +48,7 @@ _REASONS: dict[int, LiteralString] = {
 }
 _SILENT: LiteralString = "the vault, or Azure's sign-in, does not answer"
 _PROBLEMS: dict[str, LiteralString] = {
-    "ClientAuthenticationError": "no Azure credentials at hand are accepted",
+    "ClientAuthenticationError": "Azure accepts none of the available credentials",
     "ServiceRequestError": _SILENT,
     "ServiceResponseError": _SILENT,
     "IncompleteReadError": _SILENT,

@@ -60,7 +60,7 @@ def is_pgp(secret: Secret) -> bool:
 
 def read_files(path: str) -> list[Secret]:
     """The key texts of a file, or of the files of a folder, sorted by name; dot-files are left out. Raises ConfigError."""
-    # Only here: those who come with their keys at hand do without.
+    # Only here: callers that bring their keys do without.
     from pathlib import Path
 
     where = Path(path)

@@ -1,6 +1,6 @@
-"""gpg-agent as a keeper of passphrases: it asks by pinentry, and knows for a while what it was told.
+"""gpg-agent as a keeper of passphrases: it asks by pinentry, and remembers the answer for a while.
 
-sops keeps the passphrases of age identity files there, so one that was told to either is known to both. The protocol is Assuan's
+sops keeps the passphrases of age identity files there, so one that was given to either is known to both. The protocol is Assuan's
 (GnuPG manual, "Agent's Assuan Protocol"), over the agent's socket.
 """
 

@@ -2,7 +2,7 @@
 
 The agent gives a home of its own on memory-backed storage, mode 0700, and imports keys without a passphrase; the command line uses the
 user's home, where gpg-agent asks for passphrases. Only gpg's status lines are read (doc/DETAILS in its source), and nothing that it
-prints is repeated: it quotes user ids and packets, which are whatever somebody put into a file.
+prints is repeated: it quotes user ids and packets, which are any text of a file.
 """
 
 from __future__ import annotations
@@ -33,33 +33,33 @@ if TYPE_CHECKING:
     from agent.sops.format.keys import Recipient, WrappedKey
 
 _FINGERPRINT = re.compile(r"(0x)?([0-9A-Fa-f]{16}|[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64})!?")
-# A wrapped key is small, and the message comes from a file: no more of it is unpacked, and nobody is asked over the network.
+# A wrapped key is small, and the message comes from a file: no more of it is unpacked, and no keyserver is asked.
 _OFFLINE = ["--no-auto-key-retrieve", "--disable-dirmngr"]
 _SMALL = ["--max-output", "4096", *_OFFLINE]
 _UNATTENDED_SECONDS = 30.0
 _CPU_SECONDS = 20
 _ATTENDED_SECONDS = 300.0
 
-_NO_GPG: LiteralString = "gpg is not there, or does not run"
+_NO_GPG: LiteralString = "gpg is not installed, or does not run"
 _NO_GPG_HINT: LiteralString = "install GnuPG 2.2 or later; SOPS_GPG_EXEC names its program"
-_TOO_MUCH: LiteralString = "gpg needs more memory or processor time than the agent gives it"
+_TOO_MUCH: LiteralString = "gpg needs more memory or CPU time than its limit"
 _OUT_OF_MEMORY = re.compile(r"out of (core|memory)|cannot allocate memory|can't allocate", re.IGNORECASE)
-_NOBODY: LiteralString = "the key is under a passphrase, and nobody can be asked for it"
+_NO_PROMPT: LiteralString = "the key has a passphrase, and there is no way to ask for it"
 _NOT_GIVEN: LiteralString = "the passphrase was not given"
 _DECRYPT_REASONS: dict[int, LiteralString] = {
     11: "the passphrase is wrong",  # BAD_PASSPHRASE
     17: "gpg has no secret key for it",  # NO_SECKEY
     62: _NOT_GIVEN,  # TIMEOUT
     77: "gpg-agent does not run",  # NO_AGENT
-    85: _NOBODY,  # NO_PIN_ENTRY
-    86: _NOBODY,  # PIN_ENTRY
+    85: _NO_PROMPT,  # NO_PIN_ENTRY
+    86: _NO_PROMPT,  # PIN_ENTRY
     87: "the PIN is wrong",  # BAD_PIN
     99: _NOT_GIVEN,  # CANCELED
-    112: "the smart card is not there",  # CARD_NOT_PRESENT
-    177: _NOBODY,  # NO_PASSPHRASE
+    112: "the smart card is not inserted",  # CARD_NOT_PRESENT
+    177: _NO_PROMPT,  # NO_PASSPHRASE
     198: _NOT_GIVEN,  # FULLY_CANCELED
     16383: _NOT_GIVEN,  # EOF: pinentry ended
-    32870: _NOBODY,  # ENOTTY
+    32870: _NO_PROMPT,  # ENOTTY
 }
 """By the code of libgpg-error, without its source."""
 _UNUSABLE: dict[str, LiteralString] = {"e": "the PGP key has expired", "r": "the PGP key is revoked"}
@@ -122,7 +122,7 @@ class PgpKeys:
             return Secret(result.data, f"data key by pgp {key.fp}")
         reason = _why_closed(result)
         hint: LiteralString = "unlock it in gpg-agent, or on a terminal: export GPG_TTY=$(tty)"
-        raise DataKeyError(reason, hint=hint if reason is _NOBODY else "")
+        raise DataKeyError(reason, hint=hint if reason is _NO_PROMPT else "")
 
     def wrap(self, recipient: Recipient, data_key: Secret, *, created_at: str) -> PgpKey:
         """For a public key of the home, trusted because a person named its fingerprint. Raises DataKeyError."""
@@ -156,12 +156,10 @@ class PgpKeys:
             try:
                 result = work(gpg)
             except OSError:
-                raise DataKeyError("gpg ended before it had read what it was given") from None
+                raise DataKeyError("gpg exited before it had read its input") from None
         assert isinstance(result, Status)
         if result.returncode == -signal.SIGTERM:
-            raise DataKeyError(
-                "gpg does not answer in time", hint="it may wait for a passphrase that nobody is there to enter"
-            )
+            raise DataKeyError("gpg does not answer in time", hint="it may be waiting for a passphrase")
         return result
 
     def _started(self) -> Gpg:

@@ -1,4 +1,4 @@
-"""What services that hold keys have in common: they may never answer, and their clients log what is nobody's business."""
+"""What services that hold keys have in common: they may never answer, and their clients log what should stay private."""
 
 from __future__ import annotations
 

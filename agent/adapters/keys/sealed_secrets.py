@@ -63,7 +63,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class SealingKeys:
-    """All keys at hand, the newest first: kubeseal takes the newest, and values sealed for older ones stay."""
+    """All available keys, the newest first: kubeseal takes the newest, and values sealed for older ones stay."""
 
     keys: tuple[SealingKey, ...] = ()
 
@@ -120,9 +120,9 @@ class SealingKeys:
         wrapped = value.ciphertext[_LENGTH_SIZE : _LENGTH_SIZE + length]
         sealed = value.ciphertext[_LENGTH_SIZE + length :]
         if not length or len(wrapped) < length:
-            raise SealedSecretError("a sealed value is cut off", hint=_SEAL_ANEW, field=value.field)
+            raise SealedSecretError("a sealed value is cut off", hint=_SEAL_AGAIN, field=value.field)
         if not self.keys:
-            raise SealedSecretError("no sealing key is at hand", hint="name one with --sealing-key", field=value.field)
+            raise SealedSecretError("there is no sealing key", hint="name one with --sealing-key", field=value.field)
         found = self._session_key(wrapped, value.scope.label(value.namespace, value.name))
         if found is None:
             raise self._refusal(wrapped, value)
@@ -131,7 +131,7 @@ class SealingKeys:
             plaintext = AESGCM(session_key).decrypt(_NONCE, sealed, None)
         except (InvalidTag, ValueError):
             raise SealedSecretError(
-                "a sealed value was altered or cut off", hint=_SEAL_ANEW, field=value.field
+                "a sealed value was altered or cut off", hint=_SEAL_AGAIN, field=value.field
             ) from None
         return Opened(Secret(plaintext, value.leaf.label), key.name)
 
@@ -151,7 +151,7 @@ class SealingKeys:
         for scope in Scope:
             if scope is not value.scope and self._session_key(wrapped, scope.label(value.namespace, value.name)):
                 return SealedSecretError(
-                    "a value was sealed with another scope than the SealedSecret has",
+                    "a value was sealed with a different scope than the SealedSecret has",
                     hint="annotate it as the value was sealed: sealedsecrets.bitnami.com/namespace-wide or /cluster-wide",
                     field=value.field,
                     scope=value.scope.value,
@@ -159,7 +159,7 @@ class SealingKeys:
                 )
         return SealedSecretError(
             "no sealing key opens a value",
-            hint="it was sealed for a key that is not at hand, for another name or namespace, or altered",
+            hint="it was sealed for another key, name or namespace, or altered",
             field=value.field,
             scope=value.scope.value,
             bound=value.scope.label(value.namespace, value.name).decode("utf-8", "replace"),
@@ -168,7 +168,7 @@ class SealingKeys:
 
 
 _HINT = "it is what `kubectl get secret -n kube-system -l sealedsecrets.bitnami.com/sealed-secrets-key -o yaml` prints"
-_SEAL_ANEW = "seal the value anew with kubeseal"
+_SEAL_AGAIN = "seal the value again with kubeseal"
 _FIELDS = frozenset({"tls.key", "tls.crt"})
 
 
@@ -202,7 +202,7 @@ def _of_manifest(tree: Tree, source: str) -> Iterable[SealingKey]:
 def _key(text: str, certificate: str, source: str) -> SealingKey:
     private = _private(text, source)
     if not isinstance(private, rsa.RSAPrivateKey):
-        raise ConfigError("the private key is no RSA key", hint=_HINT, file=source)
+        raise ConfigError("the private key is not an RSA key", hint=_HINT, file=source)
     return SealingKey.of(source, certificate, private)
 
 
@@ -213,7 +213,7 @@ def _private(text: str, source: str) -> PrivateKeyTypes:
         return serialization.load_pem_private_key(text.encode(), password=None)
     except TypeError:
         raise ConfigError(
-            "the private key is under a passphrase, which is not supported",
+            "the private key has a passphrase, which is not supported",
             hint="pipe it: openssl rsa -in FILE | agent migrate sealed-secrets --sealing-key - …",
             file=source,
         ) from None

@@ -1,7 +1,7 @@
 """Data keys through the transit engine of Vault or OpenBao, for the command line.
 
 An address in a file is followed only where the user named it (VAULT_ADDR, SOPS_VAULT_URIS, a flag): otherwise an edited file would
-have the user's token sent to whoever edited it.
+have the user's token sent to the person who edited it.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class TransitKeys:
         address = key.vault_address.rstrip("/")
         if address not in self._addresses:
             raise DataKeyError(
-                "the file names a server that you did not",
+                "the file names a server that you have not allowed",
                 hint="if you trust it, set VAULT_ADDR or --vault-address to it",
             )
         segments = [*key.engine_path.strip("/").split("/"), key.key_name]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How a cluster is reached. `seals` says which live objects hold secrets, `report` is told of every failure of a watch."""
+    """How a cluster is reached. `seals` says which live objects hold secrets, `report` is called for every failure of a watch."""
 
     session: Session
     seals: Seals

@@ -113,7 +113,7 @@ def _no_credential(where: str, chosen: Chosen) -> ConfigError:
     if chosen.program:
         return ConfigError(
             "the exec plugin of the kubeconfig's user gave no credential",
-            hint="run `kubectl version` with this context: you may have to log in, and its words may say why",
+            hint="run `kubectl version` with this context: you may have to log in, and its output may say why",
             **facts,
             program=chosen.program,
         )
@@ -158,7 +158,7 @@ def _token(settings: Any) -> str:
 class _KubeconfigToken:
     """The header of a kubeconfig's user.
 
-    The package asks the plugin or the issuer again when the token expires; a 401 reads everything anew.
+    The package asks the plugin or the issuer again when the token expires; a 401 reads everything again.
     """
 
     def __init__(self, settings: Any, file: str, context: str) -> None:

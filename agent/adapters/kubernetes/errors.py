@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from agent.values.tree import Tree
 
 NO_RIGHT: LiteralString = "RBAC does not allow it"
-_HIDDEN: LiteralString = "the apiserver's own words may quote values and are not shown: check this field in Git"
-_ALLOWED: LiteralString = "write one that is allowed; the apiserver's own words quote the value and are not shown"
+_HIDDEN: LiteralString = "the API server's message may quote values and is not shown: check this field in Git"
+_ALLOWED: LiteralString = "use an allowed value; the API server's message quotes the value and is not shown"
 _PATH = r'\.[\w.\[\]"=,/:-]+'
 _TYPED = re.compile(
     rf"failed to create typed (?:patch|live) object \([^()]*\): (?:errors:\n\s+)?(?P<field>{_PATH}): "
@@ -58,8 +58,8 @@ _RULES_LEFT_OUT = "<nil>"
 _UNSAFE = re.compile(r'[^\w.\[\]"=,/:-]')
 _UNDECLARED: LiteralString = "field is not in the schema of this kind"
 _FORBIDDEN: tuple[tuple[str, LiteralString, LiteralString], ...] = (
-    ("exceeded quota", "a quota of the namespace is used up", "see its ResourceQuota objects"),
-    ("failed quota", "a quota of the namespace asks for more fields", "see its ResourceQuota objects"),
+    ("exceeded quota", "the namespace's quota is used up", "see its ResourceQuota objects"),
+    ("failed quota", "a quota of the namespace requires more fields", "see its ResourceQuota objects"),
     ("violates PodSecurity", "the namespace's pod security level does not allow this", "see its labels"),
     (
         "cannot impersonate",
@@ -211,13 +211,13 @@ def _raced(code: int, status: _Status, call: Call) -> AgentError | None:
     if any(cause.field == "metadata.uid" for cause in status.causes):
         return StaleObjectError("another object of this name stands in its place")
     if code == 422 and call.verb == "patch" and not status.causes:
-        return StaleObjectError("a test of the patch failed: the object changed in between")
+        return StaleObjectError("a test of the patch failed: the object changed in the meantime")
     return None
 
 
 def _invalid(code: int, status: _Status, call: Call) -> AgentError:
     if code == 413:
-        return ObjectInvalidError("object is larger than the apiserver takes")
+        return ObjectInvalidError("object is larger than the API server accepts")
     if status.causes:
         fields = list(dict.fromkeys(safe_field(cause.field) for cause in status.causes))
         message: LiteralString = _CAUSES.get(status.causes[0].reason, "object is invalid")
@@ -227,7 +227,7 @@ def _invalid(code: int, status: _Status, call: Call) -> AgentError:
         return found.with_facts(fields=", ".join(fields[:8])) if len(fields) > 1 else found
     if (unknown := _UNKNOWN_FIELD.match(status.message)) is not None:
         return ObjectInvalidError(_UNDECLARED, field=safe_field(unknown["field"]), hint="remove or rename it")
-    return _denied(status) or ObjectInvalidError("the apiserver does not take this object", code=code, hint=_HIDDEN)
+    return _denied(status) or ObjectInvalidError("the API server rejects this object", code=code, hint=_HIDDEN)
 
 
 def _allowed(causes: Sequence[_Cause], field: str, call: Call) -> str:
@@ -276,7 +276,7 @@ def _missing(status: _Status, call: Call) -> AgentError:
 def _conflict(status: _Status) -> AgentError:
     conflicts = [cause for cause in status.causes if cause.reason == "FieldManagerConflict"]
     if not conflicts:
-        return StaleObjectError("the object changed in between")
+        return StaleObjectError("the object changed in the meantime")
     managers: dict[str, None] = {}
     for cause in conflicts:
         match = _MANAGER.match(cause.message)

@@ -89,7 +89,7 @@ def _complete(name: str, context: Object, files: list[tuple[Object, Path]]) -> C
     _check_files("cluster", cluster)
     chosen = Chosen(name, get_text(context, "namespace") or "default", get_text(context, "user"))
     if not chosen.user and server.startswith("http://"):
-        return chosen  # such as kubectl proxy, which asks nobody who they are
+        return chosen  # such as kubectl proxy, which does not authenticate its users
     user = _named(context, "user", _items(files, "users"))
     _check_files("user", user)
     return replace(chosen, program=_program(user))
@@ -119,7 +119,9 @@ def _parsed(path: Path) -> Object:
         raise ConfigError("the kubeconfig is not YAML", file=str(path)) from None
     if tree is None:
         raise ConfigError(
-            "the kubeconfig is empty", hint="write it anew with your cluster's tool, or name another", file=str(path)
+            "the kubeconfig is empty",
+            hint="create it again with your cluster's tool, or use another one",
+            file=str(path),
         )
     if not isinstance(tree, dict):
         raise ConfigError(

@@ -58,7 +58,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A Lease, and when this agent saw it change. `holder` is empty where nobody holds it."""
+    """A Lease, and when this agent saw it change. `holder` is empty where it is not held."""
 
     uid: str
     version: str
@@ -68,8 +68,8 @@ class _Seen:
 
 def _taken(identity: str) -> LeaseLostError:
     return LeaseLostError(
-        "another process runs under this agent's identity",
-        hint="give each agent a name of its own, by --name or SIGNET_AGENT_NAME",
+        "another process has this agent's identity",
+        hint="give each agent its own name, with --name or SIGNET_AGENT_NAME",
         identity=identity,
     )
 
@@ -77,8 +77,8 @@ def _taken(identity: str) -> LeaseLostError:
 class Membership:
     """`identity` must be unique among running agents (the Pod's name); `token` unique to this process.
 
-    A later process of the same identity, such as a container that was restarted in place, takes the Lease over once nobody renewed it
-    for its whole duration. Where somebody did, two processes run under one identity, and the later one is refused.
+    A later process of the same identity, such as a container that was restarted in place, takes the Lease over once it was not renewed
+    for its whole duration. Where it was renewed, two processes run under one identity, and the later one is refused.
 
     `term` grows with each time that the Lease is taken, and with each renewal that came after it had lapsed: what was
     decided in an earlier term counts no more. `changed` is set where `members` or `term` did.
@@ -108,7 +108,7 @@ class Membership:
         self._uid: str = ""
         self._seen: dict[str, _Seen] = {}
         self._members: tuple[str, ...] = ()
-        self._told: set[str] = set()
+        self._watched: set[str] = set()
         self._looked_at: float = float("-inf")
         self._look_again_at: float = float("-inf")
         self._nudge: asyncio.Event = asyncio.Event()
@@ -119,7 +119,8 @@ class Membership:
         """The session's guard. Raises LeaseLostError where this agent may no longer write."""
         if self._clock() >= self._valid_until:
             raise LeaseLostError(
-                "this agent's Lease is not renewed, so it may not write", hint="it goes on when the apiserver answers"
+                "this agent's Lease is not renewed, so it may not write",
+                hint="it continues when the API server answers",
             )
 
     @property
@@ -136,7 +137,7 @@ class Membership:
         first = found = await self._get()
         until = self._clock() + self._terms.duration
         if found is not None and not self._holds(found):
-            LOG.info("waiting until the Lease of an earlier process has run out", extra={"identity": self.identity})
+            LOG.info("waiting for the Lease of an earlier process to expire", extra={"identity": self.identity})
         while found is not None and not self._holds(found):
             if first is not None and found["spec"] != first["spec"]:
                 raise _taken(self.identity)
@@ -163,7 +164,7 @@ class Membership:
                 self._renewed(answer, sent)
                 await self._look()
                 return
-        raise ClusterError("the Lease was taken in between", identity=self.identity)
+        raise ClusterError("the Lease was taken by another process in the meantime", identity=self.identity)
 
     def recheck(self) -> None:
         """Renew and look at once: a write was refused, so another agent may be there."""
@@ -225,7 +226,7 @@ class Membership:
         async for event in watch.events():
             name = tree.get_text(event.object, "metadata", "name").removeprefix(_PREFIX)
             now = self._clock()
-            self._told.add(name)
+            self._watched.add(name)
             if event.type == "present":
                 self._seen[name] = self._see(name, event.object, now)
             elif event.type == "gone":
@@ -282,20 +283,22 @@ class Membership:
         elif not self._holds(found):
             raise _taken(self.identity)
         else:
-            # an earlier renewal landed though its answer was lost, or somebody annotated the Lease
+            # an earlier renewal landed though its answer was lost, or another client annotated the Lease
             self._version = found["metadata"]["resourceVersion"]
             await self._renew()
 
     async def _look(self) -> None:
         """Who else is there, by a list; Leases of dead agents are removed. An agent is dead where its Lease did not change for `duration`."""
         now = self._clock()
-        self._told.clear()
+        self._watched.clear()
         listed = await self._objects.list(LEASE, namespace=self._namespace, selector=f"{LABEL_MEMBER}=true")
         names = {tree.get_text(item, "metadata", "name").removeprefix(_PREFIX): item for item in listed}
-        told = {name: seen for name, seen in self._seen.items() if name in self._told}
+        watched = {name: seen for name, seen in self._seen.items() if name in self._watched}
         self._looked_at = now
         # what the watch said meanwhile may be newer than the list
-        self._seen = {name: self._see(name, item, now) for name, item in names.items() if name not in self._told} | told
+        self._seen = {
+            name: self._see(name, item, now) for name, item in names.items() if name not in self._watched
+        } | watched
         self._judge((), now)
         dead = [name for name, seen in self._seen.items() if name != self.identity and not self._is_live(seen, now)]
         # one of the living does it; where two do, the preconditions decide

@@ -19,7 +19,7 @@ def collection(resource: Resource, namespace: str = "") -> str:
 
 
 def item(resource: Resource, namespace: str, name: str, subresource: str = "") -> str:
-    """The path of one object, or of its subresource. Raises ObjectInvalidError for a name that is no path segment."""
+    """The path of one object, or of its subresource. Raises ObjectInvalidError for a name that is not a path segment."""
     if resource.namespaced and not namespace:
         raise ObjectInvalidError("object of a namespaced kind has no namespace", kind=resource.kind, name=name)
     tail = f"/{_segment(subresource)}" if subresource else ""
@@ -30,6 +30,6 @@ def _segment(text: str) -> str:
     # what apimachinery's ValidatePathSegmentName refuses
     if text in ("", ".", "..") or "/" in text or "%" in text:
         raise ObjectInvalidError(
-            "name cannot stand in the path of a request", name=text, hint='"/", "%", "." and ".." are not names'
+            "name cannot be used in the path of a request", name=text, hint='"/", "%", "." and ".." are not names'
         )
     return quote(text, safe="", errors="replace")

@@ -72,7 +72,7 @@ class Records:
         return {shard: tree.get_text(item, "data", _KEY) for shard, item in shards.items()}
 
     async def store(self, application: ApplicationId, shards: Mapping[str, str]) -> None:
-        """StaleObjectError where somebody else wrote: load again before the next attempt. LimitError above 900 KiB."""
+        """StaleObjectError where another client wrote: load again before the next attempt. LimitError above 900 KiB."""
         for shard, text in shards.items():
             if len(text.encode("utf-8", "replace")) > SHARD_BYTES:
                 raise LimitError("a shard of the record is too large to store", shard=shard, limit=SHARD_BYTES)
@@ -86,7 +86,7 @@ class Records:
         found = await self.objects.get_metadata(CONFIG_MAP, self._namespace, name)
         if found is None or _version(found) == self._versions.get(name):
             return found is not None
-        # somebody annotated it, or wrote another text
+        # another client annotated it, or wrote another text
         found = await self.objects.get(CONFIG_MAP, self._namespace, name)
         if found is None or tree.get_text(found, "data", _KEY) != text:
             return False
@@ -122,7 +122,7 @@ class Records:
         try:
             self._remember(await self.objects.apply(CONFIG_MAP, self._body(application, name, shard, text)))
         except StaleObjectError:
-            # an answer of ours that was lost, or somebody's annotation, is no other agent
+            # an answer of ours that was lost, or another client's annotation, is not another agent
             found = await self.objects.get(CONFIG_MAP, self._namespace, name)
             stored = tree.get_text(found, "data", _KEY) if found is not None else ""
             if found is None or (stored != text and _digest(stored) != self._digests.get(name)):

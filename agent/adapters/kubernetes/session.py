@@ -224,7 +224,7 @@ class Session:
                     return answer, _seconds(response.headers.get("Retry-After", ""))
                 if TOO_LARGE in request.allow:
                     return Answer(TOO_LARGE, b""), 0.0
-                failure = ClusterUnavailableError("the apiserver's answer is larger than the agent takes")
+                failure = ClusterUnavailableError("the apiserver's answer is larger than the agent accepts")
                 failure = failure.with_facts(**request.call.facts())
         except aiohttp.ClientConnectorCertificateError:
             failure = _untrusted(request.call)

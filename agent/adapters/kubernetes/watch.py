@@ -1,7 +1,7 @@
-"""List, then watch, for ever: every object that matches is told of, and every one that no longer does.
+"""List, then watch, for ever: reports every object that matches, and every one that no longer does.
 
 A broken connection goes on from the last resource version; one that is no longer kept (410) and one that stayed silent
-start anew with a list, after which objects that are not in it are told of as gone. Refusals and failures back off, with
+start over with a list, after which objects that are not in it are reported as gone. Refusals and failures back off, with
 jitter, and are reported; they never end the watch.
 """
 
@@ -79,7 +79,7 @@ class Watch:
         self._page: int = pace.page
 
     async def events(self) -> AsyncGenerator[WatchEvent]:
-        """What is there, `synced`, then every change; again from `present` after each list anew. Never ends, never raises AgentError."""
+        """What is there, `synced`, then every change; again from `present` after each new list. Never ends, never raises AgentError."""
         failures = 0
         trouble: AgentError | None = None
         while True:
@@ -97,7 +97,7 @@ class Watch:
             except AgentError as error:
                 trouble = error
             if isinstance(trouble, ForbiddenError):
-                self._version = ""  # what happens meanwhile is in the list that begins it anew
+                self._version = ""  # what happens in the meantime is in the list that restarts it
                 yield WatchEvent("refused", {}, self._resource)
             lasted = time.monotonic() - started
             well = lasted >= self._pace.first if self._heard else trouble is None and lasted > self._pace.longest
@@ -144,7 +144,7 @@ class Watch:
                         self._known[key] = uid
                         yield WatchEvent("present", item, self._resource)
         except ExpiredError:
-            # whoever reads takes longer than the server keeps a list: the next one comes in one page
+            # the reader takes longer than the server keeps a list: the next one comes in one page
             self._page = 0
             raise
         for key in self._known.keys() - listed.keys():
@@ -207,7 +207,7 @@ async def _lines(reader: aiohttp.StreamReader) -> AsyncGenerator[bytes]:
     async for chunk in reader.iter_any():
         rest += chunk
         if len(rest) > _LINE_BYTES:
-            raise ClusterUnavailableError("a watch event is larger than the agent takes")
+            raise ClusterUnavailableError("a watch event is larger than the agent accepts")
         if b"\n" in chunk:
             *complete, rest = rest.split(b"\n")
             for text in complete:

@@ -80,7 +80,9 @@ def decode(body: bytes) -> Object:
         found = None
     if isinstance(found, dict):
         return cast("Object", found)
-    raise ClusterUnavailableError("the answer is not JSON", hint="does something else than an apiserver listen there?")
+    raise ClusterUnavailableError(
+        "the answer is not JSON", hint="is something other than an API server listening there?"
+    )
 
 
 def maps(at: Tree, *path: str) -> list[Object]:

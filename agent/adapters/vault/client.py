@@ -53,7 +53,7 @@ class StoreClient:
     ) -> Answer:
         """As `Server.call`.
 
-        Raises StoreUnavailableError: no answer, 429, 5xx, a redirect, or what is no JSON object. LimitError: more than the agent takes.
+        Raises StoreUnavailableError: no answer, 429, 5xx, a redirect, or what is not a JSON object. LimitError: more than the agent accepts.
         """
         try:
             return self.server.call(method, path, body=body, version=version)
@@ -63,7 +63,7 @@ class StoreClient:
     def _unavailable(self, error: NoAnswerError) -> StoreUnavailableError | LimitError:
         if error.why is Why.TOO_LARGE:
             return LimitError(
-                "the store's answer is larger than the agent takes",
+                "the store's answer is larger than the agent accepts",
                 hint="keep less at one path, and fewer in one folder",
                 store=self.name,
                 limit=answers.LARGEST,
@@ -85,7 +85,7 @@ def refused(answer: Answer, *, store: str, path: str) -> StoreDeniedError | Stor
     if answer.status == 403:
         return StoreDeniedError(
             "the store denies the agent this path",
-            hint="the agent's policy there must let it read the path",
+            hint="the agent's policy in the store must allow reading the path",
             store=store,
             path=path,
         )

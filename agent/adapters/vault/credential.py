@@ -56,7 +56,7 @@ class Login(Protocol):
 
 
 class TokenFile:
-    """A file that somebody else writes and rotates; its change is seen before the next request."""
+    """A file that another process writes and rotates; its change is seen before the next request."""
 
     owned: bool = False
 
@@ -72,7 +72,7 @@ class TokenFile:
 
 
 class KubernetesLogin:
-    """The ServiceAccount token of a projected volume, read anew at each login, for a token of the store's `kubernetes` method."""
+    """The ServiceAccount token of a projected volume, read again at each login, for a token of the store's `kubernetes` method."""
 
     owned: bool = True
 
@@ -149,7 +149,7 @@ class Credential:
                 return False
             if not self._login.owned and token is not None and not self._login.changed(token):
                 raise StoreUnavailableError(
-                    "the store does not know the agent's token any more",
+                    "the store no longer knows the agent's token",
                     hint="write a new token into the store's tokenFile; it may need lookup-self in its policy",
                     store=self._client.name,
                 )

@@ -73,7 +73,7 @@ class Mounts:
             self._known[mount.path] = (mount, self._monotonic() + _MOUNT_SECONDS)
 
     def forget(self, mount: Mount) -> None:
-        """Ask anew for it: what was believed of it may be wrong."""
+        """Ask for it again: what was known of it may be wrong."""
         with self._lock:
             self._known.pop(mount.path, None)
 
@@ -83,7 +83,7 @@ def preflight(store: Caller, path: str) -> Mount:
     answer = store.call("get", f"sys/internal/ui/mounts/{client.address(path)}")
     if answer.status == 403:
         raise StoreDeniedError(
-            "no such mount, or the agent may see nothing of it",
+            "no such mount, or the agent has no access to it",
             hint="check the first segments of the path, and the agent's policy in the store",
             store=store.name,
             path=path,
@@ -93,7 +93,7 @@ def preflight(store: Caller, path: str) -> Mount:
     text, kind = answer.data.get("path"), answer.data.get("type")
     if kind not in {"kv", "generic"} or not isinstance(text, str) or not f"{path}/".startswith(text):
         raise StoreNotFoundError(
-            "the mount is no key-value engine",
+            "the mount is not a key-value engine",
             hint="references read KV version 1 and 2",
             store=store.name,
             path=path,

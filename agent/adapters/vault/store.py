@@ -108,7 +108,7 @@ class Store:
             raise self._breaker.failed(error) from None
 
     def _for_one(self, namespace: str, work: Callable[[], T]) -> T:
-        """An outage is told as its breaker will tell it for as long as it is open: the text stays the same."""
+        """An outage is reported as its breaker reports it while it is open: the text stays the same."""
         try:
             return work()
         except StoreUnavailableError as error:
@@ -162,7 +162,7 @@ class Access:
     def mounts(self) -> Mounts:
         return self.store.mounts
 
-    async def apart(self, work: Callable[[], T]) -> T:
+    async def in_thread(self, work: Callable[[], T]) -> T:
         """The result of work in one of the store's threads, in the turn of the namespace."""
         loop = asyncio.get_running_loop()
         return await self.store.turns.to_its_end(

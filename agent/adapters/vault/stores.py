@@ -139,14 +139,14 @@ class Stores:
         if not store.settings.serves(application.namespace):
             return StoreDeniedError(
                 "this store does not serve the Application's namespace",
-                hint="allowedNamespaces of the store in the operator's file says whom it serves",
+                hint="see allowedNamespaces of the store in the operator's file",
                 store=reference.store,
                 namespace=application.namespace,
             )
         if not store.settings.allows(reference.path):
             return StoreDeniedError(
                 "the operator's file does not allow this path",
-                hint="allowedPaths of the store in the operator's file says what may be read",
+                hint="see allowedPaths of the store in the operator's file",
                 store=reference.store,
                 path=reference.path,
             )
@@ -162,7 +162,7 @@ async def _attempt(store: Access, work: Callable[[], T]) -> T | AgentError:
         except AgentError as error:
             return error
 
-    return await store.apart(run)
+    return await store.in_thread(run)
 
 
 async def _preflight(store: Access, paths: Collection[str]) -> dict[str, AgentError]:
@@ -207,8 +207,8 @@ def _select(reference: Reference, found: Values) -> Secret:
     secret = found.values.get(key)
     if secret is None:
         raise StoreNotFoundError(
-            "the secret has no such key, or null stands there",
-            hint="check the part of the reference behind #",
+            "the secret has no such key, or its value is null",
+            hint="check the part of the reference after #",
             store=reference.store,
             path=reference.path,
             key=reference.key,

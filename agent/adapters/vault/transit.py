@@ -49,13 +49,13 @@ async def unwrap(
             for store in stores.serving(application, batch[0].vault_address):
                 waiting = [key for key in batch if not isinstance(answers.get(key), Secret)]
                 if waiting:
-                    answers.update(await store.apart(lambda store=store, waiting=waiting: _open(store, waiting)))
+                    answers.update(await store.in_thread(lambda store=store, waiting=waiting: _open(store, waiting)))
             for key in batch:
                 answers.setdefault(
                     key,
                     DataKeyError(
                         "no configured store has this address",
-                        hint="the operator's file must name it as the SOPS file does, and serve this namespace",
+                        hint="the operator's file must have a store with the address that the SOPS file has, and allow this namespace",
                         address=key.vault_address,
                     ),
                 )
@@ -92,8 +92,7 @@ def _open(store: Access, keys: Sequence[TransitKey]) -> dict[TransitKey, Secret 
     """A batch of one engine and key name, from one store. What no server has made is not sent to one."""
     long = {key for key in keys if len(key.enc) > _LONGEST or len(key.engine_path) + len(key.key_name) > LONGEST}
     too_long: dict[TransitKey, Secret | AgentError] = {
-        key: DataKeyError("the wrapped key, or the name of its key, is longer than any that a store takes")
-        for key in long
+        key: DataKeyError("the wrapped key, or the name of its key, is too long for a store") for key in long
     }
     return too_long | _ask(store, [key for key in keys if key not in long])
 
@@ -144,5 +143,5 @@ def _data_key(result: Tree, store: str, path: str) -> Secret | AgentError:
         if plaintext:
             return Secret(base64.b64decode(plaintext, validate=True), f"transit:{store}/{path}")
     except binascii.Error:
-        return DataKeyError("the store's answer is no data key", store=store, path=path)
+        return DataKeyError("the store's answer is not a data key", store=store, path=path)
     return DataKeyError("the store's transit key does not open this data key", store=store, path=path)

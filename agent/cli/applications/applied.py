@@ -32,7 +32,7 @@ class Applied:
 
     `name` is its namespace and name, `label` what its objects carry, `application` as it stands there, if it is valid. `live` are the
     objects with its label, `kinds` the groups and kinds of which all are known, `applications` every Application's name by uid. `recorded`: the
-    agent's record could be read. `unknown` says what could not, `problems` where that is somebody's fault.
+    agent's record could be read. `unknown` says what could not, `problems` where that is an error.
     """
 
     name: str = ""

@@ -180,7 +180,7 @@ class Comparison:
             adopted=first and Takeover(stamped, self._people, first=True).patch(live) is not None,
         )
         try:
-            # What is adopted first is in conflict with nobody.
+            # What is adopted first is in conflict with no manager.
             answer = await self._cluster.apply(resource, stamped, force=self._force or found.adopted, dry_run=True)
         except ObjectInvalidError as error:
             attempt = replacing.Attempt(self._cluster, resource, key, whole)
@@ -267,7 +267,7 @@ class Comparison:
 
         filled = map_leaves(opened, fill)
         assert isinstance(filled, dict)
-        return resolve.finish(filled, values), versions
+        return resolve.fill(filled, values), versions
 
     def _may_hold_secrets(self, key: ObjectId, tree: Object) -> bool:
         """Whether the live object is shown by fingerprints only: it holds a secret, or may have held one until now."""
@@ -319,7 +319,7 @@ def _stamped(tree: Object, live: Object, key: ObjectId) -> Object:
     tree = {**tree, "metadata": metadata}
     template = order.pod_template_path(key.group, key.kind)
     token = get_text(live, *template, "metadata", "annotations", ownership.ANNOTATION_ROLL) if template else ""
-    return order.set_roll_token(tree, token) if token else tree
+    return order.set_restart_token(tree, token) if token else tree
 
 
 def _with_live_values(tree: Object, live: Object, unknown: Collection[Path]) -> Object:

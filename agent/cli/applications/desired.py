@@ -86,7 +86,7 @@ def compute(
     """The desired state of a work tree, or of the files in `snapshot`, every object checked as far as it is open.
 
     A file that none of the keys opens holds its objects, or `unopened` stands in the place of its values. `recorded` are the objects
-    that were applied from a file: those of one that cannot be read are held. `kinds` None: no cluster is asked, and kinds that nobody
+    that were applied from a file: those of one that cannot be read are held. `kinds` None: no cluster is asked, and kinds that no one
     knows are taken for namespaced. `keys` None: nothing is decrypted.
     Raises UnknownChangeError where nothing can be said, LimitError, SourceError.
     """
@@ -95,7 +95,7 @@ def compute(
     parsed = documents.parse(snapshot.files, limits=limits)
     if len(parsed.documents) > target.limits.objects:
         raise LimitError(
-            "the work tree holds more objects than the agent takes",
+            "the work tree holds more objects than the agent accepts",
             limit=target.limits.objects,
             found=len(parsed.documents),
         )
@@ -144,8 +144,8 @@ def _open_values(state: DesiredState, keys: SealingKeys) -> tuple[dict[str, Secr
 
 
 def _named(parsed: Parsed) -> frozenset[str]:
-    claims = (documents.claim(document.tree) for document in parsed.documents)
-    return frozenset(claim[2] for claim in claims if claim is not None and claim[2])
+    identities = (documents.identity_of(document.tree) for document in parsed.documents)
+    return frozenset(each[2] for each in identities if each is not None and each[2])
 
 
 def _open(parsed: Parsed, keys: MasterKeys) -> tuple[dict[str, Secret], dict[str, AgentError]]:
@@ -201,7 +201,7 @@ def check(key: ObjectId, tree: Object, allowed: sinks.AllowedSinks) -> None:
     # A digit stands anywhere, in a URL and in JSON too.
     values = {reference: Secret("0", str(reference)) for reference in references.find(tree)}
     if not any(isinstance(leaf, Sealed) for _, leaf in walk(tree)):
-        resolve.finish(tree, values)
+        resolve.fill(tree, values)
 
 
 def planned(wanted: Wanted) -> ChangeSet:

@@ -47,11 +47,11 @@ that could not be compared, or a field of one. Waves are numbered in the order i
 
 causes, with -f, as in the audit trail: commit or spec, that changes or brings it; live-edit and live-deletion, it does not stand as it was
 applied; secret-source, the store has another version of a value; roll, a Secret that it names changes; record-lost, the agent does not know
-that it was applied. They are told apart where the repository in this folder has the commit that was applied last, and the Application's
+that it was applied. They are known where the repository in this folder has the commit that was applied last, and the Application's
 source is the same; else the cause is unknown.
 
-What you may not read is named as not known, and the rest is told: kinds that you may not list, the agent's record, a value that the store
-denies you though the agent may read it. A store that does not answer you is taken to answer nobody.
+What you may not read is listed as not known, and the rest is shown: kinds that you may not list, the agent's record, a value that the store
+denies you though the agent may read it. A store that does not answer you is assumed to be down for the agent too.
 
 exit codes: 0 the same, 1 something differs, 2 something is held, refused, in conflict or could not be compared, or a request failed; what
 your role does not let you list, or no --vault-store is given for, changes no exit code
@@ -133,7 +133,7 @@ async def _look(args: argparse.Namespace, connected: Cluster, target: Target) ->
 
 
 async def _wanted(args: argparse.Namespace, connected: Cluster, target: Target, looked: Applied) -> Wanted:
-    """What the work tree asks for: as the commit at HEAD where it is one, whose deletions somebody may have confirmed."""
+    """What the work tree asks for: as the commit at HEAD where it is one, whose deletions may have been confirmed."""
     from agent.cli.applications import comparison, desired, history, worktree
     from agent.cli.keys import key_sources
     from agent.values.dataclass import replace

@@ -22,7 +22,7 @@ _HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def read(wanted: Target, commit: str) -> Snapshot | None:
-    """The files of the layers at a commit, which somebody may have made up; None where they are not to be had."""
+    """The files of the layers at a commit, which may be made up; None where they are not available."""
     mirror = _mirror(wanted) if _HASH.fullmatch(commit) else None
     if mirror is None:
         return None

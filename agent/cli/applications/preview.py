@@ -109,11 +109,11 @@ def _is_lost(key: ObjectId, applied: Applied) -> bool:
 
 
 def _record(key: ObjectId, state: DesiredState, before: DesiredState | None, applied: Applied) -> ObjectRecord:
-    """Of an object that is sent, whatever was applied last: of the same recipe where the commit leaves it as it was."""
+    """Of an object that is sent, whatever was applied last: with the same digest where the commit leaves it as it was."""
     known = applied.record.objects.get(key)
-    same = known is not None and before is not None and _recipe(before, key) == _recipe(state, key)
-    recipe = known.recipe if known is not None and same else _NOT_FINISHED
-    return ObjectRecord(state.objects[key].api_version, recipe=recipe, applied=_NOT_FINISHED)
+    same = known is not None and before is not None and _sealed_merge(before, key) == _sealed_merge(state, key)
+    digest = known.desired_digest if known is not None and same else _NOT_FINISHED
+    return ObjectRecord(state.objects[key].api_version, desired_digest=digest, applied=_NOT_FINISHED)
 
 
 def _has_ended(each: Difference, known: ObjectRecord | None) -> bool:
@@ -154,7 +154,7 @@ def _why(each: Difference, state: DesiredState, before: DesiredState | None, sto
     changed = Cause.DELETION if each.live is None else Cause.EDIT
     if before is None:
         return changed if each.live is None else Cause.COMMIT
-    if _recipe(before, each.id) != _recipe(state, each.id):
+    if _sealed_merge(before, each.id) != _sealed_merge(state, each.id):
         return Cause.COMMIT
     rotated = any(stores.get(text, version) != version for text, version in each.versions.items())
     return Cause.SECRET if rotated else changed
@@ -163,7 +163,7 @@ def _why(each: Difference, state: DesiredState, before: DesiredState | None, sto
 def _is_left(each: Difference, known: ObjectRecord | None, applied: Applied) -> bool:
     """Whether an object is left alone: it asks for that, is not known, or was made once already and is others' since.
 
-    What was left to others when the agent met it has no projection in its record.
+    What was left to others when the agent met it has no owned fields in its record.
     """
     if each.action == "unknown" or ownership.is_reconcile_disabled(each.tree):
         return True
@@ -171,10 +171,10 @@ def _is_left(each: Difference, known: ObjectRecord | None, applied: Applied) -> 
         return False
     if known is None or not known.uid:
         return _is_ours(each.live, applied)
-    return each.live is not None or (applied.recorded and not known.projection)
+    return each.live is not None or (applied.recorded and not known.owned_digest)
 
 
-def _recipe(state: DesiredState, key: ObjectId) -> tuple[str, Object] | None:
+def _sealed_merge(state: DesiredState, key: ObjectId) -> tuple[str, Object] | None:
     item = state.objects.get(key)
     return (item.api_version, item.tree) if item is not None else None
 

@@ -23,8 +23,8 @@ Show the objects that a folder of manifests merges to, in the order in which the
 
 Nothing is decrypted and no key is needed: a secret shows as <secret sops:FILE#FIELD>, a reference to Vault as it is written.
 --verify opens the encrypted files with your keys, found as `agent decrypt` finds them, and tells whether one was altered.
-What the agent would hold or refuse is told on standard error and left out. Secrets and values in the clear, and variables that
-nothing replaces, are told there too.
+What the agent would hold or refuse is listed on standard error and left out. Secrets and values in the clear, and variables that
+nothing replaces, are listed there too.
 
 exit codes: 0 everything can be applied, 1 something is held or refused, 2 it could not be tried
 """
@@ -110,7 +110,7 @@ def _write_yaml(shown: Mapping[ObjectId, Object], wanted: Wanted) -> None:
         if number:
             text = "---\n" + text
         if terminal.is_tty():
-            # A file of somebody else's must not move the cursor of whoever looks at it.
+            # A file of someone else must not move the cursor of the person who looks at it.
             for line in text.splitlines():
                 terminal.line(line)
         else:

@@ -56,7 +56,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is merged, and for where. `namespace` is empty where nobody said; `application` is the file's, if one was named.
+    """What is merged, and for where. `namespace` is empty where none is given; `application` is the file's, if one was named.
 
     `unsealing`: SealedSecrets are unsealed, as the operator's file says, or because the user gave `sealing_keys`. `people` are the field
     managers of people.
@@ -175,7 +175,7 @@ def _unsealing(asked: Asked, settings: OperatorSettings, namespace: str) -> Unse
     """As the operator's file says; without one, everything that the user gives keys for."""
     if asked.operator_file is None:
         return Unsealing(cluster_wide=True) if asked.sealing_key else None
-    # Where nobody said the namespace, every one that the agent serves may be meant.
+    # Where no namespace is given, every one that the agent serves may be meant.
     given = settings.sealed_secrets
     serves = given.serves(namespace) if namespace else bool(given.keys)
     return Unsealing(given.cluster_wide) if serves else None
@@ -210,7 +210,7 @@ def read(wanted: Target) -> Snapshot:
         refused += not_taken
         size += listing.total(taken)
         if size > wanted.limits.manifest_bytes or len(found) + len(taken) > wanted.limits.objects:
-            raise LimitError("the layers hold more than the agent takes", layer=layer.path)
+            raise LimitError("the layers hold more than the agent accepts", layer=layer.path)
         found += [File(entry.path, "", _bytes(wanted.folder, entry.path), layer.number) for entry in taken]
     return Snapshot(tuple(found), tuple(refused))
 

@@ -38,6 +38,6 @@ async def connect(settings: ClusterConfig, *, seals: Seals = lambda _: False) ->
     from agent.adapters.kubernetes.cluster import Access, Cluster
     from agent.adapters.kubernetes.session import Limits, Session
 
-    # A person waits: what does not answer is told soon.
+    # A person waits: what does not answer is reported soon.
     async with Session(settings, agent="signet-cli", limits=Limits(concurrency=16, attempts=3)) as session:
         yield Cluster(Access(session, seals))

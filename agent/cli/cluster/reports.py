@@ -46,7 +46,7 @@ class Report:
         return self.condition("Ready") == "True"
 
     def condition(self, kind: str) -> str:
-        """`True`, `False` or `Unknown`, which it is too where nobody has said yet."""
+        """`True`, `False` or `Unknown`, which it is too before the first report."""
         return next(
             (get_text(each, "status") for each in self.items("conditions") if each.get("type") == kind), "Unknown"
         )
@@ -143,7 +143,7 @@ def details(report: Report) -> None:
 
 
 def _objects_of(report: Report) -> None:
-    """How each object stands, as the status has room for, those that need somebody first."""
+    """How each object stands, as the status has room for, those that need attention first."""
     found = report.items("objects")
     rows = [
         (

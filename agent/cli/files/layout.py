@@ -1,4 +1,4 @@
-"""How a file looks when it is written: as somebody wrote it, with what changed put in, or as sops writes."""
+"""How a file looks when it is written: as its author wrote it, with the changes put in, or as sops writes."""
 
 from __future__ import annotations
 

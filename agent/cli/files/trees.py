@@ -78,7 +78,7 @@ class Work(Protocol):
     """What is done with each file."""
 
     def __call__(self, found: Found, data: bytes) -> Done | None:
-        """The file's new bytes, which are written by whoever calls this; None where the file is none of this work's. Raises AgentError."""
+        """The file's new bytes, which the caller writes; None where the file is none of this work's. Raises AgentError."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""`agent git-setup`: Git told to merge and compare encrypted files by value.
+"""`agent git-setup`: makes Git merge and compare encrypted files by value.
 
 Two places: the configuration, which says what `signet` is on this machine, and `.gitattributes`, which says for which files and is
 committed. See gitattributes(5).
@@ -38,7 +38,7 @@ It sets merge.signet and diff.signet in Git's configuration, and writes .gitattr
 merges runs it once; to whom has not, Git merges these files line by line as before.
 
 git diff shows fingerprints of values by default, which tell that one changed and not what it is, since its output goes into files,
-logs and web pages easily. Git is told not to cache what it shows: it would store it in the repository.
+logs and web pages easily. Git is configured not to cache what it shows: it would store it in the repository.
 """
 _ATTRIBUTES = "merge=signet diff=signet"
 _PROGRAM = "agent"
@@ -53,7 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("patterns", nargs="*", metavar="pattern", help="as in .gitattributes; else those of .sops.yaml")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--local", action="store_true", help="for this repository; the default")
-    where.add_argument("--global", dest="everywhere", action="store_true", help="for all repositories of yours")
+    where.add_argument("--global", dest="everywhere", action="store_true", help="for all your repositories")
     parser.add_argument("--plaintext-diffs", action="store_true", help="git diff shows values in the clear")
     parser.add_argument("--no-textconv", action="store_true", help="git diff shows the ciphertext, as without this")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")

@@ -51,7 +51,7 @@ examples:
   agent git-setup                                       sets it up; Git then calls it by itself
   agent merge-driver %O %A %B %P %L                     as Git's configuration has it: base, ours and result, theirs, path
 
-Values are merged one by one under our formatting, recipients too: whoever one side removed is out, and then the data key is a new
+Values are merged one by one under our formatting, recipients too: a recipient that one side removed is out, and then the data key is a new
 one. What both sides changed stands between conflict markers, encrypted, until `agent resolve` or an editor takes one of the two. Where no
 key opens the base, that is all that differs. Where none opens one of the sides, or a MAC does not verify, our version stays and the file
 is in conflict; `git checkout --merge FILE` tries again.
@@ -213,7 +213,7 @@ class _Work:
             if ours.side.data_key != theirs.side.data_key:
                 self._note_anew("the sides have different data keys")
             elif keys.data_key is None:
-                self._note_anew("somebody is no recipient any more")
+                self._note_anew("a recipient was removed")
             before = _names(ours.side)
             for each in keys.recipients.all:
                 if each not in before:
@@ -230,15 +230,15 @@ class _Work:
         return MergedKeys(wrapped.recipients, metadata.selection, metadata.version, side.data_key, wrapped)
 
     def _wrapped(self, keys: MergedKeys, data_key: Secret, ours: _Version) -> WrappedDataKey:
-        """For everybody, but anew for nobody of whom the other side's metadata tell alone: those are under no MAC. Raises MergeError."""
+        """For everyone, but never for a new recipient that only the other side's metadata names: those are under no MAC. Raises MergeError."""
         ours_and_kept = [*_names(ours.side), *map(recipient_of, keys.before.keys if keys.before is not None else ())]
         unknown = [each for each in keys.recipients.all if each not in ours_and_kept]
         rule = rules.rule_at(self.config, self.path) if unknown else None
         for each in unknown:
             if rule is None or each not in rule.recipients.all:
                 raise MergeError(
-                    "the other side adds a recipient, whom all would be encrypted for anew",
-                    hint="are they to have it? add them to .sops.yaml, and merge again",
+                    "the other side adds a recipient, for whom everything would be encrypted again",
+                    hint="if that is intended, add the recipient to .sops.yaml and merge again",
                     file=self.path,
                     recipient=short_name_of(each),
                 )
@@ -258,7 +258,7 @@ class _Work:
             )
 
     def _note_anew(self, why: LiteralString) -> None:
-        terminal.note(f"{self.path}: {why}: a new data key, and everything encrypted anew")
+        terminal.note(f"{self.path}: {why}: a new data key, and everything is encrypted again")
 
     def _sealed(self, documents: Sequence[Mapping], metadata: Metadata, data_key: Secret, ivs: Ivs) -> list[Mapping]:
         return encrypt.encrypt(
@@ -309,7 +309,7 @@ def _unlocked(locked: _Locked, data_keys: Sequence[Secret]) -> _Version | _Locke
 
 
 def _hidden(encrypted: EncryptedFile) -> _Version:
-    """A common ancestor of which keys and recipients alone are known: its values equal none, and its data key is nobody's."""
+    """A common ancestor of which keys and recipients alone are known: its values equal none, and its data key belongs to no one."""
     documents = [Mapping(_unknown(each)) for each in encrypted.documents]
     return _Version(documents, Side(encrypted.metadata, fresh.data_key()))
 

@@ -35,7 +35,7 @@ examples:
   agent resolve --plaintext secret.yaml                 shows both values in the file itself, in your work tree
 
 The markers may also be edited away by hand: of two encrypted lines one is kept, or a new value written in the clear, and
-`agent resolve` encrypts what is not and makes the MAC anew. `git add` is left to you.
+`agent resolve` encrypts what is not and makes a new MAC. `git add` is left to you.
 """
 
 

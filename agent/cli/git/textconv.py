@@ -41,7 +41,7 @@ examples:
   agent textconv secret.yaml                            the plaintext: what `agent git-setup --plaintext-diffs` sets up
 
 A fingerprint is keyed by the file's data key: equal values of one place show the same one as long as that key stays. Recipients stand
-at the end. What no key at hand opens is shown as it is. Git must not cache this: diff.signet.cachetextconv stays false.
+at the end. What no available key opens is shown as it is. Git must not cache this: diff.signet.cachetextconv stays false.
 """
 _PURPOSE = "textconv"
 
@@ -105,7 +105,7 @@ def _facts(metadata: Metadata, data_key: Secret) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Fingerprints:
-    """In place of what is encrypted. The place counts, so that equal values of two places cannot be told."""
+    """In place of what is encrypted. The place counts, so that equal values of two places cannot be recognized."""
 
     fingerprinter: Fingerprinter
 

@@ -50,7 +50,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     verify.add_argument("--public-key", metavar="FILE", help="public keys to believe, in PEM, instead of the anchor's")
     verify.add_argument(
-        "--chain-only", action="store_true", help="check the hashes alone, which whoever writes the file can make anew"
+        "--chain-only",
+        action="store_true",
+        help="check the hashes alone, which anyone who can write the file can recompute",
     )
     terminal.output_option(verify)
     show = commands.add_parser("show", help="list records", usage_exit=2)
@@ -174,7 +176,7 @@ def _records(file: BinaryIO) -> Iterator[Content]:
             yield fields
     if strange:
         terminal.warn(
-            f"{counted(strange, 'line', 'is')} not as the agent wrote {'it' if strange == 1 else 'them'}, and left out; agent audit verify tells more"
+            f"{counted(strange, 'line', 'is')} not as the agent wrote {'it' if strange == 1 else 'them'}, and left out; agent audit verify says more"
         )
 
 

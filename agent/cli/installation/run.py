@@ -24,7 +24,7 @@ Logs go to standard error as JSON lines; the audit trail goes where the operator
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Run the agent: fetch, decrypt, apply, heal, until it is told to stop."
+    parser.description = "Run the agent: fetch, decrypt, apply and heal until it is stopped."
     parser.epilog = _EPILOG
     name = os.environ.get("SIGNET_AGENT_NAME") or socket.gethostname()
     parser.add_argument(

@@ -38,7 +38,7 @@ class _Found:
 
 
 class UserAgeKeys:
-    """The user's identities as MasterKeys. What was read or typed is kept, so that nobody is asked twice in a run."""
+    """The user's identities as MasterKeys. What was read or typed is kept, so that no question is asked twice in a run."""
 
     def __init__(self) -> None:
         self._parts: dict[str, _Found] = {}

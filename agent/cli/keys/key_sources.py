@@ -94,7 +94,7 @@ class _Late:
 
 
 class _Huawei:
-    """The one kind that files may name and nobody here can use."""
+    """The one kind that files may name and this program cannot use."""
 
     def unwrap(self, key: WrappedKey) -> Secret:
         del key
@@ -136,7 +136,7 @@ def _pgp() -> MasterKeys:
 
 
 def _vault_addresses(access: Access) -> list[str]:
-    """The servers that the user named. An allow list, as sops', is the last word; but `all` names nobody."""
+    """The servers that the user named. An allow list, as sops', is the last word; but `all` names none."""
     allowed = os.environ.get("SOPS_HC_VAULT_ALLOWLIST", "")
     if allowed == "none":
         return []

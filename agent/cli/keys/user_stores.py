@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class _GivenToken:
-    """A token that somebody else made, for as long as it lives."""
+    """A token that was made elsewhere, for as long as it lives."""
 
     owned: bool = False
 

@@ -37,7 +37,7 @@ Turn SealedSecrets of bitnami-labs/sealed-secrets into v1/Secrets that SOPS encr
 
 The values are opened in memory with the controller's private keys and encrypted for the recipients of .sops.yaml, as `agent encrypt`
 does; by default data and stringData alone are encrypted. Other documents are left as they are. A file whose SealedSecrets do not
-all open is not touched; the others are, and the failures are told at the end.
+all open is not touched; the others are, and the failures are listed at the end.
 
 exit codes: 0 everything was migrated or had been before, 1 something was not
 """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from agent.cli import plaintext
 from agent.manifests import sealed_secrets
-from agent.manifests.documents import claim
+from agent.manifests.documents import identity_of
 from agent.manifests.references import has_reference
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import ManifestError
@@ -94,7 +94,7 @@ def _comment(part: bytes) -> tuple[str, ...]:
 
 def name_of(tree: Object) -> str:
     """As errors and tables call an object. Raises ManifestError."""
-    named = claim(tree)
+    named = identity_of(tree)
     if named is None:
         raise ManifestError("a SealedSecret has no well-formed name", field="metadata.name")
     return str(ObjectId(*named))
@@ -115,7 +115,7 @@ def opened(found: Found, keys: SealingKeys, namespace: str) -> Made:
 
 
 def _data(texts: dict[str, str]) -> dict[str, list[Entry]]:
-    """Text as text, for whoever edits it; as base64 what is none, or what the agent would read as a reference."""
+    """Text as text, for the people who edit it; as base64 what is none, or what the agent would read as a reference."""
     fields: dict[str, list[Entry]] = {name: [] for name in FIELDS}
     for key, text in texts.items():
         is_text = not any(unicodedata.category(char) in {"Cc", "Cs"} and char not in "\n\r\t" for char in text)

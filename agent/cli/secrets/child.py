@@ -1,4 +1,4 @@
-"""The command that a user wants to run with secrets: by /bin/sh, in our place for whoever waits, and with its exit code."""
+"""The command that a user wants to run with secrets: by /bin/sh, in our place for the waiting process, and with its exit code."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def run(command: str, environ: dict[bytes, bytes]) -> int:
     def hand_on(number: int, frame: types.FrameType | None) -> None:
         del frame
         if number in _FROM_A_TERMINAL and _in_foreground():
-            # The terminal has told the child too.
+            # The terminal has signalled the child too.
             return
         handed_on.add(number)
         if child is None:

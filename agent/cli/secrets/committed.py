@@ -67,7 +67,7 @@ class Committed:
 
 
 def _skip(stream: IO[bytes], header: list[bytes]) -> None:
-    """Past what is no blob, such as a folder's listing, or too large a one."""
+    """Past what is not a blob, such as a folder's listing, or too large a one."""
     left = int(header[2]) + 1 if len(header) == 3 and header[2].isdigit() else 0
     while left > 0 and (part := stream.read(min(left, 1 << 20))):
         left -= len(part)

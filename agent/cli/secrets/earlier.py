@@ -1,9 +1,9 @@
 """The encrypted version of a file that is to be encrypted: what did not change since keeps its ciphertext.
 
 It is looked for where the result goes, beside the file as `name.enc.yaml` or `name.sops.yaml`, and in Git, staged and at HEAD. It is
-trusted as `agent edit` trusts the file that it opens: its MAC is verified first, and its data key used again. Not so when somebody is
-no recipient any more: then everything is new. Nor where most values are others: whoever made a version knows its data key, and one that
-was planted is told by its values, which somebody without a key cannot know.
+trusted as `agent edit` trusts the file that it opens: its MAC is verified first, and its data key used again. Not so when someone is
+no recipient any more: then everything is new. Nor where most values are others: the author of a version knows its data key, and one that
+was planted is recognized by its values, which someone without a key cannot know.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ class Finder:
                 encrypted = decrypt.read(data, file=file, store=store)
                 opened = self._open(encrypted, recipients, where)
             except DataKeyError:
-                self.notes.append(f"{where} of {file} does not open with a key at hand: every value is encrypted anew")
+                self.notes.append(
+                    f"{where} of {file} does not open with an available key: every value is encrypted again"
+                )
                 return None
             except AgentError as error:
                 self.notes.append(f"{where} of {file} is not used again: {error.message}")
@@ -83,7 +85,7 @@ class Finder:
             self.notes.append(
                 f"{where} of {encrypted.file} has other recipients"
                 + (", of whom some are none any more" if change.gone else " in its key groups")
-                + ": a new data key, and every value encrypted anew"
+                + ": a new data key, and every value is encrypted again"
             )
             return None
         return self.keys.open(encrypted)

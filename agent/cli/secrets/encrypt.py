@@ -60,7 +60,7 @@ recipient that is none any more, or a version of which most values are others.
 """
 _KEPT = "values that did not change keep their ciphertext of the earlier version; --fresh makes everything new"
 _UNCHANGED = "nothing changed since the earlier version, which stays as it was; --fresh makes everything new"
-_OTHER = "most values are others than in the earlier version: a new data key, and every value encrypted anew"
+_OTHER = "most values differ from the earlier version: a new data key, and every value is encrypted again"
 _RULES = {".sops.yaml", ".sops.yml"}
 _TOLD = (".git", "README")
 """How files of a folder begin that are for Git or for readers, whatever a rule says of the folder; so are those in Markdown."""
@@ -149,7 +149,7 @@ class _Encrypting:
             return Done("in the clear", warnings=warnings) if warnings else None
         plain = self._read(data, found.file)
         if self.args.dry_run or self.args.check:
-            # Told without asking a key or a server; these bytes are never written.
+            # Reported without asking a key or a server; these bytes are never written.
             return Done("encrypted", b"")
         return Done("encrypted", self._sealed(plain))
 
@@ -277,7 +277,7 @@ class _Encrypting:
             )
 
     def _data_key(self, recipients: Recipients) -> tuple[WrappedDataKey, Secret]:
-        """One for all files of the same recipients, so that whoever opens them asks once."""
+        """One for all files of the same recipients, so that opening them asks once."""
         if recipients not in self.data_keys:
             data_key = fresh.data_key()
             self.data_keys[recipients] = (self.keys.wrap(recipients, data_key), data_key)

@@ -28,7 +28,7 @@ examples:
   agent exec-env --user www-data app.env ./server
 
 The command runs by /bin/sh -c and its exit code is ours; signals are handed on. The values are in its environment only, not in ours:
-whoever may read /proc of the user can read them there.
+anyone who may read /proc of the user can read them there.
 """
 
 

@@ -89,10 +89,10 @@ def _file(path: Path, plain: bytes) -> Generator[None]:
 
 @contextlib.contextmanager
 def _pipe(path: Path, plain: bytes) -> Generator[None]:
-    """A FIFO that gives the plaintext to the first that reads it, and to nobody if nobody does."""
+    """A FIFO that gives the plaintext to the first that reads it, and to none if none reads it."""
 
     def write() -> None:
-        # Whoever reads may stop before the end, and be gone before the beginning.
+        # The reader may stop before the end, and be gone before the beginning.
         with contextlib.suppress(OSError), os.fdopen(os.open(path, os.O_WRONLY), "wb") as stream:
             stream.write(plain)
 
@@ -102,6 +102,6 @@ def _pipe(path: Path, plain: bytes) -> Generator[None]:
     try:
         yield
     finally:
-        # A writer that nobody read from waits for a reader still: be one, for a moment.
+        # A writer without a reader still waits for one: be one, for a moment.
         with contextlib.suppress(FileNotFoundError):
             os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))

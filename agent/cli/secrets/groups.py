@@ -1,4 +1,4 @@
-"""`agent groups add|delete`: one more group of keys in a file, or one fewer. The data key stays, and is shared out anew."""
+"""`agent groups add|delete`: one more group of keys in a file, or one fewer. The data key stays, and is split again."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def refuse_encrypted(data: bytes, documents: Sequence[Mapping], *, file: str, store: Store) -> None:
-    """Where values are encrypted already, since a second time nobody would look for. Raises AlreadyEncryptedError."""
+    """Where values are encrypted already, since no one would expect a second time. Raises AlreadyEncryptedError."""
     if b"ENC[" not in data:
         return
     # Only here, since few files come so far.
@@ -42,14 +42,14 @@ def refuse_encrypted(data: bytes, documents: Sequence[Mapping], *, file: str, st
     if line is not None:
         raise AlreadyEncryptedError(
             "the file has encrypted values and no sops entry",
-            hint="restore the entry: without it nobody can decrypt them, and encrypting them again would hide that",
+            hint="restore the entry: without it no one can decrypt them, and encrypting them again would hide that",
             file=file,
             line=line,
         )
 
 
 def selection(what: Choice, chosen: Selection, documents: Sequence[Mapping], *, file: str) -> tuple[Selection, str]:
-    """What is encrypted of a file, and a note where nobody chose and it is not what sops would.
+    """What is encrypted of a file, and a note where no selection was given and it is not what sops would encrypt.
 
     Of Kubernetes Secrets it is `data` and `stringData`. Raises LeftInClearError where their values stand elsewhere too.
     """

@@ -43,7 +43,7 @@ def unbound(documents: Sequence[Mapping], *, file: str) -> Iterator[AgentError]:
     fields = clear.listed(field for _, tree in _objects(documents, file) for field in clear.unbound(tree))
     if fields:
         yield ClearValuesError(
-            "the MAC does not hold values in the clear in their places, so they can be exchanged unseen",
+            "the MAC does not cover where clear-text values are, so they can be swapped unnoticed",
             file=file,
             fields=fields,
         )
@@ -55,6 +55,6 @@ def _objects(documents: Sequence[Mapping], file: str) -> Iterator[tuple[int, Obj
         try:
             tree = meaning.tree(document, {}, file=file)
         except AgentError:
-            continue  # a key that stands twice, which is told elsewhere
+            continue  # a duplicate key, which is reported elsewhere
         tree.pop(ENTRY, None)
         yield from ((line, found) for found in clear.objects(tree) if isinstance(found, dict))

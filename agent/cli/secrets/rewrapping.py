@@ -1,6 +1,6 @@
 """A file for other recipients: under the same data key, so that nothing but its `sops` entry changes, or under a new one.
 
-Where the data key stays, as with sops, whoever is removed may still know it; that is warned of.
+Where the data key stays, as with sops, a removed recipient may still know it, which is a warning.
 """
 
 from __future__ import annotations

@@ -32,11 +32,11 @@ _EXAMPLES = """\
 examples:
   agent rotate -i secret.yaml                           a new data key for the same recipients
   agent rotate -i --add-age age1… --rm-age age1… secret.yaml
-                                                        somebody comes and somebody leaves
+                                                        one recipient joins and another leaves
   agent rotate -i --rm-pgp 85D77543B3D624B63CEA9E6DBC17301B491B3F21 secrets/ 'envs/**/db.yaml'
   agent rotate secret.yaml > rotated.yaml
 
-Whoever is removed cannot open what is written now; what Git's history holds they can, so change the secrets themselves too.
+A removed recipient cannot open what is written now, but can still open what Git's history holds: change the secrets themselves too.
 """
 
 
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_age(remove: Iterable[Recipient]) -> None:
-    """A misspelt recipient would be nobody's, and whoever was meant would stay. Raises SopsRulesError."""
+    """A misspelt recipient would match none, and the one that was meant would stay. Raises SopsRulesError."""
     from agent.adapters.keys import age_bech32
 
     for each in remove:
@@ -105,7 +105,7 @@ class _Rotating:
     remove: tuple[Recipient, ...]
 
     def __call__(self, found: Found, data: bytes) -> Done | None:
-        """A file of a tree. Each gets a data key of its own, so that whoever joins one of them later opens that one alone."""
+        """A file of a tree. Each gets a data key of its own, so that a later recipient of one of them opens that one alone."""
         if not found.named and not file_types.looks_encrypted(data, stores.of(found.file, self.args.input_type)):
             return None
         return Done("rotated", self.rotated(data, found.file))

@@ -36,7 +36,7 @@ examples:
   agent updatekeys secret.yaml                          shows what changes, and asks
   agent updatekeys -y secrets/ 'envs/**/*.yaml'         every encrypted file that the rules have other keys for
   agent updatekeys --check .                            for CI: exit 1 where a file's keys are not those of .sops.yaml; asks for no key
-  agent updatekeys -y --rotate secret.yaml              where somebody is removed, under a new data key
+  agent updatekeys -y --rotate secret.yaml              where a recipient is removed, under a new data key
 
 Without --rotate the data key stays, and the file with all its values; so does what a removed recipient knows.
 """
@@ -101,7 +101,7 @@ class _Updating:
         terminal.note(f"Syncing keys for file {file}")
         self._tell(change)
         if self.args.dry_run or self.args.check:
-            # Told without a private key; these bytes are never written.
+            # Reported without a private key; these bytes are never written.
             return Done("updated", b"")
         if not self.args.yes and not _confirmed():
             return Done("left unchanged")
@@ -151,11 +151,11 @@ class _Updating:
 
 
 def _confirmed() -> bool:
-    """Raises UsageError where nobody answers."""
+    """Raises UsageError where no one answers."""
     while True:
         terminal.write_text("Is this okay? (y/n):")
         answer = content.read_answer()
         if not answer:
-            raise UsageError("nobody said whether this is okay", hint="-y takes it as said").in_case("general")
+            raise UsageError("no answer to the question whether this is okay", hint="-y answers yes").in_case("general")
         if answer.strip() in {"y", "n"}:
             return answer.strip() == "y"

@@ -44,7 +44,7 @@ _EXAMPLES = """\
 examples:
   agent verify secrets/                                 with your key where it opens them, else without
   agent verify --offline .                              without any key: what CI can tell of a pull request
-  agent verify --require-mac 'envs/**/*.yaml'           and fail where no key is at hand that tells more
+  agent verify --require-mac 'envs/**/*.yaml'           and fail where no key is available to verify the MAC
 
 Without a key: does the file parse, is every value encrypted that its own rule selects and no other, is there a MAC, can its key groups
 open it, and are its recipients those of .sops.yaml. With one: the MAC, so that no value was altered, added or taken away, and no encrypted
@@ -63,7 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="*", metavar="file", help="files, folders or quoted globs")
     asking = parser.add_mutually_exclusive_group()
     asking.add_argument("--offline", "--no-key", action="store_true", help="ask no key, gpg agent or server")
-    asking.add_argument("--require-mac", action="store_true", help="fail where no key is at hand to verify the MAC")
+    asking.add_argument("--require-mac", action="store_true", help="fail where no key is available to verify the MAC")
     file_types.add_input_option(parser)
     key_sources.add_order_option(parser)
     trees.add_report_option(parser)
@@ -146,7 +146,7 @@ class _Verifying:
         verdict.opened_by = tuple(dict.fromkeys(name for own in found for name in own.opened_by))
 
     def _stripped(self, found: Found, data: bytes, store: Store) -> Done | None:
-        """A file of a folder that has no metadata: none of ours, unless somebody cut it out."""
+        """A file of a folder that has no metadata: none of ours, unless it was cut out."""
         if store.single or cipher.PREFIX.encode() not in data:
             return None
         try:
@@ -213,7 +213,7 @@ def _cut_out(documents: Sequence[Mapping]) -> UnsoundFileError | None:
         return None
     return UnsoundFileError(
         "an encrypted value in a file without sops metadata",
-        hint="restore the sops entry of the file; without it nobody can decrypt",
+        hint="restore the sops entry of the file; without it no one can decrypt",
         line=line,
     )
 

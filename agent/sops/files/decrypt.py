@@ -42,8 +42,8 @@ class Ivs:
     """The iv of every value that was opened: the same value in the same place is encrypted to the same text again.
 
     Reusing one is safe for an equal value alone, which is what the key holds; so it never leaves the process. And it is safe under the
-    same data key alone: under another one, whoever wrote the file chose both. Items of a list share their place, so equal ones are told
-    apart by their turn.
+    same data key alone: under another one, the author of the file chose both. Items of a list share their place, so equal ones are
+    distinguished by their order.
     """
 
     data_key: Secret | None = field(default=None, repr=False)
@@ -191,7 +191,7 @@ class _Opener:
                 self.ivs.keep(plain, aad, parts.iv)
             # No longer inline, as sops leaves it.
             return plain
-        # Somebody may have written a comment into an encrypted file by hand, even one that looks like this.
+        # A person may have written a comment into an encrypted file by hand, even one that looks like this.
         return comment
 
 

@@ -1,4 +1,4 @@
-"""How much of a version another one still holds: whoever makes a file without a private key does not know what stood in it before."""
+"""How much of a version another one still holds: the author of a file without a private key does not know what was in it before."""
 
 from __future__ import annotations
 

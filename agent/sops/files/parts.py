@@ -3,7 +3,7 @@
 sops writes the metadata into every document of a file, and reads the first. But files stand joined in one, each encrypted by itself, with
 clear ones between them, and tools that take document by document open them. A copy of the metadata is known by its MAC, which has an iv
 of its own. What has no metadata in a file of one part, whose first document sops would read, is of it where values are encrypted, and where
-it is no manifest, since only those are taken document by document: its MAC tells that something was added. All else is clear.
+it is not a manifest, since only those are taken document by document: its MAC tells that something was added. All else is clear.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ def open_file(data: bytes, *, file: str, limits: Limits | None = None) -> Sealed
     """The file sealed, or None where it is no SOPS file.
 
     Raises YamlError, LimitError, SopsFormatError, SopsKeyTypeError, SopsDecryptError. A file with encrypted values and no metadata is an
-    error, not a plain file: somebody cut the metadata out.
+    error, not a plain file: the metadata was cut out.
     """
     if _MARKER not in data and _ENTRY.search(data) is None:
         return None

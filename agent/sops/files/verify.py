@@ -1,6 +1,6 @@
 """What can be said of an encrypted file without any key: is everything encrypted that should be, and for whom is it.
 
-A finding is an error that is not raised: what is wrong, where, and how it is mended. It never quotes a value. Whether the values are
+A finding is an error that is not raised: what is wrong, where, and how to fix it. It never quotes a value. Whether the values are
 those that were encrypted tells the MAC alone (`agent.sops.decrypt`), which takes a key.
 """
 
@@ -96,7 +96,7 @@ def against_rule(encrypted: EncryptedFile, rule: CreationRule) -> Findings:
         findings.errors.append(
             UnsoundFileError(
                 "the recipients are not those of .sops.yaml",
-                hint="agent updatekeys gives the file those of the rule; whoever is taken out knows its values until rotate",
+                hint="agent updatekeys gives the file those of the rule; a removed recipient knows its values until rotate",
                 **facts,
             )
         )
@@ -144,7 +144,7 @@ def _check_groups(encrypted: EncryptedFile, findings: Findings) -> None:
     for name in dict.fromkeys(name for group in named for name in group):
         if sum(name in group for group in named) > 1:
             findings.warnings.append(
-                UnsoundFileError("one key is in several key groups", hint="whoever has it opens each of them", key=name)
+                UnsoundFileError("one key is in several key groups", hint="its owner can open each of them", key=name)
             )
 
 

@@ -11,7 +11,7 @@ Data: TypeAlias = "str | int | float | bool | dict[str, Data] | list[Data] | Non
 
 
 def plain_map(node: Mapping, *, file: str) -> dict[str, Data]:
-    """Raises SopsFormatError for a key that is no string, and for `<<` of what is no map."""
+    """Raises SopsFormatError for a key that is not a string, and for `<<` of what is not a map."""
     merged: dict[str, Data] = {}
     fields: dict[str, Data] = {}
     for entry in node.entries():

@@ -107,13 +107,13 @@ def unwrap_data_key(
     if len(wrapped.groups) == 1:
         raise DataKeyError(
             "no key opens the data key",
-            hint="one recipient's private key must be at hand; behind each key stands why it did not open",
+            hint="one recipient's private key is needed; the reason is shown after each key",
             file=file,
             keys=reasons,
         )
     raise DataKeyError(
         "too few key groups open the data key",
-        hint="one private key of each needed group must be at hand; behind each key stands why it did not open",
+        hint="one private key of each required group is needed; the reason is shown after each key",
         file=file,
         needed=wrapped.needed,
         opened=len(parts),
@@ -160,7 +160,7 @@ def wrap_data_key(
 ) -> WrappedDataKey:
     """The data key for every recipient, once in each group.
 
-    `before` is the same data key as it was wrapped until now: with one group then and now, whoever stays keeps the entry. Raises
+    `before` is the same data key as it was wrapped until now: with one group then and now, a recipient that stays keeps the entry. Raises
     DataKeyError, NoMasterKeyError, and SopsEncryptError for a threshold that the groups cannot have.
     """
     groups = [tuple(dict.fromkeys(group)) for group in recipients.groups if group]

@@ -242,7 +242,7 @@ def short_name_of(key: WrappedKey | Recipient) -> str:
 
 
 class MasterKeys(Protocol):
-    """Whatever holds private keys, or may ask somebody who does."""
+    """Whatever holds private keys, or may ask another program that does."""
 
     def unwrap(self, key: WrappedKey) -> Secret:
         """The data key's bytes.

@@ -82,7 +82,7 @@ def emit(metadata: Metadata) -> Mapping:
         grouped: list[Data] = [always | _group_fields(group) for group in groups]
         fields["key_groups"] = grouped
     if metadata.data_key.threshold:
-        # Of one group too, where somebody asked for one.
+        # Of one group too, where one was asked for.
         fields["shamir_threshold"] = metadata.data_key.threshold
     fields |= {"lastmodified": metadata.lastmodified, "mac": metadata.mac, "version": metadata.version}
     if metadata.selection.pattern:

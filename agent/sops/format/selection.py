@@ -54,7 +54,7 @@ class Selection:
 
     @property
     def is_default(self) -> bool:
-        """Whether it is sops' own, as where nobody chose one."""
+        """Whether it is sops' own, as where none is given."""
         return self.selector == "unencrypted_suffix" and self.pattern == DEFAULT_SUFFIX
 
 
@@ -80,7 +80,7 @@ def _compiled(pattern: str) -> re2.Pattern:
 
     options = re2.Options()
     options.log_errors = False
-    # To remember where each of ten thousand groups matched takes a minute and gigabytes, and nobody asks.
+    # To remember where each of ten thousand groups matched takes a minute and gigabytes, and nothing needs it.
     options.never_capture = True
     try:
         compiled = re2.compile(pattern, options)

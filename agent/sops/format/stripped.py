@@ -1,6 +1,6 @@
-"""Files that hold encrypted values and no metadata: somebody cut it out, or never meant to commit them so.
+"""Files that hold encrypted values and no metadata: it was cut out, or they were never meant to be committed so.
 
-A value that begins or ends as an encrypted one is one, even if it is damaged: nobody writes that as plaintext.
+A value that begins or ends as an encrypted one is one, even if it is damaged: no one writes that as plaintext.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class Visitor(Protocol):
 
 
 def rewrite(document: Mapping, selected: Selected, visitor: Visitor, *, file: str) -> Mapping:
-    """The document with every leaf replaced. Raises SopsKeyTypeError for a key that is no string."""
+    """The document with every leaf replaced. Raises SopsKeyTypeError for a key that is not a string."""
     return _Walk(selected, visitor, file).mapping(document, "", (), inside=False)
 
 

@@ -37,7 +37,7 @@ def scalar(value: str | float | bool | Timestamp) -> str | int | float | bool | 
 def tree(document: Mapping, sealed: Lookup[Path, Sealed], *, file: str) -> Object:
     """A document with what stands in `sealed` in its places.
 
-    Raises SopsFormatError for infinities, for `<<` of what is no map, and for a key that stands twice, which JSON's parser keeps.
+    Raises SopsFormatError for infinities, for `<<` of what is not a map, and for a key that stands twice, which JSON's parser keeps.
     """
     return _Meaning(sealed, file).mapping(document, ())
 

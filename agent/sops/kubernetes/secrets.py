@@ -1,6 +1,6 @@
 """What of a Kubernetes Secret is secret: the values below `data` and `stringData`.
 
-Encrypted whole, as sops does where nobody chose, a Secret cannot be told from any other object, by Git review or by the agent.
+Encrypted whole, as sops does by default, a Secret looks like any other object, to a Git review and to the agent.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Recipients from text: what flags, the environment and `.sops.yaml` call the keys of each kind.
 
 The forms are those of sops: ARNs as `arn[+role-arn]`, key URLs of Azure, `region:uuid` of Huawei, addresses of transit keys. An age
-recipient is not looked into; whoever wraps for it does.
+recipient is not checked; wrapping for it does that.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def recipient(kind: str, name: str, *, context: Context = (), aws_profile: str =
         # Whatever says later what is wrong with a recipient shows it.
         raise SopsRulesError(
             "a private key of age stands where a recipient belongs",
-            hint="agent keygen -y prints its recipient; whoever has seen this one can decrypt",
+            hint="agent keygen -y prints its recipient; anyone who has seen this one can decrypt",
             kind=kind,
         )
     match kind:

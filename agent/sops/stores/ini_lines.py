@@ -204,7 +204,7 @@ class _Reader:
         return line[width:close].strip(SPACE), close + end + width + 1
 
     def value(self, text: str, number: int) -> tuple[str, bool]:
-        """What stands behind a delimiter, and whether text that nobody reads follows it on the line."""
+        """What stands behind a delimiter, and whether text that no parser reads follows it on the line."""
         line = text.lstrip(SPACE)
         if not line:
             return "", False

@@ -1,7 +1,7 @@
 """Every error that a user can see, in one tree; a family is a module, and all are imported from here. `agent.cli.errors` has the commands'.
 
     AgentError
-    ├── InputError                what somebody wrote is wrong; nothing is retried until it changes
+    ├── InputError                user input is wrong; nothing is retried until it changes
     │   ├── YamlError             a file does not parse, or breaks a limit (file, line, column)
     │   ├── EmitError             a document has no form in the type of file asked for
     │   ├── SopsError             what is wrong with an encrypted file, its keys or its rules
@@ -27,7 +27,7 @@
     │   │   ├── PlaceShapeError       a path that asks for a list where there is none
     │   │   │   └── MisfitError           one that no file could have
     │   │   └── EncryptionContextError    what AWS keys are to be used with is not written as it should be
-    │   ├── ManifestError         a document is no manifest we can apply
+    │   ├── ManifestError         a document is not a manifest we can apply
     │   │   ├── DuplicateObjectError      one identity twice in a layer
     │   │   ├── UnsupportedManifestError  generateName, kustomization.yaml, Chart.yaml
     │   │   ├── ForeignNamespaceError     an object outside the destination
@@ -44,7 +44,7 @@
     │   ├── RenderError           a renderer refuses what it was given, or has no result
     │   │   └── RemoteBaseError       a base that would have to be fetched
     │   ├── RenderLimitError      more time, memory or output than a renderer may take
-    │   └── LimitError            larger than the agent takes
+    │   └── LimitError            larger than the agent accepts
     ├── SourceError               Git: the address, credential or revision is refused
     │   └── SourceUnavailableError    the server does not answer; retried
     ├── StoreError                Vault or OpenBao refuses, or has no such value
@@ -59,14 +59,14 @@
     │   ├── NotWatchedError           a kind that the agent may not list and watch; its objects are read at the interval
     │   ├── NotFoundError
     │   ├── FieldConflictError        409 of server-side apply: another manager owns a field
-    │   ├── StaleObjectError          409: the object changed in between
-    │   ├── ExpiredError              410: the watch must start anew
+    │   ├── StaleObjectError          409: the object changed in the meantime
+    │   ├── ExpiredError              410: the watch must start over
     │   └── ClusterUnavailableError   no answer, 429, 5xx; retried
     ├── OwnershipConflictError    an object that another Application owns
     ├── HeldError                 an object waits for something it needs
     ├── PruneRefusedError         a deletion that waits
     ├── AdditionsError            what people added to an object, and is left there
-    ├── FightError                somebody adds it again whenever it is taken out
+    ├── FightError                added again each time the agent removes it
     ├── AuditError                the audit trail cannot be written, or does not verify
     ├── LeaseLostError            another agent took over
     ├── DefectError               the agent itself is wrong

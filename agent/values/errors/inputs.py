@@ -1,4 +1,4 @@
-"""What somebody wrote is wrong, outside the SOPS format."""
+"""User input that is wrong, outside the SOPS format."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class PlaintextSecretError(ManifestError):
 
 
 class VariablesError(ManifestError):
-    usual_hint = "nothing is put in their place here: write the values, or commit what the other tool renders"
+    usual_hint = "the agent does not substitute these: write the values, or commit the output of the tool that does"
 
 
 class AutoscaledReplicasError(ManifestError):

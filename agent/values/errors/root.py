@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 Fact: TypeAlias = "str | int | ObjectId"
 
 LONGEST_FACT: Final = 4096
-"""Characters of a fact that is text: it may be anything that somebody wrote into a file. The rest is left out."""
+"""Characters of a fact that is text: it may be any text of a file. The rest is left out."""
 
 
 class AgentError(Exception):

@@ -27,7 +27,7 @@ class SopsDecryptError(SopsError):
 
 
 class DataKeyError(SopsError):
-    usual_hint = "see that the key is at hand, and that whoever keeps it answers"
+    usual_hint = "check that the private key is available, and that the service that holds it can be reached"
 
 
 class RecipientError(SopsError):
@@ -49,7 +49,7 @@ class ClearValuesError(SopsError):
 
 
 class MergeError(SopsError):
-    usual_hint = "take one of the sides, with git checkout --ours or --theirs"
+    usual_hint = "keep one side: git checkout --ours or --theirs"
 
 
 class AlreadyEncryptedError(SopsError): ...

@@ -1,4 +1,4 @@
-"""A JSON file as somebody wrote it, read so that changes can be spliced in."""
+"""A JSON file as its author wrote it, read so that changes can be spliced in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files as somebody wrote them, read so that changes can be spliced in."""
+"""Files as their authors wrote them, read so that changes can be spliced in."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def says(original: Original, data: bytes, wanted: List[Mapping]) -> bool:
 
 
 def enough(limits: Limits, data: bytes) -> Limits:
-    """Limits that a file which is already at hand stays within."""
+    """Limits that a file which was already read stays within."""
     return replace(limits, size=max(limits.size, len(data)))
 
 

@@ -1,6 +1,6 @@
 """A changed tree written into the text it came from, so that nothing else changes.
 
-Comments, blank lines, quotes, indents, the order of keys and the marks of documents stay as somebody wrote them. Where nothing but
+Comments, blank lines, quotes, indents, the order of keys and the marks of documents stay as they were written. Where nothing but
 values changed in a plainly written file they are put over the old ones (`values`); all else is for `attempts`, which take longer.
 """
 

@@ -162,7 +162,7 @@ class _Substitution:
 
 
 def _is_usual(text: str) -> bool:
-    """Whether a text means itself without quotes, whoever reads it."""
+    """Whether a text means itself without quotes, for every reader."""
     if _WORD.fullmatch(text) is None or text in _OTHERS:
         return False
     return text[0] not in "0123456789" or isinstance(scalars.plain_v3(text), str)

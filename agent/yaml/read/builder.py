@@ -45,7 +45,7 @@ class Watcher(Protocol):
 def build(
     data: bytes, *, file: str, limits: Limits, watcher: Watcher | None = None, in_place: bool = False
 ) -> list[Mapping]:
-    """As `yaml.parse`, with somebody who watches.
+    """As `yaml.parse`, with an observer.
 
     `in_place`: of a text that stays as it is. Comments below `---` and behind a dash without a value are those of what follows and of
     that item, though sops has them in the document before and behind the list; below the last entry of a map at the end of the file they
@@ -348,8 +348,8 @@ class _Builder:
         start, end = event.start_mark.index, event.end_mark.index
         if start == end:
             # Behind a key without a value it is no line comment of Go's, and what is behind a dash is the next one's.
-            nobodys = self._gaps.text[start - 1 : start] == "-" and not self._in_place
-            inline = None if nobodys else self._gaps.behind(end)
+            unowned = self._gaps.text[start - 1 : start] == "-" and not self._in_place
+            inline = None if unowned else self._gaps.behind(end)
             if inline is not None:
                 frame.items.append(replace(inline, inline=False))
             return []

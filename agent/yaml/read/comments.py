@@ -1,4 +1,4 @@
-"""Where comments stand to sops: which of them are above, behind or below what, told from the gaps between libyaml's events.
+"""Where comments stand to sops: which of them are above, behind or below what, found from the gaps between libyaml's events.
 
 libyaml drops comments, but its events carry marks: what lies between two of them is only blanks, indicators and comments. What is
 said here is how sops was seen to treat comments; tests/sops/commented and tests/vectors/yaml show each case.

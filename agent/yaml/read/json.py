@@ -54,7 +54,7 @@ def parse(data: bytes, *, file: str, limits: Limits | None = None, whole: bool =
         raise YamlError("the top level of a SOPS file is an object", file=file, line=1)
     if whole and _is_spoilt(data, text):
         # Go, and so sops, puts U+FFFD in its place.
-        raise YamlError("text is not UTF-8, or half of a character", hint="it would be lost: write it anew", file=file)
+        raise YamlError("text is not UTF-8, or half of a character", hint="it would be lost: write it again", file=file)
     return value
 
 
@@ -65,7 +65,7 @@ def documents(data: bytes, *, file: str, limits: Limits, in_place: bool = False)
 
 
 def _is_spoilt(data: bytes, text: str) -> bool:
-    """Whether a file has bytes that are no UTF-8, or halves of a surrogate pair."""
+    """Whether a file has bytes that are not UTF-8, or halves of a surrogate pair."""
     try:
         _ = data.decode()
     except UnicodeDecodeError:

@@ -107,7 +107,7 @@ _MERGE: _Typed = ("merge", None)
 
 
 class _Map:
-    """A map under construction. Keys that are no strings are told apart by type until it is complete, as in Go.
+    """A map under construction. Keys that are not strings are distinguished by type until it is complete, as in Go.
 
     `length` has the characters of the key that it stands under, `key_length` those of its own key that waits for a value.
     """

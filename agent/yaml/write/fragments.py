@@ -1,4 +1,4 @@
-"""Pieces of YAML to stand in somebody's file: scalars, flow collections and blocks, in that file's indents and line breaks.
+"""Pieces of YAML to put into an existing file: scalars, flow collections and blocks, in that file's indents and line breaks.
 
 `emit` writes whole files as sops does; here is what fits into a given place, and what any reader of YAML 1.1 or 1.2 takes.
 """

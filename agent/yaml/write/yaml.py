@@ -170,7 +170,7 @@ class _Writer:
     def _key(self, entry: Entry) -> None:
         form = styles.form(entry.key)
         if entry.key == "<<" and not _merges(entry.value):
-            # sops writes every `<<` as a merge key; above what cannot be merged, nobody can read the file.
+            # sops writes every `<<` as a merge key; above what cannot be merged, no parser can read the file.
             form = Form("<<", '"')
         multiline = styles.analyze(form.text).multiline
         if not multiline and len(form.tag) + len(form.text.encode("utf-8", "surrogatepass")) <= 128:
@@ -213,7 +213,7 @@ class _Writer:
         before = self._deeper(in_sequence=in_sequence, flow=True)
         style = _style(form, simple_key=simple_key)
         if style == "|" and form.text[0] in f" {_BREAKS}" and self._indent - max(before, 0) != self._best:
-            # Inside a list sops writes an indentation indicator that does not fit, and nobody can read the file.
+            # Inside a list sops writes an indentation indicator that does not fit, and no parser can read the file.
             style = '"'
         if style == "plain":
             if form.text:
@@ -315,7 +315,7 @@ class _Writer:
 
     def _comment(self, text: str) -> None:
         if not styles.readable(text):
-            # sops writes it, and then nobody can read the file.
+            # sops writes it, and then no parser can read the file.
             raise EmitError(
                 "a comment has bytes that are not UTF-8, or characters that YAML does not allow",
                 hint="correct the comment, or name another --output-type",

@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from handover_model.world import World
 
 FINGERPRINTS = Fingerprints.derive(Secret(b"k" * 32, "test"))
-OBSERVER = Observer("model", FINGERPRINTS.owners, FINGERPRINTS.projections)
+OBSERVER = Observer("model", FINGERPRINTS.owners, FINGERPRINTS.owned)
 
 
 class _Tasks(AsyncTasks):
     """Long work is done at once."""
 
-    async def apart(self, work: Callable[[], object]) -> object:
+    async def in_thread(self, work: Callable[[], object]) -> object:
         return work()
 
 

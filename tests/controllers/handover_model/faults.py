@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 def memory_kept(patch: pytest.MonkeyPatch) -> None:
     """What was desired before a hold ended is what is desired under the next one."""
-    taken, left, check = holding.take, managed.Managed.leave, commits.check
+    taken, left, check = holding.take, managed.ManagedApplication.leave, commits.check
     trusted: list[State] = []
 
-    def leave(self: managed.Managed) -> None:
+    def leave(self: managed.ManagedApplication) -> None:
         state = self.state
         left(self)
         self.state = state
 
-    async def take(ports: object, settings: object, each: managed.Managed) -> bool:
+    async def take(ports: object, settings: object, each: managed.ManagedApplication) -> bool:
         before = each.state
         there = await taken(ports, settings, each)
         each.state = replace(before, verified=each.state.verified)
@@ -47,7 +47,7 @@ def memory_kept(patch: pytest.MonkeyPatch) -> None:
         return await check(run, state)
 
     patch.setattr(commits, "check", known)
-    patch.setattr(managed.Managed, "leave", leave)
+    patch.setattr(managed.ManagedApplication, "leave", leave)
     patch.setattr(holding, "take", take)
 
 
@@ -128,7 +128,7 @@ def status_not_written(patch: pytest.MonkeyPatch) -> None:
         await took(self, event)
         first.update({id(each): each.found for uid, each in self._managed.items() if uid not in known})
 
-    async def take(ports: object, settings: object, each: managed.Managed) -> bool:
+    async def take(ports: object, settings: object, each: managed.ManagedApplication) -> bool:
         there = await taken(ports, settings, each)
         each.reported = status.of_tree(first[id(each)])
         return there
@@ -143,7 +143,7 @@ def source_read_too_early(patch: pytest.MonkeyPatch) -> None:
     taken, asked, fetched = holding.take, sources.Git.head, sources.Git.fetch
     found: dict[object, str] = {}
 
-    async def take(ports: Ports, settings: object, each: managed.Managed) -> bool:
+    async def take(ports: Ports, settings: object, each: managed.ManagedApplication) -> bool:
         found[ports.git] = await asked(ports.git, None, None)
         return await taken(ports, settings, each)
 

@@ -86,7 +86,7 @@ class NoCredentials:
     async def git(self, application: object) -> None:
         return None
 
-    def doubt(self, application: object) -> None: ...
+    def invalidate(self, application: object) -> None: ...
 
 
 class NoKeys:

@@ -23,7 +23,7 @@ from agent.api.status import ApplicationStatus
 from agent.controllers import deletion, fights, probing, reporting, status
 from agent.controllers.live_facts import LiveFacts
 from agent.controllers.watching import Watching
-from agent.daemon import policy
+from agent.daemon import grants
 from agent.engine import pipeline
 from agent.engine.causes import Trigger
 from agent.engine.context import Fingerprints, Run
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 INSTALLATION, NAMESPACE, NAME, UID = "test", "shop", "web", "app-1"
 _PRINTS = Fingerprints.derive(Secret(b"k" * 32, "test"))
-_OBSERVER = Observer(INSTALLATION, _PRINTS.owners, _PRINTS.projections)
+_OBSERVER = Observer(INSTALLATION, _PRINTS.owners, _PRINTS.owned)
 _TURNS = 12
 """In so many turns of the loop every watch has told what there is to tell."""
 
@@ -367,7 +367,7 @@ class Installation:
             ports,
             self._observer,
             _PRINTS,
-            policy.grants(self.operator, application),
+            grants.of(self.operator, application),
             self.limits,
             {UID: f"{NAMESPACE}/{NAME}", **self.others},
             fence,

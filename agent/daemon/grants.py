@@ -22,13 +22,13 @@ def unsealing(settings: OperatorSettings, namespace: str) -> Unsealing | None:
     return Unsealing(given.cluster_wide) if given.serves(namespace) else None
 
 
-def grants(settings: OperatorSettings, application: Application) -> Grants:
+def of(settings: OperatorSettings, application: Application) -> Grants:
     """Who an Application acts as and where its secrets may stand. Raises ForeignNamespaceError for a destination not granted."""
     identity = settings.destination_identity(application.id.namespace, application.id.name, application.namespace)
     if identity is None:
         raise ForeignNamespaceError(
             "the Application may not deploy into this namespace",
-            hint="the operator grants it by `destinations` in the operator's file",
+            hint="the operator can grant it with `destinations` in the operator's file",
             field="spec.destination.namespace",
             namespace=application.namespace,
         )

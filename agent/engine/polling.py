@@ -47,7 +47,7 @@ async def get(run: Run, resource: Resource, namespace: str, name: str) -> Object
 
 
 async def get_again(run: Run, resource: Resource, key: ObjectId) -> Object | None:
-    """What stands there after a write that was refused, for another one: whoever judges it shows first that the Application is still ours."""
+    """What stands there after a write that was refused, for another one: the caller shows first that the Application is still ours."""
     found = await get(run, resource, key.namespace, key.name)
     await run.fence.show(afresh=True)
     return found

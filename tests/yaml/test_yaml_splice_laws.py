@@ -154,7 +154,9 @@ def new_lines(after: bytes, before: bytes) -> list[bytes]:
 
 
 def lines(data: bytes) -> list[bytes]:
-    return [line for line in data.removeprefix(b"\xef\xbb\xbf").splitlines() if line.strip()]
+    """Lines as YAML 1.1 has them: a line separator ends one too."""
+    text = data.removeprefix(b"\xef\xbb\xbf").replace("\u2028".encode(), b"\n").replace("\u2029".encode(), b"\n")
+    return [line for line in text.splitlines() if line.strip()]
 
 
 def some(node, random: Random):

@@ -11,7 +11,7 @@ _BESIDE = Path(__file__).with_name("signet-render")
 
 
 def program(named: str = "") -> Path:
-    """The program, or the one that somebody named in its place. Raises ConfigError."""
+    """The program, or the one that is named in its place. Raises ConfigError."""
     found = Path(named) if named else _BESIDE
     if not os.access(found, os.X_OK) or not found.is_file():
         raise ConfigError(

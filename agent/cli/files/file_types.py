@@ -24,5 +24,5 @@ def add_output_option(parser: argparse.ArgumentParser, *, what: str = "what is w
 
 
 def looks_encrypted(data: bytes, store: Store) -> bool:
-    """Whether there is a sops entry, as far as can be told without parsing."""
+    """Whether there is a sops entry, as far as can be seen without parsing."""
     return b"lastmodified" in data and re.search(store.metadata_line, data, re.MULTILINE) is not None

@@ -1,4 +1,4 @@
-"""What each file gets anew: its data key, and the time."""
+"""What each file gets for itself: its data key, and the time."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def _real(value: float, *, quoted: bool) -> str:
 
 def key(value: Key, below: Value, *, flow: bool = False, quoted: bool = False) -> str:
     """A key with its colon; `below` is what stands at it."""
-    if value == "<<":
+    if value == "<<" and not quoted:
         parts = below.values() if isinstance(below, Sequence) else [below]
         return "<<:" if all(isinstance(part, Mapping) for part in parts) else '"<<":'
     return scalar(value, flow=flow, quoted=quoted) + ":"

@@ -51,7 +51,7 @@ _SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Declared:
     """The objects of a work tree. `opened` are those that nothing holds, by identity; where nothing was decrypted, still sealed.
 
     `locked` are the files that none of the user's keys opens, where that holds nothing: the agent's may.
@@ -82,7 +82,7 @@ def compute(
     revision: Revision = NO_COMMIT,
     unopened: Secret | None = None,
     recorded: Callable[[str], Collection[ObjectId]] = lambda _: (),
-) -> Wanted:
+) -> Declared:
     """The desired state of a work tree, or of the files in `snapshot`, every object checked as far as it is open.
 
     A file that none of the keys opens holds its objects, or `unopened` stands in the place of its values. `recorded` are the objects
@@ -126,8 +126,8 @@ def compute(
     if keys is None:
         return _checked(state, None, target.sinks)
     values, failed = _open_values(state, target.sealing_keys)
-    wanted = _checked(state.holding(failed), {**secrets, **values}, target.sinks)
-    return replace(wanted, locked=tuple(Problem(error, file=path) for path, error in locked.items()))
+    declared = _checked(state.holding(failed), {**secrets, **values}, target.sinks)
+    return replace(declared, locked=tuple(Problem(error, file=path) for path, error in locked.items()))
 
 
 def _open_values(state: DesiredState, keys: SealingKeys) -> tuple[dict[str, Secret], dict[ObjectId, AgentError]]:
@@ -179,7 +179,7 @@ def _without_cluster(merged: _Merge) -> DesiredState:
     return merged(known_kinds.offline(unknown)) if unknown else state
 
 
-def _checked(state: DesiredState, secrets: Mapping[str, Secret] | None, allowed: sinks.AllowedSinks) -> Wanted:
+def _checked(state: DesiredState, secrets: Mapping[str, Secret] | None, allowed: sinks.AllowedSinks) -> Declared:
     failed: dict[ObjectId, AgentError] = {}
     opened: dict[ObjectId, Object] = {}
     for key, item in state.objects.items():
@@ -191,7 +191,7 @@ def _checked(state: DesiredState, secrets: Mapping[str, Secret] | None, allowed:
         except AgentError as error:
             failed[key] = error.with_facts(object=key, file=", ".join(item.files))
     state = state.holding(failed)
-    return Wanted(state, {key: tree for key, tree in opened.items() if key not in state.held})
+    return Declared(state, {key: tree for key, tree in opened.items() if key not in state.held})
 
 
 def check(key: ObjectId, tree: Object, allowed: sinks.AllowedSinks) -> None:
@@ -204,14 +204,14 @@ def check(key: ObjectId, tree: Object, allowed: sinks.AllowedSinks) -> None:
         resolve.fill(tree, values)
 
 
-def planned(wanted: Wanted) -> ChangeSet:
+def planned(declared: Declared) -> ChangeSet:
     """The engine's plan where nothing stands yet: what is applied in which wave, and what is held."""
     finished = {
-        key: Finished(key, tree, ObjectRecord(wanted.state.objects[key].api_version))
-        for key, tree in wanted.opened.items()
+        key: Finished(key, tree, ObjectRecord(declared.state.objects[key].api_version))
+        for key, tree in declared.opened.items()
     }
     basis = plan.Basis(ApplicationRecord(), "", prune.Policy())
-    return plan.compute(wanted.state, finished, dict.fromkeys(finished, Cause.NEW), basis)
+    return plan.compute(declared.state, finished, dict.fromkeys(finished, Cause.NEW), basis)
 
 
 def labelled(key: ObjectId, tree: Object) -> Object:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from agent.adapters.kubernetes.cluster import Cluster
     from agent.cli.applications.applied import Applied
     from agent.cli.applications.comparison import Difference
-    from agent.cli.applications.desired import Wanted
+    from agent.cli.applications.desired import Declared
     from agent.cli.applications.worktree import Target
     from agent.desired.compiler import DesiredState
     from agent.engine.ports import Resolved
@@ -106,21 +106,21 @@ async def _diff(args: argparse.Namespace) -> int:
     async with connection.connect(settings, seals=sealed.__contains__) as connected:
         try:
             looked = await _look(args, connected, target)
-            wanted = await _wanted(args, connected, target, looked)
-            answers, denied = await _resolve(args, target, wanted)
-            found, held = await _compare(connected, target, wanted, answers, sealed, looked)
+            declared = await _declared(args, connected, target, looked)
+            answers, denied = await _resolve(args, target, declared)
+            found, held = await _compare(connected, target, declared, answers, sealed, looked)
         except UnknownChangeError as error:
             return differences.tell_nothing(desired.problems_of(error), args.output)
         if target.application is not None:
             of = target.application.id.namespace or settings.namespace
             if missing := await applied.missing_account(connected, target.application, of):
                 terminal.warn(missing)
-    state = wanted.state.holding(held)
+    state = declared.state.holding(held)
     before = _before(target, looked, await connected.kinds())
     prunes = target.application is not None and target.application.spec.prune
     shown = preview.compute(state, before, found, looked, prunes=prunes)
     desired.warn(state.warnings)
-    problems = (*looked.problems, *replace(wanted, state=state).problems, *denied)
+    problems = (*looked.problems, *replace(declared, state=state).problems, *denied)
     return differences.tell(differences.Differences(state, found, shown, looked, problems), target, args.output)
 
 
@@ -132,7 +132,7 @@ async def _look(args: argparse.Namespace, connected: Cluster, target: Target) ->
     return await applied.look(connected, target.application, target.namespace, args.agent_namespace)
 
 
-async def _wanted(args: argparse.Namespace, connected: Cluster, target: Target, looked: Applied) -> Wanted:
+async def _declared(args: argparse.Namespace, connected: Cluster, target: Target, looked: Applied) -> Declared:
     """What the work tree asks for: as the commit at HEAD where it is one, whose deletions may have been confirmed."""
     from agent.cli.applications import comparison, desired, history, worktree
     from agent.cli.keys import key_sources
@@ -169,7 +169,7 @@ def _before(target: Target, looked: Applied, kinds: Kinds) -> DesiredState | Non
 async def _compare(  # noqa: PLR0917  # what is compared, with what, and what is known of it
     connected: Cluster,
     target: Target,
-    wanted: Wanted,
+    declared: Declared,
     answers: Mapping[Reference, Resolved | AgentError],
     sealed: set[ObjectId],
     looked: Applied,
@@ -187,7 +187,7 @@ async def _compare(  # noqa: PLR0917  # what is compared, with what, and what is
         answers=answers,
         fingerprints=Fingerprinter.derive(Secret(os.urandom(32), "key of this run"), "leaf"),
         sinks=target.sinks,
-        namespaces=frozenset(key.name for key in wanted.opened if (key.group, key.kind) == ("", "Namespace")),
+        namespaces=frozenset(key.name for key in declared.opened if (key.group, key.kind) == ("", "Namespace")),
         sealed=sealed,
         force=target.application is None or target.application.spec.sync.force,
         managers=target.people,
@@ -195,18 +195,18 @@ async def _compare(  # noqa: PLR0917  # what is compared, with what, and what is
     )
     outage: list[ClusterUnavailableError] = []
     held: dict[ObjectId, AgentError] = {}
-    in_order = [step.finished.id for step in desired.planned(wanted).steps]
+    in_order = [step.finished.id for step in desired.planned(declared).steps]
 
     async def one(number: int, key: ObjectId) -> Difference | None:
         if outage:
             return None
         try:
-            found = await comparison.of(wanted.state.objects[key], wanted.opened[key])
+            found = await comparison.of(declared.state.objects[key], declared.opened[key])
         except ClusterUnavailableError as error:
             outage.append(error)
             return None
         except AgentError as error:
-            held[key] = error.with_facts(object=key, file=", ".join(wanted.state.objects[key].files))
+            held[key] = error.with_facts(object=key, file=", ".join(declared.state.objects[key].files))
             return None
         if not number % 25:
             terminal.progress(f"compared {number} of {len(in_order)}")
@@ -219,7 +219,7 @@ async def _compare(  # noqa: PLR0917  # what is compared, with what, and what is
 
 
 async def _resolve(
-    args: argparse.Namespace, target: Target, wanted: Wanted
+    args: argparse.Namespace, target: Target, declared: Declared
 ) -> tuple[Mapping[Reference, Resolved | AgentError], tuple[Problem, ...]]:
     """The answers of the stores that the user named, and what was denied: the agent may read it, so that is no answer.
 
@@ -233,7 +233,7 @@ async def _resolve(
     named = user_stores.named(args.vault_store)
     asked = {
         reference: key
-        for key, tree in wanted.opened.items()
+        for key, tree in declared.opened.items()
         for reference in references.find(tree)
         if reference.store in named
     }

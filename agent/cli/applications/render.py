@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from agent.cli.applications.desired import Wanted
+    from agent.cli.applications.desired import Declared
     from agent.engine.changes import ChangeSet
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
@@ -74,18 +74,18 @@ def _render(args: argparse.Namespace) -> int:
     target = worktree.target(flags.typed(worktree.Asked, args))
     keys = key_sources.master_keys(flags.typed(key_sources.Access, args)) if args.verify or args.reveal else None
     try:
-        wanted = desired.compute(target, None, keys)
+        declared = desired.compute(target, None, keys)
     except UnknownChangeError as error:
         desired.report(desired.problems_of(error))
         return 1
-    changes = desired.planned(wanted)
+    changes = desired.planned(declared)
     shown = _shown(changes, reveal=args.reveal)
     if args.output == "json":
         terminal.write_data({"apiVersion": "v1", "kind": "List", "items": list(shown.values())}, "json")
     else:
-        _write_yaml(shown, wanted)
-    desired.warn(wanted.state.warnings)
-    found = desired.report(wanted.problems)
+        _write_yaml(shown, declared)
+    desired.warn(declared.state.warnings)
+    found = desired.report(declared.problems)
     if found:
         terminal.note(f"{counted(len(shown), 'object')}, {len(changes.held)} held, {counted(found, 'problem')}")
     return 1 if found else 0
@@ -101,11 +101,11 @@ def _shown(changes: ChangeSet, *, reveal: bool) -> Mapping[ObjectId, Object]:
     return {item.id: plaintext.manifest(item.tree) for item in finished}
 
 
-def _write_yaml(shown: Mapping[ObjectId, Object], wanted: Wanted) -> None:
+def _write_yaml(shown: Mapping[ObjectId, Object], declared: Declared) -> None:
     from agent.yaml.write import render
 
     for number, (key, tree) in enumerate(shown.items()):
-        files = ", ".join(escape(file) for file in wanted.state.objects[key].files)
+        files = ", ".join(escape(file) for file in declared.state.objects[key].files)
         text = f"# {files}\n{render.manifest(tree)}"
         if number:
             text = "---\n" + text

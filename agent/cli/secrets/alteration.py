@@ -11,7 +11,7 @@ from agent.cli import terminal
 from agent.cli.files import boundary, content, file_types, layout, rules
 from agent.cli.keys import key_sources, sealing
 from agent.cli.keys.key_sources import Access
-from agent.cli.secrets import mistakes
+from agent.cli.secrets import guards
 from agent.sops.stores import store as stores
 from agent.values.dataclass import dataclass
 from agent.values.errors import NoSuchPlaceError, PlaceShapeError
@@ -67,7 +67,7 @@ def change(how: How, file: str, edit: Callable[[Mapping], Mapping]) -> int:
     data = content.read_existing(file)
     reading = layout.Reading(style, data, source, target, file=file)
     opened = keys.open(reading.encrypted(), ignore_mac=how.ignore_mac)
-    mistakes.warn_of_recipients(config, file, opened.plain.metadata.data_key.recipients)
+    guards.warn_of_recipients(config, file, opened.plain.metadata.data_key.recipients)
     first, *others = opened.plain.documents
     try:
         changed = edit(first)

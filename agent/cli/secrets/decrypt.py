@@ -70,9 +70,9 @@ def run(args: argparse.Namespace) -> int:
     results.deliver(where, asked.file, work.plain(data, file, store, path))
     if args.output:
         # Only here, since what it takes is for nothing else.
-        from agent.cli.secrets import mistakes
+        from agent.cli.secrets import guards
 
-        mistakes.warn_of_plain(args.output)
+        guards.warn_of_plain(args.output)
     return 0
 
 

@@ -14,7 +14,7 @@ from agent.cli.files import boundary, content, editor, file_types, layout, memor
 from agent.cli.keys import creation, fresh, key_sources, sealing
 from agent.cli.keys.key_sources import Access
 from agent.cli.keys.recipients import Named
-from agent.cli.secrets import mistakes
+from agent.cli.secrets import guards
 from agent.sops.format.metadata import Metadata
 from agent.sops.format.selection import EVERYTHING
 from agent.sops.stores import store as stores
@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
         reading = layout.Reading(style, data, source, target, file=file)
         opened = keys.open(reading.encrypted(), ignore_mac=args.ignore_mac)
         plain, data_key = opened.plain, opened.data_key
-        mistakes.warn_of_recipients(config, file, plain.metadata.data_key.recipients)
+        guards.warn_of_recipients(config, file, plain.metadata.data_key.recipients)
         session = _Session(args, file, target, plain.metadata)
         ivs = plain.ivs
         shown = session.shown(plain.documents)

@@ -12,9 +12,9 @@ from agent.cli.files.trees import Done
 from agent.cli.keys import creation, fresh, key_sources, sealing
 from agent.cli.keys.key_sources import Access
 from agent.cli.keys.recipients import Named
-from agent.cli.secrets import earlier, mistakes, results
+from agent.cli.secrets import guards, previous, results
 from agent.cli.secrets.committed import Committed
-from agent.cli.secrets.earlier import Finder
+from agent.cli.secrets.previous import Finder
 from agent.sops.files import decrypt
 from agent.sops.format.metadata import Metadata
 from agent.sops.format.selection import EVERYTHING
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agent.cli.files.trees import Found
-    from agent.cli.secrets.earlier import Earlier
+    from agent.cli.secrets.previous import Previous
     from agent.sops.format.groups import Recipients, WrappedDataKey
     from agent.sops.rules.config import CreationRule, Rules
     from agent.sops.stores.store import Store
@@ -105,7 +105,7 @@ def _one(asked: trees.Asked, where: results.Where, work: _Encrypting) -> int:
     data = content.read(asked.file) if asked.file is not None else content.read_stdin()
     results.deliver(where, asked.file, work.sealed(data, asked.filename_override or asked.file or ""))
     if asked.file is not None and where.output:
-        mistakes.warn_of_plain(asked.file)
+        guards.warn_of_plain(asked.file)
     return 0
 
 
@@ -130,7 +130,7 @@ class _Encrypting:
     style: layout.Style
     keys: sealing.Keys
     config: Rules | None
-    earlier: Finder
+    previous: Finder
     notes: dict[str, int] = field(default_factory=dict[str, int])
     data_keys: dict[Recipients, tuple[WrappedDataKey, Secret]] = field(
         default_factory=dict["Recipients", "tuple[WrappedDataKey, Secret]"]
@@ -194,19 +194,19 @@ class _Encrypting:
         reading = layout.Reading(self.style, data, source, target, file=file)
         documents = reading.plain()
         stores.check_plain(documents, file=file, store=target)
-        mistakes.refuse_encrypted(data, documents, file=file, store=source)
-        mistakes.warn_of_cut_block(data, file=file, store=source)
-        mistakes.warn_of_line_ends(data, file=file, store=source)
+        guards.refuse_encrypted(data, documents, file=file, store=source)
+        guards.warn_of_cut_block(data, file=file, store=source)
+        guards.warn_of_line_ends(data, file=file, store=source)
         rule = creation.rule_for(self.whom, self.what, self.config, file)
         selection, note = EVERYTHING, ""
         if not source.single:
-            selection, note = mistakes.selection(self.what, rule.selection, documents, file=file)
+            selection, note = guards.selection(self.what, rule.selection, documents, file=file)
         self._note(note)
         return _Plain(file, data, documents, replace(rule, selection=selection), source, target, reading.before)
 
     def _sealed(self, plain: _Plain) -> bytes:
         file, recipients, store = plain.file, plain.rule.recipients, plain.store
-        found = None if self.args.fresh else self.earlier.find(self._places(file), recipients, store)
+        found = None if self.args.fresh else self.previous.find(self._places(file), recipients, store)
         indent = layout.indent(self.style, self.config, store, file)
         before, unchanged = plain.before, False
         if found is not None and not self._mostly_stays(found, plain):
@@ -239,16 +239,16 @@ class _Encrypting:
             unchanged=unchanged,
             source=plain.source,
         )
-        mistakes.warn_if_clear(sealed, plain.documents, metadata.selection, file=file)
+        guards.warn_if_clear(sealed, plain.documents, metadata.selection, file=file)
         return sealed
 
-    def _mostly_stays(self, found: Earlier, plain: _Plain) -> bool:
+    def _mostly_stays(self, found: Previous, plain: _Plain) -> bool:
         # Only here, since most files have no earlier version.
         from agent.sops.files import kept
 
         return kept.mostly(found.opened.plain.ivs, plain.documents, plain.rule.selection, file=plain.file)
 
-    def _decrypted(self, found: Earlier, store: Store, indent: int | None) -> bytes:
+    def _decrypted(self, found: Previous, store: Store, indent: int | None) -> bytes:
         """What `agent decrypt` makes of the earlier version."""
         plain = found.opened.plain
         before = layout.kept(self.style, found.data, store, store)
@@ -259,7 +259,7 @@ class _Encrypting:
         """Where an earlier version may be."""
         if self.args.output:
             return [self.args.output]
-        return [file] if self.args.in_place else [file, *earlier.beside(file)]
+        return [file] if self.args.in_place else [file, *previous.beside(file)]
 
     def _note(self, note: str) -> None:
         if note:
@@ -269,9 +269,9 @@ class _Encrypting:
         """What is worth knowing of all files, once."""
         for note, count in self.notes.items():
             terminal.note(f"{note} ({counted(count, 'file')})" if count > 1 else note)
-        for note in self.earlier.notes:
+        for note in self.previous.notes:
             terminal.note(note)
-        for file in dict.fromkeys(self.earlier.in_clear):
+        for file in dict.fromkeys(self.previous.in_clear):
             terminal.warn(
                 f"Git has {file} in the clear, staged or committed: change its secrets, since history keeps them"
             )

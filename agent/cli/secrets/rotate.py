@@ -12,7 +12,7 @@ from agent.cli.files.trees import Done
 from agent.cli.keys import creation, key_sources, recipients, sealing
 from agent.cli.keys.key_sources import Access
 from agent.cli.keys.recipients import Named
-from agent.cli.secrets import mistakes, results, rewrapping
+from agent.cli.secrets import guards, results, rewrapping
 from agent.sops.files import decrypt
 from agent.sops.format import key_changes
 from agent.sops.format.keys import AgeRecipient, kind_of, name_of, short_name_of
@@ -117,7 +117,7 @@ class _Rotating:
         before = encrypted.metadata.data_key.recipients
         after = creation.checked(key_changes.changed(before, add=self.add, remove=self.remove), file=file)
         self._tell_of_absent(before.groups, file)
-        mistakes.warn_of_recipients(self.config, file, after)
+        guards.warn_of_recipients(self.config, file, after)
         return rewrapping.rotated(
             self.keys,
             encrypted,

@@ -30,10 +30,9 @@ _MIDDLES = (".enc", ".sops")
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
+class Previous:
     """A version that opened, and its data key wrapped for those who are recipients now."""
 
-    where: str
     data: bytes
     opened: Opened
     wrapped: WrappedDataKey
@@ -48,7 +47,7 @@ class Finder:
     notes: list[str] = field(default_factory=list[str])
     in_clear: list[str] = field(default_factory=list[str])
 
-    def find(self, places: Sequence[str], recipients: Recipients, store: Store) -> Earlier | None:
+    def find(self, places: Sequence[str], recipients: Recipients, store: Store) -> Previous | None:
         """The first version that is fit to be used again, of files named `places`. Raises as `Keys.wrap`."""
         for where, file, data in self._versions(places):
             if not file_types.looks_encrypted(data, store):
@@ -71,7 +70,7 @@ class Finder:
             before = encrypted.metadata.data_key
             same = not key_changes.between(before.recipients, recipients).any
             wrapped = before if same else self.keys.wrap(recipients, opened.data_key, before=before)
-            return Earlier(where, data, opened, wrapped)
+            return Previous(data, opened, wrapped)
         return None
 
     def _open(self, encrypted: decrypt.EncryptedFile, recipients: Recipients, where: str) -> Opened | None:

@@ -132,7 +132,8 @@ def unconfirmed(guard: Guard, commit: str) -> dict[ObjectId, AgentError]:
             facts["looks like a rename of"] = f"{key.name} → {guard.renamed[key].name}"
         refused[key] = PruneRefusedError(
             "deletion is waiting for confirmation",
-            hint="run agent sync NAME --confirm-prune with the value after confirm, which confirms all objects that show it",
+            hint="run agent sync NAME --confirm-prune with the value after confirm: it sets the annotation signet-gitops.dev/confirm-prune"
+            " for all objects that show that value",
             object=key,
             **facts,
         )

@@ -223,7 +223,7 @@ def test_two_agents_of_one_name_are_one(desk: Desk) -> None:
     with pytest.raises(ProcessError) as ended:
         second.start()
     assert "another process has this agent's identity (identity agent-0)" in str(ended.value)
-    assert "hint: give each agent a name of its own" in str(ended.value)
+    assert "hint: give each agent its own name" in str(ended.value)
     assert first.running
     desk.tenant.commit({"cfg.yaml": config_map("cfg", mode="b")})
     assert desk("sync", "app").code == 0

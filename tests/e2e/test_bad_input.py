@@ -150,7 +150,7 @@ FAULTS = [
         "Sink",
         object=CONFIG_MAP + "victim",
         field="metadata.annotations.note",
-        hint="shown to everybody",
+        hint="metadata is not protected",
     ),
     Fault(
         "a store that the operator did not configure",

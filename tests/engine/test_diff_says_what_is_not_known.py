@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from memory_world.sources import Stores, commit_of
 from whole_runs import manifests as m
-from whole_runs.installation import UID, Installation
+from whole_runs.installation import Installation
 from whole_runs.previewing import FORBIDDEN, User, asking
+from whole_runs.surroundings import UID
 
 from agent.values.errors import ClusterError, ClusterUnavailableError
 

@@ -1,4 +1,4 @@
-"""One Application and the world around it: the only door through which tests of whole runs reach the engine.
+"""An agent that reconciles one Application: the only door through which tests of whole runs reach the engine.
 
 Tests say what stands in Git, in the spec, in the cluster, in the record and in the store, and what a run then wrote and told. What the
 engine keeps between runs, and how a run is made, is known here and nowhere else.
@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from memory_world import sources
-from memory_world.cluster import Cluster, Traffic, name_of
+from memory_world.cluster import Cluster, name_of
 from memory_world.records import Records, Shards
-from memory_world.sealed_files import DataKeys
-from memory_world.server import Server
 
 from agent.api import application as applications
 from agent.api import names
-from agent.api.operator import Limits
 from agent.api.status import ApplicationStatus
 from agent.controllers import deletion, fights, probing, reporting, status
 from agent.controllers.live_facts import LiveFacts
@@ -26,22 +23,19 @@ from agent.controllers.watching import Watching
 from agent.daemon import grants
 from agent.engine import pipeline
 from agent.engine.causes import Trigger
-from agent.engine.context import Fingerprints, Run
+from agent.engine.context import Run
 from agent.engine.fence import Fence
 from agent.engine.ledger import Ledger
-from agent.engine.live import Observer
 from agent.engine.pipeline import Outcome
 from agent.engine.ports import Ports
 from agent.engine.record import HEAD, ApplicationRecord, Codec
 from agent.engine.state import State
-from agent.manifests import ownership
-from agent.manifests.ownership import Owner
 from agent.values.errors import LeaseLostError
 from agent.values.ids import IN_CLUSTER, ApplicationId, ObjectId, RunId
-from agent.values.secret import Secret
-from agent.values.tree import get, get_object, map_leaves
+from agent.values.tree import get_object
 from whole_runs import manifests
 from whole_runs.ran import Ran
+from whole_runs.surroundings import NAME, NAMESPACE, OBSERVER, PRINTS, UID, Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -49,154 +43,25 @@ if TYPE_CHECKING:
     from agent.api.operator import OperatorSettings
     from agent.controllers.fights import Fight
     from agent.values.problems import Problem
-    from agent.values.tree import Object
 
-INSTALLATION, NAMESPACE, NAME, UID = "test", "shop", "web", "app-1"
-_PRINTS = Fingerprints.derive(Secret(b"k" * 32, "test"))
-_OBSERVER = Observer(INSTALLATION, _PRINTS.owners, _PRINTS.owned)
 _TURNS = 12
 """In so many turns of the loop every watch has told what there is to tell."""
 
 
-class Installation:
+class Installation(Surroundings):
     """One Application, `shop/web`, whose agent never runs but when it is said to."""
 
     def __init__(
         self, *, files: Mapping[str, str] | None = None, operator: OperatorSettings | None = None, **spec: object
     ):
         """`files` are the first commit; `spec` is beside the source, whose `layers` may be given as such."""
-        self.git = sources.Git()
-        self.stores = sources.Stores()
-        self.keys = DataKeys()
-        self.sealing_keys = sources.SealingKeys()
-        self.audit = sources.Audit()
-        self.clock = sources.Clock()
-        self.tasks = sources.Tasks(self.clock)
-        self.server = Server(time="2026-01-01T00:00:00Z", controllers=[manifests.establish])
-        self.traffic = Traffic()
-        self.shards: dict[str, Shards] = {}
-        self.operator = operator or manifests.operator()
-        self.limits = Limits()
-        self.others: dict[str, str] = {}
-        self.lease = True
-        self.drifted: set[str] = set()
-        self._application: Object = {
-            "apiVersion": names.API_VERSION,
-            "kind": names.KIND,
-            "metadata": {"name": NAME, "namespace": NAMESPACE, "uid": UID, "generation": 0, "annotations": {}},
-            "spec": {"source": {"url": "https://git.example.com/x.git", "revision": {"branch": "main"}}},
-        }
-        self.spec(**spec)
+        super().__init__(operator=operator, **spec)
         self._begin()
         for tree in (manifests.namespace(NAMESPACE), manifests.application_definition()):
             self.server.create(tree, "installer")
         self.server.put(ObjectId(names.GROUP, names.KIND, NAMESPACE, NAME), self._application)
         if files is not None:
             self.git.push(files)
-
-    @property
-    def application(self) -> Object:
-        """The Application as the API server has it."""
-        return self._application
-
-    # what users do
-
-    def push(self, files: Mapping[str, str]) -> None:
-        self.git.push(files)
-
-    def spec(self, *, layers: list[str] | None = None, url: str = "", **fields: object) -> None:
-        """Change fields of the spec, which is a new generation."""
-        spec = {**get_object(self._application, "spec"), **fields}
-        if layers is not None:
-            spec["source"] = {**get_object(spec, "source"), "layers": layers}
-        if url:
-            spec["source"] = {**get_object(spec, "source"), "url": url}
-        metadata = get_object(self._application, "metadata")
-        number = metadata["generation"]
-        assert isinstance(number, int)
-        self._application = {**self._application, "metadata": {**metadata, "generation": number + 1}, "spec": spec}
-
-    def annotate(self, **annotations: str) -> None:
-        """The Application; `confirm_prune="…"` is `signet-gitops.dev/confirm-prune`."""
-        given = {f"{names.GROUP}/{name.replace('_', '-')}": text for name, text in annotations.items()}
-        metadata = get_object(self._application, "metadata")
-        changed = {**get_object(metadata, "annotations"), **given}
-        self._application = {**self._application, "metadata": {**metadata, "annotations": changed}}
-
-    def confirm(self, commit: int | None = None, *, characters: int = 40) -> None:
-        """Confirm the deletions of a commit, the newest one."""
-        self.annotate(confirm_prune=sources.commit_of(commit or self.git.head_number)[:characters])
-
-    def meanwhile(self, request: str, *happens: object) -> None:
-        """What somebody else does right before a request such as `apply ConfigMap/a` lands; one a time."""
-        self.traffic.between.setdefault(request, []).extend(happens)  # pyright: ignore[reportArgumentType]
-
-    def put_other(self, name: str) -> None:
-        """Another Application of this namespace, with its name as uid."""
-        self.others[name] = f"{NAMESPACE}/{name}"
-        metadata: Object = {"name": name, "namespace": NAMESPACE, "uid": name}
-        self.server.put(ObjectId(names.GROUP, names.KIND, NAMESPACE, name), {**self._application, "metadata": metadata})
-
-    # the cluster
-
-    def live(self, name: str, namespace: str = NAMESPACE) -> Object | None:
-        """A live object by `Kind/name`."""
-        found = [
-            self.server.get(key)
-            for key in self.server.objects
-            if name_of(key) == name and key.namespace in {namespace, ""}
-        ]
-        return found[0] if found else None
-
-    def value(self, name: str, *path: str) -> object:
-        return get(self.live(name), *path)
-
-    def key(self, name: str) -> ObjectId:
-        return next(key for key in self.server.objects if name_of(key) == name and key.namespace in {NAMESPACE, ""})
-
-    def edit(self, name: str, *path: str, to: object, by: str = "kubectl-edit", subresource: str = "") -> None:
-        self.server.time = f"2026-01-01T00:00:{self.server.version % 60:02}Z"
-        self.server.update(self.key(name), {path: to}, by, subresource=subresource)
-
-    def replace(self, name: str, change: Callable[[Any], object], by: str = "kubectl-edit") -> None:
-        """`kubectl edit`, or `replace`: the whole object is written again as `change` leaves a copy of it."""
-        self.server.time = f"2026-01-01T00:00:{self.server.version % 60:02}Z"
-        copy = map_leaves(self.live(name), lambda _, leaf: leaf)
-        assert isinstance(copy, dict)
-        change(copy)
-        self.server.replace(copy, by)
-
-    def apply(self, text: str, by: str = "kubectl") -> None:
-        """`kubectl apply --server-side --force-conflicts` of a manifest."""
-        tree = manifests.tree(text)
-        self.server.apply(_OBSERVER.identify(tree), tree, by)
-
-    def delete(self, name: str) -> None:
-        self.server.delete(self.key(name))
-
-    def make(self, text: str, by: str = "somebody", *, owner: str = "", operation: str = "Update") -> None:
-        """What another tool or, with the uid of its `owner`, another Application made."""
-        tree = manifests.tree(text)
-        if owner:
-            key = _OBSERVER.identify(tree)
-            of = Owner(INSTALLATION, ApplicationId(NAMESPACE, owner, owner))
-            tree = ownership.stamp(tree, key, of, _PRINTS.owners)
-        self.server.create(tree, by, operation)
-
-    def give_to(self, name: str, owner: str) -> None:
-        """Another Application takes a live object over."""
-        tree = self.live(name)
-        assert tree is not None
-        of = Owner(INSTALLATION, ApplicationId(NAMESPACE, owner, owner))
-        for path, value in manifests.difference(tree, ownership.stamp(tree, self.key(name), of, _PRINTS.owners)):
-            self.edit(name, *path, to=value, by="signet")
-
-    def allow_watching(self) -> None:
-        """The agent's role has what it lacked, and watches see that."""
-        self.traffic.unwatched.clear()
-        self.server.wake()
-
-    # the agent
 
     def restart(self) -> None:
         """A new process that knows what is stored, and no more."""
@@ -213,7 +78,7 @@ class Installation:
 
     def forget_additions(self) -> None:
         """A new process finds the record as an agent of before wrote it, which knew of no additions."""
-        codec, shards = Codec(_PRINTS.records, UID), self.shards[UID]
+        codec, shards = Codec(PRINTS.records, UID), self.shards[UID]
         record = self._stored()
         objects = {key: replace(item, left={}) for key, item in record.objects.items()}
         for name, text in codec.encode(replace(record, objects=objects, noted=False), shards.texts).items():
@@ -302,7 +167,7 @@ class Installation:
         self._reported = ApplicationStatus()
         self._cluster = Cluster(self.server, self.traffic)
         self._own_records = self._records()
-        self._observer = replace(_OBSERVER, people=self.operator.field_managers.people)
+        self._observer = replace(OBSERVER, people=self.operator.field_managers.people)
         self._fights: dict[ObjectId, Fight] = {}
         self._watching = Watching(self._cluster, self._observer, LiveFacts())
         self._watching.drifted = lambda _, key: self.drifted.add(name_of(key))
@@ -316,7 +181,7 @@ class Installation:
         return Records(lambda application: self.shards.setdefault(application.uid, Shards()))
 
     def _stored(self) -> ApplicationRecord:
-        return Codec(_PRINTS.records, UID).decode(self.shards[UID].texts)
+        return Codec(PRINTS.records, UID).decode(self.shards[UID].texts)
 
     async def _ready(self) -> None:
         """The Application is held, and its watches have told what there is."""
@@ -334,7 +199,7 @@ class Installation:
             await asyncio.sleep(0)
 
     def _ledger(self, records: Records, shown: Callable[[], None]) -> Ledger:
-        return Ledger(records, self.tasks, Codec(_PRINTS.records, UID), self._id, shown, cluster=IN_CLUSTER)
+        return Ledger(records, self.tasks, Codec(PRINTS.records, UID), self._id, shown, cluster=IN_CLUSTER)
 
     @property
     def _held(self) -> tuple[Fence, Ledger]:
@@ -366,7 +231,7 @@ class Installation:
             triggers,
             ports,
             self._observer,
-            _PRINTS,
+            PRINTS,
             grants.of(self.operator, application),
             self.limits,
             {UID: f"{NAMESPACE}/{NAME}", **self.others},

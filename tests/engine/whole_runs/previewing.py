@@ -22,7 +22,7 @@ from agent.manifests.kinds import Kinds
 from agent.values.errors import ForbiddenError
 from agent.values.ids import ObjectId
 from agent.values.tree import get_object
-from whole_runs.installation import NAME, NAMESPACE, UID
+from whole_runs.surroundings import NAME, NAMESPACE, UID
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence

@@ -1,0 +1,181 @@
+"""What the operator's file takes, what it grants, and how it refuses the rest."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.api import operator
+from agent.values import patterns
+from agent.values.errors import ConfigError
+
+CANARY = "s3cr3t-canary"
+
+
+def test_people_are_those_whom_the_operator_lists():
+    assert operator.parse(None).field_managers.people == ("before-first-apply", "kubectl*")
+    assert operator.parse({"fieldManagers": {"people": []}}).field_managers.people == ()
+    with pytest.raises(ConfigError) as caught:
+        operator.parse({"fieldManagers": {"people": ["k9s\n"]}})
+    assert caught.value.facts["field"] == "fieldManagers.people[0]"
+
+
+def test_no_operator_file_grants_nothing():
+    settings = operator.parse(None)
+    assert settings == operator.parse({})
+    assert (settings.git.allowed_hosts, settings.git.allow_http, settings.stores, settings.keys) == ((), False, {}, ())
+    assert settings.audit.required
+    assert settings.destination_identity("shop", "web", "shop") == "serviceAccount"
+    assert settings.destination_identity("shop", "web", "kube-system") is None
+
+
+def store(**change):
+    return {
+        "address": "https://vault.example.com:8200",
+        "auth": {"tokenFile": "/run/token"},
+        "allowedPaths": ["secret/shop/**"],
+        "allowedNamespaces": ["shop"],
+        **change,
+    }
+
+
+@pytest.mark.parametrize(
+    ("tree", "field"),
+    [
+        ({"git": {"allowedHosts": ["https://git.example.com"]}}, "git.allowedHosts[0]"),
+        ({"git": {"allowedHosts": ["Git.example.com"]}}, "git.allowedHosts[0]"),
+        ({"git": {"timeoutSeconds": 0}}, "git.timeoutSeconds"),
+        ({"git": {"timeoutSeconds": "5"}}, "git.timeoutSeconds"),
+        ({"git": {"caFile": "relative.pem"}}, "git.caFile"),
+        ({"git": {"caFile": "/a/../b"}}, "git.caFile"),
+        ({"stores": {"main": store(auth={})}}, "stores.main.auth"),
+        ({"stores": {"main": store(auth={"tokenFile": "/t", "kubernetes": {"role": "r"}})}}, "stores.main.auth"),
+        ({"stores": {"main": store(auth={"token": CANARY})}}, "stores.main.auth.token"),
+        ({"stores": {"main": store(auth={"kubernetes": {"role": "a/../b"}})}}, "stores.main.auth.kubernetes.role"),
+        ({"stores": {"main": store(address=f"https://u:{CANARY}@vault")}}, "stores.main.address"),
+        ({"stores": {"main": store(address="https://vault/v1")}}, "stores.main.address"),
+        ({"stores": {"main": {"address": "https://vault"}}}, "stores.main.auth"),
+        ({"stores": {"main": store(allowedPaths=["/secret/%2e"])}}, "stores.main.allowedPaths[0]"),
+        ({"stores": {"main": store(transitKeys=["transit/shop"])}}, "stores.main.transitKeys[0]"),
+        ({"stores": {"main": store(transitKeys=["**"])}}, "stores.main.transitKeys[0]"),
+        ({"keys": [{"path": "/keys", "namespaces": [], "repositories": ["https://g/x"]}]}, "keys[0].namespaces"),
+        ({"keys": [{"path": "/keys", "namespaces": ["*"]}]}, "keys[0].repositories"),
+        (
+            {"sinks": {"customResources": [{"group": "x.dev", "kind": "X", "path": "metadata.name"}]}},
+            "sinks.customResources[0].path",
+        ),
+        ({"sealedSecrets": {"keys": [{"secretName": "A_B"}]}}, "sealedSecrets.keys[0].secretName"),
+        ({"sealedSecrets": {"keys": [{"key": CANARY}]}}, "sealedSecrets.keys[0].secretName"),
+        ({"sealedSecrets": {"clusterWide": "yes"}}, "sealedSecrets.clusterWide"),
+        ({"audit": {"required": "no"}}, "audit.required"),
+        ({"limits": {"fileBytes": 1}}, "limits.fileBytes"),
+        ({"token": CANARY}, "token"),
+        ([CANARY], ""),
+        (CANARY, ""),
+    ],
+)
+def test_operator_file_errors_name_the_field_only(tree, field):
+    with pytest.raises(ConfigError) as caught:
+        operator.parse(tree, file="/etc/signet/operator.yaml")
+    error = caught.value
+    assert error.facts["field"] == field
+    assert error.facts["file"] == "/etc/signet/operator.yaml"
+    assert CANARY not in str(error) + repr(error) + repr(error.__dict__)
+    assert error.__cause__ is None
+    assert error.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("engine", "key", "opens"),
+    [
+        ("transit", "shop", True),
+        ("transit", "other", False),
+        ("team/transit", "any", True),
+        ("secret", "shop", False),
+        ("transit/keys", "shop", True),
+        ("transit", "keys/shop", False),
+        ("team", "transit/keys/any", False),
+    ],
+)
+def test_a_transit_key_is_one_of_its_own_list_and_one_segment(engine, key, opens):
+    keys = ["transit/keys/shop", "transit/keys/keys/*", "team/transit/keys/*", "team/keys/transit/keys/*"]
+    tree = store(allowedPaths=["**"], transitKeys=keys)
+    assert operator.parse({"stores": {"main": tree}}).stores["main"].opens(engine, key) is opens
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "fits"),
+    [
+        ("secret/shop/**", "secret/shop/db", True),
+        ("secret/shop/**", "secret/shop/a/b/c", True),
+        ("secret/shop/**", "secret/shop", False),
+        ("secret/shop/**", "secret/shopping/db", False),
+        ("secret/*/db", "secret/shop/db", True),
+        ("secret/*/db", "secret/a/b/db", False),
+        ("secret/shop-*", "secret/shop-prod", True),
+        ("secret/shop-*", "secret/shop-prod/db", False),
+        ("secret/a.c", "secret/abc", False),
+        ("**", "anything/at/all", True),
+        ("secret", "secret", True),
+        ("*", "secret/x", False),
+    ],
+)
+def test_path_patterns_keep_to_segments(pattern, path, fits):
+    assert patterns.path_matches(pattern, path) is fits
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "fits"),
+    [
+        ("shop", "shop", True),
+        ("shop-*", "shop-prod", True),
+        ("shop-*", "shop", False),
+        ("*", "x", True),
+        ("a.c", "abc", False),
+    ],
+)
+def test_name_patterns(pattern, name, fits):
+    assert patterns.name_matches(pattern, name) is fits
+
+
+def test_sealed_secrets_are_unsealed_with_keys_and_where_the_operator_says():
+    keys = [{"secretName": "sealing-key"}]
+    assert not operator.parse({}).sealed_secrets.serves("shop")
+    assert not operator.parse({"sealedSecrets": {"namespaces": ["*"]}}).sealed_secrets.serves("shop")
+    everywhere = operator.parse({"sealedSecrets": {"keys": keys}}).sealed_secrets
+    assert everywhere.serves("shop")
+    assert not everywhere.cluster_wide
+    some = operator.parse({"sealedSecrets": {"keys": keys, "namespaces": ["team-*"]}}).sealed_secrets
+    assert (some.serves("team-a"), some.serves("shop")) == (True, False)
+
+
+def test_key_grant_needs_both_namespace_and_repository():
+    (grant,) = operator.parse(
+        {"keys": [{"path": "/keys", "namespaces": ["team-*"], "repositories": ["https://git.example.com/a.git"]}]}
+    ).keys
+    assert grant.serves("team-a", "https://git.example.com/a.git")
+    assert grant.serves("team-a", "https://git.example.com/a")
+    assert not grant.serves("other", "https://git.example.com/a.git")
+    assert not grant.serves("team-a", "https://git.example.com/b.git")
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "identity"),
+    [
+        ("web", "shop", "serviceAccount"),
+        ("web", "shop-preview-1", "serviceAccount"),
+        ("web", "other", None),
+        ("root", "kube-system", "agent"),
+        ("root", "shop", "agent"),
+    ],
+)
+def test_destinations_beyond_the_own_namespace_are_granted(name, target, identity):
+    settings = operator.parse(
+        {
+            "destinations": [
+                {"applicationNamespace": "shop", "namespaces": ["shop-preview-*"]},
+                {"applicationNamespace": "shop", "applicationName": "root", "namespaces": ["*"], "identity": "agent"},
+            ]
+        }
+    )
+    assert settings.destination_identity("shop", name, target) == identity
+    assert settings.destination_identity("other", name, target) == ("serviceAccount" if target == "other" else None)

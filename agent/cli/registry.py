@@ -20,12 +20,12 @@ SECRETS = {
     "edit": Command("agent.cli.secrets.edit", "decrypt into an editor and encrypt what changed", 1),
     "set": Command("agent.cli.secrets.set", "set one value of an encrypted file", 1),
     "unset": Command("agent.cli.secrets.unset", "remove one value of an encrypted file", 1),
-    "rotate": Command("agent.cli.secrets.rotate", "encrypt under a new data key, for others if asked", 1),
+    "rotate": Command("agent.cli.secrets.rotate", "encrypt under a new data key, and optionally change recipients", 1),
     "updatekeys": Command("agent.cli.secrets.updatekeys", "make a file's keys those of .sops.yaml", 1),
     "groups": Command("agent.cli.secrets.groups", "add or delete a group of keys", 1),
     "exec-env": Command("agent.cli.secrets.exec_env", "run a command with the values in its environment", 1),
     "exec-file": Command("agent.cli.secrets.exec_file", "run a command with the plaintext as a file", 1),
-    "filestatus": Command("agent.cli.secrets.filestatus", "tell whether a file is encrypted", 1),
+    "filestatus": Command("agent.cli.secrets.filestatus", "show whether a file is encrypted", 1),
     "migrate": Command("agent.cli.migration.migrate", "turn SealedSecrets into files that SOPS encrypts", 1),
     "verify": Command("agent.cli.secrets.verify", "check encrypted files, with a key or without", 1),
     "resolve": Command("agent.cli.git.resolve", "resolve the conflicts of a merge", 1),
@@ -36,7 +36,7 @@ SECRETS = {
 }
 APPLICATIONS = {
     "render": Command("agent.cli.applications.render", "show what a folder of manifests merges to, secrets as labels"),
-    "diff": Command("agent.cli.applications.diff", "compare it with the cluster"),
+    "diff": Command("agent.cli.applications.diff", "compare a folder of manifests with the cluster"),
     "sync": Command("agent.cli.applications.sync", "ask the agent to reconcile an Application now"),
     "status": Command("agent.cli.applications.status", "show Applications, what failed and why"),
     "audit": Command("agent.cli.installation.audit", "verify and show the audit trail"),

@@ -98,7 +98,7 @@ class _Reader:
                 if _holds_any(text, path):
                     raise PlaceholderError(
                         "a sealed value stands in apiVersion, kind or metadata",
-                        hint="these are shown to everybody, and name the object: keep the value in clear text",
+                        hint="these are visible to everyone who may read the object, and name it: keep the value in clear text",
                         field=format_path(path),
                     )
         if builtin.is_core_secret(tree):

@@ -82,7 +82,7 @@ def test_flags_before_a_command(shell: Shell) -> None:
     assert shell.agent("--config=rules.yaml", "filestatus", "s.yaml").code == 0
     result = shell.agent("--age", shell.recipient, "encrypt", "plain.yaml")
     assert result.code == 1
-    assert "it belongs behind it" in result.err
+    assert "put it after it" in result.err
 
 
 def test_flags_behind_the_file_and_values_that_look_like_flags(shell: Shell) -> None:

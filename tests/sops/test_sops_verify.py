@@ -97,7 +97,7 @@ GROUPS = [
     (("x", "y"), 2, [], []),
     (("x", "y"), 0, [], []),
     (("x", "y"), 3, ["more key groups are asked for than there are"], []),
-    (("x", "y"), 1, ["a threshold of one key group is none"], []),
+    (("x", "y"), 1, ["a threshold needs more than one key group"], []),
     (("x", "", "y"), 3, ["key groups without keys leave too few to open the file"], []),
     (("x", "", "y"), 2, [], []),
     (("x", "x y"), 2, [], ["one key is in several key groups"]),

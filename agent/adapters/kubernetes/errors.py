@@ -209,7 +209,7 @@ def _parse(body: bytes) -> _Status:
 
 def _raced(code: int, status: _Status, call: Call) -> AgentError | None:
     if any(cause.field == "metadata.uid" for cause in status.causes):
-        return StaleObjectError("another object of this name stands in its place")
+        return StaleObjectError("another object with this name has replaced it")
     if code == 422 and call.verb == "patch" and not status.causes:
         return StaleObjectError("a test of the patch failed: the object changed in the meantime")
     return None

@@ -99,7 +99,7 @@ async def _diff(args: argparse.Namespace) -> int:
 
     target = worktree.target(flags.typed(worktree.Asked, args))
     if args.prune and target.application is None:
-        raise UsageError("--prune needs -f: whose objects they are is the Application's name to tell")
+        raise UsageError("--prune needs -f: only the Application shows which objects it owns")
     settings = connection.config(args.kubeconfig, args.context)
     target = replace(target, namespace=target.namespace or settings.namespace)
     sealed: set[ObjectId] = set()

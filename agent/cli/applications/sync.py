@@ -25,9 +25,9 @@ Ask the agent to fetch, compare and apply an Application now instead of at its n
 annotation of the Application (signet-gitops.dev/requested-at), so you need `get` and `patch` on Applications and nothing else.
 
 --confirm-prune confirms deletions that the agent holds back: of a Namespace, a CRD, a volume, or of most of what the Application owns.
-What stands behind `confirm` in `agent status NAME` names exactly the objects that wait, and confirms no others. A commit alone, 7 digits
-or more, confirms what waits at that commit, if nothing else was asked about at it before. Where a commit replaces an object of the former
-kinds, which is annotated for that in Git, what stands behind `confirm` confirms it, for that object and once; a commit alone does not.
+The value after `confirm` in `agent status NAME` names exactly the objects that wait, and confirms no others. A commit alone, 7 digits
+or more, confirms what waits at that commit, if nothing else was asked about at it before. Where a commit replaces an object of these
+kinds, which is annotated for that in Git, the value after `confirm` confirms it, for that object and once; a commit alone does not.
 
 --rerun KIND/NAME runs again what has run to its end, such as a Job: deleted where it still stands, and created. It may be given more than
 once.
@@ -35,7 +35,7 @@ once.
 --confirm-additions agrees that additions from before an upgrade are removed: fields that people added by hand, and that `agent status NAME`
 lists with their field managers. It names the commit that is applied, and counts for that commit alone.
 
-Where no agent is alive, which the Leases tell who may list them, it says so within 5 seconds and ends.
+If no agent is alive (this needs the right to list Leases), it says so within 5 seconds and exits.
 
 exit codes: 0 ready, 1 something failed or is held, 2 no agent is alive or answered in time, or the cluster could not be asked
 """
@@ -64,12 +64,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="an Application, or NAMESPACE/NAME")
     parser.add_argument("-n", "--namespace", default="", help="default: the context's")
     parser.add_argument(
-        "--wait", action=argparse.BooleanOptionalAction, default=True, help="wait until it was done (default)"
+        "--wait", action=argparse.BooleanOptionalAction, default=True, help="wait until it is done (default)"
     )
     parser.add_argument("--timeout", metavar="TIME", default="5m", help="how long, such as 90s (default: %(default)s)")
     parser.add_argument("--confirm-prune", metavar="CONFIRM", default="", help="confirm the deletions that wait")
     parser.add_argument(
-        "--confirm-additions", metavar="COMMIT", default="", help="agree that additions from before an upgrade go"
+        "--confirm-additions", metavar="COMMIT", default="", help="allow removing additions from before an upgrade"
     )
     parser.add_argument("--rerun", metavar="KIND/NAME", action="append", default=[], help="run a finished Job again")
     connection.add_options(parser)
@@ -134,7 +134,7 @@ def _confirmed(args: argparse.Namespace) -> dict[str, str]:
         if not re.fullmatch(r"[0-9a-f]{7,64}(-[0-9a-f]{8})?" if name.endswith("prune") else r"[0-9a-f]{7,64}", text):
             raise UsageError(
                 "a confirmation takes a commit's hash, 7 digits of it or more",
-                hint="--confirm-prune also takes what `agent status` shows behind confirm",
+                hint="--confirm-prune also takes what `agent status` shows after confirm",
                 given=text,
             )
     return given
@@ -148,7 +148,7 @@ def _rerun(args: argparse.Namespace) -> dict[str, str]:
         if not re.fullmatch(_RERUN, name):
             raise UsageError("--rerun takes a kind and a name", hint="such as Job/migrate", rerun=name)
     if len(args.rerun) > _MOST_RERUN:
-        raise UsageError("--rerun may be given only so often", limit=_MOST_RERUN)
+        raise UsageError("too many --rerun flags", limit=_MOST_RERUN)
     words = [*dict.fromkeys(args.rerun), str(time.time_ns())]
     return {names.ANNOTATION_RERUN: " ".join(words)} if args.rerun else {}
 

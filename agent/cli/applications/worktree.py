@@ -85,13 +85,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "-f", "--application", metavar="FILE", help="an Application: its layers, globs, destination and secrets.allow"
     )
     parser.add_argument(
-        "-n", "--namespace", default="", help="where objects go that name none, and the only one they may"
+        "-n", "--namespace", default="", help="namespace for objects without one, and the only one allowed"
     )
     parser.add_argument("--sealing-key", action="append", default=[], metavar="FILE", help=sealing_keys.HELP)
     parser.add_argument(
         "--operator-file",
         metavar="FILE",
-        help="the agent's limits, allowed sinks and what it holds, instead of the usual",
+        help="the operator's file with limits, allowed sinks and warnings that hold, instead of the defaults",
     )
 
 

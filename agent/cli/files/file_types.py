@@ -14,13 +14,16 @@ if TYPE_CHECKING:
 def add_input_option(parser: argparse.ArgumentParser) -> None:
     """Sets `input_type`, empty where the name decides."""
     parser.add_argument(
-        "--input-type", metavar="TYPE", default="", help="yaml, json, dotenv, ini or binary; else as the name says"
+        "--input-type",
+        metavar="TYPE",
+        default="",
+        help="yaml, json, dotenv, ini or binary (default: from the file name)",
     )
 
 
 def add_output_option(parser: argparse.ArgumentParser, *, what: str = "what is written") -> None:
     """Sets `output_type`, empty where the name decides."""
-    parser.add_argument("--output-type", metavar="TYPE", default="", help=f"{what}; else as the name says")
+    parser.add_argument("--output-type", metavar="TYPE", default="", help=f"{what} (default: from the file name)")
 
 
 def looks_encrypted(data: bytes, store: Store) -> bool:

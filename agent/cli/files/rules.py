@@ -21,7 +21,9 @@ _LEVELS = 100
 
 
 def add_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", metavar="FILE", help=".sops.yaml, else SOPS_CONFIG, else the next one upwards")
+    parser.add_argument(
+        "--config", metavar="FILE", help="default: SOPS_CONFIG, else the nearest .sops.yaml in this folder or above"
+    )
 
 
 def load(path: str | None) -> Rules | None:

@@ -96,7 +96,9 @@ class Result:
 def add_options(parser: argparse.ArgumentParser, *, check: bool = False) -> None:
     """The files, and what belongs to several: `files`, `dry_run`, `check` and `report` of `Asked`."""
     parser.add_argument("files", nargs="*", metavar="file", help="files, folders or quoted globs; else standard input")
-    several = parser.add_argument_group("several files", "in place; a failure leaves the others their turn")
+    several = parser.add_argument_group(
+        "several files", "changed in place; if one fails, the others are still processed"
+    )
     several.add_argument("--dry-run", action="store_true", help="say what would be done, and write nothing")
     if check:
         several.add_argument("--check", action="store_true", help="as --dry-run, and exit 1 where there is something")

@@ -34,8 +34,8 @@ examples:
   agent git-setup --dry-run
   agent git-setup --remove
 
-It sets merge.signet and diff.signet in Git's configuration, and writes .gitattributes beside .sops.yaml, to be committed. Everybody who
-merges runs it once; to whom has not, Git merges these files line by line as before.
+It sets merge.signet and diff.signet in Git's configuration, and writes .gitattributes beside .sops.yaml, to be committed. Everyone who
+merges runs it once; without it, Git merges these files line by line as before.
 
 git diff shows fingerprints of values by default, which tell that one changed and not what it is, since its output goes into files,
 logs and web pages easily. Git is configured not to cache what it shows: it would store it in the repository.
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     setup = _Setup(args)
     top = _top()
     if top is None and not args.everywhere:
-        raise ReadError("this is no work tree of Git", hint="run it in one, or with --global")
+        raise ReadError("not in a work tree of Git", hint="run it in one, or with --global")
     settings = {} if args.remove else _settings(args)
     for name in ("merge.signet", "diff.signet"):
         if args.remove or (name == "diff.signet" and args.no_textconv):

@@ -51,8 +51,8 @@ examples:
   agent git-setup                                       sets it up; Git then calls it by itself
   agent merge-driver %O %A %B %P %L                     as Git's configuration has it: base, ours and result, theirs, path
 
-Values are merged one by one under our formatting, recipients too: a recipient that one side removed is out, and then the data key is a new
-one. What both sides changed stands between conflict markers, encrypted, until `agent resolve` or an editor takes one of the two. Where no
+Values are merged one by one under our formatting, recipients too: a recipient that one side removed is removed, under a new data
+key. What both sides changed stands between conflict markers, encrypted, until `agent resolve` or an editor takes one of the two. Where no
 key opens the base, that is all that differs. Where none opens one of the sides, or a MAC does not verify, our version stays and the file
 is in conflict; `git checkout --merge FILE` tries again.
 """
@@ -68,7 +68,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("ours", help="our version, and where the result goes")
     parser.add_argument("theirs", help="their version")
     parser.add_argument("path", help="what the file is called, which tells its type")
-    parser.add_argument("marker_size", nargs="?", type=int, default=_SIZE, help="of conflict markers")
+    parser.add_argument("marker_size", nargs="?", type=int, default=_SIZE, help="length of conflict markers")
     key_sources.add_order_option(parser)
     key_sources.add_options(parser)
 

@@ -34,8 +34,8 @@ examples:
   agent resolve secret.yaml && git add secret.yaml
   agent resolve --plaintext secret.yaml                 shows both values in the file itself, in your work tree
 
-The markers may also be edited away by hand: of two encrypted lines one is kept, or a new value written in the clear, and
-`agent resolve` encrypts what is not and makes a new MAC. `git add` is left to you.
+You can also edit the markers by hand: keep one of the two encrypted lines, or write a new value in the clear; `agent resolve`
+encrypts it and makes a new MAC. `git add` is left to you.
 """
 
 
@@ -44,8 +44,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EXAMPLES
     parser.add_argument("file")
     side = parser.add_mutually_exclusive_group()
-    side.add_argument("--ours", action="store_true", help="take ours of each conflict; in a rebase that is upstream's")
-    side.add_argument("--theirs", action="store_true", help="take theirs of each conflict")
+    side.add_argument("--ours", action="store_true", help="use our value for every conflict (in a rebase: upstream's)")
+    side.add_argument("--theirs", action="store_true", help="use their value for every conflict")
     side.add_argument(
         "--plaintext",
         action="store_true",

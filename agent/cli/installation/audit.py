@@ -48,7 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     verify.add_argument(
         "--anchor", metavar="FILE", help="the agent's ConfigMap signet-audit-<agent> as JSON; - is standard input"
     )
-    verify.add_argument("--public-key", metavar="FILE", help="public keys to believe, in PEM, instead of the anchor's")
+    verify.add_argument("--public-key", metavar="FILE", help="public keys to trust, in PEM, instead of the anchor's")
     verify.add_argument(
         "--chain-only",
         action="store_true",
@@ -58,7 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     show = commands.add_parser("show", help="list records", usage_exit=2)
     show.add_argument("file", type=Path, help="the audit file")
     show.add_argument("--application", metavar="NAMESPACE/NAME", help="of this Application only")
-    show.add_argument("--object", metavar="OBJECT", help="of this object only, written as the column OBJECT has it")
+    show.add_argument("--object", metavar="OBJECT", help="only this object, as shown in the OBJECT column")
     show.add_argument("--run", metavar="RUN", help="of this run only")
     terminal.output_option(show)
 

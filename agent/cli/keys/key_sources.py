@@ -46,7 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="URL",
-        help="a Vault or OpenBao that may be sent your token; so may VAULT_ADDR and SOPS_VAULT_URIS, but no other",
+        help="a Vault or OpenBao that your token may be sent to, besides VAULT_ADDR and SOPS_VAULT_URIS",
     )
 
 

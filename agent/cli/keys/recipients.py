@@ -96,9 +96,12 @@ def add_change_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_kms_options(keys: argparse._ArgumentGroup) -> None:  # pyright: ignore[reportPrivateUsage]  # it has no public name
-    keys.add_argument("--aws-profile", metavar="NAME", default="", help="the profile of ~/.aws that AWS is asked with")
+    keys.add_argument("--aws-profile", metavar="NAME", default="", help="the AWS profile to use (~/.aws)")
     keys.add_argument(
-        "--encryption-context", metavar="PAIRS", default="", help="of AWS KMS keys: name:value,name:value"
+        "--encryption-context",
+        metavar="PAIRS",
+        default="",
+        help="encryption context for AWS KMS keys: name:value,name:value",
     )
 
 

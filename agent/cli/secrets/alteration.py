@@ -43,11 +43,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--idempotent", action="store_true", help="leave the file as it is where there is nothing to do"
     )
-    parser.add_argument("--ignore-mac", action="store_true", help="take a file that was altered; its new MAC is right")
+    parser.add_argument("--ignore-mac", action="store_true", help="accept an altered file; the result gets a valid MAC")
     file_types.add_input_option(parser)
     file_types.add_output_option(parser)
     key_sources.add_order_option(parser)
-    parser.add_argument("--shamir-secret-sharing-threshold", metavar="N", type=int, help="taken, as sops takes it")
+    parser.add_argument(
+        "--shamir-secret-sharing-threshold", metavar="N", type=int, help="accepted for compatibility with sops"
+    )
     layout.add_options(parser)
     rules.add_option(parser)
     key_sources.add_options(parser)

@@ -34,7 +34,7 @@ examples:
   agent edit secret.yaml                                a new file starts from an example, with keys as .sops.yaml says
   SOPS_EDITOR='code --wait' agent edit secret.yaml
 
-The editor is SOPS_EDITOR, EDITOR, vim, nano or vi. Its file lies in a folder of its own on tmpfs and is gone afterwards. What is
+The editor is SOPS_EDITOR, EDITOR, vim, nano or vi. The temporary file is in its own folder on tmpfs and is deleted afterwards. What is
 saved unchanged is not written (exit 200); what does not parse can be corrected.
 """
 _EXAMPLES_OF = {

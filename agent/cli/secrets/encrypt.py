@@ -54,9 +54,9 @@ examples:
       encrypted_regex: ^(data|stringData)$
       age: age1…,age1…
 
-Of a file that was decrypted, what did not change keeps its ciphertext: of the version in Git, or of --output, or of name.enc.yaml or
-name.sops.yaml beside it, if your key opens it. It is trusted as edit trusts a file; --fresh makes everything new, and so does a
-recipient that is none any more, or a version of which most values are others.
+Unchanged values keep the ciphertext of the previous version: the one in Git, that of --output, or name.enc.yaml or name.sops.yaml beside
+the file, if your key opens it. It is trusted as edit trusts a file. --fresh makes everything new, and so does removing a recipient, or a
+previous version in which most values differ.
 """
 _KEPT = "values that did not change keep their ciphertext of the earlier version; --fresh makes everything new"
 _UNCHANGED = "nothing changed since the earlier version, which stays as it was; --fresh makes everything new"

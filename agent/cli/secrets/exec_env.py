@@ -24,10 +24,10 @@ examples:
   agent exec-env app.env ./server
   agent exec-env app.env 'psql "$DATABASE_URL" -c "select 1"'
   agent exec-env --pristine app.env env                 nothing but the values
-  agent exec-env --same-process app.env 'exec ./server' for a service manager: the command takes our process
+  agent exec-env --same-process app.env 'exec ./server' for a service manager: the command replaces the agent's process
   agent exec-env --user www-data app.env ./server
 
-The command runs by /bin/sh -c and its exit code is ours; signals are handed on. The values are in its environment only, not in ours:
+The command runs with /bin/sh -c; its exit code is returned and signals are forwarded. The values are in its environment only:
 anyone who may read /proc of the user can read them there.
 """
 
@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EXAMPLES
     parser.usage = "agent exec-env [FLAGS] FILE COMMAND"
     child.add_options(parser)
-    parser.add_argument("--pristine", action="store_true", help="the values alone, without our own environment")
+    parser.add_argument("--pristine", action="store_true", help="only the values, without the agent's own environment")
     parser.add_argument("--same-process", action="store_true", help="the command takes the place of this process")
     file_types.add_input_option(parser)
     key_sources.add_order_option(parser)

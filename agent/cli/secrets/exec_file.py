@@ -29,7 +29,7 @@ examples:
   agent exec-file --filename app.conf app.ini 'app {}'  where the name matters
 
 {} is the file's path. It is a pipe (a FIFO) that can be read once and never holds plaintext on a disk; with --no-fifo a file on tmpfs
-that only its owner can read. It is gone afterwards. The command runs by /bin/sh -c and its exit code is ours; signals are handed on.
+that only its owner can read. It is gone afterwards. The command runs with /bin/sh -c; its exit code is returned and signals are forwarded.
 """
 _NAME = "tmp-file"
 

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 
     recipient, secret = age.generate(hybrid=args.pq)
     if not args.output and _everybody_reads_stdout():
-        terminal.warn("the key goes to a file that everybody can read")
+        terminal.warn("the key is written to a file that all users can read")
     text = f"# created: {fresh.now()}\n# public key: {recipient}\n{plaintext.text(secret)}\n"
     _write(args.output, text)
     if args.output or not terminal.is_tty():

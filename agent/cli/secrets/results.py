@@ -28,7 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", metavar="FILE", help="write to this file")
     file_types.add_input_option(parser)
     file_types.add_output_option(parser)
-    parser.add_argument("--filename-override", metavar="NAME", help="the name that rules and types go by")
+    parser.add_argument("--filename-override", metavar="NAME", help="file name to choose the rule and the type by")
 
 
 def check(where: Where, file: str | None) -> None:

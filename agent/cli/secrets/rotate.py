@@ -41,7 +41,7 @@ A removed recipient cannot open what is written now, but can still open what Git
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Encrypt a file under a new data key, and for others if asked."
+    parser.description = "Encrypt a file under a new data key, and optionally change its recipients."
     parser.epilog = _EXAMPLES
     trees.add_options(parser)
     results.add_options(parser)

@@ -21,10 +21,10 @@ examples:
   agent set --value-file secret.yaml '["ca"]' ca.json
   agent set secret.yaml '["list"][0]' '{"name": "first", "port": 5432}'
 
-The value is JSON: text stands in quotes. As an argument it can be seen by everybody on this machine while the command runs, and stays in
-the shell's history: give a secret with --value-stdin.
+The value is JSON: strings need quotes. An argument is visible to every user of this machine while the command runs, and stays in the
+shell's history: pass a secret with --value-stdin.
 
-A place that is not there is made, a number beyond the end of a list adds to it, and comments in a list count as items.
+A missing path is created, an index beyond the end of a list appends, and comments in a list count as items.
 """
 
 

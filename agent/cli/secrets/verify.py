@@ -43,13 +43,13 @@ if TYPE_CHECKING:
 _EXAMPLES = """\
 examples:
   agent verify secrets/                                 with your key where it opens them, else without
-  agent verify --offline .                              without any key: what CI can tell of a pull request
+  agent verify --offline .                              without any key: what CI can check in a pull request
   agent verify --require-mac 'envs/**/*.yaml'           and fail where no key is available to verify the MAC
 
-Without a key: does the file parse, is every value encrypted that its own rule selects and no other, is there a MAC, can its key groups
-open it, and are its recipients those of .sops.yaml. With one: the MAC, so that no value was altered, added or taken away, and no encrypted
-one moved. Clear values may have been exchanged all the same, and nulls and empty texts added: a warning names them. Another names
-Kubernetes Secrets in the clear, of files that were never encrypted too. Warnings do not change the exit code.
+Without a key it checks that the file parses, that exactly the values that its rule selects are encrypted, that there is a MAC, that its
+key groups can open it, and that its recipients are those of .sops.yaml. With a key it also verifies the MAC: no value was altered, added or
+removed, and no encrypted one moved. Clear values may still have been swapped, and nulls and empty texts added: a warning names them.
+Another warning names Kubernetes Secrets in the clear, also in files that were never encrypted. Warnings do not change the exit code.
 
 Exit codes: 0 all sound; 51 altered, or no MAC; 25 a value does not open; 1 anything else that was found; 128 with --require-mac, no key;
 2 and 100 files that cannot be read. Of several files the first that is not sound decides.

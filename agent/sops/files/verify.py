@@ -135,7 +135,7 @@ def _check_groups(encrypted: EncryptedFile, findings: Findings) -> None:
             UnsoundFileError("more key groups are asked for than there are", groups=groups, threshold=wrapped.threshold)
         )
     if wrapped.threshold == 1:
-        findings.errors.append(UnsoundFileError("a threshold of one key group is none", groups=groups))
+        findings.errors.append(UnsoundFileError("a threshold needs more than one key group", groups=groups))
     if sum(map(bool, wrapped.groups)) < wrapped.needed:
         findings.errors.append(
             UnsoundFileError("key groups without keys leave too few to open the file", groups=groups)

@@ -10,6 +10,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	"sigs.k8s.io/kustomize/api/konfig"
+	"sigs.k8s.io/kustomize/api/types"
+	plain "sigs.k8s.io/yaml"
 )
 
 // reference is a scalar of a kustomization that names a file or a folder.
@@ -25,8 +27,6 @@ type guard struct {
 	references []reference
 	// environments are .env files that a generator names.
 	environments map[string]bool
-	// schema says that a kustomization brings one of its own.
-	schema bool
 }
 
 // refuse remembers the first refusal: kustomize goes on after some errors, and words others in its own way.
@@ -53,13 +53,40 @@ func (g *guard) check(v *view, file string, content []byte) *failure {
 	if yaml.Unmarshal(content, &document) != nil || len(document.Content) == 0 {
 		return nil // kustomize says what is wrong with it
 	}
-	root := document.Content[0]
+	if problem := g.fields(v, file, document.Content[0]); problem != nil {
+		return problem
+	}
+	known := len(g.references)
+	problem := g.fields(v, file, asRead(content))
+	g.references = g.references[:known] // these have no place
+	return problem
+}
+
+// asRead is a kustomization in kustomize's own words: it takes names in any case, twice, and by a merge key.
+func asRead(content []byte) *yaml.Node {
+	var k types.Kustomization
+	if k.Unmarshal(content) != nil {
+		return nil
+	}
+	written, err := plain.Marshal(k)
+	var document yaml.Node
+	if err != nil || yaml.Unmarshal(written, &document) != nil || len(document.Content) == 0 {
+		return nil
+	}
+	for waiting := []*yaml.Node{&document}; len(waiting) > 0; {
+		each := waiting[len(waiting)-1]
+		each.Line, each.Column = 0, 0
+		waiting = append(waiting[:len(waiting)-1], each.Content...)
+	}
+	return document.Content[0]
+}
+
+func (g *guard) fields(v *view, file string, root *yaml.Node) *failure {
 	for _, name := range []string{"helmCharts", "helmChartInflationGenerator"} {
 		if found := member(root, name); found != nil && len(found.Content) > 0 {
 			return &failure{Kind: "refused", What: "helm", File: file, Line: found.Content[0].Line, Column: found.Content[0].Column}
 		}
 	}
-	g.schema = g.schema || member(root, "openapi") != nil
 	for _, scalar := range paths(root) {
 		g.references = append(g.references, reference{file, scalar.Line, scalar.Column, scalar.Value})
 		if isRemote(scalar.Value) && !v.isFile(path.Join(path.Dir(file), scalar.Value)) {

@@ -16,6 +16,9 @@ import (
 
 const deepestObject = 150
 
+// ownSchema is what the library calls its schema as long as no kustomization, however it spells the field, has brought one.
+var ownSchema = openapi.GetSchemaVersion()
+
 type kustomizeRequest struct {
 	Tree string `json:"tree"`
 	// Path of the folder with the kustomization, from the repository's root.
@@ -62,7 +65,7 @@ func kustomize(of *tree, asked *kustomizeRequest) (given answer) {
 func (v *view) run(folder string) (resmap.ResMap, error) {
 	network.asked = ""
 	defer func() {
-		if v.guard.schema { // the library keeps it for all builds of this process
+		if openapi.GetSchemaVersion() != ownSchema { // the library keeps it for all builds of this process
 			openapi.ResetOpenAPI()
 		}
 	}()

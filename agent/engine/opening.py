@@ -13,7 +13,7 @@ from agent.manifests import resolve
 from agent.manifests.resolve import Pending
 from agent.sops.files import presented, sealed
 from agent.values import derive
-from agent.values.errors import AgentError
+from agent.values.errors import AgentError, LimitError
 from agent.values.secret import Sealed, Secret
 from agent.values.tree import walk
 
@@ -96,8 +96,11 @@ async def open_objects(
         refused = next((errors[need] for need in needs[item.id] if need in errors), None)
         if refused is not None:
             failed[item.id] = refused
-        else:
+            continue
+        try:
             opened[item.id] = resolve.unseal(trees[item.id], secrets, made[item.id].known)
+        except LimitError as error:
+            failed[item.id] = error
     pending = {key: _pending(each, secrets) for key, each in made.items() if each.known and key in opened}
     return Opened(opened, failed, partial, pending)
 

@@ -7,6 +7,7 @@ Where Flux and bash differ in what an operator means, it is refused for any valu
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agent.values import placeholders
@@ -31,22 +32,40 @@ _MOST_COMPARED: Final = 10_000_000
 """Characters of a value times those of a pattern."""
 
 
-def expand(text: str, values: Mapping[str, str], *, strict: bool) -> str:
+@dataclass(slots=True)
+class Room:
+    """What texts may still become, and what operators may still look at, in characters: for all texts of a render together."""
+
+    output: int = 64 * MOST_OUTPUT
+    work: int = 30_000_000
+
+    def take(self, *, output: int = 0, work: int = 0) -> None:
+        """Raises LimitError."""
+        self.output -= output
+        self.work -= work
+        if self.output < 0 or self.work < 0:
+            raise LimitError("texts with their variables are too long, or take too long", hint="set shorter values")
+
+
+def expand(text: str, values: Mapping[str, str], *, strict: bool, room: Room | None = None) -> str:
     """The text with the values of its variables. `strict`: one that is not set and has no default is an error.
 
     Raises SubstitutionError, which names the variable and never a value, and LimitError.
     """
     if "$" not in text:
         return text
-    scanner = _Scanner(text, values, strict=strict)
-    return scanner.until_end()
+    room = room or Room()
+    new = _Scanner(text, values, strict=strict, room=room).until_end()
+    room.take(output=len(new))
+    return new
 
 
 class _Scanner:
-    def __init__(self, text: str, values: Mapping[str, str], *, strict: bool) -> None:
+    def __init__(self, text: str, values: Mapping[str, str], *, strict: bool, room: Room) -> None:
         self._text = text
         self._values = values
         self._strict = strict
+        self._room = room
         self._at = 0
         self._size = 0
         self._depth = 0
@@ -102,6 +121,7 @@ class _Scanner:
             raise _in_two_ways(name, operator)
         arguments = self._arguments(name, operator)
         value = self._set(name)
+        self._room.take(work=_work(operator, value, arguments))
         if placeholders.is_marked(value) or any(map(placeholders.is_marked, arguments)):
             raise SubstitutionError(
                 "an operator looks into a sealed value, which is not opened yet",
@@ -161,6 +181,14 @@ class _Scanner:
             raise LimitError("a text with its variables is too long", hint="set shorter values", limit=MOST_OUTPUT)
 
 
+def _work(operator: str, value: str, arguments: list[str]) -> int:
+    """What an operator costs at most, in characters that Python's own functions look at."""
+    if operator in {"#", "##", "%", "%%"}:
+        pattern = arguments[0]
+        return (10 * len(value) + pattern.count("[") + 10) * (len(pattern) + 1)
+    return len(value) + sum(map(len, arguments))
+
+
 def _unreadable(name: str) -> SubstitutionError:
     return SubstitutionError("a variable has no closing brace, or an operator that is not known", variable=name)
 
@@ -203,7 +231,10 @@ def _replaced(name: str, value: str, arguments: list[str], operator: str) -> str
         case _ if not pattern:
             return value
         case _:
-            return value.replace(pattern, new, 1 if operator == "/" else -1)
+            times = 1 if operator == "/" else value.count(pattern)
+            if len(value) + times * (len(new) - len(pattern)) > MOST_OUTPUT:
+                raise LimitError("a text with its variables is too long", hint="set shorter values", limit=MOST_OUTPUT)
+            return value.replace(pattern, new, times)
 
 
 def _trimmed(name: str, value: str, pattern: str, operator: str) -> str:
@@ -215,6 +246,7 @@ def _trimmed(name: str, value: str, pattern: str, operator: str) -> str:
     ):
         raise _in_two_ways(name, operator)
     parts = [_part(found) for found in _GLOB.finditer(pattern)]
+    parts = [each for at, each in enumerate(parts) if each is not None or not at or parts[at - 1] is not None]
     lengths = _lengths(parts[::-1], value[::-1]) if of_end else _lengths(parts, value)
     if not lengths:
         return value

@@ -85,6 +85,8 @@ class _Reader:
     known: dict[str, Expression] = field(default_factory=dict[str, Expression])
     inputs: dict[str, Sealed | str] = field(default_factory=dict[str, Sealed | str])
     bare: dict[Placeholder, str] = field(default_factory=dict[Placeholder, str])
+    left: int = 4 * MOST_OUTPUT
+    """Characters that all texts may still have in which an escaped value was made bare."""
 
     def object(self, origin: str, tree: Tree) -> ReadOutput:
         try:
@@ -199,6 +201,9 @@ class _Reader:
                     raise LimitError("operations on a sealed value are nested too deeply", limit=MOST_DEPTH)
                 self.bare[placeholder] = self._bared(source.args[0], depth - 1)
             parts[number] = self.bare[placeholder]
+            self.left -= len(parts[number])
+            if self.left < 0:
+                raise LimitError("what is made of a sealed value is too long", limit=MOST_OUTPUT)
         if sum(map(len, parts)) > MOST_OUTPUT:
             raise LimitError("what is made of a sealed value is too long", limit=MOST_OUTPUT)
         return "".join(parts)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from agent.manifests import builtin, references, secret_data, sizes
 from agent.values import derive
-from agent.values.errors import HeldError, SecretValueError
+from agent.values.errors import HeldError, LimitError, SecretValueError
 from agent.values.expressions import Evaluation
 from agent.values.secret import Sealed, Secret
-from agent.values.tree import format_path, map_leaves
+from agent.values.tree import format_path, map_leaves, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
@@ -50,7 +50,10 @@ class Pending:
 
 
 def unseal(tree: Object, opened: Mapping[str, Secret], made: Container[str] = ()) -> Object:
-    """`tree` with every Sealed leaf replaced by its opened Secret, but for those that are `made`. Raises HeldError for one not opened."""
+    """`tree` with every Sealed leaf replaced by its opened Secret, but for those that are `made`.
+
+    Raises HeldError for one not opened, and LimitError: a renderer may put one value into any number of places.
+    """
 
     def leaf(path: Path, value: Leaf) -> Leaf:
         if not isinstance(value, Sealed) or value.id in made:
@@ -59,9 +62,21 @@ def unseal(tree: Object, opened: Mapping[str, Secret], made: Container[str] = ()
             raise HeldError("value is not decrypted", field=format_path(path))
         return opened[value.id]
 
+    _check_size(tree, opened, made)
     result = map_leaves(tree, leaf)
     assert isinstance(result, dict)
     return result
+
+
+def _check_size(tree: Object, opened: Mapping[str, Secret], but: Container[str] = ()) -> None:
+    """What sealed leaves come to, each as often as it stands there. Raises LimitError before any of it is copied."""
+    ids = [leaf.id for _, leaf in walk(tree) if isinstance(leaf, Sealed) and leaf.id not in but]
+    if sum(derive.size(opened[each]) for each in ids if each in opened) > derive.LONGEST:
+        raise LimitError(
+            "the object's values are larger than the API server accepts",
+            hint="use fewer or shorter values",
+            limit=derive.LONGEST,
+        )
 
 
 def fill(tree: Object, values: Mapping[Reference, Secret], made: Mapping[str, Secret] | None = None) -> Object:
@@ -70,6 +85,7 @@ def fill(tree: Object, values: Mapping[Reference, Secret], made: Mapping[str, Se
     `tree` is unsealed, but for leaves that are `made`, which are searched for no references. Errors name the field:
     ManifestError, ReferenceSyntaxError, SecretValueError; HeldError where a value is missing.
     """
+    _check_size(tree, made or {})
     if builtin.is_core_secret(tree):
         encoded = secret_data.encode(tree, values, made or {})
         sizes.check(encoded)

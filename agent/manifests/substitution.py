@@ -72,12 +72,15 @@ def is_disabled(tree: Object) -> bool:
     return any(get(tree, "metadata", field, _ANNOTATION) == "disabled" for field in ("labels", "annotations"))
 
 
-def substitute(tree: Object, given: Variables) -> Object:
-    """The object with its variables' values, in keys too. Raises SubstitutionError and LimitError, with the field."""
+def substitute(tree: Object, given: Variables, room: expansion.Room | None = None) -> Object:
+    """The object with its variables' values, in keys too. `room` is that of all objects of a render.
+
+    Raises SubstitutionError and LimitError, with the field.
+    """
     if is_disabled(tree):
         return tree
     group, kind = builtin.group_of(str(tree.get("apiVersion"))), str(tree.get("kind"))
-    result = _Substitution(given, group, kind).tree(tree, ())
+    result = _Substitution(given, group, kind, room or expansion.Room()).tree(tree, ())
     assert isinstance(result, dict)
     return result
 
@@ -87,6 +90,7 @@ class _Substitution:
     given: Variables
     group: str
     kind: str
+    room: expansion.Room
 
     def tree(self, tree: Tree, at: Path) -> Tree:
         if isinstance(tree, dict):
@@ -103,7 +107,7 @@ class _Substitution:
 
     def _expanded(self, text: str, at: Path) -> str:
         try:
-            return expansion.expand(text, self.given.values, strict=self.given.strict)
+            return expansion.expand(text, self.given.values, strict=self.given.strict, room=self.room)
         except AgentError as error:
             raise error.with_facts(field=format_path(at)) from None
 

@@ -189,8 +189,10 @@ def size(tree: Tree) -> int:
 
 
 def indent(secret: Secret, spaces: int) -> Secret:
-    """Every line but the first moved right, for a multi-line value inside a text."""
-    return Secret(_text(secret).replace("\n", "\n" + " " * spaces), *secret.labels)
+    """Every line but the first moved right, for a multi-line value inside a text. Raises LimitError for one longer than LONGEST."""
+    value = _text(secret)
+    _room(LONGEST - value.count("\n") * spaces, value)
+    return Secret(value.replace("\n", "\n" + " " * spaces), *secret.labels)
 
 
 def clip(secret: Secret, breaks: str) -> Secret:

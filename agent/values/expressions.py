@@ -116,6 +116,7 @@ class Evaluation:
         if len(parts) == 1:
             return text
         values: list[str | Secret] = []
+        left = derive.LONGEST
         for number, part in enumerate(parts):
             if number % 2 == 0:
                 values.append(part)
@@ -123,6 +124,9 @@ class Evaluation:
             value = self._operand(Placeholder(part), depth)
             spaces = _indentation(parts[number - 1]) if indents else 0
             values.append(derive.indent(value, spaces) if spaces else value)
+            left -= derive.size(values[-1])
+            if left < 0:
+                raise LimitError("what is made of a sealed value is too long", hint=_HINT, limit=derive.LONGEST)
         return values[1] if len(text) == placeholders.LENGTH else derive.concat(values)
 
     def _operand(self, placeholder: Placeholder, depth: int) -> Secret:

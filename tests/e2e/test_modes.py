@@ -62,7 +62,7 @@ def test_a_spec_that_cannot_be_run_is_told_and_touches_nothing(tenant: Tenant):
     report = tenant.until(lambda report: not report.ready, "refused")
     failure = report.failure(reason="Manifest")
     assert failure["field"] == "spec.source.layers"
-    assert "twice" in failure["message"]
+    assert "duplicate" in failure["message"]
     assert report.condition("Stalled")["status"] == "True"
     assert tenant.managed("configmaps") == {"configmaps/a", "configmaps/b"}
 

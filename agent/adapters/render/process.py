@@ -89,7 +89,7 @@ class Helper:
         except TimeoutError:
             await self.end()
             raise RenderLimitError("rendering took longer than it may", seconds=seconds) from None
-        except (OSError, asyncio.IncompleteReadError, ValueError):
+        except (OSError, asyncio.IncompleteReadError, ValueError, RecursionError):
             await self.end()
             raise RenderLimitError(
                 "the renderer ended before it answered, most likely at its memory limit",

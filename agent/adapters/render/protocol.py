@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from agent.adapters.render import failures
 from agent.engine.renderers import Rendered, RenderedObject
 from agent.values.dataclass import dataclass
+from agent.values.errors import DefectError
 
 if TYPE_CHECKING:
     from agent.engine.renderers import Kustomization, SourceTree
@@ -63,7 +64,9 @@ def kustomize(asked: Kustomization, limits: Limits) -> dict[str, object]:
 
 
 def rendered(answer: Answer, build: str) -> Rendered:
-    """What the answer to `kustomize` says."""
+    """What the answer to `kustomize` says. Raises DefectError for one that says nothing: no objects would be the end of those that stand."""
+    if "error" not in answer and "read" not in answer:
+        raise DefectError("signet-render did not answer what it was asked")
     error = failures.translated(answer["error"]) if "error" in answer else None
     objects = tuple(
         RenderedObject(str(each["file"]), cast("Object", each["object"])) for each in answer.get("objects", ())

@@ -83,7 +83,7 @@ def _scan(place: str) -> list[_HostKey]:
         )
     except subprocess.TimeoutExpired:
         raise SourceUnavailableError("the host did not answer in time", host=place) from None
-    found = [key for line in done.stdout.splitlines() if (key := _parsed(line)) is not None]
+    found = [key for line in done.stdout.split("\n") if (key := _parsed(line)) is not None]
     if found:
         return sorted(found, key=lambda key: _TYPES.index(key.type.lower()))
     if "getaddrinfo" in done.stderr:

@@ -15,6 +15,16 @@ if TYPE_CHECKING:
 
 _NAMES = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
 
+BASE = """\
+# Who may enter
+a: canary-one
+
+b: canary-two   # inline
+list:
+  - x
+  - w
+"""
+
 
 @dataclass(frozen=True)
 class Done:
@@ -76,6 +86,11 @@ class Repository:
         found = [str(path) for path in self.folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
         objects = self.git("cat-file", "--batch-all-objects", "--batch-check=%(objectname)").out.split()
         return found + [name for name in objects if text in self.git("cat-file", "-p", name).out]
+
+
+def wrapped(text: str) -> str:
+    """How the data key of a file is wrapped."""
+    return text.split("-----BEGIN")[1].split("-----END", maxsplit=1)[0]
 
 
 @pytest.fixture

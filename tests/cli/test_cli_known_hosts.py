@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from testbed.processes import free_port
 from testbed.sshserver import SshServer, host_key, public
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conftest import Shell
 
 
@@ -64,3 +67,15 @@ def test_a_host_that_does_not_answer_is_an_error(shell: Shell, host: str, messag
     assert (result.code, result.out) == (1, b"")
     assert message in result.err
     assert host in result.err
+
+
+def test_a_servers_banner_adds_no_line_for_another_host(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ssh-keyscan repeats of a server may hold what other programs take for the end of a line."""
+    scan = tmp_path / "ssh-keyscan"
+    scan.write_text("#!/bin/sh\nprintf '# x SSH-2.0-x\\013github.com ssh-ed25519 AAAA\\nx ssh-ed25519 BBBB\\n'\n")
+    scan.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    result = shell.agent("known-hosts", "x")
+    assert result.out.splitlines()[1::2] == [b"x ssh-ed25519 BBBB"]

@@ -2,69 +2,59 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import json
-import re
-import tempfile
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import test_kinds_not_watched as kinds_not_watched
+from foretold_events import (
+    add,
+    broken,
+    by_another,
+    by_kubectl,
+    by_sealing_key,
+    copy,
+    delete,
+    edit,
+    edit_and_delete,
+    git_away,
+    give_sealing_key,
+    kill,
+    lose_record,
+    nothing,
+    sealing_key_given,
+    store_away,
+    store_sealed,
+    until_gone,
+)
+from foretold_files import (
+    ENV,
+    FOUR,
+    GOOD,
+    IMMUTABLE,
+    MANY,
+    STORE,
+    STORE_CHANGE,
+    altered,
+    annotated,
+    by_transit,
+    claim,
+    job,
+    numbered,
+    sealed_secret,
+    strangers,
+    typed_secret,
+)
 from manifests_written import config_map, deployment, secret
 from test_bad_input import FAULTS
 
-from testbed import sealing
-from testbed.processes import wait_until
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from foretold_files import Content
+
     from testbed.installation import Installation, Tenant
-    from testbed.repository import Content as Written
-    from testbed.sealing import SealingPair
-
-    Content = Written | Callable[[Tenant], str]
-
-ENV: list[dict[str, object]] = [{"name": "P", "valueFrom": {"secretKeyRef": {"name": "db", "key": "password"}}}]
-FOUR = {f"{name}.yaml": config_map(name, value="1") for name in "abcd"}
-IMMUTABLE = {"web.yaml": deployment("web", app="one")}
-
-
-def annotated(manifest: str, **annotations: str) -> str:
-    tree = json.loads(manifest)
-    tree["metadata"]["annotations"] = {
-        f"signet-gitops.dev/{name.replace('_', '-')}": text for name, text in annotations.items()
-    }
-    return json.dumps(tree)
-
-
-def typed_secret(kind: str) -> str:
-    return annotated(json.dumps({**json.loads(secret("db", password="x")), "type": kind}), replace="true")
-
-
-def job() -> str:
-    container = {"name": "main", "image": "registry.example/app:1"}
-    template = {"spec": {"restartPolicy": "Never", "containers": [container]}}
-    spec = {"template": template, "ttlSecondsAfterFinished": 1}
-    return json.dumps({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "migrate"}, "spec": spec})
-
-
-def claim(mode: str) -> str:
-    tree = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": "data"},
-        "spec": {"accessModes": [mode], "resources": {"requests": {"storage": "1Gi"}}},
-    }
-    return annotated(json.dumps(tree), replace="true")
-
-
-@contextlib.contextmanager
-def nothing(_: Installation) -> Iterator[None]:
-    yield
 
 
 @dataclass(frozen=True)
@@ -94,159 +84,8 @@ class Scenario:
     """Of the diff."""
 
 
-def edit(tenant: Tenant) -> None:
-    tenant.controlplane.merge(tenant.path("configmaps", "a"), {"data": {"value": "edited"}})
-
-
-def add(tenant: Tenant) -> None:
-    tenant.controlplane.kubectl("patch", "configmap/a", "--namespace", tenant.namespace, "-p", '{"data":{"extra":"x"}}')
-
-
-def delete(tenant: Tenant) -> None:
-    tenant.controlplane.delete(tenant.path("configmaps", "a"))
-
-
-def by_kubectl(tenant: Tenant) -> None:
-    tenant.controlplane.kubectl(
-        "apply", "--namespace", tenant.namespace, "-f", "-", input=config_map("new", value="1", gone="1")
-    )
-
-
-def until_gone(tenant: Tenant) -> None:
-    tenant.until(lambda report: report.counts.get("finished") == 1, "a finished Job is gone")
-
-
-def by_another(tenant: Tenant) -> None:
-    other = tenant.second("other")
-    other.deploy({"new.yaml": config_map("new", value="theirs")})
-
-
-def broken(tenant: Tenant) -> None:
-    """The other Application's spec is not valid any more."""
-    other = tenant.second("other")
-    other.deploy({"new.yaml": config_map("new", value="theirs")})
-    other.configure(source=other.source("base", "base"))
-    other.until(lambda report: not report.ready, "the spec is refused")
-
-
-def copy(tenant: Tenant) -> None:
-    metadata = (tenant.get("configmaps", "a") or {})["metadata"]
-    kept = {"labels": metadata["labels"], "annotations": metadata["annotations"]}
-    tenant.controlplane.create(
-        tenant.path("configmaps"), {"metadata": {"name": "copy", **kept}, "data": {"value": "1"}}
-    )
-
-
-def lose_record(tenant: Tenant) -> None:
-    cluster = tenant.controlplane
-    uid = cluster.get(tenant.application.path)["metadata"]["uid"]
-    root = f"/api/v1/namespaces/{tenant.installation.agent.namespace}/configmaps"
-    for item in cluster.get(root)["items"]:
-        if item["metadata"]["name"].startswith(f"signet-record-{uid}-"):
-            cluster.delete(f"{root}/{item['metadata']['name']}")
-
-
-def edit_and_delete(tenant: Tenant) -> None:
-    edit(tenant)
-    tenant.controlplane.delete(tenant.path("configmaps", "b"))
-
-
-def kill(tenant: Tenant) -> None:
-    """In the middle of a sync."""
-    agent = tenant.installation.agent
-    tenant.commit({f"{number}.yaml": config_map(f"n{number}", value="2") for number in range(MANY)})
-    before = agent.audit_file.stat().st_size
-    tenant.request()
-    wait_until(lambda: agent.audit_file.stat().st_size > before, 30, "the sync begins", interval=0.002)
-    agent.kill()
-
-
-def altered(tenant: Tenant) -> str:
-    return tenant.seal(secret("db", password="x")).replace(
-        "metadata:\n", "metadata:\n    labels:\n        team: intruder\n"
-    )
-
-
-def strangers(tenant: Tenant) -> str:
-    return tenant.installation.tenant().seal(secret("db", password="x"))
-
-
-def by_transit(tenant: Tenant) -> str:
-    return tenant.seal_by_transit(secret("db", password="x"))
-
-
-@functools.cache
-def sealing_pair() -> SealingPair:
-    return sealing.pair(Path(tempfile.mkdtemp()), "foretold")
-
-
-def give_sealing_key(tenant: Tenant) -> None:
-    """To the agent; and to the user, as a file."""
-    installation, pair = tenant.installation, sealing_pair()
-    (pair.folder / "key.pem").write_text(pair.key)
-    installation.controlplane.apply({**pair.manifest, "metadata": {"name": pair.name, "namespace": "signet-system"}})
-    installation.configure(sealedSecrets={"keys": [{"secretName": pair.name}]})
-
-
-def by_sealing_key(tenant: Tenant) -> Sequence[str]:
-    operator_file = str(tenant.installation.agent.operator_file)
-    return "--operator-file", operator_file, "--sealing-key", str(sealing_pair().folder / "key.pem")
-
-
-def sealed_secret(name: str, password: str) -> Callable[[Tenant], str]:
-    return lambda tenant: sealing_pair().seal(secret(name, password=password), "--namespace", tenant.namespace)
-
-
-@contextlib.contextmanager
-def sealing_key_given(installation: Installation) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        installation.configure()
-
-
-@contextlib.contextmanager
-def store_sealed(installation: Installation) -> Iterator[None]:
-    with installation.openbao.sealed():
-        yield
-
-
-@contextlib.contextmanager
-def store_away(installation: Installation) -> Iterator[None]:
-    with installation.openbao.away():
-        yield
-
-
-@contextlib.contextmanager
-def git_away(installation: Installation) -> Iterator[None]:
-    with installation.gitserver.away():
-        yield
-
-
-def numbered(content: Content, number: int) -> Content:
-    """A file of a fault with names of its own."""
-    if not isinstance(content, str):
-        return content
-    return re.sub(r'("?name"?: "?)(victim|web|db|odd|far|pin|port)\b', rf"\g<1>\g<2>{number}", content)
-
-
-MANY = 60
 CONFIRM = "signet-gitops.dev/confirm-prune"
-REFERS = "vault://main/{mount}/apps/db#one"
-STORE = {
-    "db.yaml": secret("db", password=REFERS),
-    "web.yaml": deployment("web", env=ENV),
-    "other.yaml": config_map("other", value="1"),
-    "leaving.yaml": config_map("leaving", value="1"),
-}
-STORE_CHANGE = {
-    "db.yaml": secret("db", password="vault://main/{mount}/apps/db#two"),
-    "other.yaml": config_map("other", value="2"),
-    "leaving.yaml": None,
-}
 STORE_FOUND = {"ConfigMap other": "change", "ConfigMap leaving": "keep"}
-GOOD = {f"{name}.yaml": config_map(name, value="1") for name in ("other", "leaving")}
-
 SCENARIOS = {
     "nothing": Scenario(FOUR),
     "a change of what is ignored": Scenario(

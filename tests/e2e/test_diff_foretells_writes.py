@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import foretold_scenarios as scenarios
 import pytest
+from foretold_events import kill
 from foretold_scenarios import SCENARIOS
 
 from bench.handover.calls import Call, Log
@@ -23,7 +23,8 @@ from testbed.repository import Link
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
-    from foretold_scenarios import Content, Scenario
+    from foretold_files import Content
+    from foretold_scenarios import Scenario
 
     from testbed.gitserver import GitServer
     from testbed.installation import Tenant
@@ -199,7 +200,7 @@ class Play:
         elif self.scenario.spec:
             tenant.configure(**self.spec)
             tenant.until_ready()
-        if self.scenario.stopped and self.agent.running and self.scenario.meddle is not scenarios.kill:
+        if self.scenario.stopped and self.agent.running and self.scenario.meddle is not kill:
             self.agent.stop()
         return preview
 

@@ -1,4 +1,4 @@
-"""Sessions against the testbed's apiserver, and a TCP relay to it that can be cut."""
+"""Sessions against the testbed's apiserver, a TCP relay to it that can be cut, and memberships of agents."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
+from memberships import QUICK
 
 from agent.adapters.kubernetes import config
 from agent.adapters.kubernetes.cluster import Access, Cluster, Home
+from agent.adapters.kubernetes.lease import Membership, boot_time
 from agent.adapters.kubernetes.session import Session
 from agent.adapters.kubernetes.watch import Pace
 from agent.values.secret import Secret
@@ -55,6 +57,15 @@ async def cluster(connect) -> AsyncGenerator[Cluster]:
 @pytest.fixture
 def home(cluster: Cluster) -> Home:
     return Home(Access(cluster._session, lambda _: False), instance="agent-test", now=time.time)
+
+
+@pytest.fixture
+def member(cluster, namespace):
+    def make(identity: str, token: str = "1", session=None, clock=boot_time) -> Membership:
+        session = session or cluster._session
+        return Membership(session, namespace, identity, token=token, now=time.time, clock=clock, terms=QUICK)
+
+    return make
 
 
 @pytest.fixture

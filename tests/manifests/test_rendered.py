@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -347,3 +348,33 @@ def test_values_that_stand_nowhere_are_one_warning():
     assert PW.label in str(warning.error)
     assert REFERENCE in str(warning.error)
     assert cautions.unused([]) == []
+
+
+@pytest.mark.parametrize("made", [False, True], ids=["of files", "made of expressions"])
+def test_copies_of_a_value_are_bounded_before_they_are_written(made):
+    """A renderer can put what stands for one value into any number of places."""
+    copies = {f"k{number}": Sealed("x", "l", "str") for number in range(200)}
+    tree = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "stringData": copies}
+    values = {"x": Secret("v" * 262_144, "l")}
+    tracemalloc.start()
+    try:
+        with pytest.raises(LimitError):
+            resolve.fill(tree if made else resolve.unseal(tree, values), {}, values if made else None)
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_expressions_in_one_another_are_bounded_for_an_object():
+    of = placeholders.of("sops", "x")
+    sources = {of: Sealed("x", "l", "str")}
+    last = of
+    for _ in range(14):
+        twice = Expression("json", (f"{last} {last}",))
+        sources[twice.placeholder], last = twice, twice.placeholder
+    tops = [Expression("json", (f"{last} {number}",)) for number in range(100)]
+    sources |= {each.placeholder: each for each in tops}
+    data = {f"k{number}": f"x {each.placeholder}" for number, each in enumerate(tops)}
+    tree = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data}
+    found = rendered.read([Output("f", tree)], sources, [of])
+    assert isinstance(found.objects[-1].error, LimitError)

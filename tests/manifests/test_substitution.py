@@ -335,3 +335,26 @@ def test_a_sealed_variable_is_read_as_its_value_and_held_where_it_may_not_stand(
     read = rendered.read([Output("c.yaml", found)], {P: Sealed("a1", "l", "str")}, [P])
     assert isinstance(read.objects[0].error, AgentError)
     assert read.objects[0].error.facts["field"] == "metadata.name"
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        pytest.param("${A#" + "[" * 20_000 + "}", {"A": ""}, id="brackets that do not close"),
+        pytest.param("${#A}" * 2_000, {"A": "x" * 100_000}, id="a long value that is looked at often"),
+        pytest.param("${A//a/${B}}", {"A": "a" * 5_000, "B": "b" * 20_000}, id="a replacement that grows"),
+    ],
+)
+def test_what_operators_cost_together_is_bounded(text, values):
+    with pytest.raises(LimitError):
+        expansion.expand(text, values, strict=True)
+
+
+def test_many_stars_are_one():
+    assert expansion.expand("${A##" + "*" * 2_000 + "x}", {"A": "y" * 100 + "xz"}, strict=True) == "z"
+
+
+def test_what_all_texts_of_an_object_become_is_bounded():
+    tree = {"apiVersion": "v1", "kind": "ConfigMap", "data": {f"k{number}": "${A}" for number in range(200)}}
+    with pytest.raises(LimitError):
+        substitution.substitute(tree, substitution.Variables({"A": "x" * 500_000}))

@@ -176,3 +176,27 @@ REFUSED = {
     "a validator that changes something",
 }
 """Rows that have no result."""
+
+CONTAINERS_WITHOUT_KEY = {
+    "definitions": {
+        "io.k8s.api.apps.v1.Deployment": {
+            "properties": {
+                "spec": {
+                    "properties": {
+                        "template": {
+                            "properties": {"spec": {"properties": {"containers": {"type": "array", "items": {}}}}}
+                        }
+                    }
+                }
+            },
+            "x-kubernetes-group-version-kind": [{"group": "apps", "version": "v1", "kind": "Deployment"}],
+        }
+    }
+}
+_CONTAINERS = "spec: {template: {spec: {containers: [%s]}}}\n"
+_WORKLOAD = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\n"
+PATCH_OF_ONE_CONTAINER = {
+    "prod/kustomization.yaml": "resources: [d.yaml]\npatches: [{path: p.yaml}]\n",
+    "prod/d.yaml": _WORKLOAD + _CONTAINERS % "{name: web, image: a}, {name: guard, image: b}",
+    "prod/p.yaml": _WORKLOAD + _CONTAINERS % "{name: web, image: c}",
+}

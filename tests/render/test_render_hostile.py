@@ -54,6 +54,21 @@ REFUSED: dict[str, tuple[dict[str, str], type[AgentError], str]] = {
         RemoteBaseError,
         "kustomization.yaml:1:13",
     ),
+    "a base by SSH in a field of another case": (
+        {"kustomization.yaml": "Resources: [git@example.com:a/b]\n"},
+        RemoteBaseError,
+        "kustomization.yaml",
+    ),
+    "a base by SSH in a merged map": (
+        {"kustomization.yaml": "<<: {resources: [git@example.com:a/b]}\n"},
+        RemoteBaseError,
+        "kustomization.yaml",
+    ),
+    "a variable of the environment in a field of another case": (
+        {"kustomization.yaml": "secretGenerator: [{name: a, Envs: [e.env]}]\n", "e.env": "PATH\n"},
+        RenderError,
+        "e.env:1",
+    ),
     "a base at GitHub": (
         {"kustomization.yaml": "bases: [github.com/a/b]\n"},
         RemoteBaseError,

@@ -169,7 +169,23 @@ async def test_fields_of_an_application_are_added_to_the_overlay(renderers: Rend
     assert [each.tree for each in rendered.objects] == cli(as_written, "prod")
 
 
-async def test_a_schema_of_one_overlay_does_not_reach_the_next(renderers: Renderers, cli: Cli) -> None:
-    await render(renderers, overlays.OVERLAYS["a schema of its own"])
-    files = overlays.OVERLAYS["strategic patch in place"]
+@pytest.mark.parametrize(
+    "brings",
+    [
+        "openapi: {path: schema.json}",
+        "OpenAPI: {path: schema.json}",
+        "<<: {openapi: {path: schema.json}}",
+        "<<: [{openapi: {path: schema.json}}]",
+    ],
+)
+async def test_a_schema_of_one_overlay_does_not_reach_the_next(renderers: Renderers, brings: str, cli: Cli) -> None:
+    """A schema by which the list of containers has no key would let a patch of one replace all of them."""
+    own = {
+        "prod/kustomization.yaml": f"{brings}\nresources: [c.yaml]\n",
+        "prod/c.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n",
+        "prod/schema.json": json.dumps(overlays.CONTAINERS_WITHOUT_KEY),
+    }
+    assert (await render(renderers, own)).objects
+
+    files = overlays.PATCH_OF_ONE_CONTAINER
     assert [each.tree for each in (await render(renderers, files)).objects] == cli(files, "prod")

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -179,3 +180,23 @@ def test_the_deadline_ends_an_evaluation():
     ticks = iter([0.5, 0.9, 1.1])
     with pytest.raises(LimitError):
         evaluate(Expression("concat", (f"{P} {P}",)), {P: "a"}, clock=lambda: next(ticks))
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        pytest.param("a:\n" + " " * 8_000 + "%s", id="one that is indented far"),
+        pytest.param("\n" + " " * 100 + "%s.", id="many that are indented"),
+    ],
+)
+def test_indents_are_bounded_before_they_are_made(around):
+    of = placeholders.of("sops", "y")
+    text = (around % of) * (50 if "." in around else 1)
+    evaluation = Evaluation({}, {of: Secret("\n" * 20_000, "l")}, lambda: 0.0, 1.0)
+    tracemalloc.start()
+    try:
+        with pytest.raises(LimitError):
+            evaluation.value(Expression("concat", (text,)))
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()

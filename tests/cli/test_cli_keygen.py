@@ -84,7 +84,7 @@ def test_a_file_that_everybody_reads_is_warned_of(shell: Shell, mode: int, warne
         done = subprocess.run(
             [sys.executable, "-m", "agent.cli.main", "keygen"], check=True, stdout=stream, stderr=subprocess.PIPE
         )
-    assert (b"everybody can read" in done.stderr) == warned
+    assert (b"all users can read" in done.stderr) == warned
     assert FORM.fullmatch(path.read_text())
 
 

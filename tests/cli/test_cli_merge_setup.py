@@ -79,7 +79,7 @@ def test_for_all_repositories(bare: Repository) -> None:
 def test_outside_of_a_repository(shell: Shell) -> None:
     result = shell.agent("git-setup")
     assert result.code == 2
-    assert "no work tree" in result.err
+    assert "not in a work tree" in result.err
 
 
 def changes(repository: Repository, *command: str) -> list[str]:

@@ -155,7 +155,7 @@ def test_the_value_from_a_file_or_standard_input(shell: Shell, file: Path) -> No
     shell.write("value.json", ' {"in": "a file"} ')
     assert shell.agent("set", "--value-file", "s.yaml", '["a"]', "value.json").code == 0
     assert shell.agent("decrypt", "--extract", '["a"]["in"]', "s.yaml").out == b"a file"
-    assert "--value-stdin" in shell.agent("set", "--help").out.decode().split("can be seen")[1]
+    assert "--value-stdin" in shell.agent("set", "--help").out.decode().split("is visible to every user")[1]
 
 
 def test_an_idempotent_set_writes_nothing_where_nothing_changes(shell: Shell, file: Path) -> None:

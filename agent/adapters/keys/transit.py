@@ -129,7 +129,7 @@ def _problem(why: Why) -> LiteralString:
         Why.UNTRUSTED: "the server's certificate is not trusted",
         Why.UNREADABLE_FILE: "VAULT_CACERT, VAULT_CAPATH, VAULT_CLIENT_CERT or VAULT_CLIENT_KEY names what cannot be read",
         Why.TOO_LARGE: "the server's answer is too large",
-        Why.ENCODED: "the server's answer is compressed, which is not taken",
+        Why.ENCODED: "the server's answer is compressed, which is not supported",
         Why.REDIRECTED: "the server redirects, which is not followed",
         Why.SEALED: "the server is sealed",
         Why.FAILING: _REFUSED,

@@ -24,17 +24,17 @@ _UNAVAILABLE: Final[Mapping[Why, tuple[LiteralString, LiteralString]]] = {
     Why.UNTRUSTED: ("the store's certificate is not trusted", "set caFile of the store in the operator's file"),
     Why.UNREADABLE_FILE: ("the store's caFile cannot be read", "the operator's file names it"),
     Why.ENCODED: (
-        "the store's answer is compressed, which is not taken",
-        "what stands before the store must leave its answers as they are",
+        "the store's answer is compressed, which is not supported",
+        "a proxy in front of the store must not change its answers",
     ),
     Why.REDIRECTED: (
-        "the store redirects, which is not followed",
+        "the store redirects, and redirects are not followed",
         "write the address of the server that answers into the operator's file",
     ),
     Why.SEALED: ("the store is sealed", "unseal it"),
     Why.FAILING: ("the store is overloaded, a standby or failing", _LATER),
     Why.NOT_JSON: (
-        "the store's answer is no JSON object",
+        "the store's answer is not a JSON object",
         "is the address of the store that of Vault or OpenBao itself?",
     ),
 }

@@ -7,6 +7,7 @@ import pytest
 from agent.adapters.kubernetes.resources import CONFIG_MAP
 from agent.engine.ports import Identity
 from agent.values.errors import ForbiddenError, ObjectInvalidError
+from testbed.processes import wait_until
 
 
 def grant(controlplane, namespace: str, account: str, verbs: list[str], resources: list[str], *, names=None) -> None:
@@ -28,6 +29,18 @@ def grant(controlplane, namespace: str, account: str, verbs: list[str], resource
             "subjects": [subject],
         }
     )
+    attributes = {"namespace": namespace, "verb": verbs[-1], "resource": resources[-1], "name": (names or [""])[0]}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {"user": f"system:serviceaccount:{namespace}:{account}", "resourceAttributes": attributes},
+    }
+
+    def in_force() -> bool:
+        _, answer = controlplane.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+        return answer["status"]["allowed"]
+
+    wait_until(in_force, 30, "the role in force")  # the API server learns of it by a watch
 
 
 def body(namespace: str) -> dict:

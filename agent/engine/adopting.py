@@ -145,12 +145,12 @@ def as_owned_before(met: LiveFact | None, earlier: LiveFact | None) -> LiveFact 
         return met
     before, now = get_object(earlier.object, "metadata"), get_object(met.object, "metadata")
     owners = fields.entries(earlier.object)
-    owners += [
+    newer = [
         each
         for each in fields.entries(met.object)
         if each not in owners and not fields.is_apply_of(each, names.FIELD_MANAGER)
     ]
-    owned = {"managedFields": owners, "resourceVersion": before["resourceVersion"]}
+    owned = {"managedFields": [*owners, *newer], "resourceVersion": before["resourceVersion"]}
     return replace(met, object={**met.object, "metadata": {**now, **owned}})
 
 

@@ -85,8 +85,8 @@ def fill(tree: Object, values: Mapping[Reference, Secret], made: Mapping[str, Se
     `tree` is unsealed, but for leaves that are `made`, which are searched for no references. Errors name the field:
     ManifestError, ReferenceSyntaxError, SecretValueError; HeldError where a value is missing.
     """
-    _check_size(tree, made or {})
     if builtin.is_core_secret(tree):
+        _check_size(tree, made or {})
         encoded = secret_data.encode(tree, values, made or {})
         sizes.check(encoded)
         return encoded

@@ -20,6 +20,7 @@ from agent.api.fields import (
     RepositoryUrl,
 )
 from agent.api.model import Model, Problem, invalid, validate
+from agent.api.render import Render, Substitute
 from agent.values.errors import ManifestError
 from agent.values.ids import ApplicationId, ObjectId
 from agent.values.patterns import name_matches
@@ -104,7 +105,8 @@ class Source(Model):
     ] = (".",)
     """Folders that are merged in this order: an object of a later layer is merged onto the one with the same identity of an
     earlier layer, by Kubernetes' rules. `[base, envs/prod]` is a base and its production overlay. Below a layer all
-    `*.yaml`, `*.yml` and `*.json` files count, but for names that begin with a dot."""
+    `*.yaml`, `*.yml` and `*.json` files count, but for names that begin with a dot. With `spec.render` there are none by default; those
+    that are given are merged onto what is rendered."""
     include: Annotated[
         tuple[Glob, ...], Field(max_length=64, json_schema_extra={"x-kubernetes-list-type": "atomic"})
     ] = ()
@@ -223,6 +225,10 @@ class ApplicationSpec(Model):
 
     source: Source
     """A Git repository, and which of its files count."""
+    render: Render | None = None
+    """What builds the objects. Without it, manifests count as they are."""
+    substitute: Substitute | None = None
+    """`${NAME}` in the objects, as Flux's `postBuild` puts values in. Without it, such texts stay as they are."""
     decryption: Decryption = Decryption()
     """What opens this Application's SOPS files."""
     destination: Destination = Destination()
@@ -259,6 +265,13 @@ class ApplicationSpec(Model):
     ] = ()
     """Fields that are applied when an object is created, and then left to others: what becomes of them is no drift, and they are neither
     overwritten nor removed. Without its rule, a field is as Git says again at the next run."""
+
+    @model_validator(mode="after")
+    def _rendered_without_layers(self) -> Self:
+        """The whole repository as a layer holds what is rendered already: with `render`, the default means none."""
+        if self.render is None or self.source.layers != (".",):
+            return self
+        return self.model_copy(update={"source": self.source.model_copy(update={"layers": ()})})
 
 
 @dataclass(frozen=True, slots=True)

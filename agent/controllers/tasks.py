@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from agent.controllers.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 
     from agent.api.application import Source
     from agent.engine.credentials import GitCredential
     from agent.engine.ports import GitPort, Ports, Snapshot, TasksPort
+    from agent.manifests.documents import TreeEntry
     from agent.values.ids import Revision
 
 T = TypeVar("T")
@@ -109,6 +110,16 @@ class GitInTurn:
     async def files(self, source: Source, credential: GitCredential | None, commit: str) -> Snapshot:
         async with self.turns.turn(self.namespace):
             return await self.git.files(source, credential, commit)
+
+    async def tree(self, source: Source, credential: GitCredential | None, commit: str) -> Mapping[str, TreeEntry]:
+        async with self.turns.turn(self.namespace):
+            return await self.git.tree(source, credential, commit)
+
+    async def blobs(
+        self, source: Source, credential: GitCredential | None, commit: str, blobs: Collection[str]
+    ) -> Mapping[str, bytes]:
+        async with self.turns.turn(self.namespace):
+            return await self.git.blobs(source, credential, commit, blobs)
 
     async def is_ancestor(self, source: Source, credential: GitCredential | None, old: str, new: str) -> bool:
         async with self.turns.turn(self.namespace):

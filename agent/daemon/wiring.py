@@ -17,6 +17,7 @@ from agent.adapters.kubernetes.cluster import Access, Cluster, Home
 from agent.adapters.kubernetes.lease import boot_time
 from agent.adapters.kubernetes.records import Records
 from agent.adapters.kubernetes.secrets import Secrets
+from agent.adapters.render.pool import Renderers
 from agent.adapters.vault.stores import Stores
 from agent.controllers.live_facts import LiveFacts
 from agent.controllers.loop import Driver
@@ -168,8 +169,11 @@ async def _ports(
         clock=base.clock.now,
     )
     stack.push_async_callback(trail.close)
+    renderers = Renderers()
+    stack.push_async_callback(renderers.close)
     return Ports(
         git=mirrors,
+        renderers=renderers,
         credentials=ring,
         data_keys=ring,
         sealing_keys=SealingKeyRing(

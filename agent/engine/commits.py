@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.desired import compiler
 from agent.desired.compiler import DesiredState, UnknownChangeError
-from agent.engine import judge, opening, pace
+from agent.engine import judge, opening, pace, rendering
 from agent.engine.causes import Cause
 from agent.engine.ports import AuditEntry
 from agent.engine.state import Compiled
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from agent.engine.credentials import GitCredential
     from agent.engine.opening import Verified
     from agent.engine.ports import Snapshot
+    from agent.engine.rendering import Inputs
     from agent.engine.state import Place, State
     from agent.manifests.documents import File, Parsed, ParsedFile
     from agent.manifests.kinds import Kinds
@@ -71,6 +72,8 @@ async def read(run: Run, state: State) -> tuple[State, Read | None]:
         return await _read(run, state, commit)
     except SourceError as error:
         return replace(state, unread=(Problem(error),)), None
+    except UnknownChangeError as error:
+        return replace(state, unread=error.problems), None
 
 
 async def compile_read(run: Run, state: State, kinds: Kinds, files: Read | None) -> tuple[State, DesiredState | None]:
@@ -115,13 +118,17 @@ def _known(run: Run, state: State) -> Compiled | None:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """The files of a commit: `content` is a digest of every path and blob, `verified` what is known of the encrypted ones."""
+    """The files of a commit: `content` is a digest of every path and blob, `verified` what is known of the encrypted ones.
+
+    `inputs` are those that are rendered, and the values of variables.
+    """
 
     revision: Revision
     snapshot: Snapshot
     content: str
     parsed: Parsed
     verified: Verified
+    inputs: Inputs | None
 
 
 async def _read(run: Run, state: State, revision: Revision) -> tuple[State, Read | None]:
@@ -129,7 +136,10 @@ async def _read(run: Run, state: State, revision: Revision) -> tuple[State, Read
     spec = run.application.spec
     credential = await run.ports.credentials.git(run.application)
     snapshot = await run.ports.git.files(spec.source, credential, revision.commit)
-    content = run.fingerprints.desired.text(*(f"{file.layer}:{file.path}:{file.blob}" for file in snapshot.files))
+    inputs = await rendering.collect(run, credential, revision.commit)
+    content = run.fingerprints.desired.text(
+        inputs.content if inputs else "", *(f"{file.layer}:{file.path}:{file.blob}" for file in snapshot.files)
+    )
     known = _known(run, state)
     if known is not None and known.content == content and not known.desired.incomplete:
         return replace(state, compiled=replace(known, commit=revision.commit)), None
@@ -138,15 +148,21 @@ async def _read(run: Run, state: State, revision: Revision) -> tuple[State, Read
     found = documents.collect((path, file) for (path, _, _), file in parsed.items())
     before = {*state.verified.items(), *state.untaken.items()}
     blobs = {file.path: file.blob for file in snapshot.files}
+    if inputs is not None:
+        found = replace(found, sealed={**found.sealed, **inputs.given.sealed})
+        blobs |= inputs.blobs
     # no key is asked for what is not taken anyway
     count = len(found.documents) <= run.limits.objects
     verified = await opening.verify(run, before, found, blobs) if count else opening.Verified({}, {})
-    return replace(state, untaken=verified.blobs), Read(revision, snapshot, content, found, verified)
+    return replace(state, untaken=verified.blobs), Read(revision, snapshot, content, found, verified, inputs)
 
 
 async def _compile(run: Run, state: State, kinds: Kinds, files: Read) -> State:
     """The state with these files compiled. Raises UnknownChangeError, LimitError and what the cluster raises."""
     spec, revision, found, snapshot = run.application.spec, files.revision, files.parsed, files.snapshot
+    made = None
+    if files.inputs is not None:
+        state, found, made = await rendering.documents(run, state, found, files.inputs, files.verified.untrusted)
     _check_count(run, len(found.documents))
     recorded = run.ledger.record.of_file
     desired = await run.ports.tasks.in_thread(
@@ -155,7 +171,7 @@ async def _compile(run: Run, state: State, kinds: Kinds, files: Read) -> State:
             found,
             untrusted=files.verified.untrusted,
             refused=snapshot.refused,
-            layered=len(spec.source.layers) > 1,
+            layered=len(spec.source.layers) + (spec.render is not None) > 1,
             kinds=kinds,
             namespace=run.application.namespace,
             allowed_namespaces=frozenset({run.application.namespace}),
@@ -166,6 +182,13 @@ async def _compile(run: Run, state: State, kinds: Kinds, files: Read) -> State:
         )
     )
     desired = replace(desired, repository=spec.source.url)
+    if files.inputs is not None and made is not None:
+        desired = replace(
+            desired,
+            expressions=made.expressions,
+            whole=files.inputs.given.whole,
+            warnings=(*desired.warnings, *rendering.warnings(made)),
+        )
     desired_digests = await pace.over_all(
         run,
         (item.tree for item in desired.objects.values()),

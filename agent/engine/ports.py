@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from agent.api.application import Application, Source
     from agent.engine.credentials import GitCredential
     from agent.engine.live import Departed, LiveFact
-    from agent.manifests.documents import File
+    from agent.engine.renderers import RenderPort
+    from agent.manifests.documents import File, TreeEntry
     from agent.manifests.kinds import Kinds, Resource
     from agent.manifests.references import Reference
     from agent.manifests.sealed_secrets import SealedValue
@@ -54,6 +55,16 @@ class GitPort(Protocol):
 
     async def files(self, source: Source, credential: GitCredential | None, commit: str) -> Snapshot:
         """Every manifest file of the source's layers at a commit that was fetched, in layer order, then by path."""
+        ...
+
+    async def tree(self, source: Source, credential: GitCredential | None, commit: str) -> Mapping[str, TreeEntry]:
+        """Every path of a commit that was fetched, from the repository's root, but for those that are no UTF-8. Raises LimitError."""
+        ...
+
+    async def blobs(
+        self, source: Source, credential: GitCredential | None, commit: str, blobs: Collection[str]
+    ) -> Mapping[str, bytes]:
+        """The contents of files that `tree` named, by blob. The caller has looked at their sizes."""
         ...
 
     async def is_ancestor(self, source: Source, credential: GitCredential | None, old: str, new: str) -> bool:
@@ -316,8 +327,6 @@ class AuditPort(Protocol):
 
 
 class MetricsPort(Protocol):
-    """What is counted."""
-
     def reconciled(self, cause: str, result: str, seconds: float) -> None: ...
     def drifted(self, cause: str) -> None: ...
     def healed(self, seconds: float) -> None: ...
@@ -376,6 +385,7 @@ class Ports:
     """Everything that a reconciliation may reach."""
 
     git: GitPort
+    renderers: RenderPort
     credentials: CredentialPort
     data_keys: DataKeyPort
     sealing_keys: SealingKeyPort

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agent.desired.compiler import DesiredState
+    from agent.engine.renderers import Rendered
     from agent.manifests.documents import ParsedFile
     from agent.values.ids import ObjectId, Revision
     from agent.values.problems import Problem
@@ -40,6 +41,14 @@ class Compiled:
 
 
 @dataclass(frozen=True, slots=True)
+class Rendering:
+    """What a renderer gave last, placeholders and all, and the `key` of what it was asked: equal files give the same again."""
+
+    key: str
+    result: Rendered
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """`applied` is the desired state that was applied last, `checked` the commit that was looked at last.
 
@@ -54,6 +63,7 @@ class State:
     verified: Mapping[str, str] = field(default_factory=dict[str, str])
     untaken: Mapping[str, str] = field(default_factory=dict[str, str])
     unread: tuple[Problem, ...] = ()
+    rendering: Rendering | None = None
 
     @property
     def desired(self) -> DesiredState | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from agent.manifests import lookalikes
 from agent.manifests.builtin import CLEAR_FIELDS, group_of
@@ -56,6 +56,19 @@ class File:
     blob: str
     data: bytes
     layer: int
+
+
+@dataclass(frozen=True, slots=True)
+class TreeEntry:
+    """A path of a commit. `kind`: a regular file, a symbolic link or a submodule. `size` is None for a file too large to be fetched."""
+
+    blob: str
+    size: int | None
+    kind: Literal["file", "link", "submodule"] = "file"
+
+
+RENDERED: Final = -1
+"""The layer of what a renderer gave: below all layers of files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +139,8 @@ def parse_file(file: File, *, limits: Limits = _LIMITS) -> ParsedFile:
     try:
         if file.path.rpartition("/")[2] in _RENDERER_FILES:
             raise UnsupportedManifestError(
-                "kustomize and helm are not rendered",
-                hint="commit the rendered manifests, or leave the file out with spec.source.exclude",
+                "a file of kustomize or Helm is in a layer, where manifests are",
+                hint="name its folder in spec.render instead, or leave it out with spec.source.exclude",
                 file=file.path,
             )
         sealed = sops.open_file(file.data, file=file.path, limits=limits) if _SOPS_KEY.search(file.data) else None
@@ -194,23 +207,27 @@ def _documents(file: File, line: int, tree: Tree, *, sealed: bool) -> Iterator[D
     if tree is None:
         return
     for item in clear.objects(tree):
-        error = _fault(item, file.path, sealed=sealed)
-        if error is not None:
-            error = error.with_facts(file=file.path, line=line)
-        if not isinstance(item, dict):
-            yield Document(file.path, line, file.layer, {}, sealed, error)
-            continue
-        yield Document(
-            file.path,
-            line,
-            file.layer,
-            item,
-            sealed,
-            error,
-            plaintext=clear.listed(clear.plaintext(item)),
-            unbound=clear.listed(clear.unbound(item)) if sealed else "",
-            variables=_has_variables(item),
-        )
+        yield document(file.path, line, file.layer, item, sealed=sealed)
+
+
+def document(file: str, line: int, layer: int, item: Tree, *, sealed: bool) -> Document:
+    """One object of a file, with what is wrong with it. `line` 0: it was rendered, and stands on no line."""
+    error = _fault(item, file, sealed=sealed)
+    if error is not None:
+        error = error.with_facts(file=file, line=line) if line else error.with_facts(file=file)
+    if not isinstance(item, dict):
+        return Document(file, line, layer, {}, sealed, error)
+    return Document(
+        file,
+        line,
+        layer,
+        item,
+        sealed,
+        error,
+        plaintext=clear.listed(clear.plaintext(item)),
+        unbound=clear.listed(clear.unbound(item)) if sealed else "",
+        variables=_has_variables(item),
+    )
 
 
 def _has_variables(tree: Tree, *, prose: bool = False) -> bool:
@@ -298,7 +315,7 @@ def _fault_of_identity(tree: Object) -> AgentError | None:
 def _fault_of_renderer(tree: Object) -> AgentError | None:
     if group_of(str(tree.get("apiVersion"))) == "kustomize.config.k8s.io":
         return UnsupportedManifestError(
-            "kustomize is not rendered",
-            hint="commit the rendered manifests, or leave the file out with spec.source.exclude",
+            "a file of kustomize is in a layer, where manifests are",
+            hint="name its folder in spec.render.kustomize.path instead, or leave it out with spec.source.exclude",
         )
     return None

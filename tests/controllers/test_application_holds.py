@@ -54,7 +54,7 @@ class World:
         self.may_store.set()
         loop = asyncio.get_running_loop()
         clock = SimpleNamespace(now=loop.time, monotonic=loop.time)
-        ports = Ports(None, None, self, None, None, self, self, self, self, None, self, clock, None)
+        ports = Ports(None, None, None, self, None, None, self, self, self, self, None, self, clock, None)
         settings = Settings(
             "agent-a",
             SimpleNamespace(),

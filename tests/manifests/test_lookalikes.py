@@ -82,7 +82,7 @@ def test_a_patch_of_kustomize_is_called_one():
     error = failure("patch.yaml", "- op: replace\n  path: /spec/replicas\n  value: 1\n")
     assert error.message == "this looks like a JSON patch, which is not applied"
     error = failure("a.yaml", "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n")
-    assert error.message == "kustomize is not rendered"
+    assert error.message == "a file of kustomize is in a layer, where manifests are"
 
 
 def test_templates_inside_values_of_a_manifest_are_text():

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from agent.engine.ports import Resolved, Snapshot
-from agent.manifests.documents import File
+from agent.manifests.documents import File, TreeEntry
 from agent.values import derive
 from agent.values.errors import (
     AgentError,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from agent.api.application import Application, Source
     from agent.engine.credentials import GitCredential
     from agent.engine.ports import AuditEntry
+    from agent.engine.renderers import Kustomization, Rendered, RenderPort
     from agent.manifests.references import Reference
     from agent.manifests.sealed_secrets import SealedValue
     from agent.values.ids import ApplicationId
@@ -39,6 +40,11 @@ T = TypeVar("T")
 def commit_of(number: int) -> str:
     """The hash of the commit of this number: it begins with it."""
     return f"{number:012d}" + "0" * 28
+
+
+def blob_of(text: str) -> str:
+    """What stands for the hash of a file's blob."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(slots=True)
@@ -84,15 +90,40 @@ class Git:
         self.reads += 1
         files = self.commits[int(commit[:12]) - 1]
         found = [
-            File(path, hashlib.sha256(text.encode()).hexdigest(), text.encode(), layer)
+            File(path, blob_of(text), text.encode(), layer)
             for layer, folder in enumerate(source.layers)
             for path, text in sorted(files.items())
             if folder == "." or path.startswith(f"{folder}/")
         ]
         return Snapshot(tuple(found), tuple(self.refused.items()))
 
+    async def tree(self, source: Source, credential: GitCredential | None, commit: str) -> Mapping[str, TreeEntry]:
+        return {
+            path: TreeEntry(blob_of(text), len(text.encode()))
+            for path, text in self.commits[int(commit[:12]) - 1].items()
+        }
+
+    async def blobs(
+        self, source: Source, credential: GitCredential | None, commit: str, blobs: Collection[str]
+    ) -> Mapping[str, bytes]:
+        texts = self.commits[int(commit[:12]) - 1].values()
+        return {blob_of(text): text.encode() for text in texts if blob_of(text) in blobs}
+
     async def is_ancestor(self, source: Source, credential: GitCredential | None, old: str, new: str) -> bool:
         return int(old[:12]) not in self.rewritten or int(new[:12]) in self.rewritten
+
+
+@dataclass(slots=True)
+class Renderers:
+    """RenderPort that counts what it is asked, over a real one where a test gives it."""
+
+    real: RenderPort | None = None
+    asked: list[Kustomization] = field(default_factory=list["Kustomization"])
+
+    async def kustomize(self, application: ApplicationId, asked: Kustomization) -> Rendered:
+        self.asked.append(asked)
+        assert self.real is not None, "the test gives no renderer"
+        return await self.real.kustomize(application, asked)
 
 
 @dataclass(slots=True)

@@ -23,7 +23,7 @@ from agent.values.errors import LimitError, SourceError, SourceUnavailableError
 from agent.values.ids import Revision
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from agent.adapters.git.command import Outcome
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from agent.api.operator import GitSettings, Limits
     from agent.engine.credentials import GitCredential
     from agent.engine.ports import Snapshot
+    from agent.manifests.documents import TreeEntry
     from agent.values.fingerprint import Fingerprinter
 
 T = TypeVar("T")
@@ -87,31 +88,58 @@ class Mirrors:
 
     async def files(self, source: Source, credential: GitCredential | None, commit: str) -> Snapshot:
         """The manifest files of a commit that was fetched. Raises SourceError (layer), LimitError, SourceUnavailableError."""
-        addresses.check(source.url, self._settings)
-        mirror = self._mirror(source, credential)
         limits = self._limits
-        try:
-            return await self._of(
+        return await self._read(
+            source,
+            credential,
+            lambda mirror, stop: reading.read(
+                mirror,
                 source,
-                lambda stop: reading.read(
-                    mirror,
-                    source,
-                    _hash(commit),
-                    file_bytes=limits.file_bytes,
-                    total_bytes=limits.manifest_bytes,
-                    files=limits.objects,
-                    cancelled=stop,
-                ),
-            )
+                reading.full_hash(commit),
+                file_bytes=limits.file_bytes,
+                total_bytes=limits.manifest_bytes,
+                files=limits.objects,
+                cancelled=stop,
+            ),
+        )
+
+    async def tree(self, source: Source, credential: GitCredential | None, commit: str) -> Mapping[str, TreeEntry]:
+        """Every path of a commit that was fetched. Raises LimitError, SourceUnavailableError."""
+        return await self._read(
+            source, credential, lambda mirror, stop: reading.tree(mirror, reading.full_hash(commit), cancelled=stop)
+        )
+
+    async def blobs(
+        self, source: Source, credential: GitCredential | None, commit: str, blobs: Collection[str]
+    ) -> Mapping[str, bytes]:
+        """Contents of files that `tree` named, by blob. Raises SourceUnavailableError."""
+        return await self._read(
+            source, credential, lambda mirror, stop: reading.blobs(mirror, commit, blobs, cancelled=stop)
+        )
+
+    async def _read(
+        self,
+        source: Source,
+        login: GitCredential | None,
+        work: Callable[[reading.Mirror, threading.Event], T],
+    ) -> T:
+        """What a mirror holds. One that turns out to be damaged is removed."""
+        addresses.check(source.url, self._settings)
+        mirror = self._mirror(source, login)
+        try:
+            return await self._of(source, lambda stop: work(mirror, stop))
         except reading.DamagedError:
-            async with self._locked(source, credential):
+            async with self._locked(source, login):
                 await self._in_thread(lambda _: shutil.rmtree(mirror.path, ignore_errors=True))
             raise failures.damaged(repository=source.url) from None
 
     async def is_ancestor(self, source: Source, credential: GitCredential | None, old: str, new: str) -> bool:
         """Whether `new` descends from `old`. Raises SourceUnavailableError where `new` was not fetched."""
         mirror = self._mirror(source, credential)
-        return await self._of(source, lambda stop: reading.is_ancestor(mirror, _hash(old), _hash(new), cancelled=stop))
+        return await self._of(
+            source,
+            lambda stop: reading.is_ancestor(mirror, reading.full_hash(old), reading.full_hash(new), cancelled=stop),
+        )
 
     async def sweep(self, idle_seconds: float) -> int:
         """Remove mirrors whose server was not asked through them for so long; how many went."""
@@ -178,7 +206,7 @@ class Mirrors:
         found = names.get(f"{ref}^{{}}") or names.get(ref)
         if found is None:
             raise _no_such_revision(source)
-        return _hash(found)
+        return reading.full_hash(found)
 
     def _fetch(self, source: Source, login: GitCredential | None, stop: threading.Event) -> Revision:
         mirror = self._mirror(source, login)
@@ -368,13 +396,3 @@ def _no_such_revision(source: Source) -> SourceError:
         repository=source.url,
         revision=source.revision.ref,
     )
-
-
-def _hash(text: str) -> str:
-    """A commit hash, checked. Raises SourceError."""
-    if len(text) != 40 or not set(text) <= set("0123456789abcdef"):
-        raise SourceError(
-            "not a commit that the agent can read",
-            hint="a full SHA-1 hash is needed; SHA-256 repositories are not read yet",
-        )
-    return text

@@ -6,7 +6,7 @@ import subprocess  # what GitPython started
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from git.db import GitCmdObjectDB
 from git.exc import GitError
@@ -14,13 +14,13 @@ from gitdb.exc import ODBError  # pyright: ignore[reportMissingTypeStubs]
 
 from agent.adapters.git import command, failures, listing
 from agent.engine.ports import Snapshot
-from agent.manifests.documents import File
+from agent.manifests.documents import File, TreeEntry
 from agent.values.errors import LimitError, SourceError, SourceUnavailableError
 from agent.values.text import cut
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Generator
+    from collections.abc import Collection, Generator, Mapping
     from pathlib import Path
 
     from agent.adapters.git.listing import Entry, Layer
@@ -33,6 +33,9 @@ HELD: Final = "refs/signet-held"
 """Below it a mirror has the branches and tags of its repository, where a commit is pinned by its hash."""
 _LISTING: Final = 32 * 1024 * 1024
 """Bytes of one layer's listing, some 400,000 files. Four may be in memory at a time, beside what is made of them."""
+_MOST_PATHS: Final = 200_000
+"""Of a commit that is looked through."""
+_KINDS: Final[Mapping[str, Literal["link", "submodule"]]] = {listing.SYMLINK: "link", listing.SUBMODULE: "submodule"}
 _LOOKING: Final = 30
 """Seconds that paths are looked at, in all layers: a million of them, each held against 32 KiB of globs, would take days."""
 _END: Final = 0.5
@@ -56,6 +59,16 @@ class Mirror:
         confined = command.Confined(self.path, address_space=self.git_bytes, cpu_seconds=_SECONDS)
         confined.variables["GIT_DIR"] = str(self.path)
         return confined
+
+
+def full_hash(text: str) -> str:
+    """A commit hash, checked. Raises SourceError."""
+    if len(text) != 40 or not set(text) <= set("0123456789abcdef"):
+        raise SourceError(
+            "not a commit that the agent can read",
+            hint="a full SHA-1 hash is needed; SHA-256 repositories are not read yet",
+        )
+    return text
 
 
 def commit_of(mirror: Mirror, revision: str, *, cancelled: threading.Event) -> str | None:
@@ -134,6 +147,35 @@ def read(
                     raise _lost(commit)
                 found.append(File(path=entry.path, blob=entry.blob, data=objects.blob(entry.blob), layer=layer.number))
     return Snapshot(tuple(found), tuple(refused))
+
+
+def tree(mirror: Mirror, commit: str, *, cancelled: threading.Event) -> dict[str, TreeEntry]:
+    """Every path of a commit. Raises LimitError, DamagedError, and SourceUnavailableError where the commit is not there."""
+    if commit_of(mirror, commit, cancelled=cancelled) is None:
+        raise _lost(commit)
+    root = listing.Layer(0, ".")
+    found: dict[str, TreeEntry] = {}
+    for entry, error in listing.parse(_list(mirror, commit, cancelled), root):
+        if error is None:
+            found[entry.path] = TreeEntry(entry.blob, entry.size, _KINDS.get(entry.mode, "file"))
+        if len(found) > _MOST_PATHS:
+            raise LimitError(
+                "the repository has more files than the agent looks through for a renderer",
+                hint="move what is rendered into a repository of its own",
+                limit=_MOST_PATHS,
+            )
+    return found
+
+
+def blobs(mirror: Mirror, commit: str, wanted: Collection[str], *, cancelled: threading.Event) -> dict[str, bytes]:
+    """Contents by blob. Raises DamagedError, and SourceUnavailableError where no caller waits any longer."""
+    found: dict[str, bytes] = {}
+    with _objects(mirror, commit) as objects:
+        for blob in wanted:
+            if cancelled.is_set():
+                raise _lost(commit)
+            found[blob] = objects.blob(blob)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
-from agent.adapters.render import protocol
+from agent.adapters.render import location, protocol
 from agent.adapters.render.patience import Patience
 from agent.adapters.render.process import Helper
 from agent.adapters.render.protocol import Limits
@@ -29,14 +29,14 @@ class Renderers:
 
     def __init__(
         self,
-        program: Path,
+        program: Path | None = None,
         limits: Limits | None = None,
         *,
         idle: float = _IDLE,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`idle` is in seconds."""
-        self._program: Final = program
+        """`program` None is the one beside the package, looked for when it is needed. `idle` is in seconds."""
+        self._named: Final = "" if program is None else str(program)
         self._limits: Final = limits or Limits()
         self._idle: Final = idle
         self._turns: Final = Turns(PROCESSES, 1)
@@ -77,7 +77,7 @@ class Renderers:
             timer.cancel()
             if helper.alive:
                 return helper
-        return await Helper.start(self._program, self._limits)
+        return await Helper.start(location.program(self._named), self._limits)
 
     def _give(self, helper: Helper) -> None:
         if helper.rested:

@@ -84,6 +84,7 @@ class Agent:
         clock = self.world.clock
         ports = Ports(
             git=sources.Git(self),
+            renderers=sources.NoRenderers(),
             credentials=sources.NoCredentials(),
             data_keys=sources.NoKeys(),
             sealing_keys=sources.NoKeys(),

@@ -9,9 +9,11 @@ from agent.values.errors import SourceUnavailableError
 from agent.values.ids import Revision
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from agent.engine.ports import AuditEntry
+    from agent.engine.renderers import Rendered
+    from agent.manifests.documents import TreeEntry
     from agent.values.ids import ApplicationId
     from handover_model.agents import Agent
 
@@ -44,8 +46,23 @@ class Git:
     async def files(self, source: object, credential: object, commit: str) -> Snapshot:
         return Snapshot(self._agent.world.files[int(commit[:12])])
 
+    async def tree(self, source: object, credential: object, commit: str) -> Mapping[str, TreeEntry]:
+        raise AssertionError
+
+    async def blobs(
+        self, source: object, credential: object, commit: str, blobs: Collection[str]
+    ) -> Mapping[str, bytes]:
+        raise AssertionError
+
     async def is_ancestor(self, source: object, credential: object, old: str, new: str) -> bool:
         return int(old[:12]) <= int(new[:12])
+
+
+class NoRenderers:
+    """No Application renders."""
+
+    async def kustomize(self, application: object, asked: object) -> Rendered:
+        raise AssertionError
 
 
 class Audit:

@@ -211,6 +211,7 @@ class Installation(Surroundings):
         application = applications.parse(self._application)
         ports = Ports(
             git=self.git,
+            renderers=self.renderers,
             credentials=sources.Credentials(),
             data_keys=self.keys,
             sealing_keys=self.sealing_keys,

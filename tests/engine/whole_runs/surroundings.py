@@ -39,6 +39,7 @@ class Surroundings:
     def __init__(self, *, operator: OperatorSettings | None = None, **spec: object):
         """`spec` is beside the source, whose `layers` may be given as such."""
         self.git = sources.Git()
+        self.renderers = sources.Renderers()
         self.stores = sources.Stores()
         self.keys = DataKeys()
         self.sealing_keys = sources.SealingKeys()

@@ -1,0 +1,149 @@
+"""What a renderer is given: the files of a commit with placeholders for their sealed values, and the variables of an Application.
+
+Nothing is opened here. A file in the clear is given as it is, so it may hold no text that looks like a placeholder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from agent.manifests import kustomizations, substitution
+from agent.manifests import presented as references
+from agent.sops.files import presented
+from agent.sops.stores import store as stores
+from agent.values import placeholders
+from agent.values.errors import AgentError, ManifestError, SubstitutionError
+from agent.values.secret import Sealed
+from agent.yaml.read import manifests as yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from agent.api.render import Substitute
+    from agent.manifests.kustomizations import Use
+    from agent.manifests.substitution import Variables
+    from agent.sops.files.presented import Presented
+    from agent.sops.files.sealed import SealedFile
+    from agent.values.expressions import Source
+    from agent.values.placeholders import Placeholder
+    from agent.values.tree import Tree
+    from agent.yaml.limits import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A file of a commit."""
+
+    path: str
+    blob: str
+    data: bytes = field(repr=False)
+
+
+@dataclass(slots=True)
+class Given:
+    """`files` are by path, `sources` what each placeholder in them stands for, `sealed` the SOPS files among them by path.
+
+    `whole` are the SOPS files that stand as one value, by the id of its leaf.
+    """
+
+    files: dict[str, bytes] = field(default_factory=dict[str, bytes], repr=False)
+    sources: dict[Placeholder, Source] = field(default_factory=dict["Placeholder", "Source"], repr=False)
+    sealed: dict[str, SealedFile] = field(default_factory=dict[str, "SealedFile"])
+    whole: dict[str, Presented] = field(default_factory=dict[str, "Presented"])
+
+
+def present(blobs: Iterable[tuple[Blob, Collection[Use]]], limits: Limits) -> Given:
+    """Files and how a renderer takes each. Raises what reading a SOPS file raises, ReferenceSyntaxError, PlaceholderError and ManifestError."""
+    given = Given()
+    for blob, uses in blobs:
+        try:
+            shown = {_present(given, blob, use, limits) for use in sorted(uses)}
+        except AgentError as error:
+            raise error if "file" in error.facts else error.with_facts(file=blob.path) from None
+        if len(shown) > 1:
+            raise ManifestError(
+                "a file with secrets is taken both as YAML and as it is",
+                hint="give the generator a copy of the file",
+                file=blob.path,
+            )
+        given.files[blob.path] = shown.pop()
+    return given
+
+
+def _present(given: Given, blob: Blob, use: Use, limits: Limits) -> bytes:
+    if use == "bytes":
+        shown = presented.whole(blob.data, blob.blob, file=blob.path, limits=limits)
+    else:
+        shown = presented.by_leaves(blob.data, file=blob.path, limits=limits)
+    if shown is None:
+        return _in_clear(given, blob, use)
+    _take(given, shown)
+    if use == "bytes":
+        given.whole |= {leaf.id: shown for leaf in shown.sources.values() if isinstance(leaf, Sealed)}
+    return shown.data
+
+
+def _take(given: Given, shown: Presented) -> None:
+    given.sources |= shown.sources
+    given.sealed[shown.file] = shown.sealed
+
+
+def _in_clear(given: Given, blob: Blob, use: Use) -> bytes:
+    try:
+        text = blob.data.decode()
+    except UnicodeDecodeError:
+        return blob.data
+    placeholders.refuse(text)
+    if use == "lines":
+        return references.env_lines(text, given.sources, file=blob.path).encode()
+    if use == "bytes":
+        return references.text(text, given.sources).encode()
+    return kustomizations.with_literals(blob.data, given.sources, file=blob.path)
+
+
+def variables(asked: Substitute, blobs: Iterable[Blob], given: Given, limits: Limits) -> Variables:
+    """The values that an Application sets, and those of its files, which are added to `given`. Raises as `present`, and SubstitutionError."""
+    clear: dict[str, str] = {}
+    sealed: dict[str, Placeholder] = {}
+    for blob in blobs:
+        try:
+            shown = presented.by_leaves(blob.data, file=blob.path, limits=limits)
+            if shown is not None:
+                _take(given, shown)
+            for name, value in _pairs(blob.path, shown.data if shown else blob.data, limits):
+                known = shown is not None and value in shown.sources
+                if not known:
+                    clear[name] = value
+                    sealed.pop(name, None)
+                else:
+                    sealed[name] = placeholders.find(value)[0]
+        except AgentError as error:
+            raise error if "file" in error.facts else error.with_facts(file=blob.path) from None
+    clear |= asked.variables
+    sealed = {name: value for name, value in sealed.items() if name not in asked.variables}
+    return substitution.variables(clear, sealed, given.sources, strict=asked.strict)
+
+
+def _pairs(path: str, data: bytes, limits: Limits) -> list[tuple[str, str]]:
+    """Names and values of a flat file. Raises SubstitutionError for one that is not flat."""
+    if stores.of(path).name == "dotenv":
+        lines = (line.strip() for line in data.decode("utf-8", "surrogateescape").splitlines())
+        split = (line.partition("=") for line in lines if line and not line.startswith("#"))
+        return [(name.strip(), value) for name, _, value in split]
+    found: list[tuple[str, str]] = []
+    for document in yaml.parse(data, file=path, limits=limits):
+        if not isinstance(document.tree, dict):
+            raise SubstitutionError("variables are a flat map", hint="write NAME: value", line=document.line)
+        found += [(name, _text(name, value)) for name, value in document.tree.items()]
+    return found
+
+
+def _text(name: str, value: Tree) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return ""
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise SubstitutionError("variables are a flat map", hint="write NAME: value", variable=name)

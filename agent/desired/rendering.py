@@ -1,0 +1,108 @@
+"""Objects as a renderer gave them, and those of manifests, with their variables: documents to merge, and what their leaves are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from agent.manifests import documents, expansion, kustomizations, rendered, substitution
+from agent.manifests.documents import RENDERED
+from agent.manifests.rendered import Output
+from agent.sops.kubernetes import clear
+from agent.values import placeholders
+from agent.values.errors import AgentError, PlaceholderError
+from agent.values.secret import Sealed
+from agent.values.tree import format_path, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from agent.manifests.documents import Document
+    from agent.manifests.kustomizations import FieldPath
+    from agent.manifests.substitution import Variables
+    from agent.values.expressions import Expressions, Source
+    from agent.values.placeholders import Placeholder
+    from agent.values.tree import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Documents, those of the renderer first. `unused` are the labels of sealed values of `handed` that stand in none of them."""
+
+    documents: tuple[Document, ...]
+    expressions: Expressions
+    unused: tuple[str, ...]
+
+
+def of(
+    outputs: Iterable[tuple[str, Tree]],
+    layered: Sequence[Document],
+    *,
+    sources: Mapping[Placeholder, Source],
+    handed: Collection[Placeholder] = (),
+    variables: Variables | None = None,
+    cut: Collection[FieldPath] = (),
+) -> Made:
+    """Documents of the renderer's outputs, each with the file it is made of, and of the layers above them.
+
+    What is wrong with one is its error. Raises PlaceholderError where a renderer lied about an operation.
+    """
+    given = [
+        documents.document(file, 0, RENDERED, item, sealed=False)
+        for file, tree in outputs
+        for item in clear.objects(tree)
+    ]
+    if variables is None:
+        changed, above = given, list(layered)
+    else:
+        room = expansion.Room()
+        changed = [_substituted(each, variables, room) for each in given]
+        above = [_substituted(_unforged(each), variables, room) for each in layered]
+    read = changed if variables is None else [*changed, *above]
+    found = rendered.read([Output(each.file, each.tree) for each in read], sources, handed)
+    taken = [_read(each, result, cut) for each, result in zip(read, found.objects, strict=True)]
+    made = taken if variables is not None else [*taken, *above]
+    return Made(tuple(made), found.expressions, found.unused)
+
+
+def _unforged(document: Document) -> Document:
+    """Placeholders have no key, so a manifest may hold none before its variables have values."""
+    for path, leaf in walk(document.tree):
+        try:
+            placeholders.refuse(leaf if isinstance(leaf, str) else "")
+        except PlaceholderError as error:
+            return replace(document, error=error.with_facts(file=document.file, field=format_path(path)))
+    return document
+
+
+def _substituted(document: Document, variables: Variables, room: expansion.Room) -> Document:
+    """With values for its variables, before which nothing but its form can be wrong with it."""
+    if not document.tree or isinstance(document.error, PlaceholderError):
+        return document
+    try:
+        tree = substitution.substitute(document.tree, variables, room)
+    except AgentError as error:
+        return replace(document, error=error.with_facts(file=document.file))
+    if tree == document.tree:
+        return document
+    return documents.document(document.file, document.line, document.layer, tree, sealed=document.sealed)
+
+
+def _read(document: Document, found: rendered.ReadOutput, cut: Collection[FieldPath]) -> Document:
+    if found.error is not None:
+        return replace(document, error=document.error or found.error)
+    if found.tree == document.tree:
+        return document
+    error = document.error
+    made = documents.document(document.file, document.line, document.layer, found.tree, sealed=document.sealed)
+    at = next(
+        (path for path, leaf in walk(found.tree) if isinstance(leaf, Sealed) and kustomizations.cuts(cut, path)), None
+    )
+    if at is not None:
+        error = PlaceholderError(
+            "a replacement takes a sealed value apart, or puts a part of one here",
+            hint="give the part a value of its own, and replace the whole field",
+            file=document.file,
+            field=format_path(at),
+        )
+    return replace(made, error=error or made.error)

@@ -21,8 +21,11 @@ func TestAliasesAreCountedAsOftenAsTheyAreMet(t *testing.T) {
 	for text, expected := range map[string]int{
 		"a: 1\nb: '*a & b'\n":           0,
 		"a: &a [x, y]\nb: [*a, *a]\n":   14,
-		"a: 1\n---\na: &a [x]\nb: *a\n": 8,
+		"a: 1\n---\na: &a [x]\nb: *a\n": 12,
 		"a: &a {b: *a}\n":               mostUnfolded + 5,
+		"a: |\n  b: &b [x]\n  c: *b\n":  12,
+		`a: "b: \x26b [x]\nc: \u002ab"`: 12,
+		`{"a": "b: &b [x]\nc:\n *b"}`:   12,
 	} {
 		if found := unfolded([]byte(text)); found != expected {
 			t.Errorf("%q: %d values, not %d", text, found, expected)

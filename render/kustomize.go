@@ -14,7 +14,11 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/openapi"
 )
 
-const deepestObject = 150
+const (
+	deepestObject = 150
+	// largestObject is more than an API server takes in one request.
+	largestObject = 4 << 20
+)
 
 // ownSchema is what the library calls its schema as long as no kustomization, however it spells the field, has brought one.
 var ownSchema = openapi.GetSchemaVersion()
@@ -88,6 +92,9 @@ func marshalled(built resmap.ResMap, origins []string, asked *kustomizeRequest) 
 		text, err := each.MarshalJSON()
 		if err != nil {
 			return nil, &failure{Kind: "build", Text: shortened(err.Error())}
+		}
+		if len(text) > largestObject {
+			return nil, &failure{Kind: "limit", What: "object", File: origins[number]}
 		}
 		if size += len(text); size > asked.OutputBytes {
 			return nil, &failure{Kind: "limit", What: "output"}

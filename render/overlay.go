@@ -36,6 +36,9 @@ func (v *view) overlay(folder string, asked json.RawMessage, origins bool) *fail
 		return nil
 	}
 	if len(asked) > 0 {
+		if unfolded(asked) > mostUnfolded {
+			return &failure{Kind: "limit", What: "aliases"}
+		}
 		var added overlaid
 		decoder := json.NewDecoder(bytes.NewReader(asked))
 		decoder.DisallowUnknownFields()

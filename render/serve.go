@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"time"
 
@@ -29,8 +30,9 @@ type putRequest struct {
 type answer struct {
 	Hello *hello `json:"hello,omitempty"`
 	// Need names a tree that is not kept any more: put it, and ask again.
-	Need    string   `json:"need,omitempty"`
-	Objects []object `json:"objects,omitempty"`
+	Need string `json:"need,omitempty"`
+	// Objects follow the answer: see lines.
+	Objects []object `json:"-"`
 	// Read are the files that the result depends on, LookedFor those whose absence it depends on.
 	Read      []string `json:"read,omitempty"`
 	LookedFor []string `json:"lookedFor,omitempty"`
@@ -73,7 +75,7 @@ func serve(from io.Reader, to io.Writer, s *server) error {
 		} else {
 			given = s.answer(&asked)
 		}
-		out, err := json.Marshal(given)
+		out, err := given.lines()
 		if err != nil {
 			return err
 		}
@@ -82,6 +84,16 @@ func serve(from io.Reader, to io.Writer, s *server) error {
 		}
 		s.dog.rest()
 	}
+}
+
+// lines are the answer and, a line each, its objects, so that none of what has to be read at once is large.
+func (a *answer) lines() ([]byte, error) {
+	out, err := json.Marshal(a)
+	for _, each := range a.Objects {
+		line, failed := json.Marshal(each)
+		out, err = append(append(out, '\n'), line...), errors.Join(err, failed)
+	}
+	return out, err
 }
 
 func (s *server) answer(asked *request) (given answer) {

@@ -23,12 +23,16 @@ class SourceTree:
 
     @classmethod
     def of(cls, files: Mapping[str, bytes]) -> SourceTree:
-        """With a digest over paths and contents, framed by their lengths."""
-        made = hashlib.sha256()
+        """With a digest over paths and contents, framed by their lengths. Paths that are no UTF-8 are left out: no YAML can name them."""
+        made, named = hashlib.sha256(), dict[str, bytes]()
         for path, content in sorted(files.items()):
-            name = path.encode()
+            try:
+                name = path.encode()
+            except UnicodeEncodeError:
+                continue
+            named[path] = content
             made.update(b"%d %d " % (len(name), len(content)) + name + content)
-        return cls(made.hexdigest(), files)
+        return cls(made.hexdigest(), named)
 
 
 @dataclass(frozen=True, slots=True)

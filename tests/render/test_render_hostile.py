@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,8 @@ metadata:
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)
 )
+PATCH = SERVICE + "spec:\n" + "".join(f"  {line}\n" for line in BOMB.splitlines())
+SMALL = SERVICE + "spec: {a: &a [" + ", ".join("x" * 40) + "], b: [" + ", ".join(["*a"] * 40) + "]}\n"
 
 REFUSED: dict[str, tuple[dict[str, str], type[AgentError], str]] = {
     "a file of the machine": (
@@ -153,6 +156,80 @@ REFUSED: dict[str, tuple[dict[str, str], type[AgentError], str]] = {
         RenderLimitError,
         "kustomization.yaml:1: aliases unfold to more than a renderer takes",
     ),
+    "aliases that multiply in a patch in place": (
+        {"kustomization.yaml": json.dumps({"resources": ["a.yaml"], "patches": [{"patch": PATCH}]}), "a.yaml": SERVICE},
+        RenderLimitError,
+        "kustomization.yaml:1: aliases unfold to more than a renderer takes",
+    ),
+    "aliases that multiply in a block of text": (
+        {
+            "kustomization.yaml": "resources: [a.yaml]\npatchesStrategicMerge:\n- |\n  " + PATCH.replace("\n", "\n  "),
+            "a.yaml": SERVICE,
+        },
+        RenderLimitError,
+        "kustomization.yaml:1: aliases unfold to more than a renderer takes",
+    ),
+    "aliases that multiply in a patch that hides them": (
+        {
+            "kustomization.yaml": 'resources: [a.yaml]\npatches: [{patch: "'
+            + PATCH.replace("&", r"\x26").replace("*", r"\u002A").replace("\n", r"\n")
+            + '"}]\n',
+            "a.yaml": SERVICE,
+        },
+        RenderLimitError,
+        "kustomization.yaml:1: aliases unfold to more than a renderer takes",
+    ),
+    "aliases that multiply in a patch of a transformer": (
+        {
+            "kustomization.yaml": "resources: [a.yaml]\ntransformers: [t.yaml]\n",
+            "t.yaml": json.dumps(
+                {"apiVersion": "builtin", "kind": "PatchTransformer", "metadata": {"name": "t"}, "patch": PATCH}
+            ),
+            "a.yaml": SERVICE,
+        },
+        RenderLimitError,
+        "t.yaml:1: aliases unfold to more than a renderer takes",
+    ),
+    "aliases that multiply in a transformer in place": (
+        {
+            "kustomization.yaml": json.dumps(
+                {
+                    "resources": ["a.yaml"],
+                    "transformers": [
+                        json.dumps(
+                            {
+                                "apiVersion": "builtin",
+                                "kind": "PatchTransformer",
+                                "metadata": {"name": "t"},
+                                "patch": PATCH,
+                            }
+                        )
+                    ],
+                }
+            ),
+            "a.yaml": SERVICE,
+        },
+        RenderLimitError,
+        "kustomization.yaml:1: aliases unfold to more than a renderer takes",
+    ),
+    "many patches that multiply a little": (
+        {
+            "kustomization.yaml": json.dumps(
+                {"resources": ["a.yaml"], "patches": [{"patch": SMALL} for _ in range(200)]}
+            ),
+            "a.yaml": SERVICE,
+        },
+        RenderLimitError,
+        "kustomization.yaml:1: aliases unfold to more than a renderer takes",
+    ),
+    "an object that is larger than a cluster takes": (
+        {
+            "kustomization.yaml": "resources: [a.yaml]\n",
+            "a.yaml": SERVICE + "data: {" + ", ".join(f"k{n}: {'x' * 900_000}" for n in range(5)) + "}\n",
+        },
+        RenderLimitError,
+        "an object is larger than a cluster takes",
+    ),
     "no kustomization": ({"a.yaml": SERVICE}, RenderError, "the folder has no kustomization.yaml"),
     "output without end": (
         {
@@ -232,7 +309,7 @@ GOOD = Kustomization("", SourceTree.of({"kustomization.yaml": b"resources: [a.ya
 def stuck(tmp_path: Path) -> Path:
     """A program that says hello as signet-render does, and then nothing."""
     program = tmp_path / "stuck"
-    answer = b'{"hello":{"build":"b","confined":"code"}}'
+    answer = b'{"hello":{"build":"b","kustomize":"v","confined":"code"}}'
     script = f"#!/bin/sh\nprintf '\\000\\000\\000\\{len(answer):03o}%s' '{answer.decode()}'\nexec /bin/sleep 60\n"
     program.write_text(script)
     program.chmod(0o755)

@@ -31,6 +31,7 @@ _LIMITS: Final[dict[str, LiteralString]] = {
     "aliases": "aliases unfold to more than a renderer takes",
     "depth": "an object is nested too deeply",
     "files": "more files than a renderer takes",
+    "object": "an object is larger than a cluster takes",
     "objects": "more objects than a renderer may give",
     "output": "more output than a renderer may give",
     "path": "a path that a renderer does not take",

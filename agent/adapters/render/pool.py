@@ -11,7 +11,7 @@ from agent.adapters.render.patience import Patience
 from agent.adapters.render.process import Helper
 from agent.adapters.render.protocol import Limits
 from agent.controllers.turns import Turns
-from agent.values.errors import RenderLimitError
+from agent.values.errors import DefectError, RenderLimitError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,6 +67,9 @@ class Renderers:
                 return protocol.rendered(answer, helper.build)
             except RenderLimitError:
                 self._patience.died(application.namespace)
+                raise
+            except DefectError:  # what it says next may be as little
+                await helper.end()
                 raise
             finally:
                 self._give(helper)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from agent.adapters.render import protocol
 from agent.values import system
@@ -24,12 +23,13 @@ RESTING: Final = 110 * 1024 * 1024
 
 
 class Helper:
-    """`build` names the program's sources. Not for two callers at a time."""
+    """`build` names the program's sources, `kustomize` the version in it. Not for two callers at a time."""
 
     def __init__(self, process: asyncio.subprocess.Process, limits: Limits) -> None:
         self._process: Final = process
         self._limits: Final = limits
         self.build: str = ""
+        self.kustomize: str = ""
         self.confined: str = ""
 
     @classmethod
@@ -53,13 +53,20 @@ class Helper:
         helper = cls(process, limits)
         try:
             hello = (await helper.ask(protocol.HELLO))["hello"]
+            helper.build, helper.kustomize, helper.confined = (
+                str(hello[name]) for name in ("build", "kustomize", "confined")
+            )
         except RenderLimitError:
             raise ConfigError(
                 "signet-render ends as it starts",
                 hint="the kernel has to allow seccomp filters; build the program again if its sources changed",
                 file=str(program),
             ) from None
-        helper.build, helper.confined = str(hello["build"]), str(hello["confined"])
+        except (KeyError, TypeError):
+            await helper.end()
+            raise ConfigError(
+                "the program is not the signet-render of this version", hint="install it again", file=str(program)
+            ) from None
         return helper
 
     @property
@@ -85,11 +92,12 @@ class Helper:
         seconds = self._limits.seconds
         try:
             async with asyncio.timeout(seconds):
-                return await self._exchange(protocol.frame(request, seconds=seconds + _GRACE))
+                frame = await asyncio.to_thread(protocol.frame, request, seconds=seconds + _GRACE)
+                return await self._exchange(frame)
         except TimeoutError:
             await self.end()
             raise RenderLimitError("rendering took longer than it may", seconds=seconds) from None
-        except (OSError, asyncio.IncompleteReadError, ValueError, RecursionError):
+        except (OSError, asyncio.IncompleteReadError, ValueError, TypeError, RecursionError):
             await self.end()
             raise RenderLimitError(
                 "the renderer ended before it answered, most likely at its memory limit",
@@ -107,7 +115,7 @@ class Helper:
         (size,) = protocol.HEAD.unpack(await self._process.stdout.readexactly(protocol.HEAD.size))
         if size > self._limits.frame:
             raise ValueError
-        return cast("Answer", json.loads(await self._process.stdout.readexactly(size)))
+        return await asyncio.to_thread(protocol.answer, await self._process.stdout.readexactly(size))
 
     async def end(self) -> None:
         """Kill it, and wait until it is gone."""

@@ -1,4 +1,7 @@
-"""The words of signet-render: frames of four bytes of length, big-endian, and JSON; one answer to each request, in order."""
+"""The words of signet-render: frames of four bytes of length, big-endian, and JSON; one answer to each request, in order.
+
+An answer is a line of JSON, and a line more for each object: the interpreter does nothing else while it reads one, and no line is large.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +42,15 @@ class Limits:
 
 def frame(request: dict[str, object], *, seconds: int) -> bytes:
     """A request whose answer is of no use after so many seconds."""
-    body = json.dumps({**request, "seconds": seconds}).encode()
+    pieces = json.JSONEncoder(ensure_ascii=False).iterencode({**request, "seconds": seconds})
+    body = "".join(pieces).encode("utf-8", "surrogatepass")
     return HEAD.pack(len(body)) + body
+
+
+def answer(body: bytes) -> Answer:
+    """What a frame holds. Raises ValueError, TypeError and RecursionError where it holds something else."""
+    first, *objects = body.split(b"\n")
+    return {**json.loads(first), "objects": [json.loads(each) for each in objects]}
 
 
 def put(sources: SourceTree) -> dict[str, object]:
@@ -65,11 +75,10 @@ def kustomize(asked: Kustomization, limits: Limits) -> dict[str, object]:
 
 def rendered(answer: Answer, build: str) -> Rendered:
     """What the answer to `kustomize` says. Raises DefectError for one that says nothing: no objects would be the end of those that stand."""
-    if "error" not in answer and "read" not in answer:
-        raise DefectError("signet-render did not answer what it was asked")
-    error = failures.translated(answer["error"]) if "error" in answer else None
-    objects = tuple(
-        RenderedObject(str(each["file"]), cast("Object", each["object"])) for each in answer.get("objects", ())
-    )
-    read, looked_for = (frozenset[str](answer.get(name, ())) for name in ("read", "lookedFor"))
-    return Rendered(objects, read, looked_for, build, error)
+    try:
+        error = failures.translated(answer["error"]) if "error" in answer else None
+        read = frozenset[str](answer.get("read", ()) if error else answer["read"])
+        objects = tuple(RenderedObject(str(each["file"]), cast("Object", each["object"])) for each in answer["objects"])
+        return Rendered(objects, read, frozenset[str](answer.get("lookedFor", ())), build, error)
+    except (AttributeError, KeyError, TypeError):
+        raise DefectError("signet-render did not answer what it was asked") from None

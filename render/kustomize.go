@@ -29,6 +29,8 @@ type kustomizeRequest struct {
 	Path string `json:"path"`
 	// Overlay has fields of a kustomization that are added to that of the folder, as Flux does.
 	Overlay json.RawMessage `json:"overlay,omitempty"`
+	// Replaced are files with another content for this build; what is wrong with them is said of those of the tree.
+	Replaced map[string]string `json:"replaced,omitempty"`
 	// Origins says that each object's file is asked for, which takes another build.
 	Origins     bool `json:"origins,omitempty"`
 	OutputBytes int  `json:"outputBytes"`
@@ -36,7 +38,7 @@ type kustomizeRequest struct {
 }
 
 func kustomize(of *tree, asked *kustomizeRequest) (given answer) {
-	v := newView(of)
+	v := newView(of, asked.Replaced)
 	defer func() { given.Read, given.LookedFor = v.paths() }()
 	folder := relative(asked.Path)
 	if problem := v.overlay(folder, asked.Overlay, false); problem != nil {
@@ -52,7 +54,7 @@ func kustomize(of *tree, asked *kustomizeRequest) (given answer) {
 	origins := make([]string, built.Size())
 	if asked.Origins {
 		// A build of its own: patches and replacements meet kustomize's annotations, and objects must not depend on them.
-		annotated := newView(of)
+		annotated := newView(of, asked.Replaced)
 		if annotated.overlay(folder, asked.Overlay, true) == nil {
 			if again, err := annotated.run(folder); err == nil && again.Size() == built.Size() {
 				origins = originsOf(again, folder)

@@ -30,8 +30,12 @@ type view struct {
 	guard     guard
 }
 
-func newView(of *tree) *view {
-	return &view{tree: of, replaced: map[string][]byte{}, read: map[string]bool{}, lookedFor: map[string]bool{}}
+func newView(of *tree, replaced map[string]string) *view {
+	made := &view{tree: of, replaced: map[string][]byte{}, read: map[string]bool{}, lookedFor: map[string]bool{}}
+	for name, text := range replaced {
+		made.replaced[name] = []byte(text)
+	}
+	return made
 }
 
 // relative is a path from the repository's root: what climbs out of it arrives there.

@@ -40,13 +40,15 @@ class Kustomization:
     """The folder to build, from the repository's root; "" is the root itself.
 
     `overlay` has fields that are added to its kustomization: namespace, namePrefix, nameSuffix, components, images, patches, labels,
-    commonAnnotations. `origins` asks for the file of each object, which takes about as long again.
+    commonAnnotations. `replaced` are kustomizations with another text for this build: what is wrong with one is said of that in `sources`.
+    `origins` asks for the file of each object, which takes about as long again.
     """
 
     path: str
     sources: SourceTree
     overlay: Object = field(default_factory=dict[str, "Tree"])
     origins: bool = False
+    replaced: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)

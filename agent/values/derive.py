@@ -8,7 +8,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Final
 
-from agent.values import surroundings
+from agent.values import godotenv, surroundings
 from agent.values.errors import LimitError, SecretValueError
 from agent.values.reveal import reveal
 from agent.values.secret import Plain, Secret
@@ -206,6 +206,16 @@ def dotenv(secret: Secret) -> Secret:
     A line break is `\n` there, and a carriage return at the end belongs to the line.
     """
     return Secret(_text(secret).replace("\n", "\\n").removesuffix("\r"), *secret.labels)
+
+
+def unquoted(secret: Secret) -> Secret:
+    """What godotenv makes of a value of an `.env` file: see `values.godotenv`. Raises SecretValueError."""
+    text = _text(secret)
+    try:
+        return Secret(godotenv.value(text), *secret.labels)
+    except godotenv.UnreadableError as error:
+        why = error.why
+    raise SecretValueError(why, label=secret.label, hint=godotenv.HINT)
 
 
 def json_string(secret: Secret) -> Secret:

@@ -179,6 +179,7 @@ _OPERATIONS: Final[dict[str, _Operation]] = {
     "clip": _Operation(_clip, arguments=2),
     "b64enc": _Operation(lambda value, _: derive.base64_encode(value)),
     "dotenv": _Operation(lambda value, _: derive.dotenv(value)),
+    "godotenv": _Operation(lambda value, _: derive.unquoted(value)),
     "json": _Operation(lambda value, _: derive.json_string(value)),
     "goquote": _Operation(lambda value, _: derive.go_quoted(value)),
 }

@@ -48,6 +48,13 @@ def evaluate(expression, values, *, known=(), clock=lambda: 0.0):
         ("dotenv", (P,), "a\\nb", "a\\nb"),
         ("dotenv", (P,), "pw\r", "pw"),
         ("dotenv", (P,), "pw\r\r", "pw\r"),
+        ("godotenv", (P,), "plain", "plain"),
+        ("godotenv", (P,), '"a b" # c', "a b"),
+        ("godotenv", (P,), "'$A \\n'", "$A \\n"),
+        ("godotenv", (P,), '"a\\nb\\\\c"', "a\nb\\c"),
+        ("godotenv", (P,), " a#b #c ", "a#b"),
+        ("godotenv", (P,), "p$ss$", "p$ss$"),
+        ("godotenv", (P,), '""', ""),
         ("json", (P,), '"<a>&\\\u2028', '\\"\\u003ca\\u003e\\u0026\\\\\\u2028'),
         ("goquote", (P,), 'a"\\\n\t\x07\x7f\x00é\u200b\U000e0001', 'a\\"\\\\\\n\\t\\a\\x7f\\x00é\\u200b\\U000e0001'),
     ],
@@ -115,6 +122,14 @@ def test_what_is_not_known_is_refused_without_a_value(expression):
 def test_bytes_are_no_text_unless_they_are_encoded_whole():
     with pytest.raises(SecretValueError):
         evaluate(Expression("b64enc", (f"a{P}",)), {P: b"\xff"})
+
+
+@pytest.mark.parametrize("value", ["a$HOME", "${A}", '"\\$A"', "'x", '"x\\"', "'x' y", "# x"])
+def test_what_godotenv_reads_in_other_ways_is_refused_without_the_value(value):
+    with pytest.raises(SecretValueError) as refused:
+        evaluate(Expression("godotenv", (P,)), {P: value})
+    assert value not in str(refused.value)
+    assert refused.value.__context__ is None
 
 
 def chain(length, op="b64enc"):

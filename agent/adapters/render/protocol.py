@@ -70,6 +70,8 @@ def kustomize(asked: Kustomization, limits: Limits) -> dict[str, object]:
     request: dict[str, object] = {"tree": asked.sources.digest, "path": asked.path, "origins": asked.origins}
     if asked.overlay:
         request["overlay"] = asked.overlay
+    if asked.replaced:
+        request["replaced"] = dict(asked.replaced)
     return {"kustomize": {**request, "outputBytes": limits.output, "objects": limits.objects}}
 
 

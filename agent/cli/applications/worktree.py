@@ -121,6 +121,12 @@ def target(asked: Asked) -> Target:
             settings.field_managers.people,
         )
     application = _application(asked.application, asked.namespace)
+    if application.spec.render is not None or application.spec.substitute is not None:
+        raise UsageError(
+            "the Application renders an overlay or has variables, which only the agent does so far",
+            hint="kubectl get shows what it applied; without -f, the manifests of a folder are shown as they are",
+            file=asked.application,
+        )
     if asked.namespace and asked.namespace != application.namespace:
         raise UsageError(
             "the Application goes to another namespace",

@@ -136,9 +136,10 @@ async def _read(run: Run, state: State, revision: Revision) -> tuple[State, Read
     spec = run.application.spec
     credential = await run.ports.credentials.git(run.application)
     snapshot = await run.ports.git.files(spec.source, credential, revision.commit)
-    inputs = await rendering.collect(run, credential, revision.commit)
+    inputs = await rendering.committed(run, credential, revision.commit)
     content = run.fingerprints.desired.text(
-        inputs.content if inputs else "", *(f"{file.layer}:{file.path}:{file.blob}" for file in snapshot.files)
+        *(f"{file.layer}:{file.path}:{file.blob}" for file in snapshot.files),
+        *(f"rendered:{path}:{blob}" for path, blob in (inputs.blobs.items() if inputs else ())),
     )
     known = _known(run, state)
     if known is not None and known.content == content and not known.desired.incomplete:
@@ -162,7 +163,8 @@ async def _compile(run: Run, state: State, kinds: Kinds, files: Read) -> State:
     spec, revision, found, snapshot = run.application.spec, files.revision, files.parsed, files.snapshot
     made = None
     if files.inputs is not None:
-        state, found, made = await rendering.documents(run, state, found, files.inputs, files.verified.untrusted)
+        rendering.trusted(files.inputs, files.verified.untrusted)
+        state, found, made = await rendering.documents(run, state, found, files.inputs)
     _check_count(run, len(found.documents))
     recorded = run.ledger.record.of_file
     desired = await run.ports.tasks.in_thread(

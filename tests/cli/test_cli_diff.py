@@ -343,3 +343,39 @@ def test_the_kinds_known_offline_are_those_that_a_cluster_serves(controlplane: C
     assert known == {
         each for each in served if each[0].partition("/")[0] in {name.partition("/")[0] for name, _, _ in known}
     }
+
+
+def test_an_overlay_is_compared_as_it_is_rendered(diff: Diff) -> None:
+    diff.live(config_map("prod-cfg", host="h"))
+    diff.live(secret("prod-db", password=OLD))
+    diff.tree("prod/cfg", config_map(host="${HOST}"))
+    diff.seal("prod/db", secret(password=OLD))
+    diff.seal("prod/made", secret("made", url="x"))
+    diff.tree("prod/text", secret("text", url="u:${PW}@h"))
+    diff.seal("vars", {"data": NEW})
+    diff.shell.write(
+        "prod/kustomization.yaml", "namePrefix: prod-\nresources: [cfg.yaml, db.yaml, made.yaml, text.yaml]\n"
+    )
+    spec = {
+        "source": {"url": "https://git.example.com/shop.git", "revision": {"branch": "main"}},
+        "render": {"kustomize": {"path": "prod"}},
+        "substitute": {"variables": {"HOST": "h", "PW": "vault://main/secret/shop#pw"}, "files": ["vars.yaml"]},
+    }
+    application = {
+        "apiVersion": "signet-gitops.dev/v1alpha1",
+        "kind": "Application",
+        "metadata": {"name": "web", "namespace": diff.namespace},
+        "spec": spec,
+    }
+    diff.shell.write("application.json", json.dumps(application))
+    found = diff.objects("-f", "application.json", code=1)
+    assert {name: (each["action"], each["fields"]) for name, each in found.items()} == {
+        "ConfigMap/prod-cfg": ("change", []),  # which the Application marks as its own
+        "Secret/prod-db": ("change", []),
+        "Secret/prod-made": ("create", []),
+        "Secret/prod-text": ("create", []),
+    }
+    diff.tree("prod/cfg", config_map(host="${HOST}2"))
+    found = diff.objects("-f", "application.json", code=1)
+    (line,) = found["ConfigMap/prod-cfg"]["fields"]
+    assert (line["before"], line["after"]) == ("h", "h2")

@@ -70,14 +70,6 @@ def test_yaml_names_the_files_and_reads_back(tree: Shell) -> None:
     assert CANARY not in text
 
 
-@pytest.mark.parametrize("field", ["render: {kustomize: {path: prod}}", "substitute: {variables: {A: b}}"])
-def test_an_application_that_only_the_agent_renders_is_not_shown_half(tree: Shell, field: str) -> None:
-    tree.write("rendered.yaml", APPLICATION.rstrip() + f"\n  {field}\n")
-    result = tree.agent("render", "-f", "rendered.yaml")
-    assert (result.code, result.out) == (2, b"")
-    assert "only the agent does so far" in result.err
-
-
 def test_an_application_says_layers_globs_and_namespace(tree: Shell) -> None:
     tree.write("base/draft-x.yaml", "no: manifest\n")
     found = rendered(tree, "-f", "application.yaml")

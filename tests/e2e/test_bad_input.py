@@ -201,7 +201,7 @@ FAULTS = [
         {"kustomization.yaml": "resources: [victim.yaml]\n"},
         "UnsupportedManifest",
         file="kustomization.yaml",
-        hint="commit the rendered manifests",
+        hint="name its folder in spec.render",
         mend={"kustomization.yaml": None},
     ),
 ]

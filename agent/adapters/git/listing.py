@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import posixpath
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from agent.adapters.git.globs import Globs
 from agent.values.errors import LimitError, ManifestError, SourceError, UnsupportedManifestError
 from agent.values.text import cut
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from agent.api.application import Source
     from agent.values.errors import AgentError
@@ -28,6 +28,8 @@ _LONGEST_MATCHED: Final = 1024
 
 SYMLINK: Final = "120000"
 SUBMODULE: Final = "160000"
+KINDS: Final[Mapping[str, Literal["link", "submodule"]]] = {SYMLINK: "link", SUBMODULE: "submodule"}
+"""What is no regular file, by mode."""
 
 
 @dataclass(frozen=True, slots=True)

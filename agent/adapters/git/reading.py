@@ -6,7 +6,7 @@ import subprocess  # what GitPython started
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from git.db import GitCmdObjectDB
 from git.exc import GitError
@@ -20,7 +20,7 @@ from agent.values.text import cut
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Collection, Generator, Mapping
+    from collections.abc import Collection, Generator
     from pathlib import Path
 
     from agent.adapters.git.listing import Entry, Layer
@@ -35,7 +35,6 @@ _LISTING: Final = 32 * 1024 * 1024
 """Bytes of one layer's listing, some 400,000 files. Four may be in memory at a time, beside what is made of them."""
 _MOST_PATHS: Final = 200_000
 """Of a commit that is looked through."""
-_KINDS: Final[Mapping[str, Literal["link", "submodule"]]] = {listing.SYMLINK: "link", listing.SUBMODULE: "submodule"}
 _LOOKING: Final = 30
 """Seconds that paths are looked at, in all layers: a million of them, each held against 32 KiB of globs, would take days."""
 _END: Final = 0.5
@@ -157,7 +156,7 @@ def tree(mirror: Mirror, commit: str, *, cancelled: threading.Event) -> dict[str
     found: dict[str, TreeEntry] = {}
     for entry, error in listing.parse(_list(mirror, commit, cancelled), root):
         if error is None:
-            found[entry.path] = TreeEntry(entry.blob, entry.size, _KINDS.get(entry.mode, "file"))
+            found[entry.path] = TreeEntry(entry.blob, entry.size, listing.KINDS.get(entry.mode, "file"))
         if len(found) > _MOST_PATHS:
             raise LimitError(
                 "the repository has more files than the agent looks through for a renderer",

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.cli import terminal
-from agent.cli.applications import worktree
+from agent.cli.applications import overlays, worktree
 from agent.cli.keys import key_sources
 from agent.desired import compiler
-from agent.engine import plan, prune
+from agent.engine import plan, prune, rendering
 from agent.engine.causes import Cause
 from agent.engine.finishing import Finished
 from agent.engine.record import ApplicationRecord, ObjectRecord
@@ -73,7 +73,7 @@ class Declared:
         return (*self.locked, *self.state.problems, *waiting)
 
 
-def compute(
+async def compute(
     target: Target,
     kinds: Kinds | None,
     keys: MasterKeys | None,
@@ -93,18 +93,22 @@ def compute(
     snapshot = snapshot or worktree.read(target)
     limits = Limits.served(size=target.limits.file_bytes, depth=target.limits.yaml_depth)
     parsed = documents.parse(snapshot.files, limits=limits)
-    if len(parsed.documents) > target.limits.objects:
-        raise LimitError(
-            "the work tree holds more objects than the agent accepts",
-            limit=target.limits.objects,
-            found=len(parsed.documents),
-        )
+    given = await overlays.collect(target)
+    if given is not None:
+        parsed = replace(parsed, sealed={**parsed.sealed, **given.given.sealed})
     secrets, untrusted = _open(parsed, keys) if keys is not None else ({}, {})
     locked: dict[str, AgentError] = {}
     if unopened is not None:
         locked = {path: error for path, error in untrusted.items() if isinstance(error, DataKeyError)}
         untrusted = {path: error for path, error in untrusted.items() if path not in locked}
         secrets.update({name: unopened for path in locked for name in parsed.sealed[path].ids})
+    made = None
+    if given is not None:
+        rendering.trusted(given, untrusted)
+        made = await overlays.make(target, parsed, given)
+        parsed = replace(parsed, documents=made.documents)
+        secrets |= overlays.printed(given, keys, locked) if keys is not None else {}
+    _check_count(target, len(parsed.documents))
 
     def merged(kinds: Kinds) -> DesiredState:
         return compiler.compute(
@@ -112,7 +116,7 @@ def compute(
             parsed,
             untrusted=untrusted,
             refused=snapshot.refused,
-            layered=len(target.source.layers) > 1,
+            layered=len(target.source.layers) + (given is not None) > 1,
             kinds=kinds,
             namespace=target.namespace or "default",
             allowed_namespaces=frozenset() if target.namespace else _named(parsed),
@@ -123,11 +127,21 @@ def compute(
         )
 
     state = merged(kinds) if kinds is not None else _without_cluster(merged)
+    if made is not None:
+        warnings = (*state.warnings, *rendering.warnings(made))
+        state = replace(state, expressions=made.expressions, warnings=warnings)
     if keys is None:
         return _checked(state, None, target.sinks)
     values, failed = _open_values(state, target.sealing_keys)
-    declared = _checked(state.holding(failed), {**secrets, **values}, target.sinks)
+    declared = _checked(state.holding(failed), {**secrets, **values}, target.sinks, unopened)
     return replace(declared, locked=tuple(Problem(error, file=path) for path, error in locked.items()))
+
+
+def _check_count(target: Target, found: int) -> None:
+    if found > target.limits.objects:
+        raise LimitError(
+            "the work tree holds more objects than the agent accepts", limit=target.limits.objects, found=found
+        )
 
 
 def _open_values(state: DesiredState, keys: SealingKeys) -> tuple[dict[str, Secret], dict[ObjectId, AgentError]]:
@@ -179,14 +193,23 @@ def _without_cluster(merged: _Merge) -> DesiredState:
     return merged(known_kinds.offline(unknown)) if unknown else state
 
 
-def _checked(state: DesiredState, secrets: Mapping[str, Secret] | None, allowed: sinks.AllowedSinks) -> Declared:
+def _checked(
+    state: DesiredState,
+    secrets: dict[str, Secret] | None,
+    allowed: sinks.AllowedSinks,
+    unopened: Secret | None = None,
+) -> Declared:
     failed: dict[ObjectId, AgentError] = {}
     opened: dict[ObjectId, Object] = {}
     for key, item in state.objects.items():
         if key in state.held:
             continue
         try:
-            opened[key] = item.tree if secrets is None else resolve.unseal(item.tree, secrets)
+            opened[key] = item.tree
+            if secrets is not None:
+                made = overlays.made_of(item.tree, state.expressions, secrets, unopened)
+                left = state.expressions.known.keys() - made
+                opened[key] = resolve.unseal(item.tree, {**secrets, **made} if made else secrets, left)
             check(key, opened[key], allowed)
         except AgentError as error:
             failed[key] = error.with_facts(object=key, file=", ".join(item.files))
@@ -212,6 +235,17 @@ def planned(declared: Declared) -> ChangeSet:
     }
     basis = plan.Basis(ApplicationRecord(), "", prune.Policy())
     return plan.compute(declared.state, finished, dict.fromkeys(finished, Cause.NEW), basis)
+
+
+def with_labels(tree: Object) -> Object:
+    """The object with a label for each value that waits for a store."""
+
+    def show(_: Path, leaf: Leaf) -> Leaf:
+        return f"<secret {leaf.label}>" if isinstance(leaf, Sealed) else leaf
+
+    result = map_leaves(tree, show)
+    assert isinstance(result, dict)
+    return result
 
 
 def labelled(key: ObjectId, tree: Object) -> Object:

@@ -116,7 +116,7 @@ async def _diff(args: argparse.Namespace) -> int:
             if missing := await applied.missing_account(connected, target.application, of):
                 terminal.warn(missing)
     state = declared.state.holding(held)
-    before = _before(target, looked, await connected.kinds())
+    before = await _before(target, looked, await connected.kinds())
     prunes = target.application is not None and target.application.spec.prune
     shown = preview.compute(state, before, found, looked, prunes=prunes)
     desired.warn(state.warnings)
@@ -134,34 +134,36 @@ async def _look(args: argparse.Namespace, connected: Cluster, target: Target) ->
 
 async def _declared(args: argparse.Namespace, connected: Cluster, target: Target, looked: Applied) -> Declared:
     """What the work tree asks for: as the commit at HEAD where it is one, whose deletions may have been confirmed."""
-    from agent.cli.applications import comparison, desired, history, worktree
+    from agent.cli.applications import comparison, desired, history, overlays, worktree
     from agent.cli.keys import key_sources
     from agent.values.dataclass import replace
 
     snapshot = worktree.read(target)
-    return desired.compute(
+    # of the files that are rendered it is not known whether they are those of a commit
+    commit = "" if overlays.renders(target.spec) else history.commit_of(target, snapshot)
+    return await desired.compute(
         target,
         await connected.kinds(),
         key_sources.master_keys(flags.typed(key_sources.Access, args)),
         snapshot=snapshot,
-        revision=replace(desired.NO_COMMIT, commit=history.commit_of(target, snapshot)),
+        revision=replace(desired.NO_COMMIT, commit=commit),
         unopened=comparison.UNOPENED,
         recorded=looked.record.of_file,
     )
 
 
-def _before(target: Target, looked: Applied, kinds: Kinds) -> DesiredState | None:
+async def _before(target: Target, looked: Applied, kinds: Kinds) -> DesiredState | None:
     """What was applied last, where the Application is still the same and this repository has the commit."""
-    from agent.cli.applications import desired, history
+    from agent.cli.applications import desired, history, overlays
 
     record, application = looked.record, looked.application
     if record.revision is None or application is None or record.generation != application.generation:
         return None
-    if application.spec.source != target.source:
+    if application.spec.source != target.source or overlays.renders(application.spec):
         return None
     snapshot = history.read(target, record.revision.commit)
     try:
-        return None if snapshot is None else desired.compute(target, kinds, None, snapshot=snapshot).state
+        return None if snapshot is None else (await desired.compute(target, kinds, None, snapshot=snapshot)).state
     except AgentError:
         return None  # the cause of a change is not known then, and said to be so
 

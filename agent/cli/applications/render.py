@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from agent.cli import flags, terminal
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _DESCRIPTION = """\
 Show the objects that a folder of manifests merges to, in the order in which the agent applies them, with its rules and limits.
 
+An Application with spec.render is rendered as in the cluster, by the same renderer, and its variables get their values.
 Nothing is decrypted and no key is needed: a secret shows as <secret sops:FILE#FIELD>, a reference to Vault as it is written.
 --verify opens the encrypted files with your keys, found as `agent decrypt` finds them, and tells whether one was altered.
 What the agent would hold or refuse is listed on standard error and left out. Secrets and values in the clear, and variables that
@@ -32,6 +34,7 @@ _EXAMPLES = """\
 examples:
   agent render --layers base,envs/prod                  of the repository in this folder
   agent render -f application.yaml ~/src/shop           as an Application has it
+  agent render --kustomize overlays/prod                as `kustomize build`, with secrets sealed
   agent render -f application.yaml --verify > /dev/null
                                                         for CI: everything parses, merges, opens and is allowed
   diff <(agent render --layers base,envs/staging) <(agent render --layers base,envs/prod)
@@ -74,7 +77,7 @@ def _render(args: argparse.Namespace) -> int:
     target = worktree.target(flags.typed(worktree.Asked, args))
     keys = key_sources.master_keys(flags.typed(key_sources.Access, args)) if args.verify or args.reveal else None
     try:
-        declared = desired.compute(target, None, keys)
+        declared = asyncio.run(desired.compute(target, None, keys))
     except UnknownChangeError as error:
         desired.report(desired.problems_of(error))
         return 1
@@ -98,7 +101,7 @@ def _shown(changes: ChangeSet, *, reveal: bool) -> Mapping[ObjectId, Object]:
     finished = [step.finished for step in changes.steps]
     if not reveal:
         return {item.id: desired.labelled(item.id, item.tree) for item in finished}
-    return {item.id: plaintext.manifest(item.tree) for item in finished}
+    return {item.id: plaintext.manifest(desired.with_labels(item.tree)) for item in finished}
 
 
 def _write_yaml(shown: Mapping[ObjectId, Object], declared: Declared) -> None:

@@ -5,6 +5,7 @@ Files that Git ignores do not count, since they are in no commit; in a folder th
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess  # git, to tell which files are ignored
 from pathlib import Path
@@ -13,12 +14,16 @@ from typing import TYPE_CHECKING
 from agent.adapters.git import listing
 from agent.api import application as applications
 from agent.api import names, operator
+from agent.api.application import ApplicationSpec
+from agent.api.model import Problem, validate
+from agent.api.render import Kustomize, Render
 from agent.cli.errors import ReadError, UsageError
 from agent.cli.files import content
 from agent.cli.keys import sealing_keys
 from agent.desired import cautions
+from agent.desired.inputs import Blob
 from agent.engine.ports import Snapshot
-from agent.manifests.documents import File
+from agent.manifests.documents import File, TreeEntry
 from agent.manifests.sealed_secrets import Unsealing
 from agent.manifests.sinks import AllowedSinks
 from agent.values import system
@@ -29,7 +34,7 @@ from agent.yaml.read import manifests as yaml
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from agent.adapters.git.listing import Entry, Layer
     from agent.adapters.keys.sealed_secrets import SealingKeys
@@ -52,12 +57,14 @@ class Asked:
     namespace: str
     sealing_key: list[str]
     operator_file: str | None
+    kustomize: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """What is merged, and for where. `namespace` is empty where none is given; `application` is the file's, if one was named.
 
+    `spec` is that of the Application, or of one that only renders the folder that the user named.
     `unsealing`: SealedSecrets are unsealed, as the operator's file says, or because the user gave `sealing_keys`. `people` are the field
     managers of people.
     """
@@ -68,6 +75,7 @@ class Target:
     sinks: AllowedSinks
     limits: Limits
     application: Application | None
+    spec: ApplicationSpec | None
     unsealing: Unsealing | None
     sealing_keys: SealingKeys
     strict: Strictness
@@ -83,6 +91,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "-f", "--application", metavar="FILE", help="an Application: its layers, globs, destination and secrets.allow"
+    )
+    parser.add_argument(
+        "--kustomize", metavar="DIR", help="build the overlay in this folder, from the root of the repository"
     )
     parser.add_argument(
         "-n", "--namespace", default="", help="namespace for objects without one, and the only one allowed"
@@ -105,7 +116,9 @@ def target(asked: Asked) -> Target:
     layers = tuple(part.strip() for given in asked.layers or () for part in given.split(",") if part.strip())
     if asked.application is None:
         # The address is the one part of a source that a work tree has no use for.
-        source = applications.Source.model_construct(layers=layers or (".",), include=(), exclude=())
+        spec = _overlay(asked.kustomize) if asked.kustomize is not None else None
+        above = layers or (() if spec else (".",))
+        source = applications.Source.model_construct(layers=above, include=(), exclude=())
         sinks, unsealing = _sinks(settings, None), _unsealing(asked, settings, asked.namespace)
         strict = cautions.strictness(settings, None)
         return Target(
@@ -115,18 +128,15 @@ def target(asked: Asked) -> Target:
             sinks,
             settings.limits,
             None,
+            spec,
             unsealing,
             opening,
             strict,
             settings.field_managers.people,
         )
+    if asked.kustomize is not None:
+        raise UsageError("the Application says what is rendered", hint="leave out --kustomize, or -f")
     application = _application(asked.application, asked.namespace)
-    if application.spec.render is not None or application.spec.substitute is not None:
-        raise UsageError(
-            "the Application renders an overlay or has variables, which only the agent does so far",
-            hint="kubectl get shows what it applied; without -f, the manifests of a folder are shown as they are",
-            file=asked.application,
-        )
     if asked.namespace and asked.namespace != application.namespace:
         raise UsageError(
             "the Application goes to another namespace",
@@ -146,11 +156,23 @@ def target(asked: Asked) -> Target:
         sinks,
         settings.limits,
         application,
+        application.spec,
         unsealing,
         opening,
         cautions.strictness(settings, application),
         settings.field_managers.people,
     )
+
+
+def _overlay(folder: str) -> ApplicationSpec:
+    """Raises UsageError."""
+    try:
+        kustomize = validate(Kustomize, {"path": folder})
+    except Problem:
+        raise UsageError(
+            "not a folder of the repository", hint="name it from the root of the repository", folder=folder
+        ) from None
+    return ApplicationSpec.model_construct(render=Render(kustomize=kustomize), substitute=None)
 
 
 def _operator(path: str | None) -> OperatorSettings:
@@ -221,6 +243,33 @@ def read(wanted: Target) -> Snapshot:
     return Snapshot(tuple(found), tuple(refused))
 
 
+@dataclass(frozen=True, slots=True)
+class RenderedFiles:
+    """The files of the work tree that a renderer may be given, as the agent has those of a commit."""
+
+    folder: Path
+    listing: Mapping[str, TreeEntry]
+
+    async def read(self, paths: Iterable[str]) -> Mapping[str, Blob]:
+        found: dict[str, Blob] = {}
+        for path in paths:
+            data = _bytes(self.folder, path)
+            # the name that Git gives it, so that placeholders are those of the cluster
+            named = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+            found[path] = Blob(path, named, data)
+        return found
+
+
+def rendered_files(wanted: Target) -> RenderedFiles:
+    """Every file that is or may be committed, in whatever folder. Raises ReadError."""
+    kept = _not_ignored(wanted.folder)
+    found: dict[str, TreeEntry] = {}
+    for name, mode, size in _walk(os.fsencode(wanted.folder), b"", kept or frozenset(), hidden=True):
+        if kept is None or name in kept:
+            found[os.fsdecode(name)] = TreeEntry("", size, listing.KINDS.get(mode, "file"))
+    return RenderedFiles(wanted.folder, found)
+
+
 def _bytes(folder: Path, path: str) -> bytes:
     try:
         return (folder / path).read_bytes()
@@ -236,21 +285,23 @@ def _entries(folder: Path, layer: Layer) -> Iterator[tuple[Entry, AgentError | N
     kept = _not_ignored(where)
     lines = [
         b"%s blob 0 %d\t%s" % (mode.encode(), size, path)
-        for path, mode, size in _walk(os.fsencode(where), b"", kept or frozenset())
+        for path, mode, size in _walk(os.fsencode(where), b"", kept or frozenset(), hidden=False)
         if kept is None or path in kept
     ]
     return listing.parse(b"\0".join(lines), layer)
 
 
-def _walk(folder: bytes, below: bytes, committed: frozenset[bytes]) -> Iterator[tuple[bytes, str, int]]:
-    """Files and links with mode and size; links are not followed, and what begins with a dot never counts."""
+def _walk(
+    folder: bytes, below: bytes, committed: frozenset[bytes], *, hidden: bool
+) -> Iterator[tuple[bytes, str, int]]:
+    """Files and links with mode and size; links are not followed. What begins with a dot counts where `hidden` says so."""
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
         raise ReadError("the folder cannot be read", folder=os.fsdecode(folder), cause=system.cause(error)) from None
     for entry in entries:
         path = below + entry.name
-        if entry.name.startswith(b"."):
+        if entry.name.startswith(b".") and (not hidden or entry.name == b".git"):
             continue
         if entry.is_symlink():
             yield path, listing.SYMLINK, 0
@@ -259,7 +310,7 @@ def _walk(folder: bytes, below: bytes, committed: frozenset[bytes]) -> Iterator[
         elif entry.is_dir() and path in committed:
             yield path, listing.SUBMODULE, 0
         elif entry.is_dir():
-            yield from _walk(entry.path, path + b"/", committed)
+            yield from _walk(entry.path, path + b"/", committed, hidden=hidden)
 
 
 def _not_ignored(folder: Path) -> frozenset[bytes] | None:

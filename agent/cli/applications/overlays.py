@@ -1,0 +1,106 @@
+"""What a work tree renders, by the engine's own steps: the same files, the same renderer, the same documents. No key is needed for it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from agent.adapters.render.pool import Renderers
+from agent.cli.applications import worktree
+from agent.cli.keys import key_sources
+from agent.controllers.tasks import AsyncTasks
+from agent.desired.compiler import UnknownChangeError
+from agent.engine import rendering
+from agent.manifests import references
+from agent.manifests.resolve import Pending
+from agent.sops.files import presented
+from agent.sops.format.groups import unwrap_data_key
+from agent.values.errors import AgentError
+from agent.values.ids import ApplicationId
+from agent.values.problems import Problem
+from agent.values.secret import Sealed, Secret
+from agent.values.tree import walk
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from agent.api.application import ApplicationSpec
+    from agent.cli.applications.worktree import Target
+    from agent.desired.rendering import Made
+    from agent.engine.rendering import Inputs
+    from agent.manifests.documents import Parsed
+    from agent.sops.format.keys import MasterKeys
+    from agent.values.expressions import Expressions
+    from agent.values.tree import Object
+
+_USER = ApplicationId("", "work tree", "")
+_SECONDS = 5.0
+"""For the expressions of one object."""
+
+
+def renders(spec: ApplicationSpec | None) -> bool:
+    """Whether objects are made of more than manifests."""
+    return spec is not None and not (spec.render is None and spec.substitute is None)
+
+
+async def collect(target: Target) -> Inputs | None:
+    """The files that are rendered; None where none are. Raises UnknownChangeError, SourceError, ReadError."""
+    if target.spec is None or not renders(target.spec):
+        return None
+    return await rendering.collect(target.spec, worktree.rendered_files(target), target.limits, AsyncTasks())
+
+
+async def make(target: Target, parsed: Parsed, given: Inputs) -> Made:
+    """The documents of the work tree, rendered. Raises UnknownChangeError, and ConfigError where there is no renderer."""
+    spec, result = target.spec, None
+    assert spec is not None
+    if spec.render is not None:
+        renderers = Renderers()
+        try:
+            asked = rendering.kustomize(spec.render.kustomize, given)
+            result = await renderers.kustomize(_USER, asked)
+        finally:
+            await renderers.close()
+    return rendering.make(spec, result, parsed, given)
+
+
+def printed(given: Inputs, keys: MasterKeys, but: Collection[str]) -> dict[str, Secret]:
+    """The SOPS files that stand as one value, but for some, as sops prints them. Raises UnknownChangeError."""
+    found: dict[str, Secret] = {}
+    order = key_sources.order("")
+    for name, file in given.given.whole.items():
+        if file.file in but:
+            continue
+        try:
+            data_keys = [
+                unwrap_data_key(part.metadata.data_key, keys, file=file.file, order=order, opened={})
+                for part in file.sealed.parts
+            ]
+            found[name] = presented.printed(file, data_keys)
+        except AgentError as error:
+            raise UnknownChangeError((Problem(error, file=file.file),)) from None
+    return found
+
+
+def made_of(
+    tree: Object, expressions: Expressions, secrets: dict[str, Secret], unopened: Secret | None
+) -> dict[str, Secret]:
+    """The leaves of an object that are made of opened values, by id.
+
+    What waits for a store or for a file that did not open is `unopened`; None: it is left out. Raises as evaluating does.
+    """
+    found: dict[str, Secret] = {}
+    deadline = time.monotonic() + _SECONDS
+    for _, leaf in walk(tree):
+        if not isinstance(leaf, Sealed) or leaf.id not in expressions.known:
+            continue
+        behind = expressions.behind([leaf.id])
+        inputs: Object = {
+            name: secrets.get(each.id) if isinstance(each, Sealed) else each for name, each in behind.inputs.items()
+        }
+        known = all(isinstance(each, Secret) and each is not unopened for each in inputs.values())
+        if known and not references.find(inputs):
+            found[leaf.id] = Pending(behind, inputs).made({}, time.monotonic, deadline)[leaf.id]
+        elif unopened is not None:
+            found[leaf.id] = unopened
+    return found

@@ -127,9 +127,7 @@ async def compute(
         )
 
     state = merged(kinds) if kinds is not None else _without_cluster(merged)
-    if made is not None:
-        warnings = (*state.warnings, *rendering.warnings(made))
-        state = replace(state, expressions=made.expressions, warnings=warnings)
+    state = overlays.stated(state, made)
     if keys is None:
         return _checked(state, None, target.sinks)
     values, failed = _open_values(state, target.sealing_keys)

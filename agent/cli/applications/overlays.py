@@ -15,6 +15,7 @@ from agent.manifests import references
 from agent.manifests.resolve import Pending
 from agent.sops.files import presented
 from agent.sops.format.groups import unwrap_data_key
+from agent.values.dataclass import replace
 from agent.values.errors import AgentError
 from agent.values.ids import ApplicationId
 from agent.values.problems import Problem
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from agent.api.application import ApplicationSpec
     from agent.cli.applications.worktree import Target
+    from agent.desired.compiler import DesiredState
     from agent.desired.rendering import Made
     from agent.engine.rendering import Inputs
     from agent.manifests.documents import Parsed
@@ -62,6 +64,13 @@ async def make(target: Target, parsed: Parsed, given: Inputs) -> Made:
         finally:
             await renderers.close()
     return rendering.make(spec, result, parsed, given)
+
+
+def stated(state: DesiredState, made: Made | None) -> DesiredState:
+    """The desired state with what its leaves are made of."""
+    if made is None:
+        return state
+    return replace(state, expressions=made.expressions, warnings=(*state.warnings, *rendering.warnings(made)))
 
 
 def printed(given: Inputs, keys: MasterKeys, but: Collection[str]) -> dict[str, Secret]:

@@ -49,7 +49,7 @@ def strictness(settings: OperatorSettings, application: Application | None) -> S
 
 def untrusted(documents: Iterable[Document]) -> dict[str, AgentError]:
     """SOPS files with clear values, by path, each with its error."""
-    return {warning.file: warning.error for warning in _clear_values(documents)}
+    return {warning.file: warning.error for warning in clear_values(documents)}
 
 
 def refuse_plaintext(document: Document) -> Document:
@@ -66,7 +66,7 @@ def of(documents: Iterable[Document], object_of: Callable[[Document], ObjectId |
     found = [
         Problem(_plaintext(document), object_of(document), document.file) for document in given if document.plaintext
     ]
-    found += _clear_values(given)
+    found += clear_values(given)
     files = dict.fromkeys(document.file for document in given if document.variables)
     if files:
         found.append(
@@ -109,7 +109,7 @@ def _plaintext(document: Document) -> AgentError:
     )
 
 
-def _clear_values(documents: Iterable[Document]) -> list[Problem]:
+def clear_values(documents: Iterable[Document]) -> list[Problem]:
     by_file: dict[str, list[Document]] = {}
     for document in documents:
         if document.unbound:

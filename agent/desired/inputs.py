@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from agent.manifests import kustomizations, substitution
+from agent.manifests import documents, kustomizations, substitution
 from agent.manifests import presented as references
+from agent.manifests.documents import RENDERED, File
 from agent.sops.files import presented
 from agent.sops.stores import store as stores
 from agent.values import placeholders
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from agent.api.render import Substitute
+    from agent.manifests.documents import Document
     from agent.manifests.kustomizations import Use
     from agent.manifests.substitution import Variables
     from agent.sops.files.presented import Presented
@@ -44,13 +46,15 @@ class Blob:
 class Given:
     """`files` are by path, `sources` what each placeholder in them stands for, `sealed` the SOPS files among them by path.
 
-    `whole` are the SOPS files that stand as one value, by the id of its leaf.
+    `whole` are the SOPS files that stand as one value, by the id of its leaf, `manifests` the documents of the others as they are committed,
+    for what their MACs do not cover.
     """
 
     files: dict[str, bytes] = field(default_factory=dict[str, bytes], repr=False)
     sources: dict[Placeholder, Source] = field(default_factory=dict["Placeholder", "Source"], repr=False)
     sealed: dict[str, SealedFile] = field(default_factory=dict[str, "SealedFile"])
     whole: dict[str, Presented] = field(default_factory=dict[str, "Presented"])
+    manifests: list[Document] = field(default_factory=list["Document"])
 
 
 def present(blobs: Iterable[tuple[Blob, Collection[Use]]], limits: Limits) -> Given:
@@ -79,6 +83,9 @@ def _present(given: Given, blob: Blob, use: Use, limits: Limits) -> bytes:
     if shown is None:
         return _in_clear(given, blob, use)
     _take(given, shown)
+    if use == "read":
+        file = File(blob.path, blob.blob, blob.data, RENDERED)
+        given.manifests += documents.parse_file(file, limits=limits).documents
     if use == "bytes":
         given.whole |= {leaf.id: shown for leaf in shown.sources.values() if isinstance(leaf, Sealed)}
     return shown.data
@@ -93,7 +100,9 @@ def _in_clear(given: Given, blob: Blob, use: Use) -> bytes:
     try:
         text = blob.data.decode()
     except UnicodeDecodeError:
-        return blob.data
+        if use == "bytes":
+            return blob.data
+        raise ManifestError("the file is not UTF-8", hint="save it as UTF-8") from None
     placeholders.refuse(text)
     if use == "lines":
         return references.env_lines(text, given.sources, file=blob.path).encode()
@@ -128,22 +137,29 @@ def variables(asked: Substitute, blobs: Iterable[Blob], given: Given, limits: Li
 def _pairs(path: str, data: bytes, limits: Limits) -> list[tuple[str, str]]:
     """Names and values of a flat file. Raises SubstitutionError for one that is not flat."""
     if stores.of(path).name == "dotenv":
-        lines = (line.strip() for line in data.decode("utf-8", "surrogateescape").splitlines())
+        lines = (line.strip() for line in data.decode("utf-8", "surrogateescape").split("\n"))
         split = (line.partition("=") for line in lines if line and not line.startswith("#"))
         return [(name.strip(), value) for name, _, value in split]
     found: list[tuple[str, str]] = []
+    written = {
+        name.strip(): text
+        for name, _, text in (line.partition(":") for line in data.decode("utf-8", "surrogateescape").split("\n"))
+    }
     for document in yaml.parse(data, file=path, limits=limits):
         if not isinstance(document.tree, dict):
             raise SubstitutionError("variables are a flat map", hint="write NAME: value", line=document.line)
-        found += [(name, _text(name, value)) for name, value in document.tree.items()]
+        found += [(name, _text(name, value, written.get(name, ""))) for name, value in document.tree.items()]
     return found
 
 
-def _text(name: str, value: Tree) -> str:
+def _text(name: str, value: Tree, written: str) -> str:
+    """A value as it is written, behind its name. Raises SubstitutionError for a number that would change: `1.10` is 1.1."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if value is None:
         return ""
+    if isinstance(value, int | float) and written.partition(" #")[0].strip() != str(value):
+        raise SubstitutionError("a number may change when it becomes text", hint="quote it", variable=name)
     if isinstance(value, str | int | float):
         return str(value)
     raise SubstitutionError("variables are a flat map", hint="write NAME: value", variable=name)

@@ -163,7 +163,7 @@ async def _compile(run: Run, state: State, kinds: Kinds, files: Read) -> State:
     spec, revision, found, snapshot = run.application.spec, files.revision, files.parsed, files.snapshot
     made = None
     if files.inputs is not None:
-        rendering.trusted(files.inputs, files.verified.untrusted)
+        rendering.trusted(files.inputs, files.verified.untrusted, run.grants.strict)
         state, found, made = await rendering.documents(run, state, found, files.inputs)
     _check_count(run, len(found.documents))
     recorded = run.ledger.record.of_file
@@ -189,7 +189,7 @@ async def _compile(run: Run, state: State, kinds: Kinds, files: Read) -> State:
             desired,
             expressions=made.expressions,
             whole=files.inputs.given.whole,
-            warnings=(*desired.warnings, *rendering.warnings(made)),
+            warnings=(*desired.warnings, *rendering.warnings(made, files.inputs)),
         )
     desired_digests = await pace.over_all(
         run,

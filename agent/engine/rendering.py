@@ -5,7 +5,7 @@ A result is a function of the files that the renderer was given, so equal files 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from agent.desired import cautions, inputs, rendering
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from agent.api.application import ApplicationSpec
     from agent.api.operator import Limits
     from agent.api.render import Kustomize
+    from agent.desired.cautions import Strictness
     from agent.desired.rendering import Made
     from agent.engine.context import Run
     from agent.engine.credentials import GitCredential
@@ -101,7 +102,8 @@ async def _collected(spec: ApplicationSpec, files: Files, limits: Limits, tasks:
     reader = _Reader(files, limits)
     overlay = _NOTHING
     if spec.render is not None:
-        overlay = await _followed(reader, [spec.render.kustomize.path, *spec.render.kustomize.components])
+        folders = [spec.render.kustomize.path, *spec.render.kustomize.components]
+        overlay = await _followed(reader, folders, tasks)
     named = await reader.read(overlay.uses)
     values = await reader.read(spec.substitute.files if spec.substitute else ())
     served = YamlLimits.served(size=limits.file_bytes, depth=limits.yaml_depth)
@@ -117,16 +119,21 @@ async def _collected(spec: ApplicationSpec, files: Files, limits: Limits, tasks:
     return Inputs(overlay, given, handed, blobs, variables)
 
 
-async def _followed(reader: _Reader, folders: Collection[str]) -> Overlay:
+async def _followed(reader: _Reader, folders: Collection[str], tasks: TasksPort) -> Overlay:
     walk = kustomizations.follow(folders, reader.files.listing, most=reader.limits.objects)
-    try:
-        wanted = next(walk)
-        while True:
-            wanted = walk.send({path: blob.data for path, blob in (await reader.read(wanted)).items()})
-    except StopIteration as end:
-        found = end.value
-        assert isinstance(found, Overlay)
-        return found
+    contents: dict[str, bytes] | None = None
+
+    def step() -> frozenset[str] | Overlay:
+        try:
+            return next(walk) if contents is None else walk.send(contents)
+        except StopIteration as end:
+            found = end.value
+            assert isinstance(found, Overlay)
+            return found
+
+    while not isinstance(wanted := await tasks.in_thread(step), Overlay):
+        contents = {path: blob.data for path, blob in (await reader.read(wanted)).items()}
+    return wanted
 
 
 @dataclass(slots=True)
@@ -136,17 +143,19 @@ class _Reader:
     files: Files
     limits: Limits
     size: int = 0
+    known: dict[str, Blob] = field(default_factory=dict[str, Blob])
 
     async def read(self, paths: Collection[str]) -> Mapping[str, Blob]:
-        for path in paths:
-            self.size += self._size(path)
+        new = sorted({*paths} - self.known.keys())
+        self.size += sum(map(self._size, new))
         if self.size > self.limits.manifest_bytes:
             raise LimitError(
                 "the files to render are larger together than the agent accepts",
                 hint="limits.manifestBytes in the operator's file is the limit",
                 limit=self.limits.manifest_bytes,
             )
-        return await self.files.read(sorted(paths))
+        self.known.update(await self.files.read(new))
+        return {path: self.known[path] for path in sorted(paths)}
 
     def _size(self, path: str) -> int:
         entry = self.files.listing.get(path)
@@ -162,11 +171,13 @@ class _Reader:
         return entry.size
 
 
-def trusted(given: Inputs, untrusted: Mapping[str, AgentError]) -> None:
+def trusted(given: Inputs, untrusted: Mapping[str, AgentError], strict: Strictness) -> None:
     """Raises UnknownChangeError where an encrypted file of an overlay cannot be trusted.
 
     An overlay is one whole: nothing tells which objects the file would have changed.
     """
+    if strict.clear_values:
+        untrusted = {**cautions.untrusted(given.given.manifests), **untrusted}
     problems = [Problem(error, file=path) for path, error in untrusted.items() if path in given.blobs]
     if problems:
         raise UnknownChangeError(tuple(problems))
@@ -221,8 +232,9 @@ def kustomize(asked: Kustomize, given: Inputs) -> Kustomization:
         added["components"] = [up + path for path in asked.components]
     if asked.labels:
         added["labels"] = [{"pairs": dict(asked.labels)}]
-    return Kustomization(asked.path.removeprefix("."), SourceTree.of(given.given.files), added, origins=True)
+    return Kustomization("" if asked.path == "." else asked.path, SourceTree.of(given.given.files), added, origins=True)
 
 
-def warnings(made: Made) -> tuple[Problem, ...]:
-    return tuple(cautions.unused(made.unused))
+def warnings(made: Made, given: Inputs) -> tuple[Problem, ...]:
+    """What is rendered all the same, and hardly meant."""
+    return (*cautions.unused(made.unused), *cautions.clear_values(given.given.manifests))

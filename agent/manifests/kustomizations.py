@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 import posixpath
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from agent.manifests import presented
-from agent.values.errors import LimitError, UnsupportedManifestError, YamlError
+from agent.values.errors import AgentError, LimitError, ManifestError, UnsupportedManifestError, YamlError
 from agent.values.tree import get
 from agent.yaml.read import manifests as yaml
 
@@ -35,8 +34,10 @@ _CONFIGURED: Final = frozenset({"SecretGenerator", "ConfigMapGenerator"})
 _LONGEST: Final = 512
 """Characters of a path."""
 _DEEPEST: Final = 32
-_STEP: Final = re.compile(r"((?:[^.\\]|\\.)+)(?:\.|$)")
-_SELECTOR: Final = re.compile(r"\[[^\]]*\]\.?|\*\.?")
+_MOST_TEXTS: Final = 200_000
+"""Of all kustomizations of an overlay, each of which may be a path."""
+_MOST_ROUNDS: Final = 64
+"""Kustomizations that name one another in a chain."""
 
 FieldPath: TypeAlias = tuple[str, ...]
 """Names of fields, without the items of lists."""
@@ -56,8 +57,10 @@ class _Walk:
     uses: dict[str, set[Use]] = field(default_factory=dict[str, "set[Use]"])
     cut: set[FieldPath] = field(default_factory=set)
     folders: set[str] = field(default_factory=set)
-    waiting: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
-    """Files to read, and the folder that their paths start at."""
+    waiting: list[tuple[str, str, bool]] = field(default_factory=list[tuple[str, str, bool]])
+    """Files to read, the folder that their paths start at, and whether they are no kustomization but configure a part of one."""
+    configured: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    left: int = _MOST_TEXTS
 
 
 def follow(
@@ -70,7 +73,9 @@ def follow(
     walk = _Walk(listing)
     for folder in folders:
         _enter(walk, folder)
-    while walk.waiting:
+    for _ in range(_MOST_ROUNDS):
+        if not walk.waiting:
+            return Overlay({path: frozenset(uses) for path, uses in walk.uses.items()}, frozenset(walk.cut))
         reading, walk.waiting = walk.waiting, []
         if len(walk.uses) > most:
             raise LimitError(
@@ -78,11 +83,14 @@ def follow(
                 hint="limits.objects in the operator's file is the limit",
                 limit=most,
             )
-        contents = yield frozenset(path for path, _ in reading)
-        for path, folder in reading:
-            for tree in _trees(contents[path], path):
-                _note(walk, tree, folder)
-    return Overlay({path: frozenset(uses) for path, uses in walk.uses.items()}, frozenset(walk.cut))
+        contents = yield frozenset(path for path, *_ in reading)
+        for path, folder, configures in reading:
+            try:
+                for tree in _trees(contents[path], path, strict=configures):
+                    _note(walk, tree, folder)
+            except AgentError as error:
+                raise error if "file" in error.facts else error.with_facts(file=path) from None
+    raise LimitError("kustomizations name one another in too long a chain", hint="join some", limit=_MOST_ROUNDS)
 
 
 def _enter(walk: _Walk, folder: str) -> bool:
@@ -92,7 +100,7 @@ def _enter(walk: _Walk, folder: str) -> bool:
         walk.folders.add(folder)
         for path in found:
             _use(walk, path, "read")
-            walk.waiting.append((path, folder))
+            walk.waiting.append((path, folder, False))
     return bool(found)
 
 
@@ -107,11 +115,16 @@ def _use(walk: _Walk, path: str, use: Use) -> None:
     walk.uses.setdefault(path, set()).add(use)
 
 
-def _trees(data: bytes, path: str) -> list[Object]:
+def _trees(data: bytes, path: str, *, strict: bool = False) -> list[Object]:
+    """The maps of a file, and those in a list of them. `strict`: what cannot be read is an error, since it might be a replacement."""
     try:
-        return [each.tree for each in yaml.parse(data, file=path, strict=False) if isinstance(each.tree, dict)]
+        found = [each.tree for each in yaml.parse(data, file=path, strict=False)]
     except (YamlError, LimitError):
+        if strict:
+            raise
         return []
+    items = (item for tree in found for item in (tree if isinstance(tree, list) else [tree]))
+    return [item for item in items if isinstance(item, dict)]
 
 
 def _note(walk: _Walk, tree: Object, folder: str) -> None:
@@ -130,29 +143,32 @@ def _note(walk: _Walk, tree: Object, folder: str) -> None:
 
 def _follow(walk: _Walk, text: str, folder: str, *, configures: bool) -> None:
     """Take in what a text leads to. One that `configures` a part is read on, or is the configuration itself."""
-    if "\n" not in text:
-        if _name(walk, text, folder, "read") and configures:
-            walk.waiting.append((_path(text, folder), folder))
-    elif configures:
-        for inline in _trees(text.encode("utf-8", "surrogateescape"), ""):
+    walk.left -= 1
+    if walk.left < 0:
+        raise LimitError("kustomizations have too many texts", hint="split the overlay", limit=_MOST_TEXTS)
+    if "\n" in text:
+        for inline in _trees(text.encode("utf-8", "surrogateescape"), "") if configures else ():
             _note(walk, inline, folder)
-
-
-def _name(walk: _Walk, text: str, folder: str, use: Use) -> bool:
-    """Take in what a text leads to, if it is a path; whether it is that of a file that is new."""
+        return
+    _name(walk, text, folder, "read")
     path = _path(text, folder)
-    if not path or (use == "read" and _enter(walk, path)) or path not in walk.listing:
-        return False
-    new = use not in walk.uses.get(path, ())
-    _use(walk, path, use)
-    return new
+    if configures and walk.listing.get(path) is not None and (path, folder) not in walk.configured:
+        walk.configured.add((path, folder))
+        walk.waiting.append((path, folder, True))
+
+
+def _name(walk: _Walk, text: str, folder: str, use: Use) -> None:
+    """Take in what a text leads to, if it is a path."""
+    path = _path(text, folder)
+    if path and not (use == "read" and _enter(walk, path)) and path in walk.listing:
+        _use(walk, path, use)
 
 
 def _path(text: str, folder: str) -> str:
-    """From the repository's root; empty for what leads out of it."""
-    if len(text) > _LONGEST or text.startswith("/"):
+    """From the repository's root, which is `/` to a renderer; empty for what leads out of it."""
+    if len(text) > _LONGEST:
         return ""
-    path = posixpath.normpath(posixpath.join(folder, text))
+    path = posixpath.normpath(posixpath.join(folder, text).lstrip("/"))
     return "" if path == ".." or path.startswith("../") else path
 
 
@@ -186,16 +202,33 @@ def _cut_fields(tree: Object) -> Iterator[FieldPath]:
 
 
 def _field_path(text: str) -> FieldPath:
-    return tuple(
-        step.replace("\\.", ".")
-        for step in _STEP.findall(_SELECTOR.sub("", text))
-        if not step.isdecimal() and step != "-"
-    )
+    """The names of fields in a path of kustomize: a dot may be escaped, and brackets select items. Raises ManifestError."""
+    if len(text) > _LONGEST:
+        raise ManifestError("a field path is too long", hint="name the field with a shorter path", limit=_LONGEST)
+    steps, selecting, at = [""], False, 0
+    while at < len(text):
+        if selecting or text[at] == "[":
+            selecting = text[at] != "]"
+        elif text[at] == "\\" and at + 1 < len(text):
+            at += 1
+            steps[-1] += text[at]
+        elif text[at] == ".":
+            steps.append("")
+        else:
+            steps[-1] += text[at]
+        at += 1
+    return _named(step for step in steps if not step.isdecimal() and step not in {"", "*", "-"})
+
+
+def _named(steps: Iterable[str]) -> FieldPath:
+    """Data of a Secret is under either of two names."""
+    found = tuple(steps)
+    return ("stringData", *found[1:]) if found[:1] == ("data",) else found
 
 
 def cuts(cut: Collection[FieldPath], path: Iterable[str | int]) -> bool:
     """Whether a leaf of an object is one that a replacement cut."""
-    return bool(cut) and tuple(step for step in path if isinstance(step, str)) in cut
+    return bool(cut) and _named(step for step in path if isinstance(step, str)) in cut
 
 
 def with_literals(data: bytes, sources: dict[Placeholder, Source], *, file: str) -> bytes:

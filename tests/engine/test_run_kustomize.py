@@ -33,7 +33,7 @@ async def renderers() -> AsyncGenerator[Renderers]:
 
 
 def world(renderers: RenderPort, files: dict[str, str], **spec: object) -> Installation:
-    made = Installation(files=files, **{"render": PROD, **spec})
+    made = Installation(files=files, **{"render": PROD, **spec})  # pyright: ignore[reportArgumentType]
     made.renderers = sources.Renderers(renderers)
     made.stores.write("kv/db", password="first")
     return made
@@ -211,3 +211,72 @@ async def test_an_overlay_that_cannot_be_rendered_leaves_the_last_good_state(
     made.edit("ConfigMap/a", "data", "value", to="edited")
     await made.heal()
     assert made.value("ConfigMap/a", "data", "value") == "1"
+
+
+CUTTING = "[{source: {kind: Secret, name: s, fieldPath: stringData.up, options: {delimiter: ':', index: 0}}, targets: [{select: {kind: Secret, name: t}, fieldPaths: [stringData.u]}]}]"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        f"replacements: {CUTTING}\n",
+        "replacements: [{path: repl.yaml}]\n",
+        "replacements: [{path: repl.yaml}]\ncommonAnnotations: {x: repl.yaml}\n",
+        "commonAnnotations: {x: repl.yaml}\nreplacements: [{path: repl.yaml}]\n",
+        "replacements: [{path: ../prod/repl.yaml}]\n",
+    ],
+)
+async def test_a_sealed_value_that_a_replacement_takes_apart_holds_its_object(renderers: Renderers, more: str) -> None:
+    secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: %s}\nstringData: {%s}\n"
+    files = {
+        "prod/kustomization.yaml": "resources: [s.yaml, t.yaml]\n" + more,
+        "prod/repl.yaml": CUTTING,
+        "prod/s.yaml": encrypt(secret % ("s", "up: 'user:pass'")),
+        "prod/t.yaml": secret % ("t", "u: none"),
+    }
+    ran = await world(renderers, files).run()
+    assert (ran.problems, ran.writes) == (["Placeholder Secret/t"], ["apply Secret/s"])
+
+
+@pytest.mark.parametrize("path", ["a" * 100_000 + "\\\\", "[" * 100_000])
+async def test_a_long_field_path_is_refused_at_once(renderers: Renderers, path: str) -> None:
+    replacements = f"replacements: [{{source: {{options: {{delimiter: x}}}}, targets: [{{fieldPaths: ['{path}']}}]}}]\n"
+    ran = await world(renderers, {"prod/kustomization.yaml": replacements}).run()
+    assert ran.problems == ["Manifest prod/kustomization.yaml"]
+
+
+async def test_kustomizations_name_one_another_in_no_endless_chain(renderers: Renderers) -> None:
+    files = {f"f{number}/kustomization.yaml": kustomization(f"../f{number + 1}") for number in range(100)}
+    ran = await world(renderers, files, render={"kustomize": {"path": "f0"}}).run()
+    assert ran.problems == ["Limit"]
+
+
+async def test_a_folder_whose_name_begins_with_a_dot_is_the_one_that_is_built(renderers: Renderers) -> None:
+    files = {
+        ".deploy/kustomization.yaml": kustomization("a.yaml", "../deploy"),
+        ".deploy/a.yaml": m.config(),
+        "deploy/kustomization.yaml": kustomization("b.yaml"),
+        "deploy/b.yaml": m.config("b"),
+    }
+    ran = await world(renderers, files, render={"kustomize": {"path": ".deploy"}}).run()
+    assert (ran.problems, ran.writes) == ([], ["apply ConfigMap/a", "apply ConfigMap/b"])
+
+
+async def test_clear_values_of_an_encrypted_file_are_warned_of_or_hold_the_overlay(renderers: Renderers) -> None:
+    sealed = encrypt(m.plain_secret().replace("stringData:", "immutable: true\nstringData:"))
+    files = {"prod/kustomization.yaml": kustomization("s.yaml"), "prod/s.yaml": sealed}
+    ran = await world(renderers, files).run()
+    assert (ran.problems, ran.warnings) == ([], ["ClearValues prod/s.yaml"])
+    ran = await world(renderers, files, operator=m.operator(sops={"clearValues": "hold"})).run()
+    assert (ran.problems, ran.writes) == (["ClearValues prod/s.yaml"], [])
+
+
+@pytest.mark.parametrize("number", ["1.10", "01234", "0x1F", "1_000"])
+async def test_a_number_that_would_change_as_text_is_refused(renderers: Renderers, number: str) -> None:
+    files = {"a.yaml": m.config(data="${V}"), "vars.yaml": f"V: {number}\n"}
+    made = world(renderers, files, render=None, substitute={"files": ["vars.yaml"]})
+    ran = await made.run()
+    assert ran.problems == ["Substitution vars.yaml"]
+    made.push({**files, "vars.yaml": f"V: '{number}' # as it is\nW: 8080\n"})
+    await made.run()
+    assert made.value("ConfigMap/a", "data", "value") == number

@@ -104,7 +104,7 @@ async def compute(
         secrets.update({name: unopened for path in locked for name in parsed.sealed[path].ids})
     made = None
     if given is not None:
-        rendering.trusted(given, untrusted)
+        rendering.trusted(given, untrusted, target.strict)
         made = await overlays.make(target, parsed, given)
         parsed = replace(parsed, documents=made.documents)
         secrets |= overlays.printed(given, keys, locked) if keys is not None else {}
@@ -127,7 +127,7 @@ async def compute(
         )
 
     state = merged(kinds) if kinds is not None else _without_cluster(merged)
-    state = overlays.stated(state, made)
+    state = overlays.stated(state, made, given)
     if keys is None:
         return _checked(state, None, target.sinks)
     values, failed = _open_values(state, target.sealing_keys)

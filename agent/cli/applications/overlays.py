@@ -66,11 +66,11 @@ async def make(target: Target, parsed: Parsed, given: Inputs) -> Made:
     return rendering.make(spec, result, parsed, given)
 
 
-def stated(state: DesiredState, made: Made | None) -> DesiredState:
+def stated(state: DesiredState, made: Made | None, given: Inputs | None) -> DesiredState:
     """The desired state with what its leaves are made of."""
-    if made is None:
+    if made is None or given is None:
         return state
-    return replace(state, expressions=made.expressions, warnings=(*state.warnings, *rendering.warnings(made)))
+    return replace(state, expressions=made.expressions, warnings=(*state.warnings, *rendering.warnings(made, given)))
 
 
 def printed(given: Inputs, keys: MasterKeys, but: Collection[str]) -> dict[str, Secret]:

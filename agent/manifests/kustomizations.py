@@ -132,9 +132,9 @@ def _note(walk: _Walk, tree: Object, folder: str) -> None:
     walk.cut.update(_cut_fields(tree))
     for generator in _generators_of(tree):
         for text in _texts(generator.get("files")):
-            _name(walk, text.partition("=")[2] or text, folder, "bytes")
+            _name(walk, _path(text.partition("=")[2] or text, folder), "bytes")
         for text in (*_texts(generator.get("envs")), *_texts(generator.get("env"))):
-            _name(walk, text, folder, "lines")
+            _name(walk, _path(text, folder), "lines")
     for key, value in tree.items():
         if key not in _GENERATORS:
             for text in _texts(value):
@@ -150,16 +150,15 @@ def _follow(walk: _Walk, text: str, folder: str, *, configures: bool) -> None:
         for inline in _trees(text.encode("utf-8", "surrogateescape"), "") if configures else ():
             _note(walk, inline, folder)
         return
-    _name(walk, text, folder, "read")
     path = _path(text, folder)
-    if configures and walk.listing.get(path) is not None and (path, folder) not in walk.configured:
+    _name(walk, path, "read")
+    if configures and path in walk.listing and (path, folder) not in walk.configured:
         walk.configured.add((path, folder))
         walk.waiting.append((path, folder, True))
 
 
-def _name(walk: _Walk, text: str, folder: str, use: Use) -> None:
-    """Take in what a text leads to, if it is a path."""
-    path = _path(text, folder)
+def _name(walk: _Walk, path: str, use: Use) -> None:
+    """Take in what a path leads to, if anything."""
     if path and not (use == "read" and _enter(walk, path)) and path in walk.listing:
         _use(walk, path, use)
 

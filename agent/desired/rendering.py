@@ -52,17 +52,14 @@ def of(
         for file, tree in outputs
         for item in clear.objects(tree)
     ]
-    if variables is None:
-        changed, above = given, list(layered)
-    else:
+    beside = layered
+    if variables is not None:
         room = expansion.Room()
-        changed = [_substituted(each, variables, room) for each in given]
-        above = [_substituted(_unforged(each), variables, room) for each in layered]
-    read = changed if variables is None else [*changed, *above]
-    found = rendered.read([Output(each.file, each.tree) for each in read], sources, handed)
-    taken = [_read(each, result, cut) for each, result in zip(read, found.objects, strict=True)]
-    made = taken if variables is not None else [*taken, *above]
-    return Made(tuple(made), found.expressions, found.unused)
+        given = [_substituted(each, variables, room) for each in (*given, *map(_unforged, layered))]
+        beside = ()
+    found = rendered.read([Output(each.file, each.tree) for each in given], sources, handed)
+    read = (_read(each, result, cut) for each, result in zip(given, found.objects, strict=True))
+    return Made((*read, *beside), found.expressions, found.unused)
 
 
 def _unforged(document: Document) -> Document:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from agent.api.application import Source
     from agent.engine.credentials import GitCredential
-    from agent.engine.ports import GitPort, Ports, Snapshot, TasksPort
+    from agent.engine.ports import Ports, TasksPort
+    from agent.engine.repositories import GitPort, Snapshot
     from agent.manifests.documents import TreeEntry
     from agent.values.ids import Revision
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from agent.engine.context import Run
     from agent.engine.credentials import GitCredential
     from agent.engine.opening import Verified
-    from agent.engine.ports import Snapshot
     from agent.engine.rendering import Inputs
+    from agent.engine.repositories import Snapshot
     from agent.engine.state import Place, State
     from agent.manifests.documents import File, Parsed, ParsedFile
     from agent.manifests.kinds import Kinds

@@ -13,11 +13,11 @@ from agent.api import names
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
-    from agent.api.application import Application, Source
+    from agent.api.application import Application
     from agent.engine.credentials import GitCredential
     from agent.engine.live import Departed, LiveFact
     from agent.engine.renderers import RenderPort
-    from agent.manifests.documents import File, TreeEntry
+    from agent.engine.repositories import GitPort
     from agent.manifests.kinds import Kinds, Resource
     from agent.manifests.references import Reference
     from agent.manifests.sealed_secrets import SealedValue
@@ -32,44 +32,6 @@ ABSENT: Final = "1"
 """The resourceVersion of no object: etcd's first revision comes before anything that is stored."""
 Deletion: TypeAlias = Literal["deleted", "deleting", "gone"]
 """What came of a deletion: done; accepted, and something such as a finalizer keeps the object for now; or there was no such object."""
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The manifest files of a commit, and those that were refused (symlink, submodule, over a limit) by path."""
-
-    files: tuple[File, ...]
-    refused: tuple[tuple[str, AgentError], ...] = ()
-
-
-class GitPort(Protocol):
-    """Commits of remote repositories, through mirrors that are kept per (URL, credential)."""
-
-    async def head(self, source: Source, credential: GitCredential | None) -> str:
-        """The full commit hash that the source's revision names now, by `ls-remote`; nothing is fetched."""
-        ...
-
-    async def fetch(self, source: Source, credential: GitCredential | None) -> Revision:
-        """Bring the commit into the mirror."""
-        ...
-
-    async def files(self, source: Source, credential: GitCredential | None, commit: str) -> Snapshot:
-        """Every manifest file of the source's layers at a commit that was fetched, in layer order, then by path."""
-        ...
-
-    async def tree(self, source: Source, credential: GitCredential | None, commit: str) -> Mapping[str, TreeEntry]:
-        """Every path of a commit that was fetched, from the repository's root, but for those that are no UTF-8. Raises LimitError."""
-        ...
-
-    async def blobs(
-        self, source: Source, credential: GitCredential | None, commit: str, blobs: Collection[str]
-    ) -> Mapping[str, bytes]:
-        """The contents of files that `tree` named, by blob. The caller has looked at their sizes."""
-        ...
-
-    async def is_ancestor(self, source: Source, credential: GitCredential | None, old: str, new: str) -> bool:
-        """Whether `new` descends from `old`: False after a forced push."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

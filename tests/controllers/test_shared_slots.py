@@ -18,7 +18,8 @@ from agent.controllers.turns import Turns
 
 if TYPE_CHECKING:
     from agent.api.application import Source
-    from agent.engine.ports import GitPort, Ports
+    from agent.engine.ports import Ports
+    from agent.engine.repositories import GitPort
 
 
 async def settle() -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent.engine.ports import Snapshot
+from agent.engine.repositories import Snapshot
 from agent.values.errors import LimitError, SourceError
 from testbed.repository import Link, Submodule
 

@@ -8,7 +8,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from agent.engine.ports import Resolved, Snapshot
+from agent.engine.ports import Resolved
+from agent.engine.repositories import Snapshot
 from agent.manifests.documents import File, TreeEntry
 from agent.values import derive
 from agent.values.errors import (

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from agent.api.application import Source
     from agent.api.operator import GitSettings, Limits
     from agent.engine.credentials import GitCredential
-    from agent.engine.ports import Snapshot
+    from agent.engine.repositories import Snapshot
     from agent.manifests.documents import TreeEntry
     from agent.values.fingerprint import Fingerprinter
 

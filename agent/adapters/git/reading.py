@@ -13,7 +13,7 @@ from git.exc import GitError
 from gitdb.exc import ODBError  # pyright: ignore[reportMissingTypeStubs]
 
 from agent.adapters.git import command, failures, listing
-from agent.engine.ports import Snapshot
+from agent.engine.repositories import Snapshot
 from agent.manifests.documents import File, TreeEntry
 from agent.values.errors import LimitError, SourceError, SourceUnavailableError
 from agent.values.text import cut

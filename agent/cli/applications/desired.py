@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from agent.cli.applications.worktree import Target
     from agent.desired.compiler import DesiredState, UnknownChangeError
     from agent.engine.changes import ChangeSet
-    from agent.engine.ports import Snapshot
+    from agent.engine.repositories import Snapshot
     from agent.manifests.documents import Parsed
     from agent.manifests.kinds import Kinds
     from agent.sops.format.keys import MasterKeys, WrappedKey

@@ -15,7 +15,7 @@ from agent.values.errors import AgentError
 
 if TYPE_CHECKING:
     from agent.cli.applications.worktree import Target
-    from agent.engine.ports import Snapshot
+    from agent.engine.repositories import Snapshot
 
 _SECONDS = 30.0
 _HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")

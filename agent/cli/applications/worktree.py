@@ -22,7 +22,7 @@ from agent.cli.files import content
 from agent.cli.keys import sealing_keys
 from agent.desired import cautions
 from agent.desired.inputs import Blob
-from agent.engine.ports import Snapshot
+from agent.engine.repositories import Snapshot
 from agent.manifests.documents import File, TreeEntry
 from agent.manifests.sealed_secrets import Unsealing
 from agent.manifests.sinks import AllowedSinks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.engine.ports import Snapshot
+from agent.engine.repositories import Snapshot
 from agent.values.errors import SourceUnavailableError
 from agent.values.ids import Revision
 

@@ -1,0 +1,53 @@
+"""What the engine asks of repositories of Git."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from agent.api.application import Source
+    from agent.engine.credentials import GitCredential
+    from agent.manifests.documents import File, TreeEntry
+    from agent.values.errors import AgentError
+    from agent.values.ids import Revision
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The manifest files of a commit, and those that were refused (symlink, submodule, over a limit) by path."""
+
+    files: tuple[File, ...]
+    refused: tuple[tuple[str, AgentError], ...] = ()
+
+
+class GitPort(Protocol):
+    """Commits of remote repositories, through mirrors that are kept per (URL, credential)."""
+
+    async def head(self, source: Source, credential: GitCredential | None) -> str:
+        """The full commit hash that the source's revision names now, by `ls-remote`; nothing is fetched."""
+        ...
+
+    async def fetch(self, source: Source, credential: GitCredential | None) -> Revision:
+        """Bring the commit into the mirror."""
+        ...
+
+    async def files(self, source: Source, credential: GitCredential | None, commit: str) -> Snapshot:
+        """Every manifest file of the source's layers at a commit that was fetched, in layer order, then by path."""
+        ...
+
+    async def tree(self, source: Source, credential: GitCredential | None, commit: str) -> Mapping[str, TreeEntry]:
+        """Every path of a commit that was fetched, from the repository's root, but for those that are no UTF-8. Raises LimitError."""
+        ...
+
+    async def blobs(
+        self, source: Source, credential: GitCredential | None, commit: str, blobs: Collection[str]
+    ) -> Mapping[str, bytes]:
+        """The contents of files that `tree` named, by blob. The caller has looked at their sizes."""
+        ...
+
+    async def is_ancestor(self, source: Source, credential: GitCredential | None, old: str, new: str) -> bool:
+        """Whether `new` descends from `old`: False after a forced push."""
+        ...

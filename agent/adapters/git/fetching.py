@@ -1,0 +1,260 @@
+"""Asking a server and fetching from it into a mirror. git blocks, so all of it is for worker threads."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import threading
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from agent.adapters.git import addresses, command, credential, failures, reading, ssh
+from agent.values.errors import LimitError, SourceError, SourceUnavailableError
+from agent.values.ids import Revision
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from agent.adapters.git.command import Outcome
+    from agent.api.application import Source
+    from agent.api.operator import GitSettings, Limits
+    from agent.engine.credentials import GitCredential
+
+_LOCAL: Final = 120.0
+"""Seconds that a command without network may take."""
+_LIST_BYTES: Final = 64 * 1024 * 1024
+"""Address space of each git that only asks what a ref names."""
+_REMOTE: Final = "origin"
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """The repository of a source, the credential that it is asked with, and the mirror that takes what it gives."""
+
+    source: Source
+    login: GitCredential | None
+    mirror: reading.Mirror
+
+
+def local_ref(source: Source) -> str:
+    """What a mirror calls the branch or tag of a source."""
+    return "refs/signet/" + hashlib.sha256(source.revision.ref.encode()).hexdigest()
+
+
+class Fetcher:
+    """Fetches into mirrors below `directory`, which this process alone writes to."""
+
+    def __init__(
+        self, directory: Path, settings: GitSettings, limits: Limits, *, packs: int, closing: threading.Event
+    ) -> None:
+        """Every fetch leaves a pack; a mirror of more than `packs` is repacked. `closing` ends what runs without network."""
+        self._directory: Final = directory
+        self._settings: Final = settings
+        self._limits: Final = limits
+        self._packs: Final = packs
+        self._closing: Final = closing
+
+    def head(self, remote: Remote, stop: threading.Event) -> str:
+        """The full commit hash that the source's revision names now. Raises SourceError, SourceUnavailableError, LimitError."""
+        source = remote.source
+        ref = source.revision.ref
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(remote.mirror.path)
+        asked = ["ls-remote", "--quiet", "--end-of-options", source.url, ref, f"{ref}^{{}}"]
+        outcome = self._network(remote, asked, stop)
+        if not outcome.ok:
+            raise failures.translate(outcome, repository=source.url)
+        lines = outcome.stdout.decode("utf-8", "replace").splitlines()
+        names = {name: commit for commit, _, name in (line.partition("\t") for line in lines)}
+        found = names.get(f"{ref}^{{}}") or names.get(ref)
+        if found is None:
+            raise _no_such_revision(source)
+        return reading.full_hash(found)
+
+    def fetch(self, remote: Remote, stop: threading.Event) -> Revision:
+        """Bring the commit into the mirror. Raises SourceError, SourceUnavailableError, LimitError."""
+        source, mirror = remote.source, remote.mirror
+        self._prepare(mirror.path)
+        if source.revision.commit is not None:
+            commit = self._pinned(remote, source.revision.commit, stop)
+        else:
+            commit = self._newest(remote, stop)
+        os.utime(mirror.path)
+        author, authored_at, subject = reading.headline_of(mirror, commit, cancelled=stop)
+        ref = source.revision.branch or source.revision.tag or "commit"
+        return Revision(commit, ref, author, authored_at, subject)
+
+    def _newest(self, remote: Remote, stop: threading.Event) -> str:
+        """The commit that a branch or tag names now."""
+        source = remote.source
+        local = local_ref(source)
+        outcome = self._download(remote, [f"+{source.revision.ref}:{local}"], stop)
+        if not outcome.ok:
+            raise failures.translate(outcome, repository=source.url)
+        commit = reading.commit_of(remote.mirror, local, cancelled=stop)
+        if commit is None:
+            raise _no_such_revision(source)
+        return commit
+
+    def _pinned(self, remote: Remote, commit: str, stop: threading.Event) -> str:
+        """A commit that is pinned by its hash, if a branch or tag of the repository leads to it.
+
+        A server hands out commits of forks and pull requests by their hash too, which others wrote. What was found on a branch
+        once is taken without asking again.
+        """
+        source, mirror = remote.source, remote.mirror
+        if not reading.is_held(mirror, commit, cancelled=stop):
+            everything = [f"+refs/{kind}/*:{reading.HELD}/{kind}/*" for kind in ("heads", "tags")]
+            outcome = self._download(remote, everything, stop)
+            if not outcome.ok:
+                raise failures.translate(outcome, repository=source.url)
+            if not reading.is_held(mirror, commit, cancelled=stop):
+                raise SourceError(
+                    "no branch or tag of the repository contains this commit",
+                    hint="pin one that a branch or tag contains: commits that are only in a fork or a pull request are not accepted",
+                    repository=source.url,
+                    revision=commit,
+                )
+        return commit
+
+    def _prepare(self, path: Path) -> None:
+        """An empty mirror where there is none, and no leftovers of a git that was killed in one that is there."""
+        if (path / "HEAD").is_file():
+            for leftover in (*path.glob("objects/pack/tmp_*"), *path.glob("**/*.lock")):
+                leftover.unlink(missing_ok=True)
+            if sum(1 for _ in path.glob("objects/pack/*.pack")) <= self._packs or self._repacked(path):
+                return
+        new = path.with_name(f"{path.name}.new")
+        for stale in (new, path):
+            shutil.rmtree(stale, ignore_errors=True)
+        self._local(self._directory, ["init", "--bare", "--quiet", "--template=", "--end-of-options", str(new)])
+        new.replace(path)
+
+    def _repacked(self, path: Path) -> bool:
+        """Whether one pack was made of many. That takes more memory and time than fetching them did, and may be too much."""
+        try:
+            self._local(path, ["repack", "-a", "-d", "-k", "--quiet"])
+        except (LimitError, SourceUnavailableError):
+            return False
+        return True
+
+    def _local(self, path: Path, arguments: Sequence[str]) -> None:
+        confined = command.Confined(path, address_space=self._limits.git_bytes, cpu_seconds=_LOCAL)
+        confined.configuration |= self._partial()
+        outcome = command.run(confined, arguments, seconds=_LOCAL, cancelled=self._closing)
+        if not outcome.ok:
+            raise SourceUnavailableError("the folder of mirrors cannot be written", hint="is its volume full?")
+
+    def _download(self, remote: Remote, refspecs: Sequence[str], stop: threading.Event) -> Outcome:
+        path = remote.mirror.path
+        outcome = self._network(
+            remote,
+            [
+                "fetch",
+                "--quiet",
+                "--no-tags",
+                "--no-write-fetch-head",
+                "--no-auto-maintenance",
+                "--prune",
+                "--end-of-options",
+                _REMOTE,
+                *refspecs,
+            ],
+            stop,
+            path,
+        )
+        if not outcome.ok and failures.is_unknown(outcome):
+            shutil.rmtree(path, ignore_errors=True)
+            raise failures.damaged(repository=remote.source.url)
+        if outcome.stopped == "size" or (outcome.ok and self._too_large(path)):
+            shutil.rmtree(path, ignore_errors=True)
+            raise LimitError(
+                "the repository is larger than the agent accepts",
+                hint="limits.repositoryBytes in the operator's file is the limit",
+                limit=self._limits.repository_bytes,
+            )
+        return outcome
+
+    def _network(
+        self,
+        remote: Remote,
+        arguments: Sequence[str],
+        stop: threading.Event,
+        path: Path | None = None,
+    ) -> Outcome:
+        source, login = remote.source, remote.login
+        address = addresses.check(source.url, self._settings)
+        seconds = float(self._settings.timeout_seconds)
+        confined = command.Confined(
+            path or self._directory,
+            address_space=_LIST_BYTES if path is None else self._limits.git_bytes,
+            cpu_seconds=seconds,
+        )
+        confined.variables["GIT_ALLOW_PROTOCOL"] = address.scheme
+        if path is not None:
+            confined.variables["GIT_DIR"] = str(path)
+            confined.configuration |= {f"remote.{_REMOTE}.url": source.url, **self._partial()}
+        else:
+            confined.variables["GIT_CEILING_DIRECTORIES"] = str(self._directory.parent)
+        authority = self._authority(remote)
+        if authority is not None:
+            confined.configuration["http.sslCAInfo"] = str(authority)
+        confined.configuration |= {"http.lowSpeedLimit": "1", "http.lowSpeedTime": str(int(seconds))}
+        with credential.offered(login) as descriptor, ssh.client(address, login) as client:
+            descriptors: tuple[int, ...] = ()
+            if client is not None:
+                confined.configuration |= client.configuration
+                descriptors = client.descriptors
+            elif descriptor is not None:
+                confined.configuration[f"credential.{address.origin}.helper"] = credential.helper(descriptor)
+                descriptors = (descriptor,)
+            outcome = command.run(
+                confined,
+                arguments,
+                seconds=seconds,
+                cancelled=stop,
+                too_large=None if path is None else lambda: self._too_large(path),
+                descriptors=descriptors,
+            )
+            return outcome if client is None else replace(outcome, ssh=client.words())
+
+    def _partial(self) -> dict[str, str]:
+        """A server that can leaves out what is not a manifest for its size (gitrepository-layout, partial clone)."""
+        return {
+            f"remote.{_REMOTE}.promisor": "true",
+            f"remote.{_REMOTE}.partialCloneFilter": f"blob:limit={self._limits.file_bytes + 1}",
+        }
+
+    def _authority(self, remote: Remote) -> Path | str | None:
+        """The PEM file to trust: it is no secret, and git takes nothing but a file."""
+        login = remote.login
+        if login is None or not login.ca_pem:
+            return self._settings.ca_file
+        path = remote.mirror.path.with_suffix(".pem")
+        if not path.is_file() or path.read_text() != login.ca_pem:
+            new = path.with_suffix(f".{threading.get_ident()}")
+            new.write_text(login.ca_pem)
+            new.replace(path)
+        return path
+
+    def _too_large(self, path: Path) -> bool:
+        size = 0
+        for folder, _, names in os.walk(path):
+            for name in names:
+                try:
+                    size += os.lstat(os.path.join(folder, name)).st_size  # noqa: PTH118
+                except FileNotFoundError:
+                    continue
+        return size > self._limits.repository_bytes
+
+
+def _no_such_revision(source: Source) -> SourceError:
+    return SourceError(
+        "the repository has no such branch, tag or commit",
+        hint="check spec.source.revision",
+        repository=source.url,
+        revision=source.revision.ref,
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from agent.desired import cautions, inputs, rendering
+from agent.desired import cautions, generators, inputs, rendering
 from agent.desired.compiler import UnknownChangeError
 from agent.desired.inputs import Blob, Given
 from agent.engine.renderers import Kustomization, SourceTree
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from agent.api.operator import Limits
     from agent.api.render import Kustomize
     from agent.desired.cautions import Strictness
+    from agent.desired.generators import Generated
     from agent.desired.rendering import Made
     from agent.engine.context import Run
     from agent.engine.credentials import GitCredential
@@ -76,6 +77,7 @@ class Inputs:
 
     overlay: Overlay
     given: Given
+    generated: Generated
     handed: frozenset[str]
     blobs: Mapping[str, str]
     variables: Variables | None
@@ -108,15 +110,16 @@ async def _collected(spec: ApplicationSpec, files: Files, limits: Limits, tasks:
     values = await reader.read(spec.substitute.files if spec.substitute else ())
     served = YamlLimits.served(size=limits.file_bytes, depth=limits.yaml_depth)
 
-    def present() -> tuple[Given, frozenset[str], Variables | None]:
+    def present() -> tuple[Given, Generated, frozenset[str], Variables | None]:
         given = inputs.present([(blob, overlay.uses[path]) for path, blob in named.items()], served)
         handed = frozenset[str](given.sources)
+        generated = generators.of(given, overlay.ksops)
         asked = spec.substitute
-        return given, handed, inputs.variables(asked, values.values(), given, served) if asked else None
+        return given, generated, handed, inputs.variables(asked, values.values(), given, served) if asked else None
 
-    given, handed, variables = await tasks.in_thread(present)
+    given, generated, handed, variables = await tasks.in_thread(present)
     blobs = {path: blob.blob for path, blob in sorted({**named, **values}.items())}
-    return Inputs(overlay, given, handed, blobs, variables)
+    return Inputs(overlay, given, generated, handed, blobs, variables)
 
 
 async def _followed(reader: _Reader, folders: Collection[str], tasks: TasksPort) -> Overlay:
@@ -198,8 +201,12 @@ def make(spec: ApplicationSpec, result: Rendered | None, found: Parsed, given: I
     outputs: tuple[tuple[str, Object], ...] = ()
     if spec.render is not None and result is not None:
         if result.error is not None:
-            raise UnknownChangeError((Problem(result.error, file=str(result.error.facts.get("file", ""))),))
-        outputs = tuple((each.file or spec.render.kustomize.path, each.tree) for each in result.objects)
+            error = given.generated.placed(result.error).with_facts(file=spec.render.kustomize.path)
+            raise UnknownChangeError((Problem(error, file=str(error.facts.get("file", ""))),))
+        origins = given.generated.origins
+        outputs = tuple(
+            (origins.get(each.file, each.file) or spec.render.kustomize.path, each.tree) for each in result.objects
+        )
     return rendering.of(
         outputs,
         found.documents,
@@ -213,7 +220,10 @@ def make(spec: ApplicationSpec, result: Rendered | None, found: Parsed, given: I
 async def _rendered(run: Run, state: State, asked: Kustomize, given: Inputs) -> Rendering:
     """What the renderer gives of these files, or gave before. Raises UnknownChangeError where it ended without an answer."""
     kustomization = kustomize(asked, given)
-    key = run.fingerprints.desired.text(str(run.application.generation), kustomization.sources.digest)
+    replaced = sorted(kustomization.replaced.items())
+    key = run.fingerprints.desired.text(
+        str(run.application.generation), kustomization.sources.digest, *(text for each in replaced for text in each)
+    )
     if state.rendering is not None and state.rendering.key == key:
         return state.rendering
     try:
@@ -232,7 +242,9 @@ def kustomize(asked: Kustomize, given: Inputs) -> Kustomization:
         added["components"] = [up + path for path in asked.components]
     if asked.labels:
         added["labels"] = [{"pairs": dict(asked.labels)}]
-    return Kustomization("" if asked.path == "." else asked.path, SourceTree.of(given.given.files), added, origins=True)
+    sources = SourceTree.of({**given.given.files, **given.generated.files})
+    folder = "" if asked.path == "." else asked.path
+    return Kustomization(folder, sources, added, origins=True, replaced=given.generated.kustomizations)
 
 
 def warnings(made: Made, given: Inputs) -> tuple[Problem, ...]:

@@ -107,7 +107,7 @@ def read(data: bytes, *, file: str, folder: str, inline: str = "") -> tuple[Gene
     text = inline.encode("utf-8", "surrogateescape") if inline else data
     documents = [each.tree for each in manifests.parse(text, file=file, strict=False)]
     trees = [tree for document in documents for tree in clear.objects(document)]
-    ours = [tree for tree in trees if isinstance(tree, dict) and _is_ksops(tree)]
+    ours = [tree for tree in trees if isinstance(tree, dict) and is_generator(tree)]
     if not ours:
         return ()
     place = Generator(file, data, (), ())
@@ -118,7 +118,8 @@ def read(data: bytes, *, file: str, folder: str, inline: str = "") -> tuple[Gene
     return tuple(_generator(tree, place, folder) for tree in ours)
 
 
-def _is_ksops(tree: Object) -> bool:
+def is_generator(tree: Object) -> bool:
+    """Whether an object is one of KSOPS' own."""
     group, _, version = str(tree.get("apiVersion")).partition("/")
     return group == "viaduct.ai" and bool(version) and tree.get("kind") in _KINDS
 

@@ -19,7 +19,7 @@ from agent.sops.kubernetes import clear
 from agent.values import godotenv, placeholders
 from agent.values.errors import LimitError, RenderError
 from agent.values.expressions import Expression
-from agent.values.tree import get_object
+from agent.values.tree import get_object, get_text
 from agent.yaml.read import manifests
 
 if TYPE_CHECKING:
@@ -75,14 +75,15 @@ class Writer:
     whole: Mapping[str, str]
     sources: dict[Placeholder, Source]
     left: int = MOST_BYTES
+    read: dict[str, list[Tree]] = field(default_factory=dict[str, "list[Tree]"])
+    lines: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
 
     def component(self, generators: Iterable[Generator], folder: str) -> Component:
         """The component in `folder`, where nothing else is. Raises RenderError, YamlError and LimitError."""
         made = Component(folder)
         for generator in generators:
             for path in generator.files:
-                documents = manifests.parse(self._of(self.leaves, path, generator), file=path, strict=False)
-                trees = [tree for document in documents for tree in clear.objects(document.tree)]
+                trees = self._trees(path, generator)
                 if any(_HASH in annotations or _BEHAVIOR in annotations for annotations in map(_annotations, trees)):
                     self._add(made, trees, path, generator)
                 else:
@@ -90,6 +91,13 @@ class Writer:
             self._add(made, [self._secret(each, generator) for each in generator.secrets], generator.file, generator)
         made.files[joined(folder, "kustomization.yaml")] = self._written(made.kustomization)
         return made
+
+    def _trees(self, path: str, generator: Generator) -> list[Tree]:
+        """The objects of a file, which many generators may name."""
+        if path not in self.read:
+            documents = manifests.parse(self._of(self.leaves, path, generator), file=path, strict=False)
+            self.read[path] = [tree for document in documents for tree in clear.objects(document.tree)]
+        return self.read[path]
 
     def _add(self, made: Component, trees: Iterable[Tree], origin: str, generator: Generator) -> None:
         for tree in trees:
@@ -104,9 +112,14 @@ class Writer:
 
     def _secret(self, asked: SecretFrom, generator: Generator) -> Object:
         """As the program prints it: text under `stringData`, bytes under `data`."""
+        if not get_text(asked.metadata, "name"):
+            hint = "give it metadata.name"
+            raise generator.refusal("a Secret of a ksops generator has no name", "secretFrom", hint=hint)
         texts: Object = {key: self._of(self.whole, path, generator) for key, path in asked.files}
         for path in asked.envs:
-            texts.update(self._lines(path, generator))
+            if path not in self.lines:
+                self.lines[path] = dict(self._lines(path, generator))
+            texts.update(self.lines[path])
         made: Object = {"apiVersion": "v1", "kind": "Secret", "metadata": asked.metadata}
         if asked.type:
             made["type"] = asked.type

@@ -11,7 +11,7 @@ import posixpath
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from agent.manifests import presented
+from agent.manifests import ksops, presented
 from agent.values.errors import AgentError, LimitError, ManifestError, UnsupportedManifestError, YamlError
 from agent.values.tree import get
 from agent.yaml.read import manifests as yaml
@@ -36,6 +36,8 @@ _LONGEST: Final = 512
 _DEEPEST: Final = 32
 _MOST_TEXTS: Final = 200_000
 """Of all kustomizations of an overlay, each of which may be a path."""
+_BYTES_OF_A_TEXT: Final = 64
+"""What configures a part is read once for each folder that names it, and counts as a text for so many bytes each time."""
 _MOST_ROUNDS: Final = 64
 """Kustomizations that name one another in a chain."""
 
@@ -44,11 +46,21 @@ FieldPath: TypeAlias = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Generating:
+    """A kustomization with generators of KSOPS, and `others` that it names beside them, as they are written."""
+
+    file: str
+    generators: tuple[ksops.Generator, ...]
+    others: tuple[Tree, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Overlay:
     """The files that an overlay names, with every use of each, and the fields of which a replacement cuts text at a delimiter."""
 
     uses: Mapping[str, frozenset[Use]]
     cut: frozenset[FieldPath]
+    ksops: tuple[Generating, ...] = ()
 
 
 @dataclass(slots=True)
@@ -60,7 +72,16 @@ class _Walk:
     waiting: list[tuple[str, str, bool]] = field(default_factory=list[tuple[str, str, bool]])
     """Files to read, the folder that their paths start at, and whether they are no kustomization but configure a part of one."""
     configured: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    configuration: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    generating: dict[str, tuple[Object, bytes]] = field(default_factory=dict[str, "tuple[Object, bytes]"])
+    """Kustomizations with generators, and their text."""
     left: int = _MOST_TEXTS
+
+    def charge(self, texts: int) -> None:
+        """Count texts. Raises LimitError for more than an overlay may have."""
+        self.left -= texts
+        if self.left < 0:
+            raise LimitError("kustomizations have too many texts", hint="split the overlay", limit=_MOST_TEXTS)
 
 
 def follow(
@@ -75,22 +96,64 @@ def follow(
         _enter(walk, folder)
     for _ in range(_MOST_ROUNDS):
         if not walk.waiting:
-            return Overlay({path: frozenset(uses) for path, uses in walk.uses.items()}, frozenset(walk.cut))
+            made = _by_ksops(walk)
+            _check_count(walk, most)
+            uses = {path: frozenset(uses) for path, uses in walk.uses.items()}
+            return Overlay(uses, frozenset(walk.cut), made)
         reading, walk.waiting = walk.waiting, []
-        if len(walk.uses) > most:
-            raise LimitError(
-                "the overlay names more files than the agent accepts",
-                hint="limits.objects in the operator's file is the limit",
-                limit=most,
-            )
+        _check_count(walk, most)
         contents = yield frozenset(path for path, *_ in reading)
         for path, folder, configures in reading:
             try:
-                for tree in _trees(contents[path], path, strict=configures):
-                    _note(walk, tree, folder)
+                _read(walk, contents[path], path, folder, configures=configures)
             except AgentError as error:
                 raise error if "file" in error.facts else error.with_facts(file=path) from None
     raise LimitError("kustomizations name one another in too long a chain", hint="join some", limit=_MOST_ROUNDS)
+
+
+def _check_count(walk: _Walk, most: int) -> None:
+    if len(walk.uses) > most:
+        raise LimitError(
+            "the overlay names more files than the agent accepts",
+            hint="limits.objects in the operator's file is the limit",
+            limit=most,
+        )
+
+
+def _read(walk: _Walk, data: bytes, path: str, folder: str, *, configures: bool) -> None:
+    """A kustomization, or a file that configures a part of one."""
+    if configures:
+        walk.configuration[path] = data
+        walk.charge(len(data) // _BYTES_OF_A_TEXT)
+    trees = _trees(data, path, strict=configures)
+    if not configures and len(trees) == 1 and isinstance(trees[0].get("generators"), list):
+        walk.generating[path] = trees[0], data
+    for tree in trees:
+        if not ksops.is_generator(tree):
+            _note(walk, tree, folder)
+
+
+def _by_ksops(walk: _Walk) -> tuple[Generating, ...]:
+    """What KSOPS would make, whose files are taken in."""
+    made: list[Generating] = []
+    for file, (tree, data) in sorted(walk.generating.items()):
+        found = ksops.find(tree, data, file=file, contents=walk.configuration)
+        if not found.generators:
+            continue
+        made.append(Generating(file, found.generators, found.others))
+        for generator in found.generators:
+            walk.charge(len(generator.secrets))
+            named: dict[Use, Iterable[str]] = {
+                "read": generator.files,
+                "lines": (path for each in generator.secrets for path in each.envs),
+                "bytes": generator.whole,
+            }
+            for use, paths in named.items():
+                for path in paths:
+                    walk.charge(1)
+                    if path in walk.listing:
+                        _use(walk, path, use)
+    return tuple(made)
 
 
 def _enter(walk: _Walk, folder: str) -> bool:
@@ -143,12 +206,11 @@ def _note(walk: _Walk, tree: Object, folder: str) -> None:
 
 def _follow(walk: _Walk, text: str, folder: str, *, configures: bool) -> None:
     """Take in what a text leads to. One that `configures` a part is read on, or is the configuration itself."""
-    walk.left -= 1
-    if walk.left < 0:
-        raise LimitError("kustomizations have too many texts", hint="split the overlay", limit=_MOST_TEXTS)
+    walk.charge(1)
     if "\n" in text:
         for inline in _trees(text.encode("utf-8", "surrogateescape"), "") if configures else ():
-            _note(walk, inline, folder)
+            if not ksops.is_generator(inline):
+                _note(walk, inline, folder)
         return
     path = _path(text, folder)
     _name(walk, path, "read")

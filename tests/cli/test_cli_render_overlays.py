@@ -98,3 +98,21 @@ def test_a_folder_is_rendered_without_an_application(tree: Shell) -> None:
     assert tree.agent("render", "--kustomize", "../prod").code == 2
     assert tree.agent("render", "--kustomize", "prod", "-f", "application.yaml").code == 2
     assert tree.agent("render", "--kustomize", "none").code == 1
+
+
+def test_generators_of_ksops_need_no_program_and_no_key(tree: Shell) -> None:
+    generator = (
+        "apiVersion: viaduct.ai/v1\nkind: ksops\nmetadata: {name: x}\n"
+        "files: [db.yaml]\nsecretFrom: [{metadata: {name: made}, files: [key=whole.txt]}]\n"
+    )
+    tree.write("prod/kustomization.yaml", "generators: [ksops.yaml]\nnamePrefix: prod-\n")
+    tree.write("prod/ksops.yaml", generator)
+    tree.write("prod/whole.txt", seal(tree, CANARY, "whole.txt"))
+    found = rendered(tree, "--reveal", "--force")
+    assert found["prod-db"]["stringData"]["password"] == CANARY
+    assert found["prod-made"]["stringData"] == {"key": CANARY}
+    tree.env("SOPS_AGE_KEY", None)
+    result = tree.agent("render", "-o", "json", "--kustomize", "prod")
+    found = {item["metadata"]["name"]: item for item in json.loads(result.out)["items"]}
+    assert found["prod-made"]["stringData"] == {"key": "<secret sops:prod/whole.txt>"}
+    assert CANARY not in json.dumps(found) + result.err

@@ -32,7 +32,7 @@ def component(generator, leaves=(), whole=()):
 
 
 def test_the_files_of_generators_are_found_from_the_folder_of_the_kustomization():
-    made = "secretFrom: [{metadata: {name: y}, files: [k=/b.txt], binaryFiles: [../c.bin], envs: [d.env]}]\n"
+    made = "secretFrom: [{metadata: {name: made}, files: [k=/b.txt], binaryFiles: [../c.bin], envs: [d.env]}]\n"
     found = find(
         ["gen/g.yaml", KSOPS + made, "other.yaml", "later.yaml"],
         {"apps/gen/g.yaml": KSOPS + "files: [a.yaml, ../x/b.yaml]\n", "apps/other.yaml": "kind: ConfigMapGenerator\n"},
@@ -77,7 +77,9 @@ def test_what_is_no_generator_of_ksops_is_refused(generator, line, says):
 
 
 def test_sealed_files_are_values_of_the_secrets_that_ksops_makes_of_them():
-    generator = KSOPS + "secretFrom: [{metadata: {name: y}, files: [k=a.txt], binaryFiles: [a.txt], envs: [b.env]}]\n"
+    generator = (
+        KSOPS + "secretFrom: [{metadata: {name: made}, files: [k=a.txt], binaryFiles: [a.txt], envs: [b.env]}]\n"
+    )
     made, sources = component(generator, {"apps/b.env": f"A={Q}\nB='x y'\n"}, {"apps/a.txt": P})
     secret = manifests.parse(made.files["apps/.k/0.yaml"], file="")[0].tree
     lines = Expression("godotenv", (Q,))
@@ -97,16 +99,32 @@ def test_a_file_of_resources_that_ask_for_nothing_stays_itself():
     ("generator", "leaves", "place", "says"),
     [
         ("files: [a.yaml]\n", {}, ("apps/g.yaml", 4), "not encrypted with sops"),
-        ("secretFrom: [{files: [a.txt]}]\n", {}, ("apps/g.yaml", 4), "not encrypted with sops"),
-        ("secretFrom:\n- envs: [a.txt]\n", {"apps/a.txt": "A=1\n"}, ("apps/g.yaml", 5), "suffix than .env"),
+        ("secretFrom: [{metadata: {name: made}, files: [a.txt]}]\n", {}, ("apps/g.yaml", 4), "not encrypted with sops"),
         (
-            "secretFrom: [{envs: [a.env]}]\n",
+            "secretFrom:\n- metadata: {name: made}\n  envs: [a.txt]\n",
+            {"apps/a.txt": "A=1\n"},
+            ("apps/g.yaml", 6),
+            "suffix than .env",
+        ),
+        (
+            "secretFrom: [{metadata: {name: made}, envs: [a.env]}]\n",
             {"apps/a.env": "A=1\nA: b=c\n"},
             ("apps/a.env", 2),
             "does not read this line",
         ),
-        ("secretFrom: [{envs: [a.env]}]\n", {"apps/a.env": "A\n"}, ("apps/a.env", 1), "does not read this line"),
-        ("secretFrom: [{envs: [a.env]}]\n", {"apps/a.env": "A=$HOME\n"}, ("apps/a.env", 1), "names a variable"),
+        ("secretFrom: [{metadata: {labels: {a: b}}}]\n", {}, ("apps/g.yaml", 4), "has no name"),
+        (
+            "secretFrom: [{metadata: {name: made}, envs: [a.env]}]\n",
+            {"apps/a.env": "A\n"},
+            ("apps/a.env", 1),
+            "does not read this line",
+        ),
+        (
+            "secretFrom: [{metadata: {name: made}, envs: [a.env]}]\n",
+            {"apps/a.env": "A=$HOME\n"},
+            ("apps/a.env", 1),
+            "names a variable",
+        ),
         (
             "files: [a.yaml]\n",
             {"apps/a.yaml": "metadata: {annotations: {kustomize.config.k8s.io/needs-hash: maybe}}\n"},

@@ -88,6 +88,7 @@ class Agent:
     `name` is its identity in the cluster, `label` what its folder and its logs are called, by default the same: two processes of one
     name need two labels. `server` is where it finds the API server, if that is not the API server's own address. `clock` is how many
     seconds its clock is ahead. `credentials` are the ids of the tokens that it was given, as the audit log of the API server has them.
+    `renderer` is a program in the place of signet-render.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class Agent:
         label: str = "",
         server: str = "",
         clock: int = 0,
+        renderer: Path | None = None,
     ) -> None:
         self.controlplane = controlplane
         self.supervisor = supervisor
@@ -108,6 +110,7 @@ class Agent:
         self.label = label or name
         self.server = server
         self.clock = clock
+        self.renderer = renderer
         self.credentials: list[str] = []
         self.folder = supervisor.folder / self.label
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -143,6 +146,7 @@ class Agent:
                 *("--namespace", self.namespace, "--name", self.name, "--operator-file", str(self.operator_file)),
                 *("--state-dir", str(self.folder / "state"), "--memory-dir", str(self.memory)),
                 *("--listen", f"127.0.0.1:{self.port}"),
+                *(("--renderer", str(self.renderer)) if self.renderer is not None else ()),
             ],
             env={"PATH": os.environ["PATH"], "HOME": str(self.folder), **self._shifted(), **(environment or {})},
             cwd=ROOT,

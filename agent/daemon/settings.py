@@ -21,7 +21,8 @@ class Settings:
     """What the command line says.
 
     `identity` is unique among running agents (the Pod's name); `memory` a folder on memory-backed storage for keys; `mirrors` one for
-    Git mirrors; `namespace` empty for the Pod's own. `host` and `port` serve probes and metrics.
+    Git mirrors; `namespace` empty for the Pod's own. `host` and `port` serve probes and metrics. `renderer` None is the signet-render beside
+    the package.
     """
 
     identity: str
@@ -33,6 +34,7 @@ class Settings:
     port: int
     kubeconfig: Path | None
     context: str | None
+    renderer: Path | None
 
 
 def read_operator_file(path: Path | None) -> OperatorSettings:

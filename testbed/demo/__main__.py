@@ -8,9 +8,10 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from render import build as renderer
 from testbed import binaries
 from testbed.controlplane import PROGRAMS
-from testbed.demo import deployment, laptop, proof
+from testbed.demo import deployment, laptop, overlay, proof
 from testbed.demo.look_around import look_around
 from testbed.demo.show import Show, StepFailedError, expect
 from testbed.demo.stage import Stage
@@ -80,8 +81,11 @@ def _play(context: str, *, keep: bool) -> int:
 
 def _steps(show: Show, stage: Stage, *, keep: bool) -> None:
     missing = [] if stage.context else binaries.missing(PROGRAMS)
+    seconds = sum(binaries.PROGRAMS[name].expected for name in missing)
+    if not stage.context and not renderer.cached().exists():
+        missing, seconds = [*missing, renderer.NAME], seconds + overlay.BUILD_SECONDS
     if missing:
-        minutes = sum(binaries.PROGRAMS[name].expected for name in missing) / 60
+        minutes = seconds / 60
         show.paragraph(
             f"First use: {', '.join(missing)} are built in the background, which takes about {minutes:.0f} minutes on two cores."
         )

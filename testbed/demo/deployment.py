@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from typing import TYPE_CHECKING, Any
 
 from testbed import agent as agents
-from testbed.demo import laptop
+from testbed.demo import laptop, overlay
 from testbed.demo.shop import ENVIRONMENTS, secret_manifest
 from testbed.demo.show import expect
 from testbed.processes import wait_until
@@ -32,6 +31,7 @@ def play(show: Show, stage: Stage) -> None:
         player.deploy(step)
     with show.step("a developer runs agent encrypt and commits: applied at the next poll") as step:
         player.add_secret(step)
+    overlay.play(show, stage)
     with show.step("live objects are edited and one is deleted: each is healed") as step:
         player.heal(step)
     with show.step("prod's database password is rotated in Vault: applied, pods replaced") as step:
@@ -269,8 +269,7 @@ class _Player:
         expect(seen == value, f"the right {key} in Secret {secret} of {name}", "another value" if seen else "none")
 
     def _secret(self, name: str, secret: str, key: str) -> str:
-        data: dict[str, str] = self._get(self._path(name, "secrets", secret)).get("data") or {}
-        return base64.b64decode(data.get(key, "")).decode()
+        return self._stage.secret(name, secret).get(key, "")
 
     def _pods(self, name: str) -> set[str]:
         path = f"/api/v1/namespaces/{self._stage.names.tenants[name]}/pods?labelSelector=app%3Dweb"

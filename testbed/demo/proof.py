@@ -86,6 +86,7 @@ def _search(stage: Stage, step: Step) -> None:
     findings: list[Finding] = [
         *canaries.search_text(agent.logs(), "the agent's log"),
         *canaries.search_files(agent.audit_file, agent.folder / "state", agent.memory),
+        *(canaries.search_files(stage.recorder.folder) if stage.recorder else ()),
         *canaries.search_text(agent.metrics(), "the agent's metrics"),
         *canaries.search_cluster(cluster, namespaces),
         *watch.search(canaries),
@@ -100,7 +101,7 @@ def _search(stage: Stage, step: Step) -> None:
         f"{len(canaries)} values: plain, base64, URL-encoded, JSON-escaped, hex and more, {canaries.forms} forms in all"
     )
     step.saw(
-        "logs, audit trail, metrics, events, statuses, ConfigMaps and all other objects but the data of Secrets, the agent's files,"
+        "logs, audit trail, metrics, the renderer's pipes, events, statuses, ConfigMaps and all other objects but the data of Secrets, the agent's files,"
         f" command line and environment of {watch.processes} processes: {searched.texts} texts, {searched.bytes / 1e6:.1f} MB"
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import secrets
@@ -16,6 +17,7 @@ from testbed import binaries
 from testbed.agent import Agent, Deployed
 from testbed.canary import ProcessWatch
 from testbed.controlplane import PROGRAMS, ControlPlane
+from testbed.demo import overlay
 from testbed.demo.shop import ENVIRONMENTS, Developer
 from testbed.demo.show import expect
 from testbed.existing import ContextError, ExistingCluster
@@ -76,6 +78,7 @@ class Stage:
         self.watch: ProcessWatch | None = None
         self.repositories: dict[str, Repository] = {}
         self.vault_token: str = ""
+        self.recorder: overlay.Recorder | None = None
         self._show: Show = show
         self._controlplane: ControlPlane | None = None
         try:
@@ -125,8 +128,16 @@ class Stage:
         return self._existing is None
 
     def application(self, name: str) -> Deployed:
-        """The Application of an environment, or of the other team."""
+        """The Application of an environment, of the other team, or that of the overlay."""
+        if name == "reports":
+            return Deployed(self.cluster, self.names.tenants["staging"], name)
         return Deployed(self.cluster, self.names.tenants[name], "invoices" if name == "billing" else "shop")
+
+    def secret(self, name: str, secret: str) -> dict[str, str]:
+        """The values of a live Secret of an environment; none where there is no such Secret."""
+        status, found = self.cluster.request("GET", f"/api/v1/namespaces/{self.names.tenants[name]}/secrets/{secret}")
+        data: dict[str, str] = (found.get("data") or {}) if status == 200 else {}
+        return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
     def running(self) -> Agent:
         assert self.agent is not None
@@ -184,7 +195,14 @@ class Stage:
 
     def start_agent(self) -> Agent:
         """Its own process, with a token of its own ServiceAccount."""
-        self.agent = agent = Agent(self.cluster, self.supervisor, name="agent-0", namespace=self.names.system)
+        self.recorder = recorder = overlay.Recorder.made(self.supervisor.folder / "renderer")
+        self.agent = agent = Agent(
+            self.cluster,
+            self.supervisor,
+            name="agent-0",
+            namespace=self.names.system,
+            renderer=recorder.program if recorder else None,
+        )
         token = agent.operator_file.with_name("vault-token")
         token.touch(mode=0o600)
         _ = token.write_text(self.vault_token)
@@ -209,21 +227,23 @@ class Stage:
         return agent
 
     def deploy(self, name: str) -> Deployed:
-        """Create the Application of an environment, or of the other team."""
+        """Create the Application of an environment, of the other team, or that of the overlay."""
         deployed = self.application(name)
         repository = self.repositories["billing" if name == "billing" else "shop"]
-        deployed.apply(
-            {
-                "source": {
-                    "url": repository.url,
-                    "revision": {"branch": "main"},
-                    "layers": ["."] if name == "billing" else ["base", f"envs/{name}"],
-                    "credentials": {"secretName": "git"},
-                },
-                "decryption": {"keys": [{"secretName": "sops-key"}]},
-                "interval": "10s",
-            }
-        )
+        layers = ["base", f"envs/{name}"] if name in ENVIRONMENTS else ["."]
+        spec: dict[str, object] = {
+            "source": {
+                "url": repository.url,
+                "revision": {"branch": "main"},
+                "layers": layers,
+                "credentials": {"secretName": "git"},
+            },
+            "decryption": {"keys": [{"secretName": "sops-key"}]},
+            "interval": "10s",
+        }
+        if name == "reports":
+            spec["render"] = {"kustomize": {"path": "reports/staging"}}
+        deployed.apply(spec)
         return deployed
 
     def ask(self, *arguments: str) -> Command:
@@ -281,6 +301,7 @@ class Stage:
             _ = self._existing.get("/version")
             return
         _ = binaries.build(PROGRAMS, self._progress() if binaries.missing(PROGRAMS) else None)
+        overlay.build()
         self._show.moving("")
         self._controlplane = ControlPlane(self.supervisor.folder / "kubernetes")
         self._controlplane.start()

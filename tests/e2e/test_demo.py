@@ -28,6 +28,7 @@ STEPS = (
     "runs as its ServiceAccount",
     "layers merged, age, PGP and Vault secrets in place",
     "a developer runs agent encrypt and commits",
+    "the renderer gets placeholders",
     "each is healed",
     "rotated in Vault",
     "both refused",

@@ -121,6 +121,6 @@ class Helper:
         """Kill it, and wait until it is gone."""
         if self.alive:
             self._process.kill()
-        await asyncio.shield(asyncio.ensure_future(self._process.wait()))
         if self._process.stdin is not None:
-            self._process.stdin.close()
+            self._process.stdin.close()  # a program around it, as --renderer may name one, ends by this
+        await asyncio.shield(asyncio.ensure_future(self._process.wait()))

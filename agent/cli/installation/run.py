@@ -59,6 +59,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--listen", default="0.0.0.0:8080", help="address and port of probes and metrics (default: %(default)s)"
     )
+    parser.add_argument(
+        "--renderer", type=Path, metavar="FILE", help="signet-render; default: the one that came with the agent"
+    )
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
 
 
@@ -81,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
         port=int(port),
         kubeconfig=args.kubeconfig,
         context=args.context,
+        renderer=args.renderer,
     )
     asyncio.run(Process(settings).run())
     return 0

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from agent.manifests import documents, kustomizations, substitution
 from agent.manifests import presented as references
-from agent.manifests.documents import RENDERED, File
 from agent.sops.files import presented
 from agent.sops.stores import store as stores
 from agent.values import placeholders
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from agent.api.render import Substitute
-    from agent.manifests.documents import Document
+    from agent.manifests.documents import Document, File
     from agent.manifests.kustomizations import Use
     from agent.manifests.substitution import Variables
     from agent.sops.files.presented import Presented
@@ -31,15 +30,6 @@ if TYPE_CHECKING:
     from agent.values.placeholders import Placeholder
     from agent.values.tree import Tree
     from agent.yaml.limits import Limits
-
-
-@dataclass(frozen=True, slots=True)
-class Blob:
-    """A file of a commit."""
-
-    path: str
-    blob: str
-    data: bytes = field(repr=False)
 
 
 @dataclass(slots=True)
@@ -57,34 +47,33 @@ class Given:
     manifests: list[Document] = field(default_factory=list["Document"])
 
 
-def present(blobs: Iterable[tuple[Blob, Collection[Use]]], limits: Limits) -> Given:
+def present(files: Iterable[tuple[File, Collection[Use]]], limits: Limits) -> Given:
     """Files and how a renderer takes each. Raises what reading a SOPS file raises, ReferenceSyntaxError, PlaceholderError and ManifestError."""
     given = Given()
-    for blob, uses in blobs:
+    for file, uses in files:
         try:
-            shown = {_present(given, blob, use, limits) for use in sorted(uses)}
+            shown = {_present(given, file, use, limits) for use in sorted(uses)}
         except AgentError as error:
-            raise error if "file" in error.facts else error.with_facts(file=blob.path) from None
+            raise error.with_facts(file=file.path) from None
         if len(shown) > 1:
             raise ManifestError(
                 "a file with secrets is taken both as YAML and as it is",
                 hint="give the generator a copy of the file",
-                file=blob.path,
+                file=file.path,
             )
-        given.files[blob.path] = shown.pop()
+        given.files[file.path] = shown.pop()
     return given
 
 
-def _present(given: Given, blob: Blob, use: Use, limits: Limits) -> bytes:
+def _present(given: Given, file: File, use: Use, limits: Limits) -> bytes:
     if use == "bytes":
-        shown = presented.whole(blob.data, blob.blob, file=blob.path, limits=limits)
+        shown = presented.whole(file.data, file.blob, file=file.path, limits=limits)
     else:
-        shown = presented.by_leaves(blob.data, file=blob.path, limits=limits)
+        shown = presented.by_leaves(file.data, file=file.path, limits=limits)
     if shown is None:
-        return _in_clear(given, blob, use)
+        return _in_clear(given, file, use)
     _take(given, shown)
     if use == "read":
-        file = File(blob.path, blob.blob, blob.data, RENDERED)
         given.manifests += documents.parse_file(file, limits=limits).documents
     if use == "bytes":
         given.whole |= {leaf.id: shown for leaf in shown.sources.values() if isinstance(leaf, Sealed)}
@@ -96,31 +85,31 @@ def _take(given: Given, shown: Presented) -> None:
     given.sealed[shown.file] = shown.sealed
 
 
-def _in_clear(given: Given, blob: Blob, use: Use) -> bytes:
+def _in_clear(given: Given, file: File, use: Use) -> bytes:
     try:
-        text = blob.data.decode()
+        text = file.data.decode()
     except UnicodeDecodeError:
         if use == "bytes":
-            return blob.data
+            return file.data
         raise ManifestError("the file is not UTF-8", hint="save it as UTF-8") from None
     placeholders.refuse(text)
     if use == "lines":
-        return references.env_lines(text, given.sources, file=blob.path).encode()
+        return references.env_lines(text, given.sources, file=file.path).encode()
     if use == "bytes":
         return references.text(text, given.sources).encode()
-    return kustomizations.with_literals(blob.data, given.sources, file=blob.path)
+    return kustomizations.with_literals(file.data, given.sources, file=file.path)
 
 
-def variables(asked: Substitute, blobs: Iterable[Blob], given: Given, limits: Limits) -> Variables:
+def variables(asked: Substitute, files: Iterable[File], given: Given, limits: Limits) -> Variables:
     """The values that an Application sets, and those of its files, which are added to `given`. Raises as `present`, and SubstitutionError."""
     clear: dict[str, str] = {}
     sealed: dict[str, Placeholder] = {}
-    for blob in blobs:
+    for file in files:
         try:
-            shown = presented.by_leaves(blob.data, file=blob.path, limits=limits)
+            shown = presented.by_leaves(file.data, file=file.path, limits=limits)
             if shown is not None:
                 _take(given, shown)
-            for name, value in _pairs(blob.path, shown.data if shown else blob.data, limits):
+            for name, value in _pairs(file.path, shown.data if shown else file.data, limits):
                 known = shown is not None and value in shown.sources
                 if not known:
                     clear[name] = value
@@ -128,7 +117,7 @@ def variables(asked: Substitute, blobs: Iterable[Blob], given: Given, limits: Li
                 else:
                     sealed[name] = placeholders.find(value)[0]
         except AgentError as error:
-            raise error if "file" in error.facts else error.with_facts(file=blob.path) from None
+            raise error.with_facts(file=file.path) from None
     clear |= asked.variables
     sealed = {name: value for name, value in sealed.items() if name not in asked.variables}
     return substitution.variables(clear, sealed, given.sources, strict=asked.strict)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from agent.desired import cautions, generators, inputs, rendering
 from agent.desired.compiler import UnknownChangeError
-from agent.desired.inputs import Blob, Given
 from agent.engine.renderers import Kustomization, SourceTree
 from agent.engine.state import Rendering
 from agent.manifests import kustomizations
+from agent.manifests.documents import RENDERED, File
 from agent.manifests.kustomizations import Overlay
 from agent.values.errors import AgentError, InputError, LimitError, SourceError
 from agent.values.problems import Problem
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from agent.api.render import Kustomize
     from agent.desired.cautions import Strictness
     from agent.desired.generators import Generated
+    from agent.desired.inputs import Given
     from agent.desired.rendering import Made
     from agent.engine.context import Run
     from agent.engine.credentials import GitCredential
@@ -48,7 +49,7 @@ class Files(Protocol):
         """Every path, from the repository's root."""
         ...
 
-    async def read(self, paths: Iterable[str]) -> Mapping[str, Blob]:
+    async def read(self, paths: Iterable[str]) -> Mapping[str, File]:
         """The contents of files of the listing, by path."""
         ...
 
@@ -62,13 +63,13 @@ class CommittedFiles:
     commit: str
     listing: Mapping[str, TreeEntry]
 
-    async def read(self, paths: Iterable[str]) -> Mapping[str, Blob]:
+    async def read(self, paths: Iterable[str]) -> Mapping[str, File]:
         blobs = {path: self.listing[path].blob for path in paths}
         if not blobs:
             return {}
         source = self.run.application.spec.source
         contents = await self.run.ports.git.blobs(source, self.credential, self.commit, {*blobs.values()})
-        return {path: Blob(path, blob, contents[blob]) for path, blob in blobs.items()}
+        return {path: File(path, blob, contents[blob], RENDERED) for path, blob in blobs.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +112,14 @@ async def _collected(spec: ApplicationSpec, files: Files, limits: Limits, tasks:
     served = YamlLimits.served(size=limits.file_bytes, depth=limits.yaml_depth)
 
     def present() -> tuple[Given, Generated, frozenset[str], Variables | None]:
-        given = inputs.present([(blob, overlay.uses[path]) for path, blob in named.items()], served)
+        given = inputs.present([(file, overlay.uses[path]) for path, file in named.items()], served)
         handed = frozenset[str](given.sources)
         generated = generators.of(given, overlay.ksops)
         asked = spec.substitute
         return given, generated, handed, inputs.variables(asked, values.values(), given, served) if asked else None
 
     given, generated, handed, variables = await tasks.in_thread(present)
-    blobs = {path: blob.blob for path, blob in sorted({**named, **values}.items())}
+    blobs = {path: file.blob for path, file in sorted({**named, **values}.items())}
     return Inputs(overlay, given, generated, handed, blobs, variables)
 
 
@@ -135,7 +136,7 @@ async def _followed(reader: _Reader, folders: Collection[str], tasks: TasksPort)
             return found
 
     while not isinstance(wanted := await tasks.in_thread(step), Overlay):
-        contents = {path: blob.data for path, blob in (await reader.read(wanted)).items()}
+        contents = {path: file.data for path, file in (await reader.read(wanted)).items()}
     return wanted
 
 
@@ -146,9 +147,9 @@ class _Reader:
     files: Files
     limits: Limits
     size: int = 0
-    known: dict[str, Blob] = field(default_factory=dict[str, Blob])
+    known: dict[str, File] = field(default_factory=dict[str, File])
 
-    async def read(self, paths: Collection[str]) -> Mapping[str, Blob]:
+    async def read(self, paths: Collection[str]) -> Mapping[str, File]:
         new = sorted({*paths} - self.known.keys())
         self.size += sum(map(self._size, new))
         if self.size > self.limits.manifest_bytes:

@@ -7,7 +7,7 @@ merge holds that object and no other. `parse_file` depends on nothing but the fi
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from agent.manifests import lookalikes
@@ -50,11 +50,11 @@ _RENDERER_FILES = frozenset({"kustomization.yaml", "kustomization.yml", "Kustomi
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A blob of a commit below a layer. `path` is relative to the repository, `layer` counts from 0."""
+    """A blob of a commit below a layer. `path` is relative to the repository, `layer` counts from 0, or is `RENDERED`."""
 
     path: str
     blob: str
-    data: bytes
+    data: bytes = field(repr=False)
     layer: int
 
 

@@ -107,7 +107,7 @@ def follow(
             try:
                 _read(walk, contents[path], path, folder, configures=configures)
             except AgentError as error:
-                raise error if "file" in error.facts else error.with_facts(file=path) from None
+                raise error.with_facts(file=path) from None
     raise LimitError("kustomizations name one another in too long a chain", hint="join some", limit=_MOST_ROUNDS)
 
 

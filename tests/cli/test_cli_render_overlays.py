@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agent.adapters.keys.age import AgeKeys
+from agent.sops.format.keys import WrappedKey
 from render import build
 
 if TYPE_CHECKING:
     from conftest import Shell
+
+    from agent.values.secret import Secret
 
 REGEX = ("--encrypted-regex", "^(data|stringData|PASSWORD)$")
 CANARY = "canary-of-overlays-4711"
@@ -72,6 +76,22 @@ def test_keys_verify_and_reveal_what_was_made(tree: Shell) -> None:
     assert found["prod-db"]["stringData"] == {"password": CANARY, "url": "a-${PASSWORD}-b"}
     assert found["prod-url"]["stringData"]["url"] == f"http://u:{CANARY}-2@shop.example.com"
     assert found["prod-url"]["stringData"]["ref"].startswith("<secret ")
+
+
+def test_a_private_key_opens_each_file_once(tree: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also the file that stands as one value, whose MAC is verified with the others': a key may be in a service that bills."""
+    unwrap, asked = AgeKeys.unwrap, list[WrappedKey]()
+
+    def counted(keys: AgeKeys, key: WrappedKey) -> Secret:
+        asked.append(key)
+        return unwrap(keys, key)
+
+    tree.write("prod/app.json", seal(tree, json.dumps({"PASSWORD": CANARY}), "app.json"))
+    tree.write("prod/kustomization.yaml", KUSTOMIZATION.replace("envs: [.env]", "envs: [.env], files: [app.json]"))
+    monkeypatch.setattr(AgeKeys, "unwrap", counted)
+    found = rendered(tree, "--reveal", "--force")
+    assert CANARY in found["prod-env"]["stringData"]["app.json"]
+    assert len(asked) == len(set(asked)) == 3
 
 
 def test_a_file_that_does_not_verify_leaves_nothing_to_show(tree: Shell) -> None:

@@ -96,7 +96,7 @@ async def compute(
     given = await overlays.collect(target)
     if given is not None:
         parsed = replace(parsed, sealed={**parsed.sealed, **given.given.sealed})
-    secrets, untrusted = _open(parsed, keys) if keys is not None else ({}, {})
+    secrets, untrusted, opened = _open(parsed, keys) if keys is not None else ({}, {}, {})
     locked: dict[str, AgentError] = {}
     if unopened is not None:
         locked = {path: error for path, error in untrusted.items() if isinstance(error, DataKeyError)}
@@ -107,7 +107,7 @@ async def compute(
         rendering.trusted(given, untrusted, target.strict)
         made = await overlays.make(target, parsed, given)
         parsed = replace(parsed, documents=made.documents)
-        secrets |= overlays.printed(given, keys, locked) if keys is not None else {}
+        secrets |= overlays.printed(given, keys, locked, opened) if keys is not None else {}
     _check_count(target, len(parsed.documents))
 
     def merged(kinds: Kinds) -> DesiredState:
@@ -160,8 +160,10 @@ def _named(parsed: Parsed) -> frozenset[str]:
     return frozenset(each[2] for each in identities if each is not None and each[2])
 
 
-def _open(parsed: Parsed, keys: MasterKeys) -> tuple[dict[str, Secret], dict[str, AgentError]]:
-    """Every value of every encrypted file whose MAC verifies, by id; and the files that cannot be trusted."""
+def _open(
+    parsed: Parsed, keys: MasterKeys
+) -> tuple[dict[str, Secret], dict[str, AgentError], dict[WrappedKey, Secret]]:
+    """Every value of every encrypted file whose MAC verifies, by id; the files that cannot be trusted; and what the keys opened."""
     secrets: dict[str, Secret] = {}
     untrusted: dict[str, AgentError] = {}
     order_of_kinds = key_sources.order("")
@@ -176,7 +178,7 @@ def _open(parsed: Parsed, keys: MasterKeys) -> tuple[dict[str, Secret], dict[str
             secrets.update(values)
         except AgentError as error:
             untrusted[path] = error.with_facts(file=path)
-    return secrets, untrusted
+    return secrets, untrusted, opened
 
 
 def _without_cluster(merged: _Merge) -> DesiredState:

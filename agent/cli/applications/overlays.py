@@ -23,7 +23,7 @@ from agent.values.secret import Sealed, Secret
 from agent.values.tree import walk
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, MutableMapping
 
     from agent.api.application import ApplicationSpec
     from agent.cli.applications.worktree import Target
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from agent.desired.rendering import Made
     from agent.engine.rendering import Inputs
     from agent.manifests.documents import Parsed
-    from agent.sops.format.keys import MasterKeys
+    from agent.sops.format.keys import MasterKeys, WrappedKey
     from agent.values.expressions import Expressions
     from agent.values.tree import Object
 
@@ -73,8 +73,13 @@ def stated(state: DesiredState, made: Made | None, given: Inputs | None) -> Desi
     return replace(state, expressions=made.expressions, warnings=(*state.warnings, *rendering.warnings(made, given)))
 
 
-def printed(given: Inputs, keys: MasterKeys, but: Collection[str]) -> dict[str, Secret]:
-    """The SOPS files that stand as one value, but for some, as sops prints them. Raises UnknownChangeError."""
+def printed(
+    given: Inputs, keys: MasterKeys, but: Collection[str], opened: MutableMapping[WrappedKey, Secret]
+) -> dict[str, Secret]:
+    """The SOPS files that stand as one value, but for some, as sops prints them. `opened` are data keys that were opened before.
+
+    Raises UnknownChangeError.
+    """
     found: dict[str, Secret] = {}
     order = key_sources.order("")
     for name, file in given.given.whole.items():
@@ -82,7 +87,7 @@ def printed(given: Inputs, keys: MasterKeys, but: Collection[str]) -> dict[str, 
             continue
         try:
             data_keys = [
-                unwrap_data_key(part.metadata.data_key, keys, file=file.file, order=order, opened={})
+                unwrap_data_key(part.metadata.data_key, keys, file=file.file, order=order, opened=opened)
                 for part in file.sealed.parts
             ]
             found[name] = presented.printed(file, data_keys)

@@ -21,9 +21,8 @@ from agent.cli.errors import ReadError, UsageError
 from agent.cli.files import content
 from agent.cli.keys import sealing_keys
 from agent.desired import cautions
-from agent.desired.inputs import Blob
 from agent.engine.repositories import Snapshot
-from agent.manifests.documents import File, TreeEntry
+from agent.manifests.documents import RENDERED, File, TreeEntry
 from agent.manifests.sealed_secrets import Unsealing
 from agent.manifests.sinks import AllowedSinks
 from agent.values import system
@@ -250,13 +249,13 @@ class RenderedFiles:
     folder: Path
     listing: Mapping[str, TreeEntry]
 
-    async def read(self, paths: Iterable[str]) -> Mapping[str, Blob]:
-        found: dict[str, Blob] = {}
+    async def read(self, paths: Iterable[str]) -> Mapping[str, File]:
+        found: dict[str, File] = {}
         for path in paths:
             data = _bytes(self.folder, path)
             # the name that Git gives it, so that placeholders are those of the cluster
             named = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
-            found[path] = Blob(path, named, data)
+            found[path] = File(path, named, data, RENDERED)
         return found
 
 

@@ -81,6 +81,9 @@ class Kustomize(Model):
 
     path: RepositoryPath
     """The folder, from the repository's root."""
+    generate: bool = False
+    """Whether a folder without a kustomization.yaml is taken as Flux takes it: all `.yaml` and `.yml` files below it are resources, and so
+    are folders within that have a kustomization."""
     namespace: NamespaceName | None = None
     """kustomize's `namespace`: that of every namespaced object."""
     name_prefix: _Affix = ""

@@ -1,4 +1,4 @@
-"""What a renderer is given in the place of generators that are programs: files that say what the programs would have made."""
+"""Files that a renderer is given and no commit has: what generators that are programs would have made, and a list of a folder's manifests."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from agent.manifests.ksops_component import Writer, replaced
 from agent.yaml.read import manifests as yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping
 
     from agent.desired.inputs import Given
-    from agent.manifests.kustomizations import Generating
+    from agent.manifests.kustomizations import Overlay
     from agent.values.errors import AgentError
 
 
@@ -22,41 +22,35 @@ if TYPE_CHECKING:
 class Generated:
     """`files` that no commit has, by path, and for each in `origins` the committed one that it is made of.
 
-    `kustomizations` have another text for the renderer, which names these files.
+    `kustomizations` have another text for the renderer, which names these files. `folders` are those that the files of a kustomization are in.
     """
 
     files: Mapping[str, bytes] = field(default_factory=dict[str, bytes], repr=False)
     origins: Mapping[str, str] = field(default_factory=dict[str, str])
     kustomizations: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    folders: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def placed(self, error: AgentError) -> AgentError:
         """The error with the committed file, where it has one of these."""
         file, says = str(error.facts.get("file", "")), str(error.facts.get("says", ""))
-        named = (each for each in self.origins if basename(each) == "kustomization.yaml" and _quoted(each) in says)
-        found = file if file in self.origins else next(named, "")
-        if not found:
+        folder = next((each for each in self.folders if f"'/{each}'" in says), "")
+        if file not in self.origins and not folder:
             return error
         copied = error.copy()
         copied.facts = {name: fact for name, fact in error.facts.items() if name not in {"file", "line", "column"}}
-        if says:
-            copied.facts["says"] = says.replace(f"/{dirname(found)}", "ksops")
-        return copied.with_facts(file=self.origins[found])
+        if folder:
+            copied.facts["says"] = says.replace(f"/{folder}", "ksops")
+        return copied.with_facts(file=self.origins.get(file) or self.folders[folder])
 
 
-def _quoted(path: str) -> str:
-    """A folder as kustomize's errors name it."""
-    return f"'/{dirname(path)}'"
-
-
-def of(given: Given, ksops: Sequence[Generating]) -> Generated:
-    """Of KSOPS' generators. What their values are is added to `given.sources`. Raises RenderError, YamlError, LimitError."""
-    if not ksops:
-        return Generated()
+def of(given: Given, overlay: Overlay) -> Generated:
+    """Those of an overlay. What KSOPS' values are is added to `given.sources`. Raises RenderError, YamlError, LimitError."""
+    files = dict(overlay.listed)
+    origins, texts, folders = {path: dirname(path) or "." for path in files}, dict[str, str](), dict[str, str]()
     whole = {each.file: each.data.decode("ascii") for each in given.whole.values()}
     leaves = {path: given.files[path] for path in given.sealed if path in given.files and path not in whole}
     writer, taken = Writer(leaves, whole, given.sources), _folders(given.files)
-    files, origins, texts = dict[str, bytes](), dict[str, str](), dict[str, str]()
-    for each in ksops:
+    for each in overlay.ksops:
         [*found] = yaml.parse(given.files[each.file], file=each.file, strict=False)
         if len(found) != 1 or not isinstance(tree := found[0].tree, dict):
             continue  # no kustomization, which kustomize has the words for
@@ -64,8 +58,9 @@ def of(given: Given, ksops: Sequence[Generating]) -> Generated:
         component = writer.component(each.generators, folder)
         files |= component.files
         origins |= dict.fromkeys(component.files, each.file) | component.origins
+        folders[folder] = each.file
         texts[each.file] = replaced(tree, each.others, basename(folder))
-    return Generated(files, origins, texts)
+    return Generated(files, origins, texts, folders)
 
 
 def _free(below: str, taken: Collection[str]) -> str:

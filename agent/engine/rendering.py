@@ -103,10 +103,7 @@ async def collect(spec: ApplicationSpec, files: Files, limits: Limits, tasks: Ta
 
 async def _collected(spec: ApplicationSpec, files: Files, limits: Limits, tasks: TasksPort) -> Inputs:
     reader = _Reader(files, limits)
-    overlay = _NOTHING
-    if spec.render is not None:
-        folders = [spec.render.kustomize.path, *spec.render.kustomize.components]
-        overlay = await _followed(reader, folders, tasks)
+    overlay = await _followed(reader, spec.render.kustomize, tasks) if spec.render is not None else _NOTHING
     named = await reader.read(overlay.uses)
     values = await reader.read(spec.substitute.files if spec.substitute else ())
     served = YamlLimits.served(size=limits.file_bytes, depth=limits.yaml_depth)
@@ -114,7 +111,7 @@ async def _collected(spec: ApplicationSpec, files: Files, limits: Limits, tasks:
     def present() -> tuple[Given, Generated, frozenset[str], Variables | None]:
         given = inputs.present([(file, overlay.uses[path]) for path, file in named.items()], served)
         handed = frozenset[str](given.sources)
-        generated = generators.of(given, overlay.ksops)
+        generated = generators.of(given, overlay)
         asked = spec.substitute
         return given, generated, handed, inputs.variables(asked, values.values(), given, served) if asked else None
 
@@ -123,8 +120,9 @@ async def _collected(spec: ApplicationSpec, files: Files, limits: Limits, tasks:
     return Inputs(overlay, given, generated, handed, blobs, variables)
 
 
-async def _followed(reader: _Reader, folders: Collection[str], tasks: TasksPort) -> Overlay:
-    walk = kustomizations.follow(folders, reader.files.listing, most=reader.limits.objects)
+async def _followed(reader: _Reader, asked: Kustomize, tasks: TasksPort) -> Overlay:
+    folders, most = [asked.path, *asked.components], reader.limits.objects
+    walk = kustomizations.follow(folders, reader.files.listing, most=most, generate=asked.generate)
     contents: dict[str, bytes] | None = None
 
     def step() -> frozenset[str] | Overlay:
@@ -237,7 +235,7 @@ def kustomize(asked: Kustomize, given: Inputs) -> Kustomization:
     """What the renderer is asked, with the fields of a kustomization that the Application adds, as kustomize names them."""
     up = "" if asked.path == "." else "../" * len(asked.path.split("/"))
     added: Object = asked.model_dump(
-        by_alias=True, exclude_none=True, exclude_defaults=True, exclude={"path", "components", "labels"}
+        by_alias=True, exclude_none=True, exclude_defaults=True, exclude={"path", "generate", "components", "labels"}
     )
     if asked.components:
         added["components"] = [up + path for path in asked.components]

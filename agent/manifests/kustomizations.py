@@ -11,13 +11,13 @@ import posixpath
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from agent.manifests import ksops, presented
+from agent.manifests import ksops, presented, unlisted
 from agent.values.errors import AgentError, LimitError, ManifestError, UnsupportedManifestError, YamlError
 from agent.values.tree import get
 from agent.yaml.read import manifests as yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 
     from agent.manifests.documents import TreeEntry
     from agent.values.expressions import Source
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 Use: TypeAlias = Literal["read", "lines", "bytes"]
 """How a renderer takes a file: as YAML or JSON, as `NAME=value` lines, or byte by byte."""
 
-NAMES: Final = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _GENERATORS: Final = ("secretGenerator", "configMapGenerator")
 _CONFIGURING: Final = frozenset({"generators", "transformers", "validators", "replacements"})
 _CONFIGURED: Final = frozenset({"SecretGenerator", "ConfigMapGenerator"})
@@ -61,6 +60,8 @@ class Overlay:
     uses: Mapping[str, frozenset[Use]]
     cut: frozenset[FieldPath]
     ksops: tuple[Generating, ...] = ()
+    listed: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+    """The kustomization of a folder that has none, by the path that it would have."""
 
 
 @dataclass(slots=True)
@@ -85,21 +86,23 @@ class _Walk:
 
 
 def follow(
-    folders: Iterable[str], listing: Mapping[str, TreeEntry], *, most: int
+    folders: Sequence[str], listing: Mapping[str, TreeEntry], *, most: int, generate: bool = False
 ) -> Generator[frozenset[str], Mapping[str, bytes], Overlay]:
     """Yields the paths whose contents it needs next, and gives what the overlay in these folders names.
 
+    `generate`: where the first folder has no kustomization, it has one that lists its manifests.
     Raises LimitError for more than `most` files, and UnsupportedManifestError for a symbolic link or a submodule among them.
     """
     walk = _Walk(listing)
     for folder in folders:
         _enter(walk, folder)
+    listed = _listed(walk, folders[0]) if generate else {}
     for _ in range(_MOST_ROUNDS):
         if not walk.waiting:
             made = _by_ksops(walk)
             _check_count(walk, most)
             uses = {path: frozenset(uses) for path, uses in walk.uses.items()}
-            return Overlay(uses, frozenset(walk.cut), made)
+            return Overlay(uses, frozenset(walk.cut), made, listed)
         reading, walk.waiting = walk.waiting, []
         _check_count(walk, most)
         contents = yield frozenset(path for path, *_ in reading)
@@ -158,13 +161,26 @@ def _by_ksops(walk: _Walk) -> tuple[Generating, ...]:
 
 def _enter(walk: _Walk, folder: str) -> bool:
     """Take in the kustomization of a folder, if it has one."""
-    found = [path for name in NAMES if (path := posixpath.join(folder, name).removeprefix("./")) in walk.listing]
+    found = [
+        path for name in unlisted.NAMES if (path := posixpath.join(folder, name).removeprefix("./")) in walk.listing
+    ]
     if found and folder not in walk.folders:
         walk.folders.add(folder)
         for path in found:
             _use(walk, path, "read")
             walk.waiting.append((path, folder, False))
     return bool(found)
+
+
+def _listed(walk: _Walk, folder: str) -> dict[str, bytes]:
+    if folder in walk.folders:
+        return {}
+    resources = unlisted.resources(walk.listing, folder)
+    for path in resources:
+        if not _enter(walk, path):
+            _use(walk, path, "read")
+    path = posixpath.normpath(posixpath.join(folder, unlisted.NAMES[0]))
+    return {path: unlisted.kustomization(resources, folder)} if resources else {}
 
 
 def _use(walk: _Walk, path: str, use: Use) -> None:

@@ -120,6 +120,17 @@ def test_a_folder_is_rendered_without_an_application(tree: Shell) -> None:
     assert tree.agent("render", "--kustomize", "none").code == 1
 
 
+def test_a_folder_without_a_kustomization_is_listed_where_that_is_asked_for(tree: Shell) -> None:
+    (tree.folder / "prod/kustomization.yaml").unlink()
+    assert tree.agent("render", "--kustomize", "prod").code == 1
+    result = tree.agent("render", "-o", "json", "--kustomize", "prod", "--generate")
+    assert {item["metadata"]["name"] for item in json.loads(result.out)["items"]} == {"db", "url"}
+    assert CANARY not in result.out.decode() + result.err
+    tree.write("application.yaml", APPLICATION.replace("{path: prod}", "{path: prod, generate: true}"))
+    assert set(rendered(tree)) == {"db", "url"}
+    assert tree.agent("render", "--generate").code == 2
+
+
 def test_generators_of_ksops_need_no_program_and_no_key(tree: Shell) -> None:
     generator = (
         "apiVersion: viaduct.ai/v1\nkind: ksops\nmetadata: {name: x}\n"

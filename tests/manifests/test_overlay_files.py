@@ -4,14 +4,14 @@ import pytest
 
 from agent.manifests import kustomizations
 from agent.manifests.documents import TreeEntry
-from agent.values.errors import UnsupportedManifestError
+from agent.values.errors import LimitError, UnsupportedManifestError
 
 KSOPS = "apiVersion: viaduct.ai/v1\nkind: ksops\nmetadata: {name: x}\n"
 
 
-def follow(files, kinds=None, folder="p"):
+def follow(files, kinds=None, most=100, generate=False):
     listing = {path: TreeEntry("", len(text), (kinds or {}).get(path, "file")) for path, text in files.items()}
-    walk = kustomizations.follow([folder], listing, most=100)
+    walk = kustomizations.follow(["p"], listing, most=most, generate=generate)
     contents = None
     while True:
         try:
@@ -44,3 +44,27 @@ def test_what_ksops_takes_is_used_as_it_takes_it():
         "c": {"bytes"},
         "p/d.env": {"lines"},
     }
+
+
+def test_manifests_of_a_folder_that_are_links_are_no_part_of_it():
+    files = {"p/a.yaml": "", "p/b.txt": "", "p/c.yaml": ""}
+    assert follow(files, {"p/b.txt": "link"}, generate=True).uses.keys() == {"p/a.yaml", "p/c.yaml"}
+    with pytest.raises(UnsupportedManifestError) as refused:
+        follow(files, {"p/c.yaml": "link"}, generate=True)
+    assert refused.value.facts["file"] == "p/c.yaml"
+
+
+def test_a_name_that_no_yaml_has_is_refused():
+    with pytest.raises(UnsupportedManifestError):
+        follow({"p/\udcff.yaml": ""}, generate=True)
+
+
+@pytest.mark.parametrize("generate", [True, False])
+def test_an_overlay_has_so_many_files_and_no_more(generate):
+    files = {f"p/{number}.yaml": "" for number in range(10)}
+    if not generate:
+        files["p/kustomization.yaml"] = "generators: [0.yaml]\n"
+        files["p/0.yaml"] = f"{KSOPS}files: [{', '.join(f'{number}.yaml' for number in range(1, 10))}]\n"
+    assert follow(files, most=11, generate=generate)
+    with pytest.raises(LimitError):
+        follow(files, most=9, generate=generate)

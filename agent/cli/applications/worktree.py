@@ -57,6 +57,7 @@ class Asked:
     sealing_key: list[str]
     operator_file: str | None
     kustomize: str | None
+    generate: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--kustomize", metavar="DIR", help="build the overlay in this folder, from the root of the repository"
     )
     parser.add_argument(
+        "--generate",
+        action="store_true",
+        help="with --kustomize: take a folder without a kustomization.yaml as Flux does, all manifests below it",
+    )
+    parser.add_argument(
         "-n", "--namespace", default="", help="namespace for objects without one, and the only one allowed"
     )
     parser.add_argument("--sealing-key", action="append", default=[], metavar="FILE", help=sealing_keys.HELP)
@@ -112,10 +118,12 @@ def target(asked: Asked) -> Target:
         raise UsageError("no such folder", folder=asked.folder)
     settings = _operator(asked.operator_file)
     opening = sealing_keys.read(asked.sealing_key)
+    if asked.generate and asked.kustomize is None:
+        raise UsageError("--generate needs --kustomize", hint="an Application says it in spec.render.kustomize")
     layers = tuple(part.strip() for given in asked.layers or () for part in given.split(",") if part.strip())
     if asked.application is None:
         # The address is the one part of a source that a work tree has no use for.
-        spec = _overlay(asked.kustomize) if asked.kustomize is not None else None
+        spec = _overlay(asked.kustomize, generate=asked.generate) if asked.kustomize is not None else None
         above = layers or (() if spec else (".",))
         source = applications.Source.model_construct(layers=above, include=(), exclude=())
         sinks, unsealing = _sinks(settings, None), _unsealing(asked, settings, asked.namespace)
@@ -163,10 +171,10 @@ def target(asked: Asked) -> Target:
     )
 
 
-def _overlay(folder: str) -> ApplicationSpec:
+def _overlay(folder: str, *, generate: bool) -> ApplicationSpec:
     """Raises UsageError."""
     try:
-        kustomize = validate(Kustomize, {"path": folder})
+        kustomize = validate(Kustomize, {"path": folder, "generate": generate})
     except Problem:
         raise UsageError(
             "not a folder of the repository", hint="name it from the root of the repository", folder=folder

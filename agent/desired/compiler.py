@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from agent.manifests.kinds import Kinds
     from agent.manifests.layers import Desired
     from agent.manifests.sealed_secrets import SealedValue, Unsealing
+    from agent.manifests.suffixes import Standing
     from agent.sops.files.presented import Presented
     from agent.sops.files.sealed import SealedFile
     from agent.values.ids import Revision
@@ -54,6 +55,7 @@ class DesiredState:
     `sealed` are the SOPS files by path, `values` those of SealedSecrets by the id of their leaf. `warnings` hold nothing back.
     `repository` is where its files are from: keys that are granted to a repository open nothing of another one. Of what was rendered,
     `expressions` are what leaves are made of, and `whole` the SOPS files of which a leaf is all that sops prints, by the leaf's id.
+    `standing` are the names of what was generated, by the rendered ones.
     """
 
     revision: Revision
@@ -66,6 +68,7 @@ class DesiredState:
     repository: str = ""
     expressions: Expressions = _NO_EXPRESSIONS
     whole: Mapping[str, Presented] = field(default_factory=dict[str, "Presented"])
+    standing: Mapping[str, Standing] = field(default_factory=dict[str, "Standing"])
 
     @property
     def incomplete(self) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.desired import compiler
 from agent.desired.compiler import DesiredState, UnknownChangeError
-from agent.engine import judge, opening, pace, rendering
+from agent.engine import judge, opening, pace, rendering, suffixes
 from agent.engine.causes import Cause
 from agent.engine.ports import AuditEntry
 from agent.engine.state import Compiled
@@ -161,10 +161,10 @@ async def _read(run: Run, state: State, revision: Revision) -> tuple[State, Read
 async def _compile(run: Run, state: State, kinds: Kinds, files: Read) -> State:
     """The state with these files compiled. Raises UnknownChangeError, LimitError and what the cluster raises."""
     spec, revision, found, snapshot = run.application.spec, files.revision, files.parsed, files.snapshot
-    made = None
+    made, settled = None, suffixes.NOTHING
     if files.inputs is not None:
         rendering.trusted(files.inputs, files.verified.untrusted, run.grants.strict)
-        state, found, made = await rendering.documents(run, state, found, files.inputs)
+        state, found, made, settled = await rendering.documents(run, state, found, files.inputs)
     _check_count(run, len(found.documents))
     recorded = run.ledger.record.of_file
     desired = await run.ports.tasks.in_thread(
@@ -183,7 +183,7 @@ async def _compile(run: Run, state: State, kinds: Kinds, files: Read) -> State:
             ignore=spec.ignore,
         )
     )
-    desired = replace(desired, repository=spec.source.url)
+    desired = replace(settled.stated(desired), repository=spec.source.url)
     if files.inputs is not None and made is not None:
         desired = replace(
             desired,

@@ -71,7 +71,7 @@ async def finish(
 ) -> FinishedObjects:
     """Finish opened objects: Secrets first, since the workloads that name them carry a token of what they hold."""
     finisher = Finisher(run.owner, run.fingerprints.owners, run.fingerprints.applied, run.ports.clock.monotonic)
-    contents = rollouts.secret_contents(run.ledger.record.objects)
+    contents = rollouts.secret_contents(run.ledger.record.objects, objects)
     room = _Room(run.limits.manifest_bytes)
     finished: dict[ObjectId, Finished] = {}
     failed = dict(opened.failed)
@@ -99,7 +99,7 @@ async def finish(
             continue
         content = endings.digest(run.fingerprints.desired, run.application_id.uid, item)
         finished[key] = replace(done, record=replace(done.record, content=content)) if content else done
-        if key.kind == "Secret":
+        if key.kind == "Secret" and not item.hashed:
             contents[key] = done.record.applied
     return FinishedObjects(finished, failed)
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from agent.engine.guard import NOTHING_WAITS, Guard, confirmation
-from agent.manifests import sealed_secrets
+from agent.manifests import sealed_secrets, suffixes
 from agent.values.errors import AgentError, Fact, PruneRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from agent.desired.compiler import DesiredState
     from agent.engine.live import LiveFact
@@ -72,15 +72,15 @@ def decide(
     applied = there | {key for key in wanted if key in record.objects and record.objects[key].uid}
     # what ran to its end and is gone makes no Application larger than it is
     over = {key for key, item in record.objects.items() if item.ended and key not in live}
-    # a Secret in the place of a SealedSecret loses nothing
-    unsealed = {key for key in present if _is_unsealed(key, desired)}
-    total, going = len(applied - over), len(set(present) - over - unsealed)
+    # a Secret in the place of a SealedSecret loses nothing, nor does another generation of what is generated
+    followed = {key for key in present if _is_unsealed(key, desired)} | {*_followed(present, record, desired)}
+    total, going = len(applied - over), len(set(present) - over - followed)
     many = going > 0 and (going == total or (going >= 3 and 2 * going > total))
     candidates = [key for key in present if not (key in live and live[key].keep)]  # its author's wish, and no failure
     guarded = [
         key
         for key in candidates
-        if (many and key not in unsealed) or (key.group, key.kind) in CONFIRMED_ONLY or key in record.guard.known
+        if (many and key not in followed) or (key.group, key.kind) in CONFIRMED_ONLY or key in record.guard.known
     ]
     commit = desired.revision.commit
     guard = record.guard.after(guarded, confirmation=policy.confirmed, commit=commit)
@@ -99,6 +99,23 @@ def _is_unsealed(key: ObjectId, desired: DesiredState) -> bool:
     """Whether it is a SealedSecret whose Secret is desired itself."""
     kind = (key.group, key.kind)
     return kind == (sealed_secrets.GROUP, sealed_secrets.KIND) and sealed_secrets.secret_id(key) in desired.objects
+
+
+def _followed(present: Iterable[ObjectId], record: ApplicationRecord, desired: DesiredState) -> Iterator[ObjectId]:
+    """Earlier generations of objects that are desired with another content."""
+    before = {suffixes.live_name(key, each) for key, each in record.standing.items()}
+    now = {suffixes.live_name(key, each) for key, each in desired.standing.items()}
+    coming = {
+        (key.namespace, suffixes.family(name)) for key in desired.objects if now and (name := _generated(key)) in now
+    }
+    for key in present:
+        name = _generated(key)
+        if name in before and (key.namespace, suffixes.family(name)) in coming:
+            yield key
+
+
+def _generated(key: ObjectId) -> str:
+    return f"{key.kind}/{key.name}" if not key.group else ""
 
 
 def standing(

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from agent.engine.guard import NOTHING_WAITS, Guard
+from agent.manifests import suffixes
+from agent.manifests.suffixes import Standing
 from agent.values.errors import AuditError, LimitError
 from agent.values.ids import ObjectId, Revision
 from agent.values.text import cut
@@ -93,6 +95,7 @@ class ApplicationRecord:
     run began to apply, until it is recorded as `revision`: what that run was killed over is never taken back to the one before. `noted`:
     what people had added before the agent took such things out is in the objects' `left`. `ran` is what ran to its end, in the order of
     ending, `rerun` the request to run something again that was handled last. `guard` is what waits for a confirmation to be deleted.
+    `standing` says under which name a generated object stands, by the name that it was rendered with: see `suffixes`.
     """
 
     revision: Revision | None = None
@@ -106,6 +109,7 @@ class ApplicationRecord:
     ran: Mapping[ObjectId, Runs] = field(default_factory=dict[ObjectId, Runs])
     rerun: str = ""
     guard: Guard = NOTHING_WAITS
+    standing: Mapping[str, Standing] = field(default_factory=dict[str, Standing])
 
     @property
     def newest(self) -> Revision | None:
@@ -125,6 +129,17 @@ class ApplicationRecord:
         merged = {**{key: runs for key, runs in self.ran.items() if key not in changed}, **changed}
         kept = [(key, runs) for key, runs in merged.items() if runs.endings]
         return replace(self, ran=dict(kept[-_MOST_RAN:]))
+
+    def with_standing(self, now: Mapping[str, Standing]) -> ApplicationRecord:
+        """A copy with the names that stand `now`. An earlier one of another content is kept while an object of it is recorded."""
+        contents = {(suffixes.family(key), each.content) for key, each in now.items()}
+        recorded = {f"{key.kind}/{key.name}" for key in self.objects} if self.standing else frozenset[str]()
+        kept = {
+            key: each
+            for key, each in self.standing.items()
+            if (suffixes.family(key), each.content) not in contents and suffixes.live_name(key, each) in recorded
+        }
+        return replace(self, standing={**kept, **now})
 
     def of_file(self, path: str) -> frozenset[ObjectId]:
         """The identities that this file contributed to, as far as recorded."""
@@ -200,6 +215,11 @@ def _runs_from_json(raw: object) -> dict[ObjectId, Runs]:
     return {ObjectId.from_key(key): Runs(namespace, dict(endings)) for key, namespace, endings in found}
 
 
+def _standing_from_json(raw: object) -> dict[str, Standing]:
+    found: dict[str, tuple[str, str, bool]] = raw or {}  # pyright: ignore[reportAssignmentType]
+    return {key: Standing(str(suffix), str(content), bool(rolls)) for key, (suffix, content, rolls) in found.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Codec:
     """Writes and reads shards for one Application uid. `mac` fingerprints for the purpose `record`."""
@@ -237,6 +257,8 @@ class Codec:
         meta |= {"ran": _runs_to_json(record.ran)} if record.ran else {}
         meta |= {"rerun": record.rerun} if record.rerun else {}
         meta |= {"guard": guard} if (guard := record.guard.to_json()) else {}
+        standing = {key: [each.suffix, each.content, each.rolls] for key, each in record.standing.items()}
+        meta |= {"standing": standing} if standing else {}
         head_now = _pack(meta)
         before = _unpack(stored[HEAD].split(".", 3)[3]) if stored.get(HEAD) else {}
         if changed or {**before, "counter": 0} != {**_unpack(head_now), "counter": 0}:
@@ -314,6 +336,7 @@ def _decode(shards: Mapping[str, str], opened: Callable[[str, str], tuple[int, s
         _runs_from_json(meta.get("ran")),
         str(meta.get("rerun", "")),
         Guard.from_json(guard),
+        _standing_from_json(meta.get("standing")),
     )
 
 

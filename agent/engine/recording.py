@@ -99,7 +99,8 @@ async def announce(run: Run, desired: DesiredState, changes: ChangeSet) -> None:
         if step.finished.id not in record.objects
     }
     applying = desired.revision if desired.revision != record.revision else None
-    if not await run.ledger.save(replace(record.with_objects(new), applying=applying)):
+    record = replace(record.with_objects(new), applying=applying).with_standing(desired.standing)
+    if not await run.ledger.save(record):
         await run.fence.show(afresh=True)
 
 
@@ -130,7 +131,7 @@ async def remember(
         applying=None,
         generation=run.application.generation,
         verified=dict(state.verified),
-    )
+    ).with_standing(desired.standing)
     ended = [(each.id, each.fact.uid, each.fact.ended) for each in results if each.fact and each.fact.ended]
     await run.ledger.save(await endings.marked(run, kinds, record, ended))
     return replace(state, applied=desired)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from agent.desired import cautions, generators, inputs, rendering
 from agent.desired.compiler import UnknownChangeError
+from agent.engine import suffixes
 from agent.engine.renderers import Kustomization, SourceTree
 from agent.engine.state import Rendering
 from agent.manifests import kustomizations
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from agent.engine.ports import TasksPort
     from agent.engine.renderers import Rendered
     from agent.engine.state import State
+    from agent.engine.suffixes import Settled
     from agent.manifests.documents import Parsed, TreeEntry
     from agent.manifests.substitution import Variables
     from agent.values.tree import Object
@@ -185,14 +187,17 @@ def trusted(given: Inputs, untrusted: Mapping[str, AgentError], strict: Strictne
         raise UnknownChangeError(tuple(problems))
 
 
-async def documents(run: Run, state: State, found: Parsed, given: Inputs) -> tuple[State, Parsed, Made]:
-    """The documents of a commit, rendered. Raises UnknownChangeError where nothing can be said of them."""
-    asked = run.application.spec.render
+async def documents(run: Run, state: State, found: Parsed, given: Inputs) -> tuple[State, Parsed, Made, Settled]:
+    """The documents of a commit, rendered, by the names that stand. Raises UnknownChangeError where nothing can be said of them."""
+    asked, settled = run.application.spec.render, suffixes.NOTHING
     if asked is not None:
         state = replace(state, rendering=await _rendered(run, state, asked.kustomize, given))
     result = state.rendering.result if asked is not None and state.rendering is not None else None
+    if result is not None:
+        settled = await suffixes.settle(run, result, found, given.given)
+        result, found = settled.result(result), settled.layers(found)
     made = await run.ports.tasks.in_thread(lambda: make(run.application.spec, result, found, given))
-    return state, replace(found, documents=made.documents), made
+    return state, replace(found, documents=made.documents), made, settled
 
 
 def make(spec: ApplicationSpec, result: Rendered | None, found: Parsed, given: Inputs) -> Made:

@@ -27,7 +27,7 @@ def touched(run: Run, objects: Mapping[ObjectId, Desired], stale: Mapping[Object
     recorded = run.ledger.record.objects
     heals = run.triggers <= {Trigger.LIVE}
     causes.update(dict.fromkeys((key for key in of(objects, stale) if key not in causes), Cause.ROLL))
-    contents = secret_contents(recorded)
+    contents = secret_contents(recorded, objects)
     for key, item in () if heals else objects.items():
         known = recorded.get(key)
         if key not in causes and known is not None and known.uid and may_roll(item):
@@ -62,9 +62,17 @@ def rolls(key: ObjectId) -> bool:
     return order.pod_template_path(key.group, key.kind) is not None
 
 
-def secret_contents(recorded: Mapping[ObjectId, ObjectRecord]) -> dict[ObjectId, str]:
-    """What the recorded Secrets hold, as fingerprints."""
-    return {key: item.applied for key, item in recorded.items() if key.kind == "Secret"}
+def secret_contents(
+    recorded: Mapping[ObjectId, ObjectRecord], objects: Mapping[ObjectId, Desired]
+) -> dict[ObjectId, str]:
+    """What the recorded Secrets hold, as fingerprints: without those whose name rolls what names them."""
+    return {
+        key: item.applied for key, item in recorded.items() if key.kind == "Secret" and not _is_hashed(key, objects)
+    }
+
+
+def _is_hashed(key: ObjectId, objects: Mapping[ObjectId, Desired]) -> bool:
+    return key in objects and objects[key].hashed
 
 
 def token_of(item: Desired, contents: Mapping[ObjectId, str], applied: Fingerprinter, application: str) -> str:

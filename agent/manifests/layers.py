@@ -40,7 +40,8 @@ _SERVER_FIELDS = frozenset(
 class Desired:
     """One object as the layers want it, still sealed. `files` are all that had a say, in layer order.
 
-    `tree` is what it is created as; once it stands, what is `ignored` is left to others.
+    `tree` is what it is created as; once it stands, what is `ignored` is left to others. `hashed`: its name is another one when it holds
+    something else, so that rolls what names it.
     """
 
     id: ObjectId
@@ -48,6 +49,7 @@ class Desired:
     tree: Object
     files: tuple[str, ...]
     ignored: Ignored = NOTHING
+    hashed: bool = False
 
     @property
     def kept(self) -> Object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 import re
 from typing import TYPE_CHECKING, Final
@@ -25,6 +26,8 @@ LONGEST: Final = 3 * 1024 * 1024
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _JSON_ESCAPED = re.compile("[<>&\u2028\u2029]")
+_BASE64_LINE: Final = 70
+_NO_WORDS: Final = str.maketrans("013ae", "ghkmt")
 _GO_ESCAPES = {
     **{char: f"\\{name}" for char, name in zip("\a\b\f\n\r\t\v", "abfnrtv", strict=True)},
     "\\": "\\\\",
@@ -146,6 +149,31 @@ def base64_encode(secret: Secret) -> Secret:
     value = reveal(secret)
     raw = value if isinstance(value, bytes) else _text(secret).encode("utf-8", "surrogateescape")
     return Secret(base64.b64encode(raw).decode(), *secret.labels)
+
+
+def base64_lines(encoded: Secret) -> Secret:
+    """Base64 as kustomize's generators write it: in lines of 70, where it is longer than one."""
+    text = _text(encoded)
+    if len(text) < _BASE64_LINE:
+        return encoded
+    lines = (text[at : at + _BASE64_LINE] for at in range(0, len(text), _BASE64_LINE))
+    return Secret("".join(f"{line}\n" for line in lines), *encoded.labels)
+
+
+def kustomize_hash(content: Tree) -> Secret:
+    """The suffix that kustomize gives a name for this content: ten letters and digits. It stays secret, as a weak password is guessed from it.
+
+    Source: kustomize, api/hasher/hasher.go: SHA-256 over JSON as Go writes it, in hexadecimal, without the digits that spell words.
+    """
+    written = json.dumps(
+        map_leaves(content, lambda _, leaf: _text(leaf) if isinstance(leaf, Secret) else leaf),
+        ensure_ascii=False,
+        separators=(",", ":"),
+        sort_keys=True,
+    )
+    escaped = _JSON_ESCAPED.sub(lambda found: f"\\u{ord(found.group()):04x}", written)
+    digest = hashlib.sha256(escaped.encode("utf-8", "surrogateescape")).hexdigest()
+    return Secret(digest[:10].translate(_NO_WORDS), "kustomize hash")
 
 
 def base64_decode(secret: Secret) -> Secret:

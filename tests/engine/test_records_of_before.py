@@ -104,7 +104,9 @@ def test_digests_are_those_that_were_recorded(key: ObjectId) -> None:
     recorded = CODEC.decode(VECTOR["shards"]).objects
     expected = VECTOR["digests"][key.key]
     desired_digest = judge.desired_digests(PRINTS.desired, APPLICATION.uid, DESIRED)[key]
-    token = rollouts.token_of(DESIRED[key], rollouts.secret_contents(recorded), PRINTS.applied, APPLICATION.uid)
+    token = rollouts.token_of(
+        DESIRED[key], rollouts.secret_contents(recorded, DESIRED), PRINTS.applied, APPLICATION.uid
+    )
     finisher = Finisher(Owner("vectors", APPLICATION), PRINTS.owners, PRINTS.applied, lambda: 0.0)
     finished = finisher.build(DESIRED[key], TREES[key], {}, desired_digest=desired_digest, roll=token)
 

@@ -31,6 +31,7 @@ USUAL_INTERVAL: Final = 300
 """Seconds."""
 LONGEST_RERUN: Final = 4096
 """Characters."""
+MOST_DEPENDENCIES: Final = 32
 MOST_POINTERS: Final = 256
 """Of all rules of `spec.ignore` together."""
 
@@ -220,6 +221,15 @@ class Secrets(Model):
     holds it. The operator's file may deny it for all. Empty Secrets and service account tokens are exempt."""
 
 
+class Dependency(Model):
+    """Another Application that has to be ready first."""
+
+    name: ObjectName
+    """Its name."""
+    namespace: NamespaceName | None = None
+    """Its namespace. Default: the Application's own. Another one has to be granted in the operator's file."""
+
+
 class ApplicationSpec(Model):
     """What the user wants."""
 
@@ -249,6 +259,12 @@ class ApplicationSpec(Model):
     seen by watches, whatever the interval."""
     sync: Sync = Sync()
     """How the cluster is brought to the desired state and kept there."""
+    depends_on: Annotated[
+        tuple[Dependency, ...],
+        Field(max_length=MOST_DEPENDENCIES, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+    ] = ()
+    """Applications that come first: a new commit runs once each of them is `Ready` and `Healthy` and, where it follows the same branch or
+    tag of the same repository, has applied that commit. Until then the last commit stays applied and is healed."""
     prune: bool = True
     """Whether objects that are in no layer any more are deleted. Deletions that look like a mistake (a Namespace, a CRD, a
     volume, most of the Application) wait for a confirmation."""

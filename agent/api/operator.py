@@ -218,6 +218,15 @@ class DestinationGrant(Model):
         return namespace == self.application_namespace and name_matches(self.application_name, name)
 
 
+class DependencyGrant(Model):
+    """Lets Applications wait for Applications of other namespaces."""
+
+    application_namespace: NamePattern
+    """Namespaces of the Applications that wait; `*` stands for any run of characters."""
+    namespaces: Annotated[tuple[NamePattern, ...], Field(min_length=1)]
+    """Namespaces of those that `spec.dependsOn` may name. Who waits learns whether they are ready, and why not in one word."""
+
+
 class FieldManagers(Model):
     """Who is who among the field managers of live objects, as `metadata.managedFields` names them."""
 
@@ -292,6 +301,8 @@ class OperatorSettings(Model):
     """Where secrets may stand besides the data of a Secret."""
     destinations: tuple[DestinationGrant, ...] = ()
     """Lets Applications reach further than their own namespace."""
+    dependencies: tuple[DependencyGrant, ...] = ()
+    """Lets Applications wait for Applications of other namespaces. Within a namespace it needs no grant."""
     field_managers: FieldManagers = FieldManagers()
     """Who is who among the field managers of live objects, as `metadata.managedFields` names them."""
     audit: AuditSettings = AuditSettings()
@@ -319,6 +330,11 @@ class OperatorSettings(Model):
             if reaches:
                 identity = "serviceAccount"
         return identity
+
+    def dependencies_of(self, namespace: str) -> tuple[str, ...]:
+        """Patterns of the other namespaces whose Applications those of `namespace` may wait for."""
+        grants = (grant for grant in self.dependencies if name_matches(grant.application_namespace, namespace))
+        return tuple(pattern for grant in grants for pattern in grant.namespaces)
 
 
 def parse(tree: Tree, *, file: str = "") -> OperatorSettings:

@@ -20,7 +20,7 @@ Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 LONGEST_TEXT: Final = 512
 """Characters of a text in the status; what is longer is cut, with an ellipsis."""
 
-ConditionType = Literal["Ready", "Reconciling", "Stalled", "Healthy", "Drifted", "RecordLost"]
+ConditionType = Literal["Ready", "Reconciling", "Stalled", "Healthy", "Drifted", "RecordLost", "Waiting"]
 
 
 class Condition(Model):
@@ -29,7 +29,8 @@ class Condition(Model):
     type: ConditionType
     """`Ready`: the revision is applied in full. `Reconciling`: a sync is running or will be retried. `Stalled`: it fails until
     something is changed. `Healthy`: every object is, and is there; False while one is `Progressing` or `Degraded`, Unknown before anything was applied. `Drifted`: live objects differ from the revision. `RecordLost`: there was
-    no record to go by, or none that verifies, when the agent took the Application; absent where there was."""
+    no record to go by, or none that verifies, when the agent took the Application; absent where there was. `Waiting`: a newer commit, or the
+    commit under a newer spec, may not run yet, and what it waits for; absent where it may."""
     status: Literal["True", "False", "Unknown"]
     """Whether it is so."""
     reason: str
@@ -134,7 +135,7 @@ class SyncRecord(Model):
     """`partial`: some objects are held or failed, the others are applied."""
     cause: str
     """What started it, joined by `+` (`git` where it took a commit that was not looked at before, whatever made it look, `secret`, `live`,
-    `spec`, `interval`, `request`, `retry`, `start`) and, behind a colon, why it changed what it did: `commit`, `spec`, `secret-source` and
+    `spec`, `interval`, `request`, `retry`, `dependency`, `start`) and, behind a colon, why it changed what it did: `commit`, `spec`, `secret-source` and
     which, `roll` and for which Secret, `live-edit` and by whom, `live-deletion`, `record-lost`, `rerun`."""
     subject: str = ""
     """The commit's first line, cut."""
@@ -155,7 +156,7 @@ class ApplicationStatus(Model):
         tuple[Condition, ...],
         Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
     ] = ()
-    """Ready, Reconciling, Stalled, Healthy and Drifted, and RecordLost where that happened."""
+    """Ready, Reconciling, Stalled, Healthy and Drifted; RecordLost where that happened, and Waiting where a commit waits."""
     counts: Counts = Counts()
     """Objects, by what became of them."""
     objects: Annotated[tuple[ObjectStatus, ...], Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})] = ()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from agent.api import application as applications
 from agent.controllers import deletion, fights, holding, probing, schedule
+from agent.controllers.dependencies import Neighbours
 from agent.controllers.managed import ManagedApplication, Names, changes
 from agent.controllers.reporting import Reporter, log_error
 from agent.controllers.tasks import Shares
@@ -16,7 +17,7 @@ from agent.engine import pipeline
 from agent.engine.causes import Trigger
 from agent.engine.context import Run
 from agent.engine.pipeline import Outcome
-from agent.values.errors import AgentError, DefectError, ForeignNamespaceError, LeaseLostError
+from agent.values.errors import AgentError, ForeignNamespaceError, LeaseLostError
 from agent.values.ids import ObjectId, RunId
 from agent.values.problems import Problem
 from agent.values.tree import get_text
@@ -44,6 +45,7 @@ class Driver:
         watching.drifted, watching.changed = self._drifted, self._health_changed
         watching.ended = lambda uid: self._event(schedule.Triggered(uid, Trigger.LIVE))
         self._managed: dict[str, ManagedApplication] = {}
+        self._neighbours = Neighbours(lambda uid, s: self._event(schedule.Triggered(uid, Trigger.DEPENDENCY, s)))
         self._schedule = schedule.Schedule(settings.probe_interval)
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -170,7 +172,9 @@ class Driver:
         known = managed.application if managed is not None else None
         if managed is None:
             managed = self._managed[uid] = ManagedApplication(applications.identify(event.object))
-        if not managed.read(event.object) or not self._settings.mine(uid):
+        newer = managed.read(event.object)
+        self._neighbours.seen(managed)
+        if not newer or not self._settings.mine(uid):
             return
         if managed.hold is not None:
             self._spawn(self._insist(uid, managed), f"status {uid}")
@@ -191,6 +195,7 @@ class Driver:
     async def _forget(self, uid: str) -> None:
         managed = self._managed.pop(uid, None)
         if managed is not None:
+            self._neighbours.gone(managed)
             self._leave(uid, managed)
             async with managed.taking:
                 await self._remove_record(uid, managed)
@@ -231,7 +236,7 @@ class Driver:
             result = "failed"
             LOG.exception("a run crashed because of a bug in the agent", extra={"application": uid})
             if managed is not None and managed.tenure == tenure:
-                await self._report_crash(managed, triggers, type(error).__name__)
+                await self._reporter.crashed(managed, triggers, type(error).__name__)
         finally:
             # a run of a hold that is over ends beside those of the next one
             if managed is None or managed.tenure == tenure:
@@ -276,6 +281,7 @@ class Driver:
         """One run of the engine: it takes the state of the Application, and gives the next."""
         await deletion.keep_finalizer(run.ports.home, run.application)
         self._watching.begin(uid)
+        self._neighbours.begins(uid)
         try:
             outcome = await pipeline.reconcile(run, managed.state)
         finally:
@@ -283,17 +289,8 @@ class Driver:
                 self._watching.end(uid)
         run.fence.check()
         managed.state = outcome.state
+        self._neighbours.ended(uid, outcome.state)
         return outcome
-
-    async def _report_crash(self, managed: ManagedApplication, triggers: frozenset[Trigger], kind: str) -> None:
-        """Say in the status what must not hide behind an old Ready."""
-        if managed.application is not None and (managed.hold is None or managed.held):
-            hint = "the agent's log shows where; please report it"
-            error = DefectError("a bug in the agent ended the run", hint=hint, exception=kind)
-            outcome, now = Outcome(managed.state, problems=(Problem(error),)), self._ports.clock.now()
-            await self._reporter.run_ended(
-                managed, managed.application, outcome, triggers=triggers, started=now, seconds=0.0
-            )
 
     async def _make_run(
         self,
@@ -323,6 +320,7 @@ class Driver:
             hold.ledger,
             rotated,
             insisted=managed.insisted,
+            neighbours=self._neighbours,
         )
 
     async def _hold(self, uid: str, managed: ManagedApplication) -> Hold:

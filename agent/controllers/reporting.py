@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from agent.controllers import fights, status
 from agent.controllers.status import Standing
 from agent.engine.causes import Cause
+from agent.engine.pipeline import Outcome
 from agent.engine.results import Answer
-from agent.values.errors import AgentError
+from agent.values.errors import AgentError, DefectError
+from agent.values.problems import Problem
 from agent.values.text import counted, cut, few
 
 if TYPE_CHECKING:
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from agent.controllers.managed import ManagedApplication
     from agent.engine.causes import Trigger, Why
     from agent.engine.fence import Fence
-    from agent.engine.pipeline import Outcome
     from agent.engine.ports import HomePort, Ports
     from agent.engine.results import Result
     from agent.values.ids import ApplicationId
@@ -83,6 +84,15 @@ class Reporter:
         if status.differs(reported, before):
             await self._events(managed, application, outcome, reported, before)
         return written
+
+    async def crashed(self, managed: ManagedApplication, triggers: frozenset[Trigger], kind: str) -> None:
+        """Say in the status what must not hide behind an old Ready: a defect of this `kind` of exception ended the run."""
+        if managed.application is not None and (managed.hold is None or managed.held):
+            hint = "the agent's log shows where; please report it"
+            error = DefectError("a bug in the agent ended the run", hint=hint, exception=kind)
+            outcome, now = Outcome(managed.state, problems=(Problem(error),)), self._ports.clock.now()
+            application = managed.application
+            await self.run_ended(managed, application, outcome, triggers=triggers, started=now, seconds=0.0)
 
     async def refreshed(self, managed: ManagedApplication, application: Application) -> None:
         """Tell of health and drift as they are now, between runs."""
@@ -164,13 +174,15 @@ class Reporter:
         seconds: float,
     ) -> None:
         metrics = self._ports.metrics
-        result = "failed" if outcome.desired is None else "partial" if outcome.problems else "succeeded"
+        result = "partial" if outcome.problems else "waiting" if outcome.waits else "succeeded"
+        if outcome.desired is None and (outcome.problems or not outcome.waits):
+            result = "failed"
         metrics.reconciled("+".join(sorted(triggers)), result, seconds)
         metrics.objects(
             managed.id,
             {"total": counts.total, "held": counts.held, "failed": counts.failed, "drifted": counts.drifted},
         )
-        if not outcome.problems:
+        if not outcome.problems and not outcome.waits:
             metrics.synced(managed.id, self._ports.clock.now())
         now = self._ports.clock.monotonic()
         for done in outcome.results:

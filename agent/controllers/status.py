@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from agent.api import durations
-from agent.api.status import ApplicationStatus, Condition, Counts, Failure, ObjectStatus, SyncRecord, cut
+from agent.api.status import ApplicationStatus, Counts, Failure, ObjectStatus, SyncRecord, cut
+from agent.controllers import conditions
 from agent.controllers.standing import walk
 from agent.engine.causes import Cause, Trigger
 from agent.engine.record import ApplicationRecord
@@ -16,11 +17,10 @@ from agent.values.problems import repeated
 from agent.values.text import counted, excerpt, excerpts, few
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping
     from typing import Self
 
     from agent.api.application import Application
-    from agent.api.status import ConditionType
     from agent.controllers.standing import Walked
     from agent.engine.live import LiveFact
     from agent.engine.pipeline import Outcome
@@ -30,15 +30,10 @@ if TYPE_CHECKING:
     from agent.values.problems import Problem, Repeated
     from agent.values.tree import Object
 
-_LOSSES: Final = {
-    "RecordLost": "the record of what was applied was gone; everything was applied again",
-    "RecordDamaged": "the record of what was applied did not verify; everything was applied again",
-}
 _LARGEST: Final = 32 * 1024
 _HISTORY: Final = 10
 _FAILURES: Final = 50
 _WARNINGS: Final = 20
-_MESSAGE: Final = 2048
 _HEADLINE: Final = 120
 """Characters of a commit's subject and author."""
 
@@ -122,7 +117,7 @@ def compute(
         observed_generation=application.generation,
         revision=str(standing.record.revision) if standing.record.revision else None,
         checked_revision=str(outcome.state.checked) if outcome.state.checked else None,
-        conditions=_conditions(application, standing, outcome, failures, counted),
+        conditions=conditions.of(application, standing, outcome, failures, counted),
         counts=counted,
         objects=standing.objects,
         failures=failures,
@@ -131,12 +126,12 @@ def compute(
         heals=before.heals,
         last_handled_requested_at=cut(application.requested_at) or None,
     )
-    if outcome.results or _story(status) != _story(before):
+    if outcome.results or (not outcome.waits and _story(status) != _story(before)):
         fresh = _is_fresh(outcome, before)
         entry = _entry(outcome, triggers, fresh=fresh, failed=bool(failures), started=started, now=now)
         kept = "heals" if _is_heal(outcome, triggers) and not fresh else "history"
         status = status.model_copy(update={kept: (entry, *getattr(before, kept))[:_HISTORY]})
-    return fit(with_times(status, before, now))
+    return fit(conditions.with_times(status, before, now))
 
 
 def _is_heal(outcome: Outcome, triggers: frozenset[Trigger]) -> bool:
@@ -147,9 +142,12 @@ def _is_heal(outcome: Outcome, triggers: frozenset[Trigger]) -> bool:
 
 
 def _is_fresh(outcome: Outcome, before: ApplicationStatus) -> bool:
-    """Whether a run looked at a commit that was not looked at before."""
+    """Whether a run took a commit that was not looked at before, or that had to wait."""
     checked = outcome.state.checked
-    return checked is not None and str(checked) != (before.checked_revision or before.revision)
+    if checked is None or outcome.waits:
+        return False
+    waited = any(each.type == "Waiting" for each in before.conditions)
+    return waited or str(checked) != (before.checked_revision or before.revision)
 
 
 def _entry(
@@ -185,37 +183,35 @@ def refresh(
 ) -> ApplicationStatus:
     """The last status with the health and drift of this moment, and what is finished by now."""
     counted = counts(standing, outcome)
-    judged = {item.type: item for item in _conditions(application, standing, outcome, before.failures, counted)}
-    conditions = tuple(judged[item.type] if item.type in {"Healthy", "Drifted"} else item for item in before.conditions)
+    judged = {item.type: item for item in conditions.of(application, standing, outcome, before.failures, counted)}
+    said = tuple(judged[item.type] if item.type in {"Healthy", "Drifted"} else item for item in before.conditions)
     finished = before.counts.model_copy(update={"finished": counted.finished})
-    changes = {"conditions": conditions, "counts": finished, "objects": standing.objects}
-    return fit(with_times(before.model_copy(update=changes), before, now))
+    changes = {"conditions": said, "counts": finished, "objects": standing.objects}
+    return fit(conditions.with_times(before.model_copy(update=changes), before, now))
 
 
 def suspended(application: Application, before: ApplicationStatus, now: float) -> ApplicationStatus:
     """The status of an Application that its user stopped."""
-    conditions = (_condition("Ready", "Unknown", "Suspended", "spec.suspend is set", application.generation),)
+    said = (conditions.condition("Ready", "Unknown", "Suspended", "spec.suspend is set", application.generation),)
     status = before.model_copy(
         update={
-            "conditions": conditions,
+            "conditions": said,
             "observed_generation": application.generation,
             "last_handled_requested_at": cut(application.requested_at) or None,
         }
     )
-    return with_times(status, before, now)
+    return conditions.with_times(status, before, now)
 
 
 def refused(generation: int, error: AgentError, before: ApplicationStatus, now: float) -> ApplicationStatus:
     """The status of an Application whose run could not even begin."""
     failure = Failure.of(error)
-    conditions = (
-        _condition("Ready", "False", failure.reason, failure.message, generation),
-        _condition("Stalled", "True", failure.reason, failure.message, generation),
+    said = (
+        conditions.condition("Ready", "False", failure.reason, failure.message, generation),
+        conditions.condition("Stalled", "True", failure.reason, failure.message, generation),
     )
-    status = before.model_copy(
-        update={"conditions": conditions, "failures": (failure,), "observed_generation": generation}
-    )
-    return with_times(status, before, now)
+    status = before.model_copy(update={"conditions": said, "failures": (failure,), "observed_generation": generation})
+    return conditions.with_times(status, before, now)
 
 
 def signed(status: ApplicationStatus, agent: str, epoch: int, since: float) -> ApplicationStatus:
@@ -263,48 +259,6 @@ def _warnings(outcome: Outcome) -> tuple[Problem, ...]:
     return outcome.desired.warnings if outcome.desired else ()
 
 
-def _conditions(
-    application: Application, standing: Standing, outcome: Outcome, failures: Sequence[Failure], counts: Counts
-) -> tuple[Condition, ...]:
-    generation = application.generation
-    ready = not failures and not outcome.pending
-    first = failures[0] if failures else None
-    if first:
-        reason, message = first.reason, _summary(first, len(outcome.problems))
-    elif outcome.pending:
-        reason, message = (
-            "Detected",
-            f"{counted(len(outcome.pending), 'object', 'differs')}, and spec.sync.mode is detect",
-        )
-    else:
-        reason, message = "Applied", f"{counted(counts.total, 'object')} as in {standing.record.revision or 'Git'}"
-    retrying = bool(failures) and outcome.transient
-    health_status, health_reason, health_message = _health(standing, failed=bool(failures))
-    fought = standing.walked.fought
-    drift = f"{counted(counts.drifted, 'object', 'differs')} from the revision" if counts.drifted else ""
-    lost = _condition("RecordLost", "True", standing.loss, _LOSSES.get(standing.loss, ""), generation)
-    return (
-        _condition("Ready", "True" if ready else "False", reason, message, generation),
-        _condition("Reconciling", "True" if retrying else "False", reason, message if retrying else "", generation),
-        _condition(
-            "Stalled",
-            "True" if first and not outcome.transient else "False",
-            reason,
-            message if first else "",
-            generation,
-        ),
-        _condition("Healthy", health_status, health_reason, health_message, generation),
-        _condition(
-            "Drifted",
-            "True" if counts.drifted else "False",
-            "Fight" if fought else "Drifted" if counts.drifted else "InSync",
-            f"{drift}; fields keep being added to {fought}" if fought else drift,
-            generation,
-        ),
-        *((lost,) if standing.loss else ()),
-    )
-
-
 def _failure(repeats: Repeated, outcome: Outcome) -> Failure:
     problem, more = repeats.problems[0], len(repeats.problems) - 1
     failure = Failure.of(problem.error, object=str(problem.object or ""), file=_file(problem, outcome))
@@ -321,55 +275,6 @@ def _file(problem: Problem, outcome: Outcome) -> str:
         return problem.file
     desired = outcome.desired.objects.get(problem.object)
     return ", ".join(excerpts(desired.files)) if desired else ""
-
-
-def _summary(first: Failure, problems: int) -> str:
-    place = first.object or first.file
-    more = f" (and {problems - 1} more)" if problems > 1 else ""
-    later = f", next attempt {first.retry_at}" if first.retry_at else ""
-    return (f"{place}: {first.message}" if place else first.message) + more + later
-
-
-def _health(standing: Standing, *, failed: bool) -> tuple[Literal["True", "False", "Unknown"], str, str]:
-    walked, record = standing.walked, standing.record
-    if record.revision is None and not any(item.uid for item in record.objects.values()):
-        return "Unknown", "Unknown", "nothing has been applied yet"
-    if not walked.worst:
-        none = "there are 0 objects"
-        return ("Unknown", "Unknown", f"{none}, and the last run failed") if failed else ("True", "Healthy", none)
-    worst, health = walked.worst[0].object, walked.worst[0].health
-    if health.status == "Healthy":
-        return "True", "Healthy", ""
-    return "Unknown" if health.status == "Unknown" else "False", health.status, f"{worst}: {health.message}"
-
-
-def _condition(
-    kind: ConditionType, status: Literal["True", "False", "Unknown"], reason: str, message: str, generation: int
-) -> Condition:
-    return Condition(
-        type=kind,
-        status=status,
-        reason=reason,
-        message=cut(message, _MESSAGE),
-        last_transition_time="1970-01-01T00:00:00Z",
-        observed_generation=generation,
-    )
-
-
-def with_times(status: ApplicationStatus, before: ApplicationStatus, now: float) -> ApplicationStatus:
-    """Conditions keep the time of their last transition."""
-    known = {condition.type: condition for condition in before.conditions}
-    timed = tuple(
-        condition.model_copy(
-            update={
-                "last_transition_time": known[condition.type].last_transition_time
-                if condition.type in known and known[condition.type].status == condition.status
-                else durations.timestamp(now)
-            }
-        )
-        for condition in status.conditions
-    )
-    return status.model_copy(update={"conditions": timed})
 
 
 def fit(status: ApplicationStatus) -> ApplicationStatus:
@@ -393,8 +298,6 @@ def _essence(status: ApplicationStatus) -> object:
 def _story(status: ApplicationStatus) -> object:
     """What is worth an entry of the history: another try that comes to the same is none, nor is another agent, nor a rollout."""
     failures = tuple(failure.model_copy(update={"retry_at": None}) for failure in status.failures)
-    conditions = tuple(
-        condition.model_copy(update={"message": ""}) for condition in status.conditions if condition.type != "Healthy"
-    )
+    said = tuple(each.model_copy(update={"message": ""}) for each in status.conditions if each.type != "Healthy")
     beside = {"agent": None, "epoch": None, "since": None, "objects": ()}
-    return _essence(status.model_copy(update={"conditions": conditions, "failures": failures, **beside}))
+    return _essence(status.model_copy(update={"conditions": said, "failures": failures, **beside}))

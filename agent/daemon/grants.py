@@ -47,4 +47,5 @@ def of(settings: OperatorSettings, application: Application) -> Grants:
         unsealing(settings, application.namespace),
         cautions.strictness(settings, application),
         settings.field_managers.people,
+        settings.dependencies_of(application.id.namespace),
     )

@@ -27,6 +27,8 @@ class Trigger(StrEnum):
     """A live object changed."""
     SECRET = "secret"
     """A store has another version of a value."""
+    DEPENDENCY = "dependency"
+    """An Application that it depends on stands otherwise."""
 
 
 WITHOUT_SOURCE: Final = frozenset({Trigger.LIVE, Trigger.SECRET})

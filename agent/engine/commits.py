@@ -50,6 +50,8 @@ async def check(run: Run, state: State) -> State:
         looked = state.checked is None or state.checked.commit == commit
         if known is not None and known.serves(commit) and looked and not state.unread:
             return state
+        if state.gate.closed and looked and not state.unread:
+            return state  # it is in the mirror since it was looked at first
         revision = await run.ports.git.fetch(source, credential)
         await _note_rewrite(run, credential, revision)
     except SourceError as error:
@@ -66,7 +68,9 @@ async def read(run: Run, state: State) -> tuple[State, Read | None]:
     if run.ledger.record.generation != run.application.generation:
         state = replace(state, verified={}, untaken={})
     known, commit = _known(run, state), state.checked
-    if state.unread or commit is None or (known is not None and (not run.checks_source or known.serves(commit.commit))):
+    if state.unread or state.gate.closed or commit is None:
+        return state, None
+    if known is not None and (not run.checks_source or known.serves(commit.commit)):
         return state, None
     try:
         return await _read(run, state, commit)
@@ -81,6 +85,18 @@ async def compile_read(run: Run, state: State, kinds: Kinds, files: Read | None)
 
     Raises LimitError and what the cluster raises.
     """
+    state, desired = await _compiled(run, state, kinds, files)
+    if desired is None or not state.gate.faults:
+        return state, desired
+    return state, replace(desired, problems=(*desired.problems, *map(Problem, state.gate.faults)))
+
+
+def untaken(state: State) -> tuple[Problem, ...]:
+    """Why there is no desired state at all. What is waited for is no problem."""
+    return (*state.unread, *map(Problem, state.gate.faults))
+
+
+async def _compiled(run: Run, state: State, kinds: Kinds, files: Read | None) -> tuple[State, DesiredState | None]:
     known = _known(run, state)
     if files is not None:
         try:

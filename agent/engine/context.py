@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from agent.api.application import Application
     from agent.api.operator import Limits
+    from agent.desired.dependencies import Name, Neighbour
     from agent.engine.fence import Fence
     from agent.engine.ledger import Ledger
     from agent.engine.live import Observer
@@ -51,7 +52,8 @@ _LENIENT = Strictness()
 class Grants:
     """What the operator lets an Application do. `identity` None acts as the agent itself; without `unsealing`, SealedSecrets are applied.
 
-    `strict`: what is held rather than warned of. `people` are patterns of the field managers that are people.
+    `strict`: what is held rather than warned of. `people` are patterns of the field managers that are people, `dependencies` those of the
+    other namespaces whose Applications it may depend on.
     """
 
     identity: Identity | None
@@ -59,6 +61,7 @@ class Grants:
     unsealing: Unsealing | None = None
     strict: Strictness = _LENIENT
     people: tuple[str, ...] = names.PEOPLE
+    dependencies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ class Run:
     `triggers` say what started it. `rotated` are objects whose store references have a new version. `known_applications` maps the uid
     of every Application of the installation to its name. `revision` is set once the commit is known. `fence` is this agent's right to
     write, which `ports` ask before each attempt; `ledger` has the record. `insisted` are paths of additions, by their object, that come back
-    after each removal.
+    after each removal. `neighbours` are all Applications as they stand at the moment of asking.
     """
 
     id: RunId
@@ -85,6 +88,7 @@ class Run:
     rotated: frozenset[ObjectId] = frozenset()
     revision: Revision | None = None
     insisted: Mapping[ObjectId, Collection[str]] = field(default_factory=dict["ObjectId", "Collection[str]"])
+    neighbours: Mapping[Name, Neighbour] = field(default_factory=dict["Name", "Neighbour"])
 
     @property
     def application_id(self) -> ApplicationId:

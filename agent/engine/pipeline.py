@@ -17,6 +17,7 @@ from agent.engine import (
     deleting,
     endings,
     finishing,
+    gating,
     judge,
     opening,
     pace,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from agent.engine.results import Result
     from agent.engine.state import State
     from agent.manifests.kinds import Kinds
+    from agent.values.errors import WaitsError
     from agent.values.ids import ObjectId, Revision
 
 
@@ -68,6 +70,11 @@ class Outcome:
         return self.desired.revision if self.desired else None
 
     @property
+    def waits(self) -> tuple[WaitsError, ...]:
+        """What the newest commit waits for."""
+        return self.state.gate.waits
+
+    @property
     def transient(self) -> bool:
         """Whether trying again soon may help without anybody's doing."""
         return any(problem.error.transient for problem in self.problems)
@@ -78,11 +85,11 @@ async def reconcile(run: Run, state: State) -> Outcome:
     try:
         kinds = await run.ports.target.kinds(fresh=not run.triggers <= WITHOUT_SOURCE | {Trigger.INTERVAL})
         await endings.note(run, kinds)
-        state = await commits.check(run, state)
+        state = gating.ask(run, await commits.check(run, state))
         state, files = await commits.read(run, state)
         state, desired = await commits.compile_read(run, state, kinds, files)
         if desired is None:
-            return Outcome(state, None, state.unread)
+            return Outcome(state, None, commits.untaken(state))
         run = replace(run, revision=desired.revision)
         seen = await polling.observe(run, desired.objects, kinds)
         desired = replace(desired, warnings=(*desired.warnings, *seen.warnings))

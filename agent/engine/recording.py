@@ -129,7 +129,7 @@ async def remember(
         run.ledger.record.with_objects(recorded, gone | never_made),
         revision=desired.revision,
         applying=None,
-        generation=run.application.generation,
+        generation=state.compiled.generation if state.compiled else run.application.generation,
         verified=dict(state.verified),
     ).with_standing(desired.standing)
     ended = [(each.id, each.fact.uid, each.fact.ended) for each in results if each.fact and each.fact.ended]

@@ -6,7 +6,9 @@ It is as old as one epoch: whatever ends that ends the state too. What was store
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from agent.desired.gate import Gate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from agent.manifests.documents import ParsedFile
     from agent.values.ids import ObjectId, Revision
     from agent.values.problems import Problem
+
+_UNASKED: Final = Gate()
 
 Place: TypeAlias = "tuple[str, str, int]"
 """Path, blob and layer of a file."""
@@ -53,7 +57,8 @@ class State:
     """`applied` is the desired state that was applied last, `checked` the commit that was looked at last.
 
     `parsed` holds files by path, blob and layer, `verified` the blob by path of each SOPS file of `compiled` whose MAC verified, `untaken`
-    those of a commit that was read since and could not be compiled. `unread` says why the newest commit could not be taken, until it can.
+    those of a commit that was read since and could not be compiled. `unread` says why the newest commit could not be taken, until it can;
+    `gate` whether it may run.
     """
 
     compiled: Compiled | None = None
@@ -64,6 +69,7 @@ class State:
     untaken: Mapping[str, str] = field(default_factory=dict[str, str])
     unread: tuple[Problem, ...] = ()
     rendering: Rendering | None = None
+    gate: Gate = _UNASKED
 
     @property
     def desired(self) -> DesiredState | None:

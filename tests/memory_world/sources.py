@@ -52,7 +52,7 @@ def blob_of(text: str) -> str:
 class Git:
     """One repository. `commits` map paths to texts, from commit 1; `rewritten` are those that the branch left behind.
 
-    `error` is what every request is answered with; `refused` are files that are not handed out. `reads` counts files of commits,
+    `error` is what every request is answered with; `refused` are files that are not handed out. `reads` counts files of commits, `fetches` fetches,
     `subjects` are those of commits whose subject is not their number.
     """
 
@@ -63,6 +63,7 @@ class Git:
     refused: dict[str, AgentError] = field(default_factory=dict)
     asked: int = 0
     reads: int = 0
+    fetches: int = 0
     subjects: dict[int, str] = field(default_factory=dict)
 
     def push(self, files: Mapping[str, str]) -> int:
@@ -82,6 +83,7 @@ class Git:
         return commit_of(self.head_number)
 
     async def fetch(self, source: Source, credential: GitCredential | None) -> Revision:
+        self.fetches += 1
         if self.error is not None:
             raise self.error
         subject = self.subjects.get(self.head_number, f"commit {self.head_number}")

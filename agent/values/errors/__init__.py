@@ -31,6 +31,8 @@
     │   │   ├── DuplicateObjectError      one identity twice in a layer
     │   │   ├── UnsupportedManifestError  generateName, kustomization.yaml, Chart.yaml
     │   │   ├── ForeignNamespaceError     an object outside the destination
+     │   │   ├── ForeignDependencyError    dependsOn names an Application of a namespace that is not granted
+    │   │   ├── DependencyCycleError      Applications that depend on one another in a circle
     │   │   ├── UnknownKindError          the cluster does not serve this kind
     │   │   ├── PlaintextSecretError      a Secret that anybody reads in Git
     │   │   ├── VariablesError            text such as ${NAME}, which is applied as it is written
@@ -64,6 +66,8 @@
     │   └── ClusterUnavailableError   no answer, 429, 5xx; retried
     ├── OwnershipConflictError    an object that another Application owns
     ├── HeldError                 an object waits for something it needs
+    │   └── WaitsError                a commit waits
+    │       └── DependencyNotReadyError   for an Application that it depends on
     ├── PruneRefusedError         a deletion that waits
     ├── AdditionsError            what people added to an object, and is left there
     ├── FightError                added again each time the agent removes it

@@ -11,6 +11,13 @@ class OwnershipConflictError(AgentError): ...
 class HeldError(AgentError): ...
 
 
+class WaitsError(HeldError):
+    """Why a commit may not run now. It ends by itself: nothing is wrong with the Application."""
+
+
+class DependencyNotReadyError(WaitsError): ...
+
+
 class PruneRefusedError(AgentError): ...
 
 

@@ -240,6 +240,7 @@ class Installation(Surroundings):
             ledger,
             rotated,
             insisted={key: fight.insisted for key, fight in self._fights.items()},
+            neighbours=self.neighbours,
         )
 
     async def _reconcile(self, triggers: frozenset[Trigger]) -> Outcome:

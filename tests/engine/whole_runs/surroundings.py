@@ -9,8 +9,10 @@ from memory_world.cluster import Traffic, name_of
 from memory_world.sealed_files import DataKeys
 from memory_world.server import Server
 
+from agent.api import application as applications
 from agent.api import names
 from agent.api.operator import Limits
+from agent.desired import dependencies
 from agent.engine.context import Fingerprints
 from agent.engine.live import Observer
 from agent.manifests import ownership
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
     from memory_world.records import Shards
 
     from agent.api.operator import OperatorSettings
-    from agent.values.tree import Object
+    from agent.desired.dependencies import Name, Neighbour
+    from agent.values.tree import Object, Tree
 
 INSTALLATION, NAMESPACE, NAME, UID = "test", "shop", "web", "app-1"
 PRINTS = Fingerprints.derive(Secret(b"k" * 32, "test"))
@@ -52,6 +55,7 @@ class Surroundings:
         self.operator = operator or manifests.operator()
         self.limits = Limits()
         self.others: dict[str, str] = {}
+        self.neighbours: dict[Name, Neighbour] = {}
         self.lease = True
         self.drifted: set[str] = set()
         self._application: Object = {
@@ -104,6 +108,35 @@ class Surroundings:
         self.others[name] = f"{NAMESPACE}/{name}"
         metadata: Object = {"name": name, "namespace": NAMESPACE, "uid": name}
         self.server.put(ObjectId(names.GROUP, names.KIND, NAMESPACE, name), {**self._application, "metadata": metadata})
+
+    def stands(
+        self,
+        name: str,
+        namespace: str = NAMESPACE,
+        *,
+        at: int = 0,
+        url: str = "",
+        needs: tuple[Name, ...] = (),
+        **status: str,
+    ) -> None:
+        """Another Application of the same source, or that of a `url`, which reports that it is ready and healthy `at` a commit, but for
+        the conditions in `status`: `Ready="Yaml"`.
+        """
+        source = {**get_object(self._application, "spec", "source"), **({"url": url} if url else {})}
+        depends_on = [{"namespace": each[0], "name": each[1]} for each in needs]
+        tree: Object = {
+            **self._application,
+            "metadata": {"name": name, "namespace": namespace, "uid": name, "generation": 1},
+            "spec": {"source": source, "dependsOn": depends_on},
+        }
+        conditions: list[Tree] = [
+            {"type": kind, "status": "False" if kind in status else "True", "reason": status.get(kind, kind)}
+            for kind in ("Ready", "Healthy")
+        ]
+        told: Object = {"observedGeneration": 1, "conditions": conditions}
+        if at:
+            told["checkedRevision"] = f"refs/heads/main@{sources.commit_of(at)[:12]}"
+        self.neighbours[namespace, name] = dependencies.neighbour(applications.parse(tree), 1, told)
 
     # the cluster
 

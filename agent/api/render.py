@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 
-from agent.api.fields import NamespaceName, RepositoryPath
+from agent.api.fields import NamespaceName, ObjectName, RepositoryPath
 from agent.api.model import Model, invalid
 
 MOST_PATCHES: Final = 64
@@ -117,6 +117,17 @@ class Render(Model):
     """A folder with a kustomization.yaml, built as `kustomize build` does, without its secrets: they stay sealed."""
 
 
+class VariablesFrom(Model):
+    """A Secret or ConfigMap in the Application's namespace: each of its keys is a variable."""
+
+    kind: Literal["Secret", "ConfigMap"]
+    """Values of a Secret stay sealed, those of a ConfigMap are clear text."""
+    name: ObjectName
+    """Name of the Secret or ConfigMap."""
+    optional: bool = False
+    """Whether it may be missing."""
+
+
 class Substitute(Model):
     """`${NAME}` in the objects, as Flux's `postBuild` puts values in."""
 
@@ -135,11 +146,16 @@ class Substitute(Model):
         ),
         AfterValidator(_names),
     ] = Field(default_factory=dict)
-    """Values by name. One that is `vault://…` or holds `${vault://…}` is sealed. These win over those of files."""
+    """Values by name. One that is `vault://…` or holds `${vault://…}` is sealed. These win over those of `files` and `from`."""
     files: Annotated[
         tuple[RepositoryPath, ...], Field(max_length=32, json_schema_extra={"x-kubernetes-list-type": "atomic"})
     ] = ()
     """Files of the repository with values: flat maps in YAML or JSON, or lines of `NAME=value` (`.env`), encrypted with SOPS or in the
-    clear. A later file wins over an earlier one."""
+    clear. A later file wins over an earlier one, and all win over `from`."""
+    from_: Annotated[
+        tuple[VariablesFrom, ...],
+        Field(max_length=16, alias="from", json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+    ] = ()
+    """Secrets and ConfigMaps of the Application's namespace, read as its ServiceAccount. A later one wins over an earlier one."""
     strict: bool = True
     """Whether a variable that has neither a value nor a default is an error. If false, it is empty."""

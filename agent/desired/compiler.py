@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from agent.api.application import IgnoreRule
+    from agent.desired.live_variables import LiveKey
     from agent.manifests.documents import Document, ManifestIdentity, Parsed
     from agent.manifests.kinds import Kinds
     from agent.manifests.layers import Desired
@@ -54,7 +55,8 @@ class DesiredState:
 
     `sealed` are the SOPS files by path, `values` those of SealedSecrets by the id of their leaf. `warnings` hold nothing back.
     `repository` is where its files are from: keys that are granted to a repository open nothing of another one. Of what was rendered,
-    `expressions` are what leaves are made of, and `whole` the SOPS files of which a leaf is all that sops prints, by the leaf's id.
+    `expressions` are what leaves are made of, and `whole` the SOPS files of which a leaf is all that sops prints, `live` where in the cluster
+    its value is, both by the leaf's id.
     `standing` are the names of what was generated, by the rendered ones.
     """
 
@@ -69,6 +71,7 @@ class DesiredState:
     expressions: Expressions = _NO_EXPRESSIONS
     whole: Mapping[str, Presented] = field(default_factory=dict[str, "Presented"])
     standing: Mapping[str, Standing] = field(default_factory=dict[str, "Standing"])
+    live: Mapping[str, LiveKey] = field(default_factory=dict[str, "LiveKey"])
 
     @property
     def incomplete(self) -> bool:

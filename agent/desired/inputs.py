@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from agent.api.render import Substitute
+    from agent.desired.live_variables import LiveVariables
     from agent.manifests.documents import Document, File
     from agent.manifests.kustomizations import Use
     from agent.manifests.substitution import Variables
@@ -100,10 +101,13 @@ def _in_clear(given: Given, file: File, use: Use) -> bytes:
     return kustomizations.with_literals(file.data, given.sources, file=file.path)
 
 
-def variables(asked: Substitute, files: Iterable[File], given: Given, limits: Limits) -> Variables:
-    """The values that an Application sets, and those of its files, which are added to `given`. Raises as `present`, and SubstitutionError."""
-    clear: dict[str, str] = {}
-    sealed: dict[str, Placeholder] = {}
+def variables(asked: Substitute, files: Iterable[File], live: LiveVariables, given: Given, limits: Limits) -> Variables:
+    """The values that an Application sets, those of its files, and those of the cluster; what is sealed of them is added to `given`.
+
+    Raises as `present`, and SubstitutionError.
+    """
+    clear, sealed = {**live.clear}, {**live.sealed}
+    given.sources |= live.sources
     for file in files:
         try:
             shown = presented.by_leaves(file.data, file=file.path, limits=limits)
@@ -120,7 +124,7 @@ def variables(asked: Substitute, files: Iterable[File], given: Given, limits: Li
             raise error.with_facts(file=file.path) from None
     clear |= asked.variables
     sealed = {name: value for name, value in sealed.items() if name not in asked.variables}
-    return substitution.variables(clear, sealed, given.sources, strict=asked.strict)
+    return substitution.variables(clear, sealed, given.sources, strict=asked.strict, unread=live.unread)
 
 
 def _pairs(path: str, data: bytes, limits: Limits) -> list[tuple[str, str]]:

@@ -50,6 +50,8 @@ class Cause(StrEnum):
     """There is no record any more of what was applied."""
     SECRET = "secret-source"
     """A store has another version of a value in it. The detail is which, as the audit trail labels secrets."""
+    VARIABLES = "variable-source"
+    """A Secret or ConfigMap that variables are from has other values."""
     ROLL = "roll"
     """What a Secret that it names holds changed. The detail is the Secret."""
     EDIT = "live-edit"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.desired import compiler
 from agent.desired.compiler import DesiredState, UnknownChangeError
-from agent.engine import judge, opening, pace, rendering, suffixes
+from agent.engine import judge, live_variables, opening, pace, rendering, suffixes
 from agent.engine.causes import Cause
 from agent.engine.ports import AuditEntry
 from agent.engine.state import Compiled
@@ -19,6 +19,7 @@ from agent.yaml.limits import Limits
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from agent.desired.live_variables import LiveVariables
     from agent.engine.context import Run
     from agent.engine.credentials import GitCredential
     from agent.engine.opening import Verified
@@ -48,7 +49,7 @@ async def check(run: Run, state: State) -> State:
         credential = await run.ports.credentials.git(run.application)
         commit = await run.ports.git.head(source, credential)
         looked = state.checked is None or state.checked.commit == commit
-        if known is not None and known.serves(commit) and looked and not state.unread:
+        if known is not None and known.serves(commit, known.variables) and looked and not state.unread:
             return state
         if state.gate.closed and looked and not state.unread:
             return state  # it is in the mirror since it was looked at first
@@ -68,12 +69,13 @@ async def read(run: Run, state: State) -> tuple[State, Read | None]:
     if run.ledger.record.generation != run.application.generation:
         state = replace(state, verified={}, untaken={})
     known, commit = _known(run, state), state.checked
-    if state.unread or state.gate.closed or commit is None:
-        return state, None
-    if known is not None and (not run.checks_source or known.serves(commit.commit)):
+    if state.unread or state.gate.closed or commit is None or (known is not None and not run.checks_source):
         return state, None
     try:
-        return await _read(run, state, commit)
+        live = await live_variables.read(run)
+        if known is not None and known.serves(commit.commit, live.version):
+            return state, None
+        return await _read(run, state, commit, live)
     except SourceError as error:
         return replace(state, unread=(Problem(error),)), None
     except UnknownChangeError as error:
@@ -117,7 +119,7 @@ async def last_good(run: Run, state: State, kinds: Kinds) -> tuple[State, Desire
         found = None  # its keys are not this one's, and the other way round
     if found is None and record.newest is not None and record.generation == run.application.generation:
         try:
-            compiled, files = await _read(run, state, record.newest)
+            compiled, files = await _read(run, state, record.newest, await live_variables.read(run))
             if files is not None:
                 compiled = await _compile(run, compiled, kinds, files)
             state, found = compiled, compiled.desired
@@ -147,15 +149,16 @@ class Read:
     inputs: Inputs | None
 
 
-async def _read(run: Run, state: State, revision: Revision) -> tuple[State, Read | None]:
+async def _read(run: Run, state: State, revision: Revision, live: LiveVariables) -> tuple[State, Read | None]:
     """A commit's files; None where what was compiled has the same content. Raises SourceError, LimitError."""
     spec = run.application.spec
     credential = await run.ports.credentials.git(run.application)
     snapshot = await run.ports.git.files(spec.source, credential, revision.commit)
-    inputs = await rendering.committed(run, credential, revision.commit)
+    inputs = await rendering.committed(run, credential, revision.commit, live)
     content = run.fingerprints.desired.text(
         *(f"{file.layer}:{file.path}:{file.blob}" for file in snapshot.files),
         *(f"rendered:{path}:{blob}" for path, blob in (inputs.blobs.items() if inputs else ())),
+        *([f"variables:{live.version}"] if live.version else ()),
     )
     known = _known(run, state)
     if known is not None and known.content == content and not known.desired.incomplete:
@@ -205,6 +208,7 @@ async def _compile(run: Run, state: State, kinds: Kinds, files: Read) -> State:
             desired,
             expressions=made.expressions,
             whole=files.inputs.given.whole,
+            live=files.inputs.live.keys,
             warnings=(*desired.warnings, *rendering.warnings(made, files.inputs)),
         )
     desired_digests = await pace.over_all(
@@ -212,7 +216,9 @@ async def _compile(run: Run, state: State, kinds: Kinds, files: Read) -> State:
         (item.tree for item in desired.objects.values()),
         lambda: judge.desired_digests(run.fingerprints.desired, run.application_id.uid, desired.objects),
     )
-    compiled = Compiled(desired, run.application.generation, files.content, desired_digests, revision.commit)
+    variables = files.inputs.live.version if files.inputs is not None else ""
+    generation = run.application.generation
+    compiled = Compiled(desired, generation, files.content, desired_digests, revision.commit, variables)
     return replace(state, compiled=compiled, verified=files.verified.blobs, untaken={})
 
 

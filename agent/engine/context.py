@@ -108,6 +108,17 @@ class Run:
         return Cause.SPEC if same and before.generation != self.application.generation else Cause.COMMIT
 
     @property
+    def changes(self) -> Cause:
+        """Why an object that was applied is asked for in another form: where neither commit nor spec changed, variables of the cluster did."""
+        before, asked = self.ledger.record, self.application.spec.substitute
+        same = (
+            before.revision is not None
+            and self.revision is not None
+            and (before.revision.commit, before.generation) == (self.revision.commit, self.application.generation)
+        )
+        return Cause.VARIABLES if same and asked is not None and asked.from_ else self.asks
+
+    @property
     def checks_source(self) -> bool:
         """Whether this run asks Git for a new commit: healing and rotation alone do not."""
         return not self.triggers <= WITHOUT_SOURCE

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from agent.engine import live_variables
 from agent.manifests import resolve
 from agent.manifests.resolve import Pending
 from agent.sops.files import presented, sealed
@@ -82,7 +83,8 @@ async def open_objects(
     ids = frozenset[str]().union(*needs.values())
     secrets, errors = await _unseal_values(run, desired, ids)
     whole, unprinted = await _print_files(run, desired, ids)
-    secrets, errors = {**secrets, **whole}, {**errors, **unprinted}
+    live, changed = await live_variables.reopened(run, desired.live, ids)
+    secrets, errors = {**secrets, **whole, **live}, {**errors, **unprinted, **changed}
     needed = [file for file in desired.sealed.values() if not ids.isdisjoint(file.ids)]
     await run.ports.data_keys.prepare(run.application, _wrapped(needed))
     for file in needed:

@@ -147,7 +147,7 @@ def _stale(run: Run, state: State, desired: DesiredState, seen: Observed) -> dic
         digest_of=_desired_digests(state),
         rotated=run.rotated,
         observed=seen.kinds,
-        asks=run.asks,
+        asks=run.changes,
     )
 
 

@@ -70,7 +70,7 @@ def compute(
             seen = fact is not None or (key.group, key.kind) in basis.observed
             cause = origins.cause_of(causes[key], known, fact, item.record) if seen else causes[key]
             added = additions.removed(item.tree, known, fact) if known and fact else ()
-            fields = _changed(key, desired, basis.before) if cause == basis.asks else added
+            fields = _changed(key, desired, basis.before) if cause in {basis.asks, Cause.VARIABLES} else added
             shown = cause if cause != Cause.NEW else Cause.RECORD if basis.lost and key in basis.met else basis.asks
             changed = (
                 known is not None

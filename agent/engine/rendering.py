@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from agent.desired import cautions, generators, inputs, rendering
+from agent.desired import cautions, generators, inputs, live_variables, rendering
 from agent.desired.compiler import UnknownChangeError
 from agent.engine import suffixes
 from agent.engine.renderers import Kustomization, SourceTree
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from agent.desired.cautions import Strictness
     from agent.desired.generators import Generated
     from agent.desired.inputs import Given
+    from agent.desired.live_variables import LiveVariables
     from agent.desired.rendering import Made
     from agent.engine.context import Run
     from agent.engine.credentials import GitCredential
@@ -84,26 +85,29 @@ class Inputs:
     handed: frozenset[str]
     blobs: Mapping[str, str]
     variables: Variables | None
+    live: LiveVariables = live_variables.NONE
 
 
-async def committed(run: Run, credential: GitCredential | None, commit: str) -> Inputs | None:
+async def committed(run: Run, credential: GitCredential | None, commit: str, live: LiveVariables) -> Inputs | None:
     """The files of a commit that the Application renders; None where it renders none. Raises as `collect`, and SourceError."""
     spec = run.application.spec
     if spec.render is None and spec.substitute is None:
         return None
     listing = await run.ports.git.tree(spec.source, credential, commit)
-    return await collect(spec, CommittedFiles(run, credential, commit, listing), run.limits, run.ports.tasks)
+    return await collect(spec, CommittedFiles(run, credential, commit, listing), live, run.limits, run.ports.tasks)
 
 
-async def collect(spec: ApplicationSpec, files: Files, limits: Limits, tasks: TasksPort) -> Inputs:
+async def collect(spec: ApplicationSpec, files: Files, live: LiveVariables, limits: Limits, tasks: TasksPort) -> Inputs:
     """The files that an Application renders. Raises UnknownChangeError for what is wrong with them, and SourceError."""
     try:
-        return await _collected(spec, files, limits, tasks)
+        return await _collected(spec, files, live, limits, tasks)
     except InputError as error:
         raise UnknownChangeError((Problem(error, file=str(error.facts.get("file", ""))),)) from None
 
 
-async def _collected(spec: ApplicationSpec, files: Files, limits: Limits, tasks: TasksPort) -> Inputs:
+async def _collected(
+    spec: ApplicationSpec, files: Files, live: LiveVariables, limits: Limits, tasks: TasksPort
+) -> Inputs:
     reader = _Reader(files, limits)
     overlay = await _followed(reader, spec.render.kustomize, tasks) if spec.render is not None else _NOTHING
     named = await reader.read(overlay.uses)
@@ -115,11 +119,16 @@ async def _collected(spec: ApplicationSpec, files: Files, limits: Limits, tasks:
         handed = frozenset[str](given.sources)
         generated = generators.of(given, overlay)
         asked = spec.substitute
-        return given, generated, handed, inputs.variables(asked, values.values(), given, served) if asked else None
+        return (
+            given,
+            generated,
+            handed,
+            inputs.variables(asked, values.values(), live, given, served) if asked else None,
+        )
 
     given, generated, handed, variables = await tasks.in_thread(present)
     blobs = {path: file.blob for path, file in sorted({**named, **values}.items())}
-    return Inputs(overlay, given, generated, handed, blobs, variables)
+    return Inputs(overlay, given, generated, handed, blobs, variables, live)
 
 
 async def _followed(reader: _Reader, asked: Kustomize, tasks: TasksPort) -> Overlay:

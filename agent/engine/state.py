@@ -29,8 +29,8 @@ Place: TypeAlias = "tuple[str, str, int]"
 class Compiled:
     """What was compiled last, and of what: the Application's `generation`, and a digest of the `content`, every path with its blob.
 
-    `desired_digests` are the fingerprints of its objects, `commit` the newest that has this content. The same generation and content give the
-    same, so nothing is compiled twice, unless something is held: a key may be there by now.
+    `desired_digests` are the fingerprints of its objects, `commit` the newest that has this content, `variables` the version of those that
+    the cluster holds. The same generation and content give the same, so nothing is compiled twice, unless something is held: a key may be there by now.
     """
 
     desired: DesiredState
@@ -38,10 +38,11 @@ class Compiled:
     content: str
     desired_digests: Mapping[ObjectId, str]
     commit: str
+    variables: str = ""
 
-    def serves(self, commit: str) -> bool:
-        """Whether compiling this commit would give the same."""
-        return commit == self.commit and not self.desired.incomplete
+    def serves(self, commit: str, variables: str) -> bool:
+        """Whether compiling this commit with these variables would give the same."""
+        return commit == self.commit and variables == self.variables and not self.desired.incomplete
 
 
 @dataclass(frozen=True, slots=True)

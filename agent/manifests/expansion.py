@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Final
 from agent.values import placeholders
 from agent.values.errors import LimitError, SubstitutionError
 from agent.values.expressions import MOST_DEPTH, MOST_OUTPUT
+from agent.values.text import few
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import TypeAlias
 
     _Part: TypeAlias = "Callable[[str], bool] | None"
@@ -47,24 +48,31 @@ class Room:
             raise LimitError("texts with their variables are too long, or take too long", hint="set shorter values")
 
 
-def expand(text: str, values: Mapping[str, str], *, strict: bool, room: Room | None = None) -> str:
+def expand(
+    text: str, values: Mapping[str, str], *, strict: bool, room: Room | None = None, unread: Sequence[str] = ()
+) -> str:
     """The text with the values of its variables. `strict`: one that is not set and has no default is an error.
+
+    `unread` names what may set variables and was not read: of one that is not set nothing is known then, so it has no default either.
 
     Raises SubstitutionError, which names the variable and never a value, and LimitError.
     """
     if "$" not in text:
         return text
     room = room or Room()
-    new = _Scanner(text, values, strict=strict, room=room).until_end()
+    new = _Scanner(text, values, strict=strict, room=room, unread=unread).until_end()
     room.take(output=len(new))
     return new
 
 
 class _Scanner:
-    def __init__(self, text: str, values: Mapping[str, str], *, strict: bool, room: Room) -> None:
+    def __init__(
+        self, text: str, values: Mapping[str, str], *, strict: bool, room: Room, unread: Sequence[str]
+    ) -> None:
         self._text = text
         self._values = values
         self._strict = strict
+        self._unread = unread
         self._room = room
         self._at = 0
         self._size = 0
@@ -116,7 +124,7 @@ class _Scanner:
             return self._set(name)
         if operator in {":=", ":-", "=", "-"}:
             default = self._argument(name, "}")
-            return self._values.get(name) or default
+            return self._known(name) or default
         if "?" in operator or "+" in operator:
             raise _in_two_ways(name, operator)
         arguments = self._arguments(name, operator)
@@ -166,7 +174,7 @@ class _Scanner:
         raise _unreadable(name)
 
     def _set(self, name: str) -> str:
-        value = self._values.get(name)
+        value = self._known(name)
         if value is None and self._strict:
             raise SubstitutionError(
                 "a variable is not set",
@@ -174,6 +182,17 @@ class _Scanner:
                 variable=name,
             )
         return value or ""
+
+    def _known(self, name: str) -> str | None:
+        value = self._values.get(name)
+        if value is None and self._unread:
+            raise SubstitutionError(
+                "it is not known whether a variable is set: what may set it is not read here",
+                hint="name a cluster to read it from, with --kubeconfig or --context",
+                variable=name,
+                unread=few(self._unread),
+            )
+        return value
 
     def _take(self, part: str) -> None:
         self._size += len(part)

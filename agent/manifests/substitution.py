@@ -31,10 +31,11 @@ _CLOSING: Final = {'"': '"', "'": "'", "[": "]", "{": "}"}
 
 @dataclass(frozen=True, slots=True)
 class Variables:
-    """What an Application sets: texts, and placeholders of sealed values."""
+    """What an Application sets: texts, and placeholders of sealed values. `unread` names objects that may set others, and were not read."""
 
     values: Mapping[str, str]
     strict: bool = True
+    unread: tuple[str, ...] = ()
 
 
 def variables(
@@ -43,6 +44,7 @@ def variables(
     sources: dict[Placeholder, Source],
     *,
     strict: bool = True,
+    unread: tuple[str, ...] = (),
 ) -> Variables:
     """Clear values without their line breaks, as Flux has them; a sealed one of the same name wins.
 
@@ -59,7 +61,7 @@ def variables(
             values[name] = sealed[name] if name in sealed else _presented(value, sources)
         except AgentError as error:
             raise error.with_facts(variable=name) from None
-    return Variables(values, strict)
+    return Variables(values, strict, unread)
 
 
 def _presented(value: str, sources: dict[Placeholder, Source]) -> str:
@@ -107,7 +109,8 @@ class _Substitution:
 
     def _expanded(self, text: str, at: Path) -> str:
         try:
-            return expansion.expand(text, self.given.values, strict=self.given.strict, room=self.room)
+            given = self.given
+            return expansion.expand(text, given.values, strict=given.strict, room=self.room, unread=given.unread)
         except AgentError as error:
             raise error.with_facts(field=format_path(at)) from None
 

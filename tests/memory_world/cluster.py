@@ -52,7 +52,8 @@ def news(server: Server, resource: Resource, selector: str, since: int) -> list[
 class Traffic:
     """What an agent's requests came to.
 
-    `writes` are as `apply ConfigMap/a`, with the reason behind it where one was refused; `identities` are those that were acted as.
+    `writes` are as `apply ConfigMap/a`, with the reason behind it where one was refused; `identities` are those that were acted as, `readers` those that
+    read, by such a text.
     `between` holds, by such a text, what somebody else does right before that request lands. `unwatched` kinds may not be listed or
     watched by the agent, `unreadable` ones not be read by an Application either, `away` says that the server does not answer. `untried`
     holds, by such a text, why a dry run is refused.
@@ -61,6 +62,7 @@ class Traffic:
     writes: list[str] = field(default_factory=list)
     reads: list[str] = field(default_factory=list)
     identities: set[Identity | None] = field(default_factory=set)
+    readers: dict[str, set[Identity | None]] = field(default_factory=dict)
     events: list[tuple[str, str]] = field(default_factory=list)
     statuses: list[Object] = field(default_factory=list)
     between: dict[str, list[Callable[[], None]]] = field(default_factory=dict)
@@ -207,6 +209,7 @@ class Cluster:
     def _read(self, verb: str, resource: Resource, name: str, identity: Identity | None) -> None:
         self._reach()
         self._traffic.reads.append(f"{verb} {resource.kind}/{name}")
+        self._traffic.readers.setdefault(self._traffic.reads[-1], set()).add(identity)
         kind = (resource.group, resource.kind)
         if kind in self._traffic.unreadable or (identity is None and kind in self._traffic.unwatched):
             raise ForbiddenError("RBAC does not allow it")

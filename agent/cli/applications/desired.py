@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from agent.adapters.keys.sealed_secrets import SealingKeys
+    from agent.adapters.kubernetes.cluster import Cluster
     from agent.cli.applications.worktree import Target
     from agent.desired.compiler import DesiredState, UnknownChangeError
     from agent.engine.changes import ChangeSet
@@ -82,18 +83,19 @@ async def compute(
     revision: Revision = NO_COMMIT,
     unopened: Secret | None = None,
     recorded: Callable[[str], Collection[ObjectId]] = lambda _: (),
+    cluster: Cluster | None = None,
 ) -> Declared:
     """The desired state of a work tree, or of the files in `snapshot`, every object checked as far as it is open.
 
     A file that none of the keys opens holds its objects, or `unopened` stands in the place of its values. `recorded` are the objects
     that were applied from a file: those of one that cannot be read are held. `kinds` None: no cluster is asked, and kinds that no one
-    knows are taken for namespaced. `keys` None: nothing is decrypted.
+    knows are taken for namespaced. `keys` None: nothing is decrypted. Variables are read from the `cluster`.
     Raises UnknownChangeError where nothing can be said, LimitError, SourceError.
     """
     snapshot = snapshot or worktree.read(target)
     limits = Limits.served(size=target.limits.file_bytes, depth=target.limits.yaml_depth)
     parsed = documents.parse(snapshot.files, limits=limits)
-    given = await overlays.collect(target)
+    given = await overlays.collect(target, await overlays.variables(target, cluster))
     if given is not None:
         parsed = replace(parsed, sealed={**parsed.sealed, **given.given.sealed})
     secrets, untrusted, opened = _open(parsed, keys) if keys is not None else ({}, {}, {})
@@ -107,7 +109,7 @@ async def compute(
         rendering.trusted(given, untrusted, target.strict)
         made = await overlays.make(target, parsed, given)
         parsed = replace(parsed, documents=made.documents)
-        secrets |= overlays.printed(given, keys, locked, opened) if keys is not None else {}
+        secrets |= {**overlays.printed(given, keys, locked, opened), **given.live.values} if keys is not None else {}
     _check_count(target, len(parsed.documents))
 
     def merged(kinds: Kinds) -> DesiredState:
@@ -126,8 +128,7 @@ async def compute(
             ignore=target.application.spec.ignore if target.application else (),
         )
 
-    state = merged(kinds) if kinds is not None else _without_cluster(merged)
-    state = overlays.stated(state, made, given)
+    state = overlays.stated(merged(kinds) if kinds is not None else _without_cluster(merged), made, given)
     if keys is None:
         return _checked(state, None, target.sinks)
     values, failed = _open_values(state, target.sealing_keys)

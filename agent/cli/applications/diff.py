@@ -149,6 +149,7 @@ async def _declared(args: argparse.Namespace, connected: Cluster, target: Target
         revision=replace(desired.NO_COMMIT, commit=commit),
         unopened=comparison.UNOPENED,
         recorded=looked.record.of_file,
+        cluster=connected,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -9,14 +10,16 @@ from agent.adapters.render.pool import Renderers
 from agent.cli.applications import worktree
 from agent.cli.keys import key_sources
 from agent.controllers.tasks import AsyncTasks
+from agent.desired import live_variables as desired_variables
 from agent.desired.compiler import UnknownChangeError
-from agent.engine import rendering
+from agent.engine import live_variables, rendering
 from agent.manifests import references
 from agent.manifests.resolve import Pending
 from agent.sops.files import presented
 from agent.sops.format.groups import unwrap_data_key
 from agent.values.dataclass import replace
 from agent.values.errors import AgentError
+from agent.values.fingerprint import Fingerprinter
 from agent.values.ids import ApplicationId
 from agent.values.problems import Problem
 from agent.values.secret import Sealed, Secret
@@ -25,9 +28,11 @@ from agent.values.tree import walk
 if TYPE_CHECKING:
     from collections.abc import Collection, MutableMapping
 
+    from agent.adapters.kubernetes.cluster import Cluster
     from agent.api.application import ApplicationSpec
     from agent.cli.applications.worktree import Target
     from agent.desired.compiler import DesiredState
+    from agent.desired.live_variables import LiveVariables
     from agent.desired.rendering import Made
     from agent.engine.rendering import Inputs
     from agent.manifests.documents import Parsed
@@ -45,11 +50,26 @@ def renders(spec: ApplicationSpec | None) -> bool:
     return spec is not None and not (spec.render is None and spec.substitute is None)
 
 
-async def collect(target: Target) -> Inputs | None:
+async def variables(target: Target, cluster: Cluster | None) -> LiveVariables:
+    """What Secrets and ConfigMaps of the cluster set, read by the user; None: there is none. What may not be read is not known.
+
+    Raises UnknownChangeError, also for one that does not exist.
+    """
+    application = target.application
+    asked = application.spec.substitute if application is not None else None
+    if application is None or asked is None or not asked.from_:
+        return desired_variables.NONE
+    prints = Fingerprinter.derive(Secret(os.urandom(32), "key of this run"), "leaf")
+    if cluster is None:
+        return desired_variables.of([(each, "unread") for each in asked.from_], application.id.namespace, prints, "")
+    return await live_variables.read_as(cluster, application, prints, None, lenient=True)
+
+
+async def collect(target: Target, live: LiveVariables) -> Inputs | None:
     """The files that are rendered; None where none are. Raises UnknownChangeError, SourceError, ReadError."""
     if target.spec is None or not renders(target.spec):
         return None
-    return await rendering.collect(target.spec, worktree.rendered_files(target), target.limits, AsyncTasks())
+    return await rendering.collect(target.spec, worktree.rendered_files(target), live, target.limits, AsyncTasks())
 
 
 async def make(target: Target, parsed: Parsed, given: Inputs) -> Made:

@@ -15,14 +15,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agent.cli.applications.desired import Declared
+    from agent.cli.applications.worktree import Target
     from agent.engine.changes import ChangeSet
+    from agent.sops.format.keys import MasterKeys
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
 
 _DESCRIPTION = """\
 Show the objects that a folder of manifests merges to, in the order in which the agent applies them, with its rules and limits.
 
-An Application with spec.render is rendered as in the cluster, by the same renderer, and its variables get their values.
+An Application with spec.render is rendered as in the cluster, by the same renderer, and its variables get their values. Those of
+spec.substitute.from are read with your rights from the cluster that --kubeconfig or --context names; without one, objects that need them
+are listed as held. Nothing else is asked of a cluster.
 Nothing is decrypted and no key is needed: a secret shows as <secret sops:FILE#FIELD>, a reference to Vault as it is written.
 --verify opens the encrypted files with your keys, found as `agent decrypt` finds them, and tells whether one was altered.
 What the agent would hold or refuse is listed on standard error and left out. Secrets and values in the clear, and variables that
@@ -44,6 +48,7 @@ examples:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     from agent.cli.applications import worktree
+    from agent.cli.cluster import connection
     from agent.cli.keys import key_sources
 
     parser.description = _DESCRIPTION
@@ -54,6 +59,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="with --reveal: even where standard output is no terminal")
     parser.add_argument("-o", "--output", choices=("yaml", "json"), default="yaml", help="documents, or one List")
     key_sources.add_options(parser)
+    connection.add_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -77,7 +83,7 @@ def _render(args: argparse.Namespace) -> int:
     target = worktree.target(flags.typed(worktree.Asked, args))
     keys = key_sources.master_keys(flags.typed(key_sources.Access, args)) if args.verify or args.reveal else None
     try:
-        declared = asyncio.run(desired.compute(target, None, keys))
+        declared = asyncio.run(_declared(args, target, keys))
     except UnknownChangeError as error:
         desired.report(desired.problems_of(error))
         return 1
@@ -92,6 +98,17 @@ def _render(args: argparse.Namespace) -> int:
     if found:
         terminal.note(f"{counted(len(shown), 'object')}, {len(changes.held)} held, {counted(found, 'problem')}")
     return 1 if found else 0
+
+
+async def _declared(args: argparse.Namespace, target: Target, keys: MasterKeys | None) -> Declared:
+    """A cluster is asked for variables alone, and only one that the user named: another one has other values."""
+    from agent.cli.applications import desired
+    from agent.cli.cluster import connection
+
+    if args.kubeconfig is None and args.context is None:
+        return await desired.compute(target, None, keys)
+    async with connection.connect(connection.config(args.kubeconfig, args.context)) as connected:
+        return await desired.compute(target, None, keys, cluster=connected)
 
 
 def _shown(changes: ChangeSet, *, reveal: bool) -> Mapping[ObjectId, Object]:

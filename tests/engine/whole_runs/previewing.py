@@ -120,15 +120,7 @@ class User:
 
     async def diff(self, files: Mapping[str, str], *flags: str, commit: str = "", exists: bool = True) -> Previewed:
         """`commit` is that of the work tree, where it has nothing else."""
-        tree = self.folder / "tree"
-        for path, text in files.items():
-            (tree / path).parent.mkdir(parents=True, exist_ok=True)
-            (tree / path).write_text(text)
-        for path in [each for each in tree.rglob("*") if each.is_file()]:
-            if str(path.relative_to(tree)) not in files:
-                path.unlink()
-        application = self.world.application
-        (self.folder / "application.yaml").write_text(json.dumps({**application, "metadata": _named(application)}))
+        application, tree = self.world.application, self._checked_out(files)
         key = ObjectId(names.GROUP, names.KIND, NAMESPACE, NAME)
         if exists:
             self.world.server.put(key, application)
@@ -151,6 +143,27 @@ class User:
             said["unknown"],
             err,
         )
+
+    async def render(self, files: Mapping[str, str], *flags: str) -> tuple[int, str, str]:
+        """`agent render -f` of a work tree: exit code, output, errors."""
+        arguments = ["render", "-f", str(self.folder / "application.yaml"), str(self._checked_out(files)), *flags]
+        self._connect("")
+        self.capsys.readouterr()
+        code = await asyncio.to_thread(main, arguments)
+        return code, *self.capsys.readouterr()
+
+    def _checked_out(self, files: Mapping[str, str]) -> Path:
+        """A work tree with these files and no others, beside the Application."""
+        tree = self.folder / "tree"
+        for path, text in files.items():
+            (tree / path).parent.mkdir(parents=True, exist_ok=True)
+            (tree / path).write_text(text)
+        for path in [each for each in tree.rglob("*") if each.is_file()]:
+            if str(path.relative_to(tree)) not in files:
+                path.unlink()
+        application = self.world.application
+        (self.folder / "application.yaml").write_text(json.dumps({**application, "metadata": _named(application)}))
+        return tree
 
     def _connect(self, commit: str) -> None:
         reader, world = Reader(self.world, self.errors, self.unavailable), self.world

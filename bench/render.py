@@ -1,4 +1,4 @@
-"""`python -m bench.render`: an overlay of 31 objects by a running signet-render and by `kustomize build`, in turns."""
+"""`python -m bench.render`: an overlay of 31 objects, with their files, by a running signet-render and by `kustomize build`, in turns."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def measured(folder: Path, files: dict[str, bytes]) -> tuple[float, list[t
     """Seconds to the first answer of a new process, pairs of seconds by helper and by CLI, and MiB of the helper afterwards."""
     program, cli, limits = build.built(), binaries.path("kustomize"), Limits()
     sources = SourceTree.of(files)
-    request = kustomize(Kustomization("prod", sources), limits)
+    request = kustomize(Kustomization("prod", sources, origins=True), limits)
     begin = time.perf_counter()
     helper = await Helper.start(program, limits)
     _ = await helper.ask(put(sources))

@@ -31,41 +31,74 @@ type kustomizeRequest struct {
 	Overlay json.RawMessage `json:"overlay,omitempty"`
 	// Replaced are files with another content for this build; what is wrong with them is said of those of the tree.
 	Replaced map[string]string `json:"replaced,omitempty"`
-	// Origins says that each object's file is asked for, which takes another build.
+	// Origins says that each object's file is asked for: see marks.
 	Origins     bool `json:"origins,omitempty"`
 	OutputBytes int  `json:"outputBytes"`
 	Objects     int  `json:"objects"`
 }
 
-func kustomize(of *tree, asked *kustomizeRequest) (given answer) {
-	v := newView(of, asked.Replaced)
-	defer func() { given.Read, given.LookedFor = v.paths() }()
+func kustomize(of *tree, asked *kustomizeRequest) answer {
+	if asked.Origins {
+		v := newView(of, asked.Replaced)
+		v.marks = newMarks()
+		if given := v.built(asked); given != nil {
+			return *given
+		}
+	}
+	return *newView(of, asked.Replaced).built(asked)
+}
+
+// built is the answer; nil where marks might have changed it, or do not say where each object comes from. Errors are always those of a
+// build without marks.
+func (v *view) built(asked *kustomizeRequest) (given *answer) {
+	defer func() {
+		if given != nil {
+			given.Read, given.LookedFor = v.paths()
+		}
+	}()
 	folder := relative(asked.Path)
 	if problem := v.overlay(folder, asked.Overlay, false); problem != nil {
-		return answer{Error: problem}
+		return &answer{Error: problem}
 	}
 	built, err := v.run(folder)
 	if v.guard.refusal != nil {
-		return answer{Error: v.guard.refusal}
+		return &answer{Error: v.guard.refusal}
+	}
+	if err != nil && v.marks == nil {
+		return &answer{Error: v.explain(err)}
 	}
 	if err != nil {
-		return answer{Error: v.explain(err)}
+		return nil
 	}
-	origins := make([]string, built.Size())
-	if asked.Origins {
-		// A build of its own: patches and replacements meet kustomize's annotations, and objects must not depend on them.
-		annotated := newView(of, asked.Replaced)
-		if annotated.overlay(folder, asked.Overlay, true) == nil {
-			if again, err := annotated.run(folder); err == nil && again.Size() == built.Size() {
-				origins = originsOf(again, folder)
-			}
-		}
+	origins := v.originsOf(built, asked)
+	if origins == nil {
+		return nil
 	}
 	objects, problem := marshalled(built, origins, asked)
 	if problem != nil {
-		return answer{Error: problem}
+		return &answer{Error: problem}
 	}
-	return answer{Objects: objects}
+	if v.marks != nil && slices.ContainsFunc(objects, func(each object) bool { return isLeft(each.Object) }) {
+		return nil
+	}
+	return &answer{Objects: objects}
+}
+
+// originsOf are the objects' files, or empty texts; nil where marks were there to say them, and do not.
+func (v *view) originsOf(built resmap.ResMap, asked *kustomizeRequest) []string {
+	if v.marks != nil {
+		return v.marks.taken(built)
+	}
+	if asked.Origins {
+		// A build of its own: patches and replacements meet kustomize's annotations, and objects must not depend on them.
+		annotated, folder := newView(v.tree, asked.Replaced), relative(asked.Path)
+		if annotated.overlay(folder, asked.Overlay, true) == nil {
+			if again, err := annotated.run(folder); err == nil && again.Size() == built.Size() {
+				return annotatedOrigins(again, folder)
+			}
+		}
+	}
+	return make([]string, built.Size())
 }
 
 func (v *view) run(folder string) (resmap.ResMap, error) {
@@ -128,8 +161,8 @@ func depth(text []byte) int {
 	return deepest
 }
 
-// originsOf are the files of objects, from the repository's root, as kustomize's annotation has them.
-func originsOf(built resmap.ResMap, folder string) []string {
+// annotatedOrigins are the files of objects, from the repository's root, as kustomize's annotation has them.
+func annotatedOrigins(built resmap.ResMap, folder string) []string {
 	found := make([]string, built.Size())
 	for number, each := range built.Resources() {
 		origin, err := each.GetOrigin()

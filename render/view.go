@@ -28,6 +28,8 @@ type view struct {
 	reads     int
 	bytes     int
 	guard     guard
+	// marks are nil where nothing asks which files objects come from.
+	marks *marks
 }
 
 func newView(of *tree, replaced map[string]string) *view {
@@ -64,6 +66,9 @@ func (v *view) ReadFile(name string) ([]byte, error) {
 	}
 	if problem := v.guard.check(v, at, v.tree.files[at]); problem != nil {
 		return nil, v.guard.refuse(problem)
+	}
+	if v.marks != nil {
+		return v.marks.content(at, content)
 	}
 	return content, nil
 }

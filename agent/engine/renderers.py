@@ -41,7 +41,7 @@ class Kustomization:
 
     `overlay` has fields that are added to its kustomization: namespace, namePrefix, nameSuffix, components, images, patches, labels,
     commonAnnotations. `replaced` are kustomizations with another text for this build: what is wrong with one is said of that in `sources`.
-    `origins` asks for the file of each object, which takes about as long again.
+    `origins` asks for the file of each object.
     """
 
     path: str

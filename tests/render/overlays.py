@@ -166,7 +166,67 @@ OVERLAYS: dict[str, dict[str, str | bytes]] = {
         p_yaml="apiVersion: v1\nkind: Service\nmetadata: {name: other}\nspec: {type: NodePort}\n",
     ),
 }
+_JSON6902 = "patches:\n- target: {kind: Service}\n  patch: '[%s]'\n"
+_CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {A: '1'}\n"
+_GENERATED = "configMapGenerator: [{name: settings, literals: [A=1]}]\n"
+ODD: dict[str, dict[str, str | bytes]] = {
+    "documents written in several ways": {
+        "prod/kustomization.yaml": "resources: [a.yaml, b.json, c.yaml, d.yaml]\n",
+        "prod/a.yaml": "# one\n---\n# two\n" + SERVICE + "--- # three\n\n---\n" + _CONFIG.replace("\n", "\r\n"),
+        "prod/b.json": '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "b"}}',
+        "prod/c.yaml": '"apiVersion": v1\nkind: ConfigMap\nmetadata: {name: c}\ndata:\n  a: |\n    ---\n    b: c\n',
+        "prod/d.yaml": "  apiVersion: v1\n  kind: ConfigMap\n  metadata: {name: d}\n",
+    },
+    "a resource that is a generator's file too": on_base(
+        "secretGenerator: [{name: s, files: [../base/service.yaml]}]\n"
+    ),
+    "a resource that another kustomization reads as a file": {
+        **BASE,
+        "prod/kustomization.yaml": "resources: [../base, ../more]\n",
+        "more/kustomization.yaml": "secretGenerator: [{name: s, files: [../base/service.yaml]}]\n",
+    },
+    "a whole object replaced": on_base(
+        _JSON6902
+        % '{"op": "replace", "path": "", "value": {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}}}'
+    ),
+    "a whole object tested": on_base(_JSON6902 % '{"op": "test", "path": "", "value": {}}'),
+    "a whole object copied into itself": on_base(_JSON6902 % '{"op": "copy", "from": "", "path": "/spec/copy"}'),
+    "a strategic patch of a whole object": on_base(
+        "patches: [{path: p.yaml}]\n",
+        p_yaml="apiVersion: v1\nkind: Service\nmetadata: {name: web}\n$patch: replace\nspec: {type: NodePort}\n",
+    ),
+    "a hash over a whole object": {
+        "prod/kustomization.yaml": "resources: [a.yaml]\n",
+        "prod/a.yaml": SERVICE.replace('note: "yes"', "internal.config.kubernetes.io/needsHashSuffix: enabled"),
+    },
+    "a file's object merged with what is generated": {
+        "prod/kustomization.yaml": "resources: [a.yaml]\n" + _GENERATED.replace("}", ", behavior: merge}"),
+        "prod/a.yaml": _CONFIG,
+    },
+    "a file's object replaced by what is generated": {
+        "base/kustomization.yaml": "resources: [a.yaml]\n",
+        "base/a.yaml": _CONFIG,
+        "prod/kustomization.yaml": "resources: [../base]\n" + _GENERATED.replace("}", ", behavior: replace}"),
+    },
+    "annotations of what is generated taken away": on_base(
+        _GENERATED + "patches:\n- target: {kind: ConfigMap}\n  patch: '{apiVersion: v1, kind: ConfigMap,"
+        " metadata: {name: settings, annotations: null}}'\n"
+    ),
+    "annotations of what is generated copied": on_base(
+        _GENERATED + "patches:\n- target: {kind: ConfigMap}\n"
+        """  patch: '[{"op": "copy", "from": "/metadata/annotations", "path": "/data/copy"}]'\n"""
+    ),
+    "options of what is generated": on_base(
+        "generatorOptions: {annotations: {a: b}, labels: {c: d}}\n"
+        "secretGenerator: [{name: s, literals: [a=b], options: {annotations: {e: f}, disableNameSuffixHash: true}}]\n"
+        "configMapGenerator: [{name: settings, literals: [A=1], options: {immutable: true}}]\n"
+    ),
+}
+"""Overlays that would show what a build has more than kustomize's own, or hide where an object comes from."""
+OVERLAYS |= ODD
 REFUSED = {
+    "a whole object copied into itself",
+    "a whole object tested",
     "JSON 6902 test that fails",
     "a base twice without telling apart",
     "an empty kustomization",

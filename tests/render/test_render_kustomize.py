@@ -115,22 +115,6 @@ async def test_drawn_overlays_give_the_objects_of_kustomize_build(
     assert [each.tree for each in rendered.objects] == (expected or [])
 
 
-async def test_an_object_says_the_file_it_comes_from(renderers: Renderers) -> None:
-    rendered = await render(renderers, overlays.OVERLAYS["generators with hashes"], origins=True)
-    assert {each.file for each in rendered.objects} == {
-        "base/deployment.yaml",
-        "base/service.yaml",
-        "prod/kustomization.yaml",
-    }
-
-
-@pytest.mark.parametrize("name", overlays.OVERLAYS)
-async def test_asking_for_files_changes_no_object(renderers: Renderers, name: str) -> None:
-    plain, asked = [await render(renderers, overlays.OVERLAYS[name], origins=origins) for origins in (False, True)]
-    assert [each.tree for each in plain.objects] == [each.tree for each in asked.objects]
-    assert plain.read == asked.read
-
-
 async def test_every_file_that_was_read_or_looked_for_is_told(renderers: Renderers) -> None:
     files = {**overlays.OVERLAYS["strategic patch that deletes"], "other/unused.yaml": "a: b"}
     rendered = await render(renderers, files)

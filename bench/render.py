@@ -11,7 +11,8 @@ from statistics import median
 from typing import Final
 
 from agent.adapters.render.process import Helper
-from agent.adapters.render.protocol import Limits, kustomize, put
+from agent.adapters.render.protocol import kustomize, put
+from agent.api.operator import RenderLimits
 from agent.engine.renderers import Kustomization, SourceTree
 from bench.report import Expectation, align
 from render import build
@@ -66,7 +67,7 @@ def overlay() -> dict[str, bytes]:
 
 async def measured(folder: Path, files: dict[str, bytes]) -> tuple[float, list[tuple[float, float]], float]:
     """Seconds to the first answer of a new process, pairs of seconds by helper and by CLI, and MiB of the helper afterwards."""
-    program, cli, limits = build.built(), binaries.path("kustomize"), Limits()
+    program, cli, limits = build.built(), binaries.path("kustomize"), RenderLimits()
     sources = SourceTree.of(files)
     request = kustomize(Kustomization("prod", sources, origins=True), limits)
     begin = time.perf_counter()

@@ -247,6 +247,21 @@ class AuditSettings(Model):
     """Whether every record is a line of standard output too."""
 
 
+class RenderLimits(Model):
+    """What building one overlay may take, and how many renderers there are: processes of signet-render, which stay for ten minutes."""
+
+    seconds: Annotated[int, Field(ge=1, le=600)] = 30
+    """Total time. A renderer that takes longer is killed."""
+    memory_bytes: Annotated[int, Field(ge=128 * MIB, le=4096 * MIB)] = 512 * MIB
+    """Memory of one renderer, which ends when it needs more. The container's memory limit has to hold that of all renderers."""
+    output_bytes: Annotated[int, Field(ge=MIB, le=256 * MIB)] = 64 * MIB
+    """All objects together, as JSON. The agent needs several times that to read them."""
+    objects: Annotated[int, Field(ge=1, le=500_000)] = 50_000
+    """Objects that are rendered."""
+    processes: Annotated[int, Field(ge=1, le=16)] = 2
+    """Renderers at a time. A namespace has one, so that of two one is left to the others."""
+
+
 class Limits(Model):
     """What the agent takes at most. Each breach is an error that names the file."""
 
@@ -278,6 +293,8 @@ class Limits(Model):
     """Total time that private keys are tried on one file. A key that is being tried then is the last one."""
     request_seconds: Seconds = 30
     """Total time of one request to the API server or a store, watches aside."""
+    render: RenderLimits = RenderLimits()
+    """Building overlays."""
 
 
 class OperatorSettings(Model):

@@ -169,7 +169,7 @@ async def _ports(
         clock=base.clock.now,
     )
     stack.push_async_callback(trail.close)
-    renderers = Renderers(base.settings.renderer)
+    renderers = Renderers(base.settings.renderer, operator.limits.render)
     stack.push_async_callback(renderers.close)
     return Ports(
         git=mirrors,

@@ -34,6 +34,7 @@ def test_the_agent_and_all_that_it_starts_fit_the_container(file: str) -> None:
     parts = {
         "agent": AGENT,
         "git": mirrors.WORKERS * (command.PROCESSES * Limits().git_bytes + WAITING),
+        "renderers": Limits().render.processes * Limits().render.memory_bytes,
         "gpg": (gpg_homes.GPGS + gpg_homes.AGENTS) * gpg_homes.ADDRESS_SPACE,
         "volumes": sum(size(each["sizeLimit"]) for each in volumes),
     }
@@ -60,5 +61,5 @@ def test_nothing_else_is_started() -> None:
         "adapters/keys/gpg_homes.py",
         "adapters/keys/gpg_process.py",
         "adapters/keys/pgp.py",  # the type of what gpg_process gives
-        "adapters/render/process.py",  # which nothing of `agent run` starts yet
+        "adapters/render/process.py",
     }

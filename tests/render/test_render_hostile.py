@@ -13,6 +13,7 @@ from tight import TIGHT
 from agent.adapters.render import location, protocol
 from agent.adapters.render.pool import Renderers
 from agent.adapters.render.process import Helper
+from agent.api.operator import RenderLimits
 from agent.engine.renderers import Kustomization, Rendered, SourceTree
 from agent.values.errors import ConfigError, RemoteBaseError, RenderError, RenderLimitError
 from agent.values.ids import ApplicationId
@@ -317,7 +318,7 @@ def stuck(tmp_path: Path) -> Path:
 
 
 async def test_what_takes_too_long_is_killed(tmp_path: Path) -> None:
-    renderers = Renderers(stuck(tmp_path), protocol.Limits(seconds=1))
+    renderers = Renderers(stuck(tmp_path), RenderLimits(seconds=1))
     with pytest.raises(RenderLimitError, match="longer than it may"):
         _ = await renderers.kustomize(application("a"), GOOD)
     assert renderers.resting == 0
@@ -328,7 +329,7 @@ async def test_a_namespace_that_ended_renderers_twice_waits_and_others_do_not(tm
     now = 0.0
     link = tmp_path / "program"
     link.symlink_to(stuck(tmp_path))
-    renderers = Renderers(link, protocol.Limits(seconds=1), monotonic=lambda: now)
+    renderers = Renderers(link, RenderLimits(seconds=1), monotonic=lambda: now)
     for _ in range(2):
         with pytest.raises(RenderLimitError, match="longer than it may"):
             _ = await renderers.kustomize(application("bad"), GOOD)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.adapters.render.protocol import Limits
+from agent.api.operator import RenderLimits
 
 MIB = 1024 * 1024
-TIGHT = Limits(seconds=5, memory=256 * MIB, output=4 * MIB, objects=2000)
+TIGHT = RenderLimits(seconds=5, memory_bytes=256 * MIB, output_bytes=4 * MIB, objects=2000)

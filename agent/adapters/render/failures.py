@@ -38,6 +38,11 @@ _LIMITS: Final[dict[str, LiteralString]] = {
     "reads": "the overlay reads its files too often",
     "tree bytes": "files that are together larger than a renderer takes",
 }
+_OURS: Final[dict[str, LiteralString]] = {
+    "objects": "split the overlay; limits.render.objects in the operator's file is the limit",
+    "output": "split the overlay; limits.render.outputBytes in the operator's file is the limit",
+}
+"""Limits that the operator sets."""
 _CREDENTIAL = re.compile(r"(?<=//)[^/@\s]*@")
 
 
@@ -57,7 +62,7 @@ def _error(kind: str, what: str, text: str) -> AgentError:
         case "remote", _:
             error = RemoteBaseError("remote bases are not fetched", address=_CREDENTIAL.sub("", text))
         case "limit", _ if what in _LIMITS:
-            error = RenderLimitError(_LIMITS[what])
+            error = RenderLimitError(_LIMITS[what], hint=_OURS.get(what, ""))
         case "build", "missing":
             hint = "commit it, or correct the path"
             error = RenderError("no such file or folder in the repository", hint=hint, path=text)

@@ -1,4 +1,4 @@
-"""The engine's RenderPort: at most two renderers, started when they are needed and ended after ten idle minutes, one turn a namespace."""
+"""The engine's RenderPort: a few renderers, started when they are needed and ended after ten idle minutes, one turn a namespace."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from agent.adapters.render import location, protocol
 from agent.adapters.render.patience import Patience
 from agent.adapters.render.process import Helper
-from agent.adapters.render.protocol import Limits
+from agent.api.operator import RenderLimits
 from agent.controllers.turns import Turns
 from agent.values.errors import DefectError, RenderLimitError
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from agent.engine.renderers import Kustomization, Rendered
     from agent.values.ids import ApplicationId
 
-PROCESSES: Final = 2
 _IDLE: Final = 600.0
 
 
@@ -30,16 +29,16 @@ class Renderers:
     def __init__(
         self,
         program: Path | None = None,
-        limits: Limits | None = None,
+        limits: RenderLimits | None = None,
         *,
         idle: float = _IDLE,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`program` None is the one beside the package, looked for when it is needed. `idle` is in seconds."""
         self._named: Final = "" if program is None else str(program)
-        self._limits: Final = limits or Limits()
+        self._limits: Final = limits or RenderLimits()
         self._idle: Final = idle
-        self._turns: Final = Turns(PROCESSES, 1)
+        self._turns: Final = Turns(self._limits.processes, 1)
         self._patience: Final = Patience(monotonic)
         self._resting: Final[dict[Helper, asyncio.TimerHandle]] = {}
         self._ending: Final[set[asyncio.Task[None]]] = set()

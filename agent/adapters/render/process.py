@@ -12,7 +12,8 @@ from agent.values import system
 from agent.values.errors import ConfigError, RenderLimitError
 
 if TYPE_CHECKING:
-    from agent.adapters.render.protocol import Answer, Limits
+    from agent.adapters.render.protocol import Answer
+    from agent.api.operator import RenderLimits
 
 _GRACE: Final = 5
 """Seconds after which the process ends itself, where this one is gone that would have killed it."""
@@ -25,7 +26,7 @@ RESTING: Final = 110 * 1024 * 1024
 class Helper:
     """`build` names the program's sources, `kustomize` the version in it. Not for two callers at a time."""
 
-    def __init__(self, process: asyncio.subprocess.Process, limits: Limits) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, limits: RenderLimits) -> None:
         self._process: Final = process
         self._limits: Final = limits
         self.build: str = ""
@@ -33,12 +34,12 @@ class Helper:
         self.confined: str = ""
 
     @classmethod
-    async def start(cls, program: Path, limits: Limits, *options: str) -> Helper:
+    async def start(cls, program: Path, limits: RenderLimits, *options: str) -> Helper:
         """Raises ConfigError where it does not run."""
         try:
             process = await asyncio.create_subprocess_exec(
                 program,
-                f"-memory={limits.memory}",
+                f"-memory={limits.memory_bytes}",
                 *options,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
@@ -96,12 +97,17 @@ class Helper:
                 return await self._exchange(frame)
         except TimeoutError:
             await self.end()
-            raise RenderLimitError("rendering took longer than it may", seconds=seconds) from None
+            raise RenderLimitError(
+                "rendering took longer than it may",
+                hint="make the overlay smaller; limits.render.seconds in the operator's file is the limit",
+                seconds=seconds,
+            ) from None
         except (OSError, asyncio.IncompleteReadError, ValueError, TypeError, RecursionError):
             await self.end()
             raise RenderLimitError(
                 "the renderer ended before it answered, most likely at its memory limit",
-                memory_mib=self._limits.memory // (1024 * 1024),
+                hint="make the overlay smaller; limits.render.memoryBytes in the operator's file is the limit",
+                memory_mib=self._limits.memory_bytes // (1024 * 1024),
             ) from None
         except BaseException:
             await self.end()
@@ -113,7 +119,7 @@ class Helper:
         self._process.stdin.write(frame)
         await self._process.stdin.drain()
         (size,) = protocol.HEAD.unpack(await self._process.stdout.readexactly(protocol.HEAD.size))
-        if size > self._limits.frame:
+        if size > protocol.largest(self._limits):
             raise ValueError
         return await asyncio.to_thread(protocol.answer, await self._process.stdout.readexactly(size))
 

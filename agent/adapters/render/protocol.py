@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from agent.adapters.render import failures
 from agent.engine.renderers import Rendered, RenderedObject
-from agent.values.dataclass import dataclass
 from agent.values.errors import DefectError
 
 if TYPE_CHECKING:
+    from agent.api.operator import RenderLimits
     from agent.engine.renderers import Kustomization, SourceTree
     from agent.values.tree import Object
 
@@ -25,19 +25,9 @@ HEAD: Final = struct.Struct(">I")
 HELLO: Final[dict[str, object]] = {"hello": {}}
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one request may take. `output` counts bytes of JSON; the process has `memory` bytes for all that it does and keeps."""
-
-    seconds: int = 30
-    memory: int = 512 * 1024 * 1024
-    output: int = 64 * 1024 * 1024
-    objects: int = 50_000
-
-    @property
-    def frame(self) -> int:
-        """Bytes of one answer: the objects, and the paths that were read or looked for."""
-        return 2 * self.output + 16 * 1024 * 1024
+def largest(limits: RenderLimits) -> int:
+    """Bytes of one answer: the objects, and the paths that were read or looked for."""
+    return 2 * limits.output_bytes + 16 * 1024 * 1024
 
 
 def frame(request: dict[str, object], *, seconds: int) -> bytes:
@@ -65,14 +55,14 @@ def put(sources: SourceTree) -> dict[str, object]:
     return {"put": {"digest": sources.digest, "files": texts, "binary": binary}}
 
 
-def kustomize(asked: Kustomization, limits: Limits) -> dict[str, object]:
+def kustomize(asked: Kustomization, limits: RenderLimits) -> dict[str, object]:
     """Asks for a build of files that were put."""
     request: dict[str, object] = {"tree": asked.sources.digest, "path": asked.path, "origins": asked.origins}
     if asked.overlay:
         request["overlay"] = asked.overlay
     if asked.replaced:
         request["replaced"] = dict(asked.replaced)
-    return {"kustomize": {**request, "outputBytes": limits.output, "objects": limits.objects}}
+    return {"kustomize": {**request, "outputBytes": limits.output_bytes, "objects": limits.objects}}
 
 
 def rendered(answer: Answer, build: str) -> Rendered:

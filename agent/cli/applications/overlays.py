@@ -77,7 +77,7 @@ async def make(target: Target, parsed: Parsed, given: Inputs) -> Made:
     spec, result = target.spec, None
     assert spec is not None
     if spec.render is not None:
-        renderers = Renderers()
+        renderers = Renderers(limits=target.limits.render)
         try:
             asked = rendering.kustomize(spec.render.kustomize, given)
             result = await renderers.kustomize(_USER, asked)

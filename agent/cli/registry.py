@@ -38,6 +38,8 @@ APPLICATIONS = {
     "render": Command("agent.cli.applications.render", "show what a folder of manifests merges to, secrets as labels"),
     "diff": Command("agent.cli.applications.diff", "compare a folder of manifests with the cluster"),
     "sync": Command("agent.cli.applications.sync", "ask the agent to reconcile an Application now"),
+    "suspend": Command("agent.cli.applications.suspend", "stop everything for an Application"),
+    "resume": Command("agent.cli.applications.resume", "go on with an Application that was suspended"),
     "status": Command("agent.cli.applications.status", "show Applications, what failed and why"),
     "audit": Command("agent.cli.installation.audit", "verify and show the audit trail"),
 }

@@ -249,10 +249,25 @@ def test_what_cannot_be_synced_is_told_at_once(desk: Desk) -> None:
         ["--rerun", "migrate"],
     ):
         assert desk("sync", "app", *wrong).code == 2
-    desk.tenant.configure(suspend=True)
+
+
+def test_an_application_is_suspended_and_goes_on(desk: Desk) -> None:
+    desk.tenant.deploy({"cfg.yaml": config_map("cfg", mode="a")})
+    assert desk("resume", "app").err == f"{desk.tenant.namespace}/app is not suspended\n"
+    assert desk("suspend", "app").code == 0
+    desk.tenant.until(lambda report: report.condition("Ready")["reason"] == "Suspended", "suspended")
     result = desk("sync", "app")
-    assert result.code == 1
-    assert "suspended" in result.err
+    assert (result.code, "agent resume first" in result.err) == (1, True)
+    desk.tenant.configure()
+    assert desk("resume", "app").code == 0, "whatever else applies the Application"
+    desk.tenant.configure(suspend=True)
+    desk.tenant.commit({"cfg.yaml": config_map("cfg", mode="b")})
+    assert desk("resume", f"{desk.tenant.namespace}/app").code == 0
+    desk.tenant.until_ready()
+    assert desk.tenant.data("cfg") == {"mode": "b"}
+    found = desk.installation.controlplane.get(desk.tenant.application.path)
+    assert "signet-suspend" not in {each["manager"] for each in found["metadata"]["managedFields"]}
+    assert [desk(command, "none").code for command in ("suspend", "resume")] == [2, 2]
 
 
 def test_a_person_s_word_for_deletions(desk: Desk) -> None:

@@ -96,7 +96,7 @@ async def _sync(args: argparse.Namespace) -> int:
         before = await reports.get_one(connected, namespace, name)
         if before.suspended:
             raise HeldError(
-                "the Application is suspended", hint="set spec.suspend: false first", application=f"{namespace}/{name}"
+                "the Application is suspended", hint="agent resume first", application=f"{namespace}/{name}"
             )
         application.parse(before.tree)
         await _request(connected, before, given)

@@ -22,6 +22,7 @@ from agent.api.fields import (
     StoreAddress,
 )
 from agent.api.model import Model, Problem, invalid, validate
+from agent.api.signatures import SignatureRule
 from agent.values.errors import ConfigError
 from agent.values.patterns import name_matches, path_matches
 
@@ -44,6 +45,8 @@ class GitSettings(Model):
     """PEM file of authorities to trust instead of the system's. An Application's `ca.crt` goes before it."""
     timeout_seconds: Seconds = 60
     """Total time that one command of Git may take."""
+    signatures: tuple[SignatureRule, ...] = ()
+    """Whose signatures commits need. The first rule for a repository decides."""
 
 
 class KubernetesLogin(Model):

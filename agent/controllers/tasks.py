@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from agent.api.application import Source
     from agent.engine.credentials import GitCredential
     from agent.engine.ports import Ports, TasksPort
-    from agent.engine.repositories import GitPort, Snapshot
+    from agent.engine.repositories import Demand, GitPort, Snapshot
     from agent.manifests.documents import TreeEntry
     from agent.values.ids import Revision
 
@@ -121,6 +121,10 @@ class GitInTurn:
     ) -> Mapping[str, bytes]:
         async with self.turns.turn(self.namespace):
             return await self.git.blobs(source, credential, commit, blobs)
+
+    async def verify(self, source: Source, credential: GitCredential | None, commit: str, demand: Demand) -> str:
+        async with self.turns.turn(self.namespace):
+            return await self.git.verify(source, credential, commit, demand)
 
     async def is_ancestor(self, source: Source, credential: GitCredential | None, old: str, new: str) -> bool:
         async with self.turns.turn(self.namespace):

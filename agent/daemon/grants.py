@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent.api.signatures import rule_for
 from agent.desired import cautions
 from agent.engine.context import Grants
 from agent.engine.ports import Identity
@@ -48,4 +49,5 @@ def of(settings: OperatorSettings, application: Application) -> Grants:
         cautions.strictness(settings, application),
         settings.field_managers.people,
         settings.dependencies_of(application.id.namespace),
+        rule_for(settings.git.signatures, application.spec.source.url),
     )

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from agent.desired import compiler
 from agent.desired.compiler import DesiredState, UnknownChangeError
-from agent.engine import judge, live_variables, opening, pace, rendering, suffixes
+from agent.engine import judge, live_variables, opening, pace, rendering, suffixes, trusting
 from agent.engine.causes import Cause
 from agent.engine.ports import AuditEntry
 from agent.engine.state import Compiled
 from agent.manifests import documents
-from agent.values.errors import AgentError, LimitError, SourceError
+from agent.values.errors import AgentError, ConfigError, LimitError, SignatureError, SourceError
 from agent.values.problems import Problem
 from agent.yaml.limits import Limits
 
@@ -51,10 +51,13 @@ async def check(run: Run, state: State) -> State:
         looked = state.checked is None or state.checked.commit == commit
         if known is not None and known.serves(commit, known.variables) and looked and not state.unread:
             return state
-        if state.gate.closed and looked and not state.unread:
+        if state.gate.closed and looked and not state.unread and trusting.accepted(run, commit):
             return state  # it is in the mirror since it was looked at first
         revision = await run.ports.git.fetch(source, credential)
+        await trusting.check(run, credential, revision)
         await _note_rewrite(run, credential, revision)
+    except (SignatureError, ConfigError) as error:
+        return replace(state, unread=(Problem(error),))
     except SourceError as error:
         run.ports.credentials.invalidate(run.application_id)
         return replace(state, unread=(Problem(error),))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from agent.api.application import Application
     from agent.api.operator import Limits
+    from agent.api.signatures import SignatureRule
     from agent.desired.dependencies import Name, Neighbour
     from agent.engine.fence import Fence
     from agent.engine.ledger import Ledger
@@ -53,7 +54,7 @@ class Grants:
     """What the operator lets an Application do. `identity` None acts as the agent itself; without `unsealing`, SealedSecrets are applied.
 
     `strict`: what is held rather than warned of. `people` are patterns of the field managers that are people, `dependencies` those of the
-    other namespaces whose Applications it may depend on.
+    other namespaces whose Applications it may depend on. `signatures` are those that commits of its repository need.
     """
 
     identity: Identity | None
@@ -62,6 +63,7 @@ class Grants:
     strict: Strictness = _LENIENT
     people: tuple[str, ...] = names.PEOPLE
     dependencies: tuple[str, ...] = ()
+    signatures: SignatureRule | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,19 @@ class Runs:
 
 
 @dataclass(frozen=True, slots=True)
+class Trust:
+    """What is known of signatures in a repository, which a fingerprint of its URL names.
+
+    `accepted` is the commit that was accepted last, `commit` a refused one after it, first `seen` at that Unix second.
+    """
+
+    repository: str
+    accepted: str = ""
+    commit: str = ""
+    seen: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ApplicationRecord:
     """The inventory of an Application. `verified` maps a SOPS file to the blob whose MAC was verified under `generation`.
 
@@ -95,7 +108,8 @@ class ApplicationRecord:
     run began to apply, until it is recorded as `revision`: what that run was killed over is never taken back to the one before. `noted`:
     what people had added before the agent took such things out is in the objects' `left`. `ran` is what ran to its end, in the order of
     ending, `rerun` the request to run something again that was handled last. `guard` is what waits for a confirmation to be deleted.
-    `standing` says under which name a generated object stands, by the name that it was rendered with: see `suffixes`.
+    `standing` says under which name a generated object stands, by the name that it was rendered with: see `suffixes`. `trust` is there
+    where the operator asks for signatures.
     """
 
     revision: Revision | None = None
@@ -110,6 +124,7 @@ class ApplicationRecord:
     rerun: str = ""
     guard: Guard = NOTHING_WAITS
     standing: Mapping[str, Standing] = field(default_factory=dict[str, Standing])
+    trust: Trust | None = None
 
     @property
     def newest(self) -> Revision | None:
@@ -220,6 +235,10 @@ def _standing_from_json(raw: object) -> dict[str, Standing]:
     return {key: Standing(str(suffix), str(content), bool(rolls)) for key, (suffix, content, rolls) in found.items()}
 
 
+def _trust_from_json(raw: object) -> Trust | None:
+    return Trust(str(raw[0]), str(raw[1]), str(raw[2]), int(raw[3])) if isinstance(raw, list) else None  # pyright: ignore[reportUnknownArgumentType]
+
+
 @dataclass(frozen=True, slots=True)
 class Codec:
     """Writes and reads shards for one Application uid. `mac` fingerprints for the purpose `record`."""
@@ -259,6 +278,9 @@ class Codec:
         meta |= {"guard": guard} if (guard := record.guard.to_json()) else {}
         standing = {key: [each.suffix, each.content, each.rolls] for key, each in record.standing.items()}
         meta |= {"standing": standing} if standing else {}
+        meta |= (
+            {"trust": [trust.repository, trust.accepted, trust.commit, trust.seen]} if (trust := record.trust) else {}
+        )
         head_now = _pack(meta)
         before = _unpack(stored[HEAD].split(".", 3)[3]) if stored.get(HEAD) else {}
         if changed or {**before, "counter": 0} != {**_unpack(head_now), "counter": 0}:
@@ -337,6 +359,7 @@ def _decode(shards: Mapping[str, str], opened: Callable[[str, str], tuple[int, s
         str(meta.get("rerun", "")),
         Guard.from_json(guard),
         _standing_from_json(meta.get("standing")),
+        _trust_from_json(meta.get("trust")),
     )
 
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from agent.api.application import Source
+    from agent.api.signatures import SignatureRule
     from agent.engine.credentials import GitCredential
     from agent.manifests.documents import File, TreeEntry
     from agent.values.errors import AgentError
@@ -21,6 +22,18 @@ class Snapshot:
 
     files: tuple[File, ...]
     refused: tuple[tuple[str, AgentError], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """Whose signatures commits need. `accepted` is the last commit that had them, "" without one.
+
+    `seen` is the Unix second at which the commit was first seen: a key has to be valid then, whatever date the commit claims.
+    """
+
+    rule: SignatureRule
+    accepted: str
+    seen: int
 
 
 class GitPort(Protocol):
@@ -46,6 +59,10 @@ class GitPort(Protocol):
         self, source: Source, credential: GitCredential | None, commit: str, blobs: Collection[str]
     ) -> Mapping[str, bytes]:
         """The contents of files that `tree` named, by blob. The caller has looked at their sizes."""
+        ...
+
+    async def verify(self, source: Source, credential: GitCredential | None, commit: str, demand: Demand) -> str:
+        """Who signed a commit that was fetched, or the tag that leads to it. Raises SignatureError, ConfigError."""
         ...
 
     async def is_ancestor(self, source: Source, credential: GitCredential | None, old: str, new: str) -> bool:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from agent.engine.credentials import GitCredential
     from agent.engine.ports import AuditEntry
     from agent.engine.renderers import Kustomization, Rendered, RenderPort
+    from agent.engine.repositories import Demand
     from agent.manifests.references import Reference
     from agent.manifests.sealed_secrets import SealedValue
     from agent.values.ids import ApplicationId
@@ -53,7 +54,7 @@ class Git:
     """One repository. `commits` map paths to texts, from commit 1; `rewritten` are those that the branch left behind.
 
     `error` is what every request is answered with; `refused` are files that are not handed out. `reads` counts files of commits, `fetches` fetches,
-    `subjects` are those of commits whose subject is not their number.
+    `subjects` are those of commits whose subject is not their number. `signers` say what is wrong with signatures, `demands` are those asked for.
     """
 
     commits: list[Mapping[str, str]] = field(default_factory=list[dict[str, str]])
@@ -65,6 +66,8 @@ class Git:
     reads: int = 0
     fetches: int = 0
     subjects: dict[int, str] = field(default_factory=dict)
+    signers: dict[int, AgentError] = field(default_factory=dict)
+    demands: list[Demand] = field(default_factory=list["Demand"])
 
     def push(self, files: Mapping[str, str]) -> int:
         self.commits.append(dict(files))
@@ -111,6 +114,12 @@ class Git:
     ) -> Mapping[str, bytes]:
         texts = self.commits[int(commit[:12]) - 1].values()
         return {blob_of(text): text.encode() for text in texts if blob_of(text) in blobs}
+
+    async def verify(self, source: Source, credential: GitCredential | None, commit: str, demand: Demand) -> str:
+        self.demands.append(demand)
+        if (error := self.signers.get(int(commit[:12]))) is not None:
+            raise error
+        return "dev@example.com"
 
     async def is_ancestor(self, source: Source, credential: GitCredential | None, old: str, new: str) -> bool:
         return int(old[:12]) not in self.rewritten or int(new[:12]) in self.rewritten

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, TypeVar
 from weakref import WeakValueDictionary
 
-from agent.adapters.git import addresses, credential, failures, reading
+from agent.adapters.git import addresses, credential, failures, reading, verifying
 from agent.adapters.git.fetching import Fetcher, Remote
 from agent.values.errors import LimitError
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from agent.api.application import Source
     from agent.api.operator import GitSettings, Limits
     from agent.engine.credentials import GitCredential
-    from agent.engine.repositories import Snapshot
+    from agent.engine.repositories import Demand, Snapshot
     from agent.manifests.documents import TreeEntry
     from agent.values.fingerprint import Fingerprinter
     from agent.values.ids import Revision
@@ -130,6 +130,15 @@ class Mirrors:
         return await self._of(
             source,
             lambda stop: reading.is_ancestor(mirror, reading.full_hash(old), reading.full_hash(new), cancelled=stop),
+        )
+
+    async def verify(self, source: Source, credential: GitCredential | None, commit: str, demand: Demand) -> str:
+        """Who signed a commit that was fetched. Raises SignatureError, ConfigError, SourceUnavailableError."""
+        remote = self._remote(source, credential)
+        return await self._read(
+            source,
+            credential,
+            lambda _, stop: verifying.verify(remote, reading.full_hash(commit), demand, cancelled=stop),
         )
 
     async def sweep(self, idle_seconds: float) -> int:

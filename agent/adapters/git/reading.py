@@ -15,7 +15,7 @@ from gitdb.exc import ODBError  # pyright: ignore[reportMissingTypeStubs]
 from agent.adapters.git import command, failures, listing
 from agent.engine.repositories import Snapshot
 from agent.manifests.documents import File, TreeEntry
-from agent.values.errors import LimitError, SourceError, SourceUnavailableError
+from agent.values.errors import LimitError, SignatureError, SourceError, SourceUnavailableError
 from agent.values.text import cut
 
 if TYPE_CHECKING:
@@ -177,6 +177,32 @@ def blobs(mirror: Mirror, commit: str, wanted: Collection[str], *, cancelled: th
     return found
 
 
+def raw(mirror: Mirror, name: str, kind: str, *, most: int) -> bytes | None:
+    """A commit or tag as Git stores it, of at most `most` bytes; None where `name` leads to no object of this kind. Raises SignatureError, DamagedError."""
+    with _objects(mirror, name) as objects:
+        return objects.whole(name, kind, most)
+
+
+def commits_since(
+    mirror: Mirror, commit: str, known: Collection[str], *, most: int, cancelled: threading.Event
+) -> list[str]:
+    """`commit` and what leads to it, newest first, without what leads to one of `known`. Raises SignatureError, SourceUnavailableError."""
+    bounds = [f"^{each}" for each in known]
+    arguments = ["rev-list", f"--max-count={most + 1}", "--end-of-options", commit, *bounds]
+    outcome = command.run(mirror.confined(), arguments, seconds=_SECONDS, cancelled=cancelled)
+    found = outcome.stdout.decode("ascii", "replace").split()
+    if not outcome.ok:
+        raise _lost(commit)
+    if len(found) > most:
+        raise SignatureError(
+            "more commits came since the last accepted one than signatures are verified of",
+            hint="push in smaller steps, or let the operator name a newer commit as since",
+            limit=most,
+            commit=commit,
+        )
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class _Check:
     """Raises LimitError when `until`, in seconds of the monotonic clock, has come, and SourceUnavailableError once no caller waits any longer."""
@@ -210,7 +236,7 @@ class _Objects:
 
     def tree(self, layer: Layer) -> str:
         below = "" if layer.path == "." else layer.path
-        blob, kind = self._header(f"{self._commit}:{below}")
+        blob, kind, _ = self._header(f"{self._commit}:{below}")
         if kind != "tree":
             raise SourceError(
                 "the repository has no such folder",
@@ -238,13 +264,23 @@ class _Objects:
             return True
         return self._header(f"{self._commit}:{target}")[1] != "blob"
 
-    def _header(self, name: str) -> tuple[str, str]:
-        """Hash and type of an object; both empty where there is none. GitPython declares text and gives bytes."""
+    def whole(self, name: str, kind: str, most: int) -> bytes | None:
+        found, its_kind, size = self._header(name)
+        if its_kind != kind:
+            return None
+        if size > most:
+            raise SignatureError(
+                "a commit or tag is too long for its signature to be verified", limit=most, object=found
+            )
+        return self.blob(found)
+
+    def _header(self, name: str) -> tuple[str, str, int]:
+        """Hash, type and size of an object; empty and 0 where there is none. GitPython declares text and gives bytes."""
         try:
-            blob, kind, _ = cast("tuple[str | bytes, str | bytes, int]", self._git.get_object_header(name))
+            blob, kind, size = cast("tuple[str | bytes, str | bytes, int]", self._git.get_object_header(name))
         except ValueError:
-            return "", ""
-        return _text(blob), _text(kind)
+            return "", "", 0
+        return _text(blob), _text(kind), size
 
 
 def _text(word: str | bytes) -> str:

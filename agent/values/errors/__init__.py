@@ -48,6 +48,11 @@
     │   ├── RenderLimitError      more time, memory or output than a renderer may take
     │   └── LimitError            larger than the agent accepts
     ├── SourceError               Git: the address, credential or revision is refused
+    │   ├── SignatureError            a commit's signature does not verify
+    │   │   ├── UnsignedError             it has none
+    │   │   ├── UnknownSignerError        of a key that is not among the signers'
+    │   │   ├── SignerExpiredError        of a key that was not valid when the commit was first seen
+    │   │   └── SignerRevokedError
     │   └── SourceUnavailableError    the server does not answer; retried
     ├── StoreError                Vault or OpenBao refuses, or has no such value
     │   ├── StoreDeniedError          403, or not allowed by the operator's file

@@ -12,6 +12,24 @@ class SourceUnavailableError(SourceError):
     transient = True
 
 
+class SignatureError(SourceError):
+    usual_hint = "push a commit on top that a signer signs"
+
+
+class UnsignedError(SignatureError): ...
+
+
+class UnknownSignerError(SignatureError):
+    usual_hint = "the operator adds a signer to the files that git.signatures of the operator's file names"
+
+
+class SignerExpiredError(SignatureError):
+    usual_hint = "renew the key, let the operator replace it, and sign a commit on top"
+
+
+class SignerRevokedError(SignatureError): ...
+
+
 class StoreError(AgentError): ...
 
 

@@ -8,6 +8,7 @@ package main
 
 import (
 	"bufio"
+	"encoding/json"
 	"errors"
 	"flag"
 	"io"
@@ -38,9 +39,16 @@ const (
 func main() {
 	memory := flag.Uint64("memory", 512<<20, "bytes that this process may use")
 	seccomp := flag.Bool("seccomp", true, "refuse system calls; without it the code's own refusals stand alone")
+	version := flag.Bool("version", false, "print what this program is, as JSON, and end")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		os.Exit(exitUsage)
+	}
+	if *version {
+		if json.NewEncoder(os.Stdout).Encode(itself("")) != nil {
+			os.Exit(exitConnected)
+		}
+		return
 	}
 	log.SetOutput(io.Discard) // kustomize warns there
 	debug.SetMaxStack(largestStack)

@@ -42,7 +42,11 @@ type answer struct {
 type hello struct {
 	Build     string `json:"build"`
 	Kustomize string `json:"kustomize"`
-	Confined  string `json:"confined"`
+	Confined  string `json:"confined,omitempty"`
+}
+
+func itself(confined string) *hello {
+	return &hello{Build: build, Kustomize: provenance.GetProvenance().Semver(), Confined: confined}
 }
 
 type object struct {
@@ -105,7 +109,7 @@ func (s *server) answer(asked *request) (given answer) {
 	}()
 	switch {
 	case asked.Hello != nil:
-		return answer{Hello: &hello{Build: build, Kustomize: provenance.GetProvenance().Semver(), Confined: s.confined}}
+		return answer{Hello: itself(s.confined)}
 	case asked.Put != nil:
 		if problem := s.trees.put(asked.Put); problem != nil {
 			return answer{Error: problem}

@@ -56,7 +56,19 @@ def test_what_builds_the_image_is_pinned_by_hash():
     image = (ROOT / "deploy/Dockerfile").read_text()
     for command in re.findall(r"pip (?:install|wheel)[^&\n]*", image):
         assert "--require-hashes" in command or "--no-index" in command or "--no-build-isolation" in command, command
-    assert set(re.findall(r"^FROM (\S+)", image, re.MULTILINE)) == {"${PYTHON}"}
+    assert set(re.findall(r"^FROM (\S+)", image, re.MULTILINE)) == {"${PYTHON}", "${GO}"}
+
+
+def test_the_image_has_the_renderer_and_nothing_else_of_go() -> None:
+    image = (ROOT / "deploy/Dockerfile").read_text()
+    assert "SIGNET_WITHOUT_RENDERER" not in image
+    (version,) = re.findall(r"^ARG GO=golang:(\S+)$", image, re.MULTILINE)
+    (wanted,) = re.findall(r"^go (\d+\.\d+)", (ROOT / "render/go.mod").read_text(), re.MULTILINE)
+    assert version == wanted
+    shipped = image.rpartition("\nFROM ")[2]
+    assert "--from=build" in shipped
+    assert "--from=go" not in shipped
+    assert "/usr/local/go" not in shipped
 
 
 @pytest.mark.parametrize("file", ["deployment.yaml", "daemonset.yaml"])

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent.cli.registry import COMMANDS, SECRETS
+from render import build
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conftest import Shell
 
 HEAVY = ("pydantic", "kubernetes", "aiohttp", "hvac", "requests", "git", "agent.daemon", "agent.api", "agent.engine")
@@ -197,8 +200,41 @@ def test_what_is_no_command_or_flag(shell: Shell) -> None:
 
 
 def test_the_version(shell: Shell) -> None:
-    assert json.loads(shell.agent("version", "-o", "json").out)["sops"] == "3.13.3"
+    facts = json.loads(shell.agent("version", "-o", "json").out)
+    assert facts["sops"] == "3.13.3"
+    assert facts["renderer"]["kustomize"] == build.KUSTOMIZE
+    assert (
+        f"signet-render {facts['renderer']['build']} (kustomize {build.KUSTOMIZE})"
+        in shell.agent("version").out.decode()
+    )
     assert shell.agent("--version").out.startswith(b"signet ")
+
+
+def test_the_version_says_that_there_is_no_renderer(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from agent.adapters.render import location
+
+    monkeypatch.setattr(location, "_BESIDE", tmp_path / "signet-render")
+    assert json.loads(shell.agent("version", "-o", "json").out)["renderer"] is None
+    said = shell.agent("version")
+    assert said.code == 0
+    assert b"overlays are not rendered" in said.out
+    assert "hint: install the wheel for Linux or macOS" in said.err
+
+
+def test_a_renderer_that_is_another_program_is_named(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from agent.adapters.render import location
+
+    other = tmp_path / "signet-render"
+    _ = other.write_text("#!/bin/sh\necho '{}'\n")
+    other.chmod(0o755)
+    monkeypatch.setattr(location, "_BESIDE", other)
+    said = shell.agent("version")
+    assert b"not the signet-render of this version" in said.out
+    assert "hint: install it again" in said.err
 
 
 def test_an_unforeseen_error_shows_its_place_and_no_text(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from agent.api import names
+from agent.api.disclosures import DisclosureGrant
 from agent.api.fields import (
     FilePath,
     Host,
@@ -323,6 +324,8 @@ class OperatorSettings(Model):
     """Lets Applications reach further than their own namespace."""
     dependencies: tuple[DependencyGrant, ...] = ()
     """Lets Applications wait for Applications of other namespaces. Within a namespace it needs no grant."""
+    disclosures: tuple[DisclosureGrant, ...] = ()
+    """Variables with sealed values that Applications may make clear text, by `spec.substitute.disclose`."""
     field_managers: FieldManagers = FieldManagers()
     """Who is who among the field managers of live objects, as `metadata.managedFields` names them."""
     audit: AuditSettings = AuditSettings()

@@ -157,5 +157,10 @@ class Substitute(Model):
         Field(max_length=16, alias="from", json_schema_extra={"x-kubernetes-list-type": "atomic"}),
     ] = ()
     """Secrets and ConfigMaps of the Application's namespace, read as its ServiceAccount. A later one wins over an earlier one."""
+    disclose: Annotated[
+        tuple[Annotated[str, Field(max_length=128, pattern=f"^{_NAME}$")], ...],
+        Field(max_length=64, json_schema_extra={"x-kubernetes-list-type": "set"}),
+    ] = ()
+    """Variables whose sealed values become clear text, for names, hosts and ConfigMaps. The operator's `disclosures` has to allow each."""
     strict: bool = True
     """Whether a variable that has neither a value nor a default is an error. If false, it is empty."""

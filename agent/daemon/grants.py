@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent.api import disclosures
 from agent.api.signatures import rule_for
 from agent.desired import cautions
 from agent.engine.context import Grants
@@ -50,4 +51,5 @@ def of(settings: OperatorSettings, application: Application) -> Grants:
         settings.field_managers.people,
         settings.dependencies_of(application.id.namespace),
         rule_for(settings.git.signatures, application.spec.source.url),
+        disclosures.of(settings.disclosures, application),
     )

@@ -56,7 +56,7 @@ class DesiredState:
     `sealed` are the SOPS files by path, `values` those of SealedSecrets by the id of their leaf. `warnings` hold nothing back.
     `repository` is where its files are from: keys that are granted to a repository open nothing of another one. Of what was rendered,
     `expressions` are what leaves are made of, and `whole` the SOPS files of which a leaf is all that sops prints, `live` where in the cluster
-    its value is, both by the leaf's id.
+    its value is, both by the leaf's id. `variables` are the names of those with sealed values, by the labels of these.
     `standing` are the names of what was generated, by the rendered ones.
     """
 
@@ -72,6 +72,7 @@ class DesiredState:
     whole: Mapping[str, Presented] = field(default_factory=dict[str, "Presented"])
     standing: Mapping[str, Standing] = field(default_factory=dict[str, "Standing"])
     live: Mapping[str, LiveKey] = field(default_factory=dict[str, "LiveKey"])
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def incomplete(self) -> bool:

@@ -57,7 +57,8 @@ def of(
         room = expansion.Room()
         given = [_substituted(each, variables, room) for each in (*given, *map(_unforged, layered))]
         beside = ()
-    found = rendered.read([Output(each.file, each.tree) for each in given], sources, handed)
+    named = {value: name for name, value in variables.values.items() if value in sources} if variables else {}
+    found = rendered.read([Output(each.file, each.tree) for each in given], sources, handed, named)
     read = (_read(each, result, cut) for each, result in zip(given, found.objects, strict=True))
     return Made((*read, *beside), found.expressions, found.unused)
 

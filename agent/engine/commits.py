@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from agent.desired import compiler
 from agent.desired.compiler import DesiredState, UnknownChangeError
-from agent.engine import judge, live_variables, opening, pace, rendering, suffixes, trusting
+from agent.engine import disclosing, judge, live_variables, opening, pace, rendering, suffixes, trusting
 from agent.engine.causes import Cause
 from agent.engine.ports import AuditEntry
-from agent.engine.state import Compiled
+from agent.engine.state import NOTHING, Compiled
 from agent.manifests import documents
 from agent.values.errors import AgentError, ConfigError, LimitError, SignatureError, SourceError
 from agent.values.problems import Problem
@@ -76,6 +76,8 @@ async def read(run: Run, state: State) -> tuple[State, Read | None]:
         return state, None
     try:
         live = await live_variables.read(run)
+        if known is not None and await disclosing.changed(run, known.disclosed):
+            known, state = None, replace(state, compiled=None)
         if known is not None and known.serves(commit.commit, live.version):
             return state, None
         return await _read(run, state, commit, live)
@@ -183,10 +185,11 @@ async def _read(run: Run, state: State, revision: Revision, live: LiveVariables)
 async def _compile(run: Run, state: State, kinds: Kinds, files: Read) -> State:
     """The state with these files compiled. Raises UnknownChangeError, LimitError and what the cluster raises."""
     spec, revision, found, snapshot = run.application.spec, files.revision, files.parsed, files.snapshot
-    made, settled = None, suffixes.NOTHING
+    made, settled, disclosed = None, suffixes.NOTHING, NOTHING
     if files.inputs is not None:
         rendering.trusted(files.inputs, files.verified.untrusted, run.grants.strict)
-        state, found, made, settled = await rendering.documents(run, state, found, files.inputs)
+        inputs, disclosed = await disclosing.disclose(run, revision, files.inputs)
+        state, found, made, settled = await rendering.documents(run, state, found, inputs)
     _check_count(run, len(found.documents))
     recorded = run.ledger.record.of_file
     desired = await run.ports.tasks.in_thread(
@@ -212,7 +215,8 @@ async def _compile(run: Run, state: State, kinds: Kinds, files: Read) -> State:
             expressions=made.expressions,
             whole=files.inputs.given.whole,
             live=files.inputs.live.keys,
-            warnings=(*desired.warnings, *rendering.warnings(made, files.inputs)),
+            variables=files.inputs.labels,
+            warnings=(*desired.warnings, *rendering.warnings(made, files.inputs, disclosed.names)),
         )
     desired_digests = await pace.over_all(
         run,
@@ -221,7 +225,7 @@ async def _compile(run: Run, state: State, kinds: Kinds, files: Read) -> State:
     )
     variables = files.inputs.live.version if files.inputs is not None else ""
     generation = run.application.generation
-    compiled = Compiled(desired, generation, files.content, desired_digests, revision.commit, variables)
+    compiled = Compiled(desired, generation, files.content, desired_digests, revision.commit, variables, disclosed)
     return replace(state, compiled=compiled, verified=files.verified.blobs, untaken={})
 
 

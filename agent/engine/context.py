@@ -54,7 +54,8 @@ class Grants:
     """What the operator lets an Application do. `identity` None acts as the agent itself; without `unsealing`, SealedSecrets are applied.
 
     `strict`: what is held rather than warned of. `people` are patterns of the field managers that are people, `dependencies` those of the
-    other namespaces whose Applications it may depend on. `signatures` are those that commits of its repository need.
+    other namespaces whose Applications it may depend on. `signatures` are those that commits of its repository need, `disclosed` the
+    variables that it asks to disclose, and may.
     """
 
     identity: Identity | None
@@ -64,6 +65,7 @@ class Grants:
     people: tuple[str, ...] = names.PEOPLE
     dependencies: tuple[str, ...] = ()
     signatures: SignatureRule | None = None
+    disclosed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ async def verify(run: Run, known: Collection[tuple[str, str]], parsed: Parsed, b
     await run.ports.data_keys.prepare(run.application, _wrapped(new.values()))
     for path, file in new.items():
         try:
-            await _unseal(run, file)
+            await unseal(run, file)
         except AgentError as error:
             untrusted[path] = error.with_facts(file=path)
         else:
@@ -89,7 +89,7 @@ async def open_objects(
     await run.ports.data_keys.prepare(run.application, _wrapped(needed))
     for file in needed:
         try:
-            secrets.update(await _unseal(run, file))
+            secrets.update(await unseal(run, file))
         except AgentError as error:
             errors.update(dict.fromkeys(file.ids, error.with_facts(file=file.file)))
     opened: dict[ObjectId, Object] = {}
@@ -143,7 +143,7 @@ async def _print_files(
     return secrets, errors
 
 
-async def _unseal(run: Run, file: SealedFile) -> Mapping[str, Secret]:
+async def unseal(run: Run, file: SealedFile) -> Mapping[str, Secret]:
     """Of each part by its own data key, and none where a MAC does not verify."""
     parts = await _data_keys(run, file)
 

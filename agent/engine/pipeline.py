@@ -102,7 +102,7 @@ async def reconcile(run: Run, state: State) -> Outcome:
         causes = rollouts.touched(run, desired.objects, stale)
         standing = judge.standing(desired.objects, causes, seen.live)
         opened = await opening.open_objects(run, desired, [key for key in causes if key not in desired.held], standing)
-        checked = await resolving.check(run, opened)
+        checked = await resolving.check(run, opened, desired.variables)
         answers = await resolving.ask(run, checked.wanted)
         finished = await finishing.finish(run, desired.objects, checked.opened, answers, _desired_digests(state))
         desired = await _holding(run, desired, finished.failed)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from agent.desired import cautions, generators, inputs, live_variables, rendering
+from agent.desired import cautions, disclosing, generators, inputs, live_variables, rendering
 from agent.desired.compiler import UnknownChangeError
 from agent.engine import suffixes
 from agent.engine.renderers import Kustomization, SourceTree
@@ -86,6 +86,11 @@ class Inputs:
     blobs: Mapping[str, str]
     variables: Variables | None
     live: LiveVariables = live_variables.NONE
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The names of variables with sealed values, by what each value is labelled with."""
+        return disclosing.labels(self.variables, self.given.sources) if self.variables is not None else {}
 
 
 async def committed(run: Run, credential: GitCredential | None, commit: str, live: LiveVariables) -> Inputs | None:
@@ -260,6 +265,7 @@ def kustomize(asked: Kustomize, given: Inputs) -> Kustomization:
     return Kustomization(folder, sources, added, origins=True, replaced=given.generated.kustomizations)
 
 
-def warnings(made: Made, given: Inputs) -> tuple[Problem, ...]:
-    """What is rendered all the same, and hardly meant."""
-    return (*cautions.unused(made.unused), *cautions.clear_values(given.given.manifests))
+def warnings(made: Made, given: Inputs, disclosed: Collection[str] = ()) -> tuple[Problem, ...]:
+    """What is rendered all the same, and hardly meant; and which variables are in the clear."""
+    found = (*cautions.unused(made.unused), *cautions.clear_values(given.given.manifests))
+    return (*found, *disclosing.warning(disclosed))

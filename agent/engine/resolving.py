@@ -32,23 +32,27 @@ class Checked:
     wanted: Collection[Reference]
 
 
-async def check(run: Run, opened: Opened) -> Checked:
-    """Leave out the objects with a secret where none may stand, before a store is asked for anything."""
+async def check(run: Run, opened: Opened, variables: Mapping[str, str]) -> Checked:
+    """Leave out the objects with a secret where none may stand, before a store is asked for anything. `variables` as for sinks."""
     wanted: dict[Reference, None] = {}
     failed: dict[ObjectId, AgentError] = dict(opened.failed)
     for number, (key, tree) in enumerate(opened.objects.items(), 1):
         await pace.let_others(run, number)
         try:
-            wanted.update(await pace.beside(run, tree, lambda key=key, tree=tree: _named(run, key, tree, opened)))
+            wanted.update(
+                await pace.beside(run, tree, lambda key=key, tree=tree: _named(run, key, tree, opened, variables))
+            )
         except AgentError as error:
             failed[key] = error.with_facts(object=key)
     objects = {key: tree for key, tree in opened.objects.items() if key not in failed}
     return Checked(replace(opened, objects=objects, failed=failed), tuple(wanted))
 
 
-def _named(run: Run, key: ObjectId, tree: Object, opened: Opened) -> dict[Reference, None]:
+def _named(
+    run: Run, key: ObjectId, tree: Object, opened: Opened, variables: Mapping[str, str]
+) -> dict[Reference, None]:
     """What an opened object names of stores. Raises SinkError, ReferenceSyntaxError."""
-    sinks.check(key, tree, run.grants.sinks)
+    sinks.check(key, tree, run.grants.sinks, variables)
     pending = opened.pending.get(key)
     return dict.fromkeys([*references.find(tree), *(references.find(pending.inputs) if pending else ())])
 

@@ -26,11 +26,22 @@ Place: TypeAlias = "tuple[str, str, int]"
 
 
 @dataclass(frozen=True, slots=True)
+class Disclosed:
+    """The names of the variables that are disclosed, and fingerprints of what stores had for them, by reference."""
+
+    names: tuple[str, ...] = ()
+    stores: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+NOTHING: Final = Disclosed()
+
+
+@dataclass(frozen=True, slots=True)
 class Compiled:
     """What was compiled last, and of what: the Application's `generation`, and a digest of the `content`, every path with its blob.
 
     `desired_digests` are the fingerprints of its objects, `commit` the newest that has this content, `variables` the version of those that
-    the cluster holds. The same generation and content give the same, so nothing is compiled twice, unless something is held: a key may be there by now.
+    the cluster holds, `disclosed` what is known of those that are. The same generation and content give the same, so nothing is compiled twice, unless something is held: a key may be there by now.
     """
 
     desired: DesiredState
@@ -39,6 +50,7 @@ class Compiled:
     desired_digests: Mapping[ObjectId, str]
     commit: str
     variables: str = ""
+    disclosed: Disclosed = NOTHING
 
     def serves(self, commit: str, variables: str) -> bool:
         """Whether compiling this commit with these variables would give the same."""

@@ -16,7 +16,7 @@ from agent.values.expressions import MOST_DEPTH, MOST_OUTPUT
 from agent.values.text import few
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from typing import TypeAlias
 
     _Part: TypeAlias = "Callable[[str], bool] | None"
@@ -49,30 +49,45 @@ class Room:
 
 
 def expand(
-    text: str, values: Mapping[str, str], *, strict: bool, room: Room | None = None, unread: Sequence[str] = ()
+    text: str,
+    values: Mapping[str, str],
+    *,
+    strict: bool,
+    room: Room | None = None,
+    unread: Sequence[str] = (),
+    unopened: Collection[str] = (),
 ) -> str:
     """The text with the values of its variables. `strict`: one that is not set and has no default is an error.
 
     `unread` names what may set variables and was not read: of one that is not set nothing is known then, so it has no default either.
+    `unopened` are variables of which that is known.
 
     Raises SubstitutionError, which names the variable and never a value, and LimitError.
     """
     if "$" not in text:
         return text
     room = room or Room()
-    new = _Scanner(text, values, strict=strict, room=room, unread=unread).until_end()
+    new = _Scanner(text, values, strict=strict, room=room, unread=unread, unopened=unopened).until_end()
     room.take(output=len(new))
     return new
 
 
 class _Scanner:
     def __init__(
-        self, text: str, values: Mapping[str, str], *, strict: bool, room: Room, unread: Sequence[str]
+        self,
+        text: str,
+        values: Mapping[str, str],
+        *,
+        strict: bool,
+        room: Room,
+        unread: Sequence[str],
+        unopened: Collection[str],
     ) -> None:
         self._text = text
         self._values = values
         self._strict = strict
         self._unread = unread
+        self._unopened = unopened
         self._room = room
         self._at = 0
         self._size = 0
@@ -133,7 +148,7 @@ class _Scanner:
         if placeholders.is_marked(value) or any(map(placeholders.is_marked, arguments)):
             raise SubstitutionError(
                 "an operator looks into a sealed value, which is not opened yet",
-                hint="set a variable of its own to what it would give",
+                hint="set a variable of its own to what it would give, or disclose it: spec.substitute.disclose",
                 variable=name,
                 operator=operator,
             )
@@ -184,6 +199,12 @@ class _Scanner:
         return value or ""
 
     def _known(self, name: str) -> str | None:
+        if name in self._unopened:
+            raise SubstitutionError(
+                "a disclosed variable is not opened here",
+                hint="agent render --verify and agent diff open files with your keys; values of stores are not asked for",
+                variable=name,
+            )
         value = self._values.get(name)
         if value is None and self._unread:
             raise SubstitutionError(

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from agent.manifests import builtin, presented
+from agent.manifests import builtin, presented, sinks
 from agent.sops.kubernetes import clear
 from agent.values import expressions, placeholders
 from agent.values.errors import AgentError, LimitError, PlaceholderError
@@ -60,8 +60,15 @@ class Rendered:
     unused: tuple[str, ...]
 
 
-def read(outputs: Iterable[Output], sources: Mapping[Placeholder, Source], handed: Collection[Placeholder]) -> Rendered:
+def read(
+    outputs: Iterable[Output],
+    sources: Mapping[Placeholder, Source],
+    handed: Collection[Placeholder],
+    variables: Mapping[str, str] | None = None,
+) -> Rendered:
     """The objects of `outputs`, lists taken apart. `sources` is what any placeholder stands for, `handed` what the renderer was given.
+
+    `variables` are names by the placeholders of their values.
 
     Raises PlaceholderError where an operation is not what its placeholder names.
     """
@@ -71,7 +78,7 @@ def read(outputs: Iterable[Output], sources: Mapping[Placeholder, Source], hande
             if source.placeholder != placeholder:
                 raise PlaceholderError("an operation is not what its placeholder names", operation=source.op)
     given = [(output.origin, tree) for output in outputs for tree in clear.objects(output.tree)]
-    reader = _Reader(dict(sources))
+    reader = _Reader(dict(sources), variables or {})
     objects = tuple(reader.object(origin, tree) for origin, tree in given)
     used = reader.behind(each for _, tree in given for each in _standing(tree))
     unused = [each for each in handed if each not in used]
@@ -82,6 +89,7 @@ def read(outputs: Iterable[Output], sources: Mapping[Placeholder, Source], hande
 @dataclass(slots=True)
 class _Reader:
     sources: dict[Placeholder, Source]
+    variables: Mapping[str, str]
     known: dict[str, Expression] = field(default_factory=dict[str, Expression])
     inputs: dict[str, Sealed | str] = field(default_factory=dict[str, Sealed | str])
     bare: dict[Placeholder, str] = field(default_factory=dict[Placeholder, str])
@@ -98,24 +106,31 @@ class _Reader:
         for name in sorted(builtin.CLEAR_FIELDS):
             for path, text in _texts(tree.get(name), (name,)):
                 if _holds_any(text, path):
-                    raise PlaceholderError(
+                    error = PlaceholderError(
                         "a sealed value stands in apiVersion, kind or metadata",
                         hint="these are visible to everyone who may read the object, and name it: keep the value in clear text",
                         field=format_path(path),
                     )
+                    raise self._named(error, text)
         if builtin.is_core_secret(tree):
             tree = _in_clear(tree)
         result = self._tree(tree, ())
         assert isinstance(result, dict)
         return result
 
+    def _named(self, error: PlaceholderError, text: str) -> PlaceholderError:
+        """With the variable that a text is made of."""
+        name = next((name for of, name in self.variables.items() if of in text), "")
+        return error.with_facts(variable=name).with_hint(sinks.DISCLOSE) if name else error
+
     def _tree(self, tree: Tree, at: Path) -> Tree:
         if isinstance(tree, dict):
             for key in tree:
                 if placeholders.is_marked(key):
-                    raise PlaceholderError(
+                    error = PlaceholderError(
                         "a sealed value is a key", hint="keep the value in clear text", field=format_path(at)
                     )
+                    raise self._named(error, key)
             return {key: self._tree(value, (*at, key)) for key, value in tree.items()}
         if isinstance(tree, list):
             return [self._tree(item, (*at, index)) for index, item in enumerate(tree)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent.manifests import builtin, references
 from agent.values.errors import SinkError
@@ -16,9 +16,12 @@ from agent.values.secret import Sealed, Secret
 from agent.values.tree import format_path, walk
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agent.values.ids import ObjectId
     from agent.values.tree import Leaf, Object, Path
 
+DISCLOSE: Final = "name a Secret where the value is needed; or disclose the variable: spec.substitute.disclose, with the operator's grant in disclosures"
 _STEP = re.compile(r'\["([^"]*)"\]|\[\*\]|[^.\[\]]+')
 
 
@@ -36,14 +39,29 @@ class AllowedSinks:
     custom_fields: frozenset[tuple[str, str, str]] = field(default_factory=frozenset[tuple[str, str, str]])
 
 
-def check(object_id: ObjectId, tree: Object, allowed: AllowedSinks) -> None:
+def check(object_id: ObjectId, tree: Object, allowed: AllowedSinks, variables: Mapping[str, str] | None = None) -> None:
     """Raises SinkError for the first secret, ciphertext or reference that stands where none may.
 
-    Takes an object at any stage: sealed, opened or finished.
+    Takes an object at any stage: sealed, opened or finished. `variables` are names by the labels of their sealed values.
     """
     for path, leaf in walk(tree):
-        if _is_secret(leaf):
+        if not _is_secret(leaf):
+            continue
+        try:
             _check(object_id, path, allowed)
+        except SinkError as error:
+            named = _variable(leaf, variables or {})
+            raise (error.with_facts(variable=named).with_hint(DISCLOSE) if named else error) from None
+
+
+def _variable(leaf: Leaf, variables: Mapping[str, str]) -> str:
+    """The variable that a leaf is made of, by what it is labelled with."""
+    labels: set[str] = set()
+    if isinstance(leaf, Secret | Sealed):
+        labels = {*leaf.label.split(" + ")}
+    elif isinstance(leaf, str):
+        labels = {str(reference) for reference in references.find({"": leaf})}
+    return next((name for label, name in variables.items() if label in labels), "")
 
 
 def _is_secret(leaf: Leaf) -> bool:

@@ -7,7 +7,7 @@ number, a list or a map where Flux would have made one and the field takes somet
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from agent.manifests import builtin, expansion, presented, resolve
@@ -31,11 +31,17 @@ _CLOSING: Final = {'"': '"', "'": "'", "[": "]", "{": "}"}
 
 @dataclass(frozen=True, slots=True)
 class Variables:
-    """What an Application sets: texts, and placeholders of sealed values. `unread` names objects that may set others, and were not read."""
+    """What an Application sets: texts, and placeholders of sealed values. `unread` names objects that may set others, and were not read.
+
+    `sealed` are placeholders of values that are disclosed: data of a Secret takes these, since it may. `unopened` are names of some that
+    are disclosed, and not opened here.
+    """
 
     values: Mapping[str, str]
     strict: bool = True
     unread: tuple[str, ...] = ()
+    sealed: Mapping[str, str] = field(default_factory=dict[str, str])
+    unopened: frozenset[str] = frozenset()
 
 
 def variables(
@@ -107,14 +113,22 @@ class _Substitution:
             return [self.tree(item, (*at, index)) for index, item in enumerate(tree)]
         return self._leaf(tree, at) if isinstance(tree, str) else tree
 
-    def _expanded(self, text: str, at: Path) -> str:
+    def _expanded(self, text: str, at: Path, values: Mapping[str, str] | None = None) -> str:
+        given = self.given
+        values = given.values if values is None else values
         try:
-            given = self.given
-            return expansion.expand(text, given.values, strict=given.strict, room=self.room, unread=given.unread)
+            return expansion.expand(
+                text, values, strict=given.strict, room=self.room, unread=given.unread, unopened=given.unopened
+            )
         except AgentError as error:
             raise error.with_facts(field=format_path(at)) from None
 
     def _leaf(self, text: str, at: Path) -> Tree:
+        if self.given.sealed and (self.group, self.kind) == ("", "Secret") and at[0] in {"data", "stringData"}:
+            try:
+                return self._expanded(text, at, {**self.given.values, **self.given.sealed})
+            except SubstitutionError:
+                pass  # an operator looks into a value, as it may into one that is disclosed
         new = self._expanded(text, at)
         if new == text or not _is_plain(text):
             return new

@@ -26,13 +26,13 @@ TEAM = "age1team"
 _SELECTION = Selection("encrypted_regex", "^(data|stringData|password)$")
 
 
-def encrypt(text: str, name: str = "secret.yaml", *, recipient: str = TEAM) -> str:
+def encrypt(text: str, name: str = "secret.yaml", *, recipient: str = TEAM, selection: Selection = _SELECTION) -> str:
     """The file as `agent encrypt` would write it: the same text, the same file."""
     enc = hashlib.sha256(f"{recipient} {text}".encode()).hexdigest()
     store = stores.of(name)
     documents = sops.encrypt(
         store.parse_plain(text.encode(), file=name),
-        Metadata(WrappedDataKey.one_group(AgeKey(recipient, enc)), _SELECTION),
+        Metadata(WrappedDataKey.one_group(AgeKey(recipient, enc)), selection),
         data_key_of(enc),
         file=name,
         random_bytes=_bytes_of(enc),

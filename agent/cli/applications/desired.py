@@ -107,7 +107,7 @@ async def compute(
     made = None
     if given is not None:
         rendering.trusted(given, untrusted, target.strict)
-        made = await overlays.make(target, parsed, given)
+        made = await overlays.make(target, parsed, given := overlays.disclosed(target, given, secrets))
         parsed = replace(parsed, documents=made.documents)
         secrets |= {**overlays.printed(given, keys, locked, opened), **given.live.values} if keys is not None else {}
     _check_count(target, len(parsed.documents))
@@ -211,16 +211,16 @@ def _checked(
                 made = overlays.made_of(item.tree, state.expressions, secrets, unopened)
                 left = state.expressions.known.keys() - made
                 opened[key] = resolve.unseal(item.tree, {**secrets, **made} if made else secrets, left)
-            check(key, opened[key], allowed)
+            check(key, opened[key], allowed, state.variables)
         except AgentError as error:
             failed[key] = error.with_facts(object=key, file=", ".join(item.files))
     state = state.holding(failed)
     return Declared(state, {key: tree for key, tree in opened.items() if key not in state.held})
 
 
-def check(key: ObjectId, tree: Object, allowed: sinks.AllowedSinks) -> None:
+def check(key: ObjectId, tree: Object, allowed: sinks.AllowedSinks, variables: Mapping[str, str] | None = None) -> None:
     """Everything that can be wrong with an object before a store or the cluster is asked. Raises the AgentError that holds it."""
-    sinks.check(key, tree, allowed)
+    sinks.check(key, tree, allowed, variables)
     order.wave_of(key, tree)
     # A digit stands anywhere, in a URL and in JSON too.
     values = {reference: Secret("0", str(reference)) for reference in references.find(tree)}

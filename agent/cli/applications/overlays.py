@@ -10,6 +10,7 @@ from agent.adapters.render.pool import Renderers
 from agent.cli.applications import worktree
 from agent.cli.keys import key_sources
 from agent.controllers.tasks import AsyncTasks
+from agent.desired import disclosing
 from agent.desired import live_variables as desired_variables
 from agent.desired.compiler import UnknownChangeError
 from agent.engine import live_variables, rendering
@@ -26,7 +27,7 @@ from agent.values.secret import Sealed, Secret
 from agent.values.tree import walk
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, MutableMapping
+    from collections.abc import Collection, Mapping, MutableMapping
 
     from agent.adapters.kubernetes.cluster import Cluster
     from agent.api.application import ApplicationSpec
@@ -86,11 +87,37 @@ async def make(target: Target, parsed: Parsed, given: Inputs) -> Made:
     return rendering.make(spec, result, parsed, given)
 
 
+def disclosed(target: Target, given: Inputs, secrets: Mapping[str, Secret]) -> Inputs:
+    """The inputs with disclosed variables in the clear. One that is not opened here is not known.
+
+    Without the operator's file all that the Application asks for is disclosed. Raises UnknownChangeError.
+    """
+    if given.variables is None:
+        return given
+    texts: dict[str, str] = {}
+    unknown: list[str] = []
+    known = {**secrets, **given.live.values}
+    until = time.monotonic() + _SECONDS
+    for each in disclosing.wanted(given.variables, given.given.sources, target.disclosed):
+        pending = each.pending(known)
+        if references.find(pending.inputs) or not all(leaf.id in known for leaf in each.sealed):
+            unknown.append(each.name)
+            continue
+        try:
+            texts[each.name] = each.text(known, {}, time.monotonic, until)
+        except AgentError as error:
+            raise UnknownChangeError((Problem(error),)) from None
+    variables = disclosing.put_in(given.variables, texts)
+    return replace(given, variables=replace(variables, unopened=frozenset(unknown)))
+
+
 def stated(state: DesiredState, made: Made | None, given: Inputs | None) -> DesiredState:
     """The desired state with what its leaves are made of."""
     if made is None or given is None:
         return state
-    return replace(state, expressions=made.expressions, warnings=(*state.warnings, *rendering.warnings(made, given)))
+    disclosed = given.variables.sealed if given.variables is not None else ()
+    warnings = (*state.warnings, *rendering.warnings(made, given, disclosed))
+    return replace(state, expressions=made.expressions, variables=given.labels, warnings=warnings)
 
 
 def printed(

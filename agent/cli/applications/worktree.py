@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from agent.adapters.git import listing
 from agent.api import application as applications
-from agent.api import names, operator
+from agent.api import disclosures, names, operator
 from agent.api.application import ApplicationSpec
 from agent.api.model import Problem, validate
 from agent.api.render import Kustomize, Render
@@ -66,7 +66,7 @@ class Target:
 
     `spec` is that of the Application, or of one that only renders the folder that the user named.
     `unsealing`: SealedSecrets are unsealed, as the operator's file says, or because the user gave `sealing_keys`. `people` are the field
-    managers of people.
+    managers of people, `disclosed` the variables that become clear text.
     """
 
     folder: Path
@@ -80,6 +80,7 @@ class Target:
     sealing_keys: SealingKeys
     strict: Strictness
     people: tuple[str, ...]
+    disclosed: frozenset[str] = frozenset()
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -168,6 +169,7 @@ def target(asked: Asked) -> Target:
         opening,
         cautions.strictness(settings, application),
         settings.field_managers.people,
+        _disclosed(settings if asked.operator_file else None, application),
     )
 
 
@@ -228,6 +230,13 @@ def _sinks(settings: OperatorSettings | None, application: Application | None) -
         args=given.args and "Args" in asked,
         custom_fields=frozenset((item.group, item.kind, item.path) for item in given.custom_resources),
     )
+
+
+def _disclosed(settings: OperatorSettings | None, application: Application) -> frozenset[str]:
+    """As sinks: what both allow; without the operator's file, what the Application asks for."""
+    if settings is not None:
+        return disclosures.of(settings.disclosures, application)
+    return frozenset(application.spec.substitute.disclose if application.spec.substitute else ())
 
 
 def read(wanted: Target) -> Snapshot:

@@ -36,6 +36,7 @@
     │   │   ├── UnknownKindError          the cluster does not serve this kind
     │   │   ├── PlaintextSecretError      a Secret that anybody reads in Git
     │   │   ├── VariablesError            text such as ${NAME}, which is applied as it is written
+    │   │   ├── DisclosedError            sealed variables that Application and operator make clear text
     │   │   └── AutoscaledReplicasError   replicas in Git that an autoscaler sets
     │   ├── PlaceholderError      what stands for a sealed value in a renderer is cut, unknown or where no secret may stand
     │   ├── SubstitutionError     a variable is not set, or ${…} cannot be read

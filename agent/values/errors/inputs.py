@@ -46,6 +46,12 @@ class VariablesError(ManifestError):
     usual_hint = "the agent does not substitute these: write the values, or commit the output of the tool that does"
 
 
+class DisclosedError(ManifestError):
+    usual_hint = (
+        "everyone who may read the objects they are in reads their values, which Application and operator both allow"
+    )
+
+
 class AutoscaledReplicasError(ManifestError):
     usual_hint = "take spec.replicas out of the manifest: the live value stays"
 

@@ -5,7 +5,7 @@
 FAST_MODELS := tests/controllers
 FAST_ROOMS := tests/engine tests/manifests tests/values tests/api
 
-.PHONY: help demo test test-render test-fast fast-models fast-rooms check lint format types contracts generated site bench soak build clean
+.PHONY: help demo test test-agent test-rooms test-render test-fast fast-models fast-rooms check lint format types contracts generated site bench soak build clean
 .DELETE_ON_ERROR:
 
 PYTHON := .venv/bin/python
@@ -19,8 +19,18 @@ help: ## this list
 demo: $(ENVIRONMENT) ## the agent's whole job against real servers; KEEP=1 leaves them up, CONTEXT=name uses your cluster
 	$(PYTHON) -m testbed.demo $(if $(KEEP),--keep) $(if $(CONTEXT),--context '$(CONTEXT)')
 
-test: build test-render ## every test, against real servers
+test: build ## every test, against real servers; those of the whole agent beside all others, since they mostly wait
+ifdef PYTEST_ARGS
 	$(PYTHON) -m pytest $(PYTEST_ARGS)
+else
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-agent test-render test-rooms
+endif
+
+test-agent:
+	$(PYTHON) -m pytest -q -m agent tests/e2e
+
+test-rooms:
+	$(PYTHON) -m pytest -q -m 'not agent'
 
 test-render: ## the Go tests of signet-render
 	cd render && gofmt -l . | (! grep .) && go vet ./... && go test ./...

@@ -162,7 +162,7 @@ class ControlPlane(Cluster):
 
     def _run_apiserver(self) -> None:
         self._apiserver = self._supervisor.start("kube-apiserver", self._apiserver_command)
-        self._apiserver.wait_ready(lambda: _ok(self, "/readyz"), 90)
+        self._apiserver.wait_ready(lambda: _ok(self, "/readyz"), 180)
 
     def _run_controllers(self) -> None:
         for process in self._controllers:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent.cli import terminal
-from agent.cli.keys import sealing
+from agent.cli.keys import encryption
 
 if TYPE_CHECKING:
     from conftest import Shell
@@ -158,7 +158,7 @@ def test_files_that_are_encrypted_together_share_a_data_key(shell: Shell, monkey
                ("one-a", "one-b", "two-a", "two-b")]  # fmt: skip
     assert (headers[0] == headers[1], headers[2] == headers[3], headers[0] == headers[2]) == (True, True, False)
     asked: list[object] = []
-    real = sealing.key_sources.master_keys
+    real = encryption.key_sources.master_keys
 
     class Counting:
         def __init__(self, masters: object) -> None:
@@ -168,7 +168,7 @@ def test_files_that_are_encrypted_together_share_a_data_key(shell: Shell, monkey
             asked.append(key)
             return self.masters.unwrap(key)
 
-    monkeypatch.setattr(sealing.key_sources, "master_keys", lambda args: Counting(real(args)))
+    monkeypatch.setattr(encryption.key_sources, "master_keys", lambda args: Counting(real(args)))
     assert shell.agent("decrypt", "-i", "t").code == 0
     assert len(asked) == 2
 

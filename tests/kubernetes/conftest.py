@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
+from fixed_tokens import FixedToken
 from memberships import QUICK
 
-from agent.adapters.kubernetes import config
 from agent.adapters.kubernetes.cluster import Access, Cluster, Home
+from agent.adapters.kubernetes.config import ClusterConfig
 from agent.adapters.kubernetes.lease import Membership, boot_time
 from agent.adapters.kubernetes.session import Session
 from agent.adapters.kubernetes.watch import Pace
@@ -41,7 +43,7 @@ def connect(controlplane: ControlPlane):
     ) -> AsyncGenerator[Cluster]:
         server = f"https://127.0.0.1:{port}" if port else controlplane.url
         secret = Secret(token or controlplane.admin_token, "test token")
-        settings = config.explicit(server, token=secret, ca_pem=controlplane.ca_pem)
+        settings = ClusterConfig(server, ssl.create_default_context(cadata=controlplane.ca_pem), FixedToken(secret))
         async with Session(settings, **session) as opened:
             yield Cluster(Access(opened, seals, pace or Pace(), report))
 

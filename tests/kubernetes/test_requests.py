@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import ssl
 from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
+from fixed_tokens import FixedToken
 
-from agent.adapters.kubernetes import config
+from agent.adapters.kubernetes.config import ClusterConfig
 from agent.adapters.kubernetes.errors import Call
 from agent.adapters.kubernetes.session import Limits, Request, Session
 from agent.engine.ports import Identity
@@ -23,6 +25,7 @@ from agent.values.errors import (
 from agent.values.secret import Secret
 
 CANARY = "canary-2c81d"
+TOKEN = FixedToken(Secret("t0ken", "test"))
 QUICK = Limits(attempts=3, patience=0.05, deadline=5, attempt=1)
 GET = Request(Call("GET", "get"), "/x")
 PATCH = Request(Call("PATCH", "apply"), "/x", body=b"{}", guarded=True)
@@ -88,9 +91,7 @@ async def serving(*answers, limits=QUICK, authorization=None, **session):
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     port = runner.addresses[0][1]
-    settings = config.explicit(f"http://127.0.0.1:{port}", token=Secret("t0ken", "test"))
-    if authorization is not None:
-        settings = config.ClusterConfig(settings.server, None, authorization)
+    settings = ClusterConfig(f"http://127.0.0.1:{port}", None, authorization or TOKEN)
     try:
         async with Session(settings, limits=limits, **session) as opened:
             yield opened, server
@@ -237,14 +238,14 @@ async def test_every_attempt_is_counted():
 
 
 async def test_nobody_listening_is_unavailable():
-    settings = config.explicit("http://127.0.0.1:1")
+    settings = ClusterConfig("http://127.0.0.1:1", None, TOKEN)
     async with Session(settings, limits=QUICK) as session:
         with pytest.raises(ClusterUnavailableError):
             await session.request(GET)
 
 
 async def test_a_certificate_of_another_authority_is_refused_at_once(controlplane):
-    settings = config.explicit(controlplane.url, token=Secret("t0ken", "test"))
+    settings = ClusterConfig(controlplane.url, ssl.create_default_context(), TOKEN)
     counted = []
     async with Session(settings, observe=lambda verb, code, _: counted.append(code)) as session:
         with pytest.raises(ClusterUnavailableError) as caught:

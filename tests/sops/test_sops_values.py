@@ -52,28 +52,28 @@ IV = bytes(range(32, 64))
 )
 def test_a_value_has_the_bytes_of_sops_and_comes_back(value: cipher.Text, text: bytes) -> None:
     assert cipher.plain_bytes(value) == text
-    sealed = cipher.parse(Cipher(KEY).seal(value, "a:b:", IV))
-    assert sealed is not None
-    opened = Cipher(KEY).open(sealed, "a:b:")
+    encrypted = cipher.parse(Cipher(KEY).encrypt(value, "a:b:", IV))
+    assert encrypted is not None
+    opened = Cipher(KEY).open(encrypted, "a:b:")
     assert opened == value
     assert type(opened) is type(value)
 
 
 def test_equal_arguments_give_equal_text() -> None:
-    assert Cipher(KEY).seal("hunter2", "stringData:password:", IV) == (
+    assert Cipher(KEY).encrypt("hunter2", "stringData:password:", IV) == (
         "ENC[AES256_GCM,data:f7SfPOh95A==,iv:ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=,tag:WBPE6k3mfjV0rMrvCs5GEw==,type:str]"
     )
-    assert Cipher(KEY).seal("", "a:", IV) == ""
+    assert Cipher(KEY).encrypt("", "a:", IV) == ""
 
 
 @given(st.text(), st.text(min_size=1), st.text(min_size=1))
 def test_a_value_opens_only_where_it_was_made(value: str, place: str, other: str) -> None:
-    sealed = cipher.parse(Cipher(KEY).seal(value or "x", place, IV))
-    assert sealed is not None
-    assert Cipher(KEY).open(sealed, place) == (value or "x")
+    encrypted = cipher.parse(Cipher(KEY).encrypt(value or "x", place, IV))
+    assert encrypted is not None
+    assert Cipher(KEY).open(encrypted, place) == (value or "x")
     if other != place:
         with pytest.raises(SopsDecryptError):
-            Cipher(KEY).open(sealed, other)
+            Cipher(KEY).open(encrypted, other)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Which apiserver, and as whom: in a cluster, given in full, or by a kubeconfig.
+"""Which apiserver, and as whom: in a cluster, or by a kubeconfig.
 
 The `kubernetes` package reads kubeconfigs, runs exec plugins and logs in by OIDC. It costs a second and 50 MiB to
 import, so it is imported only where a kubeconfig is used.
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from agent.adapters.kubernetes import kubeconfigs
-from agent.adapters.kubernetes.credential import Authorization, FixedToken, NoToken, TokenFile
+from agent.adapters.kubernetes.credential import Authorization, NoToken, TokenFile
 from agent.values import system
 from agent.values.errors import ConfigError
 from agent.values.secret import Secret
@@ -49,18 +49,6 @@ class ClusterConfig:
     authorization: Authorization = field(repr=False)
     namespace: str = "default"
     server_name: str = ""
-
-
-def explicit(
-    server: str, *, token: Secret | None = None, ca_pem: str = "", namespace: str = "default"
-) -> ClusterConfig:
-    """An address, a token, and the CA's certificates in PEM or else the system's. Raises ConfigError."""
-    return ClusterConfig(
-        _address(server),
-        _context(server, ca_pem=ca_pem),
-        FixedToken(token) if token is not None else NoToken(),
-        namespace,
-    )
 
 
 def in_cluster(folder: Path = _ACCOUNT_FOLDER) -> ClusterConfig:

@@ -49,17 +49,6 @@ class NoToken:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class FixedToken:
-    """A token that was given once."""
-
-    token: Secret
-
-    async def __call__(self, *, refresh: bool) -> Secret | None:
-        del refresh
-        return bearer(self.token)
-
-
 @dataclass(slots=True)
 class TokenFile:
     """A projected ServiceAccount token: the kubelet replaces the file, so it is read when it changes."""

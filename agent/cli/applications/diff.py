@@ -41,14 +41,14 @@ be pruned, and what a guard keeps; which object another Application owns. What a
 its fields over, and removes those that are not in the tree. The agent's record and all objects of the Application are read for that. What
 confirms deletions counts here as for the agent; a commit alone does where the tree is just what HEAD has.
 
-actions: create, change, prune, and replace, where an immutable field changes and the object is deleted for it; roll is a workload that
-restarts because a Secret changes; conflict, hold and keep are objects that stay as they are, for the reason given; unknown is an object
-that could not be compared, or a field of one. Waves are numbered in the order in which they are applied.
+actions: create, change and prune; replace deletes an object and creates it again, because an immutable field changes; roll restarts a
+workload, because a Secret changes; conflict, hold and keep leave an object as it is, for the reason shown; unknown: the object, or a field
+of it, could not be compared. Waves are numbered in the order in which they are applied.
 
-causes, with -f, as in the audit trail: commit or spec, that changes or brings it; live-edit and live-deletion, it does not stand as it was
-applied; secret-source, the store has another version of a value; roll, a Secret that it names changes; record-lost, the agent does not know
-that it was applied. They are known where the repository in this folder has the commit that was applied last, and the Application's
-source is the same; else the cause is unknown.
+causes, with -f, named as in the audit trail: commit and spec: the change comes from Git or from the Application; live-edit and
+live-deletion: the live object differs from what the agent applied; secret-source: the store has another version of a value; roll: a Secret
+that the workload uses changes; record-lost: the agent has no record of applying it. A cause is known only if this repository has the commit
+that was applied last and the Application's source has not changed since; otherwise it is shown as unknown.
 
 What you may not read is listed as not known, and the rest is shown: kinds that you may not list, the agent's record, a value that the store
 denies you though the agent may read it. A store that does not answer you is assumed to be down for the agent too.

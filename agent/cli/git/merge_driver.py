@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from agent.cli import flags, terminal
 from agent.cli.files import content, file_types, layout, rules
-from agent.cli.keys import fresh, key_sources, sealing
+from agent.cli.keys import encryption, fresh, key_sources
 from agent.cli.keys.key_sources import Access
 from agent.gitmerge import keys as merge_keys
 from agent.gitmerge import markers, merge
@@ -88,7 +88,7 @@ def _run(args: argparse.Namespace) -> int:
     base, ours, theirs = (content.read(name) for name in (args.base, args.ours, args.theirs))
     if not any(file_types.looks_encrypted(data, store) for data in (ours, theirs)):
         return _merge_lines(args)
-    work = _Work(args.path, store, sealing.Keys(flags.typed(Access, args)), rules.load(args.config))
+    work = _Work(args.path, store, encryption.Keys(flags.typed(Access, args)), rules.load(args.config))
     size = args.marker_size if 0 < args.marker_size <= _LARGEST else _SIZE
     result, conflicts = work.merged(*work.versions(base, ours, theirs), ours, size=size)
     if result != ours:
@@ -129,7 +129,7 @@ class _Locked:
 class _Work:
     path: str
     store: Store
-    keys: sealing.Keys
+    keys: encryption.Keys
     config: Rules | None
 
     def versions(self, base: bytes, ours: bytes, theirs: bytes) -> tuple[_Version, _Version, _Version]:
@@ -193,7 +193,7 @@ class _Work:
         if ours.side is not None and wrapped != ours.side.metadata.data_key:
             before = self._bare(before)
         self._refuse_exposed(merged.documents, keys.selection, ours, theirs)
-        text = sealing.seal(
+        text = encryption.encrypt_file(
             merged.documents,
             metadata,
             data_key,
@@ -260,7 +260,7 @@ class _Work:
     def _note_anew(self, why: LiteralString) -> None:
         terminal.note(f"{self.path}: {why}: a new data key, and everything is encrypted again")
 
-    def _sealed(self, documents: Sequence[Mapping], metadata: Metadata, data_key: Secret, ivs: Ivs) -> list[Mapping]:
+    def _encrypted(self, documents: Sequence[Mapping], metadata: Metadata, data_key: Secret, ivs: Ivs) -> list[Mapping]:
         return encrypt.encrypt(
             documents,
             metadata,
@@ -289,7 +289,7 @@ class _Work:
         mine = decrypt.read(text, file=self.path, store=self.store)
         metadata, made = mine.metadata, decrypt.decrypt(mine, data_key).ivs
         other, _ = stores.split(
-            self._sealed(merged.theirs, metadata, data_key, _joined(data_key, made, ivs)), file=self.path
+            self._encrypted(merged.theirs, metadata, data_key, _joined(data_key, made, ivs)), file=self.path
         )
         return markers.marked(text, self._written(stores.join(other, metadata), text), size=size)
 

@@ -1,4 +1,4 @@
-"""`agent resolve`: the conflicts that a merge left in an encrypted file, resolved, and the file sealed again."""
+"""`agent resolve`: the conflicts that a merge left in an encrypted file, resolved, and the file encrypted again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from agent.cli import flags, terminal
 from agent.cli.errors import ConflictingFlagsError
 from agent.cli.files import boundary, content, editor, file_types, layout, memory
-from agent.cli.keys import key_sources, sealing
+from agent.cli.keys import encryption, key_sources
 from agent.cli.keys.key_sources import Access
 from agent.gitmerge import markers, mixed
 from agent.gitmerge.shown import uncovered
@@ -60,7 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     file: str = args.file
     data = content.read(file)
-    work = _Resolving(args, file, stores.of(file, args.input_type), sealing.Keys(flags.typed(Access, args)))
+    work = _Resolving(args, file, stores.of(file, args.input_type), encryption.Keys(flags.typed(Access, args)))
     sides = markers.sides(data)
     if sides is not None:
         result = work.chosen(*sides)
@@ -89,18 +89,18 @@ class _Resolving:
     args: argparse.Namespace
     file: str
     store: Store
-    keys: sealing.Keys
+    keys: encryption.Keys
 
     def chosen(self, ours: bytes, theirs: bytes) -> bytes:
         """The file with one side's values, or with what the editor leaves of both."""
         mine = self._read(ours)
         if self.args.ours:
             self._tell(mine.found)
-            return self._seal(mine, ours)
+            return self._encrypt(mine, ours)
         other = self._read(theirs)
         if self.args.theirs:
             self._tell(mine.found)
-            return self._seal(other, theirs)
+            return self._encrypt(other, theirs)
         if self.store.single:
             raise MergeError("a binary file has no parts to show", hint="use --ours or --theirs", file=self.file)
         if self.args.plaintext:
@@ -125,7 +125,7 @@ class _Resolving:
             terminal.note(f"{self.file}: there is nothing to resolve")
             return None
         self._tell(read.found)
-        return self._seal(read, data)
+        return self._encrypt(read, data)
 
     def _read(self, data: bytes) -> _Read:
         encrypted = decrypt.read(data, file=self.file, store=self.store)
@@ -141,17 +141,17 @@ class _Resolving:
             )
 
     def _edited(self, shown: bytes, read: _Read) -> bytes:
-        def sealed(after: bytes) -> bytes:
+        def encrypted(after: bytes) -> bytes:
             if conflicts.any_left(after):
                 raise MergeError("there are conflict markers left", file=self.file)
             documents = self.store.parse_plain(after, file=self.file)
             stores.check_plain(documents, file=self.file, store=self.store)
-            return self._seal(read, after, documents)
+            return self._encrypt(read, after, documents)
 
         return editor.edited(
             self.file,
             shown,
-            sealed,
+            encrypted,
             unchanged="the conflicts are as they were",
             allow_disk=self.args.insecure_temporary_folder,
         )
@@ -159,9 +159,9 @@ class _Resolving:
     def _written(self, documents: Sequence[Mapping], before: bytes) -> bytes:
         return layout.written(documents, file=self.file, store=self.store, indent=None, before=before)
 
-    def _seal(self, read: _Read, before: bytes, documents: Sequence[Mapping] | None = None) -> bytes:
+    def _encrypt(self, read: _Read, before: bytes, documents: Sequence[Mapping] | None = None) -> bytes:
         plain = read.found.plain
-        return sealing.seal(
+        return encryption.encrypt_file(
             plain.documents if documents is None else documents,
             plain.metadata,
             read.data_key,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from agent.cli import flags, terminal
 from agent.cli.files import content, file_types, layout
-from agent.cli.keys import key_sources, sealing
+from agent.cli.keys import encryption, key_sources
 from agent.cli.keys.key_sources import Access
 from agent.sops.files import decrypt
 from agent.sops.format import cipher
@@ -75,7 +75,7 @@ def _steady(data: bytes) -> bytes:
 
 
 def _shown(args: argparse.Namespace, data: bytes, store: Store) -> bytes:
-    opened = sealing.Keys(flags.typed(Access, args)).open(decrypt.read(data, file=args.file, store=store))
+    opened = encryption.Keys(flags.typed(Access, args)).open(decrypt.read(data, file=args.file, store=store))
     documents, metadata = opened.plain.documents, opened.plain.metadata
     if args.fingerprints:
         selected = Selected(metadata.selection)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from agent.cli import flags, terminal
 from agent.cli.errors import ConflictingFlagsError, UsageError, WriteError
 from agent.cli.files import boundary, rules, trees
-from agent.cli.keys import creation, fresh, key_sources, sealing, sealing_keys
+from agent.cli.keys import creation, encryption, fresh, key_sources, sealing_keys
 from agent.cli.keys.key_sources import Access
 from agent.cli.keys.recipients import Named
 from agent.cli.migration import sealed_secrets
@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
         to_terminal,
         keys,
         rules.load(args.config),
-        sealing.Keys(flags.typed(Access, args)),
+        encryption.Keys(flags.typed(Access, args)),
     )
     for result in trees.each(args.paths, migration, write=False):
         if result.error is not None:
@@ -121,7 +121,7 @@ class _Migration:
     to_terminal: bool
     keys: SealingKeys
     rules: Rules | None
-    masters: sealing.Keys
+    masters: encryption.Keys
     rows: list[tuple[str, str, str, str]] = field(default_factory=list[tuple[str, str, str, str]])
     failed: int = 0
     wrapped: dict[Recipients, tuple[Secret, WrappedDataKey]] = field(
@@ -220,7 +220,7 @@ class _Migration:
             self.wrapped[rule.recipients] = data_key, self.masters.wrap(rule.recipients, data_key)
         data_key, wrapped = self.wrapped[rule.recipients]
         indent = rules.indent(self.rules, store)
-        encrypted = sealing.seal(
+        encrypted = encryption.encrypt_file(
             documents, Metadata(wrapped, selection), data_key, file=target, store=store, indent=indent
         )
         for document in store.parse(encrypted, file=target):

@@ -1,4 +1,4 @@
-"""One encrypted file, opened, changed at one place and sealed again: what `set` and `unset` share.
+"""One encrypted file, opened, changed at one place and encrypted again: what `set` and `unset` share.
 
 Under the same data key, and every value that stays has its ciphertext, so that only the changed lines differ.
 """
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from agent.cli import terminal
 from agent.cli.files import boundary, content, file_types, layout, rules
-from agent.cli.keys import key_sources, sealing
+from agent.cli.keys import encryption, key_sources
 from agent.cli.keys.key_sources import Access
 from agent.cli.secrets import guards
 from agent.sops.stores import store as stores
@@ -65,7 +65,7 @@ def change(how: How, file: str, edit: Callable[[Mapping], Mapping]) -> int:
     config = rules.load(how.config)
     style = layout.Style(how.sops_format, how.indent)
     indent = layout.indent(style, config, target, file)
-    keys = sealing.Keys(Access(how.vault_address, decryption_order=how.decryption_order))
+    keys = encryption.Keys(Access(how.vault_address, decryption_order=how.decryption_order))
     data = content.read_existing(file)
     reading = layout.Reading(style, data, source, target, file=file)
     opened = keys.open(reading.encrypted(), ignore_mac=how.ignore_mac)
@@ -80,7 +80,7 @@ def change(how: How, file: str, edit: Callable[[Mapping], Mapping]) -> int:
         return 0
     documents = [changed, *others]
     stores.check_plain(documents, file=file, store=target)
-    sealed = sealing.seal(
+    encrypted = encryption.encrypt_file(
         documents,
         opened.plain.metadata,
         opened.data_key,
@@ -91,5 +91,5 @@ def change(how: How, file: str, edit: Callable[[Mapping], Mapping]) -> int:
         before=reading.before,
         source=source,
     )
-    boundary.write(file, sealed, how.config)
+    boundary.write(file, encrypted, how.config)
     return 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from agent.cli import flags
 from agent.cli.files import content, file_types, layout, rules, trees
 from agent.cli.files.trees import Done
-from agent.cli.keys import key_sources, sealing
+from agent.cli.keys import encryption, key_sources
 from agent.cli.keys.key_sources import Access
 from agent.cli.secrets import results
 from agent.sops.files import places
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     asked, where = flags.typed(trees.Asked, args), flags.typed(results.Where, args)
     several = trees.several(asked)
     results.check(where, asked.file)
-    keys = sealing.Keys(flags.typed(Access, args))
+    keys = encryption.Keys(flags.typed(Access, args))
     work = _Decrypting(args, flags.typed(layout.Style, args), keys, rules.load(args.config))
     if several:
         return trees.run(asked, work)
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
 class _Decrypting:
     args: argparse.Namespace
     style: layout.Style
-    keys: sealing.Keys
+    keys: encryption.Keys
     config: Rules | None
 
     def __call__(self, found: Found, data: bytes) -> Done | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from agent.cli import flags, terminal
 from agent.cli.errors import FileMissingError
 from agent.cli.files import boundary, content, editor, file_types, layout, memory, rules
-from agent.cli.keys import creation, fresh, key_sources, sealing
+from agent.cli.keys import creation, encryption, fresh, key_sources
 from agent.cli.keys.key_sources import Access
 from agent.cli.keys.recipients import Named
 from agent.cli.secrets import guards
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
     if len(args.files) > 1:
         terminal.warn("one file is edited at a time, and this is the first")
     file: str = args.files[0]
-    keys = sealing.Keys(flags.typed(Access, args))
+    keys = encryption.Keys(flags.typed(Access, args))
     config = rules.load(args.config)
     source, target = stores.of(file, args.input_type), stores.of(file, args.output_type)
     style = flags.typed(layout.Style, args)
@@ -130,11 +130,11 @@ def run(args: argparse.Namespace) -> int:
             shown, file=file, store=target, indent=indent, before=layout.kept(style, example, target, target)
         )
 
-    def seal(edited: list[Mapping], after: bytes) -> bytes:
+    def encrypt(edited: list[Mapping], after: bytes) -> bytes:
         before = layout.kept(style, after, target, target)
         if data is not None and source is target:
             before = layout.nearest(before, data, text, after, edited, file=file, store=target, indent=indent)
-        return sealing.seal(
+        return encryption.encrypt_file(
             edited,
             session.metadata,
             data_key,
@@ -147,7 +147,7 @@ def run(args: argparse.Namespace) -> int:
             source=target,
         )
 
-    boundary.write(file, session.edit(text, seal), args.config)
+    boundary.write(file, session.edit(text, encrypt), args.config)
     return 0
 
 
@@ -161,18 +161,18 @@ class _Session:
     def shown(self, documents: Sequence[Mapping]) -> Sequence[Mapping]:
         return stores.join(documents, self.metadata) if self.args.show_master_keys else documents
 
-    def edit(self, before: bytes, seal: Callable[[list[Mapping], bytes], bytes]) -> bytes:
+    def edit(self, before: bytes, encrypt: Callable[[list[Mapping], bytes], bytes]) -> bytes:
         """What the editor leaves behind, encrypted; the user may correct what cannot be. Raises EditorError, UnchangedError."""
 
-        def sealed(after: bytes) -> bytes:
+        def encrypted(after: bytes) -> bytes:
             documents = self._parse(after)
             stores.check_plain(documents, file=self.file, store=self.store)
-            return seal(documents, after)
+            return encrypt(documents, after)
 
         return editor.edited(
             self.file,
             before,
-            sealed,
+            encrypted,
             unchanged="the file was not changed",
             allow_disk=self.args.insecure_temporary_folder,
         )

@@ -9,7 +9,7 @@ from agent.cli import flags, terminal
 from agent.cli.errors import ConflictingFlagsError
 from agent.cli.files import content, file_types, layout, rules, trees
 from agent.cli.files.trees import Done
-from agent.cli.keys import creation, fresh, key_sources, sealing
+from agent.cli.keys import creation, encryption, fresh, key_sources
 from agent.cli.keys.key_sources import Access
 from agent.cli.keys.recipients import Named
 from agent.cli.secrets import guards, previous, results
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     results.check(where, asked.file)
     if asked.file is None and not several and not args.filename_override:
         raise ConflictingFlagsError("standard input needs --filename-override", hint="it names the file for .sops.yaml")
-    keys = sealing.Keys(flags.typed(Access, args))
+    keys = encryption.Keys(flags.typed(Access, args))
     with Committed() as repositories:
         work = _Encrypting(
             args,
@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _one(asked: trees.Asked, where: results.Where, work: _Encrypting) -> int:
     data = content.read(asked.file) if asked.file is not None else content.read_stdin()
-    results.deliver(where, asked.file, work.sealed(data, asked.filename_override or asked.file or ""))
+    results.deliver(where, asked.file, work.encrypted(data, asked.filename_override or asked.file or ""))
     if asked.file is not None and where.output:
         guards.warn_of_plain(asked.file)
     return 0
@@ -128,7 +128,7 @@ class _Encrypting:
     whom: Named
     what: creation.Choice
     style: layout.Style
-    keys: sealing.Keys
+    keys: encryption.Keys
     config: Rules | None
     previous: Finder
     notes: dict[str, int] = field(default_factory=dict[str, int])
@@ -151,7 +151,7 @@ class _Encrypting:
         if self.args.dry_run or self.args.check:
             # Reported without asking a key or a server; these bytes are never written.
             return Done("encrypted", b"")
-        return Done("encrypted", self._sealed(plain))
+        return Done("encrypted", self._encrypted(plain))
 
     def _is_encrypted(self, data: bytes, file: str, store: Store) -> bool:
         """Raises UnsoundFileError for a file that is encrypted in part."""
@@ -185,8 +185,8 @@ class _Encrypting:
             return False
         return not store.single or rule.by_path
 
-    def sealed(self, data: bytes, file: str) -> bytes:
-        return self._sealed(self._read(data, file))
+    def encrypted(self, data: bytes, file: str) -> bytes:
+        return self._encrypted(self._read(data, file))
 
     def _read(self, data: bytes, file: str) -> _Plain:
         source = stores.of(file, self.args.input_type)
@@ -204,7 +204,7 @@ class _Encrypting:
         self._note(note)
         return _Plain(file, data, documents, replace(rule, selection=selection), source, target, reading.before)
 
-    def _sealed(self, plain: _Plain) -> bytes:
+    def _encrypted(self, plain: _Plain) -> bytes:
         file, recipients, store = plain.file, plain.rule.recipients, plain.store
         found = None if self.args.fresh else self.previous.find(self._places(file), recipients, store)
         indent = layout.indent(self.style, self.config, store, file)
@@ -226,7 +226,7 @@ class _Encrypting:
             before = layout.nearest(
                 before, found.data, shown, plain.data, plain.documents, file=file, store=store, indent=indent
             )
-        sealed = sealing.seal(
+        encrypted = encryption.encrypt_file(
             plain.documents,
             metadata,
             data_key,
@@ -239,8 +239,8 @@ class _Encrypting:
             unchanged=unchanged,
             source=plain.source,
         )
-        guards.warn_if_clear(sealed, plain.documents, metadata.selection, file=file)
-        return sealed
+        guards.warn_if_clear(encrypted, plain.documents, metadata.selection, file=file)
+        return encrypted
 
     def _mostly_stays(self, found: Previous, plain: _Plain) -> bool:
         # Only here, since most files have no earlier version.

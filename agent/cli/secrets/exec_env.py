@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from agent.cli import flags
 from agent.cli.errors import CommandError, ConflictingFlagsError
 from agent.cli.files import content, file_types, rules
-from agent.cli.keys import key_sources, sealing
+from agent.cli.keys import encryption, key_sources
 from agent.cli.keys.key_sources import Access
 from agent.cli.secrets import child
 from agent.sops.files import decrypt
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     rules.load(args.config)
     if args.background and args.same_process:
         raise ConflictingFlagsError("--same-process and --background exclude one another")
-    keys = sealing.Keys(flags.typed(Access, args))
+    keys = encryption.Keys(flags.typed(Access, args))
     data = content.read_existing(file)
     encrypted = decrypt.read(data, file=file, store=stores.of(file, args.input_type))
     values = _variables(keys.open(encrypted).plain.documents[0], file)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from agent.cli import flags
 from agent.cli.errors import CommandError, EditorError
 from agent.cli.files import content, file_types, memory, rules
-from agent.cli.keys import key_sources, sealing
+from agent.cli.keys import encryption, key_sources
 from agent.cli.keys.key_sources import Access
 from agent.cli.secrets import child
 from agent.sops.files import decrypt
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     file, command = child.arguments(args.arguments)
     source, target = stores.of(file, args.input_type), stores.of(file, args.output_type)
     indent = rules.indent(rules.of(rules.load(args.config), file), target)
-    keys = sealing.Keys(flags.typed(Access, args))
+    keys = encryption.Keys(flags.typed(Access, args))
     data = content.read_existing(file)
     opened = keys.open(decrypt.read(data, file=file, store=source))
     plain = target.emit(opened.plain.documents, indent=indent)

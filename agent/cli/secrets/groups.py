@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from agent.cli import flags, terminal
 from agent.cli.errors import UsageError
 from agent.cli.files import boundary, content, file_types, layout, rules
-from agent.cli.keys import creation, key_sources, recipients, sealing
+from agent.cli.keys import creation, encryption, key_sources, recipients
 from agent.cli.keys.key_sources import Access
 from agent.cli.keys.recipients import Named
 from agent.cli.secrets import rewrapping
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     index = 0 if adding else _index(args.index)
     added = recipients.of(flags.typed(Named, args)) if adding else ()
     addresses = [*args.vault_address, *recipients.vault_addresses(added)]
-    keys = sealing.Keys(Access(addresses, decryption_order=args.decryption_order))
+    keys = encryption.Keys(Access(addresses, decryption_order=args.decryption_order))
     config = rules.load(args.config)
     data = content.read_existing(args.file)
     source = stores.of(args.file, args.input_type)

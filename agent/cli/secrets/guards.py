@@ -74,9 +74,9 @@ def selection(what: Choice, chosen: Selection, documents: Sequence[Mapping], *, 
     return selected, "of Kubernetes Secrets only data and stringData are encrypted; --encrypted-regex and others choose"
 
 
-def warn_if_clear(sealed: bytes, documents: Sequence[Mapping], chosen: Selection, *, file: str) -> None:
+def warn_if_clear(encrypted: bytes, documents: Sequence[Mapping], chosen: Selection, *, file: str) -> None:
     """Where the selection meets nothing; the MAC, which each document may have, is always encrypted."""
-    if sealed.count(cipher.PREFIX.encode()) <= len(documents):
+    if encrypted.count(cipher.PREFIX.encode()) <= len(documents):
         terminal.warn(f"nothing of {file} is encrypted: {chosen.selector} {chosen.pattern} leaves all of it clear")
 
 
@@ -86,9 +86,9 @@ def warn_of_cut_block(data: bytes, *, file: str, store: Store) -> None:
         return
     # Only here, since few files come so far.
     from agent.yaml.matching import same_documents
-    from agent.yaml.read import yaml as sealed
+    from agent.yaml.read import yaml
 
-    if not same_documents(sealed.parse(data, file=file), sealed.parse(data + b"\n", file=file)):
+    if not same_documents(yaml.parse(data, file=file), yaml.parse(data + b"\n", file=file)):
         terminal.warn(
             f"{file}: its last value is a block scalar without a line break at its end, and is encrypted so; kubectl reads one "
             "there. end the file with a line break if it belongs to the value"

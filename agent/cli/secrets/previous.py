@@ -21,7 +21,7 @@ from agent.values.errors import AgentError, DataKeyError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from agent.cli.keys.sealing import Keys, Opened
+    from agent.cli.keys.encryption import Keys, Opened
     from agent.cli.secrets.committed import Committed
     from agent.sops.format.groups import Recipients, WrappedDataKey
     from agent.sops.stores.store import Store

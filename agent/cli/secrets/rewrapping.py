@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from agent.cli import terminal
 from agent.cli.files import file_types, layout
-from agent.cli.keys import fresh, key_sources, sealing
+from agent.cli.keys import encryption, fresh, key_sources
 from agent.sops.files import reopened
 from agent.sops.format.keys import kind_of, short_name_of
 from agent.sops.stores import store as stores
@@ -18,7 +18,7 @@ from agent.values.dataclass import replace
 if TYPE_CHECKING:
     import argparse
 
-    from agent.cli.keys.sealing import Keys
+    from agent.cli.keys.encryption import Keys
     from agent.sops.files.decrypt import EncryptedFile
     from agent.sops.format.groups import Recipients
     from agent.sops.format.key_changes import KeyChange
@@ -50,7 +50,7 @@ def rewrapped(
     written = layout.written(
         documents, file=encrypted.file, store=store, indent=indent, before=before, rewrite_metadata=True
     )
-    reopened.check_sealed(written, encrypted.documents, metadata, file=encrypted.file, store=store)
+    reopened.check_kept(written, encrypted.documents, metadata, file=encrypted.file, store=store)
     return written
 
 
@@ -69,7 +69,7 @@ def rotated(
     plain = keys.open(encrypted, ignore_mac=ignore_mac).plain
     data_key = fresh.data_key()
     metadata = replace(plain.metadata, data_key=keys.wrap(recipients, data_key))
-    return sealing.seal(
+    return encryption.encrypt_file(
         plain.documents,
         metadata,
         data_key,

@@ -9,7 +9,7 @@ from agent.cli import flags, terminal
 from agent.cli.errors import FileMissingError
 from agent.cli.files import content, file_types, layout, rules, trees
 from agent.cli.files.trees import Done
-from agent.cli.keys import creation, key_sources, recipients, sealing
+from agent.cli.keys import creation, encryption, key_sources, recipients
 from agent.cli.keys.key_sources import Access
 from agent.cli.keys.recipients import Named
 from agent.cli.secrets import guards, results, rewrapping
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
             )
         raise FileMissingError("no such file", file=file).in_case("usage")
     addresses = [*args.vault_address, *recipients.vault_addresses((*add, *remove))]
-    keys = sealing.Keys(Access(addresses, decryption_order=args.decryption_order))
+    keys = encryption.Keys(Access(addresses, decryption_order=args.decryption_order))
     work = _Rotating(args, flags.typed(layout.Style, args), keys, rules.load(args.config), add, remove)
     if several:
         return trees.run(asked, work)
@@ -99,7 +99,7 @@ def _check_age(remove: Iterable[Recipient]) -> None:
 class _Rotating:
     args: argparse.Namespace
     style: layout.Style
-    keys: sealing.Keys
+    keys: encryption.Keys
     config: Rules | None
     add: tuple[Recipient, ...]
     remove: tuple[Recipient, ...]

@@ -12,7 +12,7 @@ from agent.cli import flags, terminal
 from agent.cli.errors import ConflictingFlagsError, FileMissingError, UsageError
 from agent.cli.files import boundary, content, file_types, layout, rules, trees
 from agent.cli.files.trees import Done
-from agent.cli.keys import creation, key_sources, recipients, sealing
+from agent.cli.keys import creation, encryption, key_sources, recipients
 from agent.cli.keys.key_sources import Access
 from agent.cli.secrets import rewrapping
 from agent.sops.files import decrypt
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         raise FileMissingError("no file named")
     asked = flags.typed(trees.Asked, args)
     several = trees.several(asked)
-    work = _Updating(args, flags.typed(layout.Style, args), sealing.Keys(flags.typed(Access, args)), config)
+    work = _Updating(args, flags.typed(layout.Style, args), encryption.Keys(flags.typed(Access, args)), config)
     if several:
         if args.report != "table" and not (args.yes or args.dry_run or args.check):
             raise ConflictingFlagsError("a report for programs asks no questions", hint="add -y, or --dry-run")
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
 class _Updating:
     args: argparse.Namespace
     style: layout.Style
-    keys: sealing.Keys
+    keys: encryption.Keys
     config: Rules | None
 
     def __call__(self, found: Found, data: bytes) -> Done | None:

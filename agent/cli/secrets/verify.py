@@ -8,7 +8,7 @@ from agent.cli import exit_codes, flags, terminal
 from agent.cli.errors import FileMissingError
 from agent.cli.files import file_types, rules, trees
 from agent.cli.files.trees import Done
-from agent.cli.keys import key_sources, sealing
+from agent.cli.keys import encryption, key_sources
 from agent.cli.keys.key_sources import Access
 from agent.cli.secrets import plaintext_secrets
 from agent.sops.files import conflicts, decrypt, parts, verify
@@ -74,7 +74,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if not args.files:
         raise FileMissingError("no file named", hint="name files, folders or quoted globs")
-    work = _Verifying(args, rules.load(args.config), sealing.Keys(flags.typed(Access, args)))
+    work = _Verifying(args, rules.load(args.config), encryption.Keys(flags.typed(Access, args)))
     results = list(trees.each(args.files, work, write=False))
     return _report(args, results, work.verdicts)
 
@@ -101,7 +101,7 @@ class Verdict:
 class _Verifying:
     args: argparse.Namespace
     config: Rules | None
-    keys: sealing.Keys
+    keys: encryption.Keys
     verdicts: dict[str, Verdict] = field(default_factory=dict[str, Verdict])
 
     def __call__(self, found: Found, data: bytes) -> Done | None:

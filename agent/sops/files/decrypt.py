@@ -1,6 +1,6 @@
 """A whole file opened at once, comments and all: what the command line shows and edits.
 
-The agent does not come here: it keeps files sealed (`agent.sops.sealed`).
+The agent does not come here: it keeps files sealed (`agent.sops.files.sealed`).
 """
 
 from __future__ import annotations

@@ -45,17 +45,17 @@ def encrypt(
     stores.check_plain(documents, file=file)
     if not metadata.data_key.keys:
         raise NoMasterKeyError("no key to encrypt for", file=file)
-    sealer = Cipher(data_key)
+    encrypter = Cipher(data_key)
     computed = mac.Mac(only_encrypted=metadata.selection.mac_only_encrypted)
-    visitor = _Sealer(sealer, computed, (ivs or Ivs()).in_turn(data_key), random_bytes, metadata.selection, file)
+    visitor = _Encrypter(encrypter, computed, (ivs or Ivs()).in_turn(data_key), random_bytes, metadata.selection, file)
     selected = Selected(metadata.selection)
-    sealed = [rewrite(document, selected, visitor, file=file) for document in documents]
+    encrypted = [rewrite(document, selected, visitor, file=file) for document in documents]
     return stores.join(
-        sealed,
+        encrypted,
         replace(
             metadata,
             lastmodified=lastmodified,
-            mac=mac.seal(computed.text(), sealer, lastmodified=lastmodified, iv=random_bytes(cipher.IV_SIZE)),
+            mac=mac.encrypt(computed.text(), encrypter, lastmodified=lastmodified, iv=random_bytes(cipher.IV_SIZE)),
             version=newer(metadata.version, VERSION),
         ),
     )
@@ -71,7 +71,7 @@ def newer(one: str, other: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sealer:
+class _Encrypter:
     cipher: Cipher
     mac: mac.Mac
     ivs: Turns
@@ -95,12 +95,12 @@ class _Sealer:
                 field=place.field,
             )
         self.mac.add(cipher.plain_bytes(value), encrypted=place.encrypted)
-        return self._seal(value, place) if place.encrypted else value
+        return self._encrypt(value, place) if place.encrypted else value
 
     def comment(self, comment: Comment, place: Place) -> Comment | str:
         if not place.encrypted:
             return comment
-        text = self._seal(comment, place)
+        text = self._encrypt(comment, place)
         if self.selection.selector == "unencrypted_comment_regex" and matcher(self.selection.pattern)(text):
             raise SopsEncryptError(
                 "unencrypted_comment_regex matches an encrypted comment",
@@ -110,6 +110,6 @@ class _Sealer:
             )
         return text
 
-    def _seal(self, value: cipher.Text, place: Place) -> str:
+    def _encrypt(self, value: cipher.Text, place: Place) -> str:
         iv = self.ivs.find(value, place.aad) or self.random_bytes(cipher.IV_SIZE)
-        return self.cipher.seal(value, place.aad, iv)
+        return self.cipher.encrypt(value, place.aad, iv)

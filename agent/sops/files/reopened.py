@@ -70,7 +70,7 @@ def check(
     return _compared(documents, plain, metadata, file=file, store=store) and kept
 
 
-def check_sealed(data: bytes, documents: Many[Mapping], metadata: Metadata, *, file: str, store: Store) -> None:
+def check_kept(data: bytes, documents: Many[Mapping], metadata: Metadata, *, file: str, store: Store) -> None:
     """The same of a file whose values stay as they are encrypted. Raises SopsEncryptError."""
     try:
         read, found = stores.split(store.parse(data, file=file, limits=_enough(data)), file=file)

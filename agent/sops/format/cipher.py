@@ -116,7 +116,7 @@ class Cipher:
             raise SopsFormatError("value has an iv of a size that cannot be used") from None
         return _typed(raw.decode("utf-8", "surrogateescape"), value.type)
 
-    def seal(self, value: Text, aad: str, iv: bytes) -> str:
+    def encrypt(self, value: Text, aad: str, iv: bytes) -> str:
         """The encrypted form; empty text stays empty."""
         if value == "" or (isinstance(value, Comment) and not value.text):
             return ""

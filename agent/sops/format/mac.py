@@ -74,9 +74,9 @@ def verify(computed: str, metadata: Metadata, opener: Cipher, *, file: str) -> N
         )
 
 
-def seal(computed: str, opener: Cipher, *, lastmodified: str, iv: bytes) -> str:
+def encrypt(computed: str, encrypter: Cipher, *, lastmodified: str, iv: bytes) -> str:
     """The MAC as the metadata holds it."""
-    return opener.seal(computed, lastmodified, iv)
+    return encrypter.encrypt(computed, lastmodified, iv)
 
 
 def _hash(text: str) -> bytes:

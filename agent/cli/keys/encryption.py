@@ -1,4 +1,4 @@
-"""Files opened with the user's keys, and sealed again: what the commands of the sops family share.
+"""Files opened with the user's keys, and encrypted again: what the commands of the sops family share.
 
 Nothing here writes a file. A `Keys` lives as long as a command, so that many files which share a data key ask for it once.
 """
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A file in the clear, with the data key that it is sealed under."""
+    """A file in the clear, with the data key that it is encrypted with."""
 
     plain: PlainFile
     data_key: Secret = field(repr=False)
@@ -86,7 +86,7 @@ class Keys:
         return wrapped
 
 
-def seal(
+def encrypt_file(
     documents: Sequence[Mapping],
     metadata: Metadata,
     data_key: Secret,
@@ -131,9 +131,9 @@ def seal(
         from agent.yaml.edit.requoting import requoted
 
         written = requoted(written, stored, file=file)
-    sealed, made = stores.split(encrypted, file=file)
+    bare, made = stores.split(encrypted, file=file)
     assert made is not None
-    new = () if unchanged else sealed
+    new = () if unchanged else bare
     commented = reopened.check(written, documents, made, data_key, file=file, store=store, fresh=new)
     if not commented and source in {None, store}:
         if before is not None:

@@ -345,6 +345,10 @@ class Tenant:
         found = self.controlplane.get(f"/apis/events.k8s.io/v1/namespaces/{self.namespace}/events")["items"]
         return {(item["reason"], item["note"]) for item in found if item["regarding"]["kind"] == "Application"}
 
+    def until_event(self, reason: str) -> None:
+        """Wait for one about the tenant's Applications: events come after the status."""
+        _ = wait_until(lambda: reason in {each for each, _ in self.events()}, 30, f"{self.namespace}: event {reason}")
+
     def managed(self, *resources: str) -> set[str]:
         """`<resource>/<name>` of live objects that carry this Application's label."""
         uid = self.controlplane.get(self.application.path)["metadata"]["uid"]

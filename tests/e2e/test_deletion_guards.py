@@ -92,7 +92,7 @@ def test_what_asks_to_be_kept_and_volume_claims_outlive_an_application_that_take
     assert tenant.data("kept") == {"value": "1"}
     live = tenant.get("persistentvolumeclaims", "data") or {}
     assert "deletionTimestamp" not in live["metadata"]
-    assert "Orphaned" in {reason for reason, _ in tenant.events()}
+    tenant.until_event("Orphaned")
 
 
 def test_an_application_that_goes_with_its_namespace_deletes_nothing_elsewhere(tenant: Tenant):

@@ -95,5 +95,5 @@ def test_a_rewritten_branch_is_followed_and_told(tenant: Tenant):
 
     assert report.ready
     assert tenant.data("a") == {"value": "3"}
-    assert "ForcedPush" in {reason for reason, _ in tenant.events()}
+    tenant.until_event("ForcedPush")
     assert any(record.get("action") == "forced-push" for record in tenant.installation.agent.audit())

@@ -19,6 +19,8 @@ def test_a_secret_in_the_clear_is_applied_and_warned_of(tenant: Tenant) -> None:
         ("Variables", ""),
     ]
     assert report.counts["warnings"] == 2
+    for reason in ("PlaintextSecret", "Variables"):
+        tenant.until_event(reason)
     events = tenant.controlplane.get(f"/apis/events.k8s.io/v1/namespaces/{tenant.namespace}/events")["items"]
     assert {"PlaintextSecret", "Variables"} <= {each["reason"] for each in events if each["type"] == "Warning"}
 

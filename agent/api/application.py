@@ -21,6 +21,7 @@ from agent.api.fields import (
 )
 from agent.api.model import Model, Problem, invalid, validate
 from agent.api.render import Render, Substitute
+from agent.api.windows import MOST_WINDOWS, SyncWindow
 from agent.values.errors import ManifestError
 from agent.values.ids import ApplicationId, ObjectId
 from agent.values.patterns import name_matches
@@ -265,6 +266,12 @@ class ApplicationSpec(Model):
     ] = ()
     """Applications that come first: a new commit runs once each of them is `Ready` and `Healthy` and, where it follows the same branch or
     tag of the same repository, has applied that commit. Until then the last commit stays applied and is healed."""
+    sync_windows: Annotated[
+        tuple[SyncWindow, ...],
+        Field(max_length=MOST_WINDOWS, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+    ] = ()
+    """Times at which new commits and changed specs are applied. Without any, and outside all `deny` windows if there is no `allow` window:
+    always. Drift is healed and secrets are rotated at any time. The operator's file may have windows too, and none of these opens them."""
     prune: bool = True
     """Whether objects that are in no layer any more are deleted. Deletions that look like a mistake (a Namespace, a CRD, a
     volume, most of the Application) wait for a confirmation."""

@@ -24,6 +24,7 @@ from agent.api.fields import (
 )
 from agent.api.model import Model, Problem, invalid, validate
 from agent.api.signatures import SignatureRule
+from agent.api.windows import OperatorWindow, SyncWindow
 from agent.values.errors import ConfigError
 from agent.values.patterns import name_matches, path_matches
 
@@ -326,6 +327,8 @@ class OperatorSettings(Model):
     """Lets Applications wait for Applications of other namespaces. Within a namespace it needs no grant."""
     disclosures: tuple[DisclosureGrant, ...] = ()
     """Variables with sealed values that Applications may make clear text, by `spec.substitute.disclose`."""
+    sync_windows: Annotated[tuple[OperatorWindow, ...], Field(max_length=64)] = ()
+    """Times at which new commits and changed specs are applied, or are not. Drift is healed and secrets are rotated at any time."""
     field_managers: FieldManagers = FieldManagers()
     """Who is who among the field managers of live objects, as `metadata.managedFields` names them."""
     audit: AuditSettings = AuditSettings()
@@ -358,6 +361,15 @@ class OperatorSettings(Model):
         """Patterns of the other namespaces whose Applications those of `namespace` may wait for."""
         grants = (grant for grant in self.dependencies if name_matches(grant.application_namespace, namespace))
         return tuple(pattern for grant in grants for pattern in grant.namespaces)
+
+    def windows_of(self, namespace: str, name: str) -> tuple[SyncWindow, ...]:
+        """The sync windows of an Application that it cannot take back."""
+        return tuple(
+            window
+            for window in self.sync_windows
+            if name_matches(window.application_name, name)
+            and any(name_matches(pattern, namespace) for pattern in window.application_namespaces)
+        )
 
 
 def parse(tree: Tree, *, file: str = "") -> OperatorSettings:

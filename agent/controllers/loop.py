@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("signet")
 _REFRESH_SECONDS = 0.5
+_WINDOW_SECONDS = 0.1
+"""After a window opens, so that no clock says that it has not."""
 
 
 class Driver:
@@ -290,6 +292,9 @@ class Driver:
         run.fence.check()
         managed.state = outcome.state
         self._neighbours.ended(uid, outcome.state)
+        if (until := outcome.state.gate.until) is not None:
+            wait = max(until - self._ports.clock.now(), 0.0) + _WINDOW_SECONDS
+            self._event(schedule.Triggered(uid, Trigger.WINDOW, wait))
         return outcome
 
     async def _make_run(
@@ -379,12 +384,7 @@ class Driver:
         managed = self._managed.get(uid)
         if managed is None or managed.application is None or not managed.held:
             return
-        try:
-            objects, errors = await probing.rotated(self._ports.stores, managed.id, managed.record)
-        except AgentError as error:
-            objects, errors = frozenset[ObjectId](), (error,)
-        for error in errors:
-            log_error("the version of a secret could not be checked", error, managed.id)
+        objects = await probing.found(self._ports.stores, managed.id, managed.record)
         if objects:
             managed.rotated |= objects
             self._event(schedule.Triggered(uid, Trigger.SECRET))

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from agent.controllers.reporting import log_error
 from agent.engine.ports import Resolved
 from agent.engine.record import absent_at
 from agent.manifests import references
 from agent.values.errors import AgentError, StoreNotFoundError
+from agent.values.ids import ObjectId
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +18,18 @@ if TYPE_CHECKING:
     from agent.engine.ports import StorePort
     from agent.engine.record import ApplicationRecord
     from agent.manifests.references import Reference
-    from agent.values.ids import ApplicationId, ObjectId
+    from agent.values.ids import ApplicationId
+
+
+async def found(stores: StorePort, application: ApplicationId, record: ApplicationRecord) -> frozenset[ObjectId]:
+    """The objects to refresh; what could not be asked is logged."""
+    try:
+        objects, errors = await rotated(stores, application, record)
+    except AgentError as error:
+        objects, errors = frozenset[ObjectId](), (error,)
+    for error in errors:
+        log_error("the version of a secret could not be checked", error, application)
+    return objects
 
 
 async def rotated(

@@ -52,4 +52,5 @@ def of(settings: OperatorSettings, application: Application) -> Grants:
         settings.dependencies_of(application.id.namespace),
         rule_for(settings.git.signatures, application.spec.source.url),
         disclosures.of(settings.disclosures, application),
+        settings.windows_of(application.id.namespace, application.id.name),
     )

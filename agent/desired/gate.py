@@ -7,22 +7,31 @@ applied and is healed meanwhile.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent.values.errors import WaitsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from agent.api.application import ApplicationSpec
     from agent.values.errors import AgentError
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What is run: a commit, in full, under one generation of the Application's spec."""
+    """What is run: a commit, in full, and a fingerprint of what the Application's spec `asks` of it."""
 
     commit: str
-    generation: int
+    asks: str
+
+
+_BESIDE: Final = {"depends_on", "deletion_policy", "interval", "prune", "suspend", "sync", "sync_windows"}
+
+
+def asked(spec: ApplicationSpec) -> str:
+    """Everything of a spec that decides what a commit means, as one text: what else it says holds as soon as it is said."""
+    return spec.model_dump_json(exclude=_BESIDE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +45,11 @@ class Gate:
     closed: bool = False
     waits: tuple[WaitsError, ...] = ()
     faults: tuple[AgentError, ...] = ()
+
+    @property
+    def until(self) -> float | None:
+        """When to ask again though nothing happens, in Unix seconds."""
+        return min((each.until for each in self.waits if each.until is not None), default=None)
 
 
 def decide(newest: Version, admitted: Version | None, against: Iterable[AgentError]) -> Gate:

@@ -29,6 +29,8 @@ class Trigger(StrEnum):
     """A store has another version of a value."""
     DEPENDENCY = "dependency"
     """An Application that it depends on stands otherwise."""
+    WINDOW = "window"
+    """A sync window opened that a commit waited for."""
 
 
 WITHOUT_SOURCE: Final = frozenset({Trigger.LIVE, Trigger.SECRET})

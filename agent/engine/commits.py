@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.desired import compiler
 from agent.desired.compiler import DesiredState, UnknownChangeError
-from agent.engine import disclosing, judge, live_variables, opening, pace, rendering, suffixes, trusting
+from agent.engine import disclosing, gating, judge, live_variables, opening, pace, rendering, suffixes, trusting
 from agent.engine.causes import Cause
 from agent.engine.ports import AuditEntry
 from agent.engine.state import NOTHING, Compiled
@@ -122,7 +122,7 @@ async def last_good(run: Run, state: State, kinds: Kinds) -> tuple[State, Desire
     found, problems, record = state.desired, state.unread, run.ledger.record
     if found is not None and found.repository != run.application.spec.source.url:
         found = None  # its keys are not this one's, and the other way round
-    if found is None and record.newest is not None and record.generation == run.application.generation:
+    if found is None and record.newest is not None and gating.same_spec(run):
         try:
             compiled, files = await _read(run, state, record.newest, await live_variables.read(run))
             if files is not None:
@@ -225,7 +225,10 @@ async def _compile(run: Run, state: State, kinds: Kinds, files: Read) -> State:
     )
     variables = files.inputs.live.version if files.inputs is not None else ""
     generation = run.application.generation
-    compiled = Compiled(desired, generation, files.content, desired_digests, revision.commit, variables, disclosed)
+    asked = gating.fingerprint(run)
+    compiled = Compiled(
+        desired, generation, files.content, desired_digests, revision.commit, variables, disclosed, asked
+    )
     return replace(state, compiled=compiled, verified=files.verified.blobs, untaken={})
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from agent.api.application import Application
     from agent.api.operator import Limits
     from agent.api.signatures import SignatureRule
+    from agent.api.windows import SyncWindow
     from agent.desired.dependencies import Name, Neighbour
     from agent.engine.fence import Fence
     from agent.engine.ledger import Ledger
@@ -55,7 +56,7 @@ class Grants:
 
     `strict`: what is held rather than warned of. `people` are patterns of the field managers that are people, `dependencies` those of the
     other namespaces whose Applications it may depend on. `signatures` are those that commits of its repository need, `disclosed` the
-    variables that it asks to disclose, and may.
+    variables that it asks to disclose, and may. `windows` are the operator's sync windows for it.
     """
 
     identity: Identity | None
@@ -66,6 +67,7 @@ class Grants:
     dependencies: tuple[str, ...] = ()
     signatures: SignatureRule | None = None
     disclosed: frozenset[str] = frozenset()
+    windows: tuple[SyncWindow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

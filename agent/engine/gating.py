@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from agent.desired import dependencies, gate
+from agent.desired import dependencies, gate, windows
 from agent.desired.gate import Version
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from agent.engine.state import State
 
 
-def ask(run: Run, state: State) -> State:
+async def ask(run: Run, state: State) -> State:
     """The state with the gate for the commit that was `checked`.
 
     A run that does not ask Git leaves a closed gate as it was: it takes no other commit, and does not tell of one as if it ran.
@@ -21,9 +21,31 @@ def ask(run: Run, state: State) -> State:
     newest = state.checked
     if newest is None or (state.gate.closed and not run.checks_source):
         return state
-    record = run.ledger.record
-    admitted = state.gate.admitted
-    if admitted is None and record.newest is not None:
-        admitted = Version(record.newest.commit, record.generation)
+    version = Version(newest.commit, fingerprint(run))
+    admitted = state.gate.admitted or _recorded(run, version)
     against = dependencies.check(run.application, newest, run.neighbours, run.grants.dependencies)
-    return replace(state, gate=gate.decide(Version(newest.commit, run.application.generation), admitted, against))
+    sets = [each for each in (run.grants.windows, run.application.spec.sync_windows) if each]
+    if sets and version != admitted:
+        now = run.ports.clock.now()
+        against += await run.ports.tasks.in_thread(lambda: windows.check(sets, now))
+    return replace(state, gate=gate.decide(version, admitted, against))
+
+
+def fingerprint(run: Run) -> str:
+    """Of what the spec asks of a commit."""
+    return run.fingerprints.desired.text(gate.asked(run.application.spec))
+
+
+def same_spec(run: Run) -> bool:
+    """Whether the spec asks of a commit what it asked of the one that was recorded last."""
+    record = run.ledger.record
+    return record.generation == run.application.generation or record.asked == fingerprint(run)
+
+
+def _recorded(run: Run, now: Version) -> Version | None:
+    """What was let in before this agent took the Application, as far as it was begun. A record of before says of what generation it is."""
+    record = run.ledger.record
+    if record.newest is None:
+        return None
+    same = record.generation == run.application.generation
+    return Version(record.newest.commit, record.asked or (now.asks if same else ""))

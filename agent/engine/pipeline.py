@@ -85,7 +85,7 @@ async def reconcile(run: Run, state: State) -> Outcome:
     try:
         kinds = await run.ports.target.kinds(fresh=not run.triggers <= WITHOUT_SOURCE | {Trigger.INTERVAL})
         await endings.note(run, kinds)
-        state = gating.ask(run, await commits.check(run, state))
+        state = await gating.ask(run, await commits.check(run, state))
         state, files = await commits.read(run, state)
         state, desired = await commits.compile_read(run, state, kinds, files)
         if desired is None:

@@ -109,7 +109,7 @@ class ApplicationRecord:
     what people had added before the agent took such things out is in the objects' `left`. `ran` is what ran to its end, in the order of
     ending, `rerun` the request to run something again that was handled last. `guard` is what waits for a confirmation to be deleted.
     `standing` says under which name a generated object stands, by the name that it was rendered with: see `suffixes`. `trust` is there
-    where the operator asks for signatures.
+    where the operator asks for signatures. `asked` is the fingerprint of what the spec of that `generation` asks of a commit.
     """
 
     revision: Revision | None = None
@@ -125,6 +125,7 @@ class ApplicationRecord:
     guard: Guard = NOTHING_WAITS
     standing: Mapping[str, Standing] = field(default_factory=dict[str, Standing])
     trust: Trust | None = None
+    asked: str = ""
 
     @property
     def newest(self) -> Revision | None:
@@ -274,13 +275,12 @@ class Codec:
         }
         # absent where there is nothing to say, as in the records of before
         meta |= {"ran": _runs_to_json(record.ran)} if record.ran else {}
-        meta |= {"rerun": record.rerun} if record.rerun else {}
+        meta |= {name: text for name, text in (("rerun", record.rerun), ("asked", record.asked)) if text}
         meta |= {"guard": guard} if (guard := record.guard.to_json()) else {}
         standing = {key: [each.suffix, each.content, each.rolls] for key, each in record.standing.items()}
         meta |= {"standing": standing} if standing else {}
-        meta |= (
-            {"trust": [trust.repository, trust.accepted, trust.commit, trust.seen]} if (trust := record.trust) else {}
-        )
+        trust = record.trust
+        meta |= {"trust": [trust.repository, trust.accepted, trust.commit, trust.seen]} if trust else {}
         head_now = _pack(meta)
         before = _unpack(stored[HEAD].split(".", 3)[3]) if stored.get(HEAD) else {}
         if changed or {**before, "counter": 0} != {**_unpack(head_now), "counter": 0}:
@@ -360,6 +360,7 @@ def _decode(shards: Mapping[str, str], opened: Callable[[str, str], tuple[int, s
         Guard.from_json(guard),
         _standing_from_json(meta.get("standing")),
         _trust_from_json(meta.get("trust")),
+        str(meta.get("asked", "")),
     )
 
 

@@ -130,8 +130,19 @@ async def remember(
         revision=desired.revision,
         applying=None,
         generation=state.compiled.generation if state.compiled else run.application.generation,
+        asked=_asked(run, state, desired),
         verified=dict(state.verified),
     ).with_standing(desired.standing)
     ended = [(each.id, each.fact.uid, each.fact.ended) for each in results if each.fact and each.fact.ended]
     await run.ledger.save(await endings.marked(run, kinds, record, ended))
     return replace(state, applied=desired)
+
+
+def _asked(run: Run, state: State, desired: DesiredState) -> str:
+    """What the record says of the spec; that of an older agent says nothing, and is not written again for that alone."""
+    before, compiled = run.ledger.record, state.compiled
+    if compiled is None or (
+        not before.asked and before.generation == compiled.generation and before.revision == desired.revision
+    ):
+        return before.asked
+    return compiled.asked

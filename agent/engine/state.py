@@ -42,6 +42,7 @@ class Compiled:
 
     `desired_digests` are the fingerprints of its objects, `commit` the newest that has this content, `variables` the version of those that
     the cluster holds, `disclosed` what is known of those that are. The same generation and content give the same, so nothing is compiled twice, unless something is held: a key may be there by now.
+    `asked` is the fingerprint of what the spec asked of it.
     """
 
     desired: DesiredState
@@ -51,6 +52,7 @@ class Compiled:
     commit: str
     variables: str = ""
     disclosed: Disclosed = NOTHING
+    asked: str = ""
 
     def serves(self, commit: str, variables: str) -> bool:
         """Whether compiling this commit with these variables would give the same."""

@@ -96,7 +96,7 @@ class World:
         newest = revision(self.head)
         before = self.states.get(name, State())
         against = dependencies.check(self.applications[name], newest, self.neighbours)
-        found = gate.decide(Version(newest.commit, 1), before.gate.admitted, against)
+        found = gate.decide(Version(newest.commit, ""), before.gate.admitted, against)
         self.states[name] = State(checked=newest, gate=found)
 
     def end(self, name: str) -> None:

@@ -73,7 +73,8 @@
     ├── OwnershipConflictError    an object that another Application owns
     ├── HeldError                 an object waits for something it needs
     │   └── WaitsError                a commit waits
-    │       └── DependencyNotReadyError   for an Application that it depends on
+    │       ├── DependencyNotReadyError   for an Application that it depends on
+    │       └── SyncWindowError           for a sync window
     ├── PruneRefusedError         a deletion that waits
     ├── AdditionsError            what people added to an object, and is left there
     ├── FightError                added again each time the agent removes it

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from agent.values.errors.root import AgentError
 
 
@@ -14,8 +16,20 @@ class HeldError(AgentError): ...
 class WaitsError(HeldError):
     """Why a commit may not run now. It ends by itself: nothing is wrong with the Application."""
 
+    until: float | None = None
+    """When to ask again, in Unix seconds, where that is known."""
+
+    def ending(self, at: float) -> Self:
+        """A copy that ends by itself then, in Unix seconds."""
+        copied = self.copy()
+        copied.until = at
+        return copied
+
 
 class DependencyNotReadyError(WaitsError): ...
+
+
+class SyncWindowError(WaitsError): ...
 
 
 class PruneRefusedError(AgentError): ...

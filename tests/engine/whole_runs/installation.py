@@ -115,6 +115,11 @@ class Installation(Surroundings):
         revision = self._stored().revision
         return int(revision.commit[:12]) if revision else 0
 
+    @property
+    def until(self) -> float | None:
+        """When the gate is asked again though nothing happens, in Unix seconds."""
+        return self._state.gate.until
+
     async def run(self, *causes: str) -> Ran:
         """One run: by default the first one of an agent, and after that those of the interval."""
         await self._ready()

@@ -147,3 +147,40 @@ def test_generators_of_ksops_need_no_program_and_no_key(tree: Shell) -> None:
     found = {item["metadata"]["name"]: item for item in json.loads(result.out)["items"]}
     assert found["prod-made"]["stringData"] == {"key": "<secret sops:prod/whole.txt>"}
     assert CANARY not in json.dumps(found) + result.err
+
+
+def test_variables_name_namespaces_within_the_destination(tree: Shell) -> None:
+    maps = "".join(
+        f"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: '${{{name.upper()}}}'}}\n"
+        for name in ("ours", "theirs")
+    )
+    tree.write("prod/clear.yaml", maps)
+    variables = "variables: {HOST: h, OURS: shop, THEIRS: billing}"
+    text = APPLICATION.replace("variables: {HOST: shop.example.com}", variables)
+    tree.write("application.yaml", text)
+    result = tree.agent("render", "-o", "json", "-f", "application.yaml")
+    assert result.code == 1
+    found = {item["metadata"]["name"]: item["metadata"] for item in json.loads(result.out)["items"]}
+    assert found["prod-ours"] == {"name": "prod-ours", "namespace": "shop"}
+    assert "prod-theirs" not in found
+    assert "billing/prod-theirs" in result.err
+    assert "prod/clear.yaml" in result.err
+
+    tree.write("application.yaml", text.replace(", namespace: shop", ""))
+    result = tree.agent("render", "-o", "json", "-f", "application.yaml", "-n", "billing")
+    assert result.code == 1
+    names = {item["metadata"]["name"] for item in json.loads(result.out)["items"]}
+    assert "prod-theirs" in names
+    assert "prod-ours" not in names
+
+
+def test_a_sealed_value_that_an_overlay_does_not_use_is_named(tree: Shell) -> None:
+    tree.write("prod/kustomization.yaml", KUSTOMIZATION + "patches: [{path: gone.yaml}]\n")
+    tree.write("prod/gone.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\n$patch: delete\n")
+    result = tree.agent("render", "-f", "application.yaml")
+    assert result.code == 0, result.err
+    assert "sealed values stand in nothing that was rendered" in result.err
+    assert "sops:prod/db.yaml#stringData.password" in result.err
+    assert "hint: take them out, or use them" in result.err
+    tree.write("prod/kustomization.yaml", KUSTOMIZATION)
+    assert "sealed values" not in tree.agent("render", "-f", "application.yaml").err

@@ -25,6 +25,23 @@ if TYPE_CHECKING:
 ENV: list[dict[str, object]] = [{"name": "P", "valueFrom": {"secretKeyRef": {"name": "db", "key": "password"}}}]
 FOUR = {f"{name}.yaml": config_map(name, value="1") for name in "abcd"}
 IMMUTABLE = {"web.yaml": deployment("web", app="one")}
+RENDERED = {"render": {"kustomize": {"path": "prod"}}, "substitute": {"files": ["vars.env"]}}
+
+
+def sealed(tenant: Tenant) -> str:
+    return tenant.seal(secret("db", password="overlay-4711"))
+
+
+OVERLAY: dict[str, Content] = {
+    **{f"prod/{path}": text for path, text in FOUR.items()},
+    "prod/kustomization.yaml": """\
+resources: [a.yaml, b.yaml, c.yaml, d.yaml, db.yaml]
+generatorOptions: {disableNameSuffixHash: true}
+configMapGenerator: [{name: made, literals: ["value=${VALUE}"]}]
+""",
+    "prod/db.yaml": sealed,
+    "vars.env": "VALUE=1\n",
+}
 
 
 def annotated(manifest: str, **annotations: str) -> str:

@@ -33,6 +33,8 @@ from foretold_files import (
     GOOD,
     IMMUTABLE,
     MANY,
+    OVERLAY,
+    RENDERED,
     STORE,
     STORE_CHANGE,
     altered,
@@ -104,6 +106,23 @@ SCENARIOS = {
     ),
     "a claim is not replaced": Scenario(
         {"claim.yaml": claim("ReadWriteOnce")}, {"claim.yaml": claim("ReadWriteMany")}, {}
+    ),
+    "an overlay and its variables change, and an object of it was edited": Scenario(
+        OVERLAY,
+        {"prod/c.yaml": config_map("c", value="2"), "vars.env": "VALUE=2\n"},
+        {f"ConfigMap {name}": "change" for name in ("a", "c", "made")},
+        edit,
+        stopped=True,
+        spec=RENDERED,
+    ),
+    "most of an overlay goes, confirmed by its commit": Scenario(
+        OVERLAY,
+        {"prod/kustomization.yaml": "resources: [d.yaml]\n"},
+        {**{f"ConfigMap {name}": "prune" for name in ("a", "b", "c", "made")}, "Secret db": "prune"},
+        paused=True,
+        committed=True,
+        annotations=lambda tenant: {CONFIRM: tenant.repository.head()},
+        spec=RENDERED,
     ),
     "a Job that finished and is gone": Scenario({**FOUR, "job.yaml": job()}, {}, {}, until_gone),
     "a first commit": Scenario({}, FOUR, {f"ConfigMap {name}": "create" for name in "abcd"}),

@@ -166,7 +166,10 @@ class TestOfWhatAUserMayNotRead:
         assert said.actions == {"Secret/db": "change", "Deployment/web": "roll", "ConfigMap/e": "create"}
         assert said.causes == {"Secret/db": "unknown", "Deployment/web": "unknown", "ConfigMap/e": "commit"}
         assert said.unknown == [
-            "the commit that was applied last is not here, so whether a commit or a live edit is the cause is not known"
+            (
+                "the commit that was applied last is not here, or its variables came from the cluster,"
+                " so whether a commit or a live edit is the cause is not known"
+            )
         ]
 
     async def test_which_commit_counted_for_another_spec(self, asking: Callable[..., User]) -> None:

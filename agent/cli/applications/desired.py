@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from agent.cli.applications.worktree import Target
     from agent.desired.compiler import DesiredState, UnknownChangeError
     from agent.engine.changes import ChangeSet
+    from agent.engine.rendering import Files
     from agent.engine.repositories import Snapshot
     from agent.manifests.documents import Parsed
     from agent.manifests.kinds import Kinds
@@ -80,26 +81,26 @@ async def compute(
     keys: MasterKeys | None,
     *,
     snapshot: Snapshot | None = None,
+    files: Files | None = None,
     revision: Revision = NO_COMMIT,
     unopened: Secret | None = None,
     recorded: Callable[[str], Collection[ObjectId]] = lambda _: (),
     cluster: Cluster | None = None,
 ) -> Declared:
-    """The desired state of a work tree, or of the files in `snapshot`, every object checked as far as it is open.
+    """The desired state of a work tree, or of the files in `snapshot` and those of `files` that it renders, every object checked as far as it is open.
 
     A file that none of the keys opens holds its objects, or `unopened` stands in the place of its values. `recorded` are the objects
-    that were applied from a file: those of one that cannot be read are held. `kinds` None: no cluster is asked, and kinds that no one
-    knows are taken for namespaced. `keys` None: nothing is decrypted. Variables are read from the `cluster`.
-    Raises UnknownChangeError where nothing can be said, LimitError, SourceError.
+    that were applied from a file: those of one that cannot be read are held. `kinds` None: kinds that no one knows are taken for
+    namespaced. `keys` None: nothing is decrypted. Variables are read from the `cluster`. Raises UnknownChangeError, LimitError, SourceError.
     """
     snapshot = snapshot or worktree.read(target)
     limits = Limits.served(size=target.limits.file_bytes, depth=target.limits.yaml_depth)
     parsed = documents.parse(snapshot.files, limits=limits)
-    given = await overlays.collect(target, await overlays.variables(target, cluster))
+    given = await overlays.collect(target, await overlays.variables(target, cluster), files)
     if given is not None:
         parsed = replace(parsed, sealed={**parsed.sealed, **given.given.sealed})
     secrets, untrusted, opened = _open(parsed, keys) if keys is not None else ({}, {}, {})
-    locked: dict[str, AgentError] = {}
+    locked = dict[str, AgentError]()
     if unopened is not None:
         locked = {path: error for path, error in untrusted.items() if isinstance(error, DataKeyError)}
         untrusted = {path: error for path, error in untrusted.items() if path not in locked}

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agent.adapters.kubernetes.cluster import Cluster
+    from agent.api.application import ApplicationSpec, Source
     from agent.cli.applications.applied import Applied
     from agent.cli.applications.comparison import Difference
     from agent.cli.applications.desired import Declared
@@ -134,13 +135,12 @@ async def _look(args: argparse.Namespace, connected: Cluster, target: Target) ->
 
 async def _declared(args: argparse.Namespace, connected: Cluster, target: Target, looked: Applied) -> Declared:
     """What the work tree asks for: as the commit at HEAD where it is one, whose deletions may have been confirmed."""
-    from agent.cli.applications import comparison, desired, history, overlays, worktree
+    from agent.cli.applications import comparison, desired, history, worktree
     from agent.cli.keys import key_sources
     from agent.values.dataclass import replace
 
     snapshot = worktree.read(target)
-    # of the files that are rendered it is not known whether they are those of a commit
-    commit = "" if overlays.renders(target.spec) else history.commit_of(target, snapshot)
+    commit = await history.commit_of(target, snapshot)
     return await desired.compute(
         target,
         await connected.kinds(),
@@ -160,13 +160,25 @@ async def _before(target: Target, looked: Applied, kinds: Kinds) -> DesiredState
     record, application = looked.record, looked.application
     if record.revision is None or application is None or record.generation != application.generation:
         return None
-    if application.spec.source != target.source or overlays.renders(application.spec):
+    if target.spec is None or _made_of(application.spec, application.spec.source) != _made_of(
+        target.spec, target.source
+    ):
         return None
-    snapshot = history.read(target, record.revision.commit)
+    if target.spec.substitute is not None and target.spec.substitute.from_:
+        return None  # what the cluster's variables were then is not known
+    commit = record.revision.commit
+    snapshot = history.read(target, commit)
+    files = history.files(target, commit) if overlays.renders(target.spec) else None
+    if snapshot is None or (files is None and overlays.renders(target.spec)):
+        return None
     try:
-        return None if snapshot is None else (await desired.compute(target, kinds, None, snapshot=snapshot)).state
+        return (await desired.compute(target, kinds, None, snapshot=snapshot, files=files)).state
     except AgentError:
         return None  # the cause of a change is not known then, and said to be so
+
+
+def _made_of(spec: ApplicationSpec, source: Source) -> tuple[object, ...]:
+    return source, spec.render, spec.substitute
 
 
 async def _compare(  # noqa: PLR0917  # what is compared, with what, and what is known of it

@@ -92,7 +92,8 @@ class Differences:
         also: list[str] = []
         if self._guessed:
             also.append(
-                "the commit that was applied last is not here, so whether a commit or a live edit is the cause is not known"
+                "the commit that was applied last is not here, or its variables came from the cluster, so whether a commit or a live edit"
+                " is the cause is not known"
             )
         unread = any(each.unknown or each.action == "unknown" for each in self.found.values())
         if unread and any(each.action == "prune" for each in self.changes.values()):

@@ -11,11 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.adapters.git import command, reading
-from agent.values.errors import AgentError
+from agent.cli.applications import overlays
+from agent.desired import live_variables
+from agent.manifests.documents import RENDERED, File
+from agent.values.dataclass import dataclass
+from agent.values.errors import AgentError, SourceUnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from agent.cli.applications.worktree import Target
     from agent.engine.repositories import Snapshot
+    from agent.manifests.documents import TreeEntry
 
 _SECONDS = 30.0
 _HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -41,15 +48,58 @@ def read(wanted: Target, commit: str) -> Snapshot | None:
         return None
 
 
-def commit_of(wanted: Target, snapshot: Snapshot) -> str:
-    """The commit at HEAD where it has these files, as they are; empty where something is not committed yet."""
+@dataclass(frozen=True, slots=True)
+class CommittedFiles:
+    """The files of a commit that a renderer may be given."""
+
+    mirror: reading.Mirror
+    commit: str
+    listing: Mapping[str, TreeEntry]
+
+    async def read(self, paths: Iterable[str]) -> Mapping[str, File]:
+        """Raises SourceUnavailableError where the repository has lost one."""
+        blobs = {path: self.listing[path].blob for path in paths}
+        try:
+            contents = reading.blobs(self.mirror, self.commit, {*blobs.values()}, cancelled=threading.Event())
+        except reading.DamagedError:
+            raise SourceUnavailableError("the repository does not have all of the commit", commit=self.commit) from None
+        return {path: File(path, blob, contents[blob], RENDERED) for path, blob in blobs.items()}
+
+
+def files(wanted: Target, commit: str) -> CommittedFiles | None:
+    """Every file of a commit, which may be made up; None where it is not available."""
+    mirror = _mirror(wanted) if _HASH.fullmatch(commit) else None
+    if mirror is None:
+        return None
+    try:
+        return CommittedFiles(mirror, commit, reading.tree(mirror, commit, cancelled=threading.Event()))
+    except (AgentError, reading.DamagedError):
+        return None
+
+
+async def commit_of(wanted: Target, snapshot: Snapshot) -> str:
+    """The commit at HEAD where it has these files, and those that are rendered, as they are; empty where something is not committed yet."""
     mirror = _mirror(wanted)
     try:
         head = reading.commit_of(mirror, "HEAD", cancelled=threading.Event()) if mirror is not None else None
     except AgentError:
         return ""
     committed = read(wanted, head) if head is not None else None
-    return head if head is not None and committed is not None and _texts(committed) == _texts(snapshot) else ""
+    if head is None or committed is None or _texts(committed) != _texts(snapshot):
+        return ""
+    return head if not overlays.renders(wanted.spec) or await _renders_the_same(wanted, head) else ""
+
+
+async def _renders_the_same(wanted: Target, commit: str) -> bool:
+    """Whether what is rendered of the work tree and of the commit are the same files."""
+    committed = files(wanted, commit)
+    if committed is None:
+        return False
+    try:
+        here, there = [await overlays.collect(wanted, live_variables.NONE, files) for files in (None, committed)]
+    except AgentError:
+        return False  # where the work tree is the reason, it is said when its objects are made
+    return here is not None and there is not None and here.blobs == there.blobs
 
 
 def _texts(snapshot: Snapshot) -> tuple[dict[tuple[str, int], bytes], set[str]]:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from agent.desired.compiler import DesiredState
     from agent.desired.live_variables import LiveVariables
     from agent.desired.rendering import Made
-    from agent.engine.rendering import Inputs
+    from agent.engine.rendering import Files, Inputs
     from agent.manifests.documents import Parsed
     from agent.sops.format.keys import MasterKeys, WrappedKey
     from agent.values.expressions import Expressions
@@ -66,11 +66,15 @@ async def variables(target: Target, cluster: Cluster | None) -> LiveVariables:
     return await live_variables.read_as(cluster, application, prints, None, lenient=True)
 
 
-async def collect(target: Target, live: LiveVariables) -> Inputs | None:
-    """The files that are rendered; None where none are. Raises UnknownChangeError, SourceError, ReadError."""
+async def collect(target: Target, live: LiveVariables, files: Files | None = None) -> Inputs | None:
+    """What is rendered of these files, by default those of the work tree; None where nothing is.
+
+    Raises UnknownChangeError, SourceError, ReadError.
+    """
     if target.spec is None or not renders(target.spec):
         return None
-    return await rendering.collect(target.spec, worktree.rendered_files(target), live, target.limits, AsyncTasks())
+    files = files if files is not None else worktree.rendered_files(target)
+    return await rendering.collect(target.spec, files, live, target.limits, AsyncTasks())
 
 
 async def make(target: Target, parsed: Parsed, given: Inputs) -> Made:

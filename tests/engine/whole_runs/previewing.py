@@ -179,9 +179,13 @@ class User:
         self.monkeypatch.setattr(connection, "connect", connect)
         self.monkeypatch.setattr(connection, "config", lambda *_: SimpleNamespace(namespace=NAMESPACE))
         self.monkeypatch.setattr(history, "read", lambda target, of: _in_thread(committed, target, of))
-        self.monkeypatch.setattr(history, "commit_of", lambda *_: commit)
+
+        async def commit_of(*_: object) -> str:
+            return commit
 
         async def close() -> None: ...
+
+        self.monkeypatch.setattr(history, "commit_of", commit_of)
 
         async def nothing(*_: object) -> dict[object, object]:
             return {}

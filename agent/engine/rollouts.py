@@ -39,7 +39,7 @@ def touched(run: Run, objects: Mapping[ObjectId, Desired], stale: Mapping[Object
 
 def of(objects: Mapping[ObjectId, Desired], changed: Collection[ObjectId]) -> dict[ObjectId, ObjectId]:
     """The workloads that name one of the changed Secrets, with the first that they name."""
-    secrets = {key for key in changed if key.kind == "Secret"}
+    secrets = {key for key in changed if key.kind == "Secret" and not _is_hashed(key, objects)}
     found: dict[ObjectId, ObjectId] = {}
     for key, item in objects.items() if secrets else ():
         need = (

@@ -7,9 +7,10 @@ and compared here, and leaves this module for no name that does not stand alread
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 from agent.desired.compiler import DesiredState, UnknownChangeError
 from agent.engine import opening, pace, polling
@@ -26,16 +27,18 @@ from agent.values.secret import Secret
 from agent.values.tree import get, get_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from agent.desired.inputs import Given
     from agent.engine.context import Run
     from agent.engine.record import ApplicationRecord
     from agent.engine.renderers import Rendered
     from agent.manifests.documents import Parsed
-    from agent.manifests.kinds import Resource
     from agent.manifests.suffixes import Generated
+    from agent.values.fingerprint import Fingerprinter
     from agent.values.tree import Object
+
+    Printer: TypeAlias = Callable[[Generated, Object], str]
 
 _SECONDS: Final = 5
 """For what is made of the sealed values of one object."""
@@ -97,105 +100,142 @@ NOTHING: Final = Settled()
 
 async def settle(run: Run, result: Rendered, found: Parsed, given: Given) -> Settled:
     """The names of what was generated. Raises UnknownChangeError where a value does not open, and what the cluster raises."""
-    generated = await run.ports.tasks.in_thread(lambda: suffixes.find(each.tree for each in result.objects))
-    if not generated:
+    tasks, record = run.ports.tasks, run.ledger.record
+    taken = await tasks.in_thread(lambda: take(result, record, given, run.application.namespace))
+    if not taken.trees:
         return NOTHING
-    record = run.ledger.record
+    sealed = DesiredState(_NO_REVISION, {}, found.sealed, expressions=taken.expressions, whole=given.whole)
+    contents = await _contents(run, taken, sealed)
+    return Settled({**taken.known, **await choose(record, contents, _Cluster(run))}, taken.trees)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What was generated. `known` are names in the record, `new` is what it does not know; `trees` are read, by the rendered name.
+
+    What is wrong by itself is left out, and so is what was applied by an agent that kept no names.
+    """
+
+    known: Mapping[str, Standing]
+    new: Mapping[ObjectId, Generated]
+    trees: Mapping[str, Object]
+    expressions: Expressions
+
+
+def take(result: Rendered, record: ApplicationRecord, given: Given, namespace: str) -> Taken:
+    """What was generated of sealed values, in an Application of this namespace."""
     families = {suffixes.family(key) for key in record.standing}
-    known: dict[str, Standing] = {}
-    new: dict[str, Generated] = {}
-    for each in generated:
-        if each.key in record.standing:
-            known[each.key] = record.standing[each.key]
-        elif each.family in families or not _is_applied(record, _id(run, each, each.suffix)):
-            new[each.key] = each
-    read = {each.key: (each, Output(each.key, each.tree)) for each in generated if each.key in known or each.key in new}
-    taken = await run.ports.tasks.in_thread(
-        lambda: rendered.read([output for _, output in read.values()], given.sources, ())
-    )
+    found = {
+        each.key: each
+        for each in suffixes.find(each.tree for each in result.objects)
+        if each.key in record.standing
+        or each.family in families
+        or not _is_applied(record, _id(each, each.suffix, namespace))
+    }
+    read = rendered.read([Output(key, each.tree) for key, each in found.items()], given.sources, ())
     trees = {
         key: each.tree
-        for key, each in zip(read, taken.objects, strict=True)
+        for key, each in zip(found, read.objects, strict=True)
         if each.error is None and isinstance(each.tree, dict)
     }
-    sealed = DesiredState(_NO_REVISION, {}, found.sealed, expressions=taken.expressions, whole=given.whole)
-    contents = await _contents(run, [each for key, each in new.items() if key in trees], trees, sealed)
-    chosen = await _choose(run, record, contents)
-    return Settled({key: each for key, each in {**known, **chosen}.items() if key in trees}, trees)
+    known = {key: record.standing[key] for key in trees if key in record.standing}
+    new = {_id(found[key], found[key].suffix, namespace): found[key] for key in trees if key not in known}
+    return Taken(known, new, trees, read.expressions)
 
 
 def _is_applied(record: ApplicationRecord, key: ObjectId) -> bool:
-    """Whether an object is recorded as applied: where its family has no names, by an agent that kept none, which leaves it as it is."""
     known = record.objects.get(key)
     return known is not None and bool(known.uid)
 
 
-def _id(run: Run, each: Generated, suffix: str) -> ObjectId:
-    return ObjectId("", each.kind, each.namespace or run.application.namespace, f"{each.base}-{suffix}")
+def _id(each: Generated, suffix: str, namespace: str) -> ObjectId:
+    return ObjectId("", each.kind, each.namespace or namespace, f"{each.base}-{suffix}")
 
 
 @dataclass(frozen=True, slots=True)
-class _Content:
+class Content:
     """`print` is the keyed fingerprint of what an object holds, `hash` that of kustomize: None where stores have a part of it."""
 
+    id: ObjectId
     of: Generated
     print: str
     hash: Secret | None
 
 
-async def _contents(
-    run: Run, new: Sequence[Generated], trees: Mapping[str, Object], sealed: DesiredState
-) -> list[_Content]:
+async def _contents(run: Run, taken: Taken, sealed: DesiredState) -> list[Content]:
     """What new ones hold, of what is `sealed`. One whose values give no object is left out: it is held when it is finished."""
-    if not new:
+    if not taken.new:
         return []
-    keys = {_id(run, each, each.suffix): each for each in new}
-    objects = {key: Desired(key, "v1", trees[each.key], ()) for key, each in keys.items()}
-    asked = replace(sealed, objects=objects)
-    opened = await opening.open_objects(run, asked, objects)
+    objects = {key: Desired(key, "v1", taken.trees[each.key], ()) for key, each in taken.new.items()}
+    opened = await opening.open_objects(run, replace(sealed, objects=objects), objects)
     for error in opened.failed.values():
-        if isinstance(error, LimitError):
-            continue
-        raise UnknownChangeError((Problem(error, file=str(error.facts.get("file", ""))),))
-    contents: list[_Content] = []
+        if not isinstance(error, LimitError):
+            raise UnknownChangeError((Problem(error, file=str(error.facts.get("file", ""))),))
+    contents: list[Content] = []
+    printer, clock = printer_of(run.fingerprints.applied, run.application_id.uid), run.ports.clock.monotonic
     for number, (key, tree) in enumerate(opened.objects.items(), 1):
         await pace.let_others(run, number)
         pending = opened.pending.get(key, _NOTHING_PENDING)
+
+        def content(key: ObjectId = key, tree: Object = tree, pending: Pending = pending) -> Content:
+            return content_of(key, taken.new[key], tree, pending, clock=clock, printer=printer)
+
         try:
-            contents.append(
-                await pace.beside(
-                    run, tree, lambda each=keys[key], tree=tree, pending=pending: _content(run, each, tree, pending)
-                )
-            )
+            contents.append(await pace.beside(run, tree, content))
         except InputError:
             continue
     return contents
 
 
-def _content(run: Run, each: Generated, tree: Object, pending: Pending) -> _Content:
+def printer_of(fingerprinter: Fingerprinter, application: str) -> Printer:
+    """Keyed fingerprints of what generated objects of an Application, a uid, hold."""
+    return lambda each, tree: fingerprinter.tree(application, f"generated {each.family}", suffixes.content(tree))
+
+
+def content_of(
+    key: ObjectId, each: Generated, tree: Object, pending: Pending, *, clock: Callable[[], float], printer: Printer
+) -> Content:
+    """What an opened object holds. Raises InputError."""
     wanted = {**references.find(tree), **references.find(pending.inputs)}
-    # a store's value may change while the name stays: what counts here is which one it is
-    values = {reference: Secret(run.fingerprints.applied.text(str(reference)), str(reference)) for reference in wanted}
-    clock = run.ports.clock.monotonic
+    # a store's value may change while the name stays: what counts here is which one it is, as text that nothing around it changes
+    values = {
+        reference: Secret(hashlib.sha256(str(reference).encode()).hexdigest(), str(reference)) for reference in wanted
+    }
     finished = resolve.fill(tree, values, pending.made(values, clock, clock() + _SECONDS))
-    return _Content(each, _print(run, each, finished), None if wanted else suffixes.true_hash(each, finished))
+    return Content(key, each, printer(each, finished), None if wanted else suffixes.true_hash(each, finished))
 
 
-def _print(run: Run, each: Generated, finished: Object) -> str:
-    return run.fingerprints.applied.tree(run.application_id.uid, f"generated {each.family}", suffixes.content(finished))
+class Surroundings(Protocol):
+    """What stands, for one Application."""
+
+    async def listed(self, key: ObjectId) -> Sequence[Object]:
+        """Metadata of the objects of its kind in its namespace."""
+        ...
+
+    async def live(self, key: ObjectId) -> Object | None:
+        """An object as it stands."""
+        ...
+
+    def owner(self, key: ObjectId, met: Object) -> Literal["ours", "other", ""]:
+        """Which Application owns an object."""
+        ...
+
+    def print(self, each: Generated, tree: Object) -> str:
+        """The fingerprint of what it holds."""
+        ...
 
 
-async def _choose(run: Run, record: ApplicationRecord, contents: Iterable[_Content]) -> dict[str, Standing]:
+async def choose(record: ApplicationRecord, contents: Iterable[Content], cluster: Surroundings) -> dict[str, Standing]:
     """The name of each: one that stands with the same content, or the rendered one."""
     families = {suffixes.family(key) for key in record.standing}
     known = {(suffixes.family(key), each.content): each for key, each in record.standing.items()}
-    cluster = _Cluster(run)
+    search = _Search(record, cluster)
     chosen: dict[str, Standing] = {}
     for content in contents:
         each = content.of
         standing = known.get((each.family, content.print))
         if standing is None and each.family not in families:
-            standing = await cluster.standing(content)
+            standing = await search.standing(content)
         if standing is None:
             standing = Standing(each.suffix, content.print, content.hash is None)
         known[each.family, content.print] = chosen[each.key] = standing
@@ -203,53 +243,72 @@ async def _choose(run: Run, record: ApplicationRecord, contents: Iterable[_Conte
 
 
 @dataclass(slots=True)
-class _Cluster:
-    """What stands of generated objects that no record knows: suffixes and metadata, by kind, namespace and base of the name."""
+class _Search:
+    """Looks for generated objects that no record knows: suffixes and metadata, by kind and namespace, and base of the name."""
 
-    run: Run
-    listed: dict[tuple[str, str], Mapping[str, Sequence[tuple[str, Object]]]] = field(
+    record: ApplicationRecord
+    cluster: Surroundings
+    known: dict[tuple[str, str], Mapping[str, Sequence[tuple[str, Object]]]] = field(
         default_factory=dict[tuple[str, str], "Mapping[str, Sequence[tuple[str, Object]]]"]
     )
 
-    async def standing(self, content: _Content) -> Standing | None:
+    async def standing(self, content: Content) -> Standing | None:
         """The one that has this content: by its name, or of ours, by what it holds."""
-        each = content.of
-        key = _id(self.run, each, each.suffix)
-        resource = (await self.run.ports.target.kinds()).of(key)
-        if resource is None:
-            return None
         there = [
-            (suffix, owner)
-            for suffix, met in (await self._listed(resource, key.namespace)).get(each.base, ())
-            if (owner := self._owner(each, suffix, met)) in {None, self.run.application_id.uid}
+            (key, suffix, owner)
+            for suffix, met in (await self._listed(content.id)).get(content.of.base, ())
+            if (owner := self.cluster.owner(key := self._id(content, suffix), met)) != "other"
         ]
-        for suffix, _ in there:
+        for _, suffix, _ in there:
             if Secret(suffix, "name") == content.hash:
-                return self._found(each, suffix, content)
-        for suffix in [suffix for suffix, owner in there if owner][:_MOST_READ]:
-            live = await polling.get(self.run, resource, key.namespace, f"{each.base}-{suffix}")
-            if live is not None and _print(self.run, each, live) == content.print:
-                return self._found(each, suffix, content)
+                return self._found(content, suffix)
+        for key, suffix, _ in [each for each in there if each[2]][:_MOST_READ]:
+            live = await self.cluster.live(key)
+            if live is not None and self.cluster.print(content.of, live) == content.print:
+                return self._found(content, suffix)
         return None
 
-    def _found(self, each: Generated, suffix: str, content: _Content) -> Standing:
+    def _id(self, content: Content, suffix: str) -> ObjectId:
+        return _id(content.of, suffix, content.id.namespace)
+
+    def _found(self, content: Content, suffix: str) -> Standing:
         """Where it was applied before names were kept, workloads have a token of it, and keep that."""
-        before = _is_applied(self.run.ledger.record, _id(self.run, each, suffix))
+        before = _is_applied(self.record, self._id(content, suffix))
         return Standing(suffix, content.print, content.hash is None or before)
 
-    def _owner(self, each: Generated, suffix: str, met: Object) -> str | None:
-        """The uid of the Application that owns it, unless that is gone."""
-        observer = self.run.observer
-        owner = ownership.prove(met, _id(self.run, each, suffix), observer.installation, observer.owners)
-        return owner if owner in self.run.known_applications else None
-
-    async def _listed(self, resource: Resource, namespace: str) -> Mapping[str, Sequence[tuple[str, Object]]]:
-        place = (resource.kind, namespace)
-        if place not in self.listed:
+    async def _listed(self, key: ObjectId) -> Mapping[str, Sequence[tuple[str, Object]]]:
+        place = (key.kind, key.namespace)
+        if place not in self.known:
             by_base: defaultdict[str, list[tuple[str, Object]]] = defaultdict(list)
-            for item in await polling.list_metadata(self.run, resource, namespace, ()):
+            for item in await self.cluster.listed(key):
                 name = suffixes.parts(get_text(item, "metadata", "name"))
                 if name is not None and get(item, "metadata", "deletionTimestamp") is None:
                     by_base[name[0]].append((name[1], item))
-            self.listed[place] = by_base
-        return self.listed[place]
+            self.known[place] = by_base
+        return self.known[place]
+
+
+@dataclass(frozen=True, slots=True)
+class _Cluster:
+    """What stands, as a run reads it."""
+
+    run: Run
+
+    async def listed(self, key: ObjectId) -> Sequence[Object]:
+        resource = (await self.run.ports.target.kinds()).of(key)
+        return [] if resource is None else await polling.list_metadata(self.run, resource, key.namespace, ())
+
+    async def live(self, key: ObjectId) -> Object | None:
+        resource = (await self.run.ports.target.kinds()).of(key)
+        return None if resource is None else await polling.get(self.run, resource, key.namespace, key.name)
+
+    def owner(self, key: ObjectId, met: Object) -> Literal["ours", "other", ""]:
+        """One that is gone owns nothing."""
+        observer = self.run.observer
+        owner = ownership.prove(met, key, observer.installation, observer.owners)
+        if owner not in self.run.known_applications:
+            return ""
+        return "ours" if owner == self.run.application_id.uid else "other"
+
+    def print(self, each: Generated, tree: Object) -> str:
+        return printer_of(self.run.fingerprints.applied, self.run.application_id.uid)(each, tree)

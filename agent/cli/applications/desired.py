@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from agent.adapters.keys.sealed_secrets import SealingKeys
     from agent.adapters.kubernetes.cluster import Cluster
+    from agent.cli.applications.standing import Names
     from agent.cli.applications.worktree import Target
     from agent.desired.compiler import DesiredState, UnknownChangeError
     from agent.engine.changes import ChangeSet
@@ -86,31 +87,30 @@ async def compute(
     unopened: Secret | None = None,
     recorded: Callable[[str], Collection[ObjectId]] = lambda _: (),
     cluster: Cluster | None = None,
+    names: Names | None = None,
 ) -> Declared:
     """The desired state of a work tree, or of the files in `snapshot` and those of `files` that it renders, every object checked as far as it is open.
 
     A file that none of the keys opens holds its objects, or `unopened` stands in the place of its values. `recorded` are the objects
     that were applied from a file: those of one that cannot be read are held. `kinds` None: kinds that no one knows are taken for
-    namespaced. `keys` None: nothing is decrypted. Variables are read from the `cluster`. Raises UnknownChangeError, LimitError, SourceError.
+    namespaced. `keys` None: nothing is decrypted. Variables are from the `cluster`. `names` None: names are as rendered. Raises
+    UnknownChangeError where nothing can be said, LimitError, SourceError.
     """
     snapshot = snapshot or worktree.read(target)
-    limits = Limits.served(size=target.limits.file_bytes, depth=target.limits.yaml_depth)
-    parsed = documents.parse(snapshot.files, limits=limits)
+    parsed = _parse(target, snapshot)
     given = await overlays.collect(target, await overlays.variables(target, cluster), files)
     if given is not None:
         parsed = replace(parsed, sealed={**parsed.sealed, **given.given.sealed})
     secrets, untrusted, opened = _open(parsed, keys) if keys is not None else ({}, {}, {})
-    locked = dict[str, AgentError]()
-    if unopened is not None:
-        locked = {path: error for path, error in untrusted.items() if isinstance(error, DataKeyError)}
-        untrusted = {path: error for path, error in untrusted.items() if path not in locked}
-        secrets.update({name: unopened for path in locked for name in parsed.sealed[path].ids})
+    untrusted, locked = _apart(untrusted) if unopened is not None else (untrusted, {})
+    secrets.update({name: unopened for path in locked for name in parsed.sealed[path].ids if unopened is not None})
     made = None
     if given is not None:
         rendering.trusted(given, untrusted, target.strict)
-        made = await overlays.make(target, parsed, given := overlays.disclosed(target, given, secrets))
-        parsed = replace(parsed, documents=made.documents)
+        given = overlays.disclosed(target, given, secrets)
         secrets |= {**overlays.printed(given, keys, locked, opened), **given.live.values} if keys is not None else {}
+        made = await overlays.make(target, parsed, given, names and names.settling(secrets, unopened))
+        parsed = replace(parsed, documents=made[0].documents)
     _check_count(target, len(parsed.documents))
 
     def merged(kinds: Kinds) -> DesiredState:
@@ -133,8 +133,19 @@ async def compute(
     if keys is None:
         return _checked(state, None, target.sinks)
     values, failed = _open_values(state, target.sealing_keys)
-    declared = _checked(state.holding(failed), {**secrets, **values}, target.sinks, unopened)
+    declared = _checked(state.holding(failed), secrets | values, target.sinks, unopened)
     return replace(declared, locked=tuple(Problem(error, file=path) for path, error in locked.items()))
+
+
+def _parse(target: Target, snapshot: Snapshot) -> Parsed:
+    limits = Limits.served(size=target.limits.file_bytes, depth=target.limits.yaml_depth)
+    return documents.parse(snapshot.files, limits=limits)
+
+
+def _apart(untrusted: Mapping[str, AgentError]) -> tuple[dict[str, AgentError], dict[str, AgentError]]:
+    """The files that are wrong, and those that no key opens."""
+    locked = {path: error for path, error in untrusted.items() if isinstance(error, DataKeyError)}
+    return {path: error for path, error in untrusted.items() if path not in locked}, dict(locked)
 
 
 def _check_count(target: Target, found: int) -> None:

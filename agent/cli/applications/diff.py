@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from agent.cli.applications.worktree import Target
     from agent.desired.compiler import DesiredState
     from agent.engine.ports import Resolved
-    from agent.manifests.kinds import Kinds
     from agent.manifests.references import Reference
     from agent.values.ids import ObjectId
     from agent.values.problems import Problem
@@ -117,7 +116,7 @@ async def _diff(args: argparse.Namespace) -> int:
             if missing := await applied.missing_account(connected, target.application, of):
                 terminal.warn(missing)
     state = declared.state.holding(held)
-    before = await _before(target, looked, await connected.kinds())
+    before = await _before(connected, target, looked)
     prunes = target.application is not None and target.application.spec.prune
     shown = preview.compute(state, before, found, looked, prunes=prunes)
     desired.warn(state.warnings)
@@ -135,7 +134,7 @@ async def _look(args: argparse.Namespace, connected: Cluster, target: Target) ->
 
 async def _declared(args: argparse.Namespace, connected: Cluster, target: Target, looked: Applied) -> Declared:
     """What the work tree asks for: as the commit at HEAD where it is one, whose deletions may have been confirmed."""
-    from agent.cli.applications import comparison, desired, history, worktree
+    from agent.cli.applications import comparison, desired, history, standing, worktree
     from agent.cli.keys import key_sources
     from agent.values.dataclass import replace
 
@@ -150,12 +149,13 @@ async def _declared(args: argparse.Namespace, connected: Cluster, target: Target
         unopened=comparison.UNOPENED,
         recorded=looked.record.of_file,
         cluster=connected,
+        names=standing.Names(connected, looked, target.namespace),
     )
 
 
-async def _before(target: Target, looked: Applied, kinds: Kinds) -> DesiredState | None:
+async def _before(connected: Cluster, target: Target, looked: Applied) -> DesiredState | None:
     """What was applied last, where the Application is still the same and this repository has the commit."""
-    from agent.cli.applications import desired, history, overlays
+    from agent.cli.applications import desired, history, overlays, standing
 
     record, application = looked.record, looked.application
     if record.revision is None or application is None or record.generation != application.generation:
@@ -172,7 +172,8 @@ async def _before(target: Target, looked: Applied, kinds: Kinds) -> DesiredState
     if snapshot is None or (files is None and overlays.renders(target.spec)):
         return None
     try:
-        return (await desired.compute(target, kinds, None, snapshot=snapshot, files=files)).state
+        names, kinds = standing.Names(connected, looked, target.namespace, asks=False), await connected.kinds()
+        return (await desired.compute(target, kinds, None, snapshot=snapshot, files=files, names=names)).state
     except AgentError:
         return None  # the cause of a change is not known then, and said to be so
 

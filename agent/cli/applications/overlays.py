@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from agent.adapters.render.pool import Renderers
 from agent.cli.applications import worktree
@@ -13,7 +13,7 @@ from agent.controllers.tasks import AsyncTasks
 from agent.desired import disclosing
 from agent.desired import live_variables as desired_variables
 from agent.desired.compiler import UnknownChangeError
-from agent.engine import live_variables, rendering
+from agent.engine import live_variables, rendering, suffixes
 from agent.manifests import references
 from agent.manifests.resolve import Pending
 from agent.sops.files import presented
@@ -27,7 +27,7 @@ from agent.values.secret import Sealed, Secret
 from agent.values.tree import walk
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, MutableMapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 
     from agent.adapters.kubernetes.cluster import Cluster
     from agent.api.application import ApplicationSpec
@@ -35,11 +35,15 @@ if TYPE_CHECKING:
     from agent.desired.compiler import DesiredState
     from agent.desired.live_variables import LiveVariables
     from agent.desired.rendering import Made
+    from agent.engine.renderers import Rendered
     from agent.engine.rendering import Files, Inputs
+    from agent.engine.suffixes import Settled
     from agent.manifests.documents import Parsed
     from agent.sops.format.keys import MasterKeys, WrappedKey
     from agent.values.expressions import Expressions
     from agent.values.tree import Object
+
+    Settle: TypeAlias = Callable[[Rendered, Inputs], Awaitable[Settled]]
 
 _USER = ApplicationId("", "work tree", "")
 _SECONDS = 5.0
@@ -77,9 +81,12 @@ async def collect(target: Target, live: LiveVariables, files: Files | None = Non
     return await rendering.collect(target.spec, files, live, target.limits, AsyncTasks())
 
 
-async def make(target: Target, parsed: Parsed, given: Inputs) -> Made:
-    """The documents of the work tree, rendered. Raises UnknownChangeError, and ConfigError where there is no renderer."""
-    spec, result = target.spec, None
+async def make(target: Target, parsed: Parsed, given: Inputs, settle: Settle | None = None) -> tuple[Made, Settled]:
+    """The documents of the work tree, rendered, by the names that `settle` gives.
+
+    Raises UnknownChangeError, and ConfigError where there is no renderer.
+    """
+    spec, result, settled = target.spec, None, suffixes.NOTHING
     assert spec is not None
     if spec.render is not None:
         renderers = Renderers(limits=target.limits.render)
@@ -88,7 +95,10 @@ async def make(target: Target, parsed: Parsed, given: Inputs) -> Made:
             result = await renderers.kustomize(_USER, asked)
         finally:
             await renderers.close()
-    return rendering.make(spec, result, parsed, given)
+        if settle is not None:
+            settled = await settle(result, given)
+            result, parsed = settled.result(result), settled.layers(parsed)
+    return rendering.make(spec, result, parsed, given), settled
 
 
 def disclosed(target: Target, given: Inputs, secrets: Mapping[str, Secret]) -> Inputs:
@@ -115,13 +125,15 @@ def disclosed(target: Target, given: Inputs, secrets: Mapping[str, Secret]) -> I
     return replace(given, variables=replace(variables, unopened=frozenset(unknown)))
 
 
-def stated(state: DesiredState, made: Made | None, given: Inputs | None) -> DesiredState:
-    """The desired state with what its leaves are made of."""
+def stated(state: DesiredState, made: tuple[Made, Settled] | None, given: Inputs | None) -> DesiredState:
+    """The desired state with what its leaves are made of, and with the names that stand."""
     if made is None or given is None:
         return state
+    found, settled = made
     disclosed = given.variables.sealed if given.variables is not None else ()
-    warnings = (*state.warnings, *rendering.warnings(made, given, disclosed))
-    return replace(state, expressions=made.expressions, variables=given.labels, warnings=warnings)
+    warnings = (*state.warnings, *rendering.warnings(found, given, disclosed))
+    named = settled.stated(state)
+    return replace(named, expressions=found.expressions, variables=given.labels, warnings=warnings)
 
 
 def printed(

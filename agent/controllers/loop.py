@@ -385,6 +385,8 @@ class Driver:
         if managed is None or managed.application is None or not managed.held:
             return
         objects = await probing.found(self._ports.stores, managed.id, managed.record)
+        if await probing.outdated(self._ports.target, managed.application, managed.state, self._settings.fingerprints):
+            self._event(schedule.Triggered(uid, Trigger.VARIABLES))
         if objects:
             managed.rotated |= objects
             self._event(schedule.Triggered(uid, Trigger.SECRET))

@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from agent.controllers.reporting import log_error
+from agent.engine import live_variables
 from agent.engine.ports import Resolved
 from agent.engine.record import absent_at
 from agent.manifests import references
@@ -15,8 +16,12 @@ from agent.values.ids import ObjectId
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agent.api.application import Application
+    from agent.engine.context import Fingerprints
+    from agent.engine.live_variables import Cluster
     from agent.engine.ports import StorePort
     from agent.engine.record import ApplicationRecord
+    from agent.engine.state import State
     from agent.manifests.references import Reference
     from agent.values.ids import ApplicationId
 
@@ -65,6 +70,22 @@ async def rotated(
             if _is_other(version, found):
                 changed.add(key)
     return frozenset(changed), tuple(errors)
+
+
+async def outdated(cluster: Cluster, application: Application | None, state: State, fingerprints: Fingerprints) -> bool:
+    """Whether Secrets or ConfigMaps that variables are from have other values than were compiled.
+
+    Those that cannot be read are left to the next run that asks Git, which says why.
+    """
+    asked = application.spec.substitute if application is not None else None
+    if application is None or state.compiled is None or asked is None or not asked.from_:
+        return False
+    identity = live_variables.identity_of(application)
+    try:
+        found = await live_variables.read_as(cluster, application, fingerprints.desired, identity)
+    except AgentError:
+        return False
+    return application.generation == state.compiled.generation and found.version != state.compiled.variables
 
 
 def _is_other(version: int, found: Resolved | int | AgentError) -> bool:

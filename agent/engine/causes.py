@@ -32,6 +32,9 @@ class Trigger(StrEnum):
     WINDOW = "window"
     """A sync window opened that a commit waited for."""
 
+    VARIABLES = "variables"
+    """A Secret or ConfigMap that variables are from has other values."""
+
 
 WITHOUT_SOURCE: Final = frozenset({Trigger.LIVE, Trigger.SECRET})
 """What starts a run that does not ask Git for a new commit."""

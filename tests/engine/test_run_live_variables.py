@@ -111,6 +111,20 @@ async def test_a_value_that_changes_is_applied_at_the_next_run_and_named_as_the_
     assert made.value("ConfigMap/b", "data", "value") == "none"
 
 
+async def test_a_probe_sees_a_value_that_changes_and_starts_a_run() -> None:
+    made = world({"a.yaml": m.secret("a", "${PW}")}, variables(PW="one"))
+    await made.run()
+    assert await made.probe() is None
+    made.edit("Secret/vars", "data", "PW", to=encoded("two"))
+    ran = await made.probe()
+    assert ran is not None
+    assert (ran.writes, ran.causes) == (["apply Secret/a"], {"Secret/a": "variable-source"})
+    assert made.traffic.readers["get Secret/vars"] == {Identity("shop", "signet-applier")}
+    assert await made.probe() is None
+    made.delete("Secret/vars")
+    assert await made.probe() is None
+
+
 async def test_a_run_that_only_heals_opens_them_again() -> None:
     made = world({"a.yaml": m.secret("a", "${PW}")}, variables(PW="one"))
     await made.run()

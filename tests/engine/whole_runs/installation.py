@@ -134,8 +134,11 @@ class Installation(Surroundings):
         return await self.run("live")
 
     async def probe(self) -> Ran | None:
-        """Ask the store for newer versions, and run where there are some."""
+        """Ask the store and the cluster for newer versions, and run where there are some."""
         await self._ready()
+        application = applications.parse(self._application)
+        if await probing.outdated(self._cluster, application, self._state, PRINTS):
+            return await self.run("variables")
         changed, _ = await probing.rotated(self.stores, self._id, self._held[1].record)
         self._rotated |= changed
         return await self.run("secret") if changed else None

@@ -1,0 +1,54 @@
+"""Variables of a Secret in the cluster, against real servers: read by the tenant's rights alone, sealed, and followed when they change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from manifests_written import config_map, secret
+
+if TYPE_CHECKING:
+    from testbed.installation import Installation, Tenant
+
+RBAC = "rbac.authorization.k8s.io"
+
+
+def bind(tenant: Tenant, role: dict[str, str]) -> None:
+    """All that the tenant's ServiceAccount may do."""
+    cluster = tenant.controlplane
+    path = f"/apis/{RBAC}/v1/namespaces/{tenant.namespace}/rolebindings/signet-applier"
+    assert cluster.request("DELETE", path)[0] == 200
+    metadata = {"name": "signet-applier", "namespace": tenant.namespace}
+    subject = {"kind": "ServiceAccount", "name": "signet-applier", "namespace": tenant.namespace}
+    binding = {"apiVersion": f"{RBAC}/v1", "kind": "RoleBinding", "metadata": metadata}
+    cluster.apply({**binding, "roleRef": {"apiGroup": RBAC, **role}, "subjects": [subject]})
+
+
+def test_a_secret_is_read_by_the_tenants_rights_and_followed(installation: Installation, tenant: Tenant) -> None:
+    first, second = installation.canary("live"), installation.canary("live-new")
+    tenant.put_secret("vars", {"PASSWORD": first, "EMPTY": ""})
+    rules = [
+        {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "create", "patch"]},
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create", "patch"]},
+    ]
+    metadata = {"name": "without-secrets", "namespace": tenant.namespace}
+    tenant.controlplane.apply({"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": metadata, "rules": rules})
+    bind(tenant, {"kind": "Role", "name": "without-secrets"})
+    files = {"api.yaml": secret("api", url="https://u:${PASSWORD}@h"), "a.yaml": config_map("a", v="${EMPTY:=none}")}
+    tenant.commit(files)
+    tenant.configure(substitute={"from": [{"kind": "Secret", "name": "vars"}]})
+    report = tenant.until(lambda report: bool(report.failures), "it may not read the Secret")
+    failure = report.failure(reason="Forbidden", object=f"Secret {tenant.namespace}/vars")
+    assert "ServiceAccount" in failure["hint"]
+    assert tenant.get("secrets", "api") is None
+
+    bind(tenant, {"kind": "ClusterRole", "name": "signet-applier"})
+    tenant.until_ready()
+    assert tenant.secret("api") == {"url": f"https://u:{first}@h"}
+    assert tenant.data("a") == {"v": "none"}
+
+    tenant.put_secret("vars", {"PASSWORD": second, "EMPTY": ""})
+    tenant.until(lambda _: tenant.secret("api") == {"url": f"https://u:{second}@h"}, "the new value is applied")
+    report = tenant.until(
+        lambda report: "variable-source" in report.status["history"][0]["cause"], "the cause is named"
+    )
+    assert report.ready

@@ -21,6 +21,7 @@ from agent.api.fields import (
 )
 from agent.api.model import Model, Problem, invalid, validate
 from agent.api.render import Render, Substitute
+from agent.api.secret_reference import SecretReference
 from agent.api.windows import MOST_WINDOWS, SyncWindow
 from agent.values.errors import ManifestError
 from agent.values.ids import ApplicationId, ObjectId
@@ -35,13 +36,6 @@ LONGEST_RERUN: Final = 4096
 MOST_DEPENDENCIES: Final = 32
 MOST_POINTERS: Final = 256
 """Of all rules of `spec.ignore` together."""
-
-
-class SecretReference(Model):
-    """A Secret in the Application's own namespace."""
-
-    secret_name: ObjectName
-    """Name of the Secret."""
 
 
 class SourceRevision(Model):

@@ -43,6 +43,9 @@ class GitSettings(Model):
     are meant: 443 for HTTPS, 22 for SSH. Empty: none."""
     allow_http: bool = False
     """Whether plain HTTP is taken. Everybody on the way then reads the password and changes the manifests."""
+    remote_bases: Annotated[tuple[RepositoryUrl, ...], Field(max_length=256)] = ()
+    """Addresses of repositories that overlays may name as remote bases, or what such addresses begin with up to a slash:
+    `https://git.example.com/platform` grants all repositories below it. Their hosts have to be in `allowedHosts` too. Empty: none."""
     ca_file: FilePath | None = None
     """PEM file of authorities to trust instead of the system's. An Application's `ca.crt` goes before it."""
     timeout_seconds: Seconds = 60

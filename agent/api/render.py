@@ -7,8 +7,9 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 
-from agent.api.fields import NamespaceName, ObjectName, RepositoryPath
+from agent.api.fields import NamespaceName, ObjectName, RepositoryPath, RepositoryUrl
 from agent.api.model import Model, invalid
+from agent.api.secret_reference import SecretReference
 
 MOST_PATCHES: Final = 64
 LONGEST_PATCH: Final = 16_384
@@ -76,6 +77,27 @@ def _distinct_images(images: tuple[Image, ...]) -> tuple[Image, ...]:
     return images
 
 
+def _plain(value: str) -> str:
+    if "%" in value or ".." in value or value.endswith("/") or "//" in value.partition("://")[2]:
+        raise invalid("must be written without %, .., // and a slash at its end")
+    return value
+
+
+class RemoteBase(Model):
+    """A repository whose folders an overlay may name, by a full commit that a branch or tag contains."""
+
+    url: Annotated[RepositoryUrl, AfterValidator(_plain)]
+    """Address of the repository, as the overlay has it before `//folder?ref=COMMIT`. The operator's `git.remoteBases` has to grant it."""
+    credentials: SecretReference | None = None
+    """A Secret as for `spec.source.credentials`, which this repository alone is asked with. Without one it is asked anonymously."""
+
+
+def _distinct_bases(bases: tuple[RemoteBase, ...]) -> tuple[RemoteBase, ...]:
+    if len({base.url for base in bases}) != len(bases):
+        raise invalid("a repository is named twice")
+    return bases
+
+
 class Kustomize(Model):
     """A folder with a kustomization.yaml, and what is added to it."""
 
@@ -84,6 +106,12 @@ class Kustomize(Model):
     generate: bool = False
     """Whether a folder without a kustomization.yaml is taken as Flux takes it: all `.yaml` and `.yml` files below it are resources, and so
     are folders within that have a kustomization."""
+    remote_bases: Annotated[
+        tuple[RemoteBase, ...],
+        Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+        AfterValidator(_distinct_bases),
+    ] = ()
+    """Repositories that the overlay may name as remote bases. Others are refused."""
     namespace: NamespaceName | None = None
     """kustomize's `namespace`: that of every namespaced object."""
     name_prefix: _Affix = ""

@@ -53,4 +53,5 @@ def of(settings: OperatorSettings, application: Application) -> Grants:
         rule_for(settings.git.signatures, application.spec.source.url),
         disclosures.of(settings.disclosures, application),
         settings.windows_of(application.id.namespace, application.id.name),
+        remote_bases=settings.git.remote_bases,
     )

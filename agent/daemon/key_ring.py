@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from agent.adapters.vault.stores import Stores
     from agent.api.application import Application
     from agent.api.operator import OperatorSettings
+    from agent.api.secret_reference import SecretReference
     from agent.daemon.key_work import Workers
     from agent.engine.credentials import GitCredential
     from agent.sops.format.groups import WrappedDataKey
@@ -85,6 +86,18 @@ class KeyRing:
         known = self._logins.get(application.id.uid)
         if known is not None and known[0] == application.generation:
             return known[1]
+        login = await self._login(application, reference, application.spec.source.url)
+        self._logins[application.id.uid] = application.generation, login
+        return login
+
+    async def base(self, application: Application, url: str) -> GitCredential | None:
+        """That of a remote base, as its Secret is now. Raises SourceError where that is missing."""
+        render = application.spec.render
+        declared = render.kustomize.remote_bases if render is not None else ()
+        reference = next((each.credentials for each in declared if each.url == url), None)
+        return None if reference is None else await self._login(application, reference, url)
+
+    async def _login(self, application: Application, reference: SecretReference, url: str) -> GitCredential:
         data = await self._secrets.read(application.id.namespace, reference.secret_name)
         if data is None:
             raise SourceError(
@@ -92,10 +105,7 @@ class KeyRing:
                 hint="create it, with keys username and password, or identity and known_hosts for SSH",
                 object=f"Secret {application.id.namespace}/{reference.secret_name}",
             )
-        url = application.spec.source.url
-        login = await self._workers.run(application.id.namespace, lambda: git_credential.of_secret(data, url))
-        self._logins[application.id.uid] = application.generation, login
-        return login
+        return await self._workers.run(application.id.namespace, lambda: git_credential.of_secret(data, url))
 
     def invalidate(self, application: ApplicationId) -> None:
         """The credential did not serve: it may have been changed."""

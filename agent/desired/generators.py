@@ -1,4 +1,7 @@
-"""Files that a renderer is given and no commit has: what generators that are programs would have made, and a list of a folder's manifests."""
+"""Files that a renderer is given and no commit has: what generators that are programs would have made, and a list of a folder's manifests.
+
+Kustomizations that name these have another text for the renderer, and so have those that name remote bases.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from posixpath import basename, dirname
 from posixpath import join as joined
 from typing import TYPE_CHECKING
 
+from agent.manifests import remote_bases
 from agent.manifests.ksops_component import Writer, replaced
 from agent.yaml.read import manifests as yaml
 
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """`files` that no commit has, by path, and for each in `origins` the committed one that it is made of.
+    """`files` that no commit has, by path, and for each in `origins` the committed one that it is made of. Others have addresses replaced.
 
     `kustomizations` have another text for the renderer, which names these files. `folders` are those that the files of a kustomization are in.
     """
@@ -50,8 +54,11 @@ def of(given: Given, overlay: Overlay) -> Generated:
     whole = {each.file: each.data.decode("ascii") for each in given.whole.values()}
     leaves = {path: given.files[path] for path in given.sealed if path in given.files and path not in whole}
     writer, taken = Writer(leaves, whole, given.sources), _folders(given.files)
+    files |= {
+        file: remote_bases.replaced(given.files[file], names, file=file) for file, names in overlay.remote.items()
+    }
     for each in overlay.ksops:
-        [*found] = yaml.parse(given.files[each.file], file=each.file, strict=False)
+        found = yaml.parse(files.get(each.file, given.files[each.file]), file=each.file, strict=False)
         if len(found) != 1 or not isinstance(tree := found[0].tree, dict):
             continue  # no kustomization, which kustomize has the words for
         folder = _free(dirname(each.file), taken)

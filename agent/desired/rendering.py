@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from agent.manifests import documents, expansion, kustomizations, rendered, substitution
+from agent.manifests import cut_fields, documents, expansion, rendered, substitution
 from agent.manifests.documents import RENDERED
 from agent.manifests.rendered import Output
 from agent.sops.kubernetes import clear
@@ -17,8 +17,8 @@ from agent.values.tree import format_path, walk
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from agent.manifests.cut_fields import FieldPath
     from agent.manifests.documents import Document
-    from agent.manifests.kustomizations import FieldPath
     from agent.manifests.substitution import Variables
     from agent.values.expressions import Expressions, Source
     from agent.values.placeholders import Placeholder
@@ -94,7 +94,7 @@ def _read(document: Document, found: rendered.ReadOutput, cut: Collection[FieldP
     error = document.error
     made = documents.document(document.file, document.line, document.layer, found.tree, sealed=document.sealed)
     at = next(
-        (path for path, leaf in walk(found.tree) if isinstance(leaf, Sealed) and kustomizations.cuts(cut, path)), None
+        (path for path, leaf in walk(found.tree) if isinstance(leaf, Sealed) and cut_fields.cuts(cut, path)), None
     )
     if at is not None:
         error = PlaceholderError(

@@ -56,7 +56,8 @@ class Grants:
 
     `strict`: what is held rather than warned of. `people` are patterns of the field managers that are people, `dependencies` those of the
     other namespaces whose Applications it may depend on. `signatures` are those that commits of its repository need, `disclosed` the
-    variables that it asks to disclose, and may. `windows` are the operator's sync windows for it.
+    variables that it asks to disclose, and may. `windows` are the operator's sync windows for it. `remote_bases` are
+    addresses below which overlays may name repositories.
     """
 
     identity: Identity | None
@@ -68,6 +69,7 @@ class Grants:
     signatures: SignatureRule | None = None
     disclosed: frozenset[str] = frozenset()
     windows: tuple[SyncWindow, ...] = ()
+    remote_bases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

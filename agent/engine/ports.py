@@ -89,6 +89,10 @@ class CredentialPort(Protocol):
         """The Secret that `spec.source.credentials` names, as it was read last; None where it names none. Raises SourceError."""
         ...
 
+    async def base(self, application: Application, url: str) -> GitCredential | None:
+        """That of a remote base which the Application declares, read each time; None where it names none. Raises SourceError."""
+        ...
+
     def invalidate(self, application: ApplicationId) -> None:
         """The credential did not serve: read it again the next time."""
         ...

@@ -6,22 +6,25 @@ A result is a function of the files that the renderer was given, so equal files 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from typing import TYPE_CHECKING
 
 from agent.desired import cautions, disclosing, generators, inputs, live_variables, rendering
 from agent.desired.compiler import UnknownChangeError
 from agent.engine import suffixes
+from agent.engine.bases import CommittedFiles, Mounted
 from agent.engine.renderers import Kustomization, SourceTree
 from agent.engine.state import Rendering
-from agent.manifests import kustomizations
-from agent.manifests.documents import RENDERED, File
-from agent.manifests.kustomizations import Overlay
+from agent.manifests import kustomizations, remote_bases
+from agent.manifests.documents import File
+from agent.manifests.kustomizations import Overlay, Wanted
+from agent.manifests.remote_bases import Allowed
 from agent.values.errors import AgentError, InputError, LimitError, SourceError
 from agent.values.problems import Problem
 from agent.yaml.limits import Limits as YamlLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
     from agent.api.application import ApplicationSpec
     from agent.api.operator import Limits
@@ -31,48 +34,18 @@ if TYPE_CHECKING:
     from agent.desired.inputs import Given
     from agent.desired.live_variables import LiveVariables
     from agent.desired.rendering import Made
+    from agent.engine.bases import Files
     from agent.engine.context import Run
     from agent.engine.credentials import GitCredential
     from agent.engine.ports import TasksPort
     from agent.engine.renderers import Rendered
     from agent.engine.state import State
     from agent.engine.suffixes import Settled
-    from agent.manifests.documents import Parsed, TreeEntry
+    from agent.manifests.documents import Parsed
     from agent.manifests.substitution import Variables
     from agent.values.tree import Object
 
 _NOTHING = Overlay({}, frozenset())
-
-
-class Files(Protocol):
-    """The files of a commit, or of a work tree."""
-
-    @property
-    def listing(self) -> Mapping[str, TreeEntry]:
-        """Every path, from the repository's root."""
-        ...
-
-    async def read(self, paths: Iterable[str]) -> Mapping[str, File]:
-        """The contents of files of the listing, by path."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class CommittedFiles:
-    """Those of a commit that was fetched."""
-
-    run: Run
-    credential: GitCredential | None
-    commit: str
-    listing: Mapping[str, TreeEntry]
-
-    async def read(self, paths: Iterable[str]) -> Mapping[str, File]:
-        blobs = {path: self.listing[path].blob for path in paths}
-        if not blobs:
-            return {}
-        source = self.run.application.spec.source
-        contents = await self.run.ports.git.blobs(source, self.credential, self.commit, {*blobs.values()})
-        return {path: File(path, blob, contents[blob], RENDERED) for path, blob in blobs.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +72,22 @@ async def committed(run: Run, credential: GitCredential | None, commit: str, liv
     if spec.render is None and spec.substitute is None:
         return None
     listing = await run.ports.git.tree(spec.source, credential, commit)
-    return await collect(spec, CommittedFiles(run, credential, commit, listing), live, run.limits, run.ports.tasks)
+    files = CommittedFiles(run, spec.source, credential, commit, listing)
+    return await collect(spec, files, live, run.limits, run.ports.tasks)
 
 
 async def collect(spec: ApplicationSpec, files: Files, live: LiveVariables, limits: Limits, tasks: TasksPort) -> Inputs:
     """The files that an Application renders. Raises UnknownChangeError for what is wrong with them, and SourceError."""
+    mounted = Mounted(files)
     try:
-        return await _collected(spec, files, live, limits, tasks)
+        return await _collected(spec, mounted, live, limits, tasks)
     except InputError as error:
+        error = remote_bases.placed(error, mounted.bases)
         raise UnknownChangeError((Problem(error, file=str(error.facts.get("file", ""))),)) from None
 
 
 async def _collected(
-    spec: ApplicationSpec, files: Files, live: LiveVariables, limits: Limits, tasks: TasksPort
+    spec: ApplicationSpec, files: Mounted, live: LiveVariables, limits: Limits, tasks: TasksPort
 ) -> Inputs:
     reader = _Reader(files, limits)
     overlay = await _followed(reader, spec.render.kustomize, tasks) if spec.render is not None else _NOTHING
@@ -124,12 +100,9 @@ async def _collected(
         handed = frozenset[str](given.sources)
         generated = generators.of(given, overlay)
         asked = spec.substitute
-        return (
-            given,
-            generated,
-            handed,
-            inputs.variables(asked, values.values(), live, given, served) if asked else None,
-        )
+        variables = inputs.variables(asked, values.values(), live, given, served) if asked else None
+        remote_bases.check_sealed(given.sealed)
+        return given, generated, handed, variables
 
     given, generated, handed, variables = await tasks.in_thread(present)
     blobs = {path: file.blob for path, file in sorted({**named, **values}.items())}
@@ -137,11 +110,16 @@ async def _collected(
 
 
 async def _followed(reader: _Reader, asked: Kustomize, tasks: TasksPort) -> Overlay:
-    folders, most = [asked.path, *asked.components], reader.limits.objects
-    walk = kustomizations.follow(folders, reader.files.listing, most=most, generate=asked.generate)
+    walk = kustomizations.follow(
+        [asked.path, *asked.components],
+        reader.files.listing,
+        most=reader.limits.objects,
+        generate=asked.generate,
+        allowed=Allowed(tuple(each.url for each in asked.remote_bases), reader.files.own.granted),
+    )
     contents: dict[str, bytes] | None = None
 
-    def step() -> frozenset[str] | Overlay:
+    def step() -> Wanted | Overlay:
         try:
             return next(walk) if contents is None else walk.send(contents)
         except StopIteration as end:
@@ -150,7 +128,10 @@ async def _followed(reader: _Reader, asked: Kustomize, tasks: TasksPort) -> Over
             return found
 
     while not isinstance(wanted := await tasks.in_thread(step), Overlay):
-        contents = {path: file.data for path, file in (await reader.read(wanted)).items()}
+        for base in wanted.bases:
+            files = await reader.files.fetch(base)
+            await tasks.in_thread(partial(reader.files.mount, base, files))
+        contents = {path: file.data for path, file in (await reader.read(wanted.paths)).items()}
     return wanted
 
 
@@ -158,7 +139,7 @@ async def _followed(reader: _Reader, asked: Kustomize, tasks: TasksPort) -> Over
 class _Reader:
     """Files by path, each within the limits, and all of them together too."""
 
-    files: Files
+    files: Mounted
     limits: Limits
     size: int = 0
     known: dict[str, File] = field(default_factory=dict[str, File])
@@ -220,11 +201,12 @@ def make(spec: ApplicationSpec, result: Rendered | None, found: Parsed, given: I
     if spec.render is not None and result is not None:
         if result.error is not None:
             error = given.generated.placed(result.error).with_facts(file=spec.render.kustomize.path)
+            error = remote_bases.placed(error, given.overlay.bases)
             raise UnknownChangeError((Problem(error, file=str(error.facts.get("file", ""))),))
         origins = given.generated.origins
-        outputs = tuple(
-            (origins.get(each.file, each.file) or spec.render.kustomize.path, each.tree) for each in result.objects
-        )
+        files = (origins.get(each.file, each.file) or spec.render.kustomize.path for each in result.objects)
+        shown = (remote_bases.shown(file, given.overlay.bases) for file in files)
+        outputs = tuple(zip(shown, (each.tree for each in result.objects), strict=True))
     return rendering.of(
         outputs,
         found.documents,
@@ -254,7 +236,10 @@ def kustomize(asked: Kustomize, given: Inputs) -> Kustomization:
     """What the renderer is asked, with the fields of a kustomization that the Application adds, as kustomize names them."""
     up = "" if asked.path == "." else "../" * len(asked.path.split("/"))
     added: Object = asked.model_dump(
-        by_alias=True, exclude_none=True, exclude_defaults=True, exclude={"path", "generate", "components", "labels"}
+        by_alias=True,
+        exclude_none=True,
+        exclude_defaults=True,
+        exclude={"path", "generate", "remote_bases", "components", "labels"},
     )
     if asked.components:
         added["components"] = [up + path for path in asked.components]

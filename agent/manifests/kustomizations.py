@@ -11,14 +11,21 @@ import posixpath
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from agent.manifests import ksops, presented, unlisted
-from agent.values.errors import AgentError, LimitError, ManifestError, UnsupportedManifestError, YamlError
-from agent.values.tree import get
+from agent.manifests import cut_fields, ksops, presented, remote_bases, unlisted
+from agent.manifests.remote_bases import Allowed, Base, Named
+from agent.values.errors import (
+    AgentError,
+    LimitError,
+    RemoteBaseError,
+    UnsupportedManifestError,
+    YamlError,
+)
 from agent.yaml.read import manifests as yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
+    from agent.manifests.cut_fields import FieldPath
     from agent.manifests.documents import TreeEntry
     from agent.values.expressions import Source
     from agent.values.placeholders import Placeholder
@@ -40,8 +47,7 @@ _BYTES_OF_A_TEXT: Final = 64
 _MOST_ROUNDS: Final = 64
 """Kustomizations that name one another in a chain."""
 
-FieldPath: TypeAlias = tuple[str, ...]
-"""Names of fields, without the items of lists."""
+_NO_BASES: Final = Allowed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +68,23 @@ class Overlay:
     ksops: tuple[Generating, ...] = ()
     listed: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     """The kustomization of a folder that has none, by the path that it would have."""
+    bases: tuple[Base, ...] = ()
+    remote: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, "Mapping[str, str]"])
+    """By kustomization, the addresses in it that name bases, and the folders that these are in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Files whose contents a walk needs next, and bases whose files it has to find in its listing then."""
+
+    paths: frozenset[str]
+    bases: tuple[Base, ...] = ()
 
 
 @dataclass(slots=True)
 class _Walk:
     listing: Mapping[str, TreeEntry]
+    allowed: Allowed
     uses: dict[str, set[Use]] = field(default_factory=dict[str, "set[Use]"])
     cut: set[FieldPath] = field(default_factory=set)
     folders: set[str] = field(default_factory=set)
@@ -76,6 +94,11 @@ class _Walk:
     configuration: dict[str, bytes] = field(default_factory=dict[str, bytes])
     generating: dict[str, tuple[Object, bytes]] = field(default_factory=dict[str, "tuple[Object, bytes]"])
     """Kustomizations with generators, and their text."""
+    bases: dict[Base, int] = field(default_factory=dict[Base, int])
+    """How many others each is named through."""
+    remote: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
+    arriving: list[tuple[Named, RemoteBaseError]] = field(default_factory=list[tuple[Named, RemoteBaseError]])
+    """Folders of bases to take in, and what is wrong where one has no kustomization."""
     left: int = _MOST_TEXTS
 
     def charge(self, texts: int) -> None:
@@ -86,31 +109,42 @@ class _Walk:
 
 
 def follow(
-    folders: Sequence[str], listing: Mapping[str, TreeEntry], *, most: int, generate: bool = False
-) -> Generator[frozenset[str], Mapping[str, bytes], Overlay]:
-    """Yields the paths whose contents it needs next, and gives what the overlay in these folders names.
+    folders: Sequence[str],
+    listing: Mapping[str, TreeEntry],
+    *,
+    most: int,
+    generate: bool = False,
+    allowed: Allowed = _NO_BASES,
+) -> Generator[Wanted, Mapping[str, bytes], Overlay]:
+    """Yields what it needs next, is sent the contents of these paths, and gives what the overlay in these folders names.
 
-    `generate`: where the first folder has no kustomization, it has one that lists its manifests.
-    Raises LimitError for more than `most` files, and UnsupportedManifestError for a symbolic link or a submodule among them.
+    `generate`: where the first folder has no kustomization, it has one that lists its manifests. The files of bases are in `listing` by the
+    time that the contents are sent. Raises LimitError for more than `most` files, UnsupportedManifestError for a symbolic link or a submodule
+    among them, and RemoteBaseError.
     """
-    walk = _Walk(listing)
+    walk = _Walk(listing, allowed)
     for folder in folders:
         _enter(walk, folder)
     listed = _listed(walk, folders[0]) if generate else {}
     for _ in range(_MOST_ROUNDS):
-        if not walk.waiting:
+        if not walk.waiting and not walk.arriving:
             made = _by_ksops(walk)
             _check_count(walk, most)
             uses = {path: frozenset(uses) for path, uses in walk.uses.items()}
-            return Overlay(uses, frozenset(walk.cut), made, listed)
+            return Overlay(uses, frozenset(walk.cut), made, listed, tuple(walk.bases), walk.remote)
         reading, walk.waiting = walk.waiting, []
+        arriving, walk.arriving = walk.arriving, []
         _check_count(walk, most)
-        contents = yield frozenset(path for path, *_ in reading)
+        bases = tuple({named.base: None for named, _ in arriving})
+        contents = yield Wanted(frozenset(path for path, *_ in reading), bases)
         for path, folder, configures in reading:
             try:
                 _read(walk, contents[path], path, folder, configures=configures)
             except AgentError as error:
-                raise error.with_facts(file=path) from None
+                raise error if "file" in error.facts else error.with_facts(file=path) from None
+        for named, error in arriving:
+            if not _enter(walk, named.folder):
+                raise error
     raise LimitError("kustomizations name one another in too long a chain", hint="join some", limit=_MOST_ROUNDS)
 
 
@@ -128,12 +162,54 @@ def _read(walk: _Walk, data: bytes, path: str, folder: str, *, configures: bool)
     if configures:
         walk.configuration[path] = data
         walk.charge(len(data) // _BYTES_OF_A_TEXT)
-    trees = _trees(data, path, strict=configures)
+    root = remote_bases.root_of(folder)
+    # what cannot be read might name a file outside of its repository
+    trees = _trees(data, path, strict=configures or bool(root))
+    if not configures:
+        _name_bases(walk, trees, data, path, folder)
     if not configures and len(trees) == 1 and isinstance(trees[0].get("generators"), list):
         walk.generating[path] = trees[0], data
     for tree in trees:
         if not ksops.is_generator(tree):
             _note(walk, tree, folder)
+
+
+def _name_bases(walk: _Walk, trees: Sequence[Object], data: bytes, file: str, folder: str) -> None:
+    """The remote bases that a kustomization names, each of which waits to be fetched."""
+    given = {text for tree in trees for name in remote_bases.FIELDS for text in _texts(tree.get(name))}
+    for text in sorted(given):
+        try:
+            named = walk.allowed.named(text)
+        except RemoteBaseError as error:
+            raise error.with_facts(file=file, line=_line_of(text, data)) from None
+        if named is None:
+            continue
+        walk.charge(len(data) // _BYTES_OF_A_TEXT)
+        line = _line_of(text, data)
+        depth = walk.bases.setdefault(named.base, _depth(walk, folder) + 1)
+        if len(walk.bases) > remote_bases.MOST or depth > remote_bases.DEEPEST:
+            limit = remote_bases.MOST if len(walk.bases) > remote_bases.MOST else remote_bases.DEEPEST
+            raise LimitError(
+                "an overlay names more remote bases, or more through one another, than the agent takes",
+                hint="vendor some: copy what they hold into this repository",
+                file=file,
+                line=line,
+                limit=limit,
+            )
+        hint = "name a folder of that commit that has a kustomization.yaml"
+        missing = RemoteBaseError("the remote base has no kustomization", hint=hint, address=text)
+        walk.remote.setdefault(file, {})[text] = posixpath.relpath(f"/{named.folder}", f"/{folder}")
+        walk.arriving.append((named, missing.with_facts(file=file, line=line)))
+
+
+def _line_of(text: str, data: bytes) -> int:
+    return data.count(b"\n", 0, max(data.find(text.encode("utf-8", "surrogateescape")), 0)) + 1
+
+
+def _depth(walk: _Walk, folder: str) -> int:
+    """How many bases lead to a folder."""
+    root = remote_bases.root_of(folder)
+    return next((depth for base, depth in walk.bases.items() if base.folder == root), 0) if root else 0
 
 
 def _by_ksops(walk: _Walk) -> tuple[Generating, ...]:
@@ -143,6 +219,12 @@ def _by_ksops(walk: _Walk) -> tuple[Generating, ...]:
         found = ksops.find(tree, data, file=file, contents=walk.configuration)
         if not found.generators:
             continue
+        if remote_bases.root_of(file):
+            raise RemoteBaseError(
+                "a remote base has generators of KSOPS, and keys open files of the Application's own repository alone",
+                hint="put the encrypted files into the own repository, and name them in its overlay",
+                file=file,
+            )
         made.append(Generating(file, found.generators, found.others))
         for generator in found.generators:
             walk.charge(len(generator.secrets))
@@ -170,6 +252,11 @@ def _enter(walk: _Walk, folder: str) -> bool:
             _use(walk, path, "read")
             walk.waiting.append((path, folder, False))
     return bool(found)
+
+
+def _kustomizations(walk: _Walk, folder: str) -> list[str]:
+    paths = (posixpath.join(folder, name).removeprefix("./") for name in unlisted.NAMES)
+    return [path for path in paths if path in walk.listing]
 
 
 def _listed(walk: _Walk, folder: str) -> dict[str, bytes]:
@@ -208,12 +295,12 @@ def _trees(data: bytes, path: str, *, strict: bool = False) -> list[Object]:
 
 def _note(walk: _Walk, tree: Object, folder: str) -> None:
     """Everything that a kustomization, or what configures one of its parts, names."""
-    walk.cut.update(_cut_fields(tree))
+    walk.cut.update(cut_fields.of(tree))
     for generator in _generators_of(tree):
         for text in _texts(generator.get("files")):
-            _name(walk, _path(text.partition("=")[2] or text, folder), "bytes")
+            _name(walk, text.partition("=")[2] or text, folder, "bytes")
         for text in (*_texts(generator.get("envs")), *_texts(generator.get("env"))):
-            _name(walk, _path(text, folder), "lines")
+            _name(walk, text, folder, "lines")
     for key, value in tree.items():
         if key not in _GENERATORS:
             for text in _texts(value):
@@ -228,17 +315,28 @@ def _follow(walk: _Walk, text: str, folder: str, *, configures: bool) -> None:
             if not ksops.is_generator(inline):
                 _note(walk, inline, folder)
         return
-    path = _path(text, folder)
-    _name(walk, path, "read")
+    path = _name(walk, text, folder, "read")
     if configures and path in walk.listing and (path, folder) not in walk.configured:
         walk.configured.add((path, folder))
         walk.waiting.append((path, folder, True))
 
 
-def _name(walk: _Walk, path: str, use: Use) -> None:
-    """Take in what a path leads to, if anything."""
-    if path and not (use == "read" and _enter(walk, path)) and path in walk.listing:
+def _name(walk: _Walk, text: str, folder: str, use: Use) -> str:
+    """Take in what a text leads to from a folder, if anything: the path. Raises RemoteBaseError where that is outside of a base."""
+    path = _path(text, folder)
+    if not path:
+        return ""
+    root = remote_bases.root_of(folder)
+    if remote_bases.is_outside(path, root):
+        if path in walk.listing or _kustomizations(walk, path):
+            raise RemoteBaseError(
+                "a remote base names a file outside of its repository",
+                hint="name another base, or vendor this one",
+                path=text,
+            )
+    elif not (use == "read" and _enter(walk, path)) and path in walk.listing:
         _use(walk, path, use)
+    return path
 
 
 def _path(text: str, folder: str) -> str:
@@ -265,47 +363,6 @@ def _texts(tree: Tree, depth: int = _DEEPEST) -> Iterator[str]:
     elif depth > 0:
         for each in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
             yield from _texts(each, depth - 1)
-
-
-def _cut_fields(tree: Object) -> Iterator[FieldPath]:
-    """The fields that a replacement with a `delimiter` puts parts of a text into, or takes apart."""
-    given = tree.get("replacements")
-    for each in given if isinstance(given, list) else [tree]:
-        cuts = get(each, "source", "options", "delimiter") is not None
-        targets = get(each, "targets")
-        for target in targets if isinstance(targets, list) else ():
-            if cuts or get(target, "options", "delimiter") is not None:
-                yield from map(_field_path, _texts(get(target, "fieldPaths")))
-
-
-def _field_path(text: str) -> FieldPath:
-    """The names of fields in a path of kustomize: a dot may be escaped, and brackets select items. Raises ManifestError."""
-    if len(text) > _LONGEST:
-        raise ManifestError("a field path is too long", hint="name the field with a shorter path", limit=_LONGEST)
-    steps, selecting, at = [""], False, 0
-    while at < len(text):
-        if selecting or text[at] == "[":
-            selecting = text[at] != "]"
-        elif text[at] == "\\" and at + 1 < len(text):
-            at += 1
-            steps[-1] += text[at]
-        elif text[at] == ".":
-            steps.append("")
-        else:
-            steps[-1] += text[at]
-        at += 1
-    return _named(step for step in steps if not step.isdecimal() and step not in {"", "*", "-"})
-
-
-def _named(steps: Iterable[str]) -> FieldPath:
-    """Data of a Secret is under either of two names."""
-    found = tuple(steps)
-    return ("stringData", *found[1:]) if found[:1] == ("data",) else found
-
-
-def cuts(cut: Collection[FieldPath], path: Iterable[str | int]) -> bool:
-    """Whether a leaf of an object is one that a replacement cut."""
-    return bool(cut) and _named(step for step in path if isinstance(step, str)) in cut
 
 
 def with_literals(data: bytes, sources: dict[Placeholder, Source], *, file: str) -> bytes:

@@ -18,7 +18,7 @@ def follow(files, kinds=None, most=100, generate=False):
             wanted = walk.send(contents)
         except StopIteration as end:
             return end.value
-        contents = {path: files[path].encode() for path in wanted}
+        contents = {path: files[path].encode() for path in wanted.paths}
 
 
 @pytest.mark.parametrize("kind", ["link", "submodule"])

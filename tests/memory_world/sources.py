@@ -8,6 +8,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
+from agent.engine.credentials import GitCredential
 from agent.engine.ports import Resolved
 from agent.engine.repositories import Snapshot
 from agent.manifests.documents import File, TreeEntry
@@ -16,6 +17,7 @@ from agent.values.errors import (
     AgentError,
     AuditError,
     SealedSecretError,
+    SourceError,
     StoreDeniedError,
     StoreNotFoundError,
     StoreUnavailableError,
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
     from agent.api.application import Application, Source
-    from agent.engine.credentials import GitCredential
     from agent.engine.ports import AuditEntry
     from agent.engine.renderers import Kustomization, Rendered, RenderPort
     from agent.engine.repositories import Demand
@@ -68,6 +69,10 @@ class Git:
     subjects: dict[int, str] = field(default_factory=dict)
     signers: dict[int, AgentError] = field(default_factory=dict)
     demands: list[Demand] = field(default_factory=list["Demand"])
+    others: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
+    """Other repositories by address: files by the commits that a branch leads to."""
+    fetched: list[str] = field(default_factory=list)
+    """Commits of others that were asked for, with the user that asked."""
 
     def push(self, files: Mapping[str, str]) -> int:
         self.commits.append(dict(files))
@@ -89,6 +94,12 @@ class Git:
         self.fetches += 1
         if self.error is not None:
             raise self.error
+        if source.url in self.others:
+            commit = source.revision.commit or ""
+            self.fetched.append(f"{credential.username if credential else 'anonymous'} {source.url} {commit[:4]}")
+            if commit not in self.others[source.url]:
+                raise SourceError("no branch or tag of the repository contains this commit", repository=source.url)
+            return Revision(commit, "commit", "Dev <dev@example.com>", 0, "")
         subject = self.subjects.get(self.head_number, f"commit {self.head_number}")
         return Revision(commit_of(self.head_number), source.revision.ref, "Dev <dev@example.com>", 0, subject)
 
@@ -105,14 +116,13 @@ class Git:
 
     async def tree(self, source: Source, credential: GitCredential | None, commit: str) -> Mapping[str, TreeEntry]:
         return {
-            path: TreeEntry(blob_of(text), len(text.encode()))
-            for path, text in self.commits[int(commit[:12]) - 1].items()
+            path: TreeEntry(blob_of(text), len(text.encode())) for path, text in self._texts(source, commit).items()
         }
 
     async def blobs(
         self, source: Source, credential: GitCredential | None, commit: str, blobs: Collection[str]
     ) -> Mapping[str, bytes]:
-        texts = self.commits[int(commit[:12]) - 1].values()
+        texts = self._texts(source, commit).values()
         return {blob_of(text): text.encode() for text in texts if blob_of(text) in blobs}
 
     async def verify(self, source: Source, credential: GitCredential | None, commit: str, demand: Demand) -> str:
@@ -120,6 +130,10 @@ class Git:
         if (error := self.signers.get(int(commit[:12]))) is not None:
             raise error
         return "dev@example.com"
+
+    def _texts(self, source: Source, commit: str) -> Mapping[str, str]:
+        other = self.others.get(source.url)
+        return other[commit] if other is not None else self.commits[int(commit[:12]) - 1]
 
     async def is_ancestor(self, source: Source, credential: GitCredential | None, old: str, new: str) -> bool:
         return int(old[:12]) not in self.rewritten or int(new[:12]) in self.rewritten
@@ -223,12 +237,18 @@ class SealingKeys:
 
 @dataclass(slots=True)
 class Credentials:
-    """No Application names one; `invalidated` are those whose requests to Git failed."""
+    """No Application names one for its own repository; `invalidated` are those whose requests to Git failed."""
 
     invalidated: list[str] = field(default_factory=list)
 
     async def git(self, application: Application) -> None:
         return None
+
+    async def base(self, application: Application, url: str) -> GitCredential | None:
+        """As the Secret's name says it."""
+        declared = application.spec.render.kustomize.remote_bases if application.spec.render else ()
+        named = next(each.credentials for each in declared if each.url == url)
+        return GitCredential(named.secret_name, None) if named else None
 
     def invalidate(self, application: ApplicationId) -> None:
         self.invalidated.append(application.uid)

@@ -27,7 +27,7 @@ from agent.manifests.sealed_secrets import Unsealing
 from agent.manifests.sinks import AllowedSinks
 from agent.values import system
 from agent.values.dataclass import dataclass
-from agent.values.errors import LimitError, SourceError
+from agent.values.errors import LimitError, RemoteBaseError, SourceError
 from agent.values.tree import get_object, get_text
 from agent.yaml.read import manifests as yaml
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from agent.api.application import Application, Source
     from agent.api.operator import Limits, OperatorSettings
     from agent.desired.cautions import Strictness
+    from agent.manifests.remote_bases import Base
     from agent.values.errors import AgentError
     from agent.values.tree import Tree
 
@@ -81,6 +82,7 @@ class Target:
     strict: Strictness
     people: tuple[str, ...]
     disclosed: frozenset[str] = frozenset()
+    remote_bases: tuple[str, ...] = ()
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -128,7 +130,6 @@ def target(asked: Asked) -> Target:
         above = layers or (() if spec else (".",))
         source = applications.Source.model_construct(layers=above, include=(), exclude=())
         sinks, unsealing = _sinks(settings, None), _unsealing(asked, settings, asked.namespace)
-        strict = cautions.strictness(settings, None)
         return Target(
             folder,
             source,
@@ -139,8 +140,9 @@ def target(asked: Asked) -> Target:
             spec,
             unsealing,
             opening,
-            strict,
+            cautions.strictness(settings, None),
             settings.field_managers.people,
+            remote_bases=settings.git.remote_bases,
         )
     if asked.kustomize is not None:
         raise UsageError("the Application says what is rendered", hint="leave out --kustomize, or -f")
@@ -170,6 +172,7 @@ def target(asked: Asked) -> Target:
         cautions.strictness(settings, application),
         settings.field_managers.people,
         _disclosed(settings if asked.operator_file else None, application),
+        remote_bases=settings.git.remote_bases,
     )
 
 
@@ -265,6 +268,7 @@ class RenderedFiles:
 
     folder: Path
     listing: Mapping[str, TreeEntry]
+    granted: tuple[str, ...]
 
     async def read(self, paths: Iterable[str]) -> Mapping[str, File]:
         found: dict[str, File] = {}
@@ -275,6 +279,14 @@ class RenderedFiles:
             found[path] = File(path, named, data, RENDERED)
         return found
 
+    async def base(self, base: Base) -> RenderedFiles:
+        raise RemoteBaseError(
+            "commands on a work tree fetch no remote bases",
+            hint="the agent does; vendor the base to see what it renders to",
+            repository=base.url,
+            commit=base.commit,
+        )
+
 
 def rendered_files(wanted: Target) -> RenderedFiles:
     """Every file that is or may be committed, in whatever folder. Raises ReadError."""
@@ -283,7 +295,7 @@ def rendered_files(wanted: Target) -> RenderedFiles:
     for name, mode, size in _walk(os.fsencode(wanted.folder), b"", kept or frozenset(), hidden=True):
         if kept is None or name in kept:
             found[os.fsdecode(name)] = TreeEntry("", size, listing.KINDS.get(mode, "file"))
-    return RenderedFiles(wanted.folder, found)
+    return RenderedFiles(wanted.folder, found, wanted.remote_bases)
 
 
 def _bytes(folder: Path, path: str) -> bytes:

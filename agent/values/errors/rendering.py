@@ -10,7 +10,7 @@ class RenderError(InputError):
 
 
 class RemoteBaseError(RenderError):
-    usual_hint = "vendor it: copy what it names into this repository, and name that folder"
+    usual_hint = "vendor it, or declare its repository in spec.render.kustomize.remoteBases and name a full commit"
 
 
 class RenderLimitError(InputError):

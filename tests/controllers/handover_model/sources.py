@@ -103,6 +103,9 @@ class NoCredentials:
     async def git(self, application: object) -> None:
         return None
 
+    async def base(self, application: object, url: str) -> None:
+        return None
+
     def invalidate(self, application: object) -> None: ...
 
 

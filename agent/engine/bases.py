@@ -1,0 +1,124 @@
+"""The files that an Application renders: those of its own commit, and those of remote bases in folders of their own."""
+
+from __future__ import annotations
+
+from collections import ChainMap, defaultdict
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, Protocol
+
+from agent.api.application import Source, SourceRevision
+from agent.manifests import remote_bases
+from agent.manifests.documents import RENDERED, File, TreeEntry
+from agent.values.errors import LimitError, RemoteBaseError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from agent.engine.context import Run
+    from agent.engine.credentials import GitCredential
+    from agent.manifests.remote_bases import Base
+
+MOST_PATHS: Final = 200_000
+"""Of all remote bases of an overlay."""
+
+
+class Files(Protocol):
+    """The files of a commit, or of a work tree."""
+
+    @property
+    def listing(self) -> Mapping[str, TreeEntry]:
+        """Every path, from the repository's root."""
+        ...
+
+    async def read(self, paths: Iterable[str]) -> Mapping[str, File]:
+        """The contents of files of the listing, by path."""
+        ...
+
+    @property
+    def granted(self) -> tuple[str, ...]:
+        """The addresses below which the operator grants remote bases."""
+        ...
+
+    async def base(self, base: Base) -> Files:
+        """Those of a remote base, fetched. Raises SourceError, RemoteBaseError, LimitError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CommittedFiles:
+    """Those of a commit that was fetched."""
+
+    run: Run
+    source: Source
+    credential: GitCredential | None
+    commit: str
+    listing: Mapping[str, TreeEntry]
+
+    async def read(self, paths: Iterable[str]) -> Mapping[str, File]:
+        blobs = {path: self.listing[path].blob for path in paths}
+        if not blobs:
+            return {}
+        contents = await self.run.ports.git.blobs(self.source, self.credential, self.commit, {*blobs.values()})
+        return {path: File(path, blob, contents[blob], RENDERED) for path, blob in blobs.items()}
+
+    @property
+    def granted(self) -> tuple[str, ...]:
+        return self.run.grants.remote_bases
+
+    async def base(self, base: Base) -> CommittedFiles:
+        git = self.run.ports.git
+        source = Source(url=base.url, revision=SourceRevision(commit=base.commit))
+        credential = await self.run.ports.credentials.base(self.run.application, base.url)
+        _ = await git.fetch(source, credential)
+        listing = await git.tree(source, credential, base.commit)
+        return CommittedFiles(self.run, source, credential, base.commit, listing)
+
+
+@dataclass(slots=True)
+class Mounted:
+    """Files of a commit, and those of the bases that were mounted."""
+
+    own: Files
+    listing: ChainMap[str, TreeEntry] = field(init=False)
+    within: dict[str, Files] = field(default_factory=dict[str, "Files"])
+    bases: list[Base] = field(default_factory=list["Base"])
+
+    def __post_init__(self) -> None:
+        # a listing is only read
+        self.listing = ChainMap({}, self.own.listing)  # pyright: ignore[reportArgumentType]
+
+    async def fetch(self, base: Base) -> Files:
+        """The files of a base. Raises SourceError, RemoteBaseError, LimitError."""
+        return self.within.get(base.folder) or await self.own.base(base)
+
+    def mount(self, base: Base, files: Files) -> None:
+        """Put the files of a base into its folder, for a thread: they are many. Raises RemoteBaseError, LimitError."""
+        if base.folder in self.within:
+            return
+        if any(path.startswith(f"{base.folder}/") for path in self.own.listing):
+            raise RemoteBaseError(
+                "the repository has files where those of a remote base are put",
+                hint="delete the folder",
+                folder=base.folder,
+            )
+        added = self.listing.maps[0]
+        if len(added) + len(files.listing) > MOST_PATHS:
+            raise LimitError(
+                "remote bases have more files than the agent looks through",
+                hint="vendor what is needed of them",
+                limit=MOST_PATHS,
+            )
+        self.within[base.folder] = files
+        self.bases.append(base)
+        added.update((f"{base.folder}/{path}", entry) for path, entry in files.listing.items())
+
+    async def read(self, paths: Iterable[str]) -> Mapping[str, File]:
+        by_root = defaultdict[str, list[str]](list)
+        for path in paths:
+            root = remote_bases.root_of(path)
+            by_root[root if root in self.within else ""].append(path)
+        found = dict(await self.own.read(by_root.pop("", [])))
+        for root, names in by_root.items():
+            files = await self.within[root].read(name[len(root) + 1 :] for name in names)
+            found |= {f"{root}/{name}": replace(file, path=f"{root}/{name}") for name, file in files.items()}
+        return found

@@ -5,7 +5,7 @@
 FAST_MODELS := tests/controllers
 FAST_ROOMS := tests/engine tests/manifests tests/values tests/api
 
-.PHONY: help demo test test-agent test-rooms test-render test-fast fast-models fast-rooms check lint format types contracts generated site bench soak build clean
+.PHONY: help demo corpus test test-agent test-rooms test-render test-fast fast-models fast-rooms check lint format types contracts generated site bench soak build clean
 .DELETE_ON_ERROR:
 
 PYTHON := .venv/bin/python
@@ -18,6 +18,9 @@ help: ## this list
 
 demo: $(ENVIRONMENT) ## the agent's whole job against real servers; KEEP=1 leaves them up, CONTEXT=name uses your cluster
 	$(PYTHON) -m testbed.demo $(if $(KEEP),--keep) $(if $(CONTEXT),--context '$(CONTEXT)')
+
+corpus: build ## what of a checkout renders and applies, unit by unit, and why not: DIR=…, JSON=file, DISCLOSE=1
+	$(PYTHON) -m testbed.corpus $(if $(JSON),--json '$(JSON)') $(if $(DISCLOSE),--disclose) '$(DIR)'
 
 test: build ## every test, against real servers; those of the whole agent beside all others, since they mostly wait
 ifdef PYTEST_ARGS

@@ -15,7 +15,7 @@ from agent.api import crd, reference, schema
 from agent.values.tree import get_object
 from agent.yaml.read import manifests
 from agent.yaml.write import render
-from generate import decisions
+from generate import decisions, renderer_errors
 
 if TYPE_CHECKING:
     from agent.values.tree import Object
@@ -40,6 +40,7 @@ def files(root: Path) -> dict[str, str]:
         "docs/decisions/README.md": decisions.index(root / "docs" / "decisions"),
         "docs/reference/application.md": reference.application(),
         "docs/reference/operator.md": reference.operator(),
+        "docs/reference/renderer-errors.md": renderer_errors.page(root),
         "docs/reference/application.schema.json": _json(schema.application()),
         "docs/reference/operator.schema.json": _json(schema.operator()),
     }

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from agent.values.errors import AgentError
     from agent.values.errors.root import Fact
 
-_REFUSED: Final[dict[str, tuple[LiteralString, LiteralString]]] = {
+REFUSED: Final[dict[str, tuple[LiteralString, LiteralString]]] = {
     "env": (
         "a name without a value, which kustomize may take from the environment of its process",
         "write NAME= for an empty value",
@@ -27,7 +27,7 @@ _REFUSED: Final[dict[str, tuple[LiteralString, LiteralString]]] = {
     ),
     "plugin": ("a plugin that is no part of kustomize is not run", "commit what it makes, and name that file"),
 }
-_LIMITS: Final[dict[str, LiteralString]] = {
+LIMITS: Final[dict[str, LiteralString]] = {
     "aliases": "aliases unfold to more than a renderer takes",
     "depth": "an object is nested too deeply",
     "files": "more files than a renderer takes",
@@ -38,7 +38,7 @@ _LIMITS: Final[dict[str, LiteralString]] = {
     "reads": "the overlay reads its files too often",
     "tree bytes": "files that are together larger than a renderer takes",
 }
-_OURS: Final[dict[str, LiteralString]] = {
+OPERATORS: Final[dict[str, LiteralString]] = {
     "objects": "split the overlay; limits.render.objects in the operator's file is the limit",
     "output": "split the overlay; limits.render.outputBytes in the operator's file is the limit",
 }
@@ -55,14 +55,14 @@ def translated(failure: dict[str, Any]) -> AgentError:
 def _error(kind: str, what: str, text: str) -> AgentError:
     error: AgentError = DefectError("signet-render does not take what it was asked")
     match kind, what:
-        case "refused", _ if what in _REFUSED:
-            message, hint = _REFUSED[what]
+        case "refused", _ if what in REFUSED:
+            message, hint = REFUSED[what]
             error = RenderError(message, hint=hint)
             error = error.with_facts(kind=text) if text else error
         case "remote", _:
             error = RemoteBaseError("remote bases are not fetched", address=_CREDENTIAL.sub("", text))
-        case "limit", _ if what in _LIMITS:
-            error = RenderLimitError(_LIMITS[what], hint=_OURS.get(what, ""))
+        case "limit", _ if what in LIMITS:
+            error = RenderLimitError(LIMITS[what], hint=OPERATORS.get(what, ""))
         case "build", "missing":
             hint = "commit it, or correct the path"
             error = RenderError("no such file or folder in the repository", hint=hint, path=text)

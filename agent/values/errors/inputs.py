@@ -56,7 +56,10 @@ class AutoscaledReplicasError(ManifestError):
     usual_hint = "take spec.replicas out of the manifest: the live value stays"
 
 
-class PlaceholderError(InputError): ...
+class PlaceholderError(InputError):
+    usual_hint = (
+        "the agent and signet-render disagree: install both of one version, and report it if that does not help"
+    )
 
 
 class SubstitutionError(InputError):

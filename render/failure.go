@@ -2,7 +2,7 @@ package main
 
 // failure is why there is no result. The agent has the words for it; Text alone is kustomize's, and made of what came in.
 type failure struct {
-	// Kind is build, refused, remote, limit, panic or protocol; What says more where there are several of a kind.
+	// Kind is build, refused, remote, limit, panic or protocol, and of charts chart, values, template, sealed, random, hook or output; What says more where there are several of a kind.
 	Kind   string `json:"kind"`
 	What   string `json:"what,omitempty"`
 	File   string `json:"file,omitempty"`

@@ -14,6 +14,7 @@ type request struct {
 	Hello     *struct{}         `json:"hello,omitempty"`
 	Put       *putRequest       `json:"put,omitempty"`
 	Kustomize *kustomizeRequest `json:"kustomize,omitempty"`
+	Helm      *helmRequest      `json:"helm,omitempty"`
 
 	// Seconds until this process ends itself: for an agent that is gone.
 	Seconds int `json:"seconds"`
@@ -36,7 +37,15 @@ type answer struct {
 	// Read are the files that the result depends on, LookedFor those whose absence it depends on.
 	Read      []string `json:"read,omitempty"`
 	LookedFor []string `json:"lookedFor,omitempty"`
-	Error     *failure `json:"error,omitempty"`
+	// Expressions are operations on sealed values by their placeholders, each with its arguments behind it.
+	Expressions map[string][]string `json:"expressions,omitempty"`
+	// Questions were answered for placeholders. They have to be asked of the values, and the result does not hold where one differs.
+	Questions []question `json:"questions,omitempty"`
+	// Asked are the API versions that templates asked for. The result depends on whether they are served.
+	Asked map[string]bool `json:"asked,omitempty"`
+	// Skipped are the files of hooks that were left out.
+	Skipped []string `json:"skipped,omitempty"`
+	Error   *failure `json:"error,omitempty"`
 }
 
 type hello struct {
@@ -54,6 +63,9 @@ type object struct {
 	File   string          `json:"file"`
 	Object json.RawMessage `json:"object"`
 }
+
+// earlier is how long before the agent's patience ends a chart is given up, such that it can be said where it was.
+const earlier = 7 * time.Second
 
 // server is what is kept from one request to the next.
 type server struct {
@@ -121,6 +133,12 @@ func (s *server) answer(asked *request) (given answer) {
 			return answer{Need: asked.Kustomize.Tree}
 		}
 		return kustomize(found, asked.Kustomize)
+	case asked.Helm != nil:
+		found := s.trees.get(asked.Helm.Tree)
+		if found == nil {
+			return answer{Need: asked.Helm.Tree}
+		}
+		return helm(found, asked.Helm, time.Now().Add(time.Duration(asked.Seconds)*time.Second-earlier))
 	}
 	return answer{Error: &failure{Kind: "protocol"}}
 }

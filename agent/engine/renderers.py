@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agent.values.errors import AgentError
+    from agent.values.expressions import Expression
     from agent.values.ids import ApplicationId
+    from agent.values.placeholders import Placeholder
+    from agent.values.questions import Question
     from agent.values.tree import Object, Tree
 
 
@@ -52,6 +55,36 @@ class Kustomization:
 
 
 @dataclass(frozen=True, slots=True)
+class Cluster:
+    """What templates of a chart may ask of the cluster: its version, and what it serves as `group/version` and `group/version/Kind`."""
+
+    version: str
+    serves: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart to render as `helm template` does. `path` is its folder, from the repository's root.
+
+    `values_files` are of `sources`, a later one above those before, and `values` above them. `known` are placeholders of texts that are not
+    empty. `now` is the time that templates see, in seconds since 1970. `crds`: with the files of its folder `crds`. `skips_hooks`: hooks are
+    left out; else they are the error.
+    """
+
+    path: str
+    sources: SourceTree
+    name: str
+    namespace: str
+    cluster: Cluster
+    now: int
+    values_files: tuple[str, ...] = ()
+    values: Object = field(default_factory=dict[str, "Tree"])
+    known: tuple[Placeholder, ...] = ()
+    crds: bool = True
+    skips_hooks: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RenderedObject:
     """An object and the file that it comes from: its own, or the kustomization that generates it; "" where that was not asked for."""
 
@@ -63,7 +96,9 @@ class RenderedObject:
 class Rendered:
     """What came of it: objects, or the error for which there are none.
 
-    Either depends on the content of the files in `read`, on the absence of those in `looked_for`, and on the renderer's `build`.
+    Either depends on the content of the files in `read`, on the absence of those in `looked_for`, on the renderer's `build`, and on whether
+    the cluster serves what was `asked`. `expressions` are the operations on sealed values that stand in the objects, by placeholder.
+    Objects hold only as far as all `questions` are right. `skipped` are the files of hooks that were left out.
     """
 
     objects: tuple[RenderedObject, ...]
@@ -71,6 +106,10 @@ class Rendered:
     looked_for: frozenset[str]
     build: str
     error: AgentError | None = None
+    expressions: Mapping[Placeholder, Expression] = field(default_factory=dict["Placeholder", "Expression"])
+    questions: tuple[Question, ...] = ()
+    asked: Mapping[str, bool] = field(default_factory=dict[str, bool])
+    skipped: tuple[str, ...] = ()
 
 
 class RenderPort(Protocol):
@@ -78,4 +117,8 @@ class RenderPort(Protocol):
 
     async def kustomize(self, application: ApplicationId, asked: Kustomization) -> Rendered:
         """`kustomize build`. Raises RenderLimitError where it ended without an answer, and ConfigError where there is no renderer."""
+        ...
+
+    async def helm(self, application: ApplicationId, asked: Chart) -> Rendered:
+        """`helm template`. Raises as `kustomize`."""
         ...

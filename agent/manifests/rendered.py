@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from agent.manifests import builtin, presented, sinks
+from agent.manifests import builtin, presented, public, sinks
 from agent.sops.kubernetes import clear
 from agent.values import expressions, placeholders
 from agent.values.errors import AgentError, LimitError, PlaceholderError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from agent.values.expressions import Source
     from agent.values.tree import Leaf, Object, Path, Tree
 
-_ESCAPES: Final = frozenset({"json", "goquote"})
+_ESCAPES: Final = frozenset({"json", "rawjson", "goquote"})
 """Operations whose results stand between quotes, and are the value itself where a parser took the quotes away."""
 
 
@@ -103,6 +103,7 @@ class _Reader:
             return ReadOutput(origin, tree, error.with_facts(file=origin))
 
     def _object(self, tree: Object) -> Object:
+        tree = public.read(tree, self.sources)
         for name in sorted(builtin.CLEAR_FIELDS):
             for path, text in _texts(tree.get(name), (name,)):
                 if _holds_any(text, path):
@@ -209,7 +210,7 @@ class _Reader:
         for number in range(1, len(parts), 2):
             placeholder = Placeholder(parts[number])
             source = self._source(placeholder)
-            if not isinstance(source, Expression) or source.op not in _ESCAPES or _is_quoted(parts, number):
+            if not isinstance(source, Expression) or not _is_gone(source, parts, number):
                 continue
             if placeholder not in self.bare:
                 if depth <= 0:
@@ -222,6 +223,11 @@ class _Reader:
         if sum(map(len, parts)) > MOST_OUTPUT:
             raise LimitError("what is made of a sealed value is too long", limit=MOST_OUTPUT)
         return "".join(parts)
+
+
+def _is_gone(source: Expression, parts: list[str | Placeholder], number: int) -> bool:
+    """Whether what an operation did is not in the text any more: a parser took quotes, and what a block is moved right by."""
+    return source.op == "indent" or (source.op in _ESCAPES and not _is_quoted(parts, number))
 
 
 def _is_quoted(parts: list[str | Placeholder], number: int) -> bool:

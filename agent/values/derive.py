@@ -9,7 +9,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Final
 
-from agent.values import godotenv, surroundings
+from agent.values import godotenv, sprig, surroundings
 from agent.values.errors import LimitError, SecretValueError
 from agent.values.reveal import reveal
 from agent.values.secret import Plain, Secret
@@ -28,6 +28,7 @@ _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _JSON_ESCAPED = re.compile("[<>&\u2028\u2029]")
 _BASE64_LINE: Final = 70
 _NO_WORDS: Final = str.maketrans("013ae", "ghkmt")
+_JSON_LINES = re.compile("[\u2028\u2029]")
 _GO_ESCAPES = {
     **{char: f"\\{name}" for char, name in zip("\a\b\f\n\r\t\v", "abfnrtv", strict=True)},
     "\\": "\\\\",
@@ -246,15 +247,41 @@ def unquoted(secret: Secret) -> Secret:
     raise SecretValueError(why, label=secret.label, hint=godotenv.HINT)
 
 
-def json_string(secret: Secret) -> Secret:
-    """The text as Go's encoding/json writes it between quotes."""
+def json_string(secret: Secret, *, html: bool = True) -> Secret:
+    """The text as Go's encoding/json writes it between quotes; without `html`, as it does where SetEscapeHTML is off."""
     written = json.dumps(_text(secret), ensure_ascii=False)[1:-1]
-    return Secret(_JSON_ESCAPED.sub(lambda found: f"\\u{ord(found.group()):04x}", written), *secret.labels)
+    escaped = _JSON_ESCAPED if html else _JSON_LINES
+    return Secret(escaped.sub(lambda found: f"\\u{ord(found.group()):04x}", written), *secret.labels)
 
 
 def go_quoted(secret: Secret) -> Secret:
     """The text as Go's strconv.Quote writes it between quotes, which YAML reads as well."""
     return Secret("".join(map(_go_escaped, _text(secret))), *secret.labels)
+
+
+def applied(function: str, secret: Secret, parameters: Sequence[str | Secret]) -> Secret:
+    """What a function of templates gives of the text: see `values.sprig`. Raises SecretValueError."""
+    given = [_text(each) if isinstance(each, Secret) else each for each in parameters]
+    try:
+        return Secret(sprig.result(function, _text(secret), given), *secret.labels)
+    except sprig.UnusableError as error:
+        why = error.why
+    raise SecretValueError(
+        why,
+        label=secret.label,
+        hint="keep the value in clear text, or store what the template needs",
+        function=function,
+    )
+
+
+def agrees(question: str, secret: Secret, others: Sequence[str | Secret], *, expected: bool) -> bool:
+    """Whether a question of a template (`values.sprig`) finds what is expected; False for a value that cannot be asked."""
+    given = [_text(each) if isinstance(each, Secret) else each for each in others]
+    value = reveal(secret)
+    try:
+        return sprig.answer(question, value, given) == expected
+    except (sprig.UnusableError, ValueError):
+        return False
 
 
 def _go_escaped(char: str) -> str:

@@ -7,9 +7,11 @@ for, since it is done beside plaintext.
 
 from __future__ import annotations
 
+import re
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from agent.values import derive, placeholders
+from agent.values import derive, placeholders, sprig
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import LimitError, PlaceholderError
 from agent.values.placeholders import Placeholder
@@ -17,6 +19,8 @@ from agent.values.secret import Sealed, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from agent.values.questions import Question
 
 MOST_OUTPUT: Final = 1024 * 1024
 """Characters of one result."""
@@ -83,6 +87,14 @@ class Evaluation:
     def value(self, expression: Expression) -> Secret:
         """Raises LimitError, SecretValueError, and PlaceholderError for what nothing is known of."""
         return self._value(expression, MOST_DEPTH)
+
+    def holds(self, question: Question) -> bool:
+        """Whether a question has the answer that a chart was rendered for. Raises as `value`."""
+        self._step()
+        value, *others = [self._argument(text, MOST_DEPTH, indents=False) for text in question.args]
+        if not isinstance(value, Secret):
+            raise PlaceholderError("a question is about no sealed value")
+        return derive.agrees(question.op, value, others, expected=question.answer)
 
     def _value(self, expression: Expression, depth: int) -> Secret:
         placeholder = expression.placeholder
@@ -173,13 +185,26 @@ def _clip(value: Secret, rest: Sequence[str | Secret]) -> Secret:
     return derive.clip(value, breaks)
 
 
+def _indent(value: Secret, rest: Sequence[str | Secret]) -> Secret:
+    spaces = rest[0]
+    if not isinstance(spaces, str) or not re.fullmatch(r"[0-9]{1,4}", spaces):
+        raise PlaceholderError("an operation on a sealed value is not known", operation="indent")
+    return derive.indent(value, int(spaces))
+
+
 _HINT: Final = "split what is rendered, or name the Secret where the value is needed"
 _OPERATIONS: Final[dict[str, _Operation]] = {
     "concat": _Operation(lambda value, _: derive.text(value), indents=True),
     "clip": _Operation(_clip, arguments=2),
+    "indent": _Operation(_indent, arguments=2),
     "b64enc": _Operation(lambda value, _: derive.base64_encode(value)),
     "dotenv": _Operation(lambda value, _: derive.dotenv(value)),
     "godotenv": _Operation(lambda value, _: derive.unquoted(value)),
     "json": _Operation(lambda value, _: derive.json_string(value)),
+    "rawjson": _Operation(lambda value, _: derive.json_string(value, html=False)),
     "goquote": _Operation(lambda value, _: derive.go_quoted(value)),
+    **{
+        name: _Operation(partial(derive.applied, name), arguments=1 + parameters)
+        for name, (_, parameters) in sprig.FUNCTIONS.items()
+    },
 }

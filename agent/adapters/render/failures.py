@@ -1,10 +1,11 @@
-"""Errors for what signet-render refuses. Its texts are kustomize's, made of the files that it was given, in which no value is."""
+"""Errors for what signet-render refuses. Its texts are kustomize's and Helm's, made of the files that it was given, in which no value is."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any, Final, LiteralString
 
+from agent.adapters.render import chart_failures
 from agent.values.errors import DefectError, RemoteBaseError, RenderError, RenderLimitError
 
 if TYPE_CHECKING:
@@ -29,13 +30,19 @@ REFUSED: Final[dict[str, tuple[LiteralString, LiteralString]]] = {
 }
 LIMITS: Final[dict[str, LiteralString]] = {
     "aliases": "aliases unfold to more than a renderer takes",
+    "charts": "more charts within one another than a renderer takes",
     "depth": "an object is nested too deeply",
+    "depth of templates": "templates execute one another too deeply",
     "files": "more files than a renderer takes",
     "object": "an object is larger than a cluster takes",
     "objects": "more objects than a renderer may give",
     "output": "more output than a renderer may give",
     "path": "a path that a renderer does not take",
+    "questions": "templates ask sealed values more questions than they may",
     "reads": "the overlay reads its files too often",
+    "result": "a function gives more than it may",
+    "seconds": "the templates take longer than they may",
+    "steps": "the templates do more than they may",
     "tree bytes": "files that are together larger than a renderer takes",
 }
 OPERATORS: Final[dict[str, LiteralString]] = {
@@ -54,6 +61,8 @@ def translated(failure: dict[str, Any]) -> AgentError:
 
 def _error(kind: str, what: str, text: str) -> AgentError:
     error: AgentError = DefectError("signet-render does not take what it was asked")
+    if kind in chart_failures.KINDS:
+        return chart_failures.error(kind, what, text)
     match kind, what:
         case "refused", _ if what in REFUSED:
             message, hint = REFUSED[what]
@@ -69,7 +78,7 @@ def _error(kind: str, what: str, text: str) -> AgentError:
         case "build", _:
             error = RenderError("kustomize refuses it", says=text)
         case "panic", _:
-            error = RenderError("kustomize fails on these files without saying why")
+            error = RenderError("the renderer fails on these files without saying why")
         case _:
             pass
     return error

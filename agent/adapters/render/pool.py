@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from agent.engine.renderers import Kustomization, Rendered
+    from agent.adapters.render.protocol import Answer
+    from agent.engine.renderers import Chart, Kustomization, Rendered, SourceTree
     from agent.values.ids import ApplicationId
 
 _IDLE: Final = 600.0
@@ -50,20 +51,35 @@ class Renderers:
 
     async def kustomize(self, application: ApplicationId, asked: Kustomization) -> Rendered:
         """As `RenderPort.kustomize`. RenderLimitError without a try, too, while the namespace waits for what it did to renderers."""
+        request = protocol.kustomize(asked, self._limits)
+        return await self._asked(application, asked.sources, request, protocol.rendered)
+
+    async def helm(self, application: ApplicationId, asked: Chart) -> Rendered:
+        """As `RenderPort.helm`, and RenderLimitError as `kustomize`."""
+        request = protocol.helm(asked, self._limits)
+        return await self._asked(application, asked.sources, request, protocol.charted)
+
+    async def _asked(
+        self,
+        application: ApplicationId,
+        sources: SourceTree,
+        request: dict[str, object],
+        read: Callable[[Answer, str], Rendered],
+    ) -> Rendered:
         async with self._turns.turn(application.namespace):
             if self._patience.waits(application.namespace):
                 raise RenderLimitError(
                     "renderers ended more than once on files of this namespace, so it waits for the next one",
-                    hint="see what the error before says; a fixed overlay is rendered when the wait is over",
+                    hint="see what the error before says; a fixed overlay or chart is rendered when the wait is over",
                 )
             helper = await self._take()
             try:
-                answer = await helper.ask(protocol.kustomize(asked, self._limits))
+                answer = await helper.ask(request)
                 if "need" in answer:
-                    answer = await helper.ask(protocol.put(asked.sources))
+                    answer = await helper.ask(protocol.put(sources))
                     if "error" not in answer:
-                        answer = await helper.ask(protocol.kustomize(asked, self._limits))
-                return protocol.rendered(answer, helper.build)
+                        answer = await helper.ask(request)
+                return read(answer, helper.build)
             except RenderLimitError:
                 self._patience.died(application.namespace)
                 raise

@@ -8,15 +8,19 @@ from __future__ import annotations
 import base64
 import json
 import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from agent.adapters.render import failures
 from agent.engine.renderers import Rendered, RenderedObject
 from agent.values.errors import DefectError
+from agent.values.expressions import Expression
+from agent.values.placeholders import Placeholder
+from agent.values.questions import Question
 
 if TYPE_CHECKING:
     from agent.api.operator import RenderLimits
-    from agent.engine.renderers import Kustomization, SourceTree
+    from agent.engine.renderers import Chart, Kustomization, SourceTree
     from agent.values.tree import Object
 
 Answer: TypeAlias = dict[str, Any]
@@ -63,6 +67,49 @@ def kustomize(asked: Kustomization, limits: RenderLimits) -> dict[str, object]:
     if asked.replaced:
         request["replaced"] = dict(asked.replaced)
     return {"kustomize": {**request, "outputBytes": limits.output_bytes, "objects": limits.objects}}
+
+
+def helm(asked: Chart, limits: RenderLimits) -> dict[str, object]:
+    """Asks for a chart of files that were put."""
+    return {
+        "helm": {
+            "tree": asked.sources.digest,
+            "chart": asked.path,
+            "valuesFiles": asked.values_files,
+            "values": asked.values,
+            "name": asked.name,
+            "namespace": asked.namespace,
+            "kubeVersion": asked.cluster.version,
+            "apiVersions": sorted(asked.cluster.serves),
+            "known": asked.known,
+            "now": asked.now,
+            "crds": asked.crds,
+            "skipHooks": asked.skips_hooks,
+            "outputBytes": limits.output_bytes,
+            "objects": limits.objects,
+        }
+    }
+
+
+def charted(answer: Answer, build: str) -> Rendered:
+    """What the answer to `helm` says. Raises DefectError as `rendered`."""
+    found = rendered({"read": (), **answer}, build)
+    try:
+        made = {
+            Placeholder(key): Expression(str(op), tuple(map(str, args)))
+            for key, (op, *args) in answer.get("expressions", {}).items()
+        }
+        questions = tuple(
+            Question(
+                str(each["op"]), tuple(map(str, each["args"])), each["answer"] is True, each["file"], int(each["line"])
+            )
+            for each in answer.get("questions", ())
+        )
+        asked = {str(name): served is True for name, served in answer.get("asked", {}).items()}
+        skipped = tuple(map(str, answer.get("skipped", ())))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise DefectError("signet-render did not answer what it was asked") from None
+    return replace(found, expressions=made, questions=questions, asked=asked, skipped=skipped)
 
 
 def rendered(answer: Answer, build: str) -> Rendered:

@@ -45,7 +45,11 @@
     │   ├── SinkError             a secret where no secret may stand
     │   ├── SecretValueError      a secret's value has not the form that was asked for
     │   ├── RenderError           a renderer refuses what it was given, or has no result
-    │   │   └── RemoteBaseError       a base that would have to be fetched
+    │   │   ├── RemoteBaseError       a base that would have to be fetched
+    │   │   ├── ChartError            what is wrong with a chart or its values
+    │   │   ├── SealedValueReadError  a function of a template that needs a value which is not known
+    │   │   ├── RandomValueError      a value that a template makes up
+    │   │   └── QuestionError         a value that is not what a chart was rendered for
     │   ├── RenderLimitError      more time, memory or output than a renderer may take
     │   └── LimitError            larger than the agent accepts
     ├── SourceError               Git: the address, credential or revision is refused

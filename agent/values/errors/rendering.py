@@ -15,3 +15,21 @@ class RemoteBaseError(RenderError):
 
 class RenderLimitError(InputError):
     usual_hint = "make the overlay smaller, or split it"
+
+
+class ChartError(RenderError):
+    usual_hint = "helm template shows the same in your checkout"
+
+
+class SealedValueReadError(RenderError):
+    usual_hint = "keep this value in clear text, or use a setting of the chart that names an existing Secret"
+
+
+class RandomValueError(RenderError):
+    usual_hint = (
+        "set a value for it, such as one of a store, or name an existing Secret: most charts have a setting for either"
+    )
+
+
+class QuestionError(RenderError):
+    usual_hint = "keep the value in clear text that decides what the chart makes, or commit another value"

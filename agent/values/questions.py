@@ -1,0 +1,20 @@
+"""Questions: what a template asked of a value that it did not know.
+
+It was rendered as if the answer were that for the placeholder. The value is asked when it is opened, before anything counts that was
+rendered. No operand and no answer goes into any message: it would tell of the value.
+"""
+
+from __future__ import annotations
+
+from agent.values.dataclass import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question. `args` are texts with placeholders, the first one holds the value; `file` and `line` are of the template."""
+
+    op: str
+    args: tuple[str, ...] = field(repr=False)
+    answer: bool = field(repr=False)
+    file: str
+    line: int

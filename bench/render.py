@@ -1,4 +1,7 @@
-"""`python -m bench.render`: an overlay of 31 objects, with their files, by a running signet-render and by `kustomize build`, in turns."""
+"""`python -m bench.render`: an overlay of 31 objects, with their files, by a running signet-render and by `kustomize build`, in turns.
+
+And a hundred overlays of one repository after a restart, by the agent's pool: new processes, files sent, objects read.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,22 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
+from agent.adapters.render.pool import Renderers
 from agent.adapters.render.process import Helper
 from agent.adapters.render.protocol import kustomize, put
 from agent.api.operator import RenderLimits
 from agent.engine.renderers import Kustomization, SourceTree
+from agent.values.ids import ApplicationId
 from bench.report import Expectation, align
 from render import build
 from testbed import binaries
 
 ROUNDS: Final = 60
 _SERVICES: Final = 10
+_OVERLAYS: Final = 100
+_OF_EACH: Final = 7
+_IDLE: Final = 0.5
+"""Seconds, in place of the agent's ten minutes."""
 _DEPLOYMENT: Final = """\
 apiVersion: apps/v1
 kind: Deployment
@@ -87,6 +96,38 @@ async def measured(folder: Path, files: dict[str, bytes]) -> tuple[float, list[t
     return cold, pairs, resident
 
 
+def overlays() -> list[Kustomization]:
+    """A hundred overlays of three services each, that one repository would have: a base of its own for each, as its Application sends it."""
+    made: list[Kustomization] = []
+    for number in range(_OVERLAYS):
+        base = "resources: [0.yaml, 1.yaml, 2.yaml]\n"
+        files = {"base/kustomization.yaml": base, f"env{number}/kustomization.yaml": _OVERLAY}
+        files |= {f"base/{n}.yaml": _DEPLOYMENT % {"n": n} for n in range(3)}
+        sources = SourceTree.of({name: text.encode() for name, text in files.items()})
+        made.append(Kustomization(f"env{number}", sources, origins=True))
+    return made
+
+
+async def restarted() -> tuple[float, float, int]:
+    """Seconds for all overlays, of ten namespaces, by a new pool; MiB of its largest process; how many are left once they are idle."""
+    renderers = Renderers(build.built(), idle=_IDLE)
+    asked = overlays()
+    begin = time.perf_counter()
+    rendered = await asyncio.gather(
+        *(
+            renderers.kustomize(ApplicationId(f"team{number % 10}", f"env{number}", str(number)), each)
+            for number, each in enumerate(asked)
+        )
+    )
+    seconds = time.perf_counter() - begin
+    assert all(len(each.objects) == _OF_EACH for each in rendered)
+    largest = max(renderers.resident) / 2**20
+    await asyncio.sleep(2 * _IDLE)
+    left = renderers.resting
+    await renderers.close()
+    return seconds, largest, left
+
+
 def main() -> int:
     files = overlay()
     with tempfile.TemporaryDirectory() as made:
@@ -95,11 +136,15 @@ def main() -> int:
             path.parent.mkdir(exist_ok=True)
             _ = path.write_bytes(content)
         cold, pairs, resident = asyncio.run(measured(Path(made), files))
+    seconds, largest, left = asyncio.run(restarted())
     ours, theirs = (median(each) * 1000 for each in zip(*pairs, strict=True))
     ratio = median(helper / cli for helper, cli in pairs)
     rows = [
         Expectation("warm / CLI", "≤ 0.6", f"{ratio:.2f} ({ours:.1f} and {theirs:.1f} ms)", ratio <= 0.6),
         Expectation("memory", "≤ 110 MiB", f"{resident:.0f} MiB", resident <= 110),
+        Expectation("100 overlays after a restart", "≤ 2 s", f"{seconds:.2f} s", seconds <= 2),
+        Expectation("memory after them", "≤ 110 MiB", f"{largest:.0f} MiB", largest <= 110),
+        Expectation("processes once idle", "0", str(left), left == 0),
         Expectation("first answer", "", f"{cold * 1000:.0f} ms", True),
     ]
     print(align([(each.name, each.wanted, each.found, "met" if each.met else "NOT MET") for each in rows]))

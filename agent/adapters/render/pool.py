@@ -49,6 +49,11 @@ class Renderers:
         """Processes that wait for a request."""
         return len(self._resting)
 
+    @property
+    def resident(self) -> list[int]:
+        """Bytes of memory that each of them takes now."""
+        return [each.resident for each in self._resting]
+
     async def kustomize(self, application: ApplicationId, asked: Kustomization) -> Rendered:
         """As `RenderPort.kustomize`. RenderLimitError without a try, too, while the namespace waits for what it did to renderers."""
         request = protocol.kustomize(asked, self._limits)

@@ -174,7 +174,9 @@ def _of_tables() -> set[_Row]:
     """What signet-render names by a word."""
     usual = errors.RenderLimitError.usual_hint
     limits = {(message, failures.OPERATORS.get(what, "") or usual) for what, message in failures.LIMITS.items()}
-    return {_Row("Render", *words) for words in failures.REFUSED.values()} | {_Row("RenderLimit", *words) for words in limits}
+    return {_Row("Render", *words) for words in failures.REFUSED.values()} | {
+        _Row("RenderLimit", *words) for words in limits
+    }
 
 
 def _cell(text: str) -> str:

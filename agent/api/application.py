@@ -19,6 +19,7 @@ from agent.api.fields import (
     RepositoryPath,
     RepositoryUrl,
 )
+from agent.api.metadata import CommonMetadata
 from agent.api.model import Model, Problem, invalid, validate
 from agent.api.render import Render, Substitute
 from agent.api.secret_reference import SecretReference
@@ -234,6 +235,8 @@ class ApplicationSpec(Model):
     """What builds the objects. Without it, manifests count as they are."""
     substitute: Substitute | None = None
     """`${NAME}` in the objects, as Flux's `postBuild` puts values in. Without it, such texts stay as they are."""
+    common_metadata: CommonMetadata = CommonMetadata()
+    """Labels and annotations of every object; those of pods and selectors within them stay as they are."""
     decryption: Decryption = Decryption()
     """What opens this Application's SOPS files."""
     destination: Destination = Destination()

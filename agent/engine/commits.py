@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from agent.desired import compiler
+from agent.desired import compiler, metadata
 from agent.desired.compiler import DesiredState, UnknownChangeError
 from agent.engine import disclosing, gating, judge, live_variables, opening, pace, rendering, suffixes, trusting
 from agent.engine.causes import Cause
@@ -208,7 +208,7 @@ async def _compile(run: Run, state: State, kinds: Kinds, files: Read) -> State:
             ignore=spec.ignore,
         )
     )
-    desired = replace(settled.stated(desired), repository=spec.source.url)
+    desired = replace(metadata.stamp(settled.stated(desired), spec.common_metadata), repository=spec.source.url)
     if files.inputs is not None and made is not None:
         desired = replace(
             desired,

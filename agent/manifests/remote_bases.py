@@ -16,7 +16,6 @@ from agent.yaml.read import manifests as yaml
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
-    from typing import LiteralString
 
     from agent.values.tree import Tree
 
@@ -87,14 +86,14 @@ class Allowed:
 
     def _named(self, url: str, path: str, query: str, text: str) -> Named:
         if not grants(self.granted, url):
-            raise _refused(
+            raise RemoteBaseError(
                 "the operator does not grant this repository as a remote base",
                 hint="the operator can grant it with git.remoteBases in the operator's file",
                 address=text,
             )
         steps = [step for step in path.split("/") if step not in {"", "."}]
         if ".." in steps or not path.isprintable():
-            raise _refused(
+            raise RemoteBaseError(
                 "a remote base is no folder of its repository", hint="write the path without ..", address=text
             )
         return Named(Base(url, _commit(query, text)), "/".join(steps) or ".")
@@ -109,12 +108,8 @@ def _commit(query: str, text: str) -> str:
     pairs = [pair.partition("=")[::2] for pair in query.split("&") if pair]
     refs = [value for name, value in pairs if name in _REFS]
     if len(refs) != 1 or not _FULL.fullmatch(refs[0]) or not {name for name, _ in pairs} <= _REFS | _IGNORED:
-        raise _refused("a remote base is not named by a full commit", hint=_FORM, address=text)
+        raise RemoteBaseError("a remote base is not named by a full commit", hint=_FORM, address=text)
     return refs[0]
-
-
-def _refused(message: LiteralString, *, hint: LiteralString, address: str) -> RemoteBaseError:
-    return RemoteBaseError(message, hint=hint, address=address)
 
 
 def root_of(path: str) -> str:

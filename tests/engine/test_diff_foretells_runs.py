@@ -105,6 +105,12 @@ REPLACE = {"web.yaml": m.workload(app="two", annotations={"replace": "true"})}
 ROWS = {
     "nothing": Row(FOUR),
     "a first commit": Row({}, FOUR, {f"ConfigMap/{name}": "create commit" for name in "abcd"}),
+    "labels of every object": Row(
+        FOUR,
+        {"a.yaml": m.config("a", "2")},
+        {"ConfigMap/a": "change commit"},
+        spec={"commonMetadata": {"labels": {"team": "shop"}}},
+    ),
     "one of each": Row(
         FOUR,
         {"a.yaml": m.config("a", "2"), "b.yaml": None, "e.yaml": m.config("e")},

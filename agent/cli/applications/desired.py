@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from agent.cli import terminal
 from agent.cli.applications import overlays, worktree
 from agent.cli.keys import key_sources
-from agent.desired import compiler
+from agent.desired import compiler, metadata
 from agent.engine import plan, prune, rendering
 from agent.engine.causes import Cause
 from agent.engine.finishing import Finished
@@ -114,7 +114,7 @@ async def compute(
     _check_count(target, len(parsed.documents))
 
     def merged(kinds: Kinds) -> DesiredState:
-        return compiler.compute(
+        state = compiler.compute(
             revision,
             parsed,
             untrusted=untrusted,
@@ -128,6 +128,7 @@ async def compute(
             strict=target.strict,
             ignore=target.application.spec.ignore if target.application else (),
         )
+        return metadata.stamp(state, target.application.spec.common_metadata) if target.application else state
 
     state = overlays.stated(merged(kinds) if kinds is not None else _without_cluster(merged), made, given)
     if keys is None:

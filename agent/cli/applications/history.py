@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.adapters.git import command, reading
-from agent.cli.applications import overlays
+from agent.cli.applications import overlays, worktree
 from agent.desired import live_variables
 from agent.manifests.documents import RENDERED, File
 from agent.values.dataclass import dataclass
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from agent.cli.applications.worktree import Target
     from agent.engine.repositories import Snapshot
     from agent.manifests.documents import TreeEntry
+    from agent.manifests.remote_bases import Base
 
 _SECONDS = 30.0
 _HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -55,6 +56,7 @@ class CommittedFiles:
     mirror: reading.Mirror
     commit: str
     listing: Mapping[str, TreeEntry]
+    granted: tuple[str, ...]
 
     async def read(self, paths: Iterable[str]) -> Mapping[str, File]:
         """Raises SourceUnavailableError where the repository has lost one."""
@@ -65,6 +67,9 @@ class CommittedFiles:
             raise SourceUnavailableError("the repository does not have all of the commit", commit=self.commit) from None
         return {path: File(path, blob, contents[blob], RENDERED) for path, blob in blobs.items()}
 
+    async def base(self, base: Base) -> CommittedFiles:
+        raise worktree.not_fetched(base)
+
 
 def files(wanted: Target, commit: str) -> CommittedFiles | None:
     """Every file of a commit, which may be made up; None where it is not available."""
@@ -72,7 +77,8 @@ def files(wanted: Target, commit: str) -> CommittedFiles | None:
     if mirror is None:
         return None
     try:
-        return CommittedFiles(mirror, commit, reading.tree(mirror, commit, cancelled=threading.Event()))
+        listing = reading.tree(mirror, commit, cancelled=threading.Event())
+        return CommittedFiles(mirror, commit, listing, wanted.remote_bases)
     except (AgentError, reading.DamagedError):
         return None
 

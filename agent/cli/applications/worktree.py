@@ -280,12 +280,17 @@ class RenderedFiles:
         return found
 
     async def base(self, base: Base) -> RenderedFiles:
-        raise RemoteBaseError(
-            "commands on a work tree fetch no remote bases",
-            hint="the agent does; vendor the base to see what it renders to",
-            repository=base.url,
-            commit=base.commit,
-        )
+        raise not_fetched(base)
+
+
+def not_fetched(base: Base) -> RemoteBaseError:
+    """What a command says of a remote base."""
+    return RemoteBaseError(
+        "commands on a work tree fetch no remote bases",
+        hint="the agent does; vendor the base to see what it renders to",
+        repository=base.url,
+        commit=base.commit,
+    )
 
 
 def rendered_files(wanted: Target) -> RenderedFiles:

@@ -10,13 +10,14 @@ import base64
 import binascii
 import hashlib
 from typing import TYPE_CHECKING, Final, LiteralString
-from urllib.parse import quote_plus
+
+from agent.values.text import SPACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-_SPACE: Final = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
-"""What Go's unicode.IsSpace takes for white space; Python's list is another one."""
+_PLAIN: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~")
+"""What net/url leaves as it is in a query."""
 
 
 class UnusableError(ValueError):
@@ -37,6 +38,12 @@ def result(function: str, text: str, parameters: Sequence[str]) -> str:
 
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
+
+
+def _in_query(text: str) -> str:
+    return "".join(
+        chr(byte) if byte in _PLAIN else "+" if byte == ord(" ") else f"%{byte:02X}" for byte in _bytes(text)
+    )
 
 
 def _text(raw: bytes) -> str:
@@ -103,12 +110,12 @@ FUNCTIONS: Final[Mapping[str, tuple[Callable[[str, Sequence[str]], str], int]]] 
     "substr": (_part, 2),
     "upper": (_in_case(str.upper), 0),
     "lower": (_in_case(str.lower), 0),
-    "trim": (lambda text, _: text.strip(_SPACE), 0),
+    "trim": (lambda text, _: text.strip(SPACE), 0),
     "trimAll": (lambda text, parameters: text.strip(parameters[0]) if parameters[0] else text, 1),
     "trimPrefix": (lambda text, parameters: text.removeprefix(parameters[0]), 1),
     "trimSuffix": (lambda text, parameters: text.removesuffix(parameters[0]), 1),
     "replace": (lambda text, parameters: text.replace(parameters[0], parameters[1]), 2),
-    "urlquery": (lambda text, _: quote_plus(_bytes(text), safe=""), 0),
+    "urlquery": (lambda text, _: _in_query(text), 0),
     "b64dec": (lambda text, _: _decoded(text, lambda raw: base64.b64decode(raw, validate=True)), 0),
     "b32enc": (lambda text, _: base64.b32encode(_bytes(text)).decode(), 0),
     "b32dec": (lambda text, _: _decoded(text, base64.b32decode), 0),

@@ -134,12 +134,12 @@ async def _look(args: argparse.Namespace, connected: Cluster, target: Target) ->
 
 async def _declared(args: argparse.Namespace, connected: Cluster, target: Target, looked: Applied) -> Declared:
     """What the work tree asks for: as the commit at HEAD where it is one, whose deletions may have been confirmed."""
-    from agent.cli.applications import comparison, desired, history, standing, worktree
+    from agent.cli.applications import committed_files, comparison, desired, standing, worktree
     from agent.cli.keys import key_sources
     from agent.values.dataclass import replace
 
     snapshot = worktree.read(target)
-    commit = await history.commit_of(target, snapshot)
+    commit = await committed_files.commit_of(target, snapshot)
     return await desired.compute(
         target,
         await connected.kinds(),
@@ -155,7 +155,7 @@ async def _declared(args: argparse.Namespace, connected: Cluster, target: Target
 
 async def _before(connected: Cluster, target: Target, looked: Applied) -> DesiredState | None:
     """What was applied last, where the Application is still the same and this repository has the commit."""
-    from agent.cli.applications import desired, history, overlays, standing
+    from agent.cli.applications import committed_files, desired, overlays, standing
 
     record, application = looked.record, looked.application
     if record.revision is None or application is None or record.generation != application.generation:
@@ -167,8 +167,8 @@ async def _before(connected: Cluster, target: Target, looked: Applied) -> Desire
     if target.spec.substitute is not None and target.spec.substitute.from_:
         return None  # what the cluster's variables were then is not known
     commit = record.revision.commit
-    snapshot = history.read(target, commit)
-    files = history.files(target, commit) if overlays.renders(target.spec) else None
+    snapshot = committed_files.read(target, commit)
+    files = committed_files.files(target, commit) if overlays.renders(target.spec) else None
     if snapshot is None or (files is None and overlays.renders(target.spec)):
         return None
     try:

@@ -14,7 +14,7 @@ from memory_world.cluster import CONFIG_MAPS, Cluster, Traffic, kinds_of
 
 from agent.adapters.kubernetes.records import LABEL_RECORD, LABEL_SHARD
 from agent.api import names
-from agent.cli.applications import history
+from agent.cli.applications import committed_files
 from agent.cli.cluster import connection
 from agent.cli.keys import user_stores
 from agent.cli.main import main
@@ -178,14 +178,14 @@ class User:
 
         self.monkeypatch.setattr(connection, "connect", connect)
         self.monkeypatch.setattr(connection, "config", lambda *_: SimpleNamespace(namespace=NAMESPACE))
-        self.monkeypatch.setattr(history, "read", lambda target, of: _in_thread(committed, target, of))
+        self.monkeypatch.setattr(committed_files, "read", lambda target, of: _in_thread(committed, target, of))
 
         async def commit_of(*_: object) -> str:
             return commit
 
         async def close() -> None: ...
 
-        self.monkeypatch.setattr(history, "commit_of", commit_of)
+        self.monkeypatch.setattr(committed_files, "commit_of", commit_of)
 
         async def nothing(*_: object) -> dict[object, object]:
             return {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 
@@ -10,19 +9,22 @@ from pydantic import Field, StringConstraints, model_validator
 
 from agent.api.fields import Commit, FilePath
 from agent.api.model import Model, invalid
+from agent.values.errors import ConfigError
 from agent.values.patterns import name_matches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
 RepositoryPattern = Annotated[
     str, StringConstraints(min_length=1, max_length=512, pattern=r"^[A-Za-z0-9*\[][A-Za-z0-9*._~:/\[\]-]*$")
 ]
 """`host/path` in which `*` stands for any run of characters: `git.example.com/shop/*`."""
 
-_USER: Final = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]*@")
-_ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})")
-_DEFAULT_PORT: Final = {"https": ":443", "http": ":80", "ssh": ":22"}
+_HOST: Final = r"(?:[A-Za-z0-9_][A-Za-z0-9._-]*@)?(?P<host>\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+)"
+_URL: Final = re.compile(rf"(?P<scheme>[a-z]+)://{_HOST}(?::(?P<port>[0-9]{{1,5}}))?/(?P<path>.*)")
+_SCP: Final = re.compile(rf"(?P<scheme>){_HOST}(?P<port>):(?P<path>[^/].*)")
+_UNCLEAR: Final = re.compile(r"%|~|//|/\.{1,2}/")
+_DEFAULT_PORT: Final = {"https": "443", "http": "80", "ssh": "22"}
 
 
 class SignatureRule(Model):
@@ -30,7 +32,7 @@ class SignatureRule(Model):
 
     repositories: Annotated[tuple[RepositoryPattern, ...], Field(min_length=1, max_length=64)]
     """Repositories, as `host/path`: `git.example.com/shop/*`, or `*` for all. How an Application writes the URL makes no difference: scheme,
-    user, default port, a final `.git` and case do not count. The first rule with a pattern that fits decides. A repository that no
+    user, default port, a final `.git` and case do not count, and where there are rules, forms that servers read in different ways are refused. The first rule with a pattern that fits decides. A repository that no
     rule fits needs no signature, so end the list with a rule for `*`, or cover each host that a tenant may reach."""
     require: Literal["head", "every"] = "head"
     """`head`: the commit that is applied, or the tag that names it. `every`: also each commit since the one that was accepted last."""
@@ -55,24 +57,31 @@ class SignatureRule(Model):
         return self
 
 
-def rule_for(rules: Iterable[SignatureRule], url: str) -> SignatureRule | None:
-    """The first rule for a repository; None where it needs no signature."""
+def rule_for(rules: Collection[SignatureRule], url: str) -> SignatureRule | None:
+    """The first rule for a repository; None where it needs no signature.
+
+    Raises ConfigError where there are rules, and the URL is one that servers read in different ways.
+    """
     name = plain(url)
-    return next((rule for rule in rules if any(name_matches(p.lower(), name) for p in rule.repositories)), None)
+    if rules and name is None:
+        raise ConfigError(
+            "the operator asks for signed commits, and this way to write a repository could get around that",
+            hint="write the URL without %, //, /./, ~ and, as user@host:path, without a slash before the path",
+            field="spec.source.url",
+        )
+    return next((rule for rule in rules if any(name_matches(p.lower(), name or "") for p in rule.repositories)), None)
 
 
-def plain(url: str) -> str:
-    """`host/path` of a repository, by which all ways to write its URL are one: `git@Host:Team/App.git` is `host/team/app`."""
-    scheme, separator, rest = url.partition("://")
-    if not separator:  # as scp(1) writes it
-        scheme, rest = "ssh", url.replace(":", "/", 1)
-    host, _, path = _USER.sub("", rest).partition("/")
-    host = re.sub(r":0+(?=[1-9])", ":", host.lower()).removesuffix(_DEFAULT_PORT.get(scheme.lower(), ""))
-    path = (
-        posixpath.normpath("/" + _ESCAPE.sub(lambda match: chr(int(match[1], 16)), path))
-        .strip("/")
-        .lower()
-        .removesuffix(".git")
-        .rstrip("/")
-    )
-    return f"{host}/{path}"
+def plain(url: str) -> str | None:
+    """`host/path` of a repository, by which all ways to write its URL are one: `git@Host:Team/App.git` is `host/team/app`.
+
+    None for what one server takes for another repository, and another server for the same one.
+    """
+    match = (_URL if "://" in url else _SCP).fullmatch(url)
+    if match is None:
+        return None
+    scheme, host, path = match["scheme"] or "ssh", match["host"].lower(), match["path"]
+    port = (match["port"] or "").lstrip("0")
+    where = host if port in {"", _DEFAULT_PORT.get(scheme)} else f"{host}:{port}"
+    name = path.rstrip("/").lower().removesuffix(".git")
+    return None if _UNCLEAR.search(f"/{name}/") else f"{where}/{name}"

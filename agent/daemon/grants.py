@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.api import disclosures
-from agent.api.signatures import rule_for
 from agent.desired import cautions
 from agent.engine.context import Grants
 from agent.engine.ports import Identity
@@ -50,7 +49,7 @@ def of(settings: OperatorSettings, application: Application) -> Grants:
         cautions.strictness(settings, application),
         settings.field_managers.people,
         settings.dependencies_of(application.id.namespace),
-        rule_for(settings.git.signatures, application.spec.source.url),
+        settings.git.signatures,
         disclosures.of(settings.disclosures, application),
         settings.windows_of(application.id.namespace, application.id.name),
         remote_bases=settings.git.remote_bases,

@@ -55,7 +55,7 @@ class Grants:
     """What the operator lets an Application do. `identity` None acts as the agent itself; without `unsealing`, SealedSecrets are applied.
 
     `strict`: what is held rather than warned of. `people` are patterns of the field managers that are people, `dependencies` those of the
-    other namespaces whose Applications it may depend on. `signatures` are those that commits of its repository need, `disclosed` the
+    other namespaces whose Applications it may depend on. `signatures` are the rules for those that commits need, `disclosed` the
     variables that it asks to disclose, and may. `windows` are the operator's sync windows for it. `remote_bases` are
     addresses below which overlays may name repositories.
     """
@@ -66,7 +66,7 @@ class Grants:
     strict: Strictness = _LENIENT
     people: tuple[str, ...] = names.PEOPLE
     dependencies: tuple[str, ...] = ()
-    signatures: SignatureRule | None = None
+    signatures: tuple[SignatureRule, ...] = ()
     disclosed: frozenset[str] = frozenset()
     windows: tuple[SyncWindow, ...] = ()
     remote_bases: tuple[str, ...] = ()

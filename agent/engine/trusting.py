@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from agent.api.signatures import rule_for
 from agent.engine.causes import Cause
 from agent.engine.ports import AuditEntry
 from agent.engine.record import Trust
@@ -12,19 +13,20 @@ from agent.engine.repositories import Demand
 from agent.values.errors import SignatureError
 
 if TYPE_CHECKING:
+    from agent.api.signatures import SignatureRule
     from agent.engine.context import Run
     from agent.engine.credentials import GitCredential
     from agent.values.ids import Revision
 
 
 def accepted(run: Run, commit: str) -> bool:
-    """Whether a commit needs no signature, or was accepted before."""
-    return run.grants.signatures is None or _trust(run).accepted == commit
+    """Whether a commit needs no signature, or was accepted before. Raises ConfigError where no rule can be told for the repository."""
+    return _rule(run) is None or _trust(run).accepted == commit
 
 
 async def check(run: Run, credential: GitCredential | None, revision: Revision) -> None:
-    """Raises SignatureError, and what keeps signatures from being verified. The record says when a refused commit was first seen."""
-    rule, source = run.grants.signatures, run.application.spec.source
+    """Raises SignatureError, ConfigError, and what else keeps signatures from being verified. The record says when a refused commit was first seen."""
+    rule, source = _rule(run), run.application.spec.source
     if rule is None:
         return
     known = _trust(run)
@@ -42,6 +44,10 @@ async def check(run: Run, credential: GitCredential | None, revision: Revision) 
             await _note(run, revision, known, "commit-refused", reason=error.reason)
         raise
     await _note(run, revision, Trust(known.repository, revision.commit), "commit-accepted", signer=signer)
+
+
+def _rule(run: Run) -> SignatureRule | None:
+    return rule_for(run.grants.signatures, run.application.spec.source.url)
 
 
 def _trust(run: Run) -> Trust:

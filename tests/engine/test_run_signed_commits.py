@@ -96,6 +96,14 @@ async def test_the_trail_says_once_what_became_of_each_commit() -> None:
     assert (await world.run()).audit[0].action == "commit-accepted"
 
 
+async def test_a_url_that_could_get_around_the_rules_is_refused() -> None:
+    world = await applied()
+    world.spec(url="https://git.example.com//x.git")
+    ran = await world.run()
+    assert (ran.writes, ran.problems) == ([], ["Config"])
+    assert len(world.git.demands) == 1
+
+
 async def test_without_a_rule_no_signature_is_asked_for() -> None:
     elsewhere = {**SIGNED, "signatures": [{**RULE, "repositories": ["elsewhere.example.com/*"]}]}
     world = Installation(files={"a.yaml": m.config()}, operator=m.operator(git=elsewhere))

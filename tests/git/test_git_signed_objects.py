@@ -9,7 +9,9 @@ import pytest
 from agent.adapters.git import signed_objects
 from agent.values.errors import SignatureError, UnsignedError
 
-HEAD = b"tree 0\nauthor D <d@example.com> 0 +0000"
+TREE, PARENT = b"tree " + b"1" * 40, b"parent " + b"2" * 40
+BY = b"author D <d@example.com> 0 +0000\ncommitter D <d@example.com> 0 +0000"
+HEAD = TREE + b"\n" + BY
 PGP = b"-----BEGIN PGP SIGNATURE-----\n\nabc\n-----END PGP SIGNATURE-----"
 
 
@@ -55,11 +57,39 @@ def test_what_is_no_one_signature_is_refused(headers: tuple[bytes, ...], message
         signed_objects.of_commit(commit(*headers))
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"\n".join((TREE, header(PGP), PARENT, BY)),
+        b"\n".join((TREE, header(PGP), BY)),
+        b"\n".join((TREE, BY, header(PGP), PARENT)),
+        b"\n".join((TREE, BY, PARENT, header(PGP))),
+        b"\n".join((PARENT, TREE, BY, header(PGP))),
+        b"\n".join((TREE, PARENT[:-1], BY, header(PGP))),
+    ],
+)
+def test_a_parent_that_git_does_not_see_is_refused(head: bytes) -> None:
+    with pytest.raises(SignatureError, match="as Git writes one"):
+        signed_objects.of_commit(head + b"\n\nChange\n")
+
+
+def test_parents_before_the_author_are_signed() -> None:
+    head = b"\n".join((TREE, PARENT, PARENT, BY))
+    assert signed_objects.of_commit(head + b"\n" + header(PGP) + b"\n\nMerge\n").payload == head + b"\n\nMerge\n"
+
+
+def test_a_signature_has_a_size() -> None:
+    spaces = b"-----BEGIN SSH SIGNATURE-----\n" + b" " * 250_000
+    with pytest.raises(SignatureError, match="longer than any"):
+        signed_objects.of_commit(commit(header(spaces)))
+
+
 def test_of_a_tag_all_before_the_last_signature_is_signed() -> None:
     payload = b"object %s\ntype commit\ntag v1\n\nRelease\n" % (b"a" * 40)
-    signed = signed_objects.of_tag(payload + PGP + b"\n" + PGP + b"\n", "a" * 40)
+    signed = signed_objects.of_tag(payload + PGP + b"\n" + PGP + b"\n", "a" * 40, "v1")
     assert signed is not None
     assert signed.payload == payload + PGP + b"\n"
-    assert signed_objects.of_tag(payload + PGP, "b" * 40) is None
+    assert signed_objects.of_tag(payload + PGP, "b" * 40, "v1") is None
+    assert signed_objects.of_tag(payload + PGP, "a" * 40, "v2") is None
     with pytest.raises(UnsignedError):
-        signed_objects.of_tag(payload, "a" * 40)
+        signed_objects.of_tag(payload, "a" * 40, "v1")

@@ -15,8 +15,13 @@ from agent.values.errors import SignatureError, UnsignedError
 
 _HEADER: Final = b"gpgsig"
 _BEGINS: Final = re.compile(rb"^-----BEGIN (PGP SIGNATURE|PGP MESSAGE|SSH SIGNATURE|SIGNED MESSAGE)-----", re.MULTILINE)
-_SSH: Final = re.compile(rb"-----BEGIN SSH SIGNATURE-----\s+([A-Za-z0-9+/=\s]+)-----END SSH SIGNATURE-----\s*")
+_SSH: Final = re.compile(rb"-----BEGIN SSH SIGNATURE-----\s([A-Za-z0-9+/=\s]+)-----END SSH SIGNATURE-----\s*")
 _PGP: Final = re.compile(rb"-----BEGIN PGP SIGNATURE-----\n.*\n-----END PGP SIGNATURE-----\s*", re.DOTALL)
+_LONGEST: Final = 16 * 1024
+"""Bytes of a signature."""
+_BEGIN: Final = re.compile(rb"tree [0-9a-f]{40}\n(?:parent [0-9a-f]{40}\n)*author [^\n]*\ncommitter [^\n]*(?:\n|$)")
+"""How Git reads a commit: a parent elsewhere is none to it, and the commits that lead to it would go unseen."""
+_ONCE: Final = frozenset({b"tree", b"parent", b"author", b"committer"})
 _MAGIC: Final = b"SSHSIG\0\0\0\1"
 
 
@@ -33,10 +38,13 @@ class Signed:
 def of_commit(raw: bytes) -> Signed:
     """Raises UnsignedError, SignatureError."""
     head, _, message = raw.partition(b"\n\n")
-    kept: list[bytes] = []
+    begin = _BEGIN.match(head)
+    if begin is None:
+        raise SignatureError("the commit is not written as Git writes one")
+    kept = [begin[0].removesuffix(b"\n")]
     signature: list[bytes] = []
     within = False
-    for line in head.split(b"\n"):
+    for line in head[begin.end() :].split(b"\n"):
         within = within and line.startswith(b" ")
         name, _, rest = line.partition(b" ")
         if within:
@@ -46,16 +54,18 @@ def of_commit(raw: bytes) -> Signed:
             signature.append(rest)
         elif name.startswith(_HEADER):
             raise SignatureError("the commit has signatures besides the one that can be verified")
-        else:
+        elif name in _ONCE:
+            raise SignatureError("the commit is not written as Git writes one")
+        elif line:
             kept.append(line)
     if not signature:
         raise UnsignedError("the commit is not signed")
     return _signed(b"\n".join(kept) + b"\n\n" + message, b"\n".join(signature) + b"\n")
 
 
-def of_tag(raw: bytes, commit: str) -> Signed | None:
-    """None where the tag is not this commit's. Raises UnsignedError, SignatureError."""
-    if not raw.startswith(b"object %s\ntype commit\n" % commit.encode()):
+def of_tag(raw: bytes, commit: str, name: str) -> Signed | None:
+    """None where the tag is not this commit's, or has another name. Raises UnsignedError, SignatureError."""
+    if not raw.startswith(b"object %s\ntype commit\ntag %s\n" % (commit.encode(), name.encode())):
         return None
     begins = [match.start() for match in _BEGINS.finditer(raw)]
     if not begins:
@@ -64,6 +74,8 @@ def of_tag(raw: bytes, commit: str) -> Signed | None:
 
 
 def _signed(payload: bytes, signature: bytes) -> Signed:
+    if len(signature) > _LONGEST:
+        raise SignatureError("the signature is longer than any", limit=_LONGEST)
     if _PGP.fullmatch(signature):
         return Signed("pgp", payload, signature)
     ssh = _SSH.fullmatch(signature)

@@ -65,7 +65,7 @@ def _of_tag(remote: Remote, commit: str, signers: Signers, seen: int) -> str:
         return ""
     content = reading.raw(remote.mirror, local_ref(remote.source), "tag", most=_MOST_BYTES)
     try:
-        signed = None if content is None else signed_objects.of_tag(content, commit)
+        signed = None if content is None else signed_objects.of_tag(content, commit, remote.source.revision.tag)
         return "" if signed is None else signers.check(signed, seen)
     except UnsignedError:
         return ""

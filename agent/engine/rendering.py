@@ -190,8 +190,9 @@ async def documents(run: Run, state: State, found: Parsed, given: Inputs) -> tup
     result = state.rendering.result if asked is not None and state.rendering is not None else None
     if result is not None:
         settled = await suffixes.settle(run, result, found, given.given)
-        result, found = settled.result(result), settled.layers(found)
-    made = await run.ports.tasks.in_thread(lambda: make(run.application.spec, result, found, given))
+    made = await run.ports.tasks.in_thread(
+        lambda: make(run.application.spec, result and settled.result(result), settled.layers(found), given)
+    )
     return state, replace(found, documents=made.documents), made, settled
 
 

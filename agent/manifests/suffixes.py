@@ -177,14 +177,17 @@ def renamed(tree: Object, renames: Mapping[str, str]) -> Object:
 
 
 def _replaced(text: str, renames: Mapping[str, str]) -> str:
-    """A hash ends a name, so each end is looked at once, and the name before it has a bounded length."""
+    """A hash ends a name. Each character is looked at once: a hash is part of a longer name, so the last begin serves it too."""
     made: list[str] = []
-    end = 0
+    end = last = begin = 0
     for found in _SUFFIX.finditer(text):
         start = found.start()
-        least = max(end, start - _LONGEST)
+        least = max(end, start - _LONGEST, last)
         while start > least and text[start - 1] in _BEFORE:
             start -= 1
+        if start == last > end:
+            start = max(begin, end, found.start() - _LONGEST)
+        begin, last = start, found.end()
         name = text[start : found.end()]
         if name in renames:
             made += [text[end:start], renames[name]]

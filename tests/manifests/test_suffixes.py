@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent.adapters.render.pool import Renderers
 from agent.engine.renderers import Kustomization, SourceTree
@@ -107,3 +110,18 @@ def test_names_that_stand_are_told_by_those_that_were_rendered() -> None:
         "Secret/web-2222222222": Standing("2222222222", "2", rolls=False),
     }
     assert suffixes.names(standing) == {"db-2222222222": "db-4444444444"}
+
+
+@given(st.lists(st.sampled_from(["a", ".", "-", "-2222222222", "x-2222222222", " ", "2" * 260])).map("".join))
+def test_a_name_is_the_longest_word_before_its_hash(text: str) -> None:
+    """As if each hash were looked back from by itself."""
+    renames = {"x-2222222222": "x-new", "a-2222222222": "a-new", "a.x-2222222222": "ax-new"}
+    expected, end = "", 0
+    for found in re.finditer(r"-2222222222(?![A-Za-z0-9-])", text):
+        before = re.search(r"[a-z0-9.-]{0,253}\Z", text[end : found.start()])
+        assert before is not None
+        name = before[0] + found[0]
+        if name in renames:
+            expected += text[end : end + before.start()] + renames[name]
+            end = found.end()
+    assert suffixes.renamed({"a": text}, renames) == {"a": expected + text[end:]}

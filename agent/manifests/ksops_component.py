@@ -68,7 +68,7 @@ class Writer:
     """Makes components of generators.
 
     `leaves` and `whole` are SOPS files as a renderer sees them: with a placeholder for each value, and as one placeholder. To `sources` is added
-    what other placeholders stand for.
+    what other placeholders stand for. `asking` are files with an object that asks for a hash or a behavior.
     """
 
     leaves: Mapping[str, bytes]
@@ -76,6 +76,7 @@ class Writer:
     sources: dict[Placeholder, Source]
     left: int = MOST_BYTES
     read: dict[str, list[Tree]] = field(default_factory=dict[str, "list[Tree]"])
+    asking: set[str] = field(default_factory=set[str])
     lines: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
 
     def component(self, generators: Iterable[Generator], folder: str) -> Component:
@@ -84,7 +85,7 @@ class Writer:
         for generator in generators:
             for path in generator.files:
                 trees = self._trees(path, generator)
-                if any(_HASH in annotations or _BEHAVIOR in annotations for annotations in map(_annotations, trees)):
+                if path in self.asking:
                     self._add(made, trees, path, generator)
                 else:
                     made.resources.append(relpath(f"/{path}", f"/{folder}"))
@@ -97,6 +98,8 @@ class Writer:
         if path not in self.read:
             documents = manifests.parse(self._of(self.leaves, path, generator), file=path, strict=False)
             self.read[path] = [tree for document in documents for tree in clear.objects(document.tree)]
+            if any(_HASH in given or _BEHAVIOR in given for given in map(_annotations, self.read[path])):
+                self.asking.add(path)
         return self.read[path]
 
     def _add(self, made: Component, trees: Iterable[Tree], origin: str, generator: Generator) -> None:

@@ -41,7 +41,7 @@ class Desired:
     """One object as the layers want it, still sealed. `files` are all that had a say, in layer order.
 
     `tree` is what it is created as; once it stands, what is `ignored` is left to others. `hashed`: its name is another one when it holds
-    something else, so that rolls what names it.
+    something else, so that rolls what names it. `own` is its metadata as Git has it, where the Application adds to that.
     """
 
     id: ObjectId
@@ -50,6 +50,7 @@ class Desired:
     files: tuple[str, ...]
     ignored: Ignored = NOTHING
     hashed: bool = False
+    own: Object | None = None
 
     @property
     def kept(self) -> Object:

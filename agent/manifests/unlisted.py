@@ -40,7 +40,8 @@ def resources(listing: Mapping[str, TreeEntry], folder: str) -> tuple[str, ...]:
     below = [path for path in listing if path.startswith(base)]
     _check_ignored(listing, below, folder)
     kustomized = {posixpath.dirname(path) for path in below if posixpath.basename(path) in NAMES}
-    found = {_resource(path, base, kustomized) for path in below if not _is_ignored(path)}
+    tops: dict[str, str] = {}
+    found = {_resource(path, base, kustomized, tops) for path in below if not _is_ignored(path)}
     return tuple(sorted(found - {""}, key=lambda path: path.split("/")))
 
 
@@ -59,13 +60,21 @@ def kustomization(resources: Iterable[str], folder: str) -> bytes:
         ) from None
 
 
-def _resource(path: str, base: str, kustomized: set[str]) -> str:
-    """What lists a file: itself, or the topmost folder with a kustomization that it is in. Empty for one that nothing lists."""
-    steps = path[len(base) :].split("/")
-    for count in range(1, len(steps)):
-        above = base + "/".join(steps[:count])
-        if above in kustomized:
-            return above
+def _resource(path: str, base: str, kustomized: set[str], tops: dict[str, str]) -> str:
+    """What lists a file: itself, or the topmost folder with a kustomization that it is in. Empty for one that nothing lists.
+
+    `tops` keeps that of each folder, so that each is looked at once.
+    """
+    folders: list[str] = []
+    folder = posixpath.dirname(path)
+    while len(folder) > len(base) - 1 and folder and folder not in tops:
+        folders.append(folder)
+        folder = posixpath.dirname(folder)
+    top = tops.get(folder, "")
+    for each in reversed(folders):
+        top = tops[each] = top or (each if each in kustomized else "")
+    if top:
+        return top
     return path if posixpath.splitext(path)[1] in _SUFFIXES else ""
 
 

@@ -192,6 +192,7 @@ SEALED = {"prod/db.enc.yaml": encrypt(SECRET % "")}
     ("files", "problem", "line"),
     [
         ({"prod/ksops.yaml": KSOPS + "files: [none.yaml]\n"}, "Render prod/ksops.yaml", 8),
+        ({"prod/kustomization.yaml": "generators: [ksops.yaml, ./ksops.yaml]\n"}, "Render prod/kustomization.yaml", 1),
         ({"prod/ksops.yaml": KSOPS + "files: [../../../etc/passwd]\n"}, "Render prod/ksops.yaml", 8),
         (
             {"prod/ksops.yaml": KSOPS + "files: [a.yaml]\n", "prod/a.yaml": SECRET % ""},

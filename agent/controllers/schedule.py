@@ -174,8 +174,7 @@ class Schedule:
             case Triggered(_, trigger, delay) if entry is not None:
                 if delay <= 0:
                     return replace(entry, pending=entry.pending | {trigger})
-                delayed = {**(entry.delayed or {}), trigger: max(now + delay, (entry.delayed or {}).get(trigger, 0.0))}
-                return replace(entry, delayed=delayed)
+                return replace(entry, delayed={**(entry.delayed or {}), trigger: _later(entry, trigger, now + delay)})
             case RunEnded(_, result) if entry is not None:
                 return _after_run(entry, result, now, jitter)
             case Settling(_, delay) if entry is not None:
@@ -196,6 +195,14 @@ class Schedule:
             self._heap = [(at, uid) for uid, at in self._next.items()]
             heapq.heapify(self._heap)
         return effects
+
+
+def _later(entry: Entry, trigger: Trigger, at: float) -> float:
+    """When a delayed trigger comes: a fight only backs off, a window may move, and of everything else the earlier time counts."""
+    before = (entry.delayed or {}).get(trigger, at)
+    if trigger is Trigger.WINDOW:
+        return at
+    return max(at, before) if trigger is Trigger.LIVE else min(at, before)
 
 
 def _after_run(entry: Entry, result: str, now: float, jitter: float) -> Entry:

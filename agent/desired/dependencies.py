@@ -74,7 +74,7 @@ def neighbour(application: Application | None, generation: int, status: Object) 
         needs(application),
         source.url,
         source.revision.ref,
-        excerpt(get_text(status, "checkedRevision")),
+        get_text(status, "checkedRevision"),
         _obstacle(application, generation, status),
     )
 
@@ -150,7 +150,7 @@ def _wait(found: Neighbour | None, repository: str, ref: str, newest: Revision) 
     if found.obstacle:
         return found.obstacle
     if (found.repository, found.ref) == (repository, ref) and found.checked != str(newest):
-        return f"it is at {found.checked}" if found.checked else "it has not looked at any commit yet"
+        return f"it is at {excerpt(found.checked)}" if found.checked else "it has not looked at any commit yet"
     return ""
 
 

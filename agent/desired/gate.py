@@ -30,8 +30,11 @@ _BESIDE: Final = {"depends_on", "deletion_policy", "interval", "prune", "suspend
 
 
 def asked(spec: ApplicationSpec) -> str:
-    """Everything of a spec that decides what a commit means, as one text: what else it says holds as soon as it is said."""
-    return spec.model_dump_json(exclude=_BESIDE)
+    """Everything of a spec that decides what a commit means, as one text: what else it says holds as soon as it is said.
+
+    Defaults are left out, so that a field of a newer version changes no text.
+    """
+    return spec.model_dump_json(exclude=_BESIDE, exclude_defaults=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,10 @@ def stamp(desired: DesiredState, common: CommonMetadata) -> DesiredState:
     """The desired state whose every object has them. What an object says otherwise itself gives way."""
     if not common.labels and not common.annotations:
         return desired
-    objects = {key: replace(item, tree=_stamped(item.tree, common)) for key, item in desired.objects.items()}
+    objects = {
+        key: replace(item, tree=_stamped(item.tree, common), own=get_object(item.tree, "metadata"))
+        for key, item in desired.objects.items()
+    }
     return replace(desired, objects=objects)
 
 

@@ -53,7 +53,9 @@ def digest(fingerprints: Fingerprinter, application: str, item: Desired) -> str:
     """Of what is run; empty for what runs to no end."""
     if not endings.ends(item.tree):
         return ""
-    return fingerprints.tree(application, item.id.key, ["runs to its end", endings.content(item.tree)])
+    # what an Application adds to all of its objects is no reason to run one again
+    tree = item.tree if item.own is None else {**item.tree, "metadata": item.own}
+    return fingerprints.tree(application, item.id.key, ["runs to its end", endings.content(tree)])
 
 
 def lost(key: ObjectId) -> AgentError:

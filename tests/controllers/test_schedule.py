@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.controllers.schedule import Gone, Look, Probe, RunEnded, Schedule, Seen, Settling, Start, Tick, Triggered
+from agent.engine.causes import Trigger
 
 if TYPE_CHECKING:
     from agent.controllers import schedule
@@ -212,3 +213,23 @@ def test_what_settles_by_itself_is_looked_at_then_and_starts_nothing() -> None:
     assert clock.at(23, Settling("b", 1.0)) == [], "of none that is known"
     clock.at(24, Settling("a", 1.0), Gone("a"))
     assert clock.at(26) == []
+
+
+@pytest.mark.parametrize(
+    ("trigger", "first", "then", "runs"),
+    [
+        ("window", 900, 300, 300),
+        ("window", 300, 900, 900),
+        ("dependency", 300, 900, 300),
+        ("dependency", 900, 300, 300),
+    ],
+)
+def test_a_window_may_move_and_of_other_delays_the_earlier_counts(
+    trigger: str, first: float, then: float, runs: float
+) -> None:
+    clock = Clock()
+    clock.at(0, seen(interval=1e9))
+    clock.at(1, RunEnded("a", "ok"))
+    clock.at(2, Triggered("a", Trigger(trigger), delay=first), Triggered("a", Trigger(trigger), delay=then))
+    started = [now for now in range(3, 1000) if any(isinstance(each, Start) for each in clock.at(now))]
+    assert started == [runs + 2]

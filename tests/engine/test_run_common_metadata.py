@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from whole_runs import manifests as m
+from whole_runs.endings import applied, gone, job
 from whole_runs.installation import Installation
 
 from agent.api import application as applications
@@ -61,3 +62,11 @@ def test_what_cannot_be_given_to_all_is_refused(wrong: dict[str, dict[str, str]]
     with pytest.raises(ManifestError) as refused:
         applications.parse(world.application)
     assert str(refused.value.facts["field"]).startswith("spec.commonMetadata")
+
+
+async def test_what_ran_to_its_end_is_not_run_again_for_them() -> None:
+    world = await gone(await applied(job(ttl=1)))
+    assert (await world.run()).quiet
+    for given in (GIVEN, {"labels": {"team": "other"}}, {}):
+        world.spec(commonMetadata=given)
+        assert (await world.run("spec")).writes == ["apply ConfigMap/a"]

@@ -9,7 +9,9 @@ from whole_runs import manifests as m
 from whole_runs.endings import condition
 from whole_runs.installation import Installation
 
-from agent.values.ids import ObjectId
+from agent.api import application as applications
+from agent.desired import dependencies, gate
+from agent.values.ids import ObjectId, Revision
 
 ELSEWHERE = "https://git.example.com/other.git"
 FILES = {"a.yaml": m.config(data="1"), "b.yaml": m.config("b")}
@@ -244,3 +246,15 @@ async def test_a_kind_that_the_dependency_defines_is_known_when_it_is_ready() ->
     ran = await world.run("dependency")
     assert ran.problems == []
     assert world.server.get(ObjectId("example.com", "Gadget", "shop", "one")) is not None
+
+
+def test_the_commit_of_a_branch_with_a_long_name_is_known_whole() -> None:
+    application = applications.parse(Installation(files=FILES).application)
+    looked = str(Revision("1" * 40, "refs/heads/" + "b" * 244, "", 0))
+    assert dependencies.neighbour(application, 1, {"checkedRevision": looked}).checked == looked
+
+
+def test_what_a_spec_asks_is_the_same_text_for_every_agent_that_knows_its_fields() -> None:
+    asked = '{"source":{"url":"https://git.example.com/x.git","revision":{"branch":"main"}}}'
+    for fields in ({}, {"prune": True, "commonMetadata": {}, "ignore": []}, {"interval": "5m", "dependsOn": DB}):
+        assert gate.asked(applications.parse(Installation(files=FILES, **fields).application).spec) == asked

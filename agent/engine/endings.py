@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from agent.manifests.kinds import Kinds
     from agent.manifests.layers import Desired
     from agent.values.fingerprint import Fingerprinter
+    from agent.values.tree import Object
 
 LOST, UNKNOWN = "Lost", "Unknown"
 _MOST_REQUESTED = 20
@@ -54,7 +55,7 @@ def digest(fingerprints: Fingerprinter, application: str, item: Desired) -> str:
     if not endings.ends(item.tree):
         return ""
     # what an Application adds to all of its objects is no reason to run one again
-    tree = item.tree if item.own is None else {**item.tree, "metadata": item.own}
+    tree: Object = item.tree if item.own is None else {**item.tree, "metadata": item.own}
     return fingerprints.tree(application, item.id.key, ["runs to its end", endings.content(tree)])
 
 

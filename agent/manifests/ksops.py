@@ -88,12 +88,12 @@ def find(kustomization: Object, data: bytes, *, file: str, contents: Mapping[str
     listed: set[str] = set()
     for entry in given if isinstance(given, list) else ():
         path = _path(folder, entry) if isinstance(entry, str) else ""
-        if isinstance(entry, str) and (name := path or entry) in listed:
+        name = path or entry if isinstance(entry, str) else ""
+        if name in listed:
             raise Generator(file, data, (), ()).refusal(
                 "a generator is listed twice", "generators", hint="list it once"
             )
-        if isinstance(entry, str):
-            listed.add(name)
+        listed.update([name] if name else [])
         if isinstance(entry, str) and "\n" in entry:
             ours = read(data, file=file, folder=folder, inline=entry)
         elif path in contents:

@@ -215,10 +215,10 @@ class Agent:
         )
 
     def audit(self) -> list[dict[str, object]]:
-        """The records of its audit trail."""
+        """The records of its audit trail, without one that it is writing, or was killed over."""
         if not self.audit_file.exists():
             return []
-        return [json.loads(line) for line in self.audit_file.read_text("utf-8").splitlines()]
+        return [json.loads(line) for line in self.audit_file.read_text("utf-8").split("\n")[:-1]]
 
 
 def _credential_id(token: str) -> str:

@@ -14,6 +14,7 @@ from agent.values import placeholders, sprig
 from agent.values.errors import PlaceholderError
 from agent.values.expressions import Expression
 from agent.values.placeholders import Placeholder
+from agent.values.tree import format_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +40,10 @@ def _tree(tree: Tree, at: Path, kind: tuple[str, str], sources: Mapping[Placehol
     if isinstance(tree, list):
         return [_tree(item, (*at, index), kind, sources) for index, item in enumerate(tree)]
     if isinstance(tree, str) and placeholders.is_marked(tree) and _is_public(at, *kind):
-        return _text(tree, sources)
+        try:
+            return _text(tree, sources)
+        except PlaceholderError as error:
+            raise error.with_facts(field=format_path(at)) from None
     return tree
 
 

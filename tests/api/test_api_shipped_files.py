@@ -22,6 +22,7 @@ def test_generated_files_are_current():
 
 
 def test_stale_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "agent").symlink_to(ROOT / "agent")
     for name in ("namespace.yaml", "rbac.yaml", "network.yaml", "deployment.yaml"):
         (tmp_path / "deploy").mkdir(exist_ok=True)
         (tmp_path / "deploy" / name).write_text((ROOT / "deploy" / name).read_text())

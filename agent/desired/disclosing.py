@@ -82,7 +82,8 @@ def labels(given: Variables, sources: Mapping[Placeholder, Source]) -> dict[str,
 
 def put_in(given: Variables, texts: Mapping[str, str]) -> Variables:
     """The variables with these in the clear. Where a secret may stand they stay sealed."""
-    return replace(given, values={**given.values, **texts}, sealed={name: given.values[name] for name in texts})
+    sealed = {name: given.values[name] for name in texts}
+    return replace(given, values={**given.values, **texts}, sealed=sealed, foreign=given.foreign | texts.keys())
 
 
 def warning(names: Collection[str]) -> tuple[Problem, ...]:

@@ -106,7 +106,7 @@ def variables(asked: Substitute, files: Iterable[File], live: LiveVariables, giv
 
     Raises as `present`, and SubstitutionError.
     """
-    clear, sealed = {**live.clear}, {**live.sealed}
+    clear, sealed, foreign = {**live.clear}, {**live.sealed}, {*live.clear}
     given.sources |= live.sources
     for file in files:
         try:
@@ -114,6 +114,7 @@ def variables(asked: Substitute, files: Iterable[File], live: LiveVariables, giv
             if shown is not None:
                 _take(given, shown)
             for name, value in _pairs(file.path, shown.data if shown else file.data, limits):
+                foreign.discard(name)
                 known = shown is not None and value in shown.sources
                 if not known:
                     clear[name] = value
@@ -123,8 +124,11 @@ def variables(asked: Substitute, files: Iterable[File], live: LiveVariables, giv
         except AgentError as error:
             raise error.with_facts(file=file.path) from None
     clear |= asked.variables
+    foreign -= asked.variables.keys()
     sealed = {name: value for name, value in sealed.items() if name not in asked.variables}
-    return substitution.variables(clear, sealed, given.sources, strict=asked.strict, unread=live.unread)
+    return substitution.variables(
+        clear, sealed, given.sources, strict=asked.strict, unread=live.unread, foreign=frozenset(foreign)
+    )
 
 
 def _pairs(path: str, data: bytes, limits: Limits) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
-from agent.manifests import expansion
+from agent.manifests import expansion, references
 from agent.manifests.kinds import Resource
 from agent.values import derive, placeholders
 from agent.values.errors import AgentError, ConfigError, LimitError, SubstitutionError
@@ -76,7 +76,7 @@ def of(
     """The variables of objects; a later one wins.
 
     What objects set before one that was not read is not known either. `uid` is the Application's. Raises ConfigError for one that is needed and is not there, SubstitutionError for a key that is no variable's
-    name, LimitError.
+    name and for a value with a reference, LimitError.
     """
     clear: dict[str, str] = {}
     sealed: dict[str, tuple[LiveKey, Secret]] = {}
@@ -93,6 +93,7 @@ def of(
             for name, leaf in _data(asked, tree).items():
                 room.take(name, leaf)
                 value = _value(asked.kind, leaf)
+                _refuse_reference(name, value)
                 clear.pop(name, None)
                 sealed.pop(name, None)
                 if isinstance(value, Secret):
@@ -148,6 +149,16 @@ def _value(kind: str, leaf: Tree) -> str | Secret:
     except AgentError:
         return value  # bytes that are no text, which nothing needs to use
     return value if derive.size(value) else ""
+
+
+def _refuse_reference(name: str, value: str | Secret) -> None:
+    """The Application's rights in a store are for what it or its repository names, and not for who writes objects beside it."""
+    if references.has_reference(value.replace("\n", "") if isinstance(value, str) else value):
+        raise SubstitutionError(
+            "a variable of an object in the cluster holds a reference to a store, and only the Application or Git may name one",
+            hint="put the reference into spec.substitute.variables or a file in Git, and remove it from the object",
+            variable=name,
+        )
 
 
 @dataclass(slots=True)

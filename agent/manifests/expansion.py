@@ -72,6 +72,11 @@ def expand(
     return new
 
 
+def names(text: str, wanted: frozenset[str]) -> list[str]:
+    """Those of the wanted variables that a text may name."""
+    return sorted(wanted.intersection(found[2] for found in _BEGIN.finditer(text))) if wanted and "$" in text else []
+
+
 class _Scanner:
     def __init__(
         self,

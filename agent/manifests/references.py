@@ -210,6 +210,11 @@ def has_reference(leaf: Leaf) -> bool:
     return False
 
 
+def tokens(text: str) -> list[str]:
+    """What a clear text has of references, escaped and malformed ones too, as they are written."""
+    return _CLEAR.findall(text)
+
+
 class _Gone:
     """An optional value that the store does not have."""
 

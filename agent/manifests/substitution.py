@@ -7,13 +7,14 @@ number, a list or a map where Flux would have made one and the field takes somet
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from agent.manifests import builtin, expansion, presented, resolve
+from agent.manifests import builtin, expansion, presented, references, resolve
 from agent.values import placeholders
 from agent.values.errors import AgentError, SubstitutionError, YamlError
-from agent.values.tree import format_path, get
+from agent.values.tree import format_path, get, walk
 from agent.yaml.read import manifests as yaml
 from agent.yaml.scalars import Dialect
 from agent.yaml.write import styles
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from agent.values.tree import Object, Path, Tree
 
 _ANNOTATION: Final = "kustomize.toolkit.fluxcd.io/substitute"
+_SEGMENT: Final = re.compile(r"[A-Za-z0-9_.-]*")
+"""What may stand in a reference of a value that others write: no more than a segment of its path."""
 _CLOSING: Final = {'"': '"', "'": "'", "[": "]", "{": "}"}
 
 
@@ -34,7 +37,7 @@ class Variables:
     """What an Application sets: texts, and placeholders of sealed values. `unread` names objects that may set others, and were not read.
 
     `sealed` are placeholders of values that are disclosed: data of a Secret takes these, since it may. `unopened` are names of some that
-    are disclosed, and not opened here.
+    are disclosed, and not opened here. `foreign` are names of clear values that are from the cluster or a store, and name no reference.
     """
 
     values: Mapping[str, str]
@@ -42,6 +45,7 @@ class Variables:
     unread: tuple[str, ...] = ()
     sealed: Mapping[str, str] = field(default_factory=dict[str, str])
     unopened: frozenset[str] = frozenset()
+    foreign: frozenset[str] = frozenset()
 
 
 def variables(
@@ -51,6 +55,7 @@ def variables(
     *,
     strict: bool = True,
     unread: tuple[str, ...] = (),
+    foreign: frozenset[str] = frozenset(),
 ) -> Variables:
     """Clear values without their line breaks, as Flux has them; a sealed one of the same name wins.
 
@@ -67,7 +72,7 @@ def variables(
             values[name] = sealed[name] if name in sealed else _presented(value, sources)
         except AgentError as error:
             raise error.with_facts(variable=name) from None
-    return Variables(values, strict, unread)
+    return Variables(values, strict, unread, foreign=foreign)
 
 
 def _presented(value: str, sources: dict[Placeholder, Source]) -> str:
@@ -126,17 +131,36 @@ class _Substitution:
     def _leaf(self, text: str, at: Path) -> Tree:
         if self.given.sealed and (self.group, self.kind) == ("", "Secret") and at[0] in {"data", "stringData"}:
             try:
-                return self._expanded(text, at, {**self.given.values, **self.given.sealed})
+                new = self._expanded(text, at, {**self.given.values, **self.given.sealed})
+                self._check_references(text, new, at)
+                return new
             except SubstitutionError:
                 pass  # an operator looks into a value, as it may into one that is disclosed
         new = self._expanded(text, at)
         if new == text or not _is_plain(text):
+            self._check_references(text, new, at)
             return new
         read = _read(new)
+        self._check_references(text, [new, read], at)
         takes_text = resolve.takes_text(self.group, self.kind, at) or builtin.is_text_map(
             self.group, self.kind, at[:-1]
         )
         return new if takes_text and not isinstance(read, str) else read
+
+    def _check_references(self, text: str, result: Tree, at: Path) -> None:
+        """Raises SubstitutionError for a reference of which a foreign value is more than a segment."""
+        values = self.given.values
+        names = [name for name in expansion.names(text, self.given.foreign) if not _SEGMENT.fullmatch(values[name])]
+        if not names:
+            return
+        found = (token for _, leaf in walk(result) if isinstance(leaf, str) for token in references.tokens(leaf))
+        if any(token not in text for token in found):
+            raise SubstitutionError(
+                "a reference to a store would be made of a variable that is not set by the Application or Git",
+                hint="put the reference into spec.substitute.variables or a file in Git",
+                variable=names[0],
+                field=format_path(at),
+            )
 
 
 def _is_plain(text: str) -> bool:

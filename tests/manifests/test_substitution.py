@@ -358,3 +358,14 @@ def test_what_all_texts_of_an_object_become_is_bounded():
     tree = {"apiVersion": "v1", "kind": "ConfigMap", "data": {f"k{number}": "${A}" for number in range(200)}}
     with pytest.raises(LimitError):
         substitution.substitute(tree, substitution.Variables({"A": "x" * 500_000}))
+
+
+def test_a_foreign_value_that_is_yaml_names_no_reference():
+    tree = {"apiVersion": "example.com/v1", "kind": "Any", "spec": {"list": "${A}"}}
+    values = {"A": '["va\\u0075lt://main/kv/db#password"]'}
+    assert substitution.substitute(tree, substitution.Variables(values))["spec"]["list"] == [
+        "vault://main/kv/db#password"
+    ]
+    with pytest.raises(SubstitutionError) as caught:
+        substitution.substitute(tree, substitution.Variables(values, foreign=frozenset({"A"})))
+    assert caught.value.facts == {"variable": "A", "field": "spec.list"}

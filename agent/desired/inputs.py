@@ -6,19 +6,19 @@ Nothing is opened here. A file in the clear is given as it is, so it may hold no
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent.manifests import documents, kustomizations, substitution
 from agent.manifests import presented as references
 from agent.sops.files import presented
 from agent.sops.stores import store as stores
 from agent.values import placeholders
-from agent.values.errors import AgentError, ManifestError, SubstitutionError
+from agent.values.errors import AgentError, LimitError, ManifestError, SubstitutionError
 from agent.values.secret import Sealed
 from agent.yaml.read import manifests as yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from agent.api.render import Substitute
     from agent.desired.live_variables import LiveVariables
@@ -31,6 +31,11 @@ if TYPE_CHECKING:
     from agent.values.placeholders import Placeholder
     from agent.values.tree import Tree
     from agent.yaml.limits import Limits
+
+MOST_VARIABLES: Final = 10_000
+"""Of an Application, in all its sources together."""
+MOST_CHARACTERS: Final = 16 * 1024 * 1024
+"""Of all their clear values."""
 
 
 @dataclass(slots=True)
@@ -104,7 +109,7 @@ def _in_clear(given: Given, file: File, use: Use) -> bytes:
 def variables(asked: Substitute, files: Iterable[File], live: LiveVariables, given: Given, limits: Limits) -> Variables:
     """The values that an Application sets, those of its files, and those of the cluster; what is sealed of them is added to `given`.
 
-    Raises as `present`, and SubstitutionError.
+    Raises as `present`, SubstitutionError, and LimitError.
     """
     clear, sealed, foreign = {**live.clear}, {**live.sealed}, {*live.clear}
     given.sources |= live.sources
@@ -121,14 +126,27 @@ def variables(asked: Substitute, files: Iterable[File], live: LiveVariables, giv
                     sealed.pop(name, None)
                 else:
                     sealed[name] = placeholders.find(value)[0]
+            _check_bounds(clear, sealed)
         except AgentError as error:
             raise error.with_facts(file=file.path) from None
     clear |= asked.variables
     foreign -= asked.variables.keys()
     sealed = {name: value for name, value in sealed.items() if name not in asked.variables}
+    _check_bounds(clear, sealed)
     return substitution.variables(
         clear, sealed, given.sources, strict=asked.strict, unread=live.unread, foreign=frozenset(foreign)
     )
+
+
+def _check_bounds(clear: Mapping[str, str], sealed: Mapping[str, Placeholder]) -> None:
+    """Aliases of YAML give a long text to many names, so neither bounds the other."""
+    if len(clear) + len(sealed) > MOST_VARIABLES or sum(map(len, clear.values())) > MOST_CHARACTERS:
+        raise LimitError(
+            "an Application has more variables than the agent takes, or longer ones",
+            hint="let spec.substitute.files name files that hold variables and nothing else",
+            variables=MOST_VARIABLES,
+            characters=MOST_CHARACTERS,
+        )
 
 
 def _pairs(path: str, data: bytes, limits: Limits) -> list[tuple[str, str]]:

@@ -215,7 +215,7 @@ async def _compile(run: Run, state: State, kinds: Kinds, files: Read) -> State:
             expressions=made.expressions,
             whole=files.inputs.given.whole,
             live=files.inputs.live.keys,
-            variables=files.inputs.labels,
+            variables=await run.ports.tasks.in_thread(files.inputs.labels),
             warnings=(*desired.warnings, *rendering.warnings(made, files.inputs, disclosed.names)),
         )
     desired_digests = await pace.over_all(

@@ -30,7 +30,8 @@ async def disclose(run: Run, revision: Revision, given: Inputs) -> tuple[Inputs,
     """The inputs with disclosed variables in the clear. Their files have been verified. Raises UnknownChangeError and AuditError."""
     if given.variables is None or not run.grants.disclosed:
         return given, NOTHING
-    wanted = disclosing.wanted(given.variables, given.given.sources, run.grants.disclosed)
+    variables, sources = given.variables, given.given.sources
+    wanted = await run.ports.tasks.in_thread(lambda: disclosing.wanted(variables, sources, run.grants.disclosed))
     if not wanted:
         return given, NOTHING
     try:
@@ -44,7 +45,7 @@ async def disclose(run: Run, revision: Revision, given: Inputs) -> tuple[Inputs,
         raise UnknownChangeError((Problem(error, file=str(error.facts.get("file", ""))),)) from None
     run = replace(run, revision=revision)
     await run.ports.audit.write(_entry(run, each) for each in wanted)
-    variables = disclosing.put_in(given.variables, texts)
+    variables = disclosing.put_in(variables, texts)
     stores = {str(reference): _fingerprint(run, reference, secret) for reference, secret in values.items()}
     return replace(given, variables=variables), Disclosed(tuple(texts), stores)
 

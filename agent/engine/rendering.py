@@ -60,7 +60,6 @@ class Inputs:
     variables: Variables | None
     live: LiveVariables = live_variables.NONE
 
-    @property
     def labels(self) -> Mapping[str, str]:
         """The names of variables with sealed values, by what each value is labelled with."""
         return disclosing.labels(self.variables, self.given.sources) if self.variables is not None else {}

@@ -133,9 +133,10 @@ class _Substitution:
             try:
                 new = self._expanded(text, at, {**self.given.values, **self.given.sealed})
                 self._check_references(text, new, at)
-                return new
             except SubstitutionError:
                 pass  # an operator looks into a value, as it may into one that is disclosed
+            else:
+                return new
         new = self._expanded(text, at)
         if new == text or not _is_plain(text):
             self._check_references(text, new, at)

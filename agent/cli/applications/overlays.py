@@ -133,7 +133,7 @@ def stated(state: DesiredState, made: tuple[Made, Settled] | None, given: Inputs
     disclosed = given.variables.sealed if given.variables is not None else ()
     warnings = (*state.warnings, *rendering.warnings(found, given, disclosed))
     named = settled.stated(state)
-    return replace(named, expressions=found.expressions, variables=given.labels, warnings=warnings)
+    return replace(named, expressions=found.expressions, variables=given.labels(), warnings=warnings)
 
 
 def printed(

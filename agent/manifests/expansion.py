@@ -35,13 +35,22 @@ _MOST_COMPARED: Final = 10_000_000
 
 @dataclass(slots=True)
 class Room:
-    """What texts may still become, and what operators may still look at, in characters: for all texts of a render together."""
+    """What texts may still become, and what operators may still look at, in characters: for all texts of a render together.
+
+    What is put together and thrown away counts as well, such as a default that is not needed. `nodes` are those of texts that are YAML.
+    """
 
     output: int = 64 * MOST_OUTPUT
     work: int = 30_000_000
+    nodes: int = 500_000
 
-    def take(self, *, output: int = 0, work: int = 0) -> None:
+    def take(self, *, output: int = 0, work: int = 0, nodes: int = 0) -> None:
         """Raises LimitError."""
+        self.nodes -= nodes
+        if self.nodes < 0:
+            raise LimitError(
+                "variables become too many lists and maps", hint="write them into a manifest, or set shorter values"
+            )
         self.output -= output
         self.work -= work
         if self.output < 0 or self.work < 0:
@@ -67,9 +76,7 @@ def expand(
     if "$" not in text:
         return text
     room = room or Room()
-    new = _Scanner(text, values, strict=strict, room=room, unread=unread, unopened=unopened).until_end()
-    room.take(output=len(new))
-    return new
+    return _Scanner(text, values, strict=strict, room=room, unread=unread, unopened=unopened).until_end()
 
 
 def names(text: str, wanted: frozenset[str]) -> list[str]:
@@ -222,6 +229,7 @@ class _Scanner:
 
     def _take(self, part: str) -> None:
         self._size += len(part)
+        self._room.take(output=len(part))
         if self._size > MOST_OUTPUT:
             raise LimitError("a text with its variables is too long", hint="set shorter values", limit=MOST_OUTPUT)
 

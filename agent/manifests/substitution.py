@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.manifests import builtin, expansion, presented, references, resolve
 from agent.values import placeholders
-from agent.values.errors import AgentError, SubstitutionError, YamlError
+from agent.values.errors import AgentError, LimitError, SubstitutionError, YamlError
 from agent.values.tree import format_path, get, walk
 from agent.yaml.read import manifests as yaml
 from agent.yaml.scalars import Dialect
@@ -141,12 +141,27 @@ class _Substitution:
         if new == text or not _is_plain(text):
             self._check_references(text, new, at)
             return new
-        read = _read(new)
-        self._check_references(text, [new, read], at)
         takes_text = resolve.takes_text(self.group, self.kind, at) or builtin.is_text_map(
             self.group, self.kind, at[:-1]
         )
+        if takes_text and new.startswith(("[", "{")):
+            self._check_references(text, new, at)
+            return new
+        read = self._read(new, at)
+        self._check_references(text, [new, read], at)
         return new if takes_text and not isinstance(read, str) else read
+
+    def _read(self, text: str, at: Path) -> Tree:
+        """As `_read`, within the room. Nodes of aliases are as many as the reader takes, and count when they are known."""
+        most = 1 + sum(map(text.count, ",:[{\n"))
+        try:
+            self.room.take(nodes=most)
+            read = _read(text)
+            if "*" in text:
+                self.room.take(nodes=max(sum(1 for _ in walk(read)) - most, 0))
+        except LimitError as error:
+            raise error.with_facts(field=format_path(at)) from None
+        return read
 
     def _check_references(self, text: str, result: Tree, at: Path) -> None:
         """Raises SubstitutionError for a reference of which a foreign value is more than a segment."""

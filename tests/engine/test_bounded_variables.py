@@ -37,6 +37,15 @@ async def test_variables_are_bounded(variables: str, problems: list[str]) -> Non
     assert [error.facts.get("file") for error in ran.errors] == ["vars.yaml"] * len(problems)
 
 
+async def test_nodes_that_variables_become_are_bounded_for_all_objects_together() -> None:
+    text = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: NAME}\nspec:\n  template: ${A}\n"
+    for uses, problems in ((4, []), (6, ["Limit"])):
+        files = {f"app/{number}.yaml": text.replace("NAME", f"a{number}") for number in range(uses)}
+        files["vars.yaml"] = f"A: '[{'0,' * 99_000}0]'\n"
+        ran = await Installation(files=files, layers=["app"], substitute=FILE).run()
+        assert [each.reason for each in ran.errors if each.reason == "Limit"] == problems
+
+
 async def test_names_of_variables_are_computed_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     beside: list[bool] = []
     inside = [False]

@@ -369,3 +369,19 @@ def test_a_foreign_value_that_is_yaml_names_no_reference():
     with pytest.raises(SubstitutionError) as caught:
         substitution.substitute(tree, substitution.Variables(values, foreign=frozenset({"A"})))
     assert caught.value.facts == {"variable": "A", "field": "spec.list"}
+
+
+@pytest.mark.parametrize("value", ["[" + "0," * 99_000 + "0]", "[&a [" + "0," * 2_999 + "0]" + ",*a" * 30 + "]"])
+def test_nodes_that_variables_become_are_bounded(value):
+    spec = {f"k{number}": "${A}" for number in range(6)}
+    tree = {"apiVersion": "example.com/v1", "kind": "Any", "spec": spec}
+    with pytest.raises(LimitError) as caught:
+        substitution.substitute(tree, substitution.Variables({"A": value}))
+    assert caught.value.facts["field"] == "spec.k5"
+    assert substitution.substitute(config_map(**spec), substitution.Variables({"A": value}))["data"]["k5"] == value
+
+
+def test_a_default_that_is_not_needed_counts():
+    tree = config_map(**{f"k{number}": "${A:=${B}}" for number in range(100)})
+    with pytest.raises(LimitError):
+        substitution.substitute(tree, substitution.Variables({"A": "a", "B": "b" * 900_000}))

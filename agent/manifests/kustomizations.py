@@ -323,27 +323,30 @@ def _follow(walk: _Walk, text: str, folder: str, *, configures: bool) -> None:
 
 def _name(walk: _Walk, text: str, folder: str, use: Use) -> str:
     """Take in what a text leads to from a folder, if anything: the path. Raises RemoteBaseError where that is outside of a base."""
-    path = _path(text, folder)
+    root = remote_bases.root_of(folder)
+    path = _path(text, folder, clamped=bool(root))
     if not path:
         return ""
-    root = remote_bases.root_of(folder)
     if remote_bases.is_outside(path, root):
         if path in walk.listing or _kustomizations(walk, path):
             raise RemoteBaseError(
                 "a remote base names a file outside of its repository",
                 hint="name another base, or vendor this one",
-                path=text,
+                path=path,
             )
+    elif len(path) > _LONGEST:
+        return ""
     elif not (use == "read" and _enter(walk, path)) and path in walk.listing:
         _use(walk, path, use)
     return path
 
 
-def _path(text: str, folder: str) -> str:
-    """From the repository's root, which is `/` to a renderer; empty for what leads out of it."""
-    if len(text) > _LONGEST:
-        return ""
-    path = posixpath.normpath(posixpath.join(folder, text).lstrip("/"))
+def _path(text: str, folder: str, *, clamped: bool) -> str:
+    """From the repository's root, which is `/` to a renderer; empty for what leads out of it, or `clamped` to the root as a renderer has it."""
+    path = posixpath.join(folder, text).lstrip("/")
+    if clamped:
+        return posixpath.normpath(f"/{path}").lstrip("/") or "."
+    path = posixpath.normpath(path)
     return "" if path == ".." or path.startswith("../") else path
 
 

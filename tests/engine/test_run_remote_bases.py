@@ -258,3 +258,12 @@ async def test_a_folder_where_a_base_would_be_is_no_part_of_it(renderers: Render
     made.push({**overlay(NAMED), f"{folder}/web/base/a.yaml": m.config("forged"), f"{folder}/x": ""})
     ran = await made.run()
     assert [each.split()[0] for each in ran.problems] == ["RemoteBase"]
+
+
+@pytest.mark.parametrize("up", ["../../../../", "./" * 300 + "../../../../", "../" * 8, "../" * 200])
+async def test_no_long_way_leads_out_of_a_base(renderers: Renderers, up: str) -> None:
+    files = {**overlay(NAMED, "../lib"), "lib/kustomization.yaml": "resources: [s.yaml]\n", "lib/s.yaml": m.config()}
+    base = {"web/base/kustomization.yaml": f"namePrefix: taken-\nresources: ['{up}lib']\n"}
+    ran = await world(renderers, files, base).run()
+    assert (ran.problems, ran.writes) == ([f"RemoteBase {URL}//web/base/kustomization.yaml?ref={COMMIT}"], [])
+    assert ran.errors[0].facts["path"] == "lib"

@@ -121,7 +121,7 @@ async def reconcile(run: Run, state: State) -> Outcome:
             await recording.confirm(run, changes)
             return Outcome(state, desired, desired.problems, tuple(changes), pending=changes.pending, seen=seen.kinds)
 
-        await recording.announce(run, desired, changes)
+        await recording.announce(run, state, desired, changes)
         applied, kinds = await applying.apply(run, changes, live, kinds)
         pruned = await deleting.prune(run, changes.pruned, live, kinds, cause=run.asks, desired=desired.objects)
         pruned += await deleting.forget(run, changes.gone, kinds)

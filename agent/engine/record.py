@@ -109,7 +109,7 @@ class ApplicationRecord:
     what people had added before the agent took such things out is in the objects' `left`. `ran` is what ran to its end, in the order of
     ending, `rerun` the request to run something again that was handled last. `guard` is what waits for a confirmation to be deleted.
     `standing` says under which name a generated object stands, by the name that it was rendered with: see `suffixes`. `trust` is there
-    where the operator asks for signatures. `asked` is the fingerprint of what the spec of that `generation` asks of a commit.
+    where the operator asks for signatures. `asked` is the fingerprint of what the spec asked of the `newest` commit.
     """
 
     revision: Revision | None = None

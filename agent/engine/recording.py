@@ -81,8 +81,8 @@ async def confirm(run: Run, changes: ChangeSet) -> None:
         await run.ledger.save(record.with_objects(known))
 
 
-async def announce(run: Run, desired: DesiredState, changes: ChangeSet) -> None:
-    """Record new objects, and the commit, before anything is sent: whatever happens in between, they are known to be ours.
+async def announce(run: Run, state: State, desired: DesiredState, changes: ChangeSet) -> None:
+    """Record new objects, the commit, and what the spec asks of it, before anything is sent: whatever happens in between, it is known.
 
     So the epoch is shown as well: by that write, or by a read where there is nothing to record.
     """
@@ -99,7 +99,8 @@ async def announce(run: Run, desired: DesiredState, changes: ChangeSet) -> None:
         if step.finished.id not in record.objects
     }
     applying = desired.revision if desired.revision != record.revision else None
-    record = replace(record.with_objects(new), applying=applying).with_standing(desired.standing)
+    asked = _asked(run, state, desired)
+    record = replace(record.with_objects(new), applying=applying, asked=asked).with_standing(desired.standing)
     if not await run.ledger.save(record):
         await run.fence.show(afresh=True)
 

@@ -98,6 +98,39 @@ class TestOfAnApplication:
         set_clock(world, "2026-06-02T12:00")
         assert (await world.run("retry")).writes == ["apply ConfigMap/a"]
 
+    @pytest.mark.parametrize("commits", [False, True])
+    async def test_a_spec_that_was_let_in_is_finished_by_a_new_process(self, commits: bool) -> None:
+        world = Installation(files=FILES, syncWindows=[NIGHT])
+        set_clock(world, "2026-06-01T23:58")
+        await world.run()
+        world.spec(commonMetadata={"labels": {"team": "shop"}})
+        if commits:
+            world.push({"a.yaml": m.config(data="2")})
+        world.audit.full = True
+        assert (await world.run("spec")).ended_by == "Audit"
+        world.audit.full = False
+        set_clock(world, "2026-06-02T12:00")
+        world.restart()
+        ran = await world.run()
+        assert (ran.writes, ran.ready) == (["apply ConfigMap/a"], "Applied")
+        assert world.value("ConfigMap/a", "metadata", "labels", "team") == "shop"
+
+    async def test_healing_lets_no_other_spec_in(self) -> None:
+        world = Installation(files=FILES, syncWindows=[NIGHT])
+        set_clock(world, "2026-06-01T22:30")
+        await world.run()
+        set_clock(world, "2026-06-02T12:00")
+        world.spec(commonMetadata={"labels": {"team": "shop"}})
+        assert (await world.run("spec")).ready == "SyncWindow"
+        world.edit("ConfigMap/a", "data", "value", to="edited")
+        world.audit.full = True
+        assert (await world.heal()).ended_by == "Audit"
+        world.audit.full = False
+        assert (await world.run("retry")).writes == ["apply ConfigMap/a"]
+        world.restart()
+        ran = await world.run()
+        assert (ran.writes, ran.ready) == ([], "SyncWindow")
+
     async def test_it_waits_for_dependencies_and_windows_alike(self) -> None:
         world = Installation(files=FILES, syncWindows=[NIGHT], dependsOn=[{"name": "db"}])
         set_clock(world, "2026-06-01T12:00")

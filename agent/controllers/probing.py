@@ -73,7 +73,7 @@ async def rotated(
 
 
 async def outdated(cluster: Cluster, application: Application | None, state: State, fingerprints: Fingerprints) -> bool:
-    """Whether Secrets or ConfigMaps that variables are from have other values than were compiled.
+    """Whether Secrets or ConfigMaps that variables are from have other values than were compiled, or tried in vain.
 
     Those that cannot be read are left to the next run that asks Git, which says why.
     """
@@ -85,7 +85,8 @@ async def outdated(cluster: Cluster, application: Application | None, state: Sta
         found = await live_variables.read_as(cluster, application, fingerprints.desired, identity)
     except AgentError:
         return False
-    return application.generation == state.compiled.generation and found.version != state.compiled.variables
+    known = {state.compiled.variables, state.tried.variables if state.tried else ""}
+    return application.generation == state.compiled.generation and found.version not in known
 
 
 def _is_other(version: int, found: Resolved | int | AgentError) -> bool:

@@ -10,7 +10,7 @@ from agent.desired.compiler import DesiredState, UnknownChangeError
 from agent.engine import disclosing, gating, judge, live_variables, opening, pace, rendering, suffixes, trusting
 from agent.engine.causes import Cause
 from agent.engine.ports import AuditEntry
-from agent.engine.state import NOTHING, Compiled
+from agent.engine.state import NOTHING, Compiled, Tried
 from agent.manifests import documents
 from agent.values.errors import AgentError, ConfigError, LimitError, SignatureError, SourceError
 from agent.values.problems import Problem
@@ -77,10 +77,10 @@ async def read(run: Run, state: State) -> tuple[State, Read | None]:
     try:
         live = await live_variables.read(run)
         if known is not None and await disclosing.changed(run, known.disclosed):
-            known, state = None, replace(state, compiled=None)
+            known = None
         if known is not None and known.serves(commit.commit, live.version):
             return state, None
-        return await _read(run, state, commit, live)
+        return await _read(run, state, commit, live, known)
     except SourceError as error:
         return replace(state, unread=(Problem(error),)), None
     except UnknownChangeError as error:
@@ -100,7 +100,14 @@ async def compile_read(run: Run, state: State, kinds: Kinds, files: Read | None)
 
 def untaken(state: State) -> tuple[Problem, ...]:
     """Why there is no desired state at all. What is waited for is no problem."""
-    return (*state.unread, *map(Problem, state.gate.faults))
+    return (*_unmet(state), *map(Problem, state.gate.faults))
+
+
+def _unmet(state: State) -> tuple[Problem, ...]:
+    """Why neither the newest commit nor the last one with the values of now was compiled: what holds for both is said once."""
+    tried = state.tried.problems if state.tried else ()
+    said = {(each.file, str(each.error)) for each in state.unread}
+    return (*state.unread, *(each for each in tried if (each.file, str(each.error)) not in said))
 
 
 async def _compiled(run: Run, state: State, kinds: Kinds, files: Read | None) -> tuple[State, DesiredState | None]:
@@ -112,25 +119,51 @@ async def _compiled(run: Run, state: State, kinds: Kinds, files: Read | None) ->
             state = replace(state, unread=error.problems)
         else:
             return state, state.desired
-    elif known is not None and not state.unread:
+    elif known is not None and not (state.unread or state.tried or (state.gate.closed and run.checks_source)):
         return state, known.desired
     return await last_good(run, state, kinds)
 
 
 async def last_good(run: Run, state: State, kinds: Kinds) -> tuple[State, DesiredState | None]:
-    """The desired state that was applied last, from memory or from the mirror, marked incomplete; None where there is none."""
-    found, problems, record = state.desired, state.unread, run.ledger.record
-    if found is not None and found.repository != run.application.spec.source.url:
-        found = None  # its keys are not this one's, and the other way round
-    if found is None and record.newest is not None and gating.same_spec(run):
-        try:
-            compiled, files = await _read(run, state, record.newest, await live_variables.read(run))
-            if files is not None:
-                compiled = await _compile(run, compiled, kinds, files)
-            state, found = compiled, compiled.desired
-        except AgentError as error:
-            problems = (*problems, Problem(error))
-    return state, None if found is None else replace(found, problems=(*found.problems, *problems))
+    """The desired state that was applied last, from memory or from the mirror; None where there is none.
+
+    It has the values of variables that the last run which asks Git found, and is marked incomplete where something is wrong.
+    """
+    known, record = state.compiled, run.ledger.record
+    if run.checks_source:
+        state = replace(state, tried=None)
+    if known is not None and known.desired.repository != run.application.spec.source.url:
+        known = None  # its keys are not this one's, and the other way round
+    if known is None and record.newest is not None and gating.same_spec(run):
+        state = await _again(run, state, kinds, record.newest, None)
+        known = state.compiled if state.tried is None else None
+    elif known is not None and run.checks_source and known.asked == gating.fingerprint(run):
+        state = await _again(run, state, kinds, known.desired.revision, known)
+        known = state.compiled
+    if known is None:
+        return state, None
+    return state, replace(known.desired, problems=(*known.desired.problems, *_unmet(state)))
+
+
+async def _again(run: Run, state: State, kinds: Kinds, revision: Revision, known: Compiled | None) -> State:
+    """The state with a commit of before compiled, unless it is `known` with the values that variables have now.
+
+    A failure is in `tried`, and leaves the rest of the state as it was.
+    """
+    version = ""
+    try:
+        live = await live_variables.read(run)
+        version = live.version
+        if known is not None and known.variables == version and not await disclosing.changed(run, known.disclosed):
+            return state
+        made, files = await _read(run, state, revision, live, None)
+        if files is not None:
+            made = await _compile(run, made, kinds, files)
+    except UnknownChangeError as error:
+        return replace(state, tried=Tried(version, error.problems))
+    except AgentError as error:
+        return replace(state, tried=Tried(version, (Problem(error),)))
+    return replace(made, untaken=state.untaken)
 
 
 def _known(run: Run, state: State) -> Compiled | None:
@@ -154,8 +187,10 @@ class Read:
     inputs: Inputs | None
 
 
-async def _read(run: Run, state: State, revision: Revision, live: LiveVariables) -> tuple[State, Read | None]:
-    """A commit's files; None where what was compiled has the same content. Raises SourceError, LimitError."""
+async def _read(
+    run: Run, state: State, revision: Revision, live: LiveVariables, known: Compiled | None
+) -> tuple[State, Read | None]:
+    """A commit's files; None where what is `known` has the same content. Raises UnknownChangeError, SourceError, LimitError."""
     spec = run.application.spec
     credential = await run.ports.credentials.git(run.application)
     snapshot = await run.ports.git.files(spec.source, credential, revision.commit)
@@ -165,7 +200,6 @@ async def _read(run: Run, state: State, revision: Revision, live: LiveVariables)
         *(f"rendered:{path}:{blob}" for path, blob in (inputs.blobs.items() if inputs else ())),
         *([f"variables:{live.version}"] if live.version else ()),
     )
-    known = _known(run, state)
     if known is not None and known.content == content and not known.desired.incomplete:
         return replace(state, compiled=replace(known, commit=revision.commit)), None
     parsed = await _parse(run, state.parsed, snapshot)
@@ -229,7 +263,7 @@ async def _compile(run: Run, state: State, kinds: Kinds, files: Read) -> State:
     compiled = Compiled(
         desired, generation, files.content, desired_digests, revision.commit, variables, disclosed, asked
     )
-    return replace(state, compiled=compiled, verified=files.verified.blobs, untaken={})
+    return replace(state, compiled=compiled, verified=files.verified.blobs, untaken={}, tried=None)
 
 
 def _check_count(run: Run, found: int) -> None:

@@ -60,6 +60,14 @@ class Compiled:
 
 
 @dataclass(frozen=True, slots=True)
+class Tried:
+    """A version of the `variables` with which the last good commit could not be compiled, empty where they could not be read, and why."""
+
+    variables: str
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Rendering:
     """What a renderer gave last, placeholders and all, and the `key` of what it was asked: equal files give the same again."""
 
@@ -73,7 +81,7 @@ class State:
 
     `parsed` holds files by path, blob and layer, `verified` the blob by path of each SOPS file of `compiled` whose MAC verified, `untaken`
     those of a commit that was read since and could not be compiled. `unread` says why the newest commit could not be taken, until it can;
-    `gate` whether it may run.
+    `gate` whether it may run. `tried` is there while the last good commit cannot be compiled with the values that variables have by now.
     """
 
     compiled: Compiled | None = None
@@ -83,6 +91,7 @@ class State:
     verified: Mapping[str, str] = field(default_factory=dict[str, str])
     untaken: Mapping[str, str] = field(default_factory=dict[str, str])
     unread: tuple[Problem, ...] = ()
+    tried: Tried | None = None
     rendering: Rendering | None = None
     gate: Gate = _UNASKED
 

@@ -37,7 +37,8 @@ async def test_what_was_read_from_one_repository_is_not_opened_as_another(reposi
         }
     )
     known = DesiredState(Revision("1" * 40, "main", "dev", 0), {}, repository=repository)
-    run = cast("Run", SimpleNamespace(application=application, ledger=SimpleNamespace(record=ApplicationRecord())))
+    ledger = SimpleNamespace(record=ApplicationRecord())
+    run = cast("Run", SimpleNamespace(application=application, ledger=ledger, checks_source=False))
     state = State(Compiled(known, 1, "", {}, "1" * 40), unread=(Problem(SourceUnavailableError("away")),))
     _, found = await commits.last_good(run, state, cast("Kinds", None))
     assert (found is not None) == stays

@@ -129,6 +129,46 @@ async def test_another_value_in_the_cluster_or_in_a_store_is_applied() -> None:
     assert "apply ConfigMap/web-new.example.com" in ran.writes
 
 
+async def test_another_value_of_a_store_is_applied_while_the_next_commit_waits() -> None:
+    made = world(FILES, variables=STORE)
+    await made.run()
+    made.spec(dependsOn=[{"name": "db"}])
+    await made.run("spec")
+    made.push({**FILES, "app/new.yaml": m.config("new")})
+    assert (await made.run()).ready == "DependencyNotReady"
+    made.stores.write("kv/db", domain="new.example.com", password=CANARY)
+    ran = await made.run()
+    assert (ran.problems, ran.ready) == ([], "DependencyNotReady")
+    assert {"apply ConfigMap/web-new.example.com", f"delete ConfigMap/web-{HOST}"} <= {*ran.writes}
+    assert made.live("ConfigMap/new") is None
+
+
+async def test_a_store_whose_value_cannot_be_text_leaves_the_last_good_state() -> None:
+    made = world(FILES, variables=STORE)
+    await made.run()
+    made.stores.write("kv/db", domain="sGnT0k" + "a" * 24 + "K0tNgS", password=CANARY)
+    for _ in range(2):
+        made.edit(f"ConfigMap/web-{HOST}", "data", "value", to="edited")
+        ran = await made.run()
+        assert (ran.writes, ran.problems) == ([f"apply ConfigMap/web-{HOST}"], ["Placeholder"])
+
+
+async def test_what_cannot_be_compiled_again_is_named_by_a_new_process_too() -> None:
+    made = world(FILES, live(PW=CANARY, DOMAIN=HOST), **SECRET)
+    await made.run()
+    made.spec(dependsOn=[{"name": "db"}])
+    await made.run("spec")
+    made.push({**FILES, "app/new.yaml": m.config("new")})
+    made.edit("Secret/vars", "data", "DOMAIN", to=encoded("sGnT0k" + "a" * 24 + "K0tNgS"))
+    problems: list[list[str]] = []
+    for _ in range(2):
+        ran = await made.run()
+        assert await made.probe() is None, "it was tried with these values"
+        problems.append([each.split(" ")[0] for each in ran.problems])
+        made.restart()
+    assert problems == [["Placeholder"], ["Placeholder"]]
+
+
 async def test_operators_take_a_disclosed_value_in_a_secret_too() -> None:
     files = {"app/s.yaml": m.secret("s", "${DOMAIN%.com}")}
     made = world(files, live(DOMAIN=HOST), **SECRET)

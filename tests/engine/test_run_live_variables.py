@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 from memory_world import sources
@@ -13,12 +13,13 @@ from whole_runs.previewing import FORBIDDEN, User, asking
 
 from agent.adapters.render.pool import Renderers
 from agent.engine.ports import Identity
+from agent.values.errors import SourceUnavailableError
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
 from render import build
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from whole_runs.ran import Ran
 
@@ -137,6 +138,74 @@ async def test_a_run_that_only_heals_opens_them_again() -> None:
     assert (ran.problems, ran.errors[0].transient) == (["StaleObject Secret/a"], True)
     ran = await made.run("retry")
     assert (ran.problems, text_of(made.value("Secret/a", "data", "password"))) == ([], encoded("two"))
+
+
+async def waits(files: dict[str, str]) -> Installation:
+    """The next commit waits for `db`, which the first one did not need."""
+    made = world(files, variables(PW="one"))
+    await made.run()
+    made.spec(dependsOn=[{"name": "db"}])
+    assert (await made.run("spec")).ready == "Applied"
+    made.push({**files, "new.yaml": m.config("new")})
+    assert (await made.run()).ready == "DependencyNotReady"
+    return made
+
+
+async def breaks(files: dict[str, str]) -> Installation:
+    """The next commit cannot be compiled."""
+    made = world(files, variables(PW="one"), layers=["base", "prod"])
+    await made.run()
+    made.push({**files, "prod/new.yaml": "{"})
+    assert (await made.run()).problems == ["Yaml prod/new.yaml"]
+    return made
+
+
+async def is_away(files: dict[str, str]) -> Installation:
+    made = world(files, variables(PW="one"))
+    await made.run()
+    made.git.error = SourceUnavailableError("the server does not answer")
+    assert (await made.run()).problems == ["SourceUnavailable"]
+    return made
+
+
+@pytest.mark.parametrize(
+    ("without_the_newest", "problems"),
+    [(waits, []), (breaks, ["Yaml prod/new.yaml"]), (is_away, ["SourceUnavailable"])],
+)
+class TestOfTheLastGoodCommit:
+    """Values that change are put into it where the newest commit does not run."""
+
+    FILES: ClassVar = {"base/a.yaml": m.secret("a", "${PW}"), "prod/b.yaml": m.config("b")}
+
+    async def test_it_is_applied_with_the_new_value(
+        self, without_the_newest: Callable[..., Awaitable[Installation]], problems: list[str]
+    ) -> None:
+        made = await without_the_newest(self.FILES)
+        made.edit("Secret/vars", "data", "PW", to=encoded("two"))
+        ran = await made.probe()
+        assert ran is not None
+        assert (ran.problems, ran.causes) == (problems, {"Secret/a": "variable-source"})
+        assert text_of(made.value("Secret/a", "data", "password")) == encoded("two")
+        assert await made.probe() is None
+        made.edit("Secret/a", "data", "password", to=encoded("edited"))
+        ran = await made.heal()
+        assert (ran.writes, ran.problems) == (["apply Secret/a"], problems)
+        assert made.live("ConfigMap/new") is None
+
+    async def test_a_value_that_cannot_be_taken_is_named_and_tried_again_by_runs_that_ask_git(
+        self, without_the_newest: Callable[..., Awaitable[Installation]], problems: list[str]
+    ) -> None:
+        made = await without_the_newest(self.FILES)
+        made.edit("Secret/vars", "data", "tls.crt", to=encoded("x"))
+        for cause in ("variables", "interval", "live"):
+            ran = await made.run(cause)
+            assert (ran.writes, ran.problems.count("Substitution Secret/vars")) == ([], 1)
+        assert [read for read in ran.reads if "vars" in read] == []
+        assert await made.probe() is None
+        made.delete("Secret/vars")
+        made.make(variables(PW="two"))
+        ran = await made.run()
+        assert (ran.writes, ran.problems) == (["apply Secret/a"], problems)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def accepted(run: Run, commit: str) -> bool:
-    """Whether a commit needs no signature, or was accepted before. Raises ConfigError where no rule can be told for the repository."""
+    """Whether a commit needs no signature, or was accepted before. Raises ConfigError for a URL that no rule can be found for."""
     return _rule(run) is None or _trust(run).accepted == commit
 
 

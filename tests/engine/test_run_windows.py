@@ -126,7 +126,6 @@ class TestOfAnApplication:
         world.audit.full = True
         assert (await world.heal()).ended_by == "Audit"
         world.audit.full = False
-        assert (await world.run("retry")).writes == ["apply ConfigMap/a"]
         world.restart()
         ran = await world.run()
         assert (ran.writes, ran.ready) == ([], "SyncWindow")

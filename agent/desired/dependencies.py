@@ -33,6 +33,8 @@ Name: TypeAlias = "tuple[str, str]"
 
 FARTHEST: Final = 1000
 """Applications that are followed from one to what it depends on, directly or not: a search has an end, whatever tenants write."""
+_REVISION: Final = 280
+"""Characters of a commit with the longest name that a branch may have."""
 _WORD: Final = 64
 """Characters of a condition's reason. It is another's word, so no more of it than one word."""
 _SHOWN: Final = 10
@@ -74,7 +76,7 @@ def neighbour(application: Application | None, generation: int, status: Object) 
         needs(application),
         source.url,
         source.revision.ref,
-        get_text(status, "checkedRevision"),
+        get_text(status, "checkedRevision")[:_REVISION],
         _obstacle(application, generation, status),
     )
 

@@ -10,6 +10,8 @@ from memory_world.sources import commit_of
 from whole_runs import manifests as m
 from whole_runs.installation import Installation
 
+from agent.engine import guard
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -317,6 +319,18 @@ class TestOfAnApplicationThatIsDeleted:
         ran = await world.retire()
         assert ran.pending == ["Application/web"]
         assert "patch Application/web" not in ran.writes
+
+    async def test_what_was_confirmed_for_two_stays_confirmed_for_the_second_when_the_first_is_gone(self) -> None:
+        disks = {f"{name}.yaml": m.claim(name) for name in ("one", "two")}
+        world = Installation(files=disks, deletionPolicy="prune")
+        await world.run()
+        both = [world.key(f"PersistentVolumeClaim/{name}") for name in ("one", "two")]
+        world.annotate(confirm_prune=f"{world.commit}-{guard.digest(both)}")
+        world.meanwhile("delete PersistentVolumeClaim/two", lambda: setattr(world.traffic, "away", True))
+        assert (await world.retire()).pending == ["Application/web"]
+        world.traffic.away = False
+        ran = await world.retire()
+        assert ran.writes == ["delete PersistentVolumeClaim/two", "patch Application/web"]
 
     async def test_nothing_goes_with_a_namespace_that_goes(self) -> None:
         world = Installation(files=files("a"), deletionPolicy="prune")

@@ -93,7 +93,8 @@ def find(kustomization: Object, data: bytes, *, file: str, contents: Mapping[str
             raise Generator(file, data, (), ()).refusal(
                 "a generator is listed twice", "generators", hint="list it once"
             )
-        listed.update([name] if name else [])
+        if name:
+            listed.add(name)
         if isinstance(entry, str) and "\n" in entry:
             ours = read(data, file=file, folder=folder, inline=entry)
         elif path in contents:

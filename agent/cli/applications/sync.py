@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from agent.cli import terminal
 from agent.cli.errors import UsageError
 from agent.values.errors import AgentError, ClusterError, HeldError
-from agent.values.tree import get, get_text
+from agent.values.tree import get_text
 
 if TYPE_CHECKING:
     import argparse
@@ -159,20 +159,11 @@ async def _request(connected: Cluster, report: Report, given: Mapping[str, str])
 
     from agent.adapters.kubernetes.resources import APPLICATION
     from agent.api import names
+    from agent.cli.cluster import reports
 
     requested = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     annotations: Object = {names.ANNOTATION_REQUESTED_AT: requested, **given}
-    asked: Object = {
-        "apiVersion": names.API_VERSION,
-        "kind": names.KIND,
-        "metadata": {
-            "namespace": report.namespace,
-            "name": report.name,
-            "uid": get(report.tree, "metadata", "uid"),
-            "annotations": annotations,
-        },
-    }
-    await connected.apply(APPLICATION, asked, manager=_MANAGER)
+    await connected.apply(APPLICATION, reports.asked(report, annotations=annotations), manager=_MANAGER)
 
 
 async def _wait(connected: Cluster, before: Report, seconds: int) -> Report:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.adapters.kubernetes.resources import APPLICATION
+from agent.api import names
 from agent.cli import terminal
 from agent.cli.errors import UsageError
 from agent.values.dataclass import dataclass
@@ -91,6 +92,16 @@ async def get_one(cluster: Cluster, namespace: str, name: str) -> Report:
             "no such Application", hint="agent status -A lists them all", application=f"{namespace}/{name}"
         )
     return Report(found)
+
+
+def asked(report: Report, **metadata: Tree) -> Object:
+    """What is applied to change this very Application: by its uid, so that none is made where it is gone."""
+    this: Object = {
+        "namespace": report.namespace,
+        "name": report.name,
+        "uid": get(report.tree, "metadata", "uid"),
+    }
+    return {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": {**this, **metadata}}
 
 
 def place(given: str, namespace: str, default: str) -> tuple[str, str]:

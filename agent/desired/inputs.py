@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from agent.manifests import documents, kustomizations, substitution
 from agent.manifests import presented as references
+from agent.sops import stores
 from agent.sops.files import presented
-from agent.sops.stores import store as stores
 from agent.values import placeholders
 from agent.values.errors import AgentError, LimitError, ManifestError, SubstitutionError
 from agent.values.secret import Sealed

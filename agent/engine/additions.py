@@ -97,7 +97,7 @@ def _confirmed(run: Run) -> bool:
 
 def warned(run: Run, desired: DesiredState, live: Mapping[ObjectId, LiveFact], changes: ChangeSet) -> DesiredState:
     """With a warning for the additions to each object, by manager, that this run does not remove."""
-    applied = {step.finished.id for step in changes.steps} if run.application.spec.sync.mode == "apply" else ()
+    applied = {step.assembled.id for step in changes.steps} if run.application.spec.sync.mode == "apply" else ()
     warnings = tuple(
         Problem(error, key)
         for key, item in desired.objects.items()

@@ -17,9 +17,9 @@ from agent.values.tree import get_object, get_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from agent.engine.assembling import Assembled
     from agent.engine.changes import Step
     from agent.engine.context import Run
-    from agent.engine.finishing import Finished
     from agent.engine.live import LiveFact
     from agent.manifests.kinds import Kinds, Resource
     from agent.values.ids import ObjectId
@@ -38,13 +38,13 @@ class Met:
     unread: frozenset[ObjectId]
 
 
-async def existing(run: Run, finished: Iterable[Finished], causes: Mapping[ObjectId, Cause], kinds: Kinds) -> Met:
+async def existing(run: Run, assembled: Iterable[Assembled], causes: Mapping[ObjectId, Cause], kinds: Kinds) -> Met:
     """Metadata of what already stands where something is applied for the first time: one list per kind and namespace.
 
     Nothing stands where the kind is not served yet.
     """
     groups: dict[tuple[Resource, str], list[ObjectId]] = {}
-    for item in finished:
+    for item in assembled:
         resource = kinds.served(item.record.api_version, item.id.kind)
         if causes[item.id] == Cause.NEW and resource is not None:
             groups.setdefault((resource, item.id.namespace), []).append(item.id)
@@ -101,7 +101,7 @@ def conflict(key: ObjectId, owner: str | None, application: str, known: Mapping[
 
 async def adopt(run: Run, step: Step, resource: Resource, existing: Object) -> LiveFact:
     """Take over the fields of people and of known tools, so that a field deleted in Git is deleted in the cluster."""
-    key = step.finished.id
+    key = step.assembled.id
     owner = ownership.prove(existing, key, run.observer.installation, run.observer.owners)
     if owner in {None, run.application_id.uid}:
         existing = await _take_fields(run, step, resource, existing, first=True)
@@ -112,9 +112,9 @@ async def adopt(run: Run, step: Step, resource: Resource, existing: Object) -> L
 
 def takeover(run: Run, step: Step, existing: Object, *, first: bool = False) -> Takeover:
     """What a step takes of what people own."""
-    tree = step.finished.tree
+    tree = step.assembled.tree
     left = {people.ALL} if people.keeps(existing, tree) else step.left
-    return Takeover(tree, run.observer.people, left, first, step.finished.ignored.leaves)
+    return Takeover(tree, run.observer.people, left, first, step.assembled.ignored.leaves)
 
 
 async def take_over(run: Run, step: Step, resource: Resource, fact: LiveFact | None) -> LiveFact | None:
@@ -126,7 +126,7 @@ async def take_over(run: Run, step: Step, resource: Resource, fact: LiveFact | N
         return fact
     if not run.application.spec.sync.force:
         return fact
-    key, before = step.finished.id, fact.object
+    key, before = step.assembled.id, fact.object
     if before is None:
         before = await polling.get(run, resource, key.namespace, key.name)
         await run.fence.show(afresh=before is not None)
@@ -161,11 +161,11 @@ def _is_taken(fact: LiveFact) -> bool:
 
 def owns_more(step: Step, fact: LiveFact) -> bool:
     """Whether people own what an apply would not take from them by itself."""
-    given = Lookup(step.finished.tree)
+    given = Lookup(step.assembled.tree)
     return fact.shared or any(
         not people.has(given, each.at)
         and not people.is_left(each.path, step.left)
-        and not step.finished.ignored.leaves(each.at, each.manager)
+        and not step.assembled.ignored.leaves(each.at, each.manager)
         for each in fact.additions
     )
 
@@ -174,7 +174,7 @@ async def _take_fields(run: Run, step: Step, resource: Resource, existing: Objec
     def patch(live: Object) -> list[Object]:
         return takeover(run, step, live, first=first).patch(live) or []
 
-    return await patched(run, resource, step.finished.id, existing, patch)
+    return await patched(run, resource, step.assembled.id, existing, patch)
 
 
 async def patched(

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from agent.api import names
 from agent.engine import adopting, audit_entries, deleting, polling, releasing, replacing, untangling, written
+from agent.engine.assembling import applied_as
 from agent.engine.causes import Cause
 from agent.engine.changes import waiting
-from agent.engine.finishing import applied_as
 from agent.engine.live import Departed, LiveFact, reports
 from agent.engine.ports import ABSENT
 from agent.engine.record import ObjectRecord
@@ -59,10 +59,10 @@ async def apply(
                 outage.check()
                 await run.fence.show()
                 _check(step, results)
-                return replace(await _apply_step(run, step, kinds, live.get(step.finished.id)), why=step.why)
+                return replace(await _apply_step(run, step, kinds, live.get(step.assembled.id)), why=step.why)
             except AgentError as error:
                 outage.note(error)
-                return Result(step.finished.id, step.action, error.with_facts(object=step.finished.id), why=step.why)
+                return Result(step.assembled.id, step.action, error.with_facts(object=step.assembled.id), why=step.why)
 
         done = await run.ports.tasks.all([one(step) for step in wave])
         results.update({result.id: result for result in done})
@@ -72,7 +72,7 @@ async def apply(
         stop_if_lease_lost(done)
         if index + 1 < len(changes.waves):
             results.update(await _settle(run, kinds, wave, results))
-        if any(step.finished.id.kind == "CustomResourceDefinition" for step in wave):
+        if any(step.assembled.id.kind == "CustomResourceDefinition" for step in wave):
             kinds = await run.ports.target.kinds(fresh=True)
     return list(results.values()), kinds
 
@@ -104,8 +104,8 @@ def _check(step: Step, results: Mapping[ObjectId, Result]) -> None:
 
 
 async def _apply_step(run: Run, step: Step, kinds: Kinds, fact: LiveFact | None) -> Result:
-    key = step.finished.id
-    resource = kinds.served(step.finished.record.api_version, key.kind)
+    key = step.assembled.id
+    resource = kinds.served(step.assembled.record.api_version, key.kind)
     if resource is None:
         raise UnknownKindError(
             "the cluster does not serve this kind at this version", hint="apply its CRD first", object=key
@@ -125,12 +125,12 @@ class _Met:
 async def _write(run: Run, step: Step, resource: Resource, kinds: Kinds, before: _Met) -> Result:
     """Send an object over what was met of it, until that is what stands there."""
     met, stood, deleted = before.found, before.stood, before.deleted
-    key, action = step.finished.id, step.action
+    key, action = step.assembled.id, step.action
     for _ in range(polling.ATTEMPTS):
         if isinstance(met, Result):
             return met
         fact = met
-        if fact is not None and fact.terminating and step.finished.record.content:
+        if fact is not None and fact.terminating and step.assembled.record.content:
             raise _going(key)  # it would be taken for what has run
         owned = adopting.conflict(key, fact.owner if fact else None, run.application_id.uid, run.known_applications)
         if owned is not None:
@@ -178,10 +178,10 @@ async def _make_way(
 
 def _not_made(run: Run, step: Step, action: str, error: AgentError) -> Result:
     """An object that was deleted for a new one, and could not be made again: it is one that is still to be made."""
-    key = step.finished.id
+    key = step.assembled.id
     if not isinstance(error, LeaseLostError):
         run.ports.live.observed(run.application_id.uid, key, None)
-    begun = ObjectRecord(step.finished.record.api_version, files=step.finished.record.files)
+    begun = ObjectRecord(step.assembled.record.api_version, files=step.assembled.record.files)
     return Result(key, action, error.with_facts(object=key, deleted="yes"), record=begun)
 
 
@@ -191,7 +191,7 @@ def _version(met: Result | LiveFact | None) -> str:
 
 async def _before(run: Run, step: Step, resource: Resource, fact: LiveFact | None) -> _Met:
     """What stands there when an object is applied: made ready for that, or deleted where it is to run again."""
-    key, existing = step.finished.id, step.met
+    key, existing = step.assembled.id, step.met
     if step.unread or (fact is None and step.cause != Cause.NEW):
         existing = await polling.get(run, resource, key.namespace, key.name)
         await run.fence.show(afresh=existing is not None)
@@ -205,7 +205,7 @@ async def _before(run: Run, step: Step, resource: Resource, fact: LiveFact | Non
 
 async def _send(run: Run, step: Step, resource: Resource, kinds: Kinds, fact: LiveFact | None) -> Object:
     """Apply the object over what stands there, or where nothing does."""
-    item = step.finished
+    item = step.assembled
     tree = item.whole
     if fact is not None:
         tree, fact = await releasing.ready(run, item, resource, fact, kinds)
@@ -234,8 +234,8 @@ def _gone() -> AgentError:
 
 async def _meet(run: Run, step: Step, resource: Resource, existing: Object) -> Result | LiveFact:
     """Take over what stands where an object is applied for the first time, or leave it to others where the object says so."""
-    key, record = step.finished.id, step.finished.record
-    if ownership.is_apply_if_absent(step.finished.tree):
+    key, record = step.assembled.id, step.assembled.record
+    if ownership.is_apply_if_absent(step.assembled.tree):
         left = ObjectRecord(record.api_version, get_text(existing, "metadata", "uid"), files=record.files)
         return Result(key, "leave", None, None, left)
     fact = run.observer.observe(existing)
@@ -246,10 +246,10 @@ async def _meet(run: Run, step: Step, resource: Resource, existing: Object) -> R
 
 async def _meet_again(run: Run, step: Step, resource: Resource, fact: LiveFact | None) -> Result | LiveFact | None:
     """After a 409: what stands there now. Where nothing did, and the object is new, it is met for the first time."""
-    key = step.finished.id
+    key = step.assembled.id
     newer = await polling.get_again(run, resource, key)
     if newer is None:
-        if step.finished.whole is None:
+        if step.assembled.whole is None:
             raise _gone()
         return None
     first = fact is None and step.cause == Cause.NEW
@@ -263,13 +263,13 @@ async def _clear_the_way(
     run: Run, step: Step, resource: Resource, fact: LiveFact, refusal: ObjectInvalidError
 ) -> Result | None:
     """Delete an object that stands so that a new one takes its place; what is said where it stays. Raises why it may not go, or need not."""
-    key, tree = step.finished.id, step.finished.whole or step.finished.tree
+    key, tree = step.assembled.id, step.assembled.whole or step.assembled.tree
     if fact.terminating:
         raise _going(key)
     attempt = replacing.Attempt(run.ports.target, resource, key, tree, run.grants.identity)
     found = await replacing.judge(attempt, refusal)
     if isinstance(found, ImmutableFieldError) and _is_same_run(run, step, fact):
-        record = applied_as(step.finished, uid=fact.uid, owned_digest=fact.owned_digest, left=step.left)
+        record = applied_as(step.assembled, uid=fact.uid, owned_digest=fact.owned_digest, left=step.left)
         return Result(key, "leave", None, None, replace(record, ended=fact.ended))
     refused = replacing.refuse(
         key,
@@ -287,13 +287,13 @@ async def _clear_the_way(
 
 def _is_same_run(run: Run, step: Step, fact: LiveFact) -> bool:
     """Whether what stands runs, or ran, what the step would run: only values differ, and they run nothing again."""
-    known, content = run.ledger.record.objects.get(step.finished.id), step.finished.record.content
+    known, content = run.ledger.record.objects.get(step.assembled.id), step.assembled.record.content
     return known is not None and known.uid == fact.uid and bool(content) and known.content == content
 
 
 async def _run_again(run: Run, step: Step, resource: Resource, fact: LiveFact) -> None:
     """Delete what ran to its end so that it can run again. Raises why it may not be."""
-    key = step.finished.id
+    key = step.assembled.id
     for _ in range(polling.ATTEMPTS):
         if fact.owner != run.application_id.uid or not fact.ended:
             raise HeldError(
@@ -316,8 +316,8 @@ async def _run_again(run: Run, step: Step, resource: Resource, fact: LiveFact) -
 
 async def _delete(run: Run, resource: Resource, step: Step, fact: LiveFact) -> bool:
     """Make room for a new object; whether there is, or a finalizer keeps the old one. Raises HeldError where none could be made."""
-    key = step.finished.id
-    if step.finished.whole is None:
+    key = step.assembled.id
+    if step.assembled.whole is None:
         raise HeldError(
             "left as it is: its ignored fields were not decrypted, so it could not be created again", object=key
         )
@@ -341,11 +341,11 @@ async def _settle(
     """Wait for what the next wave needs: definitions established, namespaces active, and healthy objects where waves are explicit."""
     waiting: dict[ObjectId, float] = {}
     for step in wave:
-        key = step.finished.id
+        key = step.assembled.id
         if results[key].error is None:
-            if order.wave_of(key, step.finished.tree) == order.DEFINITIONS:
+            if order.wave_of(key, step.assembled.tree) == order.DEFINITIONS:
                 waiting[key] = _ESTABLISHED_SECONDS
-            elif order.is_explicit(step.finished.tree):
+            elif order.is_explicit(step.assembled.tree):
                 waiting[key] = _HEALTHY_SECONDS
     late: dict[ObjectId, Result] = {}
     start = run.ports.clock.monotonic()

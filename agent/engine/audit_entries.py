@@ -14,16 +14,16 @@ from agent.values.tree import secrets, show_path
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agent.engine.assembling import Assembled
     from agent.engine.changes import Step
     from agent.engine.context import Run
-    from agent.engine.finishing import Finished
     from agent.engine.results import Result
     from agent.values.errors import Fact
 
 
 def of_step(run: Run, step: Step, phase: Literal["intent", "outcome"], result: Result | None = None) -> AuditEntry:
     """About applying one object."""
-    finished = step.finished
+    assembled = step.assembled
     return AuditEntry(
         phase=phase,
         run=run.id,
@@ -31,20 +31,20 @@ def of_step(run: Run, step: Step, phase: Literal["intent", "outcome"], result: R
         application=run.application_id,
         revision=run.revision,
         action=result.action if result else step.action,
-        object=finished.id,
+        object=assembled.id,
         fields=(result.fields if result else ()) or step.fields,
-        fingerprints=_fingerprints(run, finished),
-        secrets=excerpts(sorted({label for _, secret in secrets(finished.tree) for label in secret.labels})),
+        fingerprints=_fingerprints(run, assembled),
+        secrets=excerpts(sorted({label for _, secret in secrets(assembled.tree) for label in secret.labels})),
         result=result.text if result else "",
         facts=_facts(step, result),
     )
 
 
-def _fingerprints(run: Run, finished: Finished) -> Mapping[str, str]:
+def _fingerprints(run: Run, assembled: Assembled) -> Mapping[str, str]:
     """Of the first secrets of an object, and how many more it has."""
-    uid, found = run.application_id.uid, secrets(finished.tree)
+    uid, found = run.application_id.uid, secrets(assembled.tree)
     fingerprints = {
-        show_path(path): shown(run.fingerprints.leaves.leaf(uid, finished.id.key, path, secret))
+        show_path(path): shown(run.fingerprints.leaves.leaf(uid, assembled.id.key, path, secret))
         for path, secret in islice(found, MOST)
     }
     more = sum(1 for _ in found)

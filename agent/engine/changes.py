@@ -14,7 +14,7 @@ from agent.values.errors import FieldConflictError, HeldError, OwnershipConflict
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
 
-    from agent.engine.finishing import Finished
+    from agent.engine.assembling import Assembled
     from agent.engine.record import ObjectRecord
     from agent.values.errors import AgentError
     from agent.values.ids import ObjectId
@@ -35,7 +35,7 @@ class Step:
     why. `why` is the cause as people see it.
     """
 
-    finished: Finished
+    assembled: Assembled
     cause: Cause
     fields: tuple[str, ...] = ()
     met: Object | None = None
@@ -53,13 +53,13 @@ class Step:
     def action(self) -> Action:
         """What the audit trail calls it."""
         if self.cause == Cause.NEW and self.met is not None:
-            return "leave" if is_apply_if_absent(self.finished.tree) else "adopt"
+            return "leave" if is_apply_if_absent(self.assembled.tree) else "adopt"
         return self.cause.action
 
 
 def waiting(step: Step, failed: Container[ObjectId]) -> HeldError | None:
     """Why a step cannot be made: an object that it names `failed`, or is refused."""
-    need = next((each for each in sorted(order.depends_on(step.finished.tree)) if each in failed), None)
+    need = next((each for each in sorted(order.depends_on(step.assembled.tree)) if each in failed), None)
     if need is None:
         return None
     return HeldError("waits for an object that failed", hint="fix that object first", needs=need)
@@ -108,11 +108,11 @@ class ChangeSet:
     @property
     def pending(self) -> frozenset[ObjectId]:
         """What would be applied or deleted."""
-        return frozenset((*(step.finished.id for step in self.steps), *self.pruned))
+        return frozenset((*(step.assembled.id for step in self.steps), *self.pruned))
 
     def confirming(self, more: Mapping[ObjectId, ObjectRecord]) -> ChangeSet:
         """The same but for objects that stand after all."""
-        left = (tuple(step for step in wave if step.finished.id not in more) for wave in self.waves)
+        left = (tuple(step for step in wave if step.assembled.id not in more) for wave in self.waves)
         return replace(self, waves=tuple(filter(None, left)), confirmed={**self.confirmed, **more}) if more else self
 
     def __iter__(self) -> Iterator[Change]:
@@ -120,7 +120,7 @@ class ChangeSet:
         for wave, steps in enumerate(self.waves):
             for step in steps:
                 yield Change(
-                    step.finished.id, _action(step), wave, step.why.cause, step.fields, step.rolled, step.refusal
+                    step.assembled.id, _action(step), wave, step.why.cause, step.fields, step.rolled, step.refusal
                 )
         yield from (Change(key, "prune") for key in self.pruned)
         yield from (Change(key, "keep", error=error) for key, error in self.kept.items())

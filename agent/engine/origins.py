@@ -10,7 +10,7 @@ from agent.manifests import order, references
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agent.engine.finishing import Finished
+    from agent.engine.assembling import Assembled
     from agent.engine.live import LiveFact
     from agent.engine.record import ObjectRecord
     from agent.values.ids import ObjectId
@@ -35,15 +35,15 @@ def cause_of(cause: Cause, known: ObjectRecord | None, fact: LiveFact | None, wa
 
 def why(
     cause: Cause,
-    item: Finished,
-    finished: Mapping[ObjectId, Finished],
+    item: Assembled,
+    assembled: Mapping[ObjectId, Assembled],
     recorded: Mapping[ObjectId, ObjectRecord],
 ) -> Why:
     """The cause with its detail."""
     if cause == Cause.SECRET:
         return Why(cause, _sources(recorded.get(item.id), item.record))
     if cause == Cause.ROLL:
-        return Why(cause, _secrets(item, finished, recorded))
+        return Why(cause, _secrets(item, assembled, recorded))
     return Why(cause)
 
 
@@ -62,13 +62,13 @@ def _label(text: str, version: int) -> str:
 
 
 def _secrets(
-    item: Finished, finished: Mapping[ObjectId, Finished], recorded: Mapping[ObjectId, ObjectRecord]
+    item: Assembled, assembled: Mapping[ObjectId, Assembled], recorded: Mapping[ObjectId, ObjectRecord]
 ) -> tuple[str, ...]:
     """The Secrets that it names and that changed in this run; all that it names, where they did in an earlier one."""
     named = [key for key in sorted(order.depends_on(item.tree)) if key.kind == "Secret"]
     changed = [
         key
         for key in named
-        if key in finished and (key not in recorded or recorded[key].applied != finished[key].record.applied)
+        if key in assembled and (key not in recorded or recorded[key].applied != assembled[key].record.applied)
     ]
     return tuple(map(str, changed or named))

@@ -1,6 +1,6 @@
 """The walk: from a commit to the cluster, a line a stage. Read this file and you know what the agent does.
 
-commit ─▶ documents ─▶ sealed merge ─▶ stale objects ─▶ opened, resolved, finished ─▶ change set ─▶ API calls ─▶ record
+commit ─▶ documents ─▶ sealed merge ─▶ stale objects ─▶ opened, resolved, assembled ─▶ change set ─▶ API calls ─▶ record
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from agent.engine import (
     additions,
     adopting,
     applying,
+    assembling,
     commits,
     deleting,
     endings,
-    finishing,
     gating,
     judge,
     opening,
@@ -104,9 +104,9 @@ async def reconcile(run: Run, state: State) -> Outcome:
         opened = await opening.open_objects(run, desired, [key for key in causes if key not in desired.held], standing)
         checked = await resolving.check(run, opened, desired.variables)
         answers = await resolving.ask(run, checked.wanted)
-        finished = await finishing.finish(run, desired.objects, checked.opened, answers, _desired_digests(state))
-        desired = await _holding(run, desired, finished.failed)
-        ready = {key: item for key, item in finished.objects.items() if key not in desired.held}
+        assembled = await assembling.assemble(run, desired.objects, checked.opened, answers, _desired_digests(state))
+        desired = await _holding(run, desired, assembled.failed)
+        ready = {key: item for key, item in assembled.objects.items() if key not in desired.held}
         # what a watch brings from here on may be of the next owner: its epoch is shown after what a write relies on was read
         live = run.ports.live.snapshot(run.application_id.uid)
         met = await adopting.existing(run, ready.values(), causes, kinds)

@@ -1,4 +1,4 @@
-"""Planning: from finished objects, what stands in the cluster and the record to the change set."""
+"""Planning: from assembled objects, what stands in the cluster and the record to the change set."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from agent.desired.compiler import DesiredState
-    from agent.engine.finishing import Finished
+    from agent.engine.assembling import Assembled
     from agent.engine.live import LiveFact
     from agent.engine.record import ApplicationRecord, ObjectRecord
     from agent.values.errors import AgentError
@@ -50,17 +50,17 @@ class Basis:
 
 def compute(
     desired: DesiredState,
-    finished: Mapping[ObjectId, Finished],
+    assembled: Mapping[ObjectId, Assembled],
     causes: Mapping[ObjectId, Cause],
     basis: Basis,
 ) -> ChangeSet:
-    """The change set of finished objects.
+    """The change set of assembled objects.
 
-    An object that finished to what was applied, and still stands so, needs no request.
+    An object that comes out as what was applied, and still stands so, needs no request.
     """
     confirmed: dict[ObjectId, ObjectRecord] = dict(basis.done)
     steps: dict[ObjectId, Step] = {}
-    for key, item in finished.items():
+    for key, item in assembled.items():
         known, fact = basis.record.objects.get(key), basis.live.get(key)
         if known and fact and _stands(known, item.record, fact):
             confirmed[key] = replace(
@@ -85,9 +85,9 @@ def compute(
                 basis.refusals.get(key),
                 left=additions.left_by(known, changed=changed, seen=basis.record.noted or fact is not None),
                 unread=key in basis.unread,
-                why=origins.why(shown, item, finished, basis.record.objects),
+                why=origins.why(shown, item, assembled, basis.record.objects),
             )
-    waves = order.waves({key: step.finished.tree for key, step in steps.items()})
+    waves = order.waves({key: step.assembled.tree for key, step in steps.items()})
     decision = prune.decide(
         desired,
         record=basis.record,
@@ -117,7 +117,7 @@ def _with_waiting(waves: Iterable[Sequence[Step]]) -> Iterator[tuple[Step, ...]]
     refused: set[ObjectId] = set()
     for wave in waves:
         checked = [replace(step, refusal=step.refusal or waiting(step, refused)) for step in wave] if refused else wave
-        refused |= {step.finished.id for step in checked if step.refusal}
+        refused |= {step.assembled.id for step in checked if step.refusal}
         yield tuple(checked)
 
 

@@ -41,7 +41,7 @@ class RecordDamagedError(AuditError):
 class ObjectRecord:
     """What is known of one object since its last apply.
 
-    `desired_digest` is the fingerprint of the sealed merge; `applied` that of the finished object; `owned_digest` that of the live values at the
+    `desired_digest` is the fingerprint of the sealed merge; `applied` that of the assembled object; `owned_digest` that of the live values at the
     fields that we own. `holds_secret` tells that a path of it holds one: then the whole live object is wrapped when it is read. `stores`
     has the version of each store reference; of an optional one that had no value, `absent_at` the version that lacked it.
     `uid` is empty while the first apply is under way. `left` has what people added and are left, by its path, and why: see `additions`.

@@ -90,13 +90,13 @@ async def announce(run: Run, state: State, desired: DesiredState, changes: Chang
         return
     record = run.ledger.record
     new = {
-        step.finished.id: ObjectRecord(
-            step.finished.record.api_version,
-            holds_secret=step.finished.record.holds_secret,
-            files=step.finished.record.files,
+        step.assembled.id: ObjectRecord(
+            step.assembled.record.api_version,
+            holds_secret=step.assembled.record.holds_secret,
+            files=step.assembled.record.files,
         )
         for step in changes.steps
-        if step.finished.id not in record.objects
+        if step.assembled.id not in record.objects
     }
     applying = desired.revision if desired.revision != record.revision else None
     asked = _asked(run, state, desired)

@@ -17,9 +17,9 @@ from agent.values.tree import get_text
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
+    from agent.engine.assembling import Assembled
     from agent.engine.changes import ChangeSet
     from agent.engine.context import Run
-    from agent.engine.finishing import Finished
     from agent.engine.live import LiveFact
     from agent.engine.ports import TargetPort
     from agent.manifests.kinds import Kinds, Resource
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _POINTER: Final = "/" + "/".join(autoscaling.POINTER)
 
 
-async def ready(run: Run, item: Finished, resource: Resource, fact: LiveFact, kinds: Kinds) -> tuple[Object, LiveFact]:
+async def ready(run: Run, item: Assembled, resource: Resource, fact: LiveFact, kinds: Kinds) -> tuple[Object, LiveFact]:
     """What to apply over what stands there, whose other fields are left to others by then. Raises StaleObjectError."""
     scaled = await _is_scaled(run, item, fact, kinds)
     if not item.ignored and not fact.released and not scaled:
@@ -77,15 +77,15 @@ async def explain(run: Run, changes: ChangeSet, live: Mapping[ObjectId, LiveFact
         (step, fact)
         for step in changes.steps
         if step.cause == Cause.EDIT
-        and (fact := live.get(step.finished.id)) is not None
-        and (step.finished.ignored.managers or fact.scalers or _has_lost_replicas(step.finished.tree, fact))
+        and (fact := live.get(step.assembled.id)) is not None
+        and (step.assembled.ignored.managers or fact.scalers or _has_lost_replicas(step.assembled.tree, fact))
         and not adopting.owns_more(step, fact)
     ]
-    stand = await run.ports.tasks.all([_stands(run, step.finished, fact, kinds) for step, fact in asked])
+    stand = await run.ports.tasks.all([_stands(run, step.assembled, fact, kinds) for step, fact in asked])
     return changes.confirming(
         {
-            step.finished.id: replace(
-                step.finished.record, uid=fact.uid, owned_digest=fact.owned_digest, left=step.left
+            step.assembled.id: replace(
+                step.assembled.record, uid=fact.uid, owned_digest=fact.owned_digest, left=step.left
             )
             for (step, fact), stands in zip(asked, stand, strict=True)
             if stands
@@ -93,7 +93,7 @@ async def explain(run: Run, changes: ChangeSet, live: Mapping[ObjectId, LiveFact
     )
 
 
-async def _stands(run: Run, item: Finished, fact: LiveFact, kinds: Kinds) -> bool:
+async def _stands(run: Run, item: Assembled, fact: LiveFact, kinds: Kinds) -> bool:
     """Whether an apply would change nothing, asked by dry run."""
     resource = kinds.served(item.record.api_version, item.id.kind)
     if resource is None or fact.object is None:
@@ -106,17 +106,17 @@ async def _stands(run: Run, item: Finished, fact: LiveFact, kinds: Kinds) -> boo
     return not left.patch(fact.object) and run.observer.observe(answer).owned_digest == fact.owned_digest
 
 
-async def _is_scaled(run: Run, item: Finished, fact: LiveFact, kinds: Kinds) -> bool:
+async def _is_scaled(run: Run, item: Assembled, fact: LiveFact, kinds: Kinds) -> bool:
     target, people = run.ports.target, run.grants.people
     return await is_scaled(target, kinds, item.id, item.tree, ours=fact.replicas, scalers=fact.scalers, people=people)
 
 
-def _leaving(item: Finished, live: Object, *, scaled: bool) -> Leaving:
+def _leaving(item: Assembled, live: Object, *, scaled: bool) -> Leaving:
     tree = elements.without(item.tree, {REPLICAS}) if scaled else item.tree
     return leaving.compute(tree, live, item.ignored, replicas=scaled)
 
 
-async def created(run: Run, item: Finished, resource: Resource, made: Object) -> Object:
+async def created(run: Run, item: Assembled, resource: Resource, made: Object) -> Object:
     """The object that was just made, once what is ignored of it is left to others."""
     if not item.ignored.resolved:
         return made

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def touched(run: Run, objects: Mapping[ObjectId, Desired], stale: Mapping[ObjectId, Cause]) -> dict[ObjectId, Cause]:
-    """The stale objects, and the workloads that a Secret rolls out: whether its content changed shows when it is finished.
+    """The stale objects, and the workloads that a Secret rolls out: whether its content changed shows when it is assembled.
 
     A workload whose rollout failed or was held when its Secret was applied is still to be rolled, though nothing else of it is stale.
     """

@@ -163,7 +163,7 @@ class Content:
 
 
 async def _contents(run: Run, taken: Taken, sealed: DesiredState) -> list[Content]:
-    """What new ones hold, of what is `sealed`. One whose values give no object is left out: it is held when it is finished."""
+    """What new ones hold, of what is `sealed`. One whose values give no object is left out: it is held when it is assembled."""
     if not taken.new:
         return []
     objects = {key: Desired(key, "v1", taken.trees[each.key], ()) for key, each in taken.new.items()}
@@ -201,8 +201,8 @@ def content_of(
     values = {
         reference: Secret(hashlib.sha256(str(reference).encode()).hexdigest(), str(reference)) for reference in wanted
     }
-    finished = resolve.fill(tree, values, pending.made(values, clock, clock() + _SECONDS))
-    return Content(key, each, printer(each, finished), None if wanted else suffixes.true_hash(each, finished))
+    assembled = resolve.fill(tree, values, pending.made(values, clock, clock() + _SECONDS))
+    return Content(key, each, printer(each, assembled), None if wanted else suffixes.true_hash(each, assembled))
 
 
 class Surroundings(Protocol):

@@ -12,8 +12,8 @@ from agent.values.text import excerpts
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from agent.engine.assembling import Assembled
     from agent.engine.context import Run
-    from agent.engine.finishing import Finished
     from agent.engine.live import LiveFact
     from agent.manifests.entangled import Entangled
     from agent.manifests.kinds import Resource
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 async def again(
     run: Run,
-    item: Finished,
+    item: Assembled,
     resource: Resource,
     refused: ObjectInvalidError,
     send: Callable[[LiveFact], Awaitable[Object]],

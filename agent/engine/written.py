@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from agent.api import names
 from agent.engine import adopting
+from agent.engine.assembling import applied_as
 from agent.engine.causes import Cause
-from agent.engine.finishing import applied_as
 from agent.engine.results import Answer, Result
 from agent.manifests import diff, fields
 from agent.values.text import MOST, excerpts
@@ -30,10 +30,10 @@ def result(  # noqa: PLR0917  # what was sent, over what, and what was answered
 ) -> Result:
     """What came of an apply over `old`, which was met at the version `stood`."""
     left = {path: why for path, why in step.left.items() if any(path == each.path for each in now.additions)}
-    record = applied_as(step.finished, uid=now.uid, owned_digest=now.owned_digest, left=left)
+    record = applied_as(step.assembled, uid=now.uid, owned_digest=now.owned_digest, left=left)
     removed = adopting.takeover(run, step, old).removed(old) if old is not None else ()
     changed = Answer.OK if now.resource_version != stood or removed else Answer.UNCHANGED
-    done = Result(step.finished.id, action, None, replace(now, object=None), record, answer=changed)
+    done = Result(step.assembled.id, action, None, replace(now, object=None), record, answer=changed)
     return explained(done, old if removed or step.cause == Cause.EDIT else None, answer, removed)
 
 

@@ -42,7 +42,7 @@ class AllowedSinks:
 def check(object_id: ObjectId, tree: Object, allowed: AllowedSinks, variables: Mapping[str, str] | None = None) -> None:
     """Raises SinkError for the first secret, ciphertext or reference that stands where none may.
 
-    Takes an object at any stage: sealed, opened or finished. `variables` are names by the labels of their sealed values.
+    Takes an object at any stage: sealed, opened or assembled. `variables` are names by the labels of their sealed values.
     """
     for path, leaf in walk(tree):
         if not _is_secret(leaf):

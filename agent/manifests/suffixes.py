@@ -121,8 +121,8 @@ def _hashed(generated: Generated, fields: Mapping[str, Tree]) -> Object:
     return content
 
 
-def true_hash(generated: Generated, finished: Object) -> Secret:
-    """The suffix that kustomize gives for the values themselves. `finished` is the object as it is applied.
+def true_hash(generated: Generated, assembled: Object) -> Secret:
+    """The suffix that kustomize gives for the values themselves. `assembled` is the object as it is applied.
 
     Raises SecretValueError for bytes where only text can stand.
     """
@@ -130,27 +130,27 @@ def true_hash(generated: Generated, finished: Object) -> Secret:
     for field in _FIELDS[generated.kind]:
         given = generated.tree.get(field)
         if isinstance(given, dict):
-            fields[field] = {key: _as_hashed(generated, finished, field, key, text) for key, text in given.items()}
+            fields[field] = {key: _as_hashed(generated, assembled, field, key, text) for key, text in given.items()}
     return derive.kustomize_hash(_hashed(generated, fields))
 
 
-def _as_hashed(generated: Generated, finished: Object, field: str, key: str, text: Tree) -> Tree:
+def _as_hashed(generated: Generated, assembled: Object, field: str, key: str, text: Tree) -> Tree:
     if not isinstance(text, str) or not _is_sealed(text):
         return text
     if generated.kind != "Secret":
-        return get_object(finished, field)[key]
-    value = get_object(finished, "data")[key]
+        return get_object(assembled, field)[key]
+    value = get_object(assembled, "data")[key]
     assert isinstance(value, Secret)
     if field == "stringData":
         return derive.base64_decode(value)
     return value if placeholders.is_marked(text) else derive.base64_lines(value)
 
 
-def content(finished: Object) -> Object:
+def content(assembled: Object) -> Object:
     """What an object holds, as it is applied or stands: what a name with a hash is made of."""
     return {
-        "type": finished.get("type") or "Opaque",
-        **{field: finished.get(field) or "" for field in _FIELDS["ConfigMap"]},
+        "type": assembled.get("type") or "Opaque",
+        **{field: assembled.get(field) or "" for field in _FIELDS["ConfigMap"]},
     }
 
 

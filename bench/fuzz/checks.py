@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from agent.adapters.keys import age_format
 from agent.adapters.keys.age import AgeKeys
 from agent.gitmerge import markers, merge, mixed
+from agent.sops import stores
 from agent.sops.files import conflicts, decrypt, sealed, verify
 from agent.sops.files.encrypt import encrypt
 from agent.sops.format import metadata, stripped
@@ -23,9 +24,8 @@ from agent.sops.format.groups import WrappedDataKey
 from agent.sops.format.keys import AgeKey
 from agent.sops.format.metadata import Metadata
 from agent.sops.format.selection import Selection
-from agent.sops.rules import config as rules
-from agent.sops.stores import store as stores
-from agent.sops.stores.store import Store, named
+from agent.sops.rules import config
+from agent.sops.stores import Store, named
 from agent.values.dataclass import replace
 from agent.values.errors import AgentError
 from agent.values.secret import Secret
@@ -269,7 +269,7 @@ def _merged(store: Store) -> Callable[[bytes, Random], None]:
 
 
 def _rules(data: bytes, _: Random) -> None:
-    found = rules.parse(data, file=_FILE)
+    found = config.parse(data, file=_FILE)
     for path in _PATHS:
         with contextlib.suppress(AgentError):
             found.match(path)

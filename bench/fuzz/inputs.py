@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from agent.sops.stores.store import NAMES, named
+from agent.sops.stores import NAMES, named
 from agent.values.errors import AgentError
 from bench.fuzz import large, trees
 

@@ -17,7 +17,7 @@ from agent.sops.format.groups import WrappedDataKey
 from agent.sops.format.keys import AgeKey, KmsKey, PgpKey
 from agent.sops.format.metadata import Metadata
 from agent.sops.format.selection import EVERYTHING, Selection
-from agent.sops.stores.store import NAMES, Store, named
+from agent.sops.stores import NAMES, Store, named
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:

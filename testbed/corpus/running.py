@@ -118,7 +118,7 @@ class Runner:
         return replace(base, source=source, spec=spec)
 
     def _look(self, declared: Declared, found: Outcome) -> None:
-        steps = [step.finished for step in desired.planned(declared).steps]
+        steps = [step.assembled for step in desired.planned(declared).steps]
         found.held = Counter(error.reason for error in declared.state.held.values())
         found.held.update(
             each.error.reason for each in declared.state.problems if each.object not in declared.state.held

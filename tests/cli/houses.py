@@ -13,7 +13,7 @@ from agent.adapters.keys import age
 from agent.adapters.keys.age import AgeKeys
 from agent.sops.files import decrypt
 from agent.sops.format.groups import unwrap_data_key
-from agent.sops.stores.store import named
+from agent.sops.stores import named
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
 from testbed.canary import Canaries

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from agent.adapters.keys import age
 from agent.adapters.keys.age import AgeKeys
+from agent.sops import stores
 from agent.sops.files import decrypt
 from agent.sops.format.cipher import plain_bytes
 from agent.sops.format.groups import unwrap_data_key
 from agent.sops.format.selection import Selected, Selection
 from agent.sops.format.walk import rewrite
-from agent.sops.stores import store as stores
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
 from testbed.canary import Canaries

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agent.adapters.keys import age
+from agent.sops import stores
 from agent.sops.files import decrypt
 from agent.sops.format.keys import name_of
-from agent.sops.stores import store as stores
 from agent.values.reveal import reveal
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agent.adapters.keys import age
 from agent.sops.files import decrypt
 from agent.sops.format.keys import name_of
-from agent.sops.stores.store import named
+from agent.sops.stores import named
 
 if TYPE_CHECKING:
     from conftest import Shell

@@ -21,10 +21,10 @@ from agent.controllers.status import Standing
 from agent.controllers.watching import Watching
 from agent.desired.compiler import DesiredState
 from agent.engine import audit_entries, plan, record, written
+from agent.engine.assembling import Assembled, Assembler
 from agent.engine.causes import Cause, Trigger
 from agent.engine.changes import Step
 from agent.engine.context import Fingerprints
-from agent.engine.finishing import Finished, Finisher
 from agent.engine.live import Observer
 from agent.engine.pipeline import Outcome
 from agent.engine.ports import Resolved
@@ -76,7 +76,7 @@ def state(tree: Object) -> DesiredState:
 def test_a_commit_that_changes_much_is_compared_as_far_as_it_is_told() -> None:
     before, after = state(thing("1")), state(thing("2"))
     known = ApplicationRecord(objects={KEY: ObjectRecord("example.com/v1", uid="u", desired_digest="old")})
-    finished = {KEY: Finished(KEY, after.objects[KEY].tree, ObjectRecord("example.com/v1", desired_digest="new"))}
+    finished = {KEY: Assembled(KEY, after.objects[KEY].tree, ObjectRecord("example.com/v1", desired_digest="new"))}
     tracemalloc.start()
     started = time.process_time()
     try:
@@ -106,7 +106,7 @@ def test_a_heal_tells_the_first_fields_that_it_put_right() -> None:
 
 def test_an_audit_entry_has_the_first_secrets_and_how_many_more_there_are() -> None:
     tree = thing(Secret("x", "sops:" + "p" * 5000), leaves=2000)
-    step = Step(Finished(KEY, tree, ObjectRecord("example.com/v1")), Cause.NEW)
+    step = Step(Assembled(KEY, tree, ObjectRecord("example.com/v1")), Cause.NEW)
     run = SimpleNamespace(id="r", application_id=APPLICATION.id, revision=REVISION, fingerprints=PRINTS)
     entry = audit_entries.of_step(cast("Run", run), step, "intent")
     assert entry.fingerprints is not None
@@ -185,8 +185,8 @@ def test_a_shard_that_could_not_be_read_back_is_not_written(monkeypatch: pytest.
         codec.encode(large, {})
 
 
-def finisher() -> Finisher:
-    return Finisher(Owner("i", ApplicationId("shop", "app", "uid")), PRINTS.owners, PRINTS.applied, lambda: 0.0)
+def assembler() -> Assembler:
+    return Assembler(Owner("i", ApplicationId("shop", "app", "uid")), PRINTS.owners, PRINTS.applied, lambda: 0.0)
 
 
 MEGABYTE = Secret("x" * (1 << 20), "vault:main/secret/shop#large@1")
@@ -204,7 +204,7 @@ def test_a_value_of_a_store_is_not_multiplied_past_what_an_api_server_takes(fiel
     tracemalloc.start()
     try:
         with pytest.raises(LimitError, match="larger than the API server accepts"):
-            finisher().build(item, tree, {LARGE: Resolved(MEGABYTE, 1)}, desired_digest="r", roll="")
+            assembler().build(item, tree, {LARGE: Resolved(MEGABYTE, 1)}, desired_digest="r", roll="")
         assert tracemalloc.get_traced_memory()[1] < 30 << 20
     finally:
         tracemalloc.stop()

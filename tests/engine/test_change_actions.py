@@ -13,7 +13,7 @@ from agent.values.errors import HeldError, OwnershipConflictError
 from agent.values.ids import ObjectId
 
 if TYPE_CHECKING:
-    from agent.engine.finishing import Finished
+    from agent.engine.assembling import Assembled
     from agent.values.errors import AgentError
     from agent.values.tree import Object
 
@@ -29,7 +29,7 @@ def step(
     refusal: AgentError | None = None,
 ) -> Step:
     finished = SimpleNamespace(id=KEY, tree={"metadata": {"annotations": annotations or {}}})
-    return Step(cast("Finished", finished), cause, met=met, refusal=refusal)
+    return Step(cast("Assembled", finished), cause, met=met, refusal=refusal)
 
 
 @pytest.mark.parametrize(

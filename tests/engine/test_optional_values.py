@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.engine.finishing import Finisher
+from agent.engine.assembling import Assembler
 from agent.manifests.layers import Desired
 from agent.manifests.ownership import Owner
 from agent.manifests.references import Reference
@@ -32,14 +32,14 @@ TREE: Object = {
 
 def finished(answer: AgentError) -> Object:
     key = Secret(b"k" * 32, "test")
-    finisher = Finisher(
+    assembler = Assembler(
         Owner("i", ApplicationId("shop", "app", "uid")),
         Fingerprinter.derive(key, "owner"),
         Fingerprinter.derive(key, "applied"),
         lambda: 0.0,
     )
     item = Desired(KEY, "v1", TREE, ())
-    return get_object(finisher.build(item, TREE, {MAYBE: answer}, desired_digest="r", roll="").tree, "data")
+    return get_object(assembler.build(item, TREE, {MAYBE: answer}, desired_digest="r", roll="").tree, "data")
 
 
 def test_a_value_that_is_not_there_is_left_out():

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agent.engine import judge, record, rollouts
+from agent.engine.assembling import Assembler
 from agent.engine.context import Fingerprints
-from agent.engine.finishing import Finisher
 from agent.engine.ledger import Ledger
 from agent.engine.live import Observer
 from agent.engine.record import HEAD, Codec
@@ -107,8 +107,8 @@ def test_digests_are_those_that_were_recorded(key: ObjectId) -> None:
     token = rollouts.token_of(
         DESIRED[key], rollouts.secret_contents(recorded, DESIRED), PRINTS.applied, APPLICATION.uid
     )
-    finisher = Finisher(Owner("vectors", APPLICATION), PRINTS.owners, PRINTS.applied, lambda: 0.0)
-    finished = finisher.build(DESIRED[key], TREES[key], {}, desired_digest=desired_digest, roll=token)
+    assembler = Assembler(Owner("vectors", APPLICATION), PRINTS.owners, PRINTS.applied, lambda: 0.0)
+    finished = assembler.build(DESIRED[key], TREES[key], {}, desired_digest=desired_digest, roll=token)
 
     assert (desired_digest, token, finished.record.applied) == (
         expected["recipe"],

@@ -18,7 +18,7 @@ from agent.adapters.keys.pgp import PgpKeys
 from agent.sops.files import decrypt
 from agent.sops.format.groups import unwrap_data_key
 from agent.sops.format.keys import PgpKey, PgpRecipient
-from agent.sops.stores.store import named
+from agent.sops.stores import named
 from agent.values.errors import ConfigError, DataKeyError
 from agent.values.secret import Secret
 from testbed import binaries

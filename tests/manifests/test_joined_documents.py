@@ -13,7 +13,7 @@ from agent.sops.format.groups import WrappedDataKey
 from agent.sops.format.keys import AgeKey
 from agent.sops.format.metadata import Metadata
 from agent.sops.format.selection import Selection
-from agent.sops.stores.store import named
+from agent.sops.stores import named
 from agent.values.errors import MacMismatchError
 from agent.values.reveal import reveal
 from agent.values.secret import Secret

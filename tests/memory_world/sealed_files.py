@@ -6,12 +6,12 @@ import hashlib
 from itertools import count
 from typing import TYPE_CHECKING
 
+from agent.sops import stores
 from agent.sops.files import encrypt as sops
 from agent.sops.format.groups import WrappedDataKey
 from agent.sops.format.keys import AgeKey
 from agent.sops.format.metadata import Metadata
 from agent.sops.format.selection import Selection
-from agent.sops.stores import store as stores
 from agent.values.errors import DataKeyError
 from agent.values.secret import Secret
 

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from agent.cli import exit_codes
+from agent.sops import stores
 from agent.sops.files import decrypt, encrypt
 from agent.sops.format import cipher
 from agent.sops.format.cipher import Cipher
@@ -20,7 +21,6 @@ from agent.sops.format.groups import Recipients, unwrap_data_key, wrap_data_key
 from agent.sops.format.keys import AgeRecipient
 from agent.sops.format.metadata import Metadata
 from agent.sops.format.selection import EVERYTHING, Selection
-from agent.sops.stores import store as stores
 from agent.values.errors import AgentError
 from agent.values.secret import Secret
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from conftest import Sops
 
-    from agent.sops.stores.store import Store
+    from agent.sops.stores import Store
     from agent.yaml.nodes import Mapping
 
 NOW = "2026-11-23T06:00:00Z"

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 from sops_documents import DOCUMENTS, ours
 
+from agent.sops import stores
 from agent.sops.files import decrypt, sealed
 from agent.sops.format import stripped
 from agent.sops.format.groups import unwrap_data_key
 from agent.sops.format.selection import Selection
-from agent.sops.rules import config as rules
-from agent.sops.stores import store as stores
+from agent.sops.rules import config
 from agent.values.errors import AgentError, SopsFormatError, YamlError
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def test_damaged_files_end_in_our_errors(sops: Sops, name: str) -> None:
         with contextlib.suppress(AgentError):
             decrypt.decrypt(decrypt.read(damaged, file=name, store=stores.of(name)), data_key)
         with contextlib.suppress(AgentError):
-            rules.parse(damaged, file=name).match("a")
+            config.parse(damaged, file=name).match("a")
 
 
 def test_a_damaged_value_without_metadata_is_no_plaintext(sops: Sops) -> None:

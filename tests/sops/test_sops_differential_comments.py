@@ -18,7 +18,7 @@ from sops_documents import assert_agreement, assert_same, drawn, mac_of, masked,
 from agent.sops.files import decrypt
 from agent.sops.format.groups import unwrap_data_key
 from agent.sops.format.selection import Selection
-from agent.sops.stores.store import named
+from agent.sops.stores import named
 from agent.values.dataclass import replace
 from agent.yaml.matching import comments_of
 

@@ -11,7 +11,7 @@ from sops_documents import KEYS, SCALARS, TREES, assert_agreement, assert_same, 
 
 from agent.cli import exit_codes
 from agent.sops.format.selection import Selection
-from agent.sops.stores.store import named
+from agent.sops.stores import named
 from agent.values.dataclass import replace
 from agent.values.errors import AgentError, SopsEncryptError
 from agent.yaml.nodes import Mapping

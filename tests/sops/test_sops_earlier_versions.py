@@ -11,9 +11,9 @@ import pytest
 from sops_documents import assert_same
 
 from agent.adapters.keys.age import AgeKeys
+from agent.sops import stores
 from agent.sops.files import decrypt
 from agent.sops.format.groups import unwrap_data_key
-from agent.sops.stores import store as stores
 from agent.values.errors import DataKeyError
 from agent.values.secret import Secret
 

@@ -9,11 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sops_documents import FLAT, assert_same, drawn, opened, ours
 
+from agent.sops import stores
 from agent.sops.format.selection import Selection
-from agent.sops.stores import ini
-from agent.sops.stores import store as stores
+from agent.sops.stores import Store, ini, named
 from agent.sops.stores.alignment import align
-from agent.sops.stores.store import Store, named
 from agent.values.errors import YamlError
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
 

@@ -11,14 +11,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from sops_documents import DOCUMENTS, FLAT, KEYS, NOW, SELECTIONS, TREES, ours
 
+from agent.sops import stores
 from agent.sops.files import decrypt, encrypt, verify
 from agent.sops.format import cipher
 from agent.sops.format.groups import WrappedDataKey, unwrap_data_key
 from agent.sops.format.keys import AgeKey
 from agent.sops.format.metadata import Metadata
 from agent.sops.format.selection import EVERYTHING, Selection
-from agent.sops.stores import store as stores
-from agent.sops.stores.store import named
+from agent.sops.stores import named
 from agent.values.dataclass import replace
 from agent.values.secret import Secret
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence, Value

@@ -6,7 +6,7 @@ import pytest
 
 from agent.sops.format.selection import Selection
 from agent.sops.kubernetes import secrets as kubernetes
-from agent.sops.stores.store import named
+from agent.sops.stores import named
 
 SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\ndata: {a: eA==}\n"
 ITEM = "{apiVersion: v1, kind: Secret, data: {a: eA==}}"

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.sops import stores
 from agent.sops.format import metadata
 from agent.sops.format.groups import WrappedDataKey
 from agent.sops.format.keys import (
@@ -22,8 +23,7 @@ from agent.sops.format.keys import (
 )
 from agent.sops.format.metadata import Metadata
 from agent.sops.format.selection import SELECTORS, Selection
-from agent.sops.stores import store as stores
-from agent.sops.stores.store import named
+from agent.sops.stores import named
 from agent.values.errors import SopsFormatError
 
 BEFORE_3_13 = b"""\

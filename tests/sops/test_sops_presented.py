@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from sops_documents import DOCUMENTS, FLAT, SELECTIONS, TREES, assert_same, ours
 
+from agent.sops import stores
 from agent.sops.files import presented, sealed
 from agent.sops.format.groups import unwrap_data_key
 from agent.sops.format.selection import Selection
-from agent.sops.stores import store as stores
 from agent.values import placeholders
 from agent.values.errors import AgentError, MacMismatchError, PlaceholderError, SopsFormatError
 from agent.values.expressions import Evaluation, Expression

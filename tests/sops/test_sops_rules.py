@@ -33,10 +33,8 @@ from agent.sops.format.keys import (
     name_of,
 )
 from agent.sops.format.selection import Selection
-from agent.sops.rules import config as rules
-from agent.sops.rules import fields as rule_file
-from agent.sops.rules import tree as rule_tree
-from agent.sops.stores.store import named
+from agent.sops.rules import config, rule_fields, rule_tree
+from agent.sops.stores import named
 from agent.values.errors import AgentError, SopsRulesError
 from testbed import binaries
 
@@ -85,9 +83,9 @@ CONFIGS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("path", ["prod/db.yaml", "dev/db.yaml"])
-@pytest.mark.parametrize("config", CONFIGS)
-def test_recipients_and_selection_are_those_of_sops(sops: Sops, config: str, path: str) -> None:
-    text = json.dumps(CONFIGS[config]).encode()
+@pytest.mark.parametrize("given", CONFIGS)
+def test_recipients_and_selection_are_those_of_sops(sops: Sops, given: str, path: str) -> None:
+    text = json.dumps(CONFIGS[given]).encode()
     (sops.folder / ".sops.yaml").write_bytes(text)
     try:
         done = sops.run("encrypt", name=path, data=b"x: 1\ny: 2\n")
@@ -95,11 +93,11 @@ def test_recipients_and_selection_are_those_of_sops(sops: Sops, config: str, pat
         (sops.folder / ".sops.yaml").unlink()
     if done.returncode != 0:
         with pytest.raises(AgentError) as caught:
-            rules.parse(text, file=".sops.yaml").match(path)
+            config.parse(text, file=".sops.yaml").match(path)
         assert exit_codes.of(caught.value) == done.returncode
         return
     theirs = decrypt.read(done.stdout, file=path, store=named("yaml")).metadata
-    rule = rules.parse(text, file=".sops.yaml").match(path)
+    rule = config.parse(text, file=".sops.yaml").match(path)
     assert rule is not None
     assert [[name_of(each) for each in group] for group in rule.recipients.groups] == [
         [*dict.fromkeys(map(name_of, group))] for group in theirs.data_key.groups
@@ -177,9 +175,9 @@ def plain_file(sops: Sops) -> str:
     return str(path)
 
 
-def changes(sops: Sops, path: str, config: bytes) -> tuple[int, list[list[str]]]:
+def changes(sops: Sops, path: str, given: bytes) -> tuple[int, list[list[str]]]:
     """sops' exit code, and the groups that it would give the file."""
-    (sops.folder / "keys.yaml").write_bytes(config)
+    (sops.folder / "keys.yaml").write_bytes(given)
     done = subprocess.run(
         [binaries.path("sops"), "--disable-version-check", "--config", "keys.yaml", "updatekeys", path],
         cwd=sops.folder,
@@ -197,9 +195,9 @@ def changes(sops: Sops, path: str, config: bytes) -> tuple[int, list[list[str]]]
     return done.returncode, groups
 
 
-def matched(config: bytes) -> rules.CreationRule | SopsRulesError:
+def matched(given: bytes) -> config.CreationRule | SopsRulesError:
     try:
-        found = rules.parse(config, file="keys.yaml").match("f.yaml")
+        found = config.parse(given, file="keys.yaml").match("f.yaml")
     except SopsRulesError as error:
         return error
     assert found is not None
@@ -210,33 +208,31 @@ def matched(config: bytes) -> rules.CreationRule | SopsRulesError:
 @given(RULE)
 def test_keys_of_every_kind_are_those_of_sops(sops: Sops, plain_file: str, rule: dict[str, Any]) -> None:
     # JSON is YAML; fingerprints of digits alone are not text in either, unless they are quoted.
-    config = json.dumps({"creation_rules": [rule]}).encode()
-    code, groups = changes(sops, plain_file, config)
-    found = matched(config)
+    given = json.dumps({"creation_rules": [rule]}).encode()
+    code, groups = changes(sops, plain_file, given)
+    found = matched(given)
     if isinstance(found, SopsRulesError):
-        assert code == exit_codes.of(found), config
+        assert code == exit_codes.of(found), given
         return
     ours = [[name_of(each) for each in group] for group in found.recipients.groups]
     if code != 0:
         # sops looks into age recipients here, we when we wrap.
-        assert "age1nonsense" in json.dumps(rule), config
+        assert "age1nonsense" in json.dumps(rule), given
         return
     assert [[*dict.fromkeys(group)] for group in groups if group] == [group for group in ours if group]
 
 
 def test_text_is_taken_as_it_is_written(sops: Sops, plain_file: str) -> None:
-    config = (
-        b"creation_rules: [{key_groups: [{pgp: [1234567890123456, 12345678901234E1, 0x12, ~, 2024-01-01, yes]}]}]\n"
-    )
-    code, [group] = changes(sops, plain_file, config)
-    found = rules.parse(config, file="keys.yaml").match("f.yaml")
+    given = b"creation_rules: [{key_groups: [{pgp: [1234567890123456, 12345678901234E1, 0x12, ~, 2024-01-01, yes]}]}]\n"
+    code, [group] = changes(sops, plain_file, given)
+    found = config.parse(given, file="keys.yaml").match("f.yaml")
     assert code == 0
     assert found is not None
     assert [name_of(each) for each in found.recipients.groups[0]] == group
     for flat in (b"creation_rules: [{pgp: 1234567890123456}]\n", b"creation_rules: [{pgp: [1234567890123456]}]\n"):
         assert changes(sops, plain_file, flat)[0] == 1
         with pytest.raises(SopsRulesError):
-            rules.parse(flat, file="keys.yaml").match("f.yaml")
+            config.parse(flat, file="keys.yaml").match("f.yaml")
 
 
 def test_kinds_of_keys_anchors_and_indents() -> None:
@@ -266,9 +262,9 @@ stores:
   json_binary: {{indent: 0}}
 --- not read [
 """
-    config = rules.parse(text.encode(), file=".sops.yaml")
-    rule = config.match("a", context=(("team", "x"),))
-    assert rule == rules.CreationRule(
+    given = config.parse(text.encode(), file=".sops.yaml")
+    rule = given.match("a", context=(("team", "x"),))
+    assert rule == config.CreationRule(
         Recipients.one_group(
             AgeRecipient(ONE),
             PgpRecipient("AAAABBBBCCCCDDDD"),
@@ -283,12 +279,12 @@ stores:
         Selection("encrypted_regex", "^data$"),
         by_path=True,
     )
-    assert (config.yaml_indent, config.json_indent, config.binary_indent) == (2, 4, 0)
+    assert (given.yaml_indent, given.json_indent, given.binary_indent) == (2, 4, 0)
 
 
 @pytest.mark.parametrize("text", [b"", b"destination_rules: []\n", b"creation_rules:\n", b"~\n", b"1: 2\n"])
 def test_a_file_without_rules_is_as_none(text: bytes) -> None:
-    assert rules.parse(text, file=".sops.yaml").match("a") is None
+    assert config.parse(text, file=".sops.yaml").match("a") is None
 
 
 @pytest.mark.parametrize(
@@ -305,9 +301,9 @@ def test_a_file_without_rules_is_as_none(text: bytes) -> None:
     ],
 )
 def test_what_makes_no_sense_is_an_error_with_the_rule(rule: dict[str, Any]) -> None:
-    config = rules.parse(json.dumps({"creation_rules": [{"path_regex": "b"}, rule]}).encode(), file=".sops.yaml")
+    given = config.parse(json.dumps({"creation_rules": [{"path_regex": "b"}, rule]}).encode(), file=".sops.yaml")
     with pytest.raises(SopsRulesError) as caught:
-        config.match("a")
+        given.match("a")
     assert caught.value.facts["file"] == ".sops.yaml"
     assert caught.value.facts["rule"] == 2
 
@@ -337,7 +333,7 @@ def test_what_makes_no_sense_is_an_error_with_the_rule(rule: dict[str, Any]) -> 
 )
 def test_a_malformed_file_is_an_error_with_its_name(text: bytes) -> None:
     with pytest.raises(SopsRulesError) as caught:
-        rules.parse(text, file=".sops.yaml")
+        config.parse(text, file=".sops.yaml")
     assert re.match(r"\.sops\.yaml", str(caught.value))
     assert exit_codes.of(caught.value) == 1
 
@@ -372,10 +368,10 @@ destination_rules: []
 """
 
 
-@pytest.mark.parametrize("text", [PLAIN, *(yaml.safe_dump(config) for config in CONFIGS.values())])
+@pytest.mark.parametrize("text", [PLAIN, *(yaml.safe_dump(given) for given in CONFIGS.values())])
 def test_a_file_reads_the_same_by_line_and_by_event(text: str) -> None:
     data = text.encode()
-    assert rule_file.parse(data, file="a").nodes == rule_tree.first_document(data, file="a")
+    assert rule_fields.parse(data, file="a").nodes == rule_tree.first_document(data, file="a")
 
 
 def test_a_plain_file_is_read_by_line() -> None:

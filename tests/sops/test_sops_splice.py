@@ -11,7 +11,7 @@ from sops_documents import DOCUMENTS, SELECTIONS, encrypted, ours
 from agent.sops.files import decrypt
 from agent.sops.format.groups import unwrap_data_key
 from agent.sops.format.selection import Selection
-from agent.sops.stores.store import named
+from agent.sops.stores import named
 from agent.values.errors import AgentError, YamlError
 from agent.yaml.edit.splice import splice, splice_json
 from agent.yaml.matching import same, uncommented

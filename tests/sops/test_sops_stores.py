@@ -22,10 +22,9 @@ from sops_documents import (
 )
 
 from agent.cli import exit_codes
+from agent.sops import stores
 from agent.sops.format.selection import Selection
-from agent.sops.stores import dotenv, ini
-from agent.sops.stores import store as stores
-from agent.sops.stores.store import NAMES, Store, named
+from agent.sops.stores import NAMES, Store, dotenv, ini, named
 from agent.values.errors import AlreadyEncryptedError, EmitError, LimitError, SopsFormatError, YamlError
 from agent.values.text import is_lfs_pointer
 from agent.yaml.limits import Limits

@@ -9,7 +9,7 @@ import pytest
 
 from agent.sops.files import decrypt, sealed
 from agent.sops.format.groups import unwrap_data_key
-from agent.sops.stores.store import named
+from agent.sops.stores import named
 from agent.values.errors import MacMismatchError, SopsDecryptError, SopsError, SopsFormatError
 
 if TYPE_CHECKING:

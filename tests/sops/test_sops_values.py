@@ -18,7 +18,7 @@ from agent.sops.format.keys import AgeKey
 from agent.sops.format.metadata import Metadata
 from agent.sops.format.selection import Selected, Selection, Selector, matcher
 from agent.sops.format.walk import rewrite
-from agent.sops.stores.store import named
+from agent.sops.stores import named
 from agent.values.errors import DataKeyError, NoMasterKeyError, SopsDecryptError, SopsEncryptError, SopsFormatError
 from agent.values.secret import Secret
 from agent.yaml.nodes import Comment, Entry, Mapping, Timestamp

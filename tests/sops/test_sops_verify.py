@@ -11,7 +11,7 @@ from agent.sops.format.groups import Recipients
 from agent.sops.format.keys import AgeRecipient, PgpRecipient
 from agent.sops.format.selection import Selection
 from agent.sops.rules.config import CreationRule
-from agent.sops.stores.store import named
+from agent.sops.stores import named
 
 if TYPE_CHECKING:
     from conftest import Sops

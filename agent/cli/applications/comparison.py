@@ -11,7 +11,7 @@ import secrets
 from typing import TYPE_CHECKING, Literal
 
 from agent.api import names
-from agent.engine import additions, finishing, releasing, replacing
+from agent.engine import additions, assembling, releasing, replacing
 from agent.manifests import (
     autoscaling,
     builtin,
@@ -260,7 +260,7 @@ class Comparison:
     def _finished(self, key: ObjectId, opened: Object, unknown: Collection[Path]) -> tuple[Object, Mapping[str, int]]:
         """The object as the agent would finish it, as far as its values are known, and their versions."""
         wanted = {reference: at for reference, at in references.find(opened).items() if reference in self._answers}
-        values, versions = finishing.values_of(key, wanted, self._answers)
+        values, versions = assembling.values_of(key, wanted, self._answers)
 
         def fill(path: Path, leaf: Leaf) -> Leaf:
             return UNOPENED if path in unknown else leaf

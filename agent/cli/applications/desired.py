@@ -12,8 +12,8 @@ from agent.cli.applications import overlays, worktree
 from agent.cli.keys import key_sources
 from agent.desired import compiler, metadata
 from agent.engine import plan, prune, rendering
+from agent.engine.assembling import Assembled
 from agent.engine.causes import Cause
-from agent.engine.finishing import Finished
 from agent.engine.record import ApplicationRecord, ObjectRecord
 from agent.manifests import builtin, documents, known_kinds, order, references, resolve, sinks
 from agent.sops.files import sealed
@@ -244,7 +244,7 @@ def check(key: ObjectId, tree: Object, allowed: sinks.AllowedSinks, variables: M
 def planned(declared: Declared) -> ChangeSet:
     """The engine's plan where nothing stands yet: what is applied in which wave, and what is held."""
     finished = {
-        key: Finished(key, tree, ObjectRecord(declared.state.objects[key].api_version))
+        key: Assembled(key, tree, ObjectRecord(declared.state.objects[key].api_version))
         for key, tree in declared.opened.items()
     }
     basis = plan.Basis(ApplicationRecord(), "", prune.Policy())

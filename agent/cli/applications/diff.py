@@ -100,7 +100,7 @@ async def _diff(args: argparse.Namespace) -> int:
     target = worktree.target(flags.typed(worktree.Asked, args))
     if args.prune and target.application is None:
         raise UsageError("--prune needs -f: only the Application shows which objects it owns")
-    settings = connection.config(args.kubeconfig, args.context)
+    settings = connection.settings(args.kubeconfig, args.context)
     target = replace(target, namespace=target.namespace or settings.namespace)
     sealed: set[ObjectId] = set()
     async with connection.connect(settings, seals=sealed.__contains__) as connected:
@@ -211,7 +211,7 @@ async def _compare(  # noqa: PLR0917  # what is compared, with what, and what is
     )
     outage: list[ClusterUnavailableError] = []
     held: dict[ObjectId, AgentError] = {}
-    in_order = [step.finished.id for step in desired.planned(declared).steps]
+    in_order = [step.assembled.id for step in desired.planned(declared).steps]
 
     async def one(number: int, key: ObjectId) -> Difference | None:
         if outage:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from agent.api import names
 from agent.engine import adopting, endings, plan, prune, replacing, rollouts
+from agent.engine.assembling import Assembled
 from agent.engine.causes import Cause
-from agent.engine.finishing import Finished
 from agent.engine.record import ObjectRecord
 from agent.manifests import ownership
 from agent.manifests.endings import content, ends
@@ -86,7 +86,7 @@ def compute(
         asks=_asks(state.revision, applied),
         lost=applied.recorded and not applied.record.objects and bool(applied.live),
     )
-    finished = {key: Finished(key, by_id[key].tree, _record(key, state, before, applied)) for key in causes}
+    finished = {key: Assembled(key, by_id[key].tree, _record(key, state, before, applied)) for key in causes}
     return Preview(
         plan.compute(state, finished, causes, basis),
         guessed,

@@ -107,7 +107,7 @@ async def _declared(args: argparse.Namespace, target: Target, keys: MasterKeys |
 
     if args.kubeconfig is None and args.context is None:
         return await desired.compute(target, None, keys)
-    async with connection.connect(connection.config(args.kubeconfig, args.context)) as connected:
+    async with connection.connect(connection.settings(args.kubeconfig, args.context)) as connected:
         return await desired.compute(target, None, keys, cluster=connected)
 
 
@@ -115,7 +115,7 @@ def _shown(changes: ChangeSet, *, reveal: bool) -> Mapping[ObjectId, Object]:
     from agent.cli import plaintext
     from agent.cli.applications import desired
 
-    finished = [step.finished for step in changes.steps]
+    finished = [step.assembled for step in changes.steps]
     if not reveal:
         return {item.id: desired.labelled(item.id, item.tree) for item in finished}
     return {item.id: plaintext.manifest(desired.with_labels(item.tree)) for item in finished}

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
 async def _status(args: argparse.Namespace) -> int:
     from agent.cli.cluster import connection
 
-    settings = connection.config(args.kubeconfig, args.context)
+    settings = connection.settings(args.kubeconfig, args.context)
     async with connection.connect(settings) as connected:
         if args.watch:
             await _watch(args, connected, settings.namespace)

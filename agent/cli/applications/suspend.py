@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
-
-from agent.cli import terminal
-from agent.values.errors import AgentError
 
 if TYPE_CHECKING:
     import argparse
@@ -30,25 +26,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
     parser.description = _DESCRIPTION
     parser.epilog = _EXAMPLES
-    parser.add_argument("name", metavar="NAME", help="an Application, or NAMESPACE/NAME")
-    parser.add_argument("-n", "--namespace", default="", help="default: the context's")
-    connection.add_options(parser)
+    connection.add_application_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    try:
-        return asyncio.run(_suspend(args))
-    except AgentError as error:
-        terminal.error(error)
-        return 2
+    from agent.cli.cluster import suspension
 
-
-async def _suspend(args: argparse.Namespace) -> int:
-    from agent.cli.cluster import connection, reports, suspension
-
-    settings = connection.config(args.kubeconfig, args.context)
-    async with connection.connect(settings) as connected:
-        found = await reports.get_one(connected, *reports.place(args.name, args.namespace, settings.namespace))
-        await suspension.suspend(connected, found)
-    terminal.note(f"suspended {found.namespace}/{found.name}: nothing is fetched, applied, healed or pruned")
-    return 0
+    return suspension.change(args.name, args.namespace, kubeconfig=args.kubeconfig, context=args.context, suspend=True)

@@ -61,8 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
     parser.description = _DESCRIPTION
     parser.epilog = _EXAMPLES
-    parser.add_argument("name", metavar="NAME", help="an Application, or NAMESPACE/NAME")
-    parser.add_argument("-n", "--namespace", default="", help="default: the context's")
+    connection.add_application_options(parser)
     parser.add_argument(
         "--wait", action=argparse.BooleanOptionalAction, default=True, help="wait until it is done (default)"
     )
@@ -72,7 +71,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--confirm-additions", metavar="COMMIT", default="", help="allow removing additions from before an upgrade"
     )
     parser.add_argument("--rerun", metavar="KIND/NAME", action="append", default=[], help="run a finished Job again")
-    connection.add_options(parser)
     terminal.output_option(parser)
 
 
@@ -90,7 +88,7 @@ async def _sync(args: argparse.Namespace) -> int:
 
     seconds = _seconds(args.timeout)
     given = {**_confirmed(args), **_rerun(args)}
-    settings = connection.config(args.kubeconfig, args.context)
+    settings = connection.settings(args.kubeconfig, args.context)
     async with connection.connect(settings) as connected:
         namespace, name = reports.place(args.name, args.namespace, settings.namespace)
         before = await reports.get_one(connected, namespace, name)

@@ -22,14 +22,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--context", metavar="NAME", help="of the kubeconfig; default: its current one")
 
 
-def config(kubeconfig: Path | None, context: str | None) -> ClusterConfig:
+def add_application_options(parser: argparse.ArgumentParser) -> None:
+    """The Application that a command is about, and the cluster that it is in."""
+    parser.add_argument("name", metavar="NAME", help="an Application, or NAMESPACE/NAME")
+    parser.add_argument("-n", "--namespace", default="", help="default: the context's")
+    add_options(parser)
+
+
+def settings(kubeconfig: Path | None, context: str | None) -> ClusterConfig:
     """The kubeconfig's context, or the ServiceAccount of a Pod that has no kubeconfig. Raises ConfigError."""
-    from agent.adapters.kubernetes import config as configs
+    from agent.adapters.kubernetes import config
 
     given = kubeconfig or context or os.environ.get("KUBECONFIG") or (Path.home() / ".kube/config").exists()
     if not given and os.environ.get("KUBERNETES_SERVICE_HOST"):
-        return configs.in_cluster()
-    return configs.kubeconfig(kubeconfig, context)
+        return config.in_cluster()
+    return config.kubeconfig(kubeconfig, context)
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import argparse
 
-    from agent.sops.stores.store import Store
+    from agent.sops.stores import Store
 
 
 def add_input_option(parser: argparse.ArgumentParser) -> None:

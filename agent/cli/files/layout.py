@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from agent.sops.files.decrypt import EncryptedFile
     from agent.sops.files.parts import Part
     from agent.sops.rules.config import Rules
-    from agent.sops.stores.store import Store
+    from agent.sops.stores import Store
     from agent.yaml.edit.edits import Spliced
     from agent.yaml.edit.originals import YamlOriginal
     from agent.yaml.nodes import Value

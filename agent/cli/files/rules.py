@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import argparse
 
     from agent.sops.rules.config import CreationRule, Rules
-    from agent.sops.rules.recipients import Context
-    from agent.sops.stores.store import Store
+    from agent.sops.rules.rule_keys import Context
+    from agent.sops.stores import Store
 
 _LEVELS = 100
 

@@ -20,11 +20,11 @@ from agent.gitmerge import keys as merge_keys
 from agent.gitmerge import markers, merge
 from agent.gitmerge.exposed import Version, exposed, use
 from agent.gitmerge.keys import MergedKeys, Side
+from agent.sops import stores
 from agent.sops.files import decrypt, encrypt
 from agent.sops.files.decrypt import EncryptedFile, Ivs
 from agent.sops.format import stripped
 from agent.sops.format.keys import kind_of, recipient_of, short_name_of
-from agent.sops.stores import store as stores
 from agent.values.dataclass import dataclass, field, replace
 from agent.values.errors import AgentError, DataKeyError, MacMismatchError, MergeError, SopsDecryptError
 from agent.yaml.matching import same
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from agent.sops.format.metadata import Metadata
     from agent.sops.format.selection import Selection
     from agent.sops.rules.config import Rules
-    from agent.sops.stores.store import Store
+    from agent.sops.stores import Store
     from agent.values.secret import Secret
     from agent.yaml.nodes import Entry
 

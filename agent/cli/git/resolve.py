@@ -11,8 +11,8 @@ from agent.cli.keys import encryption, key_sources
 from agent.cli.keys.key_sources import Access
 from agent.gitmerge import markers, mixed
 from agent.gitmerge.shown import uncovered
+from agent.sops import stores
 from agent.sops.files import conflicts, decrypt
-from agent.sops.stores import store as stores
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import MergeError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from agent.gitmerge.mixed import MixedFile
     from agent.sops.files.decrypt import EncryptedFile
-    from agent.sops.stores.store import Store
+    from agent.sops.stores import Store
     from agent.values.secret import Secret
     from agent.yaml.nodes import Mapping
 

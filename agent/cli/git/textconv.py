@@ -12,12 +12,12 @@ from agent.cli import flags, terminal
 from agent.cli.files import content, file_types, layout
 from agent.cli.keys import encryption, key_sources
 from agent.cli.keys.key_sources import Access
+from agent.sops import stores
 from agent.sops.files import decrypt
 from agent.sops.format import cipher
 from agent.sops.format.keys import kind_of, name_of
 from agent.sops.format.selection import Selected
 from agent.sops.format.walk import rewrite
-from agent.sops.stores import store as stores
 from agent.values import fingerprint
 from agent.values.dataclass import dataclass
 from agent.values.errors import AgentError
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from agent.sops.format.metadata import Metadata
     from agent.sops.format.walk import Place, Scalar
-    from agent.sops.stores.store import Store
+    from agent.sops.stores import Store
     from agent.values.secret import Secret
 
 _EXAMPLES = """\

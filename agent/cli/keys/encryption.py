@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from agent.cli import terminal
 from agent.cli.files import layout
 from agent.cli.keys import fresh, key_sources
+from agent.sops import stores
 from agent.sops.files import decrypt
 from agent.sops.format.groups import unwrap_data_key, wrap_data_key
-from agent.sops.stores import store as stores
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import DataKeyError, SopsEncryptError
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from agent.sops.format.groups import Recipients, WrappedDataKey
     from agent.sops.format.keys import WrappedKey
     from agent.sops.format.metadata import Metadata
-    from agent.sops.stores.store import Store
+    from agent.sops.stores import Store
     from agent.values.secret import Secret
     from agent.yaml.edit.originals import YamlOriginal
     from agent.yaml.nodes import Mapping

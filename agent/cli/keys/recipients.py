@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from agent.sops.format.keys import TransitRecipient
-from agent.sops.rules import recipients as rule_keys
+from agent.sops.rules import rule_keys
 from agent.values.dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from agent.sops.format.keys import Recipient
-    from agent.sops.rules.recipients import Context
+    from agent.sops.rules.rule_keys import Context
 
     _Text: TypeAlias = str | Sequence[str] | None
     """Of one flag, separated by commas, or of one that is given several times."""

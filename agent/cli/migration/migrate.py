@@ -13,10 +13,10 @@ from agent.cli.keys import creation, encryption, fresh, key_sources, sealing_key
 from agent.cli.keys.key_sources import Access
 from agent.cli.keys.recipients import Named
 from agent.cli.migration import sealed_secrets
+from agent.sops import stores
 from agent.sops.format import cipher
 from agent.sops.format.metadata import Metadata
 from agent.sops.format.selection import Selection
-from agent.sops.stores import store as stores
 from agent.values import system
 from agent.values.dataclass import dataclass, field, replace
 from agent.values.errors import AgentError, SopsEncryptError

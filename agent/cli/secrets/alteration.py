@@ -12,7 +12,7 @@ from agent.cli.files import boundary, content, file_types, layout, rules
 from agent.cli.keys import encryption, key_sources
 from agent.cli.keys.key_sources import Access
 from agent.cli.secrets import guards
-from agent.sops.stores import store as stores
+from agent.sops import stores
 from agent.values.dataclass import dataclass
 from agent.values.errors import NoSuchPlaceError, PlaceShapeError
 

@@ -10,9 +10,9 @@ from agent.cli.files.trees import Done
 from agent.cli.keys import encryption, key_sources
 from agent.cli.keys.key_sources import Access
 from agent.cli.secrets import results
+from agent.sops import stores
 from agent.sops.files import places
 from agent.sops.files.decrypt import EncryptedFile
-from agent.sops.stores import store as stores
 from agent.values.dataclass import dataclass
 from agent.values.errors import NoSuchPlaceError, PlaceShapeError
 from agent.yaml.nodes import Comment, Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from agent.cli.files.trees import Found
     from agent.sops.files.parts import Part
     from agent.sops.rules.config import Rules
-    from agent.sops.stores.store import Store
+    from agent.sops.stores import Store
     from agent.values.tree import Path
 
 _EXAMPLES = """\

@@ -15,9 +15,9 @@ from agent.cli.keys import creation, encryption, fresh, key_sources
 from agent.cli.keys.key_sources import Access
 from agent.cli.keys.recipients import Named
 from agent.cli.secrets import guards
+from agent.sops import stores
 from agent.sops.format.metadata import Metadata
 from agent.sops.format.selection import EVERYTHING
-from agent.sops.stores import store as stores
 from agent.values.dataclass import dataclass, replace
 from agent.values.errors import DataKeyError, SopsFormatError
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from agent.sops.files.decrypt import Ivs
-    from agent.sops.stores.store import Store
+    from agent.sops.stores import Store
     from agent.yaml.nodes import Mapping
 
 _EXAMPLES = """\

@@ -15,10 +15,10 @@ from agent.cli.keys.recipients import Named
 from agent.cli.secrets import guards, previous, results
 from agent.cli.secrets.committed import Committed
 from agent.cli.secrets.previous import Finder
+from agent.sops import stores
 from agent.sops.files import decrypt
 from agent.sops.format.metadata import Metadata
 from agent.sops.format.selection import EVERYTHING
-from agent.sops.stores import store as stores
 from agent.values.dataclass import dataclass, field, replace
 from agent.values.errors import NoRuleError
 from agent.values.text import counted
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from agent.cli.secrets.previous import Previous
     from agent.sops.format.groups import Recipients, WrappedDataKey
     from agent.sops.rules.config import CreationRule, Rules
-    from agent.sops.stores.store import Store
+    from agent.sops.stores import Store
     from agent.values.secret import Secret
     from agent.yaml.edit.originals import YamlOriginal
     from agent.yaml.nodes import Mapping

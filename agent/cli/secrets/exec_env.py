@@ -11,9 +11,9 @@ from agent.cli.files import content, file_types, rules
 from agent.cli.keys import encryption, key_sources
 from agent.cli.keys.key_sources import Access
 from agent.cli.secrets import child
+from agent.sops import stores
 from agent.sops.files import decrypt
 from agent.sops.stores import flatten
-from agent.sops.stores import store as stores
 from agent.yaml.nodes import Mapping, Sequence
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from agent.cli.files import content, file_types, memory, rules
 from agent.cli.keys import encryption, key_sources
 from agent.cli.keys.key_sources import Access
 from agent.cli.secrets import child
+from agent.sops import stores
 from agent.sops.files import decrypt
-from agent.sops.stores import store as stores
 
 if TYPE_CHECKING:
     import argparse

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from agent.cli import terminal
 from agent.cli.errors import FileMissingError
 from agent.cli.files import content, file_types
+from agent.sops import stores
 from agent.sops.format.metadata import ENTRY
-from agent.sops.stores import store as stores
 from agent.values.errors import AgentError
 from agent.yaml.nodes import Mapping
 

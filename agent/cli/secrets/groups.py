@@ -12,10 +12,10 @@ from agent.cli.keys import creation, encryption, key_sources, recipients
 from agent.cli.keys.key_sources import Access
 from agent.cli.keys.recipients import Named
 from agent.cli.secrets import rewrapping
+from agent.sops import stores
 from agent.sops.files import decrypt
 from agent.sops.format import key_changes
 from agent.sops.format.groups import Recipients
-from agent.sops.stores import store as stores
 from agent.values.errors import DataKeyError, SopsRulesError
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from agent.sops.format.groups import Recipients
     from agent.sops.format.selection import Selection
     from agent.sops.rules.config import Rules
-    from agent.sops.stores.store import Store
+    from agent.sops.stores import Store
     from agent.yaml.nodes import Mapping
 
 

@@ -12,7 +12,7 @@ from agent.values.errors import AgentError, ClearValuesError, PlaintextSecretErr
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from agent.sops.stores.store import Store
+    from agent.sops.stores import Store
     from agent.values.tree import Object
     from agent.yaml.nodes import Mapping
 

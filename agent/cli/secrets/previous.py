@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from agent.cli.errors import ReadError
 from agent.cli.files import content, file_types
+from agent.sops import stores
 from agent.sops.files import decrypt
-from agent.sops.stores import store as stores
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import AgentError, DataKeyError
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from agent.cli.keys.encryption import Keys, Opened
     from agent.cli.secrets.committed import Committed
     from agent.sops.format.groups import Recipients, WrappedDataKey
-    from agent.sops.stores.store import Store
+    from agent.sops.stores import Store
 
 _MIDDLES = (".enc", ".sops")
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from agent.cli import terminal
 from agent.cli.files import file_types, layout
 from agent.cli.keys import encryption, fresh, key_sources
+from agent.sops import stores
 from agent.sops.files import reopened
 from agent.sops.format.keys import kind_of, short_name_of
-from agent.sops.stores import store as stores
 from agent.values.dataclass import replace
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from agent.sops.files.decrypt import EncryptedFile
     from agent.sops.format.groups import Recipients
     from agent.sops.format.key_changes import KeyChange
-    from agent.sops.stores.store import Store
+    from agent.sops.stores import Store
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

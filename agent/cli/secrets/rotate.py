@@ -13,10 +13,10 @@ from agent.cli.keys import creation, encryption, key_sources, recipients
 from agent.cli.keys.key_sources import Access
 from agent.cli.keys.recipients import Named
 from agent.cli.secrets import guards, results, rewrapping
+from agent.sops import stores
 from agent.sops.files import decrypt
 from agent.sops.format import key_changes
 from agent.sops.format.keys import AgeRecipient, kind_of, name_of, short_name_of
-from agent.sops.stores import store as stores
 from agent.values.dataclass import dataclass
 from agent.values.errors import SopsRulesError
 

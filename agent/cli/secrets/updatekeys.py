@@ -15,11 +15,11 @@ from agent.cli.files.trees import Done
 from agent.cli.keys import creation, encryption, key_sources, recipients
 from agent.cli.keys.key_sources import Access
 from agent.cli.secrets import rewrapping
+from agent.sops import stores
 from agent.sops.files import decrypt
 from agent.sops.format import key_changes
 from agent.sops.format.groups import Recipients
 from agent.sops.format.keys import name_of
-from agent.sops.stores import store as stores
 from agent.values.dataclass import dataclass
 from agent.values.errors import SopsRulesError
 

@@ -11,11 +11,11 @@ from agent.cli.files.trees import Done
 from agent.cli.keys import encryption, key_sources
 from agent.cli.keys.key_sources import Access
 from agent.cli.secrets import plaintext_secrets
+from agent.sops import stores
 from agent.sops.files import conflicts, decrypt, parts, verify
 from agent.sops.format import cipher, stripped
 from agent.sops.format.groups import in_order
 from agent.sops.format.keys import kind_of, name_of
-from agent.sops.stores import store as stores
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import (
     AgentError,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from agent.sops.format.groups import WrappedDataKey
     from agent.sops.format.keys import WrappedKey
     from agent.sops.rules.config import Rules
-    from agent.sops.stores.store import Store
+    from agent.sops.stores import Store
     from agent.yaml.nodes import Mapping
 
 _EXAMPLES = """\

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from agent.sops.files.parts import Part
     from agent.sops.format.metadata import Metadata
     from agent.sops.format.walk import Place, Scalar
-    from agent.sops.stores.store import Store
+    from agent.sops.stores import Store
     from agent.values.secret import Secret
     from agent.values.tree import Path
     from agent.yaml.nodes import Mapping

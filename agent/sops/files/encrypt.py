@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from agent.sops import stores
 from agent.sops.files.decrypt import Ivs
 from agent.sops.format import cipher, mac
 from agent.sops.format.cipher import Cipher
 from agent.sops.format.metadata import VERSION
 from agent.sops.format.selection import Selected, matcher
 from agent.sops.format.walk import rewrite
-from agent.sops.stores import store as stores
 from agent.values.dataclass import dataclass, replace
 from agent.values.errors import NoMasterKeyError, SopsEncryptError
 from agent.yaml import numbers

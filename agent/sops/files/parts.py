@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent.sops import stores
 from agent.sops.format import stripped
-from agent.sops.stores import store as stores
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import SopsFormatError
 

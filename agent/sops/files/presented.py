@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from agent.sops import stores
 from agent.sops.files import decrypt, parts
 from agent.sops.files.sealed import Room, SealedFile, SealedPart, Sealer
 from agent.sops.format import cipher, stripped
 from agent.sops.format.selection import Selected
 from agent.sops.format.walk import rewrite
-from agent.sops.stores import store as stores
 from agent.values import placeholders
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import PlaceholderError, SopsFormatError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from agent.sops.files.parts import Part
     from agent.sops.files.sealed import Leaf
     from agent.sops.format.walk import Place, Scalar
-    from agent.sops.stores.store import Store
+    from agent.sops.stores import Store
     from agent.values.placeholders import Placeholder
     from agent.yaml.limits import Limits
     from agent.yaml.nodes import Mapping

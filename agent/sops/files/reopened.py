@@ -10,9 +10,9 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import TYPE_CHECKING, TypeAlias
 
+from agent.sops import stores
 from agent.sops.files import decrypt
 from agent.sops.files.decrypt import EncryptedFile
-from agent.sops.stores import store as stores
 from agent.values.errors import InputError, SopsEncryptError
 from agent.values.tree import format_path
 from agent.yaml.limits import Limits
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import LiteralString
 
     from agent.sops.format.metadata import Metadata
-    from agent.sops.stores.store import Store
+    from agent.sops.stores import Store
     from agent.values.secret import Secret
     from agent.values.tree import Path
     from agent.yaml.nodes import Scalar, Value

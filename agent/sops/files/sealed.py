@@ -10,6 +10,7 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, TypeAlias
 
+from agent.sops import stores
 from agent.sops.files import parts
 from agent.sops.files.decrypt import encrypted_value
 from agent.sops.format import cipher, mac, stripped
@@ -17,7 +18,6 @@ from agent.sops.format.cipher import Cipher
 from agent.sops.format.selection import Selected
 from agent.sops.format.walk import rewrite
 from agent.sops.kubernetes import meaning
-from agent.sops.stores import store as stores
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import LimitError, SopsError, SopsFormatError, YamlError
 from agent.values.secret import Plain, Sealed, Secret

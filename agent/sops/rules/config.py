@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from agent.sops.format.groups import Recipients
 from agent.sops.format.keys import AzureRecipient, KmsRecipient, kind_of, name_of
 from agent.sops.format.selection import SELECTORS, Selection, matcher
-from agent.sops.rules import fields as rule_file
-from agent.sops.rules import recipients as rule_keys
+from agent.sops.rules import rule_fields, rule_keys
 from agent.values.dataclass import dataclass
 from agent.values.errors import NoRuleError, SopsFormatError, SopsRulesError
 
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
 
     from agent.sops.format.keys import Recipient
     from agent.sops.format.selection import Selector
-    from agent.sops.rules.fields import Fields
-    from agent.sops.rules.recipients import Context
+    from agent.sops.rules.rule_fields import Fields
+    from agent.sops.rules.rule_keys import Context
 
 _FLAT = {
     "age": "age",
@@ -112,7 +111,7 @@ class Rules:
 
 def parse(data: bytes, *, file: str) -> Rules:
     """Read `.sops.yaml`. Raises SopsRulesError."""
-    top = rule_file.parse(data, file=file)
+    top = rule_fields.parse(data, file=file)
     found = top.maps("creation_rules")
     stores = top.map("stores")
     return Rules(

@@ -150,7 +150,7 @@ def _root(data: bytes, file: str) -> Node | None:
     if read is not None:
         return _Plain(read).node(read.document, 1)
     # Only here, since most files do without libyaml, which takes its time to load.
-    from agent.sops.rules import tree as rule_tree
+    from agent.sops.rules import rule_tree
 
     return rule_tree.first_document(data, file=file)
 

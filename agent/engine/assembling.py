@@ -1,6 +1,6 @@
-"""From opened to finished: substitute, encode, stamp. The finished object is what the API request carries.
+"""From opened to assembled: substitute, encode, stamp. The assembled object is what the API request carries.
 
-Nothing here keeps a value: finished objects live from here to the request and its outcome.
+Nothing here keeps a value: assembled objects live from here to the request and its outcome.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _NOTHING_PENDING: Final = Pending(Expressions(), {})
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class Assembled:
     """An object ready for its API request, and what its record will say once it is applied.
 
     `tree` is applied over what stands, `whole` where nothing does: with what is `ignored` from then on. None: that was not opened.
@@ -55,35 +55,35 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
-class FinishedObjects:
-    """The finished objects, and why others could not be opened, checked or finished."""
+class AssembledObjects:
+    """The assembled objects, and why others could not be opened, checked or assembled."""
 
-    objects: Mapping[ObjectId, Finished]
+    objects: Mapping[ObjectId, Assembled]
     failed: Mapping[ObjectId, AgentError]
 
 
-async def finish(
+async def assemble(
     run: Run,
     objects: Mapping[ObjectId, Desired],
     opened: Opened,
     answers: Mapping[Reference, Resolved | AgentError],
     desired_digests: Mapping[ObjectId, str],
-) -> FinishedObjects:
-    """Finish opened objects: Secrets first, since the workloads that name them carry a token of what they hold."""
-    finisher = Finisher(run.owner, run.fingerprints.owners, run.fingerprints.applied, run.ports.clock.monotonic)
+) -> AssembledObjects:
+    """Assemble opened objects: Secrets first, since the workloads that name them carry a token of what they hold."""
+    assembler = Assembler(run.owner, run.fingerprints.owners, run.fingerprints.applied, run.ports.clock.monotonic)
     contents = rollouts.secret_contents(run.ledger.record.objects, objects)
     room = _Room(run.limits.manifest_bytes)
-    finished: dict[ObjectId, Finished] = {}
+    assembled: dict[ObjectId, Assembled] = {}
     failed = dict(opened.failed)
     for number, key in enumerate(sorted(opened.objects, key=rollouts.rolls), 1):
         await pace.let_others(run, number)
         item, tree = objects[key], opened.objects[key]
-        token = rollouts.token_of(item, contents, finisher.applied, run.application_id.uid)
+        token = rollouts.token_of(item, contents, assembler.applied, run.application_id.uid)
         try:
             done = await pace.beside(
                 run,
                 tree,
-                lambda item=item, tree=tree, token=token: finisher.build(
+                lambda item=item, tree=tree, token=token: assembler.build(
                     item,
                     tree,
                     answers,
@@ -98,15 +98,15 @@ async def finish(
             failed[key] = error.with_facts(object=key)
             continue
         content = endings.digest(run.fingerprints.desired, run.application_id.uid, item)
-        finished[key] = replace(done, record=replace(done.record, content=content)) if content else done
+        assembled[key] = replace(done, record=replace(done.record, content=content)) if content else done
         if key.kind == "Secret" and not item.hashed:
             contents[key] = done.record.applied
-    return FinishedObjects(finished, failed)
+    return AssembledObjects(assembled, failed)
 
 
 @dataclass(frozen=True, slots=True)
-class Finisher:
-    """What finishing needs to know of the Application. `applied` fingerprints for the purpose `applied`, `clock` is in seconds."""
+class Assembler:
+    """What assembling needs to know of the Application. `applied` fingerprints for the purpose `applied`, `clock` is in seconds."""
 
     owner: Owner
     owners: Fingerprinter
@@ -123,20 +123,20 @@ class Finisher:
         roll: str,
         partial: bool = False,
         pending: Pending = _NOTHING_PENDING,
-    ) -> Finished:
-        """Finish one object whose sealed leaves are opened: all, or but those that are ignored. Raises the AgentError that holds it."""
+    ) -> Assembled:
+        """Assemble one object whose sealed leaves are opened: all, or but those that are ignored. Raises the AgentError that holds it."""
         key = desired.id
         wanted = references.find(opened)
         for reference, paths in references.find(pending.inputs).items():
             wanted[reference] = [*wanted.get(reference, ()), *paths]
         values, versions = values_of(key, wanted, answers)
         made = pending.made(values, self.clock, self.clock() + _SECONDS)
-        finished = resolve.fill(opened, values, made)
-        order.wave_of(key, finished)
+        assembled = resolve.fill(opened, values, made)
+        order.wave_of(key, assembled)
         ignored = desired.ignored.resolving(desired.tree)
-        kept = ignored.without(finished)
-        whole = self._marked(key, finished, roll)
-        tree = whole if kept is finished else self._marked(key, kept, roll)
+        kept = ignored.without(assembled)
+        whole = self._marked(key, assembled, roll)
+        tree = whole if kept is assembled else self._marked(key, kept, roll)
         record = ObjectRecord(
             desired.api_version,
             desired_digest=desired_digest,
@@ -148,7 +148,7 @@ class Finisher:
             managers=ignored.managers,
             pointers=ignored.texts,
         )
-        return Finished(key, tree, record, None if partial else whole, ignored)
+        return Assembled(key, tree, record, None if partial else whole, ignored)
 
     def _marked(self, key: ObjectId, tree: Object, roll: str) -> Object:
         tree = order.set_restart_token(tree, roll) if roll else tree
@@ -159,14 +159,14 @@ def _may_hold_secret(tree: Object) -> bool:
     return bool(references.find(tree)) or any(isinstance(leaf, Sealed) for _, leaf in walk(tree))
 
 
-def applied_as(finished: Finished, *, uid: str, owned_digest: str, left: Mapping[str, str]) -> ObjectRecord:
+def applied_as(assembled: Assembled, *, uid: str, owned_digest: str, left: Mapping[str, str]) -> ObjectRecord:
     """The record of an object that was applied."""
-    return replace(finished.record, uid=uid, owned_digest=owned_digest, left=left)
+    return replace(assembled.record, uid=uid, owned_digest=owned_digest, left=left)
 
 
 @dataclass(slots=True)
 class _Room:
-    """Characters that the secrets of a run's finished objects may still have.
+    """Characters that the secrets of a run's assembled objects may still have.
 
     Git bounds how often a value of a store is named and the store how long it is: what is kept until it is applied is the product.
     """

@@ -1,4 +1,4 @@
-"""What the agent is compared with: bare applies of the same finished objects, and `kubectl apply --server-side`."""
+"""What the agent is compared with: bare applies of the same final objects, and `kubectl apply --server-side`."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Cluster:
         content_type: str = "application/json",
         timeout: float = 30.0,
     ) -> tuple[int, Answer]:
-        """Status and answer. `path` begins with a slash and may hold a query. Raises OSError where nobody answers."""
+        """Status and answer. `path` begins with a slash and may hold a query. Raises OSError where nothing answers."""
         headers = {
             "Authorization": f"Bearer {token or self.admin_token}",
             "Content-Type": content_type,

@@ -108,7 +108,7 @@ class ControlPlane(Cluster):
     def start_apiserver(self) -> None:
         """On the same port, over the same data. Returns when it is ready and would run pods."""
         self._run_apiserver()
-        # Started anew, since their watches may wait a minute before they try again.
+        # Restarted, since their watches may wait a minute before they try again.
         self._run_controllers()
         _ = wait_until(self._runs_pods, 60, "pods are admitted and scheduled")
 

@@ -276,7 +276,7 @@ class Tenant:
         return self.until_ready()
 
     def configure(self, *, annotations: Mapping[str, str] | None = None, **spec: object) -> None:
-        """Write the Application's spec anew."""
+        """Replace the Application's spec."""
         self.application.apply(self.spec(**spec), annotations)
 
     def request(self) -> str:

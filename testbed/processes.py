@@ -84,7 +84,7 @@ def wait_until(check: Callable[[], T | None], seconds: float, what: str, interva
 
 
 def running(pid: int) -> bool:
-    """Whether a process lives; one that has ended and that nobody has waited for does not."""
+    """Whether a process lives; one that has ended and was not waited for does not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

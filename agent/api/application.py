@@ -102,7 +102,7 @@ class Source(Model):
     ] = (".",)
     """Folders that are merged in this order: an object of a later layer is merged onto the one with the same identity of an
     earlier layer, by Kubernetes' rules. `[base, envs/prod]` is a base and its production overlay. Below a layer all
-    `*.yaml`, `*.yml` and `*.json` files count, but for names that begin with a dot. With `spec.render` there are none by default; those
+    `*.yaml`, `*.yml` and `*.json` files count except names that begin with a dot. With `spec.render` there are none by default; those
     that are given are merged onto what is rendered."""
     include: Annotated[
         tuple[Glob, ...], Field(max_length=64, json_schema_extra={"x-kubernetes-list-type": "atomic"})

@@ -67,7 +67,7 @@ class Patch(Model):
 
 def _names(variables: dict[str, str]) -> dict[str, str]:
     if not all(re.fullmatch(_NAME, name) for name in variables):
-        raise invalid("a variable's name has other characters than letters, digits and _")
+        raise invalid("a variable's name has characters other than letters, digits and _")
     return variables
 
 
@@ -167,7 +167,7 @@ class Substitute(Model):
                 "x-kubernetes-validations": [
                     {
                         "rule": f"self.all(name, name.matches('^{_NAME}$'))",
-                        "message": "a variable's name has other characters than letters, digits and _",
+                        "message": "a variable's name has characters other than letters, digits and _",
                     }
                 ]
             },

@@ -99,7 +99,7 @@ def _of_a_file(given: dict[str, str], rest: Sequence[str]) -> Call:
     file, *more = rest
     if not os.path.exists(file):
         if not _CHANGES.isdisjoint(flags):
-            raise KeyChangeError("keys are added to and removed from files that there are", file=file)
+            raise KeyChangeError("keys can only be added to or removed from existing files", file=file)
         if command not in {"edit", "set"}:
             raise FileMissingError("no such file", file=file)
     if more and not more[0].startswith("-"):

@@ -185,7 +185,7 @@ class KeyRing:
         return await self._workers.run(application.id.namespace, work)
 
     async def _ring(self, application: Application, *, fresh: bool = False) -> _Ring:
-        """The Application's keys, read again when they are a minute old, or in doubt."""
+        """The Application's keys, read again when they are a minute old, or may have changed."""
         ring = self._rings.get(application.id.uid)
         current = ring is not None and ring.generation == application.generation
         if ring is not None and current and not fresh and time.monotonic() - ring.read_at < _READ_AGAIN_SECONDS:

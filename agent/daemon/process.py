@@ -204,7 +204,7 @@ def _on_loop_error(_: asyncio.AbstractEventLoop, context: dict[str, object]) -> 
 
 
 def _harden() -> None:
-    """No core dumps, no file that others may read, and live objects of any depth that the apiserver takes."""
+    """No core dumps, no file that others may read, and live objects of any depth that the API server takes."""
     sys.setrecursionlimit(10_000)
     limits.setrlimit(limits.RLIMIT_CORE, (0, 0))
     os.umask(0o077)

@@ -96,7 +96,7 @@ def unused(labels: Sequence[str]) -> list[Problem]:
     if not labels:
         return []
     error = PlaceholderError(
-        "sealed values stand in nothing that was rendered",
+        "encrypted values are used in none of the rendered objects",
         hint="take them out, or use them",
         values=clear.listed(labels),
     )

@@ -142,7 +142,7 @@ def _check_bounds(clear: Mapping[str, str], sealed: Mapping[str, Placeholder]) -
     """Aliases of YAML give a long text to many names, so neither bounds the other."""
     if len(clear) + len(sealed) > MOST_VARIABLES or sum(map(len, clear.values())) > MOST_CHARACTERS:
         raise LimitError(
-            "an Application has more variables than the agent takes, or longer ones",
+            "the Application's variables are too many or too long",
             hint="let spec.substitute.files name files that hold variables and nothing else",
             variables=MOST_VARIABLES,
             characters=MOST_CHARACTERS,

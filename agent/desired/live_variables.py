@@ -170,7 +170,7 @@ class _Room:
         """Raises SubstitutionError, LimitError."""
         if not expansion.NAME.fullmatch(name):
             raise SubstitutionError(
-                "a key is no name of a variable: it has other characters than letters, digits and _",
+                "a key is not the name of a variable: it has characters other than letters, digits and _",
                 hint="rename the key, or keep variables in a Secret or ConfigMap of their own",
                 variable=name,
             )
@@ -178,7 +178,7 @@ class _Room:
         self.characters -= len(leaf) if isinstance(leaf, str) else derive.size(leaf)
         if self.keys < 0 or self.characters < 0:
             raise LimitError(
-                "spec.substitute.from names more variables than the agent takes, or longer ones",
+                "the variables of spec.substitute.from are too many or too long",
                 hint="name Secrets and ConfigMaps that hold variables and nothing else",
                 keys=MOST_KEYS,
                 characters=MOST_CHARACTERS,

@@ -32,7 +32,7 @@ def check(sets: Sequence[Sequence[SyncWindow]], now: float) -> tuple[WaitsError,
     if opens == now:
         return ()
     if opens is None:
-        error = SyncWindowError("waits for a sync window, and none opens within sight", hint="correct the windows")
+        error = SyncWindowError("waits for a sync window, but none will open", hint="correct the windows")
         return (error.ending(now + _LATER),)
     return (SyncWindowError("waits for a sync window", opens_at=durations.timestamp(opens)).ending(opens),)
 

@@ -64,7 +64,7 @@ async def note(
 
 
 def extra(item: Desired, known: ObjectRecord, fact: LiveFact) -> tuple[Addition, ...]:
-    """What people added to an object and its manifest does not set, but for what is ignored of it."""
+    """What people added to an object and its manifest does not set except what is ignored of it."""
     given, ignored = Lookup(item.tree), item.ignored.resolving(item.tree)
     return tuple(
         each

@@ -78,7 +78,7 @@ async def apply(
 
 
 class _Outage:
-    """Once the apiserver or the Lease is away, the rest of a run need not each find out."""
+    """Once the API server or the Lease is away, the rest of a run need not each find out."""
 
     __slots__ = ("error",)
 

@@ -104,7 +104,7 @@ class Mounted:
         added = self.listing.maps[0]
         if len(added) + len(files.listing) > MOST_PATHS:
             raise LimitError(
-                "remote bases have more files than the agent looks through",
+                "remote bases have more files than the agent searches",
                 hint="vendor what is needed of them",
                 limit=MOST_PATHS,
             )

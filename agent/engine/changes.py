@@ -85,7 +85,7 @@ class Change:
 class ChangeSet:
     """`confirmed` are objects whose record changes though nothing has to be sent: the same object came of other files or values.
 
-    `kept` would be pruned but for the reason given; `held` are not applied, for the reason given. `gone` are recorded, and only to be
+    `kept` would be pruned, and are not for the reason given; `held` are not applied, for the reason given. `gone` are recorded, and only to be
     forgotten. `guard` is recorded before anything is sent.
     """
 
@@ -111,7 +111,7 @@ class ChangeSet:
         return frozenset((*(step.assembled.id for step in self.steps), *self.pruned))
 
     def confirming(self, more: Mapping[ObjectId, ObjectRecord]) -> ChangeSet:
-        """The same but for objects that stand after all."""
+        """The same except objects that stand after all."""
         left = (tuple(step for step in wave if step.assembled.id not in more) for wave in self.waves)
         return replace(self, waves=tuple(filter(None, left)), confirmed={**self.confirmed, **more}) if more else self
 

@@ -30,7 +30,7 @@ def desired_digests(
 
 
 def _ingredients(desired: Desired) -> Tree:
-    """What is applied of a sealed merge. The rules of what is ignored count, so that one that comes or goes is heeded."""
+    """What is applied of a sealed merge. The rules of what is ignored count, so that adding or removing one takes effect."""
     given: list[Tree] = [TRANSFORMATION, desired.api_version, desired.kept]
     return [*given, [*desired.ignored.managers, *desired.ignored.texts]] if desired.ignored else given
 
@@ -53,7 +53,7 @@ def fresh(record: ObjectRecord, fact: LiveFact) -> tuple[Addition, ...]:
 
 
 def counted(record: ObjectRecord, fact: LiveFact) -> Iterator[Addition]:
-    """What people added to an object, but for what is ignored of it."""
+    """What people added to an object except what is ignored of it."""
     ignored = ignoring.recorded(record.pointers, record.managers)
     return (each for each in additions(fact) if not ignored.leaves(each.at, each.manager))
 

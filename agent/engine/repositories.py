@@ -52,7 +52,7 @@ class GitPort(Protocol):
         ...
 
     async def tree(self, source: Source, credential: GitCredential | None, commit: str) -> Mapping[str, TreeEntry]:
-        """Every path of a commit that was fetched, from the repository's root, but for those that are no UTF-8. Raises LimitError."""
+        """Every path of a commit that was fetched, from the repository's root, except those that are not UTF-8. Raises LimitError."""
         ...
 
     async def blobs(

@@ -81,7 +81,7 @@ def _recipients(base: Side | None, ours: Side, theirs: Side, file: str) -> Recip
         raise _apart(file)
     groups = tuple(tuple(_group(*versions)) for versions in zip(old.groups, mine.groups, other.groups, strict=True))
     if not all(groups):
-        raise MergeError("no recipient is left of those of both sides", hint="merge it by hand", file=file)
+        raise MergeError("no recipient of either side is left", hint="merge it by hand", file=file)
     thresholds = {needed(mine), needed(other)} - {needed(old)}
     if len(thresholds) > 1:
         raise _apart(file)

@@ -243,7 +243,7 @@ def _work(operator: str, value: str, arguments: list[str]) -> int:
 
 
 def _unreadable(name: str) -> SubstitutionError:
-    return SubstitutionError("a variable has no closing brace, or an operator that is not known", variable=name)
+    return SubstitutionError("a variable has no closing brace, or an unknown operator", variable=name)
 
 
 def _in_two_ways(name: str, operator: str) -> SubstitutionError:

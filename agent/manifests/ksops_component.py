@@ -179,7 +179,7 @@ class Writer:
         if self.left < 0:
             hint = "name each file once"
             raise LimitError(
-                "what ksops generators ask for is larger than the agent makes", hint=hint, limit=MOST_BYTES
+                "the output of KSOPS generators is larger than the agent accepts", hint=hint, limit=MOST_BYTES
             )
         return written
 

@@ -145,7 +145,7 @@ def follow(
         for named, error in arriving:
             if not _enter(walk, named.folder):
                 raise error
-    raise LimitError("kustomizations name one another in too long a chain", hint="join some", limit=_MOST_ROUNDS)
+    raise LimitError("the chain of kustomizations is too long", hint="join some", limit=_MOST_ROUNDS)
 
 
 def _check_count(walk: _Walk, most: int) -> None:
@@ -190,7 +190,7 @@ def _name_bases(walk: _Walk, trees: Sequence[Object], data: bytes, file: str, fo
         if len(walk.bases) > remote_bases.MOST or depth > remote_bases.DEEPEST:
             limit = remote_bases.MOST if len(walk.bases) > remote_bases.MOST else remote_bases.DEEPEST
             raise LimitError(
-                "an overlay names more remote bases, or more through one another, than the agent takes",
+                "an overlay names too many remote bases, directly or through others",
                 hint="vendor some: copy what they hold into this repository",
                 file=file,
                 line=line,
@@ -221,8 +221,8 @@ def _by_ksops(walk: _Walk) -> tuple[Generating, ...]:
             continue
         if remote_bases.root_of(file):
             raise RemoteBaseError(
-                "a remote base has generators of KSOPS, and keys open files of the Application's own repository alone",
-                hint="put the encrypted files into the own repository, and name them in its overlay",
+                "a remote base has generators of KSOPS, but keys open only files of the Application's own repository",
+                hint="put the encrypted files into the Application's own repository, and name them in its overlay",
                 file=file,
             )
         made.append(Generating(file, found.generators, found.others))

@@ -94,7 +94,7 @@ class Allowed:
         steps = [step for step in path.split("/") if step not in {"", "."}]
         if ".." in steps or not path.isprintable():
             raise RemoteBaseError(
-                "a remote base is no folder of its repository", hint="write the path without ..", address=text
+                "a remote base is not a folder of its repository", hint="write the path without ..", address=text
             )
         return Named(Base(url, _commit(query, text)), "/".join(steps) or ".")
 
@@ -123,8 +123,8 @@ def check_sealed(paths: Iterable[str]) -> None:
     for path in paths:
         if root_of(path):
             raise RemoteBaseError(
-                "a remote base has an encrypted file, and keys open files of the Application's own repository alone",
-                hint="put the values into the own repository, and patch them into what the base has",
+                "a remote base has an encrypted file, but keys open only files of the Application's own repository",
+                hint="put the values into the Application's own repository, and patch them into the base",
                 file=path,
             )
 

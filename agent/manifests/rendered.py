@@ -195,7 +195,7 @@ class _Reader:
         source = self.sources.get(placeholder)
         if source is None:
             raise PlaceholderError(
-                "text looks like what stands for a sealed value, and this render handed out none such",
+                "text looks like the placeholder of a sealed value, but this render made no such placeholder",
                 hint="write another text",
             )
         return source

@@ -50,7 +50,7 @@ class Pending:
 
 
 def unseal(tree: Object, opened: Mapping[str, Secret], made: Container[str] = ()) -> Object:
-    """`tree` with every Sealed leaf replaced by its opened Secret, but for those that are `made`.
+    """`tree` with every Sealed leaf replaced by its opened Secret except those that are `made`.
 
     Raises HeldError for one not opened, and LimitError: a renderer may put one value into any number of places.
     """
@@ -82,7 +82,7 @@ def _check_size(tree: Object, opened: Mapping[str, Secret], but: Container[str] 
 def fill(tree: Object, values: Mapping[Reference, Secret], made: Mapping[str, Secret] | None = None) -> Object:
     """The object as it is applied: references substituted, a `v1/Secret`'s data encoded and sealed, numbers as text in string fields.
 
-    `tree` is unsealed, but for leaves that are `made`, which are searched for no references. Errors name the field:
+    `tree` is unsealed except leaves that are `made`, which are searched for no references. Errors name the field:
     ManifestError, ReferenceSyntaxError, SecretValueError; HeldError where a value is missing.
     """
     if builtin.is_core_secret(tree):

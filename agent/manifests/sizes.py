@@ -1,4 +1,4 @@
-"""How much a Secret or ConfigMap holds: an apiserver refuses more than 1 MiB of values, in words that may quote them."""
+"""How much a Secret or ConfigMap holds: an API server refuses more than 1 MiB of values, in words that may quote them."""
 
 from __future__ import annotations
 

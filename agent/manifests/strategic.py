@@ -179,5 +179,5 @@ def _directive(overlay: Object, at: Path) -> str:
     if isinstance(directive, str) and directive in {"merge", "replace", "delete"}:
         return directive
     raise ManifestError(
-        "directive is not known", hint="$patch takes merge, replace or delete", field=format_path((*at, DIRECTIVE))
+        "unknown directive", hint="$patch takes merge, replace or delete", field=format_path((*at, DIRECTIVE))
     )

@@ -66,7 +66,7 @@ def variables(
     for name, value in {**clear, **sealed}.items():
         if not expansion.NAME.fullmatch(name):
             raise SubstitutionError(
-                "a variable's name has other characters than letters, digits and _", hint="rename it", variable=name
+                "a variable's name has characters other than letters, digits and _", hint="rename it", variable=name
             )
         try:
             values[name] = sealed[name] if name in sealed else _presented(value, sources)

@@ -79,9 +79,7 @@ def is_marked(text: str) -> bool:
 def refuse(text: str) -> None:
     """Raises PlaceholderError for a text of Git that looks like a placeholder, which may not be forged."""
     if is_marked(text):
-        raise PlaceholderError(
-            "text looks like what stands for a sealed value while it is rendered", hint="write another text"
-        )
+        raise PlaceholderError("text looks like the placeholder of a sealed value", hint="write another text")
 
 
 def _encoded_starts() -> Iterator[str]:

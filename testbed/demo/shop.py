@@ -31,7 +31,7 @@ class Command:
 
 
 class Developer:
-    """Somebody with a work tree of the shop, keys of their own, and the `agent` command.
+    """A developer with a work tree of the shop, keys of their own, and the `agent` command.
 
     `values` holds every secret of the run by a label that is safe to show. `folder` is made.
     """

@@ -179,7 +179,7 @@ def test_a_sealed_value_that_an_overlay_does_not_use_is_named(tree: Shell) -> No
     tree.write("prod/gone.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\n$patch: delete\n")
     result = tree.agent("render", "-f", "application.yaml")
     assert result.code == 0, result.err
-    assert "sealed values stand in nothing that was rendered" in result.err
+    assert "encrypted values are used in none of the rendered objects" in result.err
     assert "sops:prod/db.yaml#stringData.password" in result.err
     assert "hint: take them out, or use them" in result.err
     tree.write("prod/kustomization.yaml", KUSTOMIZATION)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from conftest import Shell
 
 STATUS = ("NAMESPACE", "NAME", "READY", "HEALTHY", "DRIFTED", "REVISION", "OBJECTS", "MESSAGE")
-SENTENCE = "the apiserver refused an object, and three others wait until somebody says what is to become of it"
+SENTENCE = "the API server refused an object, and three others wait until somebody says what is to become of it"
 ROW = ("customer-portal", "web", "False", "True", "Unknown", "main@1f0c3b2a9d4e", "12, 1 failed", SENTENCE)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _SEQUENCE = re.compile(r"\x1b\[[0-9;]*[mK]")
@@ -55,7 +55,7 @@ def test_a_terminal_of_any_width_is_kept_to():
             130,
             [
                 "NAMESPACE        NAME  READY  HEALTHY  DRIFTED  REVISION           OBJECTS       MESSAGE",
-                "customer-portal  web   False  True     Unknown  main@1f0c3b2a9d4e  12, 1 failed  the apiserver refused an object, and three other…",
+                "customer-portal  web   False  True     Unknown  main@1f0c3b2a9d4e  12, 1 failed  the API server refused an object, and three other…",
             ],
         ),
         (
@@ -63,7 +63,7 @@ def test_a_terminal_of_any_width_is_kept_to():
             [
                 "NAMESPACE        NAME  READY  HEALTHY  DRIFTED  REVISION           OBJECTS",
                 "customer-portal  web   False  True     Unknown  main@1f0c3b2a9d4e  12, 1 failed",
-                "  the apiserver refused an object, and three others wait until somebody says what is to b…",
+                "  the API server refused an object, and three others wait until somebody says what is to b…",
             ],
         ),
         (
@@ -71,7 +71,7 @@ def test_a_terminal_of_any_width_is_kept_to():
             [
                 "NAMESPACE    NAME  READY  HEALTHY  DRIFTED  REVISION     OBJECTS",
                 "custo…ortal  web   False  True     Unknown  main@…a9d4e  12, 1…ailed",
-                "  the apiserver refused an object, and three others wait until somebo…",
+                "  the API server refused an object, and three others wait until somebo…",
             ],
         ),
         (
@@ -84,7 +84,7 @@ def test_a_terminal_of_any_width_is_kept_to():
                 "DRIFTED    Unknown",
                 "REVISION   main@1f0c3b2a9d4e",
                 "OBJECTS    12, 1 failed",
-                "MESSAGE    the apiserver refused an obj…",
+                "MESSAGE    the API server refused an obj…",
             ],
         ),
     ],

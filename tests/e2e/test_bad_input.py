@@ -103,7 +103,7 @@ FAULTS = [
         mend={"pin.yaml": None},
     ),
     Fault(
-        "a number that the apiserver quotes in its refusal",
+        "a number that the API server quotes in its refusal",
         {"port.yaml": config_map("port", port=60417385219)},
         "ObjectInvalid",
         object=CONFIG_MAP + "port",
@@ -112,7 +112,7 @@ FAULTS = [
         mend={"port.yaml": None},
     ),
     Fault(
-        "an object that the apiserver finds invalid",
+        "an object that the API server finds invalid",
         {"web.yaml": deployment("web").replace('"name": "main"', '"name": "not a name"')},
         "ObjectInvalid",
         object="Deployment.apps {ns}/web",

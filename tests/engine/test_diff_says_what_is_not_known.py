@@ -23,21 +23,21 @@ WEB = {"db.yaml": m.secret(), "web.yaml": m.workload(uses="db")}
 CHANGE = {**FOUR, "a.yaml": m.config("a", "2"), "e.yaml": m.config("e")}
 LISTS = {
     "RBAC": (FORBIDDEN, 1, "you may not read secrets"),
-    "an apiserver that is not ready": (
-        ClusterUnavailableError("the apiserver is overloaded or not ready", code=503),
+    "an API server that is not ready": (
+        ClusterUnavailableError("the API server is overloaded or not ready", code=503),
         2,
-        "secrets could not be read (ClusterUnavailable: the apiserver is overloaded or not ready)",
+        "secrets could not be read (ClusterUnavailable: the API server is overloaded or not ready)",
     ),
     "another error": (
-        ClusterError("the apiserver refused the request", code=501),
+        ClusterError("the API server refused the request", code=501),
         2,
-        "secrets could not be read (Cluster: the apiserver refused the request)",
+        "secrets could not be read (Cluster: the API server refused the request)",
     ),
 }
 RECORDS = {
     "RBAC": (FORBIDDEN, 1, "you may not read the agent's records in signet-system"),
-    "an apiserver that is not ready": (
-        ClusterUnavailableError("the apiserver is overloaded or not ready", code=503),
+    "an API server that is not ready": (
+        ClusterUnavailableError("the API server is overloaded or not ready", code=503),
         2,
         "the agent's records in signet-system could not be read (ClusterUnavailable:",
     ),
@@ -119,7 +119,7 @@ class TestOfWhatAUserMayNotRead:
     @pytest.mark.parametrize("request_", OBJECTS.values(), ids=OBJECTS.keys())
     @pytest.mark.parametrize("code", [403, 503])
     async def test_objects(self, asking: Callable[..., User], request_: str, code: int) -> None:
-        error = FORBIDDEN if code == 403 else ClusterUnavailableError("the apiserver failed", code=code)
+        error = FORBIDDEN if code == 403 else ClusterUnavailableError("the API server failed", code=code)
         said = await asking(await self.world(), errors={request_: error}).diff({**CHANGE, "w.yaml": m.workload()})
         assert said.of("unknown") == {f"ConfigMap/{name}" for name in "abcde"}
         assert said.objects["ConfigMap/a"]["message"] == error.message
@@ -129,7 +129,7 @@ class TestOfWhatAUserMayNotRead:
         assert len(said.problems) == 5
 
     async def test_an_apiserver_that_is_away(self, asking: Callable[..., User]) -> None:
-        error = ClusterUnavailableError("the apiserver does not answer")
+        error = ClusterUnavailableError("the API server does not answer")
         said = await asking(await self.world(), errors={"get ConfigMap": error}).diff(CHANGE)
         assert (said.code, said.objects) == (2, {})
         assert "does not answer" in said.errors
@@ -180,14 +180,14 @@ class TestOfWhatAUserMayNotRead:
 
     @pytest.mark.parametrize("code", [403, 503])
     async def test_the_application(self, asking: Callable[..., User], code: int) -> None:
-        error = FORBIDDEN if code == 403 else ClusterUnavailableError("the apiserver failed", code=code)
+        error = FORBIDDEN if code == 403 else ClusterUnavailableError("the API server failed", code=code)
         said = await asking(await self.world(), errors={"get Application": error}).diff(CHANGE)
         assert said.actions == {"ConfigMap/a": "change", "ConfigMap/e": "create"}
         assert said.causes == {}
         what = (
             "you may not read the Application"
             if code == 403
-            else ("the Application could not be read (ClusterUnavailable: the apiserver failed)")
+            else ("the Application could not be read (ClusterUnavailable: the API server failed)")
         )
         assert said.unknown == [f"{what}, so what it owns, prunes and conflicts with is not known"]
         assert said.code == (1 if code == 403 else 2)

@@ -74,7 +74,7 @@ async def test_it_is_tried_as_the_tenant() -> None:
         ForbiddenError("the namespace's quota is used up"),
         ObjectInvalidError("an admission webhook does not support dry run", webhook="w.example.com"),
         ObjectInvalidError("an admission webhook denied the request", webhook="w.example.com"),
-        ClusterUnavailableError("the apiserver did not answer in time"),
+        ClusterUnavailableError("the API server did not answer in time"),
         StaleObjectError("the object changed in the meantime"),
     ],
     ids=lambda error: error.message,

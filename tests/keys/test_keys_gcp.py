@@ -149,7 +149,7 @@ def test_a_key_that_does_not_open_says_why(server: CloudServer, monkeypatch: pyt
         RESOURCE.replace("example.com:shop", ".."),
         RESOURCE + "?x=y",
     ):
-        assert why(GcpKmsKey(wrong, WHEN, KEY.enc)) == "not the resource id of a key"
+        assert why(GcpKmsKey(wrong, WHEN, KEY.enc)) == "not the resource ID of a key"
     monkeypatch.setenv("GOOGLE_OAUTH_ACCESS_TOKEN", "another-canary")
     assert why(KEY) == "Google does not accept the credentials"
     with pytest.raises(DataKeyError, match="not a Google"):

@@ -72,7 +72,7 @@ def test_each_refusal_has_its_reason(openbao: OpenBao, keys: TransitKeys, recipi
         (keys, key(recipient, key_name="a?b"), "not the path of a transit key"),
         (denied, wrapped, "the server denies the use of this transit key"),
         (TransitKeys([openbao.url], None), wrapped, "no token for the server"),
-        (TransitKeys([openbao.url], Secret("canär\ny", "token")), wrapped, "the token for the server is none"),
+        (TransitKeys([openbao.url], Secret("canär\ny", "token")), wrapped, "the token for the server is malformed"),
         (
             TransitKeys([openbao.url.replace("http:", "https:")], Secret("t", "t"), ca="/nonexistent"),
             key(recipient, vault_address=openbao.url.replace("http:", "https:")),

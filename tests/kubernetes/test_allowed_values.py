@@ -1,4 +1,4 @@
-"""A value that the apiserver refuses is never shown; what its field takes is, as far as the schema says it."""
+"""A value that the API server refuses is never shown; what its field takes is, as far as the schema says it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the apiserver's address and the credential come from: kubeconfigs, Pods and plain settings."""
+"""Where the API server's address and the credential come from: kubeconfigs, Pods and plain settings."""
 
 from __future__ import annotations
 
@@ -279,7 +279,7 @@ WRONG = {
     ),
     "has an authority that is none": (
         {"clusters": [{"name": "prod", "cluster": {**CLUSTER["cluster"], "certificate-authority-data": "YQ=="}}]},
-        "the apiserver's CA or the client certificate cannot be read",
+        "the API server's CA or the client certificate cannot be read",
         {"context": "main"},
         "",
     ),

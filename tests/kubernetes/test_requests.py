@@ -250,5 +250,5 @@ async def test_a_certificate_of_another_authority_is_refused_at_once(controlplan
     async with Session(settings, observe=lambda verb, code, _: counted.append(code)) as session:
         with pytest.raises(ClusterUnavailableError) as caught:
             await session.request(GET)
-    assert caught.value.message == "the apiserver's certificate is not trusted"
+    assert caught.value.message == "the API server's certificate is not trusted"
     assert counted == [0]

@@ -204,7 +204,7 @@ class Cluster:
 
     def _reach(self) -> None:
         if self._traffic.away:
-            raise ClusterUnavailableError("the apiserver does not answer")
+            raise ClusterUnavailableError("the API server does not answer")
 
     def _read(self, verb: str, resource: Resource, name: str, identity: Identity | None) -> None:
         self._reach()

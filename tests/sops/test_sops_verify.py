@@ -96,11 +96,11 @@ def grouped(*groups: str, threshold: int) -> bytes:
 GROUPS = [
     (("x", "y"), 2, [], []),
     (("x", "y"), 0, [], []),
-    (("x", "y"), 3, ["more key groups are asked for than there are"], []),
+    (("x", "y"), 3, ["the threshold is higher than the number of key groups"], []),
     (("x", "y"), 1, ["a threshold needs more than one key group"], []),
     (("x", "", "y"), 3, ["key groups without keys leave too few to open the file"], []),
     (("x", "", "y"), 2, [], []),
-    (("x", "x y"), 2, [], ["one key is in several key groups"]),
+    (("x", "x y"), 2, [], ["a key is in several key groups"]),
 ]
 
 

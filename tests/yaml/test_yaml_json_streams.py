@@ -70,7 +70,7 @@ def test_values_are_those_of_json(written, value):
 def test_what_kubectl_passes_over_is_refused(data, line, column):
     with pytest.raises(YamlError) as caught:
         trees(data)
-    assert str(caught.value) == f"f:{line}:{column}: more text stands behind the end of this document"
+    assert str(caught.value) == f"f:{line}:{column}: there is more text after the end of this document"
 
 
 @pytest.mark.parametrize("data", [b"a: 1\n...\n", b"a: 1\n...\n# end\n", b"{a: 1} # end\n", b"- 1\n...\n---\n- 2\n"])

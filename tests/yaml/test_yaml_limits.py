@@ -128,14 +128,14 @@ def test_deep_json_is_refused(data):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"a: 1\nb: 2\na: 3\n", "f:3:1: this key stands twice in its map"),
+        (b"a: 1\nb: 2\na: 3\n", "f:3:1: this key appears twice in its map"),
         (b"a:\n  b: x: y\n", "f:2:7: a `key: value` is not allowed here"),
         (b"kind: A\n---\nkind: B\n---\nb: [1\n", "f:6:1: expected `,` or `]` here"),
         (b"kind: A\n---\nb: *x\n", "f:3:4: this alias names no finished anchor before it"),
         (b"kind: A\n--- b: 1\n", "f:2: a document cannot begin on its `---` line"),
-        (b"a: .inf\n", "f:1:4: infinity and NaN have no form in JSON; quote the value"),
+        (b"a: .inf\n", "f:1:4: infinity and NaN cannot be written in JSON; quote the value"),
         (rb'a: "x\/y"', r"f:1:4: the escape `\/` is not understood; write `/`"),
-        (b"~: 1\n", "f:1:1: this key has no form as text; quote it"),
+        (b"~: 1\n", "f:1:1: this key cannot be written as text; quote it"),
     ],
 )
 def test_an_error_says_where_and_what(data, message):

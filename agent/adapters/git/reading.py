@@ -159,7 +159,7 @@ def tree(mirror: Mirror, commit: str, *, cancelled: threading.Event) -> dict[str
             found[entry.path] = TreeEntry(entry.blob, entry.size, listing.KINDS.get(entry.mode, "file"))
         if len(found) > _MOST_PATHS:
             raise LimitError(
-                "the repository has more files than the agent looks through for a renderer",
+                "the repository has more files than the agent searches for an overlay",
                 hint="move what is rendered into a repository of its own",
                 limit=_MOST_PATHS,
             )
@@ -195,8 +195,8 @@ def commits_since(
         raise _lost(commit)
     if len(found) > most:
         raise SignatureError(
-            "more commits came since the last accepted one than signatures are verified of",
-            hint="push in smaller steps, or let the operator name a newer commit as since",
+            "there are more commits since the last accepted one than the agent verifies at once",
+            hint="push in smaller steps, or ask the operator to name a newer commit as since",
             limit=most,
             commit=commit,
         )

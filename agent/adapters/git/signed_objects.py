@@ -75,7 +75,7 @@ def of_tag(raw: bytes, commit: str, name: str) -> Signed | None:
 
 def _signed(payload: bytes, signature: bytes) -> Signed:
     if len(signature) > _LONGEST:
-        raise SignatureError("the signature is longer than any", limit=_LONGEST)
+        raise SignatureError("the signature is too long", limit=_LONGEST)
     if _PGP.fullmatch(signature):
         return Signed("pgp", payload, signature)
     ssh = _SSH.fullmatch(signature)

@@ -205,7 +205,7 @@ def _run(command: list[str], payload: bytes, descriptors: list[int]) -> subproce
 
 
 def _unknown(kind: str) -> UnknownSignerError:
-    return UnknownSignerError("the commit is signed with a key that is none of a signer's", kind=kind)
+    return UnknownSignerError("the commit is signed with a key that belongs to no signer", kind=kind)
 
 
 def _read(path: str | None) -> bytes:
@@ -228,4 +228,4 @@ def _dearmored(block: bytes) -> bytes:
     try:
         return base64.b64decode(b"".join(line for line in lines if not line.startswith(b"=")), validate=True)
     except ValueError:
-        raise ConfigError("a file with signers is no armored OpenPGP key", field="git.signatures") from None
+        raise ConfigError("a file with signers is not an armored OpenPGP key", field="git.signatures") from None

@@ -84,7 +84,7 @@ class GcpKeys:
     def _call(self, resource: str, action: str, body: dict[str, str]) -> object:
         if not _RESOURCE.fullmatch(resource):
             raise DataKeyError(
-                "not the resource id of a key",
+                "not the resource ID of a key",
                 hint="it has the form projects/P/locations/L/keyRings/R/cryptoKeys/K",
             )
         try:

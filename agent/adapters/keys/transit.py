@@ -93,7 +93,7 @@ class TransitKeys:
             raise DataKeyError("no token for the server", hint="set VAULT_TOKEN, or log in")
         token = key_text(self._token).strip()
         if not (token.isascii() and token.isprintable()):
-            raise DataKeyError("the token for the server is none", hint="look at VAULT_TOKEN or ~/.vault-token")
+            raise DataKeyError("the token for the server is malformed", hint="look at VAULT_TOKEN or ~/.vault-token")
         path = f"{'/'.join(segments[:-1])}/{action}/{segments[-1]}"
         # Late, because it costs more to load than everything else together; and by this thread, since one that is given up would leave
         # it half loaded.

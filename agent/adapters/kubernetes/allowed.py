@@ -1,4 +1,4 @@
-"""What a field takes, out of the words of an apiserver that refused a value: lists, ranges, lengths, types and patterns of a schema.
+"""What a field takes, out of the words of an API server that refused a value: lists, ranges, lengths, types and patterns of a schema.
 
 A refusal quotes the value first and ends with what is allowed, in forms of apimachinery (`field.Error`, `validation`) and kube-openapi
 (`validation/errors`). The last words alone are taken, and only as one of these forms: a text of the object stands before them, with its

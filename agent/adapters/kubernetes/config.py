@@ -79,7 +79,7 @@ def kubeconfig(path: Path | None = None, context: str | None = None) -> ClusterC
         settings = _load(where, chosen.context, folder)
         if not settings.verify_ssl:
             raise ConfigError(
-                "kubeconfig turns off the verification of the apiserver's certificate",
+                "kubeconfig turns off the verification of the API server's certificate",
                 file=where,
                 hint="give certificate-authority-data instead of insecure-skip-tls-verify: secrets travel here",
             )
@@ -183,9 +183,9 @@ class _KubeconfigToken:
 def _address(server: str) -> str:
     parts = urlsplit(server)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
-        raise ConfigError("not the address of an apiserver", hint="such as https://127.0.0.1:6443")
+        raise ConfigError("not the address of an API server", hint="such as https://127.0.0.1:6443")
     if parts.scheme == "http" and not _loopback(parts.hostname):
-        raise ConfigError("the apiserver's address is not https", hint="secrets travel here")
+        raise ConfigError("the API server's address is not https", hint="secrets travel here")
     return server.rstrip("/")
 
 
@@ -206,7 +206,7 @@ def _context(
         if cert:
             context.load_cert_chain(cert, key)
     except (OSError, ValueError):
-        raise ConfigError("the apiserver's CA or the client certificate cannot be read") from None
+        raise ConfigError("the API server's CA or the client certificate cannot be read") from None
     return context
 
 

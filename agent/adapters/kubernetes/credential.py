@@ -1,4 +1,4 @@
-"""The agent's own credential for the apiserver: where a bearer token comes from, and the header that it becomes."""
+"""The agent's own credential for the API server: where a bearer token comes from, and the header that it becomes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def header(secret: Secret) -> str:
     """The text that is sent."""
     value = reveal(secret)
     if not isinstance(value, str) or not value.isascii() or not value.isprintable():
-        raise ConfigError("the apiserver token is not a text that a header can hold", label=secret.label)
+        raise ConfigError("the API server token is not a text that a header can hold", label=secret.label)
     return value
 
 

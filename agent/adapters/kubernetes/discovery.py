@@ -69,7 +69,7 @@ class Discovery:
             return False
         found = wire.decode(answer.body) if answer.code == 200 else {}
         if found.get("kind") != "APIGroupDiscoveryList":
-            raise ClusterError("the apiserver has no aggregated discovery", hint="Kubernetes 1.27 or newer is needed")
+            raise ClusterError("the API server has no aggregated discovery", hint="Kubernetes 1.27 or newer is needed")
         groups = wire.maps(found, "items")
         self._parts[path] = _Part(
             answer.etag,

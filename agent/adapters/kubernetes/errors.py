@@ -1,4 +1,4 @@
-"""Refusals of an apiserver as AgentErrors: by code, reason, field and manager, never in its own words.
+"""Refusals of an API server as AgentErrors: by code, reason, field and manager, never in its own words.
 
 Schema errors of a server-side apply come as HTTP 500 without `reason` and quote values; validation messages quote them
 too. So a message is only ever *matched* against what is known, and what is taken out of it is a field path, a type name
@@ -82,7 +82,7 @@ _CAUSES: dict[str, LiteralString] = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What was asked of the apiserver: `verb` as RBAC and metrics call it. It gives an error its facts."""
+    """What was asked of the API server: `verb` as RBAC and metrics call it. It gives an error its facts."""
 
     method: str
     verb: str
@@ -134,7 +134,7 @@ def _translate(code: int, status: _Status, call: Call) -> AgentError:
             found = _raced(code, status, call) or _invalid(code, status, call)
         case 401:
             found = ForbiddenError(
-                "the apiserver does not accept the credential", hint="log in again or renew the token"
+                "the API server does not accept the credential", hint="log in again or renew the token"
             )
         case 403:
             found = _forbidden(status, call)
@@ -145,13 +145,13 @@ def _translate(code: int, status: _Status, call: Call) -> AgentError:
         case 410:
             found = ExpiredError("the resource version is no longer kept")
         case 429 | 502 | 503 | 504:
-            found = ClusterUnavailableError("the apiserver is overloaded or not ready", code=code)
+            found = ClusterUnavailableError("the API server is overloaded or not ready", code=code)
         case _ if code >= 500 and _is_schema_error(status):
             found = _typed(status)
         case _ if code >= 500 and code != 501:
-            found = ClusterUnavailableError("the apiserver failed", code=code)
+            found = ClusterUnavailableError("the API server failed", code=code)
         case _:
-            found = ClusterError("the apiserver refused the request", code=code)
+            found = ClusterError("the API server refused the request", code=code)
     return found
 
 
@@ -191,7 +191,7 @@ def _parse(body: bytes) -> _Status:
         found = None
     if tree.get_text(found, "kind") != "Status":
         return _Status()
-    # the apiserver goes through maps, so the same refusal comes in another order each time
+    # the API server goes through maps, so the same refusal comes in another order each time
     causes = sorted(
         (tree.get_text(cause, "field"), tree.get_text(cause, "reason"), tree.get_text(cause, "message"))
         for cause in wire.maps(found, "details", "causes")
@@ -266,7 +266,7 @@ def _forbidden(status: _Status, call: Call) -> AgentError:
 def _missing(status: _Status, call: Call) -> AgentError:
     if not status.given:
         return NotFoundError(
-            "the apiserver does not serve this kind", hint="is its CustomResourceDefinition installed?"
+            "the API server does not serve this kind", hint="is its CustomResourceDefinition installed?"
         )
     if status.kind == "namespaces" and (call.object is None or call.object.kind != "Namespace"):
         return NotFoundError("the namespace does not exist", hint="create it, or commit it before what goes in")

@@ -215,7 +215,7 @@ class Membership:
             self._set_members(())
             raise
         except TimeoutError:
-            self._missed("the apiserver did not answer in time")
+            self._missed("the API server did not answer in time")
         except AgentError as error:
             self._missed(error.message)
 

@@ -1,4 +1,4 @@
-"""The apiserver's URL paths. Names come from Git: each becomes exactly one segment or is refused."""
+"""The API server's URL paths. Names come from Git: each becomes exactly one segment or is refused."""
 
 from __future__ import annotations
 

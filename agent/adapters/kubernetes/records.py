@@ -195,5 +195,5 @@ def _name(application: ApplicationId, shard: str) -> str:
 
 def _part(text: str) -> str:
     if not _NAME.fullmatch(text):
-        raise ValueError("a uid or shard is no part of a name")
+        raise ValueError("a uid or shard cannot be part of a name")
     return text

@@ -1,4 +1,4 @@
-"""One HTTP session for every request to the apiserver: credentials, impersonation, limits, deadlines and retries.
+"""One HTTP session for every request to the API server: credentials, impersonation, limits, deadlines and retries.
 
 What is repeated: reads, server-side applies, JSON patches and deletes, because the server decides by their
 preconditions whether a repetition still counts. A 429 is repeated when the server asks for it, until the deadline; a
@@ -177,7 +177,9 @@ class Session:
             async with asyncio.timeout(limits.deadline):
                 return await self._repeat(request, limits)
         except TimeoutError:
-            failure = ClusterUnavailableError("the apiserver did not answer in time").with_facts(**request.call.facts())
+            failure = ClusterUnavailableError("the API server did not answer in time").with_facts(
+                **request.call.facts()
+            )
         raise failure
 
     async def _repeat(self, request: Request, limits: Limits) -> Answer:
@@ -224,7 +226,7 @@ class Session:
                     return answer, _seconds(response.headers.get("Retry-After", ""))
                 if TOO_LARGE in request.allow:
                     return Answer(TOO_LARGE, b""), 0.0
-                failure = ClusterUnavailableError("the apiserver's answer is larger than the agent accepts")
+                failure = ClusterUnavailableError("the API server's answer is larger than the agent accepts")
                 failure = failure.with_facts(**request.call.facts())
         except aiohttp.ClientConnectorCertificateError:
             failure = _untrusted(request.call)
@@ -262,7 +264,7 @@ class Session:
         except aiohttp.ClientConnectorCertificateError:
             failure = _untrusted(request.call)
         except (aiohttp.ClientError, TimeoutError, OSError):
-            failure = ClusterUnavailableError("the connection to the apiserver broke").with_facts(
+            failure = ClusterUnavailableError("the connection to the API server broke").with_facts(
                 **request.call.facts()
             )
             if not code:
@@ -280,7 +282,7 @@ class Session:
         if authorization is not None:
             headers.append(("Authorization", credential.header(authorization)))
         if request.identity is not None:
-            # the apiserver adds a ServiceAccount's groups; naming them would need the right to impersonate groups
+            # the API server adds a ServiceAccount's groups; naming them would need the right to impersonate groups
             headers.append(("Impersonate-User", username(request.identity)))
         return headers
 
@@ -320,12 +322,12 @@ def _repeatable(answer: Answer) -> bool:
 
 def _given_up(answer: Answer | None, call: Call) -> AgentError:
     if answer is None:
-        return ClusterUnavailableError("the apiserver does not answer").with_facts(**call.facts())
+        return ClusterUnavailableError("the API server does not answer").with_facts(**call.facts())
     return errors.translate(answer.code, answer.body, call)
 
 
 def _untrusted(call: Call) -> AgentError:
-    failure = ClusterUnavailableError("the apiserver's certificate is not trusted", hint="name the CA that signed it")
+    failure = ClusterUnavailableError("the API server's certificate is not trusted", hint="name the CA that signed it")
     return failure.with_facts(**call.facts())
 
 

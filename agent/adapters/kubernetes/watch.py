@@ -37,7 +37,7 @@ _LINE_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """In seconds, but for the objects on a `page`.
+    """In seconds except the objects on a `page`.
 
     A server sends a bookmark a minute, so two minutes of `silence` are a dead connection. A watch is renewed after
     `lifetime` to twice that. Pauses after failures grow from `first` to `longest`, to `longest_unavailable` where the

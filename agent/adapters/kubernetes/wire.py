@@ -139,7 +139,7 @@ def _base64(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        failure = ClusterUnavailableError("the apiserver answered a Secret whose data is not base64")
+        failure = ClusterUnavailableError("the API server returned a Secret whose data is not base64")
     raise failure
 
 

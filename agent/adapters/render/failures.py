@@ -60,7 +60,7 @@ def translated(failure: dict[str, Any]) -> AgentError:
 
 
 def _error(kind: str, what: str, text: str) -> AgentError:
-    error: AgentError = DefectError("signet-render does not take what it was asked")
+    error: AgentError = DefectError("signet-render rejects the agent's request")
     if kind in chart_failures.KINDS:
         return chart_failures.error(kind, what, text)
     match kind, what:

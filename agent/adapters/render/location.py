@@ -15,7 +15,7 @@ def program(named: str = "") -> Path:
     found = Path(named) if named else _BESIDE
     if not os.access(found, os.X_OK) or not found.is_file():
         raise ConfigError(
-            "signet-render is not there, which builds kustomizations",
+            "signet-render, which builds kustomizations, is not installed",
             hint="install the wheel for Linux or macOS; in a checkout, make build puts it there, which takes Go 1.26 or newer",
             file=str(found),
         )

@@ -74,8 +74,8 @@ class Renderers:
         async with self._turns.turn(application.namespace):
             if self._patience.waits(application.namespace):
                 raise RenderLimitError(
-                    "renderers ended more than once on files of this namespace, so it waits for the next one",
-                    hint="see what the error before says; a fixed overlay or chart is rendered when the wait is over",
+                    "the renderer crashed more than once on files of this namespace, so the next attempt is delayed",
+                    hint="see the previous error; a corrected overlay or chart is rendered after the delay",
                 )
             helper = await self._take()
             try:

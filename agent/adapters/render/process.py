@@ -59,7 +59,7 @@ class Helper:
             )
         except RenderLimitError:
             raise ConfigError(
-                "signet-render ends as it starts",
+                "signet-render exits at its start",
                 hint="the kernel has to allow seccomp filters; build the program again if its sources changed",
                 file=str(program),
             ) from None

@@ -108,7 +108,7 @@ def charted(answer: Answer, build: str) -> Rendered:
         asked = {str(name): served is True for name, served in answer.get("asked", {}).items()}
         skipped = tuple(map(str, answer.get("skipped", ())))
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise DefectError("signet-render did not answer what it was asked") from None
+        raise DefectError("signet-render's answer does not fit the request") from None
     return replace(found, expressions=made, questions=questions, asked=asked, skipped=skipped)
 
 
@@ -120,4 +120,4 @@ def rendered(answer: Answer, build: str) -> Rendered:
         objects = tuple(RenderedObject(str(each["file"]), cast("Object", each["object"])) for each in answer["objects"])
         return Rendered(objects, read, frozenset[str](answer.get("lookedFor", ())), build, error)
     except (AttributeError, KeyError, TypeError):
-        raise DefectError("signet-render did not answer what it was asked") from None
+        raise DefectError("signet-render's answer does not fit the request") from None

@@ -1,6 +1,6 @@
-"""One object of a work tree against the cluster: what would the apiserver make of it, and what of that is not so now?
+"""One object of a work tree against the cluster: what would the API server make of it, and what of that is not so now?
 
-The apiserver answers by a server-side dry run as the agent's field manager, so defaults and admission are in it. What the agent stamps
+The API server answers by a server-side dry run as the agent's field manager, so defaults and admission are in it. What the agent stamps
 on its objects is taken over from the live object: it is no difference. A field whose reference was not resolved is not compared.
 """
 

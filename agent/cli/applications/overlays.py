@@ -139,7 +139,7 @@ def stated(state: DesiredState, made: tuple[Made, Settled] | None, given: Inputs
 def printed(
     given: Inputs, keys: MasterKeys, but: Collection[str], opened: MutableMapping[WrappedKey, Secret]
 ) -> dict[str, Secret]:
-    """The SOPS files that stand as one value, but for some, as sops prints them. `opened` are data keys that were opened before.
+    """The SOPS files that stand as one value except some, as sops prints them. `opened` are data keys that were opened before.
 
     Raises UnknownChangeError.
     """

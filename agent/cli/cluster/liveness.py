@@ -87,7 +87,7 @@ async def warn_where_silent(cluster: Cluster) -> None:
         await asyncio.sleep(_PAUSE_SECONDS)
     if alive is False:
         since = f" since {leases.last}" if leases.last else ""
-        terminal.warn(f"no agent is alive: none has renewed its Lease{since}, so all that is shown is as it was then")
+        terminal.warn(f"no agent is alive: none has renewed its Lease{since}, so everything shown is as of then")
 
 
 def _is_recent(renewed: str) -> bool:

@@ -37,7 +37,7 @@ examples:
 It sets merge.signet and diff.signet in Git's configuration, and writes .gitattributes beside .sops.yaml, to be committed. Everyone who
 merges runs it once; without it, Git merges these files line by line as before.
 
-git diff shows fingerprints of values by default, which tell that one changed and not what it is, since its output goes into files,
+git diff shows fingerprints of values by default, which show that a value changed but not what it is, since its output goes into files,
 logs and web pages easily. Git is configured not to cache what it shows: it would store it in the repository.
 """
 _ATTRIBUTES = "merge=signet diff=signet"
@@ -160,7 +160,7 @@ class _Setup:
         path = folder / ".gitattributes"
         if path.is_symlink():
             raise WriteError(
-                "a link stands where .gitattributes belongs, and Git follows none",
+                ".gitattributes is a link, which Git does not follow",
                 hint="put a file in its place",
                 file=str(path),
             )

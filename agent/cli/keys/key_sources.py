@@ -55,7 +55,7 @@ def order(text: str) -> tuple[str, ...]:
     text = text or os.environ.get("SOPS_DECRYPTION_ORDER", "")
     kinds = tuple(text.split(",")) if text else DEFAULT_ORDER
     if len(set(kinds)) != len(kinds):
-        raise DecryptionOrderError("a kind of key stands twice in the decryption order", order=text)
+        raise DecryptionOrderError("a kind of key appears twice in the decryption order", order=text)
     return kinds
 
 

@@ -145,9 +145,7 @@ class _Migration:
             return None
         try:
             if kept or target in self.written:
-                raise WriteError(
-                    "the file exists already", hint="--overwrite replaces it, if nothing in it is missed", file=target
-                )
+                raise WriteError("the file exists already", hint="--overwrite replaces it", file=target)
             self._deliver(made, rest, found.file, target)
         except AgentError:
             self._tell(made, found.file, "not migrated")

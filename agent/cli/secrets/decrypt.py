@@ -42,7 +42,9 @@ own home; VAULT_ADDR and VAULT_TOKEN or ~/.vault-token.
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Decrypt files that sops or the agent encrypted. The MAC is verified first: a file that was altered gives nothing."
+    parser.description = (
+        "Decrypt files that sops or the agent encrypted. The MAC is verified first: an altered file is refused."
+    )
     parser.epilog = _EXAMPLES
     trees.add_options(parser)
     results.add_options(parser)

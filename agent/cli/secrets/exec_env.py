@@ -71,7 +71,7 @@ def _variables(document: Mapping, file: str) -> dict[bytes, bytes]:
         key, value = str(entry.key), entry.value
         if isinstance(value, Mapping | Sequence):
             raise CommandError(
-                "a map or list is no environment variable", hint="exec-file passes files on", file=file, key=key
+                "a map or list cannot be an environment variable", hint="exec-file passes files on", file=file, key=key
             )
         text = flatten.scalar_text(value)
         if "=" in key or "\0" in key + text:

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     file: str = args.files[0]
     if not several and not os.path.exists(file):  # whatever text it is
         if add or remove:
-            raise FileMissingError("keys are added to and removed from files that there are", file=file).in_case(
+            raise FileMissingError("keys can only be added to or removed from existing files", file=file).in_case(
                 "key change"
             )
         raise FileMissingError("no such file", file=file).in_case("usage")

@@ -100,7 +100,7 @@ def of(parse: Callable[[], Sequence[Mapping]], data: bytes, *, file: str) -> Enc
     first, *others = parts_of(parse, data, file=file)
     if others or first.metadata is None:
         raise SopsFormatError(
-            "its documents were not encrypted as one, so that they are not changed as one",
+            "its documents were encrypted separately, so they cannot be changed together",
             hint="give each a file of its own; or decrypt the file, and encrypt it again",
             file=file,
         )

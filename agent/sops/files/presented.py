@@ -147,7 +147,7 @@ def _refuse_forged(presented: Presented, given: list[Placeholder]) -> None:
         there = None
     if there is None or sorted(there) != sorted(given):
         raise PlaceholderError(
-            "text looks like what stands for a sealed value while it is rendered",
+            "text looks like the placeholder of a sealed value",
             hint="write another text",
             file=presented.file,
         )

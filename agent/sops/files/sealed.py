@@ -251,7 +251,7 @@ class Sealer:
         in_list = isinstance(place.path[-1], int)
         if parts.type == "comment":
             if not in_list:
-                raise SopsFormatError("a comment stands where a value belongs", file=self.file, field=place.field)
+                raise SopsFormatError("there is a comment where a value belongs", file=self.file, field=place.field)
             self.leaves.append(Opaque(parts, place.aad, place.field, None))
             return Comment("")
         leaf = Sealed(self._id(place, str(value)), f"sops:{self.file}#{place.field}", parts.type)

@@ -132,7 +132,9 @@ def _check_groups(encrypted: EncryptedFile, findings: Findings) -> None:
         return
     if wrapped.threshold > groups:
         findings.errors.append(
-            UnsoundFileError("more key groups are asked for than there are", groups=groups, threshold=wrapped.threshold)
+            UnsoundFileError(
+                "the threshold is higher than the number of key groups", groups=groups, threshold=wrapped.threshold
+            )
         )
     if wrapped.threshold == 1:
         findings.errors.append(UnsoundFileError("a threshold needs more than one key group", groups=groups))
@@ -144,7 +146,7 @@ def _check_groups(encrypted: EncryptedFile, findings: Findings) -> None:
     for name in dict.fromkeys(name for group in named for name in group):
         if sum(name in group for group in named) > 1:
             findings.warnings.append(
-                UnsoundFileError("one key is in several key groups", hint="its owner can open each of them", key=name)
+                UnsoundFileError("a key is in several key groups", hint="its owner can open each of them", key=name)
             )
 
 

@@ -73,7 +73,7 @@ def matcher(pattern: str) -> Callable[[str], bool]:
 def _compiled(pattern: str) -> re2.Pattern:
     if len(pattern) > _LONGEST:
         raise SopsFormatError(
-            "a regular expression is longer than the limit", hint="say it shorter", length=len(pattern), limit=_LONGEST
+            "a regular expression is longer than the limit", hint="shorten it", length=len(pattern), limit=_LONGEST
         )
     # Only here, since most files select by the end of a key.
     import re2
@@ -90,8 +90,8 @@ def _compiled(pattern: str) -> re2.Pattern:
         ) from None
     if compiled.programsize > _INSTRUCTIONS:
         raise SopsFormatError(
-            "a regular expression stands for more than the limit",
-            hint="say it without large repetitions",
+            "a regular expression expands to more than the limit",
+            hint="avoid large repetitions",
             pattern=pattern[:200],
             limit=_INSTRUCTIONS,
         )
@@ -147,7 +147,7 @@ class Selected:
             if steps > _STEPS_OF_A_TEXT or self._steps > _STEPS_OF_A_FILE:
                 raise SopsFormatError(
                     "a regular expression takes too long on the keys or comments of the file",
-                    hint="say it shorter, without large repetitions, or shorten the comments",
+                    hint="shorten it, avoid large repetitions, or shorten the comments",
                     pattern=self._pattern[:200],
                 )
             hit = self._known[text] = self._matches(text)

@@ -55,7 +55,7 @@ class _Meaning:
             key = str(entry.key)
             if key in written:
                 raise SopsFormatError(
-                    "a key stands twice", file=self._file, line=entry.line, field=format_path((*path, key))
+                    "a key appears twice", file=self._file, line=entry.line, field=format_path((*path, key))
                 )
             written.add(key)
             value = self._value(entry.value, (*path, key))

@@ -103,7 +103,7 @@ class Rules:
                 raise error.with_facts(file=self.file, rule=number) from None
         raise NoRuleError(
             "no creation rule matches this path",
-            hint="add one whose path_regex is found in it, or a last one without path_regex",
+            hint="add one whose path_regex is found in it, or a final rule without path_regex",
             file=self.file,
             path=path,
         )

@@ -96,7 +96,7 @@ def _key(frame: _Frame, key: Written, event: ScalarEvent, source: Source) -> Non
     assert isinstance(frame.node, dict)
     frame.merging = key.text == "<<" and (event.implicit[0] or event.tag == _MERGE_TAG)
     if key.text in frame.node:
-        source.fail("this key stands twice in its map", event.start_mark, hint="remove one of the two")
+        source.fail("this key appears twice in its map", event.start_mark, hint="remove one of the two")
     frame.key = key.text
 
 

@@ -180,7 +180,7 @@ def refuse_nulls(documents: Many[Mapping], *, file: str) -> None:
             for each in values:
                 if each.value is None:
                     raise EmitError(
-                        "a null has no form in this type of file",
+                        "a null cannot be written to this type of file",
                         hint='set it to "", or remove it',
                         file=file,
                         key=str(each.key),

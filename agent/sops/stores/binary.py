@@ -44,7 +44,7 @@ def emit(documents: Many[Mapping], *, indent: int | None = None) -> bytes:
     value = documents[0].get(KEY) if len(documents) == 1 else None
     if not isinstance(value, str):
         raise EmitError(
-            "this is no encrypted binary file: it has more than one text called data",
+            "not an encrypted binary file: it has more than one text called data",
             hint="name what it is with --output-type, such as yaml or json",
         )
     return value.encode("utf-8", "surrogateescape")

@@ -60,7 +60,7 @@ def _item(line: str, file: str, number: int) -> Entry | Comment:
         )
     if not equals:
         raise YamlError(
-            "this line is no KEY=value", hint="a comment begins with # in the first column", file=file, line=number
+            "this line is not KEY=value", hint="a comment begins with # in the first column", file=file, line=number
         )
     return Entry(key, value.replace("\\n", "\n"), number)
 
@@ -103,7 +103,9 @@ def _lines(document: Mapping) -> list[tuple[str, str]]:
             found.append(("", "#" + item.text.replace("\n", "\n#")))
         elif not (item.key == ENTRY and isinstance(item.value, Mapping)):
             if nested and str(item.key).startswith(metadata_prefix):
-                raise AlreadyEncryptedError("a key begins as the metadata's do", hint="call it something else")
+                raise AlreadyEncryptedError(
+                    "a key begins with the prefix of the metadata's keys", hint="call it something else"
+                )
             found.append((str(item.key), f"{item.key}={_value(item)}"))
     for each in nested:
         found += [

@@ -69,7 +69,7 @@ class _Branch:
 
     def node(self, file: str) -> Value:
         if len(self.scalars) + bool(self.fields) + bool(self.items) > 1:
-            raise SopsFormatError("a field of the file's metadata stands twice", file=file)
+            raise SopsFormatError("a field of the file's metadata appears twice", file=file)
         if self.scalars:
             return self.scalars[0]
         if self.items:
@@ -111,5 +111,5 @@ def _steps(path: str) -> Iterator[str | int]:
 def plain_value(entry: Entry) -> Scalar:
     """The value of an entry of a flat file. Raises EmitError for a map or list."""
     if isinstance(entry.value, Mapping | Sequence):
-        raise EmitError("a map or list has no form in this type of file", field=str(entry.key))
+        raise EmitError("a map or list cannot be written to this type of file", field=str(entry.key))
     return entry.value

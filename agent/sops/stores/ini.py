@@ -112,7 +112,7 @@ def _written(name: str, node: Mapping) -> _Written:
         if isinstance(item, Entry):
             last = str(item.key)
             if not last or last in section.keys:
-                raise EmitError("an INI section has room for a key once, and for none that is empty", field=last)
+                raise EmitError("an INI section may have a key only once, and no empty one", field=last)
             section.keys[last] = (flatten.scalar_text(flatten.plain_value(item)), "")
         elif not number:
             section.comment = item.text
@@ -127,7 +127,7 @@ def _sections(documents: Iterable[Mapping]) -> list[_Written]:
         for entry in document.entries():
             value = entry.value
             if not isinstance(value, Mapping) or not entry.key:
-                raise EmitError("the top level of an INI file is sections, which have names", field=str(entry.key))
+                raise EmitError("the top level of an INI file has only sections with names", field=str(entry.key))
             if entry.key == ENTRY:
                 fields = (
                     (path, flatten.scalar_text(text).replace("\n", "\\n")) for path, text in flatten.flatten(value)
@@ -195,7 +195,7 @@ def _name(name: str) -> str:
     for quote in _QUOTES[:3]:
         if ini_lines.name_of(form := quote + name + quote) == name:
             return form
-    raise EmitError("a key has no form in an INI file", field=name)
+    raise EmitError("the key cannot be written to an INI file", field=name)
 
 
 def _value(value: str) -> str:
@@ -213,7 +213,7 @@ def _value(value: str) -> str:
     for quote in _QUOTES:
         if ini_lines.value_of(form := quote + value + quote) == value:
             return form
-    raise EmitError("a value has no form in an INI file", hint="name another --output-type, such as json")
+    raise EmitError("the value cannot be written to an INI file", hint="name another --output-type, such as json")
 
 
 def _comment_lines(comment: str, *, exact: bool = False, trim: bool = True) -> Iterator[str]:

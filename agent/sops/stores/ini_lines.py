@@ -64,7 +64,7 @@ class Section:
 class Lines:
     """A file's lines, each with its line break, and what stands on them.
 
-    The lines from `rest` on belong to nothing. `repeated`: a key stands twice in a section.
+    The lines from `rest` on belong to nothing. `repeated`: a key appears twice in a section.
     """
 
     lines: list[str]
@@ -133,7 +133,7 @@ class _Reader:
                 known = section.keys.get(key.name)
                 if known is not None:
                     # The last of two counts, in the place of the first.
-                    self._refuse("a key stands twice in its section", "rename one of the two, or take it out", number)
+                    self._refuse("a key appears twice in its section", "rename one of the two, or take it out", number)
                     repeated = True
                 section.keys[key.name] = key
             start = self.at
@@ -192,7 +192,7 @@ class _Reader:
         if not quote:
             end = _at(_DELIMITER, line)
             if end <= 0:
-                raise YamlError("this line is no key = value", file=self._file, line=number + 1)
+                raise YamlError("this line is not key = value", file=self._file, line=number + 1)
             return line[:end].strip(SPACE), end + 1
         width = len(quote)
         close = line.find(quote, width)
@@ -200,7 +200,7 @@ class _Reader:
             raise YamlError("a quoted key is not closed", file=self._file, line=number + 1)
         end = _at(_DELIMITER, line[close + width :])
         if end < 0:
-            raise YamlError("this line is no key = value", file=self._file, line=number + 1)
+            raise YamlError("this line is not key = value", file=self._file, line=number + 1)
         return line[width:close].strip(SPACE), close + end + width + 1
 
     def value(self, text: str, number: int) -> tuple[str, bool]:

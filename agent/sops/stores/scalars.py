@@ -17,11 +17,11 @@ def only_text(value: Value, *, indent: int | None = None) -> bytes:
     del indent
     if isinstance(value, str):
         return value.encode("utf-8", "surrogateescape")
-    raise EmitError("a value that is no text has no form in this type of file", hint="name another --output-type")
+    raise EmitError("only text can be written to this type of file", hint="name another --output-type")
 
 
 def printed(value: Scalar) -> Scalar:
-    """A `Store.printed` where a float that is whole is printed as an integer, but for -0.0."""
+    """A `Store.printed` where a float that is whole is printed as an integer except -0.0."""
     if isinstance(value, float) and value.is_integer() and repr(value) != "-0.0":
         return int(value)
     return value

@@ -32,7 +32,7 @@ def parse(data: bytes, *, file: str, limits: Limits | None = None) -> list[Mappi
 
     documents = yaml.parse(data, file=file, limits=limits or Limits())
     if data and not documents:
-        raise YamlError("the file has comments or blank lines alone", file=file)
+        raise YamlError("the file has only comments or blank lines", file=file)
     return documents
 
 

@@ -64,7 +64,7 @@
     │   ├── StoreNotFoundError        no such mount, path, version or key
     │   ├── UnknownStoreError         a store that the operator did not configure
     │   └── StoreUnavailableError     sealed, down or slow; retried
-    ├── ClusterError              the apiserver refuses
+    ├── ClusterError              the API server refuses
     │   ├── ObjectInvalidError        422, or a schema error
     │   ├── ImmutableFieldError       a field that only a new object can change
     │   ├── ForbiddenError

@@ -139,7 +139,7 @@ class _Splicing:
                 yield Note(_PART_REWRITTEN, line)
 
     def _nearly(self, spliced: Spliced) -> bool:
-        """Whether but for the places of comments it says what is wanted; some have no text that would be read so."""
+        """Whether it says what is wanted, except for the places of comments; some have no text that would be read so."""
         return _ignoring_positions(self._original.parse(spliced.data)) == _ignoring_positions(self._wanted)
 
     def _rewrite(self, rewriter: Rewriter) -> None:

@@ -208,7 +208,7 @@ class _Builder:
         if frame.mapping and not frame.keyed:
             text = cast("str", event.value)
             if text in frame.seen:
-                self._source.fail("this key stands twice in its map", event.start_mark, hint="remove one of the two")
+                self._source.fail("this key appears twice in its map", event.start_mark, hint="remove one of the two")
             frame.seen.add(text)
             if placed:
                 self._above_key(frame)

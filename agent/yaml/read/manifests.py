@@ -1,6 +1,6 @@
 """Manifests as kubectl reads them: documents split as apimachinery's YAMLReader does, each one go-yaml v2 behind sigs.k8s.io/yaml.
 
-JSON is read by the same function, several objects one behind the other too. Numbers come out as the apiserver would see them after that
+JSON is read by the same function, several objects one behind the other too. Numbers come out as the API server would see them after that
 conversion: `1.0` and `1e3` are integers, as encoding/json prints them without a fraction.
 """
 
@@ -162,7 +162,7 @@ def _refuse_more(events: Iterator[Event], source: Source, end: Event) -> None:
         more = end
     if not isinstance(more, StreamEndEvent):
         source.fail(
-            "more text stands behind the end of this document",
+            "there is more text after the end of this document",
             more.start_mark,
             hint="begin each document with `---` on a line of its own",
         )
@@ -229,7 +229,7 @@ class _Builder:
         value = self._resolve(event)
         if isinstance(value, float):
             if not math.isfinite(value):
-                self._source.fail("infinity and NaN have no form in JSON; quote the value", event.start_mark)
+                self._source.fail("infinity and NaN cannot be written in JSON; quote the value", event.start_mark)
             if value.is_integer() and numbers.INT64_MIN <= value <= numbers.INT64_MAX:
                 value = int(value)
         self._put(value)
@@ -256,13 +256,13 @@ class _Builder:
         if isinstance(value, str):
             typed = value
         elif value is None or (isinstance(value, int) and value > numbers.INT64_MAX):
-            self._source.fail("this key has no form as text; quote it", event.start_mark)
+            self._source.fail("this key cannot be written as text; quote it", event.start_mark)
         else:
             frame.typed = True
             typed = (type(value).__name__, value)
         if self._strict:
             if typed in frame.explicit:
-                self._source.fail("this key stands twice in its map", event.start_mark, hint="remove one of the two")
+                self._source.fail("this key appears twice in its map", event.start_mark, hint="remove one of the two")
             frame.explicit.add(typed)
         return typed
 

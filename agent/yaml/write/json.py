@@ -32,7 +32,7 @@ def _write(value: Value, line: str, indent: str, parts: list[str]) -> None:
         entries = [item for item in value.items if not isinstance(item, Comment)]
         for number, entry in enumerate(entries):
             if not isinstance(entry.key, str):
-                raise EmitError("a key that is no string has no form in JSON")
+                raise EmitError("a key that is not a string cannot be written in JSON")
             parts.append(f"{',' if number else '{'}{deeper}{_quote(entry.key)}: ")
             _write(entry.value, deeper, indent, parts)
         parts.append(f"{line}}}" if entries else "{}")
@@ -57,7 +57,7 @@ def _scalar(value: str | float | bool | Timestamp | None) -> str:
         return _quote(value.text)
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise EmitError("infinity and NaN have no form in JSON")
+            raise EmitError("infinity and NaN cannot be written in JSON")
         # sops writes `-0`, which is read back as an integer without a sign: the MAC would not fit.
         return numbers.json_text(value) if value or math.copysign(1, value) > 0 else "-0.0"
     return str(value)

@@ -88,7 +88,7 @@ def _inline(value: Leaf) -> str:
         return str(value)
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise YamlError("infinity and NaN have no form in a manifest")
+            raise YamlError("infinity and NaN cannot be written in a manifest")
         return numbers.json_text(value)
     return _quoted(value)
 

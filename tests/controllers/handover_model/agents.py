@@ -203,7 +203,7 @@ class Agent:
     def reach(self) -> None:
         if self.cut:
             self.remember("unavailable")
-            raise ClusterUnavailableError("the apiserver does not answer")
+            raise ClusterUnavailableError("the API server does not answer")
 
     def remember(self, *answer: object) -> None:
         """What came of a call, as far as the agent can know it."""

@@ -177,7 +177,7 @@ class User:
             return asyncio.run(world.git.files(target.source, None, of)) if known else None
 
         self.monkeypatch.setattr(connection, "connect", connect)
-        self.monkeypatch.setattr(connection, "config", lambda *_: SimpleNamespace(namespace=NAMESPACE))
+        self.monkeypatch.setattr(connection, "settings", lambda *_: SimpleNamespace(namespace=NAMESPACE))
         self.monkeypatch.setattr(committed_files, "read", lambda target, of: _in_thread(committed, target, of))
 
         async def commit_of(*_: object) -> str:

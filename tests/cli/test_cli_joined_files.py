@@ -122,5 +122,5 @@ def test_commands_that_change_a_file_as_one_say_why_not(shell: Shell, command: l
     before = (shell.folder / "all.yaml").read_bytes()
     rest = ["true"] if command == ["exec-env"] else []
     done = shell.agent(*command, "all.yaml", *rest)
-    assert (done.code, "not encrypted as one" in done.err) == (1, True)
+    assert (done.code, "encrypted separately" in done.err) == (1, True)
     assert (shell.folder / "all.yaml").read_bytes() == before

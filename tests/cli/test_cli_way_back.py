@@ -44,7 +44,7 @@ REFUSED = {
         "items:\n  - # keep:secret\n    a: 1\n  # keep:secret\n  # told\n  - b: 1\n",
         "would not open again",
     ),
-    "a key twice": ("in.ini", "[s]\na = one\nb = 1\na = two\n", "stands twice"),
+    "a key twice": ("in.ini", "[s]\na = one\nb = 1\na = two\n", "appears twice"),
     "a backslash that swallows a key": (
         "in.ini",
         "[s]\npath = C:\\\\data\\\\\nuser = x\n",

@@ -136,7 +136,7 @@ KUSTOMIZATION = "prod/kustomization.yaml"
         (f"{URL}//web/base", "not named by a full commit"),
         (f"{URL}//web/base?ref={COMMIT}&ref={SECOND}", "not named by a full commit"),
         (f"{URL}//web/base?ref={COMMIT}&sshkey=x", "not named by a full commit"),
-        (f"{URL}//web/../../base?ref={COMMIT}", "no folder of its repository"),
+        (f"{URL}//web/../../base?ref={COMMIT}", "not a folder of its repository"),
         (f"{URL}//none?ref={COMMIT}", "has no kustomization"),
         (f"{URL}-more//web/base?ref={COMMIT}", "remote bases are not fetched"),
         (f"https://git.example.com/foreign//web?ref={COMMIT}", "remote bases are not fetched"),

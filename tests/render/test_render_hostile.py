@@ -335,7 +335,7 @@ async def test_a_namespace_that_ended_renderers_twice_waits_and_others_do_not(tm
             _ = await renderers.kustomize(application("bad"), GOOD)
     link.unlink()
     link.symlink_to(program)
-    with pytest.raises(RenderLimitError, match="ended more than once"):
+    with pytest.raises(RenderLimitError, match="crashed more than once"):
         _ = await renderers.kustomize(application("bad"), GOOD)
     assert (await renderers.kustomize(application("good"), GOOD)).objects
     now = 31.0
@@ -387,6 +387,6 @@ async def test_it_has_no_environment_and_no_file_but_its_pipes(program: Path) ->
 
 
 def test_without_the_program_the_error_says_how_to_get_it(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="signet-render is not there") as caught:
+    with pytest.raises(ConfigError, match="is not installed") as caught:
         _ = location.program(str(tmp_path / "signet-render"))
     assert "make build" in caught.value.hint

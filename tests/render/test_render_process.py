@@ -66,7 +66,7 @@ async def test_a_process_whose_answer_is_none_is_ended(
     saying: Callable[..., Path], tmp_path: Path, answer: str
 ) -> None:
     renderers = Renderers(saying(HELLO, answer))
-    with pytest.raises(DefectError, match="did not answer what it was asked"):
+    with pytest.raises(DefectError, match="does not fit the request"):
         _ = await renderers.kustomize(ONE, Kustomization("", SourceTree.of({})))
     assert renderers.resting == 0
     await renderers.close()

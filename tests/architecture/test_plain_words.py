@@ -42,7 +42,8 @@ def words(text: str) -> list[str]:
 
 def files(top: str) -> Iterator[Path]:
     for path in sorted((ROOT / top).rglob("*")):
-        if path.is_file() and path.suffix in {".py", ".md", ".yaml", ".yml", ""} and not {*path.parts} & {*GENERATED}:
+        read = path.suffix in {".py", ".md", ".yaml", ".yml"} or path.name == "Dockerfile"
+        if read and path.is_file() and not {*path.parts} & {*GENERATED}:
             yield path
 
 
@@ -61,7 +62,7 @@ def test_texts_have_no_unusual_word(top: str) -> None:
 def test_names_are_the_fields() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{each.start[0]}: {each.string}"
-        for path in files("agent")
+        for path in (ROOT / "agent").rglob("*.py")
         for each in tokens(path)
         if each.type == tokenize.NAME and NAMES.fullmatch(each.string)
     ]

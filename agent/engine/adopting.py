@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agent.api import names
-from agent.engine import polling
+from agent.engine import polling, unrolled
 from agent.engine.causes import Cause
 from agent.manifests import fields, ownership, people
 from agent.manifests.lookup import Lookup
@@ -17,11 +17,12 @@ from agent.values.tree import get_object, get_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from agent.engine.assembling import Assembled
     from agent.engine.changes import Step
     from agent.engine.context import Run
     from agent.engine.live import LiveFact
+    from agent.engine.unrolled import Standing
     from agent.manifests.kinds import Kinds, Resource
+    from agent.manifests.layers import Desired
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
 
@@ -30,22 +31,25 @@ if TYPE_CHECKING:
 class Met:
     """What stands where objects are applied for the first time, and why some of those cannot be applied over it.
 
-    `unread` could not be read yet: what allows that may be in the commit itself, so they are read again when it is their turn.
+    `unread` could not be read yet: what allows that may be in the commit itself, so they are read again when it is their turn. `standing`
+    is what shows whether workloads restart.
     """
 
     objects: Mapping[ObjectId, Object]
     refusals: Mapping[ObjectId, AgentError]
     unread: frozenset[ObjectId]
+    standing: Standing
 
 
-async def existing(run: Run, assembled: Iterable[Assembled], causes: Mapping[ObjectId, Cause], kinds: Kinds) -> Met:
+async def existing(run: Run, wanted: Iterable[Desired], causes: Mapping[ObjectId, Cause], kinds: Kinds) -> Met:
     """Metadata of what already stands where something is applied for the first time: one list per kind and namespace.
 
     Nothing stands where the kind is not served yet.
     """
     groups: dict[tuple[Resource, str], list[ObjectId]] = {}
-    for item in assembled:
-        resource = kinds.served(item.record.api_version, item.id.kind)
+    items = {item.id: item for item in wanted}
+    for item in items.values():
+        resource = kinds.served(item.api_version, item.id.kind)
         if causes[item.id] == Cause.NEW and resource is not None:
             groups.setdefault((resource, item.id.namespace), []).append(item.id)
 
@@ -66,7 +70,8 @@ async def existing(run: Run, assembled: Iterable[Assembled], causes: Mapping[Obj
     objects = {key: item for key, item in found.items() if item is not None}
     owned = {key: _refusal(run, key, item) for key, item in objects.items()}
     refusals = {key: error for key, error in owned.items() if error is not None}
-    return Met(objects, refusals, frozenset(found.keys() - objects.keys()))
+    standing = await unrolled.read(run, {key: items[key] for key in objects}, kinds)
+    return Met(objects, refusals, frozenset(found.keys() - objects.keys()), standing)
 
 
 def _refusal(run: Run, key: ObjectId, met: Object) -> AgentError | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from agent.engine import endings, pace, rollouts
 from agent.engine.ports import Resolved
 from agent.engine.record import ObjectRecord, absent_at
+from agent.engine.unrolled import Stood
 from agent.manifests import order, ownership, references, resolve
 from agent.manifests.ignoring import NOTHING
 from agent.manifests.resolve import Pending
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from agent.engine.context import Run
     from agent.engine.opening import Opened
+    from agent.engine.unrolled import Standing
     from agent.manifests.ignoring import Ignored
     from agent.manifests.layers import Desired
     from agent.manifests.ownership import Owner
@@ -68,10 +70,16 @@ async def assemble(
     opened: Opened,
     answers: Mapping[Reference, Resolved | AgentError],
     desired_digests: Mapping[ObjectId, str],
+    *,
+    standing: Standing,
 ) -> AssembledObjects:
-    """Assemble opened objects: Secrets first, since the workloads that name them carry a token of what they hold."""
+    """Assemble opened objects: Secrets first, since the workloads that name them carry a token of what they hold.
+
+    `standing` is what is met for the first time.
+    """
     assembler = Assembler(run.owner, run.fingerprints.owners, run.fingerprints.applied, run.ports.clock.monotonic)
     contents = rollouts.secret_contents(run.ledger.record.objects, objects)
+    stood = Stood.of(run, standing)
     room = _Room(run.limits.manifest_bytes)
     assembled: dict[ObjectId, Assembled] = {}
     failed = dict(opened.failed)
@@ -79,16 +87,18 @@ async def assemble(
         await pace.let_others(run, number)
         item, tree = objects[key], opened.objects[key]
         token = rollouts.token_of(item, contents, assembler.applied, run.application_id.uid)
+        unrolled = stood.is_unrolled(item, token, contents)
         try:
             done = await pace.beside(
                 run,
                 tree,
-                lambda item=item, tree=tree, token=token: assembler.build(
+                lambda item=item, tree=tree, token=token, unrolled=unrolled: assembler.build(
                     item,
                     tree,
                     answers,
                     desired_digest=desired_digests[item.id],
                     roll=token,
+                    unrolled=unrolled,
                     partial=item.id in opened.partial,
                     pending=opened.pending.get(item.id, _NOTHING_PENDING),
                 ),
@@ -98,7 +108,8 @@ async def assemble(
             failed[key] = error.with_facts(object=key)
             continue
         content = endings.digest(run.fingerprints.desired, run.application_id.uid, item)
-        assembled[key] = replace(done, record=replace(done.record, content=content)) if content else done
+        done = replace(done, record=replace(done.record, content=content)) if content else done
+        assembled[key] = stood.note(done)
         if key.kind == "Secret" and not item.hashed:
             contents[key] = done.record.applied
     return AssembledObjects(assembled, failed)
@@ -121,10 +132,14 @@ class Assembler:
         *,
         desired_digest: str,
         roll: str,
+        unrolled: bool = False,
         partial: bool = False,
         pending: Pending = _NOTHING_PENDING,
     ) -> Assembled:
-        """Assemble one object whose sealed leaves are opened: all, or but those that are ignored. Raises the AgentError that holds it."""
+        """Assemble one object whose sealed leaves are opened: all, or but those that are ignored. Raises the AgentError that holds it.
+
+        `roll` is the token of a workload, which one that is `unrolled` goes without.
+        """
         key = desired.id
         wanted = references.find(opened)
         for reference, paths in references.find(pending.inputs).items():
@@ -135,8 +150,9 @@ class Assembler:
         order.wave_of(key, assembled)
         ignored = desired.ignored.resolving(desired.tree)
         kept = ignored.without(assembled)
-        whole = self._marked(key, assembled, roll)
-        tree = whole if kept is assembled else self._marked(key, kept, roll)
+        written = "" if unrolled else roll
+        whole = self._marked(key, assembled, written)
+        tree = whole if kept is assembled else self._marked(key, kept, written)
         record = ObjectRecord(
             desired.api_version,
             desired_digest=desired_digest,
@@ -147,6 +163,7 @@ class Assembler:
             files=desired.files,
             managers=ignored.managers,
             pointers=ignored.texts,
+            stood=unrolled,
         )
         return Assembled(key, tree, record, None if partial else whole, ignored)
 

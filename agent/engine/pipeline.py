@@ -104,12 +104,14 @@ async def reconcile(run: Run, state: State) -> Outcome:
         opened = await opening.open_objects(run, desired, [key for key in causes if key not in desired.held], standing)
         checked = await resolving.check(run, opened, desired.variables)
         answers = await resolving.ask(run, checked.wanted)
-        assembled = await assembling.assemble(run, desired.objects, checked.opened, answers, _desired_digests(state))
-        desired = await _holding(run, desired, assembled.failed)
-        ready = {key: item for key, item in assembled.objects.items() if key not in desired.held}
         # what a watch brings from here on may be of the next owner: its epoch is shown after what a write relies on was read
         live = run.ports.live.snapshot(run.application_id.uid)
-        met = await adopting.existing(run, ready.values(), causes, kinds)
+        met = await adopting.existing(run, [desired.objects[key] for key in checked.opened.objects], causes, kinds)
+        assembled = await assembling.assemble(
+            run, desired.objects, checked.opened, answers, _desired_digests(state), standing=met.standing
+        )
+        desired = await _holding(run, desired, assembled.failed)
+        ready = {key: item for key, item in assembled.objects.items() if key not in desired.held}
         basis = replace(_basis(run, state, met), live=live, observed=seen.kinds)
         trees = (item.tree for item in ready.values())
         basis = replace(basis, refusals={**basis.refusals, **ran.refusals}, done=ran.done)

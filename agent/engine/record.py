@@ -47,7 +47,7 @@ class ObjectRecord:
     `uid` is empty while the first apply is under way. `left` has what people added and are left, by its path, and why: see `additions`.
     Of what runs to an end, `content` is the digest of what is run, and `ended` says how it ended, or that it is not known whether it did:
     `Unknown` where it went unseen, `Lost` where the record did. `managers` and `pointers` are what of the object is ignored: whatever the
-    managers own, and the fields that pointers lead to.
+    managers own, and the fields that pointers lead to. `stood`: see `unrolled`.
     """
 
     api_version: str
@@ -64,6 +64,7 @@ class ObjectRecord:
     ended: str = ""
     managers: tuple[str, ...] = ()
     pointers: tuple[str, ...] = ()
+    stood: bool = False
 
 
 MOST_RUNS: Final = 10
@@ -191,6 +192,7 @@ def _object_to_json(record: ObjectRecord) -> dict[str, object]:
         "e": record.ended,
         "m": list(record.managers),
         "i": list(record.pointers),
+        "k": record.stood,
     }
     return {key: value for key, value in full.items() if value}
 
@@ -204,22 +206,9 @@ def _object_from_json(data: dict[str, object]) -> ObjectRecord:
     left: dict[str, str] = data.get("l", {})  # pyright: ignore[reportAssignmentType]
     managers: list[str] = data.get("m", [])  # pyright: ignore[reportAssignmentType]
     pointers: list[str] = data.get("i", [])  # pyright: ignore[reportAssignmentType]
-    return ObjectRecord(
-        text("v"),
-        text("u"),
-        text("r"),
-        text("a"),
-        text("p"),
-        text("t"),
-        bool(data.get("s")),
-        stores,
-        tuple(files),
-        left,
-        text("c"),
-        text("e"),
-        tuple(managers),
-        tuple(pointers),
-    )
+    first, digests = (text("v"), text("u")), (text("r"), text("a"), text("p"), text("t"))
+    given = (bool(data.get("s")), stores, tuple(files), left, text("c"), text("e"), tuple(managers), tuple(pointers))
+    return ObjectRecord(*first, *digests, *given, stood=bool(data.get("k")))
 
 
 def _runs_to_json(ran: Mapping[ObjectId, Runs]) -> list[list[object]]:

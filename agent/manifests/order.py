@@ -113,6 +113,12 @@ def set_restart_token(tree: Object, token: str) -> Object:
     return _with(tree, (*path, "metadata", "annotations"), ANNOTATION_ROLL, token)
 
 
+def restart_token(live: Object) -> str:
+    """The token in a workload's pod template; empty where there is none."""
+    path = pod_template_path(builtin.group_of(get_text(live, "apiVersion")), get_text(live, "kind"))
+    return "" if path is None else get_text(live, *path, "metadata", "annotations", ANNOTATION_ROLL)
+
+
 def _with(tree: Object, path: Path, key: str, value: str) -> Object:
     if not path:
         return {**tree, key: value}

@@ -1,4 +1,4 @@
-"""A workload that `kubectl apply -k` deployed goes on while the agent takes it over and its secrets are encrypted again."""
+"""A workload that kubectl or Flux deployed from an overlay goes on while the agent takes it over and its secrets are encrypted again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from manifests_written import deployment
+import pytest
+from manifests_written import deployment, secret
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,14 +16,34 @@ if TYPE_CHECKING:
     from testbed.installation import Installation, Tenant
 
 _OVERLAY = """\
-resources: [web.yaml]
+resources: [web.yaml, fixed.yaml]
 secretGenerator: [{name: db, files: [db.yaml]}, {name: plain, literals: [a=b]}]
 vars: [{name: DB, objref: {apiVersion: v1, kind: Secret, name: db}}]
+configurations: [where.yaml]
+patches: [{path: checksum.yaml}]
 """
+_FILES = {
+    "where.yaml": "varReference: [{path: spec/template/metadata/annotations, kind: Deployment}]\n",
+    "checksum.yaml": """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec: {template: {metadata: {annotations: {checksum/secret: $(DB)}}}}
+""",
+}
 _ENV: list[dict[str, object]] = [
     {"name": "P", "valueFrom": {"secretKeyRef": {"name": "db", "key": "db.yaml"}}},
+    {"name": "FIXED", "valueFrom": {"secretKeyRef": {"name": "fixed", "key": "password"}}},
     {"name": "NAME", "value": "$(DB)"},
 ]
+_TOOLS = {
+    "kubectl": ("", ()),
+    # Flux's kustomize-controller applies so, and labels what it applies
+    "Flux": (
+        "labels: [{pairs: {kustomize.toolkit.fluxcd.io/name: apps, kustomize.toolkit.fluxcd.io/namespace: flux-system}}]\n",
+        ("--server-side", "--field-manager=kustomize-controller"),
+    ),
+}
 
 
 def _standing(tenant: Tenant) -> dict[str, set[str]]:
@@ -47,15 +68,19 @@ def _rotated(tmp_path: Path, text: str, identity: str) -> str:
     return file.read_text()
 
 
-def test_pods_go_on_until_a_value_changes(installation: Installation, tenant: Tenant, tmp_path: Path):
+@pytest.mark.parametrize("tool", _TOOLS)
+def test_pods_go_on_until_a_value_changes(installation: Installation, tenant: Tenant, tmp_path: Path, tool: str):
+    more, flags = _TOOLS[tool]
     first, second = f"password: {installation.canary('kept')}\n", f"password: {installation.canary('changed')}\n"
     identity = tenant.create_key()
-    plain = {"kustomization.yaml": _OVERLAY, "web.yaml": deployment("web", env=_ENV), "db.yaml": first}
+    fixed = secret("fixed", password=installation.canary("fixed"))
+    plain = {"kustomization.yaml": _OVERLAY, "web.yaml": deployment("web", env=_ENV), "db.yaml": first, **_FILES}
+    plain["fixed.yaml"] = fixed
     folder = tmp_path / "plain"
     folder.mkdir()
-    for name, text in plain.items():
+    for name, text in {**plain, "kustomization.yaml": _OVERLAY + more}.items():
         (folder / name).write_text(text)
-    tenant.controlplane.kubectl("apply", "--namespace", tenant.namespace, "-k", str(folder))
+    tenant.controlplane.kubectl("apply", "--namespace", tenant.namespace, *flags, "-k", str(folder))
     tenant.controlplane.wait_available(tenant.namespace, "web")
     before = _standing(tenant)
     assert [len(each) for each in before.values()] == [1, 1, 2]
@@ -65,10 +90,11 @@ def test_pods_go_on_until_a_value_changes(installation: Installation, tenant: Te
 
     text = sealed(first)
     overlay = {f"prod/{name}": content for name, content in plain.items()}
+    overlay["prod/fixed.yaml"] = tenant.seal(fixed)
     tenant.deploy({**overlay, "prod/db.yaml": text}, render={"kustomize": {"path": "prod"}})
     assert _standing(tenant) == before
     for again in (sealed(first), _rotated(tmp_path, text, identity)):
-        assert tenant.sync({"prod/db.yaml": again}).ready
+        assert tenant.sync({"prod/db.yaml": again, "prod/fixed.yaml": tenant.seal(fixed)}).ready
         assert _standing(tenant) == before
 
     tenant.sync({"prod/db.yaml": sealed(second)})

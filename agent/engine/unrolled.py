@@ -16,8 +16,8 @@ from agent.values.errors import AgentError
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from agent.engine.context import Run
     from agent.engine.assembling import Assembled
+    from agent.engine.context import Run
     from agent.engine.record import ObjectRecord
     from agent.manifests.kinds import Kinds
     from agent.manifests.layers import Desired

@@ -25,12 +25,12 @@ def test_a_variable_is_disclosed_by_two_consents_and_the_trail_names_it(
 ) -> None:
     domain, password = f"{tenant.namespace}.example.com", installation.canary("undisclosed")
     files = {
-        "web.yaml": config_map("web", url="https://${DOMAIN}"),
-        "db.yaml": secret("db", login="${PASSWORD} at ${DOMAIN}"),
+        "app/web.yaml": config_map("web", url="https://${DOMAIN}"),
+        "app/db.yaml": secret("db", login="${PASSWORD} at ${DOMAIN}"),
         "vars.yaml": tenant.seal(f"DOMAIN: {domain}\nPASSWORD: {password}\n", "--encrypted-regex", "."),
     }
     tenant.commit(files)
-    tenant.configure(source=tenant.source("."), substitute={"files": ["vars.yaml"], "disclose": ["DOMAIN"]})
+    tenant.configure(source=tenant.source("app"), substitute={"files": ["vars.yaml"], "disclose": ["DOMAIN"]})
     report = tenant.until(lambda report: bool(report.failures), "no grant")
     failure = report.failure(reason="Sink", object=f"ConfigMap {tenant.namespace}/web")
     assert "spec.substitute.disclose" in failure["hint"]

@@ -45,7 +45,8 @@ def test_a_granted_base_is_fetched_at_a_commit_that_a_branch_contains(
     tenant.until_ready()
     assert tenant.data("prod-settings") == {"value": "1"}
 
-    proposed = bases.commit({"web/a.yaml": config_map("settings", value="2")}, branch="proposed")
+    changed = {"web/a.yaml": config_map("settings", value="2")}
+    proposed = bases.commit(changed, branch="proposed", parent=first)
     bases.git("update-ref", "refs/pull/1/head", proposed)
     bases.delete_branch("proposed")
     report = tenant.sync(overlay(proposed))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.adapters.git import command, reading
-from agent.cli.applications import overlays, worktree
+from agent.cli.applications import overlays
 from agent.desired import live_variables
 from agent.manifests.documents import RENDERED, File
 from agent.values.dataclass import dataclass
@@ -20,6 +20,7 @@ from agent.values.errors import AgentError, SourceUnavailableError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from agent.cli.applications.fetched_bases import Bases, FetchedFiles
     from agent.cli.applications.worktree import Target
     from agent.engine.repositories import Snapshot
     from agent.manifests.documents import TreeEntry
@@ -56,7 +57,11 @@ class CommittedFiles:
     mirror: reading.Mirror
     commit: str
     listing: Mapping[str, TreeEntry]
-    granted: tuple[str, ...]
+    bases: Bases
+
+    @property
+    def granted(self) -> tuple[str, ...]:
+        return self.bases.granted
 
     async def read(self, paths: Iterable[str]) -> Mapping[str, File]:
         """Raises SourceUnavailableError where the repository has lost one."""
@@ -67,8 +72,8 @@ class CommittedFiles:
             raise SourceUnavailableError("the repository does not have all of the commit", commit=self.commit) from None
         return {path: File(path, blob, contents[blob], RENDERED) for path, blob in blobs.items()}
 
-    async def base(self, base: Base) -> CommittedFiles:
-        raise worktree.not_fetched(base)
+    async def base(self, base: Base) -> FetchedFiles:
+        return await self.bases.files(base)
 
 
 def files(wanted: Target, commit: str) -> CommittedFiles | None:
@@ -78,7 +83,7 @@ def files(wanted: Target, commit: str) -> CommittedFiles | None:
         return None
     try:
         listing = reading.tree(mirror, commit, cancelled=threading.Event())
-        return CommittedFiles(mirror, commit, listing, wanted.remote_bases)
+        return CommittedFiles(mirror, commit, listing, wanted.bases)
     except (AgentError, reading.DamagedError):
         return None
 

@@ -17,6 +17,8 @@ from agent.api import disclosures, names, operator
 from agent.api.application import ApplicationSpec
 from agent.api.model import Problem, validate
 from agent.api.render import Kustomize, Render
+from agent.cli.applications import fetched_bases
+from agent.cli.applications.fetched_bases import Bases
 from agent.cli.errors import ReadError, UsageError
 from agent.cli.files import content
 from agent.cli.keys import sealing_keys
@@ -27,7 +29,7 @@ from agent.manifests.sealed_secrets import Unsealing
 from agent.manifests.sinks import AllowedSinks
 from agent.values import system
 from agent.values.dataclass import dataclass
-from agent.values.errors import LimitError, RemoteBaseError, SourceError
+from agent.values.errors import LimitError, SourceError
 from agent.values.tree import get_object, get_text
 from agent.yaml.read import manifests as yaml
 
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from agent.adapters.keys.sealed_secrets import SealingKeys
     from agent.api.application import Application, Source
     from agent.api.operator import Limits, OperatorSettings
+    from agent.cli.applications.fetched_bases import FetchedFiles
     from agent.desired.cautions import Strictness
     from agent.manifests.remote_bases import Base
     from agent.values.errors import AgentError
@@ -67,7 +70,7 @@ class Target:
 
     `spec` is that of the Application, or of one that only renders the folder that the user named.
     `unsealing`: SealedSecrets are unsealed, as the operator's file says, or because the user gave `sealing_keys`. `people` are the field
-    managers of people, `disclosed` the variables that become clear text.
+    managers of people, `disclosed` the variables that become clear text. `bases` fetches remote bases.
     """
 
     folder: Path
@@ -81,8 +84,8 @@ class Target:
     sealing_keys: SealingKeys
     strict: Strictness
     people: tuple[str, ...]
+    bases: Bases
     disclosed: frozenset[str] = frozenset()
-    remote_bases: tuple[str, ...] = ()
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -142,7 +145,7 @@ def target(asked: Asked) -> Target:
             opening,
             cautions.strictness(settings, None),
             settings.field_managers.people,
-            remote_bases=settings.git.remote_bases,
+            Bases(settings.git, settings.limits),
         )
     if asked.kustomize is not None:
         raise UsageError("the Application says what is rendered", hint="leave out --kustomize, or -f")
@@ -171,8 +174,8 @@ def target(asked: Asked) -> Target:
         opening,
         cautions.strictness(settings, application),
         settings.field_managers.people,
+        Bases(settings.git if asked.operator_file else fetched_bases.settings_for(application), settings.limits),
         _disclosed(settings if asked.operator_file else None, application),
-        remote_bases=settings.git.remote_bases,
     )
 
 
@@ -268,7 +271,11 @@ class RenderedFiles:
 
     folder: Path
     listing: Mapping[str, TreeEntry]
-    granted: tuple[str, ...]
+    bases: Bases
+
+    @property
+    def granted(self) -> tuple[str, ...]:
+        return self.bases.granted
 
     async def read(self, paths: Iterable[str]) -> Mapping[str, File]:
         found: dict[str, File] = {}
@@ -279,18 +286,8 @@ class RenderedFiles:
             found[path] = File(path, named, data, RENDERED)
         return found
 
-    async def base(self, base: Base) -> RenderedFiles:
-        raise not_fetched(base)
-
-
-def not_fetched(base: Base) -> RemoteBaseError:
-    """What a command says of a remote base."""
-    return RemoteBaseError(
-        "commands on a work tree fetch no remote bases",
-        hint="the agent does; vendor the base to see what it renders to",
-        repository=base.url,
-        commit=base.commit,
-    )
+    async def base(self, base: Base) -> FetchedFiles:
+        return await self.bases.files(base)
 
 
 def rendered_files(wanted: Target) -> RenderedFiles:
@@ -300,7 +297,7 @@ def rendered_files(wanted: Target) -> RenderedFiles:
     for name, mode, size in _walk(os.fsencode(wanted.folder), b"", kept or frozenset(), hidden=True):
         if kept is None or name in kept:
             found[os.fsdecode(name)] = TreeEntry("", size, listing.KINDS.get(mode, "file"))
-    return RenderedFiles(wanted.folder, found, wanted.remote_bases)
+    return RenderedFiles(wanted.folder, found, wanted.bases)
 
 
 def _bytes(folder: Path, path: str) -> bytes:

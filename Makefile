@@ -12,6 +12,8 @@ PYTHON := .venv/bin/python
 ENVIRONMENT := .venv/stamp
 UV := $(or $(shell uv --version > /dev/null 2>&1 && command -v uv),.uv/bin/uv)
 export UV_PYTHON_DOWNLOADS := never
+# Images set it, and then each of the thousand processes that tests start would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 18

@@ -6,16 +6,18 @@ A site is numbered by where the walk over a module's tree meets it, and named by
 from __future__ import annotations
 
 import ast
+import gc
 import importlib.machinery
 import importlib.util
+import inspect
 import sys
+import types
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    import types
     from collections.abc import Iterator, Sequence
 
 _COMPARISONS: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
@@ -186,6 +188,56 @@ def plant(module: str, number: int) -> None:
             return importlib.util.spec_from_file_location(name, found.origin, loader=Planting(name, found.origin))
 
     sys.meta_path.insert(0, Finder)  # pyright: ignore[reportArgumentType]  # its find_spec is static
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A function as its module defines it, outside of all others, and the same with a fault."""
+
+    path: str
+    sound: types.CodeType
+    faulty: types.CodeType
+
+    @property
+    def lines(self) -> range:
+        return range(self.sound.co_firstlineno, max(number for number in _numbers(self.sound)) + 1)
+
+    def make(self) -> None:
+        """Wherever a module, a class or a decorator holds the function."""
+        for each in gc.get_objects():
+            # the path, since another module may have a function that is written alike
+            if isinstance(each, types.FunctionType) and each.__code__.co_filename == self.path:
+                each.__code__ = self.faulty if each.__code__ == self.sound else each.__code__
+
+
+def exchange(path: Path, number: int) -> Exchange | None:
+    """None where the fault is not in a function, such as in a default."""
+    source = path.read_text()
+    sound = compile(source, str(path), "exec", dont_inherit=True)
+    faulty = compile(planted(source, number), str(path), "exec", dont_inherit=True)
+    pairs = zip(_functions(sound), _functions(faulty), strict=False)
+    found = [Exchange(str(path), one, other) for one, other in pairs if one != other]
+    if len(found) != 1 or found[0].sound.co_name != found[0].faulty.co_name:
+        return None
+    return found[0] if found[0].sound.co_freevars == found[0].faulty.co_freevars else None
+
+
+def _functions(code: types.CodeType) -> Iterator[types.CodeType]:
+    """Those of a module and its classes."""
+    for each in code.co_consts:
+        if isinstance(each, types.CodeType):
+            if each.co_flags & inspect.CO_OPTIMIZED:
+                yield each
+            else:
+                yield from _functions(each)
+
+
+def _numbers(code: types.CodeType) -> Iterator[int]:
+    yield code.co_firstlineno
+    yield from (number for _, _, number in code.co_lines() if number is not None)
+    for each in code.co_consts:
+        if isinstance(each, types.CodeType):
+            yield from _numbers(each)
 
 
 def _lines(node: ast.expr | ast.stmt) -> range:

@@ -1,8 +1,8 @@
 """Do the tests of the engine and of manifests notice a fault? `python -m bench.mutation`: seeded, resumable, a table of survivors.
 
 A mutant is killed where a test fails, or where a test does not end. It meets the tests that come to its function, those first that come to
-its line, in a process that is forked from one where all libraries are loaded already. The mutants that were tried are kept in a file, a
-line each, so that a run goes on where one was stopped; another seed is another sample.
+its line. The mutants that were tried are kept in a file, a line each, so that a run goes on where one was stopped; another seed is another
+sample.
 """
 
 from __future__ import annotations
@@ -11,34 +11,26 @@ import argparse
 import hashlib
 import importlib
 import json
-import multiprocessing
 import os
-import resource
 import sys
 import warnings
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from multiprocessing.connection import wait
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Final
 
-from bench import mutants, reach
+from bench import mutants, reach, verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from multiprocessing.connection import Connection
-    from multiprocessing.process import BaseProcess
+    from collections.abc import Callable, Generator, Sequence
 
 ROOT: Final = Path(__file__).parents[1]
 FOLDERS: Final = ("agent/engine", "agent/desired", "agent/manifests")
 _LEAST: Final = 0.85
 """Of the mutants that are killed, for the run to end with 0."""
-_MEMORY: Final = 4 << 30
 Key = tuple[str, str, str]
 """Module, name and text: a text that changed is another mutant."""
-Task = TypeVar("Task")
-Result = TypeVar("Result")
-_FORK: Final = multiprocessing.get_context("fork")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +69,26 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="which of all (%(default)s)")
     parser.add_argument("--state", type=Path, help="file of those that were tried (.mutation-SEED.jsonl)")
     parser.add_argument("--again", action="store_true", help="try those that survived once more")
+    parser.add_argument(
+        "--tests", nargs="+", default=reach.ROOMS, help="ask no other tests than of these files or folders"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="how many at a time (%(default)s)")
     given = parser.parse_args()
     state: Path = given.state or ROOT / f".mutation-{given.seed}.jsonl"
     known = {each.key: each for each in _read(state) if each.killed or not given.again}
     chosen = sample(everything(), given.seed, given.mutants)
     left = [each for each in chosen if each.key not in known]
+
+    def keep(one: Tried) -> None:
+        with state.open("a") as file:
+            _ = file.write(json.dumps(asdict(one)) + "\n")
+        known[one.key] = one
+
     with TemporaryDirectory() as folder:
         # what all the processes import is compiled once, elsewhere than beside the sources
         sys.pycache_prefix, sys.dont_write_bytecode = folder, False
-        for one in _tried(left, given.jobs):
-            with state.open("a") as file:
-                _ = file.write(json.dumps(asdict(one)) + "\n")
-            known[one.key] = one
+        if left:
+            _try(left, given.tests, given.jobs, keep)
     tried = [known[each.key] for each in chosen]
     for one in tried:
         if not one.killed:
@@ -122,60 +121,67 @@ def _read(state: Path) -> list[Tried]:
     return [Tried(**json.loads(line)) for line in lines]
 
 
-def _tried(left: list[Mutant], jobs: int) -> Iterator[Tried]:
-    if not left:
-        return
-    ((_, reached),) = _beside(reach.measure, [ROOT], 1)
-    if reached is None:
-        sys.exit("the tests do not end without a fault")
+def _try(left: list[Mutant], rooms: Sequence[str], jobs: int, keep: Callable[[Tried], None]) -> None:
+    """Those in functions where all tests are collected; before them the few that show only as their module is imported."""
+    ((_, reached),) = verdicts.beside(lambda root: reach.measure(root, rooms), [ROOT], 1)
     # some look at a clock, which runs faster where each line is noted
-    ((_, broken),) = _beside(reach.first_failure, [dict.fromkeys(reached.failed, 60.0)], 1)
-    if broken != "":
+    failed = dict.fromkeys(reached.failed, 60.0)
+    ((_, broken),) = verdicts.beside(verdicts.first_failure, [failed], 1)
+    if broken:
         sys.exit(f"without a fault the tests fail: {broken}")
     with warnings.catch_warnings(action="ignore"):
         for name in reached.libraries:
             _ = importlib.import_module(name)
 
-    def first_failure(mutant: Mutant) -> str:
+    def by_import(mutant: Mutant) -> str:
         tests = reached.who_notices(mutant.path, mutant.site)
-        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+        return verdicts.killer(tests, lambda: mutants.plant(mutant.module, mutant.site.number), verdicts.by_import)
+
+    exchanged = {each.key: _exchange(each, reached) for each in left}
+    for mutant, by in verdicts.beside(by_import, [each for each in left if exchanged[each.key] is None], jobs):
+        keep(Tried(*mutant.key, mutant.site.lines.start, bool(by), by))
+
+    def in_place(mutant: Mutant) -> str:
+        tests = reached.who_notices(mutant.path, mutant.site)
+        return verdicts.killer(tests, lambda: _plant(mutant, exchanged[mutant.key]), collected.ask)
+
+    def each() -> None:
+        for mutant, by in verdicts.beside(in_place, [each for each in left if exchanged[each.key]], jobs):
+            keep(Tried(*mutant.key, mutant.site.lines.start, bool(by), by))
+
+    collected = verdicts.Collected(each)
+    with _silence():
+        reach.run_pytest(rooms, collected)
+
+
+def _exchange(mutant: Mutant, reached: reach.Reached) -> mutants.Exchange | None:
+    """Of a function that is called by tests alone: what is called as modules are imported has left its result somewhere."""
+    found = mutants.exchange(mutant.path, mutant.site.number)
+    called = reached.imported.get(str(mutant.path), set[int]())
+    return None if found is None or called.intersection(found.lines) else found
+
+
+def _plant(mutant: Mutant, exchange: mutants.Exchange | None) -> None:
+    if exchange is None or mutant.module not in sys.modules:
         mutants.plant(mutant.module, mutant.site.number)
-        return reach.first_failure(tests)
-
-    for mutant, failure in _beside(first_failure, left, jobs):
-        by = "a test that does not end" if failure is None else failure
-        yield Tried(*mutant.key, mutant.site.lines.start, bool(by), by)
+    else:
+        exchange.make()
 
 
-def _beside(work: Callable[[Task], Result], tasks: Sequence[Task], jobs: int) -> Iterator[tuple[Task, Result | None]]:
-    """The work in processes that are forked from this one, and what each came to: nothing where it died."""
-    waiting = list(reversed(tasks))
-    running: dict[Connection[Result, Result], tuple[Task, BaseProcess]] = {}
-    while waiting or running:
-        while waiting and len(running) < jobs:
-            receiver, sender = cast(
-                "tuple[Connection[Result, Result], Connection[Result, Result]]", _FORK.Pipe(duplex=False)
-            )
-            task = waiting.pop()
-            process = _FORK.Process(target=_quietly, args=(work, task, sender))
-            process.start()
-            sender.close()
-            running[receiver] = (task, process)
-        for receiver in running.keys() & set(wait(list(running))):
-            task, process = running.pop(receiver)
-            try:
-                result = receiver.recv()
-            except EOFError:
-                result = None
-            process.join()
-            yield task, result
-
-
-def _quietly(work: Callable[[Task], Result], task: Task, sender: Connection[Result, Result]) -> None:
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for number in (0, 1, 2):
-        _ = os.dup2(nothing, number)
-    sender.send(work(task))
+@contextmanager
+def _silence() -> Generator[None]:
+    """For what pytest prints."""
+    kept = {number: os.dup(number) for number in (1, 2)}
+    with Path(os.devnull).open("r+b", buffering=0) as nothing:
+        for number in kept:
+            _ = os.dup2(nothing.fileno(), number)
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+            for number, copy in kept.items():
+                _ = os.dup2(copy, number)
+                os.close(copy)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-import resource
 import sys
 import threading
 import time
@@ -27,13 +27,12 @@ if TYPE_CHECKING:
 ROOMS: Final = ("tests/engine", "tests/manifests")
 _OPTIONS: Final = (
     *("-q", "--no-header", "-p", "no:cacheprovider", "-m", "not servers", "--hypothesis-profile", "mutants"),
-    *("--timeout", "300", "-W", "ignore::pytest.PytestAssertRewriteWarning"),  # what is warm was not rewritten
+    *("-o", "tmp_path_retention_policy=none"),
+    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # what is warm was not rewritten
 )
 _CALLS: Final = 20
 _STEPS: Final = 2000
 """As many calls of a function by one test are looked at, and steps of each: else a loop takes minutes."""
-_LONGER: Final = 5
-"""So many times what it took, and ten seconds, is what a test may take of a processor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +51,8 @@ class Reached:
     failed: list[str] = field(default_factory=list[str])
     libraries: list[str] = field(default_factory=list[str])
     """Modules that are not ours, which take most of the time that imports take."""
+    imported: dict[str, set[int]] = field(default_factory=dict[str, set[int]])
+    """Of each file, lines of the functions that were called before the first test, as modules were imported."""
 
     def who_notices(self, path: Path, site: Site) -> dict[str, float]:
         """Tests that can tell and what they take, those first that come to the very line, and the quickest of them first.
@@ -66,7 +67,7 @@ class Reached:
         return {name: seconds for _, seconds, name in sorted(found)}
 
 
-class _Failures:
+class Failures:
     """What failed, tests and files that cannot be imported. Tests have no limits of their own: this machine may do other things."""
 
     def __init__(self) -> None:
@@ -84,19 +85,34 @@ class _Failures:
             self.failed.append(report.nodeid)
 
 
-class _Measuring(_Failures):
+class _Measuring(Failures):
     """Notes which lines of the agent each test comes to."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self.tests: dict[str, Test] = {}
+        self.imported: dict[str, set[int]] = {}
         self._folder = f"{folder}{os.sep}"
         self._lines: dict[str, set[int]] = {}
         self._calls = Counter[types.CodeType]()
 
     @pytest.hookimpl(wrapper=True)
+    def pytest_collection(self) -> Generator[None, object, object]:
+        sys.setprofile(self._returned)
+        try:
+            return (yield)
+        finally:
+            sys.setprofile(None)
+
+    def _returned(self, frame: types.FrameType, event: str, arg: object) -> None:
+        del arg
+        code = frame.f_code
+        if event == "return" and code.co_filename.startswith(self._folder) and code.co_flags & inspect.CO_OPTIMIZED:
+            self.imported.setdefault(code.co_filename, set()).add(frame.f_lineno)
+
+    @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        _forget()
+        forget()
         self._lines = {}
         self._calls.clear()
         started = time.process_time()
@@ -134,51 +150,24 @@ class _Measuring(_Failures):
         return line(frame, "call", None)
 
 
-class _Chosen(_Failures):
-    """Some tests, in their order, each of which has an end."""
-
-    def __init__(self, tests: dict[str, float]) -> None:
-        super().__init__()
-        self._tests = tests
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        known = {item.nodeid: item for item in items}
-        items[:] = [known[name] for name in self._tests if name in known]
-
-    def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        seconds = time.process_time() + 10 + _LONGER * self._tests[item.nodeid]
-        resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), resource.RLIM_INFINITY))
-
-
-def measure(root: Path) -> Reached:
+def measure(root: Path, tests: Sequence[str] = ROOMS) -> Reached:
     """Run all tests. To be called in a process of its own: what the tests import stays."""
     plugin = _Measuring(root / "agent")
-    _pytest(list(ROOMS), plugin)
+    run_pytest(tests, plugin)
     installed = [
         name for name, module in sys.modules.items() if "/site-packages/" in (getattr(module, "__file__", "") or "")
     ]
-    return Reached(plugin.tests, plugin.failed, installed)
+    return Reached(plugin.tests, plugin.failed, installed, plugin.imported)
 
 
-def first_failure(tests: dict[str, float]) -> str:
-    """The first of these tests that fails; empty where none does."""
-    if not tests:
-        return ""
-    files = list(dict.fromkeys(name.partition("::")[0] for name in tests))
-    plugin = _Chosen(tests)
-    _pytest(["-x", *files], plugin)
-    return plugin.failed[0] if plugin.failed else ""
-
-
-def _pytest(arguments: Sequence[str], plugin: object) -> None:
+def run_pytest(arguments: Sequence[str], plugin: object) -> None:
     settings.register_profile(
         "mutants", deadline=None, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate]
     )
     _ = pytest.main([*_OPTIONS, *arguments], plugins=[plugin])
 
 
-def _forget() -> None:
+def forget() -> None:
     """What a test left in a cache would keep the next from the lines behind it."""
     for name, module in list(sys.modules.items()):
         for value in vars(module).values() if name.startswith("agent.") else ():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 BENCH = Path(__file__).parents[2] / "bench"
 RULES = """
 import os
+import threading
 from functools import lru_cache
 
 LIMIT = 3
@@ -30,10 +30,18 @@ def may_stay(process: bool) -> None:
     if process:
         os._exit(1)
 
+def waits(number: int) -> None:
+    if number > 1:
+        threading.Event().wait()
+
+def small(number: int) -> bool:
+    return number < 8
+
 def unused(number: int) -> bool:
     return number == 1
 """
 TESTS = """
+import sys
 from agent.engine import rules
 
 def test_limit():
@@ -47,14 +55,21 @@ def test_second_of_a_cache():
 
 def test_that_ends_the_process():
     rules.may_stay(False)
+
+def test_that_waits():
+    rules.waits(1)
+
+def test_that_fails_with_a_fault_and_without():
+    assert rules.small(3) and sys.gettrace()
 """
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     (tmp_path / "bench").mkdir()
-    for name in ("mutants.py", "mutation.py", "reach.py"):
-        shutil.copy(BENCH / name, tmp_path / "bench")
+    for name in ("mutants.py", "mutation.py", "reach.py", "verdicts.py"):
+        text = (BENCH / name).read_text()
+        (tmp_path / "bench" / name).write_text(text.replace("_IDLE: Final = 60.0", "_IDLE: Final = 0.5"))
     files = {
         "bench/__init__.py": "",
         "agent/__init__.py": "",
@@ -92,15 +107,22 @@ def test_faults_are_noticed_by_the_tests_that_come_to_them(project: Path) -> Non
         "allowed: False becomes True (1)": "test_limit",
         "allowed: True becomes False (1)": "test_limit",
         "known: Eq becomes NotEq (1)": "test_second_of_a_cache",
-        "may_stay: the condition is always True (1)": "a test that does not end",
+        "may_stay: the condition is always True (1)": "test_that_ends_the_process does not end",
         "may_stay: the condition is always False (1)": "",
         "may_stay: the statement is dropped (1)": "",
         "may_stay: 1 becomes 2 (1)": "",
+        "waits: 1 becomes 2 (1)": "",
+        "waits: Gt becomes GtE (1)": "test_that_waits does not end",
+        "waits: the condition is always True (1)": "test_that_waits does not end",
+        "waits: the condition is always False (1)": "",
+        "waits: the statement is dropped (1)": "",
+        "small: 8 becomes 9 (1)": "",
+        "small: Lt becomes LtE (1)": "",
         "unused: Eq becomes NotEq (1)": "",
         "unused: 1 becomes 2 (1)": "",
     }
-    assert (code, said[-1]) == (1, "6 of 13 killed, 46%")
-    assert "survived: agent.engine.rules:21: unused: Eq becomes NotEq (1): number == 1" in said
+    assert (code, said[-1]) == (1, "8 of 20 killed, 40%")
+    assert "survived: agent.engine.rules:29: unused: Eq becomes NotEq (1): number == 1" in said
     assert (project / "agent/engine/rules.py").read_text() == RULES
     assert len(first) == 4
     assert (project / ".mutation-1.jsonl").read_text().startswith(state), "some were tried twice"
@@ -113,7 +135,7 @@ def test_faults_are_noticed_by_the_tests_that_come_to_them(project: Path) -> Non
         "unused: Eq becomes NotEq (1)",
         "unused: 1 becomes 2 (1)",
     }
-    assert said[-1] == "8 of 13 killed, 62%"
+    assert said[-1] == "10 of 20 killed, 50%"
 
 
 def test_tests_that_fail_without_a_fault_say_nothing(project: Path) -> None:

@@ -15,7 +15,7 @@ from agent.api.application import ApplicationSpec, Source
 from agent.api.model import Problem as SpecProblem
 from agent.api.model import validate
 from agent.api.render import Kustomize, Render, Substitute
-from agent.cli.applications import desired, worktree
+from agent.cli.applications import desired, tree_flags, worktree
 from agent.desired.compiler import UnknownChangeError
 from agent.manifests import builtin, references
 from agent.values.dataclass import replace
@@ -106,7 +106,7 @@ class Runner:
     def _target(self, unit: Unit) -> Target:
         nothing = dict.fromkeys(("layers", "application", "operator_file", "kustomize"))
         base = worktree.target(
-            worktree.Asked(folder=str(self.folder), namespace="", sealing_key=[], generate=False, **nothing)
+            tree_flags.Asked(folder=str(self.folder), namespace="", sealing_key=[], generate=False, **nothing)
         )
         render = Render(kustomize=validate(Kustomize, _tree(unit.kustomize))) if unit.kustomize is not None else None
         # Flux is not strict by default.

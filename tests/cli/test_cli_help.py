@@ -24,7 +24,7 @@ NAMES = {"agent.api", "agent.api.names"}
 CLEAN = [
     ["--help"],
     ["version"],
-    *([name, "--help"] for name in SECRETS),
+    *([name, "--help"] for name in COMMANDS),
     ["keygen"],
     ["decrypt", "missing.yaml"],
     ["encrypt", "--age", "RECIPIENT", "plain.yaml"],

@@ -66,13 +66,13 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    from agent.cli.applications import worktree
+    from agent.cli.applications import tree_flags
     from agent.cli.cluster import connection
     from agent.cli.keys import key_sources, user_stores
 
     parser.description = _DESCRIPTION
     parser.epilog = _EXAMPLES
-    worktree.add_options(parser)
+    tree_flags.add_options(parser)
     parser.add_argument("--prune", action="store_true", help="needs -f, with which deletions are always shown")
     parser.add_argument(
         "--agent-namespace", default="signet-system", metavar="NAME", help="where the agent runs (default: %(default)s)"
@@ -92,12 +92,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _diff(args: argparse.Namespace) -> int:
-    from agent.cli.applications import applied, desired, differences, preview, worktree
+    from agent.cli.applications import applied, desired, differences, preview, tree_flags, worktree
     from agent.cli.cluster import connection
     from agent.desired.compiler import UnknownChangeError
     from agent.values.dataclass import replace
 
-    target = worktree.target(flags.typed(worktree.Asked, args))
+    target = worktree.target(flags.typed(tree_flags.Asked, args))
     if args.prune and target.application is None:
         raise UsageError("--prune needs -f: only the Application shows which objects it owns")
     settings = connection.settings(args.kubeconfig, args.context)

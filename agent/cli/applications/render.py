@@ -47,13 +47,13 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    from agent.cli.applications import worktree
+    from agent.cli.applications import tree_flags
     from agent.cli.cluster import connection
     from agent.cli.keys import key_sources
 
     parser.description = _DESCRIPTION
     parser.epilog = _EXAMPLES
-    worktree.add_options(parser)
+    tree_flags.add_options(parser)
     parser.add_argument("--verify", action="store_true", help="open encrypted files and verify their MACs")
     parser.add_argument("--reveal", action="store_true", help="show the values of encrypted files; verifies them too")
     parser.add_argument("--force", action="store_true", help="with --reveal: even where standard output is no terminal")
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _render(args: argparse.Namespace) -> int:
-    from agent.cli.applications import desired, worktree
+    from agent.cli.applications import desired, tree_flags, worktree
     from agent.cli.keys import key_sources
     from agent.desired.compiler import UnknownChangeError
 
@@ -80,7 +80,7 @@ def _render(args: argparse.Namespace) -> int:
             "--reveal shows secrets, and standard output is no terminal",
             hint="add --force if whatever reads it may know them",
         )
-    target = worktree.target(flags.typed(worktree.Asked, args))
+    target = worktree.target(flags.typed(tree_flags.Asked, args))
     keys = key_sources.master_keys(flags.typed(key_sources.Access, args)) if args.verify or args.reveal else None
     try:
         declared = asyncio.run(_declared(args, target, keys))

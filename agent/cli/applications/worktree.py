@@ -34,34 +34,20 @@ from agent.values.tree import get_object, get_text
 from agent.yaml.read import manifests as yaml
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from agent.adapters.git.listing import Entry, Layer
     from agent.adapters.keys.sealed_secrets import SealingKeys
     from agent.api.application import Application, Source
     from agent.api.operator import Limits, OperatorSettings
     from agent.cli.applications.fetched_bases import FetchedFiles
+    from agent.cli.applications.tree_flags import Asked
     from agent.desired.cautions import Strictness
     from agent.manifests.remote_bases import Base
     from agent.values.errors import AgentError
     from agent.values.tree import Tree
 
 _FILE = "100644"
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What the flags of `add_options` say."""
-
-    folder: str
-    layers: Sequence[str] | None
-    application: str | None
-    namespace: str
-    sealing_key: list[str]
-    operator_file: str | None
-    kustomize: str | None
-    generate: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,35 +72,6 @@ class Target:
     people: tuple[str, ...]
     bases: Bases
     disclosed: frozenset[str] = frozenset()
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "folder", nargs="?", default=".", metavar="FOLDER", help="root of the repository (default: this folder)"
-    )
-    parser.add_argument(
-        "--layers", action="append", metavar="A,B", help="folders below it, merged in this order (default: all of it)"
-    )
-    parser.add_argument(
-        "-f", "--application", metavar="FILE", help="an Application: its layers, globs, destination and secrets.allow"
-    )
-    parser.add_argument(
-        "--kustomize", metavar="DIR", help="build the overlay in this folder, from the root of the repository"
-    )
-    parser.add_argument(
-        "--generate",
-        action="store_true",
-        help="with --kustomize: take a folder without a kustomization.yaml as Flux does, all manifests below it",
-    )
-    parser.add_argument(
-        "-n", "--namespace", default="", help="namespace for objects without one, and the only one allowed"
-    )
-    parser.add_argument("--sealing-key", action="append", default=[], metavar="FILE", help=sealing_keys.HELP)
-    parser.add_argument(
-        "--operator-file",
-        metavar="FILE",
-        help="the operator's file with limits, allowed sinks and warnings that hold, instead of the defaults",
-    )
 
 
 def target(asked: Asked) -> Target:

@@ -10,9 +10,6 @@ import random
 import time
 from typing import TYPE_CHECKING
 
-from agent.adapters.vault.credential import Token
-from agent.adapters.vault.stores import Stores
-from agent.api import operator
 from agent.cli import plaintext
 from agent.cli.errors import UsageError
 from agent.cli.keys import key_sources
@@ -23,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agent.adapters.vault.client import StoreClient
+    from agent.adapters.vault.credential import Token
+    from agent.adapters.vault.stores import Stores
     from agent.values.tree import Object
 
 
@@ -32,6 +31,8 @@ class _GivenToken:
     owned: bool = False
 
     def __init__(self, secret: Secret) -> None:
+        from agent.adapters.vault.credential import Token
+
         self._token: Token = Token(Secret(plaintext.text(secret).strip(), secret.label))
 
     def obtain(self, client: StoreClient) -> Token:
@@ -60,6 +61,9 @@ def named(given: Sequence[str]) -> frozenset[str]:
 
 def open_stores(given: Sequence[str]) -> Stores:
     """Those of --vault-store. Raises UsageError, ConfigError."""
+    from agent.adapters.vault.stores import Stores
+    from agent.api import operator
+
     stores: Object = {}
     for text in given:
         name, found, address = text.partition("=")

@@ -24,7 +24,7 @@ demo: $(ENVIRONMENT) ## the agent's whole job against real servers; KEEP=1 leave
 corpus: build ## what of a checkout renders and applies, unit by unit, and why not: DIR=…, JSON=file, DISCLOSE=1
 	$(PYTHON) -m testbed.corpus $(if $(JSON),--json '$(JSON)') $(if $(DISCLOSE),--disclose) '$(DIR)'
 
-test: build ## every test, against real servers; those of the whole agent beside all others, since they mostly wait
+test: build ## every test, against real servers; those of whole agents beside all others, since they mostly wait
 ifdef PYTEST_ARGS
 	$(PYTHON) -m pytest $(PYTEST_ARGS)
 else
@@ -32,10 +32,10 @@ else
 endif
 
 test-agent:
-	$(PYTHON) -m pytest -q -m agent tests/e2e
+	$(PYTHON) -m pytest -q tests/e2e
 
 test-rooms:
-	$(PYTHON) -m pytest -q -m 'not agent'
+	$(PYTHON) -m pytest -q --ignore tests/e2e
 
 test-render: ## the Go tests of signet-render
 	cd render && gofmt -l . | (! grep .) && go vet ./... && go test ./...

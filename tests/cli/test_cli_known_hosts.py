@@ -61,6 +61,7 @@ def test_what_is_no_host_is_not_asked(shell: Shell, host: str) -> None:
         (f"127.0.0.1:{free_port()}", "no server of SSH answers there"),
         ("git.invalid", "the host's name does not resolve"),
     ],
+    ids=["no server", "no host"],
 )
 def test_a_host_that_does_not_answer_is_an_error(shell: Shell, host: str, message: str) -> None:
     result = shell.agent("known-hosts", host)

@@ -39,9 +39,6 @@ def tenant(installation: Installation) -> Generator[Tenant]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What inspects everything that was emitted comes after everything that emits, in one process: `make test` runs two."""
-    for item in items:
-        if item.path.parent == FOLDER and "installation" in getattr(item, "fixturenames", ()):
-            item.add_marker("agent")
     here = [index for index, item in enumerate(items) if item.path.parent == FOLDER]
     mine = sorted((items[index] for index in here), key=lambda item: item.path.name == "test_no_secret_leaves.py")
     for index, item in zip(here, mine, strict=True):

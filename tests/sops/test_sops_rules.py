@@ -368,7 +368,9 @@ destination_rules: []
 """
 
 
-@pytest.mark.parametrize("text", [PLAIN, *(yaml.safe_dump(given) for given in CONFIGS.values())])
+@pytest.mark.parametrize(
+    "text", [PLAIN, *(yaml.safe_dump(given) for given in CONFIGS.values())], ids=["plain", *CONFIGS]
+)
 def test_a_file_reads_the_same_by_line_and_by_event(text: str) -> None:
     data = text.encode()
     assert rule_fields.parse(data, file="a").nodes == rule_tree.first_document(data, file="a")

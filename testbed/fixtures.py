@@ -10,6 +10,7 @@ import pytest
 from testbed.controlplane import ControlPlane
 from testbed.gitserver import GitServer
 from testbed.openbao import OpenBao
+from testbed.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -37,6 +38,13 @@ def namespace(controlplane: ControlPlane) -> Generator[str]:
 def openbao() -> Generator[OpenBao]:
     """One OpenBao for the session, without mounts."""
     with OpenBao() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def registry() -> Generator[Registry]:
+    """One registry over HTTPS for the session, which asks for a user name and a password."""
+    with Registry() as running:
         yield running
 
 

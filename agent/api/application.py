@@ -9,20 +9,12 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from agent.api import durations, names
 from agent.api.durations import Duration
-from agent.api.fields import (
-    Commit,
-    JsonPointer,
-    ManagerPattern,
-    NamespaceName,
-    ObjectName,
-    RefName,
-    RepositoryPath,
-    RepositoryUrl,
-)
+from agent.api.fields import JsonPointer, ManagerPattern, NamespaceName, ObjectName
 from agent.api.metadata import CommonMetadata
 from agent.api.model import Model, Problem, invalid, validate
 from agent.api.render import Render, Substitute
 from agent.api.secret_reference import SecretReference
+from agent.api.sources import Source, distinct
 from agent.api.windows import MOST_WINDOWS, SyncWindow
 from agent.values.errors import ManifestError
 from agent.values.ids import ApplicationId, ObjectId
@@ -37,86 +29,6 @@ LONGEST_RERUN: Final = 4096
 MOST_DEPENDENCIES: Final = 32
 MOST_POINTERS: Final = 256
 """Of all rules of `spec.ignore` together."""
-
-
-class SourceRevision(Model):
-    """What to deploy of the repository. Exactly one of the three."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                {
-                    "rule": "[has(self.branch), has(self.tag), has(self.commit)].filter(given, given).size() == 1",
-                    "message": "give exactly one of branch, tag and commit",
-                }
-            ]
-        }
-    )
-
-    branch: RefName | None = None
-    """A branch. Its newest commit is deployed, and every later one as it appears."""
-    tag: RefName | None = None
-    """A tag, annotated or not. A tag that is moved is followed."""
-    commit: Commit | None = None
-    """A full commit hash, which pins the Application. A branch or tag of the repository must lead to it: what a server holds of forks and
-    pull requests alone is not taken."""
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if sum(part is not None for part in (self.branch, self.tag, self.commit)) != 1:
-            raise invalid("give exactly one of branch, tag and commit")
-        return self
-
-    @property
-    def ref(self) -> str:
-        """What to ask the server for: `refs/heads/main`, `refs/tags/v1`, or the hash."""
-        if self.branch is not None:
-            return f"refs/heads/{self.branch}"
-        if self.tag is not None:
-            return f"refs/tags/{self.tag}"
-        return self.commit or ""
-
-
-def _distinct(value: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(value)) != len(value):
-        raise invalid("this list has a duplicate item")
-    return value
-
-
-Glob = Annotated[str, Field(min_length=1, max_length=512)]
-
-
-class Source(Model):
-    """A Git repository, and which of its files count."""
-
-    url: RepositoryUrl
-    """Address of the repository: `https://host/path`, whose user and password belong into `credentials`, or over SSH
-    `ssh://user@host/path` or `user@host:path`. The operator's file lists the hosts that the agent may talk to, and says whether plain
-    HTTP is taken."""
-    revision: SourceRevision
-    """What to deploy of the repository."""
-    layers: Annotated[
-        tuple[RepositoryPath, ...],
-        Field(min_length=1, max_length=32, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
-        AfterValidator(_distinct),
-    ] = (".",)
-    """Folders that are merged in this order: an object of a later layer is merged onto the one with the same identity of an
-    earlier layer, by Kubernetes' rules. `[base, envs/prod]` is a base and its production overlay. Below a layer all
-    `*.yaml`, `*.yml` and `*.json` files count except names that begin with a dot. With `spec.render` there are none by default; those
-    that are given are merged onto what is rendered."""
-    include: Annotated[
-        tuple[Glob, ...], Field(max_length=64, json_schema_extra={"x-kubernetes-list-type": "atomic"})
-    ] = ()
-    """Globs of paths, relative to the repository, of which a file must match one. `*` stays within a folder, `**` crosses
-    folders. Empty: every file."""
-    exclude: Annotated[
-        tuple[Glob, ...], Field(max_length=64, json_schema_extra={"x-kubernetes-list-type": "atomic"})
-    ] = ()
-    """Globs of paths that do not count, even where `include` names them."""
-    credentials: SecretReference | None = None
-    """A Secret with `username` and `password` for the Git server, and optionally `ca.crt`, the PEM of the authority that
-    signed its certificate. Over SSH, with the deploy key's private half as `identity`, the host keys to expect as `known_hosts`, and
-    optionally the key's passphrase as `password`."""
 
 
 class Decryption(Model):
@@ -207,7 +119,7 @@ class Secrets(Model):
     allow: Annotated[
         tuple[Literal["ConfigMap", "Env", "Args"], ...],
         Field(max_length=3, json_schema_extra={"x-kubernetes-list-type": "set"}),
-        AfterValidator(_distinct),
+        AfterValidator(distinct),
     ] = ()
     """Places that this Application asks for, each of which the operator's file must allow too: data of a `ConfigMap`, the value
     of a container's `Env` variable, a container's command and `Args`. All are readable by more people than a Secret is;
@@ -230,7 +142,7 @@ class ApplicationSpec(Model):
     """What the user wants."""
 
     source: Source
-    """A Git repository, and which of its files count."""
+    """A Git repository or an artifact of a registry, and which of its files count."""
     render: Render | None = None
     """What builds the objects. Without it, manifests count as they are."""
     substitute: Substitute | None = None

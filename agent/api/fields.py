@@ -128,7 +128,8 @@ _URL_IS: Final = (
 )
 
 
-def _repository_url(value: str) -> str:
+def repository_url(value: str) -> str:
+    """A `RepositoryUrl`. Raises what a model raises for an invalid value."""
     if not re.fullmatch(_URL, value):
         raise invalid(_URL_IS)
     return value
@@ -137,7 +138,7 @@ def _repository_url(value: str) -> str:
 RepositoryUrl = Annotated[
     str,
     StringConstraints(min_length=8, max_length=2048),
-    AfterValidator(_repository_url),
+    AfterValidator(repository_url),
     WithJsonSchema(
         {
             "type": "string",

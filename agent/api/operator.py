@@ -23,6 +23,7 @@ from agent.api.fields import (
     StoreAddress,
 )
 from agent.api.model import Model, Problem, invalid, validate
+from agent.api.registries import RegistrySettings, SourceUrl
 from agent.api.signatures import SignatureRule
 from agent.api.windows import OperatorWindow, SyncWindow
 from agent.values.errors import ConfigError
@@ -133,8 +134,8 @@ class KeyGrant(Model):
     """File, or folder of files, with age identities or armored PGP private keys."""
     namespaces: Annotated[tuple[NamePattern, ...], Field(min_length=1)]
     """Namespaces whose Applications these keys serve."""
-    repositories: Annotated[tuple[RepositoryUrl, ...], Field(min_length=1)]
-    """Repositories whose files these keys open, as `spec.source.url` writes them. Both must fit: else a tenant reads another's
+    repositories: Annotated[tuple[SourceUrl, ...], Field(min_length=1)]
+    """Repositories whose files these keys open, as `spec.source.url` or `spec.source.oci.url` writes them. Both must fit: else a tenant reads another's
     secret by committing its ciphertext. They open what branches and tags of these repositories hold, and nothing else that an Application
     reads or has read before."""
 
@@ -277,6 +278,8 @@ class Limits(Model):
     """One file."""
     repository_bytes: Annotated[int, Field(ge=MIB)] = 512 * MIB
     """One repository's mirror."""
+    artifact_bytes: Annotated[int, Field(ge=64 * 1024, le=1024 * MIB)] = 64 * MIB
+    """One artifact of a registry, as it is downloaded and as it is unpacked."""
     git_bytes: Annotated[int, Field(ge=64 * MIB)] = 96 * MIB
     """Address space of each process of Git. Three of one command and four commands at a time may have so much in memory: the
     container's memory limit has to hold them. It is enough for some 500,000 objects of Git in one fetch, however large they are."""
@@ -310,6 +313,8 @@ class OperatorSettings(Model):
 
     git: GitSettings = GitSettings()
     """Which Git servers the agent talks to."""
+    oci: RegistrySettings = RegistrySettings()
+    """Which registries the agent talks to."""
     stores: dict[
         Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")], Store
     ] = Field(default_factory=dict[str, Store])

@@ -12,7 +12,7 @@ from agent.controllers.turns import Turns
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 
-    from agent.api.application import Source
+    from agent.api.sources import Source
     from agent.engine.credentials import GitCredential
     from agent.engine.ports import Ports, TasksPort
     from agent.engine.repositories import Demand, GitPort, Snapshot

@@ -53,4 +53,5 @@ def of(settings: OperatorSettings, application: Application) -> Grants:
         disclosures.of(settings.disclosures, application),
         settings.windows_of(application.id.namespace, application.id.name),
         remote_bases=settings.git.remote_bases,
+        artifact_signatures=settings.oci.signatures,
     )

@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 from agent.adapters.git import credential as git_credential
 from agent.adapters.keys import credential as key_credential
 from agent.adapters.keys.age import AgeKeys
+from agent.adapters.oci import credential as registry_credential
 from agent.adapters.vault import transit
 from agent.adapters.vault.transit import TransitMasterKeys
 from agent.daemon.gnupg_homes import GnupgHomes
@@ -79,14 +80,14 @@ class KeyRing:
         self._locks = WeakValueDictionary[str, asyncio.Lock]()
 
     async def git(self, application: Application) -> GitCredential | None:
-        """The Secret that `spec.source.credentials` names, as it was read last. Raises SourceError where it is missing."""
-        reference = application.spec.source.credentials
+        """The Secret that `spec.source` names, as it was read last. Raises SourceError where it is missing."""
+        reference = application.spec.source.login
         if reference is None:
             return None
         known = self._logins.get(application.id.uid)
         if known is not None and known[0] == application.generation:
             return known[1]
-        login = await self._login(application, reference, application.spec.source.url)
+        login = await self._login(application, reference, application.spec.source.address)
         self._logins[application.id.uid] = application.generation, login
         return login
 
@@ -101,11 +102,11 @@ class KeyRing:
         data = await self._secrets.read(application.id.namespace, reference.secret_name)
         if data is None:
             raise SourceError(
-                "the Secret with the credentials for Git does not exist",
-                hint="create it, with keys username and password, or identity and known_hosts for SSH",
+                "the Secret with the credentials of the source does not exist",
+                hint="create it: docs/operations.md says which keys it has for Git, for SSH and for registries",
                 object=f"Secret {application.id.namespace}/{reference.secret_name}",
             )
-        return await self._workers.run(application.id.namespace, lambda: git_credential.of_secret(data, url))
+        return await self._workers.run(application.id.namespace, lambda: _of_secret(data, url))
 
     def invalidate(self, application: ApplicationId) -> None:
         """The credential did not serve: it may have been changed."""
@@ -211,7 +212,7 @@ class KeyRing:
             found.extend(data[name] for name in sorted(data))
             self._check_size(found, f"Secret {application.id.namespace}/{reference.secret_name}")
         for grant in self._settings.keys:
-            if grant.serves(application.id.namespace, application.spec.source.url):
+            if grant.serves(application.id.namespace, application.spec.source.address):
                 found.extend(await asyncio.to_thread(key_credential.read_files, grant.path))
                 self._check_size(found, grant.path)
         return tuple(found)
@@ -251,3 +252,9 @@ class KeyRing:
         """End every gpg-agent and remove the homes."""
         await asyncio.to_thread(self._homes.close)
         self._workers.close()
+
+
+def _of_secret(data: Mapping[str, Secret], url: str) -> GitCredential:
+    if url.startswith("oci://"):
+        return registry_credential.of_secret(data, url.removeprefix("oci://").partition("/")[0])
+    return git_credential.of_secret(data, url)

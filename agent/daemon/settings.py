@@ -21,7 +21,7 @@ class Settings:
     """What the command line says.
 
     `identity` is unique among running agents (the Pod's name); `memory` a folder on memory-backed storage for keys; `mirrors` one for
-    Git mirrors; `namespace` empty for the Pod's own. `host` and `port` serve probes and metrics. `renderer` None is the signet-render beside
+    Git mirrors and `artifacts` one for those of registries; `namespace` empty for the Pod's own. `host` and `port` serve probes and metrics. `renderer` None is the signet-render beside
     the package.
     """
 
@@ -29,6 +29,7 @@ class Settings:
     namespace: str
     operator_file: Path | None
     mirrors: Path
+    artifacts: Path
     memory: Path
     host: str
     port: int

@@ -17,6 +17,7 @@ from agent.adapters.kubernetes.cluster import Access, Cluster, Home
 from agent.adapters.kubernetes.lease import boot_time
 from agent.adapters.kubernetes.records import Records
 from agent.adapters.kubernetes.secrets import Secrets
+from agent.adapters.oci.artifacts import Artifacts
 from agent.adapters.render.pool import Renderers
 from agent.adapters.vault.stores import Stores
 from agent.controllers.live_facts import LiveFacts
@@ -28,6 +29,7 @@ from agent.daemon import audit, grants
 from agent.daemon.key_ring import KeyRing
 from agent.daemon.key_work import Workers
 from agent.daemon.sealing_keys import SealingKeyRing
+from agent.daemon.sources import Sources
 from agent.engine.context import Fingerprints
 from agent.engine.live import Observer
 from agent.engine.ports import Ports
@@ -158,7 +160,10 @@ async def _ports(
     mirror_names = Fingerprinter.derive(base.installation.key, "mirror")
     mirrors = Mirrors(base.settings.mirrors, operator.git, operator.limits, mirror_names)
     stack.push_async_callback(mirrors.close)
-    sweeping = asyncio.create_task(_sweep(mirrors), name="sweep mirrors")
+    artifacts = Artifacts(base.settings.artifacts, operator.oci, operator.limits, mirror_names)
+    stack.push_async_callback(artifacts.close)
+    sources = Sources(mirrors, artifacts)
+    sweeping = asyncio.create_task(_sweep(sources), name="sweep sources")
     stack.callback(sweeping.cancel)
     trail = await audit.trail(
         operator.audit,
@@ -172,7 +177,7 @@ async def _ports(
     renderers = Renderers(base.settings.renderer, operator.limits.render)
     stack.push_async_callback(renderers.close)
     return Ports(
-        git=mirrors,
+        git=sources,
         renderers=renderers,
         credentials=ring,
         data_keys=ring,
@@ -191,11 +196,11 @@ async def _ports(
     )
 
 
-async def _sweep(mirrors: Mirrors) -> None:
-    """Mirrors of credentials and repositories that are no longer used go after a day."""
+async def _sweep(sources: Sources) -> None:
+    """Mirrors and artifacts of credentials and repositories that are no longer used go after a day."""
     while True:
         await asyncio.sleep(_DAY_SECONDS / 4)
-        await mirrors.sweep(_DAY_SECONDS)
+        await sources.sweep(_DAY_SECONDS)
 
 
 def is_mine(uid: str, identity: str, members: tuple[str, ...]) -> bool:

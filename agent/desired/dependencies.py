@@ -74,8 +74,8 @@ def neighbour(application: Application | None, generation: int, status: Object) 
     source = application.spec.source
     return Neighbour(
         needs(application),
-        source.url,
-        source.revision.ref,
+        source.address,
+        source.ref,
         get_text(status, "checkedRevision")[:_REVISION],
         _obstacle(application, generation, status),
     )
@@ -137,7 +137,7 @@ def check(
     if circle is not None:
         return (circle,)
     source = application.spec.source
-    waits = ((name, _wait(neighbours.get(name), source.url, source.revision.ref, newest)) for name in named)
+    waits = ((name, _wait(neighbours.get(name), source.address, source.ref, newest)) for name in named)
     return tuple(
         DependencyNotReadyError("waits for an Application that it depends on", dependency=_text(name), because=why)
         for name, why in waits

@@ -6,7 +6,7 @@ from collections import ChainMap, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
-from agent.api.application import Source, SourceRevision
+from agent.api.sources import Source, SourceRevision
 from agent.manifests import remote_bases
 from agent.manifests.documents import RENDERED, File, TreeEntry
 from agent.values.errors import LimitError, RemoteBaseError

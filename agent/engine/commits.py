@@ -13,6 +13,7 @@ from agent.engine.ports import AuditEntry
 from agent.engine.state import NOTHING, Compiled, Tried
 from agent.manifests import documents
 from agent.values.errors import AgentError, ConfigError, LimitError, SignatureError, SourceError
+from agent.values.ids import short
 from agent.values.problems import Problem
 from agent.yaml.limits import Limits
 
@@ -132,7 +133,7 @@ async def last_good(run: Run, state: State, kinds: Kinds) -> tuple[State, Desire
     known, record = state.compiled, run.ledger.record
     if run.checks_source:
         state = replace(state, tried=None)
-    if known is not None and known.desired.repository != run.application.spec.source.url:
+    if known is not None and known.desired.repository != run.application.spec.source.address:
         known = None  # its keys are not this one's, and the other way round
     if known is None and record.newest is not None and gating.same_spec(run):
         state = await _again(run, state, kinds, record.newest, None)
@@ -242,7 +243,7 @@ async def _compile(run: Run, state: State, kinds: Kinds, files: Read) -> State:
             ignore=spec.ignore,
         )
     )
-    desired = replace(metadata.stamp(settled.stated(desired), spec.common_metadata), repository=spec.source.url)
+    desired = replace(metadata.stamp(settled.stated(desired), spec.common_metadata), repository=spec.source.address)
     if files.inputs is not None and made is not None:
         desired = replace(
             desired,
@@ -319,5 +320,5 @@ async def _note_rewrite(run: Run, credential: GitCredential | None, new: Revisio
         run.application_id,
         kind="Warning",
         reason="ForcedPush",
-        message=f"the branch was rewritten: {new.commit[:12]} does not descend from {old.commit[:12]}",
+        message=f"the branch was rewritten: {short(new.commit)} does not descend from {short(old.commit)}",
     )

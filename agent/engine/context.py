@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from agent.api.application import Application
     from agent.api.operator import Limits
+    from agent.api.registries import ArtifactRule
     from agent.api.signatures import SignatureRule
     from agent.api.windows import SyncWindow
     from agent.desired.dependencies import Name, Neighbour
@@ -55,7 +56,7 @@ class Grants:
     """What the operator lets an Application do. `identity` None acts as the agent itself; without `unsealing`, SealedSecrets are applied.
 
     `strict`: what is held rather than warned of. `people` are patterns of the field managers that are people, `dependencies` those of the
-    other namespaces whose Applications it may depend on. `signatures` are the rules for those that commits need, `disclosed` the
+    other namespaces whose Applications it may depend on. `signatures` and `artifact_signatures` are the rules for those that commits and artifacts need, `disclosed` the
     variables that it asks to disclose, and may. `windows` are the operator's sync windows for it. `remote_bases` are
     addresses below which overlays may name repositories.
     """
@@ -70,6 +71,7 @@ class Grants:
     disclosed: frozenset[str] = frozenset()
     windows: tuple[SyncWindow, ...] = ()
     remote_bases: tuple[str, ...] = ()
+    artifact_signatures: tuple[ArtifactRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,16 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from agent.values.ids import ObjectId
+from agent.values.ids import ObjectId, short
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-_CONFIRMATION: Final = re.compile(r"([0-9a-f]{7,64})(?:-([0-9a-f]{8}))?")
-"""A commit, and behind it, as a question gives it, which objects."""
+_CONFIRMATION: Final = re.compile(r"(?:sha256:)?([0-9a-f]{7,64})(?:-([0-9a-f]{8}))?")
+"""A commit or a digest, and behind it, as a question gives it, which objects."""
+
+
+_DIGEST: Final = "sha256:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Guard:
         found = _CONFIRMATION.fullmatch(confirmation)
         heard, named = (confirmation, found[2]) if found else ("", None)
         is_new = heard != self.heard
-        is_meant = found is not None and (named is not None or commit.startswith(found[1]))
+        is_meant = found is not None and (named is not None or commit.removeprefix(_DIGEST).startswith(found[1]))
         agreed = self.agreed.intersection(guarded) if is_meant and not is_new else frozenset[ObjectId]()
         asked = frozenset(guarded) - agreed
         fits = named == digest(asked) if named is not None else self.commit != commit or self.waiting == asked
@@ -113,12 +116,16 @@ def digest(keys: Iterable[ObjectId]) -> str:
 
 def confirmation(commit: str, keys: Iterable[ObjectId]) -> str:
     """What confirms the deletion of these objects at a commit, and of no others."""
-    return f"{commit[:12]}-{digest(keys)}"
+    return f"{_word(commit)}-{digest(keys)}"
 
 
 def confirmation_to_replace(commit: str, key: ObjectId, uid: str) -> str:
     """What confirms that this one live object is lost to a new one at a commit: never a deletion, nor that the new one is replaced too."""
-    return f"{commit[:12]}-{_short(f'replace {key.key} {uid}')}"
+    return f"{_word(commit)}-{_short(f'replace {key.key} {uid}')}"
+
+
+def _word(commit: str) -> str:
+    return short(commit).removeprefix(_DIGEST)
 
 
 def _short(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from agent.engine.guard import NOTHING_WAITS, Guard, confirmation
 from agent.manifests import sealed_secrets, suffixes
 from agent.values.errors import AgentError, Fact, PruneRefusedError
+from agent.values.ids import short
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -144,7 +145,7 @@ def unconfirmed(guard: Guard, commit: str) -> dict[ObjectId, AgentError]:
     confirm = confirmation(commit, guard.waiting)
     refused: dict[ObjectId, AgentError] = {}
     for key in sorted(guard.waiting):
-        facts: dict[str, Fact] = {"commit": commit[:12], "confirm": confirm} if commit else {}
+        facts: dict[str, Fact] = {"commit": short(commit), "confirm": confirm} if commit else {}
         if key in guard.renamed:
             facts["looks like a rename of"] = f"{key.name} → {guard.renamed[key].name}"
         refused[key] = PruneRefusedError(
@@ -159,7 +160,8 @@ def unconfirmed(guard: Guard, commit: str) -> dict[ObjectId, AgentError]:
 
 def confirms(word: str, revision: Revision) -> bool:
     """Whether a text names this commit, by 7 characters or more."""
-    return len(word) >= 7 and revision.commit.startswith(word)
+    word = word.removeprefix("sha256:")
+    return len(word) >= 7 and revision.commit.removeprefix("sha256:").startswith(word)
 
 
 def _renamed(gone: Iterable[ObjectId], new: Iterable[ObjectId]) -> dict[ObjectId, ObjectId]:

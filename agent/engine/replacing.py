@@ -15,6 +15,7 @@ from agent.engine.prune import CONFIRMED_ONLY
 from agent.manifests import ownership
 from agent.manifests.builtin import CLEAR_FIELDS
 from agent.values.errors import AgentError, ImmutableFieldError, ObjectInvalidError
+from agent.values.ids import short
 from agent.values.tree import get, get_object
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def refuse(
         hint = "undo the change, or rename the object: replacing it would lose its data"
     elif protected and confirmed != confirm:
         if commit:
-            found = found.with_facts(commit=commit[:12], confirm=confirm)
+            found = found.with_facts(commit=short(commit), confirm=confirm)
         hint = "undo the change, or accept the loss of its data: agent sync NAME --confirm-prune with the value after confirm"
     elif not asked:
         hint = 'annotate the object signet-gitops.dev/replace: "true" to have it deleted and created again'

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from agent.api.application import Source
+    from agent.api.registries import ArtifactRule
     from agent.api.signatures import SignatureRule
+    from agent.api.sources import Source
     from agent.engine.credentials import GitCredential
     from agent.manifests.documents import File, TreeEntry
     from agent.values.errors import AgentError
@@ -31,13 +32,16 @@ class Demand:
     `seen` is the Unix second at which the commit was first seen: a key has to be valid then, whatever date the commit claims.
     """
 
-    rule: SignatureRule
+    rule: SignatureRule | ArtifactRule
     accepted: str
     seen: int
 
 
 class GitPort(Protocol):
-    """Commits of remote repositories, through mirrors that are kept per (URL, credential)."""
+    """Commits of remote repositories, through mirrors that are kept per (URL, credential); and artifacts of registries, likewise.
+
+    Of an artifact, the commit is the digest of its manifest, and has no history (decision 48).
+    """
 
     async def head(self, source: Source, credential: GitCredential | None) -> str:
         """The full commit hash that the source's revision names now, by `ls-remote`; nothing is fetched."""

@@ -13,6 +13,7 @@ from agent.engine.repositories import Demand
 from agent.values.errors import SignatureError
 
 if TYPE_CHECKING:
+    from agent.api.registries import ArtifactRule
     from agent.api.signatures import SignatureRule
     from agent.engine.context import Run
     from agent.engine.credentials import GitCredential
@@ -46,13 +47,16 @@ async def check(run: Run, credential: GitCredential | None, revision: Revision) 
     await _note(run, revision, Trust(known.repository, revision.commit), "commit-accepted", signer=signer)
 
 
-def _rule(run: Run) -> SignatureRule | None:
-    return rule_for(run.grants.signatures, run.application.spec.source.url)
+def _rule(run: Run) -> SignatureRule | ArtifactRule | None:
+    source = run.application.spec.source
+    if source.oci is not None:
+        return next((rule for rule in run.grants.artifact_signatures if rule.serves(source.address)), None)
+    return rule_for(run.grants.signatures, source.address)
 
 
 def _trust(run: Run) -> Trust:
     """What the record knows of the Application's repository."""
-    repository = run.fingerprints.records.text("signatures", run.application.spec.source.url)
+    repository = run.fingerprints.records.text("signatures", run.application.spec.source.address)
     known = run.ledger.record.trust
     return known if known is not None and known.repository == repository else Trust(repository)
 

@@ -43,9 +43,17 @@ class ObjectId:
         return cls(group, kind, namespace, name)
 
 
+def short(commit: str) -> str:
+    """Twelve digits of a commit's hash, or of an artifact's digest behind `sha256:`."""
+    kind, colon, digest = commit.rpartition(":")
+    return f"{kind}{colon}{digest[:12]}"
+
+
 @dataclass(frozen=True, slots=True)
 class Revision:
     """A commit as fetched: full hash, the ref that led to it, who wrote it and when (Unix seconds). Texts come from Git: untrusted.
+
+    Of an artifact, `commit` is the digest of its manifest, `sha256:…`, and `ref` the tag, "" where the digest pins it.
 
     `subject` is there for as long as the commit is in memory; records do without.
     """
@@ -57,7 +65,7 @@ class Revision:
     subject: str = field(default="", compare=False)
 
     def __str__(self) -> str:
-        return f"{self.ref}@{self.commit[:12]}"
+        return f"{self.ref}@{short(self.commit)}" if self.ref else short(self.commit)
 
 
 @dataclass(frozen=True, slots=True)

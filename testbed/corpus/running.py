@@ -11,10 +11,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from agent.api.application import ApplicationSpec, Source
+from agent.api.application import ApplicationSpec
 from agent.api.model import Problem as SpecProblem
 from agent.api.model import validate
 from agent.api.render import Kustomize, Render, Substitute
+from agent.api.sources import Source
 from agent.cli.applications import desired, tree_flags, worktree
 from agent.desired.compiler import UnknownChangeError
 from agent.manifests import builtin, references

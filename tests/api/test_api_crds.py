@@ -74,6 +74,32 @@ def test_server_fills_in_the_defaults_that_the_agent_would(installed: ControlPla
         {"source": {"layers": ["a/../../b"]}},
         {"source": {"layers": [".."]}},
         {"source": {"credentials": {}}},
+        {"source": {"oci": {"url": "oci://ghcr.io/shop/deploy", "tag": "v1"}}},
+        {"source": {"url": None, "revision": None}},
+        {"source": {"revision": None}},
+        *(
+            {"source": {"url": None, "revision": None, "oci": {"url": "oci://ghcr.io/shop/deploy", "tag": "v1", **oci}}}
+            for oci in (
+                {"semver": "1.x"},
+                {"tag": None},
+                {"tag": "-x"},
+                {"tag": None, "semver": "latest"},
+                {"tag": None, "digest": "sha256:0"},
+                {"url": "https://ghcr.io/shop/deploy"},
+                {"url": "oci://user@ghcr.io/shop"},
+                {"url": "oci://ghcr.io/shop/deploy:v1"},
+                {"url": "oci://ghcr.io/../etc"},
+                {"url": "oci://ghcr.io"},
+            )
+        ),
+        {
+            "source": {
+                "url": None,
+                "revision": None,
+                "oci": {"url": "oci://ghcr.io/shop/deploy", "tag": "v1"},
+                "credentials": {"secretName": "registry"},
+            }
+        },
         {"interval": "9s"},
         {"interval": "5 minutes"},
         {"interval": 300},
@@ -167,6 +193,23 @@ def test_an_address_over_ssh_is_taken(installed: ControlPlane, namespace: str, u
     status, answer = installed.request("POST", collection(namespace), written)
     assert status == 201
     assert application.parse(answer).spec.source.url == url
+
+
+@pytest.mark.parametrize(
+    "oci",
+    [
+        {"url": "oci://ghcr.io/shop/deploy", "tag": "v1", "credentials": {"secretName": "registry"}},
+        {"url": "oci://registry.example.com:5000/a/b_c/d-e.f", "semver": ">=1.2.0 <2.0.0 || ~3.1"},
+        {"url": "oci://[::1]:5000/a", "digest": f"sha256:{'0' * 64}"},
+    ],
+)
+def test_an_artifact_is_taken_in_the_place_of_a_repository(installed: ControlPlane, namespace: str, oci: object):
+    written = manifest("artifact", source={"url": None, "revision": None, "oci": oci})
+    status, answer = installed.request("POST", collection(namespace), written)
+    assert status == 201
+    source = application.parse(answer).spec.source
+    assert source.oci is not None
+    assert (source.address, source.ref) == (source.oci.url, source.oci.ref)
 
 
 def test_unknown_field_is_refused_where_the_client_asks(installed: ControlPlane, namespace: str):

@@ -17,7 +17,7 @@ from agent.controllers.tasks import AsyncTasks, GitInTurn, Shares, Sharing
 from agent.controllers.turns import Turns
 
 if TYPE_CHECKING:
-    from agent.api.application import Source
+    from agent.api.sources import Source
     from agent.engine.ports import Ports
     from agent.engine.repositories import GitPort
 

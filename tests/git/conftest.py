@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
     from pathlib import Path
 
-    from agent.api.application import Source
+    from agent.api.sources import Source
     from agent.values.tree import Tree
     from testbed.gitserver import GitServer
     from testbed.repository import Repository

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from agent.api.application import Source
 from agent.api.model import validate
+from agent.api.sources import Source
 
 if TYPE_CHECKING:
     from agent.values.tree import Tree

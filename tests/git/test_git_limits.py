@@ -15,8 +15,9 @@ import pytest
 from delta_packs import MIB
 from test_git_safety import PASSWORD, answering, hanging_server, http_server, until
 
-from agent.adapters.git import command, listing, reading
+from agent.adapters.git import command, reading
 from agent.engine.credentials import GitCredential
+from agent.manifests import listing
 from agent.values.errors import LimitError
 from agent.values.secret import Secret
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from http.server import BaseHTTPRequestHandler
 
     from agent.adapters.git.mirrors import Mirrors
-    from agent.api.application import Source
+    from agent.api.sources import Source
     from testbed.gitserver import GitServer
     from testbed.repository import Repository
 

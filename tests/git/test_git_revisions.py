@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent.adapters.git.mirrors import Mirrors
-    from agent.api.application import Source
+    from agent.api.sources import Source
     from agent.engine.credentials import GitCredential
     from testbed.gitserver import GitServer
     from testbed.repository import Repository

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from agent.adapters.git.mirrors import Mirrors
-    from agent.api.application import Source
+    from agent.api.sources import Source
     from testbed.gitserver import GitServer
     from testbed.repository import Repository
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent.adapters.git.mirrors import Mirrors
-    from agent.api.application import Source
+    from agent.api.sources import Source
     from agent.engine.credentials import GitCredential
     from testbed.repository import Repository
 

@@ -29,7 +29,8 @@ from agent.values.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
-    from agent.api.application import Application, Source
+    from agent.api.application import Application
+    from agent.api.sources import Source
     from agent.engine.ports import AuditEntry
     from agent.engine.renderers import Kustomization, Rendered, RenderPort
     from agent.engine.repositories import Demand
@@ -43,6 +44,19 @@ T = TypeVar("T")
 def commit_of(number: int) -> str:
     """The hash of the commit of this number: it begins with it."""
     return f"{number:012d}" + "0" * 28
+
+
+def digest_of(number: int) -> str:
+    """The same of an artifact's manifest."""
+    return f"sha256:{number:012d}{'0' * 52}"
+
+
+def _newest(source: Source, number: int) -> str:
+    return digest_of(number) if source.oci is not None else commit_of(number)
+
+
+def _number(commit: str) -> int:
+    return int(commit.removeprefix("sha256:")[:12])
 
 
 def blob_of(text: str) -> str:
@@ -88,24 +102,24 @@ class Git:
         self.asked += 1
         if self.error is not None:
             raise self.error
-        return commit_of(self.head_number)
+        return _newest(source, self.head_number)
 
     async def fetch(self, source: Source, credential: GitCredential | None) -> Revision:
         self.fetches += 1
         if self.error is not None:
             raise self.error
-        if source.url in self.others:
-            commit = source.revision.commit or ""
-            self.fetched.append(f"{credential.username if credential else 'anonymous'} {source.url} {commit[:4]}")
-            if commit not in self.others[source.url]:
-                raise SourceError("no branch or tag of the repository contains this commit", repository=source.url)
+        if source.address in self.others:
+            commit = source.commit or ""
+            self.fetched.append(f"{credential.username if credential else 'anonymous'} {source.address} {commit[:4]}")
+            if commit not in self.others[source.address]:
+                raise SourceError("no branch or tag of the repository contains this commit", repository=source.address)
             return Revision(commit, "commit", "Dev <dev@example.com>", 0, "")
         subject = self.subjects.get(self.head_number, f"commit {self.head_number}")
-        return Revision(commit_of(self.head_number), source.revision.ref, "Dev <dev@example.com>", 0, subject)
+        return Revision(_newest(source, self.head_number), source.ref, "Dev <dev@example.com>", 0, subject)
 
     async def files(self, source: Source, credential: GitCredential | None, commit: str) -> Snapshot:
         self.reads += 1
-        files = self.commits[int(commit[:12]) - 1]
+        files = self.commits[_number(commit) - 1]
         found = [
             File(path, blob_of(text), text.encode(), layer)
             for layer, folder in enumerate(source.layers)
@@ -127,16 +141,16 @@ class Git:
 
     async def verify(self, source: Source, credential: GitCredential | None, commit: str, demand: Demand) -> str:
         self.demands.append(demand)
-        if (error := self.signers.get(int(commit[:12]))) is not None:
+        if (error := self.signers.get(_number(commit))) is not None:
             raise error
         return "dev@example.com"
 
     def _texts(self, source: Source, commit: str) -> Mapping[str, str]:
-        other = self.others.get(source.url)
-        return other[commit] if other is not None else self.commits[int(commit[:12]) - 1]
+        other = self.others.get(source.address)
+        return other[commit] if other is not None else self.commits[_number(commit) - 1]
 
     async def is_ancestor(self, source: Source, credential: GitCredential | None, old: str, new: str) -> bool:
-        return int(old[:12]) not in self.rewritten or int(new[:12]) in self.rewritten
+        return _number(old) not in self.rewritten or _number(new) in self.rewritten
 
 
 @dataclass(slots=True)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent.adapters.git.command import Outcome
-    from agent.api.application import Source
     from agent.api.operator import GitSettings, Limits
+    from agent.api.sources import Source
     from agent.engine.credentials import GitCredential
 
 _LOCAL: Final = 120.0
@@ -41,7 +41,7 @@ class Remote:
 
 def local_ref(source: Source) -> str:
     """What a mirror calls the branch or tag of a source."""
-    return "refs/signet/" + hashlib.sha256(source.revision.ref.encode()).hexdigest()
+    return "refs/signet/" + hashlib.sha256(source.ref.encode()).hexdigest()
 
 
 class Fetcher:
@@ -60,13 +60,13 @@ class Fetcher:
     def head(self, remote: Remote, stop: threading.Event) -> str:
         """The full commit hash that the source's revision names now. Raises SourceError, SourceUnavailableError, LimitError."""
         source = remote.source
-        ref = source.revision.ref
+        ref = source.ref
         with contextlib.suppress(FileNotFoundError):
             os.utime(remote.mirror.path)
-        asked = ["ls-remote", "--quiet", "--end-of-options", source.url, ref, f"{ref}^{{}}"]
+        asked = ["ls-remote", "--quiet", "--end-of-options", source.address, ref, f"{ref}^{{}}"]
         outcome = self._network(remote, asked, stop)
         if not outcome.ok:
-            raise failures.translate(outcome, repository=source.url)
+            raise failures.translate(outcome, repository=source.address)
         lines = outcome.stdout.decode("utf-8", "replace").splitlines()
         names = {name: commit for commit, _, name in (line.partition("\t") for line in lines)}
         found = names.get(f"{ref}^{{}}") or names.get(ref)
@@ -78,22 +78,19 @@ class Fetcher:
         """Bring the commit into the mirror. Raises SourceError, SourceUnavailableError, LimitError."""
         source, mirror = remote.source, remote.mirror
         self._prepare(mirror.path)
-        if source.revision.commit is not None:
-            commit = self._pinned(remote, source.revision.commit, stop)
-        else:
-            commit = self._newest(remote, stop)
+        commit = self._newest(remote, stop) if source.commit is None else self._pinned(remote, source.commit, stop)
         os.utime(mirror.path)
         author, authored_at, subject = reading.headline_of(mirror, commit, cancelled=stop)
-        ref = source.revision.branch or source.revision.tag or "commit"
+        ref = source.tag or (source.revision and source.revision.branch) or "commit"
         return Revision(commit, ref, author, authored_at, subject)
 
     def _newest(self, remote: Remote, stop: threading.Event) -> str:
         """The commit that a branch or tag names now."""
         source = remote.source
         local = local_ref(source)
-        outcome = self._download(remote, [f"+{source.revision.ref}:{local}"], stop)
+        outcome = self._download(remote, [f"+{source.ref}:{local}"], stop)
         if not outcome.ok:
-            raise failures.translate(outcome, repository=source.url)
+            raise failures.translate(outcome, repository=source.address)
         commit = reading.commit_of(remote.mirror, local, cancelled=stop)
         if commit is None:
             raise _no_such_revision(source)
@@ -110,12 +107,12 @@ class Fetcher:
             everything = [f"+refs/{kind}/*:{reading.HELD}/{kind}/*" for kind in ("heads", "tags")]
             outcome = self._download(remote, everything, stop)
             if not outcome.ok:
-                raise failures.translate(outcome, repository=source.url)
+                raise failures.translate(outcome, repository=source.address)
             if not reading.is_held(mirror, commit, cancelled=stop):
                 raise SourceError(
                     "no branch or tag of the repository contains this commit",
                     hint="pin one that a branch or tag contains: commits that are only in a fork or a pull request are not accepted",
-                    repository=source.url,
+                    repository=source.address,
                     revision=commit,
                 )
         return commit
@@ -168,7 +165,7 @@ class Fetcher:
         )
         if not outcome.ok and failures.is_unknown(outcome):
             shutil.rmtree(path, ignore_errors=True)
-            raise failures.damaged(repository=remote.source.url)
+            raise failures.damaged(repository=remote.source.address)
         if outcome.stopped == "size" or (outcome.ok and self._too_large(path)):
             shutil.rmtree(path, ignore_errors=True)
             raise LimitError(
@@ -186,7 +183,7 @@ class Fetcher:
         path: Path | None = None,
     ) -> Outcome:
         source, login = remote.source, remote.login
-        address = addresses.check(source.url, self._settings)
+        address = addresses.check(source.address, self._settings)
         seconds = float(self._settings.timeout_seconds)
         confined = command.Confined(
             path or self._directory,
@@ -196,7 +193,7 @@ class Fetcher:
         confined.variables["GIT_ALLOW_PROTOCOL"] = address.scheme
         if path is not None:
             confined.variables["GIT_DIR"] = str(path)
-            confined.configuration |= {f"remote.{_REMOTE}.url": source.url, **self._partial()}
+            confined.configuration |= {f"remote.{_REMOTE}.url": source.address, **self._partial()}
         else:
             confined.variables["GIT_CEILING_DIRECTORIES"] = str(self._directory.parent)
         authority = self._authority(remote)
@@ -255,6 +252,6 @@ def _no_such_revision(source: Source) -> SourceError:
     return SourceError(
         "the repository has no such branch, tag or commit",
         hint="check spec.source.revision",
-        repository=source.url,
-        revision=source.revision.ref,
+        repository=source.address,
+        revision=source.ref,
     )

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
-    from agent.api.application import Source
     from agent.api.operator import GitSettings, Limits
+    from agent.api.sources import Source
     from agent.engine.credentials import GitCredential
     from agent.engine.repositories import Demand, Snapshot
     from agent.manifests.documents import TreeEntry
@@ -67,9 +67,9 @@ class Mirrors:
 
     async def head(self, source: Source, credential: GitCredential | None) -> str:
         """The full commit hash that the source's revision names now. Raises SourceError, SourceUnavailableError."""
-        if source.revision.commit is not None:
-            addresses.check(source.url, self._settings)
-            return source.revision.commit
+        if source.commit is not None:
+            addresses.check(source.address, self._settings)
+            return source.commit
         return await self._of(source, lambda stop: self._fetcher.head(self._remote(source, credential), stop))
 
     async def fetch(self, source: Source, credential: GitCredential | None) -> Revision:
@@ -115,14 +115,14 @@ class Mirrors:
         work: Callable[[reading.Mirror, threading.Event], T],
     ) -> T:
         """What a mirror holds. One that turns out to be damaged is removed."""
-        addresses.check(source.url, self._settings)
+        addresses.check(source.address, self._settings)
         mirror = self._mirror(source, login)
         try:
             return await self._of(source, lambda stop: work(mirror, stop))
         except reading.DamagedError:
             async with self._locked(source, login):
                 await self._in_thread(lambda _: shutil.rmtree(mirror.path, ignore_errors=True))
-            raise failures.damaged(repository=source.url) from None
+            raise failures.damaged(repository=source.address) from None
 
     async def is_ancestor(self, source: Source, credential: GitCredential | None, old: str, new: str) -> bool:
         """Whether `new` descends from `old`. Raises SourceUnavailableError where `new` was not fetched."""
@@ -161,7 +161,7 @@ class Mirrors:
 
     def _path(self, source: Source, login: GitCredential | None) -> Path:
         """Another limit is another mirror too: a mirror lacks the blobs over it."""
-        name = credential.mirror_name(self._fingerprinter, source.url, login)
+        name = credential.mirror_name(self._fingerprinter, source.address, login)
         return self.directory / f"{name}-{self._limits.file_bytes:x}"
 
     def _mirror(self, source: Source, login: GitCredential | None) -> reading.Mirror:
@@ -178,7 +178,7 @@ class Mirrors:
         try:
             return await self._in_thread(work)
         except LimitError as error:
-            raise error.with_facts(repository=source.url) from None
+            raise error.with_facts(repository=source.address) from None
 
     async def _in_thread(self, work: Callable[[threading.Event], T]) -> T:
         stop = threading.Event()

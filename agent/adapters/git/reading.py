@@ -12,8 +12,9 @@ from git.db import GitCmdObjectDB
 from git.exc import GitError
 from gitdb.exc import ODBError  # pyright: ignore[reportMissingTypeStubs]
 
-from agent.adapters.git import command, failures, listing
+from agent.adapters.git import command, failures
 from agent.engine.repositories import Snapshot
+from agent.manifests import listing
 from agent.manifests.documents import File, TreeEntry
 from agent.values.errors import LimitError, SignatureError, SourceError, SourceUnavailableError
 from agent.values.text import cut
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Generator
     from pathlib import Path
 
-    from agent.adapters.git.listing import Entry, Layer
-    from agent.api.application import Source
+    from agent.api.sources import Source
+    from agent.manifests.listing import Entry, Layer
     from agent.values.errors import AgentError
 
 _SECONDS: Final = 120.0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from agent.adapters.git import reading, signed_objects
 from agent.adapters.git.fetching import local_ref
 from agent.adapters.git.signers import Signers
+from agent.api.signatures import SignatureRule
 from agent.values.errors import SignatureError, UnsignedError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ _SECONDS: Final = 120
 def verify(remote: Remote, commit: str, demand: Demand, *, cancelled: threading.Event) -> str:
     """Who signed the commit, or the tag that leads to it. Raises SignatureError, ConfigError, DamagedError."""
     rule, mirror = demand.rule, remote.mirror
+    assert isinstance(rule, SignatureRule)
     signers = Signers.of(rule)
     until = time.monotonic() + _SECONDS
     signer = _of_tag(remote, commit, signers, demand.seen)
@@ -56,18 +58,18 @@ def _of_commit(remote: Remote, commit: str, signers: Signers, seen: int) -> str:
             raise reading.DamagedError
         return signers.check(signed_objects.of_commit(content), seen)
     except SignatureError as error:
-        raise error.with_facts(repository=remote.source.url, commit=commit) from None
+        raise error.with_facts(repository=remote.source.address, commit=commit) from None
 
 
 def _of_tag(remote: Remote, commit: str, signers: Signers, seen: int) -> str:
     """Who signed the tag that leads to the commit; "" where there is none with a signature."""
-    if remote.source.revision.tag is None:
+    if remote.source.tag is None:
         return ""
     content = reading.raw(remote.mirror, local_ref(remote.source), "tag", most=_MOST_BYTES)
     try:
-        signed = None if content is None else signed_objects.of_tag(content, commit, remote.source.revision.tag)
+        signed = None if content is None else signed_objects.of_tag(content, commit, remote.source.tag)
         return "" if signed is None else signers.check(signed, seen)
     except UnsignedError:
         return ""
     except SignatureError as error:
-        raise error.with_facts(repository=remote.source.url, tag=remote.source.revision.tag) from None
+        raise error.with_facts(repository=remote.source.address, tag=remote.source.tag) from None

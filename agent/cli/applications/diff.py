@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agent.adapters.kubernetes.cluster import Cluster
-    from agent.api.application import ApplicationSpec, Source
+    from agent.api.application import ApplicationSpec
+    from agent.api.sources import Source
     from agent.cli.applications.applied import Applied
     from agent.cli.applications.comparison import Difference
     from agent.cli.applications.desired import Declared

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 from agent.adapters.git import addresses
 from agent.adapters.git.mirrors import Mirrors
-from agent.api.application import Source, SourceRevision
 from agent.api.operator import GitSettings
+from agent.api.sources import Source, SourceRevision
 from agent.engine.credentials import GitCredential
 from agent.manifests.documents import RENDERED, File
 from agent.values.dataclass import dataclass
@@ -109,7 +109,7 @@ class FetchedFiles:
 
     async def read(self, paths: Iterable[str]) -> Mapping[str, File]:
         blobs = {path: self.listing[path].blob for path in paths}
-        commit = self.source.revision.commit or ""
+        commit = self.source.commit or ""
         if not blobs:
             return {}
         contents = await self.mirrors.blobs(self.source, self.login, commit, {*blobs.values()})

@@ -11,12 +11,12 @@ import subprocess  # git, to tell which files are ignored
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.adapters.git import listing
 from agent.api import application as applications
 from agent.api import disclosures, names, operator
 from agent.api.application import ApplicationSpec
 from agent.api.model import Problem, validate
 from agent.api.render import Kustomize, Render
+from agent.api.sources import Source
 from agent.cli.applications import fetched_bases
 from agent.cli.applications.fetched_bases import Bases
 from agent.cli.errors import ReadError, UsageError
@@ -24,6 +24,7 @@ from agent.cli.files import content
 from agent.cli.keys import sealing_keys
 from agent.desired import cautions
 from agent.engine.repositories import Snapshot
+from agent.manifests import listing
 from agent.manifests.documents import RENDERED, File, TreeEntry
 from agent.manifests.sealed_secrets import Unsealing
 from agent.manifests.sinks import AllowedSinks
@@ -36,18 +37,16 @@ from agent.yaml.read import manifests as yaml
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from agent.adapters.git.listing import Entry, Layer
     from agent.adapters.keys.sealed_secrets import SealingKeys
-    from agent.api.application import Application, Source
+    from agent.api.application import Application
     from agent.api.operator import Limits, OperatorSettings
     from agent.cli.applications.fetched_bases import FetchedFiles
     from agent.cli.applications.tree_flags import Asked
     from agent.desired.cautions import Strictness
+    from agent.manifests.listing import Entry, Layer
     from agent.manifests.remote_bases import Base
     from agent.values.errors import AgentError
     from agent.values.tree import Tree
-
-_FILE = "100644"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,7 @@ def target(asked: Asked) -> Target:
         # The address is the one part of a source that a work tree has no use for.
         spec = _overlay(asked.kustomize, generate=asked.generate) if asked.kustomize is not None else None
         above = layers or (() if spec else (".",))
-        source = applications.Source.model_construct(layers=above, include=(), exclude=())
+        source = Source.model_construct(layers=above, include=(), exclude=())
         sinks, unsealing = _sinks(settings, None), _unsealing(asked, settings, asked.namespace)
         return Target(
             folder,
@@ -293,7 +292,7 @@ def _walk(
         if entry.is_symlink():
             yield path, listing.SYMLINK, 0
         elif entry.is_file():
-            yield path, _FILE, entry.stat().st_size
+            yield path, listing.FILE, entry.stat().st_size
         elif entry.is_dir() and path in committed:
             yield path, listing.SUBMODULE, 0
         elif entry.is_dir():

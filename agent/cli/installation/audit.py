@@ -11,6 +11,7 @@ from agent.cli import terminal
 from agent.cli.errors import UsageError
 from agent.values import system
 from agent.values.errors import AuditError
+from agent.values.ids import short
 from agent.values.text import counted, escape
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ def _row(record: Content) -> tuple[object, ...]:
         record.get("time", ""),
         record.get("phase", ""),
         record.get("application", ""),
-        f"{revision.get('ref', '')}@{str(revision.get('commit', ''))[:12]}" if isinstance(revision, dict) else "",
+        f"{revision.get('ref', '')}@{short(str(revision.get('commit', '')))}" if isinstance(revision, dict) else "",
         record.get("action", ""),
         record.get("object", ""),
         record.get("result", ""),

@@ -48,7 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--state-dir",
         type=Path,
         default=Path("/var/lib/signet"),
-        help="folder for Git mirrors; may be lost at any time (default: %(default)s)",
+        help="folder for Git mirrors and artifacts; may be lost at any time (default: %(default)s)",
     )
     parser.add_argument(
         "--memory-dir",
@@ -79,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
         namespace=args.namespace,
         operator_file=args.operator_file,
         mirrors=args.state_dir / "mirrors",
+        artifacts=args.state_dir / "artifacts",
         memory=args.memory_dir,
         host=host.strip("[]"),
         port=int(port),

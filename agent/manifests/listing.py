@@ -6,14 +6,14 @@ import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from agent.adapters.git.globs import Globs
+from agent.manifests.globs import Globs
 from agent.values.errors import LimitError, ManifestError, SourceError, UnsupportedManifestError
 from agent.values.text import cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from agent.api.application import Source
+    from agent.api.sources import Source
     from agent.values.errors import AgentError
 
 _SUFFIXES: Final = (".yaml", ".yml", ".json")
@@ -26,6 +26,7 @@ LONGEST_PATH: Final = 512
 _LONGEST_MATCHED: Final = 1024
 """Characters of a path that the globs are asked of; a longer one counts, and so is refused."""
 
+FILE: Final = "100644"
 SYMLINK: Final = "120000"
 SUBMODULE: Final = "160000"
 KINDS: Final[Mapping[str, Literal["link", "submodule"]]] = {SYMLINK: "link", SUBMODULE: "submodule"}

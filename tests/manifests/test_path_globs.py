@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.adapters.git.globs import Globs
+from agent.manifests.globs import Globs
 from agent.values.errors import SourceError
 
 SEGMENT = st.text(st.characters(exclude_characters="/", codec="utf-8"), min_size=1, max_size=8)

@@ -1,0 +1,238 @@
+"""One repository of a registry, by the distribution specification: tags, manifests and blobs, each digest verified.
+
+https://github.com/opencontainers/distribution-spec, and the token protocol of https://distribution.github.io/distribution/spec/auth/
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, urljoin
+
+from agent.adapters.bounds import answers
+from agent.adapters.oci import addresses, credential, layout
+from agent.adapters.oci.client import Asked
+from agent.values.errors import LimitError, SourceError, SourceUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent.adapters.oci.addresses import Address
+    from agent.adapters.oci.client import Answer, Client
+    from agent.adapters.oci.layout import Descriptor, Manifest
+    from agent.engine.credentials import GitCredential
+    from agent.values.secret import Secret
+    from agent.values.tree import Tree
+
+_MANIFEST: Final = 4 * 1024 * 1024
+"""Bytes, as many as registries have to take."""
+_PAGE: Final = 1024 * 1024
+_PAGES: Final = 200
+_TAGS: Final = 20_000
+_TOKEN: Final = 64 * 1024
+_CHALLENGE: Final = re.compile(r'([A-Za-z_]+)="([^"]*)"')
+_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_NEXT: Final = re.compile(r'<([^>]*)>\s*;\s*rel="?next"?', re.IGNORECASE)
+
+
+class Registry:
+    """As one identity, for one operation. A token that it is given serves all its requests."""
+
+    def __init__(self, client: Client, address: Address, login: GitCredential | None) -> None:
+        self._client: Final = client
+        self._address: Final = address
+        self._login: Final = login
+        self._authorization: Secret | None = None
+
+    async def digest(self, tag: str) -> str:
+        """The digest of the manifest that a tag names now, as the registry says: a fetch by it verifies it. Raises SourceError."""
+        answer = await self._get(f"manifests/{tag}", most=_MANIFEST, accept=layout.ACCEPTED, method="HEAD")
+        found = answer.headers.get("Docker-Content-Digest", "")
+        if layout.is_digest(found):
+            return found
+        answer = await self._get(f"manifests/{tag}", most=_MANIFEST, accept=layout.ACCEPTED)
+        return _sha256(answer.body)
+
+    async def manifest(self, digest: str) -> Manifest:
+        """The manifest, or the one that it leads to. Raises SourceError, LimitError."""
+        for _ in range(2):
+            answer = await self._get(f"manifests/{digest}", most=_MANIFEST, accept=layout.ACCEPTED)
+            if _sha256(answer.body) != digest:
+                raise self._differs(digest)
+            found = layout.parse(self._tree(answer.body))
+            if isinstance(found, layout.Manifest):
+                return found
+            digest = found.digest
+        raise SourceError("the artifact is an index of indexes", hint="push a manifest", repository=self._address.url)
+
+    async def find(self, tag: str) -> Manifest | None:
+        """The manifest that a tag names now; None where there is no such tag. Raises SourceError, LimitError."""
+        answer = await self._answer(Asked(self._url(f"manifests/{tag}"), _MANIFEST, layout.MANIFEST))
+        if answer.status == 404:
+            return None
+        found = layout.parse(self._tree(answer.body)) if answer.status == 200 else None
+        if not isinstance(found, layout.Manifest):
+            raise SourceUnavailableError(
+                "the registry's answer is none that a registry gives",
+                status=answer.status,
+                repository=self._address.url,
+            )
+        return found
+
+    async def blob(self, blob: Descriptor, sink: Callable[[bytes], object], *, most: int) -> None:
+        """Hand a blob's bytes to `sink`, piece by piece. What was handed over counts only once this returns. Raises SourceError, LimitError."""
+        if blob.size > most:
+            raise LimitError(
+                "the artifact is larger than the agent accepts",
+                hint="limits.artifactBytes in the operator's file is the limit",
+                repository=self._address.url,
+                bytes=blob.size,
+                limit=most,
+            )
+        hashed, size = hashlib.sha256(), 0
+
+        def take(piece: bytes) -> None:
+            nonlocal size
+            size += len(piece)
+            if size > blob.size:
+                raise self._differs(blob.digest)
+            hashed.update(piece)
+            sink(piece)
+
+        await self._get(f"blobs/{blob.digest}", most=blob.size, sink=take)
+        if size != blob.size or f"sha256:{hashed.hexdigest()}" != blob.digest:
+            raise self._differs(blob.digest)
+
+    async def tags(self) -> list[str]:
+        """Every tag. Raises SourceError, LimitError.
+
+        Pages are followed by `Link` and their length is not asked for: some registries cut a list at the number asked for, and name no next page.
+        """
+        found: list[str] = []
+        url = self._url("tags/list")
+        for _ in range(_PAGES):
+            answer = await self._at(url, most=_PAGE)
+            tree = self._tree(answer.body)
+            named = tree.get("tags") if isinstance(tree, dict) else None
+            tags: list[Tree] = named if isinstance(named, list) else []
+            found += [tag for tag in tags if isinstance(tag, str) and _TAG.fullmatch(tag)]
+            following = _NEXT.search(answer.headers.get("Link", ""))
+            if len(found) > _TAGS:
+                break
+            if following is None:
+                return found
+            url = urljoin(answer.url, following[1])
+            if addresses.origin_of(url) != addresses.origin_of(self._address.origin):
+                raise SourceError("the registry's list of tags leads to another server", repository=self._address.url)
+        raise LimitError(
+            "the repository has more tags than the agent looks through",
+            hint="name a tag or a digest instead of a range",
+            repository=self._address.url,
+            limit=_TAGS,
+        )
+
+    def _url(self, path: str) -> str:
+        return f"{self._address.origin}/v2/{self._address.repository}/{path}"
+
+    async def _get(
+        self,
+        path: str,
+        *,
+        most: int,
+        accept: str = "*/*",
+        method: str = "GET",
+        sink: Callable[[bytes], object] | None = None,
+    ) -> Answer:
+        return await self._at(self._url(path), most=most, accept=accept, method=method, sink=sink)
+
+    async def _at(
+        self,
+        url: str,
+        *,
+        most: int,
+        accept: str = "*/*",
+        method: str = "GET",
+        sink: Callable[[bytes], object] | None = None,
+    ) -> Answer:
+        """A 200. Raises SourceError, SourceUnavailableError, LimitError."""
+        answer = await self._answer(Asked(url, most, accept, method=method), sink)
+        if answer.status == 200:
+            return answer
+        if answer.status in {401, 403}:
+            raise SourceError(
+                "the registry refuses the credential" if self._login else "the registry asks for a login",
+                hint="check spec.source.oci.credentials, and what it may read",
+                repository=self._address.url,
+            )
+        if answer.status == 404:
+            raise SourceError(
+                "no such artifact, or the credential has no access to it",
+                hint="check spec.source.oci: url, and tag or digest",
+                repository=self._address.url,
+            )
+        raise SourceUnavailableError(
+            "the registry's answer is none that a registry gives", status=answer.status, repository=self._address.url
+        )
+
+    async def _answer(self, asked: Asked, sink: Callable[[bytes], object] | None = None) -> Answer:
+        """Whatever the registry says. The first refusal says how to log in."""
+        try:
+            answer = await self._client.get(replace(asked, authorization=self._authorization), sink)
+            if answer.status == 401 and self._authorization is None:
+                self._authorization = await self._authorize(answer.headers.get("WWW-Authenticate", ""))
+                if self._authorization is not None:
+                    answer = await self._client.get(replace(asked, authorization=self._authorization), sink)
+        except (LimitError, SourceError) as error:
+            raise error.with_facts(repository=self._address.url) from None
+        return answer
+
+    async def _authorize(self, challenge: str) -> Secret | None:
+        """What the next requests show: a token of the server that the challenge names, which the operator has to allow, or the login itself."""
+        login = credential.basic(self._login) if self._login is not None and self._login.username else None
+        scheme, _, rest = challenge.partition(" ")
+        if scheme.lower() != "bearer":
+            return login
+        named = dict(_CHALLENGE.findall(rest[:4096]))
+        realm = named.get("realm", "")
+        if addresses.origin_of(realm) is None or "?" in realm or "#" in realm:
+            raise SourceError("the registry names no server for tokens that can be asked")
+        service, scope = (
+            quote(named.get("service", ""), safe=""),
+            quote(f"repository:{self._address.repository}:pull", safe=""),
+        )
+        answer = await self._client.get(
+            Asked(f"{realm}?service={service}&scope={scope}", _TOKEN, "application/json", login)
+        )
+        token = credential.bearer(answer.body) if answer.status == 200 else None
+        if token is None:
+            raise SourceError(
+                "the registry's token server refuses the credential"
+                if login is not None
+                else "the registry asks for a login",
+                hint="check spec.source.oci.credentials, and what it may read",
+            )
+        return token
+
+    def _tree(self, body: bytes) -> Tree:
+        try:
+            return answers.tree(body)
+        except answers.TooLargeError:
+            raise LimitError(
+                "the registry's answer has more values than the agent accepts",
+                repository=self._address.url,
+                limit=answers.VALUES,
+            ) from None
+
+    def _differs(self, digest: str) -> SourceError:
+        return SourceError(
+            "what the registry sends is not what its digest says",
+            hint="something between the agent and the registry changes its answers, or it is damaged",
+            repository=self._address.url,
+            digest=digest,
+        )
+
+
+def _sha256(body: bytes) -> str:
+    return f"sha256:{hashlib.sha256(body).hexdigest()}"

@@ -1,0 +1,145 @@
+"""Where manifests come from: a repository of Git, or an artifact of a registry."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
+
+from agent.api.fields import Commit, RefName, RepositoryPath, RepositoryUrl
+from agent.api.model import Model, invalid
+from agent.api.registries import OciSource
+from agent.api.secret_reference import SecretReference
+
+
+class SourceRevision(Model):
+    """What to deploy of the repository. Exactly one of the three."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "[has(self.branch), has(self.tag), has(self.commit)].filter(given, given).size() == 1",
+                    "message": "give exactly one of branch, tag and commit",
+                }
+            ]
+        }
+    )
+
+    branch: RefName | None = None
+    """A branch. Its newest commit is deployed, and every later one as it appears."""
+    tag: RefName | None = None
+    """A tag, annotated or not. A tag that is moved is followed."""
+    commit: Commit | None = None
+    """A full commit hash, which pins the Application. A branch or tag of the repository must lead to it: what a server holds of forks and
+    pull requests alone is not taken."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if sum(part is not None for part in (self.branch, self.tag, self.commit)) != 1:
+            raise invalid("give exactly one of branch, tag and commit")
+        return self
+
+    @property
+    def ref(self) -> str:
+        """What to ask the server for: `refs/heads/main`, `refs/tags/v1`, or the hash."""
+        if self.branch is not None:
+            return f"refs/heads/{self.branch}"
+        if self.tag is not None:
+            return f"refs/tags/{self.tag}"
+        return self.commit or ""
+
+
+def distinct(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Raises what a model raises for an invalid value."""
+    if len(set(value)) != len(value):
+        raise invalid("this list has a duplicate item")
+    return value
+
+
+Glob = Annotated[str, Field(min_length=1, max_length=512)]
+
+
+class Source(Model):
+    """A Git repository or an artifact of a registry, and which of its files count."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "has(self.oci) != has(self.url) && has(self.url) == has(self.revision)",
+                    "message": "give url and revision, or oci",
+                },
+                {
+                    "rule": "!has(self.oci) || !has(self.credentials)",
+                    "message": "the credentials of a registry belong into oci.credentials",
+                },
+            ]
+        }
+    )
+
+    url: RepositoryUrl | None = None
+    """Address of the repository: `https://host/path`, whose user and password belong into `credentials`, or over SSH
+    `ssh://user@host/path` or `user@host:path`. The operator's file lists the hosts that the agent may talk to, and says whether plain
+    HTTP is taken."""
+    revision: SourceRevision | None = None
+    """What to deploy of the repository."""
+    oci: OciSource | None = None
+    """An artifact of an OCI registry, in the place of `url` and `revision`: its files count as those of a commit do."""
+    layers: Annotated[
+        tuple[RepositoryPath, ...],
+        Field(min_length=1, max_length=32, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+        AfterValidator(distinct),
+    ] = (".",)
+    """Folders that are merged in this order: an object of a later layer is merged onto the one with the same identity of an
+    earlier layer, by Kubernetes' rules. `[base, envs/prod]` is a base and its production overlay. Below a layer all
+    `*.yaml`, `*.yml` and `*.json` files count except names that begin with a dot. With `spec.render` there are none by default; those
+    that are given are merged onto what is rendered."""
+    include: Annotated[
+        tuple[Glob, ...], Field(max_length=64, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+    ] = ()
+    """Globs of paths, relative to the repository, of which a file must match one. `*` stays within a folder, `**` crosses
+    folders. Empty: every file."""
+    exclude: Annotated[
+        tuple[Glob, ...], Field(max_length=64, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+    ] = ()
+    """Globs of paths that do not count, even where `include` names them."""
+    credentials: SecretReference | None = None
+    """A Secret with `username` and `password` for the Git server, and optionally `ca.crt`, the PEM of the authority that
+    signed its certificate. Over SSH, with the deploy key's private half as `identity`, the host keys to expect as `known_hosts`, and
+    optionally the key's passphrase as `password`."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.oci is None) == (self.url is None) or (self.url is None) != (self.revision is None):
+            raise invalid("give url and revision, or oci")
+        if self.oci is not None and self.credentials is not None:
+            raise invalid("the credentials of a registry belong into oci.credentials")
+        return self
+
+    @property
+    def address(self) -> str:
+        """Of the repository that the files are from."""
+        return (self.oci.url if self.oci is not None else self.url) or ""
+
+    @property
+    def ref(self) -> str:
+        """What is followed: a ref or hash of Git; a tag, a range or a digest of a registry."""
+        if self.oci is not None:
+            return self.oci.ref
+        return self.revision.ref if self.revision is not None else ""
+
+    @property
+    def commit(self) -> str | None:
+        """The commit that pins it; None where it may move."""
+        return self.revision.commit if self.revision is not None else None
+
+    @property
+    def tag(self) -> str | None:
+        """The tag of Git that it follows, if it follows one."""
+        return self.revision.tag if self.revision is not None else None
+
+    @property
+    def login(self) -> SecretReference | None:
+        """The Secret with the credentials."""
+        return self.oci.credentials if self.oci is not None else self.credentials

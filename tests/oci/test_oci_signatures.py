@@ -1,0 +1,152 @@
+"""Artifacts that the operator wants signed, in the format of cosign: a tag of the digest, with what was signed as a blob."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from oci_sources import make_source
+
+from agent.api.model import validate
+from agent.api.registries import ArtifactRule
+from agent.engine.repositories import Demand
+from agent.values.errors import ConfigError, SignatureError, UnknownSignerError, UnsignedError
+from testbed.registry import MANIFEST, archive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent.adapters.oci.artifacts import Artifacts
+    from agent.api.sources import Source
+    from agent.engine.credentials import GitCredential
+    from testbed.registry import Registry
+
+PAYLOAD = "application/vnd.dev.cosign.simplesigning.v1+json"
+KEYS = {
+    "ecdsa": ec.generate_private_key(ec.SECP256R1()),
+    "ed25519": ed25519.Ed25519PrivateKey.generate(),
+    "rsa": rsa.generate_private_key(65537, 2048),
+}
+OTHER = ec.generate_private_key(ec.SECP256R1())
+
+
+def signature(key: object, payload: bytes) -> str:
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        made = key.sign(payload)
+    elif isinstance(key, ec.EllipticCurvePrivateKey):
+        made = key.sign(payload, ec.ECDSA(hashes.SHA256()))
+    else:
+        assert isinstance(key, rsa.RSAPrivateKey)
+        made = key.sign(payload, padding.PKCS1v15(), hashes.SHA256())
+    return base64.b64encode(made).decode()
+
+
+class Signing:
+    """A repository whose tag `latest` has an artifact."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.repository = f"shop/signed-{secrets.token_hex(4)}"
+        self.digest = registry.push(self.repository, archive({"a.yaml": "a: 1\n"}), "latest")
+        self.source: Source = make_source(registry.url(self.repository))
+
+    def sign(
+        self, key: object, *, of: str = "", kind: str = "cosign container image signature", **annotations: str
+    ) -> None:
+        """As `cosign sign --key` does; `of` is another digest that is signed instead."""
+        image = {"docker-manifest-digest": of or self.digest}
+        payload = json.dumps({"critical": {"identity": {}, "image": image, "type": kind}, "optional": None}).encode()
+        layer = {
+            **self.registry.push_blob(self.repository, payload, PAYLOAD),
+            "annotations": {"dev.cosignproject.cosign/signature": signature(key, payload), **annotations},
+        }
+        config = self.registry.push_blob(self.repository, b"{}", "application/vnd.oci.image.config.v1+json")
+        manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer]}
+        self.registry.push_manifest(self.repository, manifest, self.digest.replace(":", "-") + ".sig")
+
+
+@pytest.fixture
+def signing(registry: Registry) -> Signing:
+    return Signing(registry)
+
+
+@pytest.fixture
+def trusted(tmp_path: Path) -> list[str]:
+    """Files with the public keys."""
+    paths: list[str] = []
+    for name, key in KEYS.items():
+        path = tmp_path / f"{name}.pub"
+        form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        path.write_bytes(b"# of the team\n" + key.public_key().public_bytes(*form))
+        paths.append(str(path))
+    return paths
+
+
+@pytest.fixture
+def verify(
+    signing: Signing,
+    registry: Registry,
+    make_artifacts: Callable[..., Artifacts],
+    login: GitCredential,
+    trusted: list[str],
+):
+    async def run(*keys: str) -> str:
+        rule = validate(ArtifactRule, {"repositories": ["*"], "keys": [*(keys or trusted)]})
+        return await make_artifacts(registry.host).verify(signing.source, login, signing.digest, Demand(rule, "", 0))
+
+    return run
+
+
+def joined(path: Path, parts: list[str]) -> Path:
+    path.write_bytes(b"".join(Path(each).read_bytes() for each in parts))
+    return path
+
+
+@pytest.mark.parametrize("name", KEYS)
+async def test_a_key_that_the_operator_trusts_is_named(name: str, signing: Signing, verify) -> None:
+    signing.sign(KEYS[name])
+    assert await verify() == f"{name}.pub"
+
+
+async def test_without_a_signature_it_is_unsigned(verify) -> None:
+    with pytest.raises(UnsignedError):
+        await verify()
+
+
+async def test_another_key_another_digest_and_another_statement_do_not_count(signing: Signing, verify) -> None:
+    for signed in (
+        lambda: signing.sign(OTHER),
+        lambda: signing.sign(KEYS["ecdsa"], of=f"sha256:{'0' * 64}"),
+        lambda: signing.sign(KEYS["ecdsa"], kind="another statement"),
+        lambda: signing.sign(KEYS["ecdsa"], **{"dev.cosignproject.cosign/signature": "!"}),
+    ):
+        signed()
+        with pytest.raises(UnknownSignerError):
+            await verify()
+
+
+async def test_a_keyless_signature_is_refused_with_the_reason(signing: Signing, verify) -> None:
+    signing.sign(OTHER, **{"dev.sigstore.cosign/certificate": "-----BEGIN CERTIFICATE-----"})
+    with pytest.raises(SignatureError, match="without a key, by a certificate"):
+        await verify()
+
+
+async def test_several_keys_may_stand_in_one_file(signing: Signing, verify, trusted: list[str], tmp_path: Path) -> None:
+    both = joined(tmp_path / "team.pub", trusted)
+    signing.sign(KEYS["rsa"])
+    assert await verify(str(both)) == "team.pub#3"
+
+
+@pytest.mark.parametrize("content", [b"", b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", None])
+async def test_a_file_that_holds_no_key_is_the_operators_fault(content: bytes | None, verify, tmp_path: Path) -> None:
+    path = tmp_path / "broken.pub"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match="a file with keys of signers cannot be read"):
+        await verify(str(path))

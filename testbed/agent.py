@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from agent.installation import objects
+from agent.installation.objects import Choices, Mode
 from testbed.processes import free_port, wait_until
 from testbed.requests import RequestError
 
@@ -30,47 +32,46 @@ API = "/apis/signet-gitops.dev/v1alpha1"
 
 
 def install(cluster: Cluster, *, namespace: str = NAMESPACE, roles: str = ROLES) -> None:
-    """Apply deploy/: the CRDs, the agent's namespace and its RBAC. ClusterRoles are called `<roles>-agent` and `<roles>-applier`."""
-    for name in ("namespace.yaml", "rbac.yaml", "crds/applications.yaml"):
-        for document in _documents(name, {NAMESPACE: namespace}, roles):
-            _ = cluster.apply(document)
+    """What `agent install --mode none` applies. ClusterRoles are called `<roles>-agent` and `<roles>-applier`."""
+    for document in _installed(namespace, roles):
+        _ = cluster.apply(document)
     _ = wait_until(lambda: cluster.request("GET", f"{API}/applications")[0] == 200, 30, "Application is served")
 
 
 def tenant(cluster: Cluster, namespace: str, *, roles: str = ROLES) -> None:
     """What deploy/tenant.yaml gives a namespace that may hold Applications; the namespace is made where it is missing."""
-    for document in _documents("tenant.yaml", {"shop": namespace}, roles):
+    for document in _tenant(namespace, roles):
         _ = cluster.apply(document)
 
 
 def uninstall(cluster: Cluster, *, namespace: str = NAMESPACE, roles: str = ROLES) -> None:
     """Delete what `install` made, the CRD and with it every Application included. Objects that are gone already are fine."""
-    for name in ("crds/applications.yaml", "rbac.yaml", "namespace.yaml"):
-        for document in _documents(name, {NAMESPACE: namespace}, roles):
-            status, answer = cluster.request("DELETE", cluster.path(document))
-            if status >= 400 and status != 404:
-                raise RequestError("DELETE", cluster.path(document), status, answer)
+    for document in reversed(_installed(namespace, roles)):
+        status, answer = cluster.request("DELETE", cluster.path(document))
+        if status >= 400 and status != 404:
+            raise RequestError("DELETE", cluster.path(document), status, answer)
 
 
-def _documents(name: str, namespaces: Mapping[str, str], roles: str) -> list[dict[str, Any]]:
-    """A file of deploy/ with its namespaces and ClusterRoles renamed."""
-
-    def renamed(place: dict[str, Any], key: str) -> None:
-        if place.get(key) in namespaces:
-            place[key] = namespaces[place[key]]
-
-    documents: list[dict[str, Any]] = list(yaml.safe_load_all((ROOT / "deploy" / name).read_text("utf-8")))
+def _installed(namespace: str, roles: str) -> list[dict[str, Any]]:
+    documents: list[dict[str, Any]] = objects.of(Choices(namespace=namespace, mode=Mode.NONE))
     for document in documents:
-        metadata, role = document["metadata"], document.get("roleRef", {})
-        renamed(metadata, "namespace")
-        for subject in document.get("subjects", []):
-            renamed(subject, "namespace")
-        if document["kind"] == "Namespace":
-            renamed(metadata, "name")
-        if document["kind"] in ("ClusterRole", "ClusterRoleBinding"):
-            metadata["name"] = metadata["name"].replace(ROLES, roles, 1)
-        if role.get("kind") == "ClusterRole":
-            role["name"] = role["name"].replace(ROLES, roles, 1)
+        _rename_roles(document, roles)
+    return documents
+
+
+def _rename_roles(document: dict[str, Any], roles: str) -> None:
+    role = document.get("roleRef", {})
+    if document["kind"] in ("ClusterRole", "ClusterRoleBinding"):
+        document["metadata"]["name"] = document["metadata"]["name"].replace(ROLES, roles, 1)
+    if role.get("kind") == "ClusterRole":
+        role["name"] = role["name"].replace(ROLES, roles, 1)
+
+
+def _tenant(namespace: str, roles: str) -> list[dict[str, Any]]:
+    text = (ROOT / "deploy" / "tenant.yaml").read_text("utf-8")
+    documents: list[dict[str, Any]] = list(yaml.safe_load_all(text.replace("shop", namespace)))
+    for document in documents:
+        _rename_roles(document, roles)
     return documents
 
 

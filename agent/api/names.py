@@ -24,6 +24,9 @@ ANNOTATION_CONFIRM_ADDITIONS: Final = f"{GROUP}/confirm-additions"
 FIELD_MANAGER: Final = "signet"
 """As which the agent applies objects. Commands have field managers of their own: `signet-sync`."""
 
+FINALIZER: Final = f"{GROUP}/prune"
+"""Of an Application whose objects go with it."""
+
 ANNOTATION_RERUN: Final = f"{GROUP}/rerun"
 """On an Application: a new value that names objects (`Job/migrate`) asks to run again what has run to its end."""
 

@@ -174,6 +174,14 @@ def hint(message: str) -> None:
     note(message, lead="hint: ")
 
 
+def confirmed(question: str) -> bool:
+    """Whether a person at the terminal says yes; no where there is none."""
+    if not is_tty("stdin"):
+        return False
+    _tell(f"{escape(question)} [y/N] ")
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
 def progress(message: str) -> None:
     """What is being done, for a person who waits."""
     if is_tty("stderr"):

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from agent.values.tree import Object
 
 APPLICATIONS: Final = Resource(names.GROUP, names.VERSION, names.KIND, names.PLURAL, namespaced=True)
-FINALIZER: Final = f"{names.GROUP}/prune"
 _NAMESPACES: Final = Resource("", "v1", "Namespace", "namespaces", namespaced=False)
 _DEFINITIONS: Final = Resource(
     "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False
@@ -34,14 +33,14 @@ _DEFINITIONS: Final = Resource(
 async def keep_finalizer(home: HomePort, application: Application) -> None:
     """Hold the finalizer exactly where the policy is to prune, so that the Application is not gone before its objects are."""
     wanted = application.spec.deletion_policy == "prune"
-    if wanted != (FINALIZER in application.finalizers):
+    if wanted != (names.FINALIZER in application.finalizers):
         await _set_finalizer(home, application.id, application.finalizers, application.resource_version, present=wanted)
 
 
 async def retire(run: Run) -> bool:
     """Do what the policy says; whether it is done. What is refused for good stays behind and is logged, what may pass is tried again."""
     application = run.application
-    if FINALIZER not in application.finalizers:
+    if names.FINALIZER not in application.finalizers:
         return True
     if application.spec.deletion_policy == "prune" and await _is_uprooted(run.ports.home, application):
         found = await run.ports.home.get(APPLICATIONS, application.id.namespace, application.id.name)
@@ -97,7 +96,7 @@ async def orphan(home: HomePort, tree: Object) -> None:
     if (
         get(tree, "metadata", "deletionTimestamp") is None
         or not isinstance(finalizers, list)
-        or FINALIZER not in finalizers
+        or names.FINALIZER not in finalizers
     ):
         return
     application = applications.identify(tree)
@@ -122,9 +121,9 @@ async def _is_uprooted(home: HomePort, application: Application) -> bool:
 async def _set_finalizer(
     home: HomePort, application: ApplicationId, finalizers: Sequence[str], version: str, *, present: bool
 ) -> None:
-    others = [name for name in finalizers if name != FINALIZER]
+    others = [name for name in finalizers if name != names.FINALIZER]
     patch: list[Object] = [
-        {"op": "add", "path": "/metadata/finalizers", "value": [*others, *([FINALIZER] if present else [])]},
+        {"op": "add", "path": "/metadata/finalizers", "value": [*others, *([names.FINALIZER] if present else [])]},
         {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
     ]
     await home.json_patch(APPLICATIONS, application.namespace, application.name, patch)

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import yaml
 
 from agent.api import names
+from agent.installation import objects
 from testbed.processes import wait_until
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def test_what_an_installation_adds_is_a_cluster_role_with_a_label(installed: Con
     installed.apply(role)
     wait_until(lambda: may(installed, token, "watch", "widgets", **place), 30, "the rule is aggregated")
     assert not may(installed, token, "patch", "widgets", **place)
-    for document in yaml.safe_load_all((ROOT / "deploy/rbac.yaml").read_text()):
+    for document in objects.read("rbac.yaml"):
         installed.apply(document)  # an upgrade leaves it
     assert may(installed, token, "watch", "widgets", **place)
 

@@ -9,9 +9,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
-import yaml
 
 import generate.__main__ as generated
+from agent.installation import objects
+from agent.installation.objects import Choices, Mode
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,9 +24,6 @@ def test_generated_files_are_current():
 
 def test_stale_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     (tmp_path / "agent").symlink_to(ROOT / "agent")
-    for name in ("namespace.yaml", "rbac.yaml", "network.yaml", "deployment.yaml"):
-        (tmp_path / "deploy").mkdir(exist_ok=True)
-        (tmp_path / "deploy" / name).write_text((ROOT / "deploy" / name).read_text())
     monkeypatch.setattr(generated, "_ROOT", tmp_path)
     monkeypatch.setattr(sys, "argv", ["generate"])
     assert generated.main() == 0
@@ -72,9 +70,9 @@ def test_the_image_has_the_renderer_and_nothing_else_of_go() -> None:
     assert "/usr/local/go" not in shipped
 
 
-@pytest.mark.parametrize("file", ["deployment.yaml", "daemonset.yaml"])
-def test_pod_is_as_confined_as_it_can_be(file: str):
-    pod = yaml.safe_load((ROOT / "deploy" / file).read_text())["spec"]["template"]["spec"]
+@pytest.mark.parametrize("mode", [Mode.DEPLOYMENT, Mode.DAEMON_SET])
+def test_pod_is_as_confined_as_it_can_be(mode: Mode):
+    pod = objects.of(Choices(mode=mode))[-1]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     assert pod["securityContext"]["runAsNonRoot"]
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}

@@ -6,11 +6,12 @@ import ast
 from pathlib import Path
 
 import pytest
-import yaml
 
 from agent.adapters.git import command, mirrors
 from agent.adapters.keys import gpg_homes
 from agent.api.operator import Limits
+from agent.installation import objects
+from agent.installation.objects import Choices, Mode
 
 ROOT = Path(__file__).resolve().parents[2]
 MIB = 1024 * 1024
@@ -25,10 +26,9 @@ def size(text: str) -> int:
     return int(text[:-2]) * UNITS[text[-2:]]
 
 
-@pytest.mark.parametrize("file", ["deployment.yaml", "daemonset.yaml", "install.yaml"])
-def test_the_agent_and_all_that_it_starts_fit_the_container(file: str) -> None:
-    documents = yaml.safe_load_all((ROOT / "deploy" / file).read_text())
-    (pod,) = (each["spec"]["template"]["spec"] for each in documents if each["kind"] in {"Deployment", "DaemonSet"})
+@pytest.mark.parametrize("mode", [Mode.DEPLOYMENT, Mode.DAEMON_SET])
+def test_the_agent_and_all_that_it_starts_fit_the_container(mode: Mode) -> None:
+    pod = objects.of(Choices(mode=mode))[-1]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     volumes = [each["emptyDir"] for each in pod["volumes"] if each.get("emptyDir", {}).get("medium") == "Memory"]
     parts = {

@@ -12,5 +12,10 @@ DEFINITION = Resource(
 )
 EVENT = Resource("events.k8s.io", "v1", "Event", "events", True)
 LEASE = Resource("coordination.k8s.io", "v1", "Lease", "leases", True)
+POD = Resource("", "v1", "Pod", "pods", True)
 SECRET = Resource("", "v1", "Secret", "secrets", True)
 SERVICE_ACCOUNT = Resource("", "v1", "ServiceAccount", "serviceaccounts", True)
+WORKLOADS = (
+    Resource("apps", "v1", "Deployment", "deployments", True),
+    Resource("apps", "v1", "DaemonSet", "daemonsets", True),
+)

@@ -149,7 +149,7 @@ class Installation(Surroundings):
         key = ObjectId(names.GROUP, names.KIND, NAMESPACE, NAME)
         metadata = {
             **get_object(self._application, "metadata"),
-            "finalizers": [deletion.FINALIZER],
+            "finalizers": [names.FINALIZER],
             "deletionTimestamp": "2026-01-01T00:00:00Z",
         }
         stored = self.server.put(key, {**self._application, "metadata": metadata})

@@ -1,0 +1,108 @@
+"""The objects of an installation, as functions of what an operator chooses."""
+
+from __future__ import annotations
+
+from enum import Enum
+from importlib import metadata, resources
+from typing import TYPE_CHECKING, Final
+
+from agent.api import crd
+from agent.values.dataclass import dataclass
+from agent.values.tree import Tree, get_object, get_text
+from agent.yaml.read import manifests
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agent.values.tree import Object
+
+NAMESPACE: Final = "signet-system"
+IMAGE: Final = f"signet:{metadata.version('signet')}"
+AGENT: Final = "signet-agent"
+"""What the workload, its ServiceAccount and their roles are called."""
+OPERATOR: Final = "signet-operator"
+"""The Secret with the operator's file."""
+
+
+class Mode(Enum):
+    """Which workload runs the agent."""
+
+    DEPLOYMENT = "Deployment"
+    DAEMON_SET = "DaemonSet"
+    NONE = "none"
+    """An agent outside the cluster: only its definitions, account and roles."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """`available` is for Deployments: two agents, apart from one another, that are disturbed one at a time."""
+
+    namespace: str = NAMESPACE
+    mode: Mode = Mode.DEPLOYMENT
+    image: str = IMAGE
+    available: bool = False
+    monitored: bool = False
+
+
+def of(choices: Choices) -> list[Object]:
+    """All of them, in the order in which they are applied."""
+    objects = [*read("namespace.yaml"), crd.definition(), *read("rbac.yaml")]
+    if choices.mode is not Mode.NONE:
+        objects += [*read("network.yaml")]
+        if choices.mode is Mode.DEPLOYMENT and choices.available:
+            objects += read("available.yaml")
+        objects += [_workload(choices)]
+        objects += read("monitor.yaml") if choices.monitored else []
+    return [_placed(each, choices.namespace) for each in objects]
+
+
+def text(name: str) -> str:
+    """A file of the folder, comments and all."""
+    return resources.files("agent.installation").joinpath("manifests", name).read_text("utf-8")
+
+
+def read(name: str) -> list[Object]:
+    """The objects of a file of the folder."""
+    return [get_object(each.tree) for each in manifests.parse(text(name).encode(), file=name)]
+
+
+def _workload(choices: Choices) -> Object:
+    (manifest,) = read("deployment.yaml")
+    if choices.available and choices.mode is Mode.DEPLOYMENT:
+        (patch,) = read("available.patch.yaml")
+        manifest = get_object(_patched(manifest, patch))
+    spec = get_object(manifest, "spec")
+    for container in _containers(spec):
+        container["image"] = choices.image
+    if choices.mode is Mode.DAEMON_SET:
+        kept = {key: spec[key] for key in ("selector", "template")}
+        manifest |= {"kind": "DaemonSet", "spec": {"updateStrategy": {"type": "RollingUpdate"}, **kept}}
+    return manifest
+
+
+def _containers(spec: Object) -> Iterator[Object]:
+    found = get_object(spec, "template", "spec").get("containers")
+    yield from (get_object(each) for each in found) if isinstance(found, list) else ()
+
+
+def _patched(tree: Tree, patch: Tree) -> Tree:
+    """A patch in which no list meets a list."""
+    if not isinstance(tree, dict) or not isinstance(patch, dict):
+        return patch
+    return tree | {key: _patched(tree.get(key), value) for key, value in patch.items()}
+
+
+def _placed(manifest: Object, namespace: str) -> Object:
+    """With its own namespace, or the name of it, and that of subjects, where these are the one that the files name."""
+
+    def moved(tree: Object, key: str) -> None:
+        if tree.get(key) == NAMESPACE:
+            tree[key] = namespace
+
+    moved(get_object(manifest, "metadata"), "namespace")
+    if get_text(manifest, "kind") == "Namespace":
+        moved(get_object(manifest, "metadata"), "name")
+    subjects = manifest.get("subjects")
+    for subject in subjects if isinstance(subjects, list) else []:
+        moved(get_object(subject), "namespace")
+    return manifest

@@ -33,6 +33,8 @@ _COLOURS: Final[Mapping[str, Mapping[str, Colour]]] = {
         "ok": "green",
         "partial": "yellow",
         "in the clear": "yellow",
+        "warning": "yellow",
+        "unknown": "yellow",
         "failed": "red",
         "unsound": "red",
     },

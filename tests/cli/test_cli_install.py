@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,6 +12,7 @@ from agent.installation import objects
 from agent.installation.objects import Choices, Mode
 from testbed import agent as agents
 from testbed.controlplane import ControlPlane
+from testbed.processes import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -31,6 +32,10 @@ def cluster(shell: Shell) -> Generator[ControlPlane]:
 
 def exists(cluster: ControlPlane, path: str) -> bool:
     return cluster.request("GET", path)[0] == 200
+
+
+def is_going(found: dict[str, Any]) -> dict[str, Any] | None:
+    return found["metadata"] if "deletionTimestamp" in found["metadata"] else None
 
 
 @pytest.mark.parametrize("mode", Mode)
@@ -72,7 +77,10 @@ def test_an_installation_from_its_first_to_its_last_command(shell: Shell, cluste
         "apiVersion": f"{names.GROUP}/{names.VERSION}",
         "kind": "Application",
         "metadata": {"name": "shop", "namespace": "shop", "finalizers": [names.FINALIZER, "example.com/other"]},
-        "spec": {"source": {"url": "https://git.example.com/shop.git"}, "deletionPolicy": "prune"},
+        "spec": {
+            "source": {"url": "https://git.example.com/shop.git", "revision": {"branch": "main"}},
+            "deletionPolicy": "prune",
+        },
     }
     path = f"{agents.API}/namespaces/shop/applications"
     cluster.create(path, application)
@@ -93,8 +101,7 @@ def test_an_installation_from_its_first_to_its_last_command(shell: Shell, cluste
     everything = shell.agent("uninstall", "--yes", "--all")
     assert everything.code == 0, everything.err
     # only a finalizer of others keeps it
-    left = cluster.get(f"{path}/shop")["metadata"]
+    left = wait_until(lambda: is_going(cluster.get(f"{path}/shop")), 30, "the Application is deleted")
     assert left["finalizers"] == ["example.com/other"]
-    assert "deletionTimestamp" in left
     assert exists(cluster, "/api/v1/namespaces/shop/configmaps/applied")
     assert shell.agent("uninstall", "--yes").code == 0

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from agent.adapters.kubernetes.cluster import Cluster
     from agent.adapters.kubernetes.config import ClusterConfig
+    from agent.adapters.kubernetes.session import Session
     from agent.adapters.kubernetes.wire import Seals
 
 
@@ -40,11 +41,20 @@ def settings(kubeconfig: Path | None, context: str | None) -> ClusterConfig:
 
 
 @asynccontextmanager
+async def session(settings: ClusterConfig) -> AsyncGenerator[Session]:
+    """For what only a session can ask."""
+    from agent.adapters.kubernetes import session as sessions
+
+    # A person waits: what does not answer is reported soon.
+    limits = sessions.Limits(concurrency=16, attempts=3)
+    async with sessions.Session(settings, agent="signet-cli", limits=limits) as opened:
+        yield opened
+
+
+@asynccontextmanager
 async def connect(settings: ClusterConfig, *, seals: Seals = lambda _: False) -> AsyncGenerator[Cluster]:
     """`seals` as `Cluster` has it: live objects that are wrapped whole."""
     from agent.adapters.kubernetes.cluster import Access, Cluster
-    from agent.adapters.kubernetes.session import Limits, Session
 
-    # A person waits: what does not answer is reported soon.
-    async with Session(settings, agent="signet-cli", limits=Limits(concurrency=16, attempts=3)) as session:
-        yield Cluster(Access(session, seals))
+    async with session(settings) as opened:
+        yield Cluster(Access(opened, seals))

@@ -68,6 +68,14 @@ class Leases:
         self.recent = any(_is_recent(each) for each in renewed.values())
         return False if self.silent and not self.recent else None
 
+    async def settled(self) -> bool | None:
+        """As `alive`, as soon as another look tells no more."""
+        while True:
+            alive = await self.alive()
+            if alive is not None or self.recent or self.given_up:
+                return alive
+            await asyncio.sleep(_PAUSE_SECONDS)
+
     async def _list(self) -> Sequence[Object]:
         """Of all namespaces; where that is not allowed, of the one that the agent is usually in."""
         try:
@@ -80,12 +88,7 @@ class Leases:
 async def warn_where_silent(cluster: Cluster) -> None:
     """Say that no agent is alive, where that is so: what the Applications tell is then old."""
     leases = Leases(cluster)
-    while True:
-        alive = await leases.alive()
-        if alive is not None or leases.recent or leases.given_up:
-            break
-        await asyncio.sleep(_PAUSE_SECONDS)
-    if alive is False:
+    if await leases.settled() is False:
         since = f" since {leases.last}" if leases.last else ""
         terminal.warn(f"no agent is alive: none has renewed its Lease{since}, so everything shown is as of then")
 

@@ -33,7 +33,7 @@ def folder(*, allow_disk: bool) -> Generator[Path]:
 
     Raises EditorError where there is no tmpfs, unless the disk is allowed.
     """
-    parent = next((place for place in _places() if _in_memory(place)), None)
+    parent = next((place for place in _places() if is_memory(place)), None)
     if parent is None and not allow_disk:
         raise EditorError(
             "there is no tmpfs to hold the plaintext",
@@ -53,7 +53,7 @@ def _places() -> Iterator[Path]:
             yield Path(name)
 
 
-def _in_memory(place: Path) -> bool:
+def is_memory(place: Path) -> bool:
     """Whether the mount that holds a folder is memory (proc(5), mountinfo: the mount point is the fifth field)."""
     try:
         mounts = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines()

@@ -1,0 +1,1 @@
+"""What `agent check` looks at."""

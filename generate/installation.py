@@ -24,6 +24,7 @@ def files() -> dict[str, str]:
     return {
         "deploy/crds/applications.yaml": definition,
         "deploy/install.yaml": NOTICE + stream(objects.of(objects.Choices())),
+        "deploy/tenant.yaml": NOTICE + objects.text("tenant.yaml"),
         **{f"deploy/kustomize/{name}": text for name, text in _kustomize(definition).items()},
     }
 

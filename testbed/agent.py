@@ -40,7 +40,9 @@ def install(cluster: Cluster, *, namespace: str = NAMESPACE, roles: str = ROLES)
 
 def tenant(cluster: Cluster, namespace: str, *, roles: str = ROLES) -> None:
     """What deploy/tenant.yaml gives a namespace that may hold Applications; the namespace is made where it is missing."""
-    for document in _tenant(namespace, roles):
+    documents: list[dict[str, Any]] = objects.tenant(namespace)
+    for document in documents:
+        _rename_roles(document, roles)
         _ = cluster.apply(document)
 
 
@@ -65,14 +67,6 @@ def _rename_roles(document: dict[str, Any], roles: str) -> None:
         document["metadata"]["name"] = document["metadata"]["name"].replace(ROLES, roles, 1)
     if role.get("kind") == "ClusterRole":
         role["name"] = role["name"].replace(ROLES, roles, 1)
-
-
-def _tenant(namespace: str, roles: str) -> list[dict[str, Any]]:
-    text = (ROOT / "deploy" / "tenant.yaml").read_text("utf-8")
-    documents: list[dict[str, Any]] = list(yaml.safe_load_all(text.replace("shop", namespace)))
-    for document in documents:
-        _rename_roles(document, roles)
-    return documents
 
 
 _CLOCK = """import time

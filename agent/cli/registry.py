@@ -47,6 +47,7 @@ INSTALLATION = {
     "run": Command("agent.cli.installation.run", "run the agent"),
     "install": Command("agent.cli.installation.install", "print or apply the manifests of the agent"),
     "uninstall": Command("agent.cli.installation.uninstall", "remove the agent, and say what stays"),
+    "bootstrap": Command("agent.cli.installation.bootstrap", "make a tenant's first Application and what it needs"),
     "check": Command("agent.cli.installation.check", "check the cluster and the installation"),
     "known-hosts": Command(
         "agent.cli.installation.known_hosts", "print a Git server's host keys and their fingerprints"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from agent.cli.tables import Colour
     from agent.values.errors import AgentError
+    from agent.values.tree import Object
 
 _Stream: TypeAlias = Literal["stdin", "stdout", "stderr"]
 _COLOURS: Final = {"bold": "1", "red": "31", "green": "32", "yellow": "33"}
@@ -115,6 +116,13 @@ def _steady(data: bytes) -> bytes:
 def write_text(text: str) -> None:
     """A result of several lines that this program made; a final newline is not added."""
     write_bytes(text.encode("utf-8", "surrogateescape"))
+
+
+def write_manifests(manifests: Iterable[Object]) -> None:
+    """Documents of one YAML file."""
+    from agent.yaml.write import render
+
+    write_text("---\n".join(render.manifest(each) for each in manifests))
 
 
 def write_data(value: object, form: str) -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from agent.values.tree import Object
 
 NAMESPACE: Final = "signet-system"
+TENANT: Final = "shop"
+"""The namespaces that the files name."""
 IMAGE: Final = f"signet:{metadata.version('signet')}"
 AGENT: Final = "signet-agent"
 """What the workload, its ServiceAccount and their roles are called."""
@@ -56,6 +58,11 @@ def of(choices: Choices) -> list[Object]:
     return [_placed(each, choices.namespace) for each in objects]
 
 
+def tenant(namespace: str) -> list[Object]:
+    """A namespace that may hold Applications."""
+    return [_placed(each, namespace, of=TENANT) for each in read("tenant.yaml")]
+
+
 def text(name: str) -> str:
     """A file of the folder, comments and all."""
     return resources.files("agent.installation").joinpath("manifests", name).read_text("utf-8")
@@ -92,11 +99,11 @@ def _patched(tree: Tree, patch: Tree) -> Tree:
     return tree | {key: _patched(tree.get(key), value) for key, value in patch.items()}
 
 
-def _placed(manifest: Object, namespace: str) -> Object:
-    """With its own namespace, or the name of it, and that of subjects, where these are the one that the files name."""
+def _placed(manifest: Object, namespace: str, *, of: str = NAMESPACE) -> Object:
+    """With its own namespace, or the name of it, and that of subjects, where these are the one that the file names."""
 
     def moved(tree: Object, key: str) -> None:
-        if tree.get(key) == NAMESPACE:
+        if tree.get(key) == of:
             tree[key] = namespace
 
     moved(get_object(manifest, "metadata"), "namespace")

@@ -53,6 +53,9 @@ def test_high_availability_is_refused_beside_a_daemon_set(shell: Shell):
 
 
 def test_an_installation_from_its_first_to_its_last_command(shell: Shell, cluster: ControlPlane):
+    early = shell.agent("bootstrap", "early", "--url", "https://git.example.com/r.git", "--no-recovery", "--yes")
+    assert early.code == 2
+    assert "install the agent first: agent install --apply" in early.err
     first = shell.agent("install", "--apply")
     assert first.code == 0, first.err
     assert b"applied Deployment signet-agent" in first.out

@@ -87,12 +87,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print(objects: list[Object], form: str) -> None:
-    from agent.yaml.write import render
-
     if form == "json":
         terminal.write_data({"apiVersion": "v1", "kind": "List", "items": objects}, "json")
     else:
-        terminal.write_text("---\n".join(render.manifest(each) for each in objects))
+        terminal.write_manifests(objects)
 
 
 async def _apply(choices: Choices, args: argparse.Namespace) -> None:

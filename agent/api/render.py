@@ -174,7 +174,7 @@ class Substitute(Model):
         ),
         AfterValidator(_names),
     ] = Field(default_factory=dict)
-    """Values by name. One that is `vault://…` or holds `${vault://…}` is sealed. These win over those of `files` and `from`."""
+    """Values by name. One that is a reference to a store, or holds one, is sealed. These win over those of `files` and `from`."""
     files: Annotated[
         tuple[RepositoryPath, ...], Field(max_length=32, json_schema_extra={"x-kubernetes-list-type": "atomic"})
     ] = ()

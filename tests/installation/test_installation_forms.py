@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -211,3 +212,13 @@ def test_an_api_server_takes_every_form(controlplane: ControlPlane, choices: Cho
     documents = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(found.values())})
     applied = controlplane.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=documents)
     assert applied.count("serverside-applied") == len(found)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--helm", "deploy/chart"), ("--kustomize", "deploy/kustomize/prometheus-operator")]
+)
+def test_an_agent_can_deploy_an_agent(arguments: tuple[str, str]):
+    command = [sys.executable, "-m", "agent.cli.main", "render", *arguments, "-n", "signet-system"]
+    result = subprocess.run(command, cwd=DEPLOY.parent, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert ("Deployment", "signet-agent") in keyed(list(yaml.safe_load_all(result.stdout)))

@@ -135,4 +135,3 @@ def test_a_key_that_lives_in_the_cluster_alone_has_to_be_asked_for(desk: Shell):
     refused = desk.agent("bootstrap", "alone", "--url", "https://git.example.com/r.git")
     assert refused.code == 2
     assert "--recovery" in refused.err
-

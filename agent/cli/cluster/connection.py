@@ -43,11 +43,11 @@ def settings(kubeconfig: Path | None, context: str | None) -> ClusterConfig:
 @asynccontextmanager
 async def session(settings: ClusterConfig) -> AsyncGenerator[Session]:
     """For what only a session can ask."""
-    from agent.adapters.kubernetes import session as sessions
+    from agent.adapters.kubernetes.session import Limits, Session
 
     # A person waits: what does not answer is reported soon.
-    limits = sessions.Limits(concurrency=16, attempts=3)
-    async with sessions.Session(settings, agent="signet-cli", limits=limits) as opened:
+    limits = Limits(concurrency=16, attempts=3)
+    async with Session(settings, agent="signet-cli", limits=limits) as opened:
         yield opened
 
 

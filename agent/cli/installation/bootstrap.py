@@ -160,7 +160,7 @@ async def _bootstrap(wanted: _Wanted, args: argparse.Namespace) -> int:
     from agent.cli.cluster import connection
     from agent.installation import objects
 
-    settings = connection.config(args.kubeconfig, args.context)
+    settings = connection.settings(args.kubeconfig, args.context)
     async with connection.session(settings) as session:
         cluster, secrets = Cluster(Access(session, lambda _: False)), Secrets(session)
         missing = [each for each in objects.tenant(wanted.namespace) if not await _exists(cluster, each)]

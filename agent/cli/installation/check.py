@@ -76,7 +76,7 @@ async def _check(args: argparse.Namespace) -> list[Finding]:
     from agent.cli.cluster import connection
     from agent.cli.installation.checks.cluster import Reached
 
-    settings = connection.config(args.kubeconfig, args.context)
+    settings = connection.settings(args.kubeconfig, args.context)
     async with connection.session(settings) as session:
         at = Reached(Cluster(Access(session, lambda _: False)), session, args.namespace)
         return [each async for each in _findings(at, args)]

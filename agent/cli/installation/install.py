@@ -97,7 +97,7 @@ async def _apply(choices: Choices, args: argparse.Namespace) -> None:
     from agent.cli.cluster import connection
     from agent.installation.objects import of
 
-    settings = connection.config(args.kubeconfig, args.context)
+    settings = connection.settings(args.kubeconfig, args.context)
     async with connection.connect(settings) as cluster:
         kinds = await cluster.kinds(fresh=True)
         for manifest in of(choices):

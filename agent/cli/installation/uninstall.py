@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _uninstall(args: argparse.Namespace) -> int:
-    settings = connection.config(args.kubeconfig, args.context)
+    settings = connection.settings(args.kubeconfig, args.context)
     async with connection.connect(settings) as cluster:
         standing = await _standing(cluster, args.namespace)
         going = [each for each in standing if args.all or each.resource.kind not in _KEPT]

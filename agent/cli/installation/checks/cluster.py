@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -110,11 +111,11 @@ async def rights(at: Reached) -> Finding:
     account = Identity(at.namespace, objects.AGENT)
     subject = f"ServiceAccount {objects.AGENT}"
     try:
-        missing = [
-            each.text for each in _needed(at.namespace) if not await reviews.is_allowed(at.session, each, account)
-        ]
+        needed = list(_needed(at.namespace))
+        allowed = await asyncio.gather(*(reviews.is_allowed(at.session, each, account) for each in needed))
     except AgentError as error:
         return findings.of_error("rights", subject, error)
+    missing = [each.text for each, good in zip(needed, allowed, strict=True) if not good]
     if not missing:
         return Finding("rights", subject, Result.OK, "has the rights of the shipped roles")
     return Finding("rights", subject, Result.FAILED, f"may not: {_list(missing)}", _INSTALL)
@@ -171,8 +172,8 @@ async def tenants(at: Reached) -> AsyncGenerator[Finding]:
         yield findings.of_error("tenants", "Applications", error)
         return
     accounts = sorted({_account(each) for each in found})
-    for namespace, name in accounts:
-        yield await _tenant(at, namespace, name)
+    for finding in await asyncio.gather(*(_tenant(at, *each) for each in accounts)):
+        yield finding
 
 
 def _account(application: Object) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from agent.cli.installation.checks.findings import Finding, Result
 from agent.daemon.settings import read_operator_file
 from agent.values import system
 from agent.values.errors import AgentError
+from agent.values.text import LONGEST, cut
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from agent.api.operator import Store as StoreSettings
 
 _SECONDS: Final = 10.0
+_MOST_POLICIES: Final = 16
 _HTTPS, _SSH = 443, 22
 
 
@@ -62,8 +64,8 @@ async def _store(name: str, settings: StoreSettings, namespace: str) -> Finding:
             cure = "let the token look itself up: attach the policy default to its role"
             return Finding("store", name, Result.WARNING, "answers, and says nothing of the token", cure)
         policies = answer.data.get("policies")
-        shown = ", ".join(sorted(str(each) for each in policies)) if isinstance(policies, list) else ""
-        return Finding("store", name, Result.OK, f"answers; policies of the agent: {shown}")
+        shown = ", ".join(str(each) for each in policies[:_MOST_POLICIES]) if isinstance(policies, list) else ""
+        return Finding("store", name, Result.OK, f"answers; policies of the agent: {cut(shown, LONGEST)}")
 
     return await asyncio.to_thread(ask)
 

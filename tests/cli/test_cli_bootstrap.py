@@ -105,7 +105,7 @@ def test_export_makes_nothing_and_shows_no_secret(desk: Shell, installation: Ins
     assert not (desk.folder / "tree" / ".sops.yaml").exists()
 
 
-def test_rules_that_somebody_wrote_stay(desk: Shell, gitserver: GitServer):
+def test_existing_rules_stay(desk: Shell, gitserver: GitServer):
     rules = desk.folder / "tree" / ".sops.yaml"
     rules.write_text("creation_rules: []\n")
     made = desk.agent(

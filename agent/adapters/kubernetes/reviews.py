@@ -1,4 +1,4 @@
-"""What the apiserver says of somebody's rights, of its version and of its clock. None of it changes anything."""
+"""What the API server says of an account's rights, of its version and of its clock. Nothing here changes the cluster."""
 
 from __future__ import annotations
 

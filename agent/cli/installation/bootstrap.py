@@ -192,7 +192,7 @@ async def _exists(cluster: Cluster, manifest: Object) -> bool:
 
 
 async def _create(cluster: Cluster, manifest: Object) -> None:
-    """What somebody else made in the meantime is a conflict, and is not taken over."""
+    """Without force: what another field manager made in the meantime is a conflict."""
     await cluster.apply(await _resource(cluster, manifest), manifest, force=False, manager=_MANAGER)
 
 
@@ -231,7 +231,7 @@ async def _recipient(secrets: Secrets, namespace: str) -> str:
 
 
 def _write_rules(wanted: _Wanted, recipient: str) -> None:
-    """A new file; rules that somebody wrote stay theirs."""
+    """A new file; an existing one stays as it is."""
     recipients = ",".join(filter(None, (recipient, wanted.recovery)))
     if not wanted.rules.exists():
         content.write(str(wanted.rules), _RULES.format(recipients=recipients).encode())

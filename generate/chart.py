@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.api import crd
 from agent.installation import objects
-from agent.installation.objects import Choices, Mode
+from agent.installation.choices import NAMESPACE, Choices, Mode
 from agent.values.tree import get_object, get_text
 from agent.yaml.write import render
 from generate import chart_values
@@ -109,7 +109,7 @@ class _Marks:
     def written(self, manifest: Object) -> str:
         """The manifest as a template, in the release's namespace."""
         text = _MARK.sub(self._replaced, render.manifest(manifest))
-        return text.replace(f"namespace: {objects.NAMESPACE}\n", "namespace: {{ .Release.Namespace }}\n")
+        return text.replace(f"namespace: {NAMESPACE}\n", "namespace: {{ .Release.Namespace }}\n")
 
     def _mark(self, *lines: str) -> str:
         self._lines.append(lines)

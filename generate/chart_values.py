@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from agent.api import schema
-from agent.installation.objects import Mode
+from agent.installation.choices import Mode
 
 if TYPE_CHECKING:
     from agent.values.tree import Object, Tree

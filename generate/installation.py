@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.api import crd
 from agent.installation import objects
+from agent.installation.choices import AGENT, Choices, Mode
 from agent.yaml.write import render
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def files() -> dict[str, str]:
     definition = NOTICE + crd.text()
     return {
         "deploy/crds/applications.yaml": definition,
-        "deploy/install.yaml": NOTICE + stream(objects.of(objects.Choices())),
+        "deploy/install.yaml": NOTICE + stream(objects.of(Choices())),
         "deploy/tenant.yaml": NOTICE + objects.text("tenant.yaml"),
         **{f"deploy/kustomize/{name}": text for name, text in _kustomize(definition).items()},
     }
@@ -39,10 +40,10 @@ def _kustomize(definition: str) -> dict[str, str]:
     return base | {
         "base/applications.yaml": definition,
         "base/kustomization.yaml": _kustomization(resources=["applications.yaml", *_BASE]),
-        "daemonset/daemonset.yaml": NOTICE + stream(objects.of(objects.Choices(mode=objects.Mode.DAEMON_SET))[-1:]),
+        "daemonset/daemonset.yaml": NOTICE + stream(objects.of(Choices(mode=Mode.DAEMON_SET))[-1:]),
         "daemonset/kustomization.yaml": _kustomization(
             resources=["../base", "daemonset.yaml"],
-            patches=[{"target": {"kind": "Deployment", "name": objects.AGENT}, "patch": _DELETED}],
+            patches=[{"target": {"kind": "Deployment", "name": AGENT}, "patch": _DELETED}],
         ),
         "high-availability/available.yaml": NOTICE + objects.text("available.yaml"),
         "high-availability/available.patch.yaml": NOTICE + objects.text("available.patch.yaml"),
@@ -54,7 +55,7 @@ def _kustomize(definition: str) -> dict[str, str]:
     }
 
 
-_DELETED: Final = f"apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {objects.AGENT}\n$patch: delete\n"
+_DELETED: Final = f"apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {AGENT}\n$patch: delete\n"
 
 
 def _kustomization(**fields: object) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from agent.installation import objects
-from agent.installation.objects import Choices, Mode
+from agent.installation.choices import Choices, Mode
 from testbed.processes import free_port, wait_until
 from testbed.requests import RequestError
 

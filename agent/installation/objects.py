@@ -2,48 +2,19 @@
 
 from __future__ import annotations
 
-from enum import Enum
-from importlib import metadata, resources
-from typing import TYPE_CHECKING, Final
+from importlib import resources
+from typing import TYPE_CHECKING
 
 from agent.api import crd
-from agent.values.dataclass import dataclass
+from agent.installation.choices import NAMESPACE, TENANT, Mode
 from agent.values.tree import Tree, get_object, get_text
 from agent.yaml.read import manifests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from agent.installation.choices import Choices
     from agent.values.tree import Object
-
-NAMESPACE: Final = "signet-system"
-TENANT: Final = "shop"
-"""The namespaces that the files name."""
-IMAGE: Final = f"signet:{metadata.version('signet')}"
-AGENT: Final = "signet-agent"
-"""What the workload, its ServiceAccount and their roles are called."""
-OPERATOR: Final = "signet-operator"
-"""The Secret with the operator's file."""
-
-
-class Mode(Enum):
-    """Which workload runs the agent."""
-
-    DEPLOYMENT = "Deployment"
-    DAEMON_SET = "DaemonSet"
-    NONE = "none"
-    """An agent outside the cluster: only its definitions, account and roles."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """`available` is for Deployments: two agents, apart from one another, that are disturbed one at a time."""
-
-    namespace: str = NAMESPACE
-    mode: Mode = Mode.DEPLOYMENT
-    image: str = IMAGE
-    available: bool = False
-    monitored: bool = False
 
 
 def of(choices: Choices) -> list[Object]:

@@ -12,7 +12,7 @@ import pytest
 
 import generate.__main__ as generated
 from agent.installation import objects
-from agent.installation.objects import Choices, Mode
+from agent.installation.choices import Choices, Mode
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -11,7 +11,7 @@ from agent.adapters.git import command, mirrors
 from agent.adapters.keys import gpg_homes
 from agent.api.operator import Limits
 from agent.installation import objects
-from agent.installation.objects import Choices, Mode
+from agent.installation.choices import Choices, Mode
 
 ROOT = Path(__file__).resolve().parents[2]
 MIB = 1024 * 1024

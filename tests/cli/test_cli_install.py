@@ -9,7 +9,7 @@ import pytest
 
 from agent.api import names
 from agent.installation import objects
-from agent.installation.objects import Choices, Mode
+from agent.installation.choices import Choices, Mode
 from testbed import agent as agents
 from testbed.controlplane import ControlPlane
 from testbed.processes import wait_until

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from agent.installation import objects
-from agent.installation.objects import Choices, Mode
+from agent.installation.choices import Choices, Mode
 from testbed import binaries
 
 if TYPE_CHECKING:

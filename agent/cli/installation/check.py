@@ -33,7 +33,7 @@ examples:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     from agent.cli.cluster import connection
-    from agent.installation.objects import NAMESPACE
+    from agent.installation.choices import NAMESPACE
 
     parser.description = _DESCRIPTION
     parser.epilog = _EXAMPLES

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import argparse
 
     from agent.adapters.kubernetes.cluster import Cluster
-    from agent.installation.objects import Choices
+    from agent.installation.choices import Choices
     from agent.values.tree import Object
 
 _DESCRIPTION = """\
@@ -36,7 +36,7 @@ _MANAGER: Final = "signet-install"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     from agent.cli.cluster import connection
-    from agent.installation.objects import IMAGE, NAMESPACE, Mode
+    from agent.installation.choices import IMAGE, NAMESPACE, Mode
 
     parser.description = _DESCRIPTION
     parser.epilog = _EXAMPLES
@@ -63,7 +63,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from agent.installation.objects import Choices, Mode, of
+    from agent.installation.choices import Choices, Mode
+    from agent.installation.objects import of
 
     mode = Mode(args.mode)
     if args.high_availability and mode is not Mode.DEPLOYMENT:
@@ -117,7 +118,7 @@ async def _apply(choices: Choices, args: argparse.Namespace) -> None:
 async def _say_what_is_left(cluster: Cluster, choices: Choices) -> None:
     """A workload of another mode, and the Secret that the pods wait for."""
     from agent.adapters.kubernetes.resources import SECRET, WORKLOADS
-    from agent.installation.objects import AGENT, OPERATOR
+    from agent.installation.choices import AGENT, OPERATOR
 
     for resource in WORKLOADS:
         if resource.kind != choices.mode.value and await cluster.get_metadata(resource, choices.namespace, AGENT):

@@ -15,6 +15,7 @@ from agent.cli.installation.checks import findings
 from agent.cli.installation.checks.findings import Finding, Result
 from agent.engine.ports import Identity
 from agent.installation import objects
+from agent.installation.choices import AGENT, OPERATOR, Choices
 from agent.values.dataclass import dataclass
 from agent.values.errors import AgentError
 from agent.values.tree import get, get_text
@@ -78,7 +79,7 @@ async def may_install(at: Reached) -> Finding:
     """Whether the caller may apply all that an installation consists of."""
     kinds = await at.cluster.kinds()
     missing: list[str] = []
-    for manifest in objects.of(objects.Choices(namespace=at.namespace)):
+    for manifest in objects.of(Choices(namespace=at.namespace)):
         resource = kinds.served(get_text(manifest, "apiVersion"), get_text(manifest, "kind"))
         if resource is None:
             continue
@@ -108,8 +109,8 @@ async def definition(at: Reached) -> Finding:
 
 async def rights(at: Reached) -> Finding:
     """Whether the agent's account has each right of the shipped roles."""
-    account = Identity(at.namespace, objects.AGENT)
-    subject = f"ServiceAccount {objects.AGENT}"
+    account = Identity(at.namespace, AGENT)
+    subject = f"ServiceAccount {AGENT}"
     try:
         needed = list(_needed(at.namespace))
         allowed = await asyncio.gather(*(reviews.is_allowed(at.session, each, account) for each in needed))
@@ -125,7 +126,7 @@ def _needed(namespace: str) -> Iterator[Access]:
     """The rights of the roles that are bound to the agent's account, one by one."""
     for manifest in objects.read("rbac.yaml"):
         kind, name = get_text(manifest, "kind"), get_text(manifest, "metadata", "name")
-        if kind not in {"ClusterRole", "Role"} or name != objects.AGENT:
+        if kind not in {"ClusterRole", "Role"} or name != AGENT:
             continue
         for rule in _maps(manifest.get("rules")):
             for group in _texts(rule.get("apiGroups")):
@@ -137,9 +138,9 @@ def _needed(namespace: str) -> Iterator[Access]:
 
 async def operators_file(at: Reached) -> Finding:
     """The Secret that the Pods mount: whether it is there and can be read as the agent reads it."""
-    subject = f"Secret {objects.OPERATOR}"
+    subject = f"Secret {OPERATOR}"
     try:
-        live = await at.cluster.get(SECRET, at.namespace, objects.OPERATOR)
+        live = await at.cluster.get(SECRET, at.namespace, OPERATOR)
         if live is None:
             return Finding(
                 "operator's file",
@@ -189,8 +190,8 @@ async def _tenant(at: Reached, namespace: str, name: str) -> Finding:
                 "tenant", subject, Result.FAILED, "the ServiceAccount does not exist", "see deploy/tenant.yaml"
             )
         access = Access("impersonate", "", "serviceaccounts", namespace, name)
-        if not await reviews.is_allowed(at.session, access, Identity(at.namespace, objects.AGENT)):
-            cure = f"give {objects.AGENT} the right to impersonate it"
+        if not await reviews.is_allowed(at.session, access, Identity(at.namespace, AGENT)):
+            cure = f"give {AGENT} the right to impersonate it"
             return Finding("tenant", subject, Result.FAILED, "the agent may not act as it", cure)
         access = Access("patch", "", "configmaps", namespace)
         if not await reviews.is_allowed(at.session, access, Identity(namespace, name)):

@@ -18,6 +18,8 @@ from pathlib import Path
 NAME = "signet-render"
 KUSTOMIZE = "v5.8.2"
 """The kustomize whose library go.mod names: what it calls itself in `managedByLabel`."""
+HELM = "v4.3.2"
+"""The Helm whose library go.mod names."""
 SOURCES = Path(__file__).resolve().parent
 ENVIRONMENT = {"CGO_ENABLED": "0", "GOWORK": "off"}
 """Without cgo it is one file that needs no library of the system, on every Linux."""

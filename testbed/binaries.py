@@ -81,6 +81,7 @@ PROGRAMS = {
         Program(
             "kube-controller-manager", _KUBERNETES, "k8s.io/kubernetes/cmd/kube-controller-manager", 75, _CONTROLPLANE
         ),
+        Program("helm", renderer.HELM, "helm.sh/helm/v4/cmd/helm", 150),
         Program("kustomize", renderer.KUSTOMIZE, "sigs.k8s.io/kustomize/kustomize/v5", 40),
         Program("registry", "v3.1.2", "signet.invalid/testbed/registry", 40, "registry"),
         Program("kwok", "v0.8.0", "sigs.k8s.io/kwok/cmd/kwok", 30, _CONTROLPLANE),

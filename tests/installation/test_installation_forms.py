@@ -215,7 +215,7 @@ def test_an_api_server_takes_every_form(controlplane: ControlPlane, choices: Cho
 
 
 def test_an_agent_can_deploy_an_agent():
-    arguments = ("--kustomize", "deploy/kustomize/prometheus-operator", "-n", "signet-system")
+    arguments = ("--kustomize", "deploy/kustomize/high-availability", "-n", "signet-system")
     command = [sys.executable, "-m", "agent.cli.main", "render", *arguments]
     result = subprocess.run(command, cwd=DEPLOY.parent, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")

@@ -149,7 +149,7 @@ class VariablesFrom(Model):
     """A Secret or ConfigMap in the Application's namespace: each of its keys is a variable."""
 
     kind: Literal["Secret", "ConfigMap"]
-    """Values of a Secret stay sealed, those of a ConfigMap are clear text."""
+    """Values of a Secret stay sealed. Those of a ConfigMap are clear text, unless an agent put a secret into it."""
     name: ObjectName
     """Name of the Secret or ConfigMap."""
     optional: bool = False

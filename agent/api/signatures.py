@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
 from agent.api.fields import Commit, FilePath
 from agent.api.model import Model, invalid
+from agent.api.repositories import plain
 from agent.values.errors import ConfigError
 from agent.values.patterns import name_matches
 
@@ -19,12 +19,6 @@ RepositoryPattern = Annotated[
     str, StringConstraints(min_length=1, max_length=512, pattern=r"^[A-Za-z0-9*\[][A-Za-z0-9*._~:/\[\]-]*$")
 ]
 """`host/path` in which `*` stands for any run of characters: `git.example.com/shop/*`."""
-
-_HOST: Final = r"(?:[A-Za-z0-9_][A-Za-z0-9._-]*@)?(?P<host>\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+)"
-_URL: Final = re.compile(rf"(?P<scheme>[a-z]+)://{_HOST}(?::(?P<port>[0-9]{{1,5}}))?/(?P<path>.*)")
-_SCP: Final = re.compile(rf"(?P<scheme>){_HOST}(?P<port>):(?P<path>[^/].*)")
-_UNCLEAR: Final = re.compile(r"%|~|//|/\.{1,2}/")
-_DEFAULT_PORT: Final = {"https": "443", "http": "80", "ssh": "22"}
 
 
 class SignatureRule(Model):
@@ -70,18 +64,3 @@ def rule_for(rules: Collection[SignatureRule], url: str) -> SignatureRule | None
             field="spec.source.url",
         )
     return next((rule for rule in rules if any(name_matches(p.lower(), name or "") for p in rule.repositories)), None)
-
-
-def plain(url: str) -> str | None:
-    """`host/path` of a repository, by which all ways to write its URL are one: `git@Host:Team/App.git` is `host/team/app`.
-
-    None for what one server takes for another repository, and another server for the same one.
-    """
-    match = (_URL if "://" in url else _SCP).fullmatch(url)
-    if match is None:
-        return None
-    scheme, host, path = match["scheme"] or "ssh", match["host"].lower(), match["path"]
-    port = (match["port"] or "").lstrip("0")
-    where = host if port in {"", _DEFAULT_PORT.get(scheme)} else f"{host}:{port}"
-    name = path.rstrip("/").lower().removesuffix(".git")
-    return None if _UNCLEAR.search(f"/{name}/") else f"{where}/{name}"

@@ -118,6 +118,8 @@ class ObjectStatus(Model):
     there, differs, or is in no layer any more."""
     file: str = ""
     """The files that have a say in it."""
+    rendered_from: str = ""
+    """The folder of the overlay that it was rendered from."""
     created_at: Timestamp | None = None
     """When it was made."""
 

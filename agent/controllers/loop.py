@@ -385,7 +385,7 @@ class Driver:
         if managed is None or managed.application is None or not managed.held:
             return
         objects = await probing.found(self._ports.stores, managed.id, managed.record)
-        if await probing.outdated(self._ports.target, managed.application, managed.state, self._settings.fingerprints):
+        if await probing.outdated(self._shares.ports(self._ports, managed.id.namespace), self._settings, managed):
             self._event(schedule.Triggered(uid, Trigger.VARIABLES))
         if objects:
             managed.rotated |= objects

@@ -16,12 +16,10 @@ from agent.values.ids import ObjectId
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agent.api.application import Application
-    from agent.engine.context import Fingerprints
-    from agent.engine.live_variables import Cluster
-    from agent.engine.ports import StorePort
+    from agent.controllers.managed import ManagedApplication
+    from agent.controllers.settings import Settings
+    from agent.engine.ports import Ports, StorePort
     from agent.engine.record import ApplicationRecord
-    from agent.engine.state import State
     from agent.manifests.references import Reference
     from agent.values.ids import ApplicationId
 
@@ -72,17 +70,18 @@ async def rotated(
     return frozenset(changed), tuple(errors)
 
 
-async def outdated(cluster: Cluster, application: Application | None, state: State, fingerprints: Fingerprints) -> bool:
+async def outdated(ports: Ports, settings: Settings, managed: ManagedApplication) -> bool:
     """Whether Secrets or ConfigMaps that variables are from have other values than were compiled, or tried in vain.
 
-    Those that cannot be read are left to the next run that asks Git, which says why.
+    `ports` are those of the Application's namespace, whose turns the requests wait for. Those that cannot be read are left to the next run that asks Git, which says why.
     """
+    application, state = managed.application, managed.state
     asked = application.spec.substitute if application is not None else None
     if application is None or state.compiled is None or asked is None or not asked.from_:
         return False
-    identity = live_variables.identity_of(application)
+    reading = live_variables.reader_of(ports.target, application, settings.observer, ports.tasks)
     try:
-        found = await live_variables.read_as(cluster, application, fingerprints.desired, identity)
+        found = await live_variables.read_by(reading, application, settings.fingerprints.desired)
     except AgentError:
         return False
     known = {state.compiled.variables, state.tried.variables if state.tried else ""}

@@ -29,13 +29,17 @@ _WORST: Final = ("Degraded", "Progressing", "Unknown", "Healthy")
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """How one object stands. `created` is in RFC 3339, empty where it is not there; `files` are those that had a say in it."""
+    """How one object stands. `created` is in RFC 3339, empty where it is not there; `files` are those that had a say in it.
+
+    `rendered_from` is the folder of the overlay or chart that gave it.
+    """
 
     object: ObjectId
     health: Health
     sync: Sync
     created: str
     files: tuple[str, ...]
+    rendered_from: str = ""
 
     @property
     def rank(self) -> tuple[int, bool, ObjectId]:
@@ -99,7 +103,8 @@ class _Object:
         wrong = self.missing or self.drifted or self.desired is None
         sync: Sync = "Held" if self.held else "Failed" if self.failed else "OutOfSync" if wrong else "Synced"
         files = self.desired.files if self.desired else self.known.files if self.known else ()
-        return Stand(self.id, self._health(now), sync, self.fact.created if self.fact else "", files)
+        folder = self.desired.rendered_from if self.desired else ""
+        return Stand(self.id, self._health(now), sync, self.fact.created if self.fact else "", files, folder)
 
     def _health(self, now: float) -> Health:
         refusal = self.held or self.failed

@@ -89,6 +89,7 @@ class Standing:
                 message=cut(each.health.message),
                 sync=each.sync,
                 file=cut(", ".join(excerpts(each.files))),
+                rendered_from=cut(each.rendered_from),
                 created_at=each.created or None,
             )
             for each in self.walked.worst

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from agent.api import repositories
 from agent.values.errors import (
     DependencyCycleError,
     DependencyNotReadyError,
@@ -45,7 +46,7 @@ _SHOWN: Final = 10
 class Neighbour:
     """An Application as those see it that depend on it.
 
-    `needs` is what it depends on itself; `repository` and `ref` are its source; `checked` is the commit that it looked at last, as its
+    `needs` is what it depends on itself; `repository` and `ref` are its source, however the URL is written; `checked` is the commit that it looked at last, as its
     status writes it. `obstacle` says why it is not ready and healthy, in a few words; empty where it is.
     """
 
@@ -74,7 +75,7 @@ def neighbour(application: Application | None, generation: int, status: Object) 
     source = application.spec.source
     return Neighbour(
         needs(application),
-        source.address,
+        _repository(source.address),
         source.ref,
         get_text(status, "checkedRevision")[:_REVISION],
         _obstacle(application, generation, status),
@@ -137,12 +138,17 @@ def check(
     if circle is not None:
         return (circle,)
     source = application.spec.source
-    waits = ((name, _wait(neighbours.get(name), source.address, source.ref, newest)) for name in named)
+    waits = ((name, _wait(neighbours.get(name), _repository(source.address), source.ref, newest)) for name in named)
     return tuple(
         DependencyNotReadyError("waits for an Application that it depends on", dependency=_text(name), because=why)
         for name, why in waits
         if why
     )
+
+
+def _repository(url: str) -> str:
+    """What all ways to write the URL of a repository have in common; the URL itself where servers read it in different ways."""
+    return repositories.plain(url) or url
 
 
 def _wait(found: Neighbour | None, repository: str, ref: str, newest: Revision) -> str:

@@ -55,15 +55,19 @@ class Gate:
         return min((each.until for each in self.waits if each.until is not None), default=None)
 
 
-def decide(newest: Version, admitted: Version | None, against: Iterable[AgentError]) -> Gate:
+def decide(
+    newest: Version, admitted: Version | None, against: Iterable[AgentError], *, only_compared: bool = False
+) -> Gate:
     """The gate for the `newest` version, after the one that was `admitted` before.
 
     `against` is all that speaks against a new version now. One that was let in stays so, also while it cannot be applied: of what speaks
-    against it, only faults are said.
+    against it, only faults are said. `only_compared`: the newest one is read and compared, and not let in.
     """
     errors = tuple(against)
     waits = tuple(error for error in errors if isinstance(error, WaitsError))
     faults = tuple(error for error in errors if not isinstance(error, WaitsError))
     if newest == admitted:
         return Gate(admitted, faults=faults)
-    return Gate(admitted, closed=True, waits=waits, faults=faults) if errors else Gate(newest)
+    if errors:
+        return Gate(admitted, closed=True, waits=waits, faults=faults)
+    return Gate(admitted if only_compared else newest)

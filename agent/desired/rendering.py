@@ -42,8 +42,9 @@ def of(
     handed: Collection[Placeholder] = (),
     variables: Variables | None = None,
     cut: Collection[FieldPath] = (),
+    folder: str = "",
 ) -> Made:
-    """Documents of the renderer's outputs, each with the file it is made of, and of the layers above them.
+    """Documents of the renderer's outputs, each with the file it is made of, and of the layers above them. `folder` is what was rendered.
 
     What is wrong with one is its error. Raises PlaceholderError where a renderer lied about an operation.
     """
@@ -60,7 +61,8 @@ def of(
     named = {value: name for name, value in variables.values.items() if value in sources} if variables else {}
     found = rendered.read([Output(each.file, each.tree) for each in given], sources, handed, named)
     read = (_read(each, result, cut) for each, result in zip(given, found.objects, strict=True))
-    return Made((*read, *beside), found.expressions, found.unused)
+    placed = (replace(each, rendered_from=folder) if each.layer == RENDERED else each for each in read)
+    return Made((*placed, *beside), found.expressions, found.unused)
 
 
 def _unforged(document: Document) -> Document:

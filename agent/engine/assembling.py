@@ -12,7 +12,7 @@ from agent.engine import endings, pace, rollouts
 from agent.engine.ports import Resolved
 from agent.engine.record import ObjectRecord, absent_at
 from agent.engine.unrolled import Stood
-from agent.manifests import order, ownership, references, resolve
+from agent.manifests import contents, order, ownership, references, resolve
 from agent.manifests.ignoring import NOTHING
 from agent.manifests.resolve import Pending
 from agent.values import derive
@@ -47,6 +47,7 @@ class Assembled:
     """An object ready for its API request, and what its record will say once it is applied.
 
     `tree` is applied over what stands, `whole` where nothing does: with what is `ignored` from then on. None: that was not opened.
+    `rendered_from` is the folder of the overlay or chart that gave it.
     """
 
     id: ObjectId
@@ -54,6 +55,7 @@ class Assembled:
     record: ObjectRecord
     whole: Object | None = None
     ignored: Ignored = NOTHING
+    rendered_from: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ async def assemble(
     `standing` is what is met for the first time.
     """
     assembler = Assembler(run.owner, run.fingerprints.owners, run.fingerprints.applied, run.ports.clock.monotonic)
-    contents = rollouts.secret_contents(run.ledger.record.objects, objects)
+    held = rollouts.secret_contents(run.ledger.record.objects, objects)
     stood = Stood.of(run, standing)
     room = _Room(run.limits.manifest_bytes)
     assembled: dict[ObjectId, Assembled] = {}
@@ -86,8 +88,8 @@ async def assemble(
     for number, key in enumerate(sorted(opened.objects, key=rollouts.rolls), 1):
         await pace.let_others(run, number)
         item, tree = objects[key], opened.objects[key]
-        token = rollouts.token_of(item, contents, assembler.applied, run.application_id.uid)
-        unrolled = stood.is_unrolled(item, token, contents)
+        token = rollouts.token_of(item, held, assembler.applied, run.application_id.uid)
+        unrolled = stood.is_unrolled(item, token, held)
         try:
             done = await pace.beside(
                 run,
@@ -111,7 +113,7 @@ async def assemble(
         done = replace(done, record=replace(done.record, content=content)) if content else done
         assembled[key] = stood.note(done)
         if key.kind == "Secret" and not item.hashed:
-            contents[key] = done.record.applied
+            held[key] = done.record.applied
     return AssembledObjects(assembled, failed)
 
 
@@ -136,7 +138,7 @@ class Assembler:
         partial: bool = False,
         pending: Pending = _NOTHING_PENDING,
     ) -> Assembled:
-        """Assemble one object whose sealed leaves are opened: all, or but those that are ignored. Raises the AgentError that holds it.
+        """Assemble one object whose sealed leaves are opened: all, except those that are ignored. Raises the AgentError that holds it.
 
         `roll` is the token of a workload, which one that is `unrolled` goes without.
         """
@@ -151,24 +153,26 @@ class Assembler:
         ignored = desired.ignored.resolving(desired.tree)
         kept = ignored.without(assembled)
         written = "" if unrolled else roll
-        whole = self._marked(key, assembled, written)
-        tree = whole if kept is assembled else self._marked(key, kept, written)
+        holds_secret = next(secrets(assembled), None) is not None or (partial and _may_hold_secret(desired.tree))
+        whole = self._marked(key, assembled, written, holds_secret=holds_secret)
+        tree = whole if kept is assembled else self._marked(key, kept, written, holds_secret=holds_secret)
         record = ObjectRecord(
             desired.api_version,
             desired_digest=desired_digest,
             applied=self.applied.tree(self.owner.application.uid, key.key, tree),
             roll=roll,
-            holds_secret=next(secrets(whole), None) is not None or (partial and _may_hold_secret(desired.tree)),
+            holds_secret=holds_secret,
             stores=versions,
             files=desired.files,
             managers=ignored.managers,
             pointers=ignored.texts,
             stood=unrolled,
         )
-        return Assembled(key, tree, record, None if partial else whole, ignored)
+        return Assembled(key, tree, record, None if partial else whole, ignored, desired.rendered_from)
 
-    def _marked(self, key: ObjectId, tree: Object, roll: str) -> Object:
+    def _marked(self, key: ObjectId, tree: Object, roll: str, *, holds_secret: bool) -> Object:
         tree = order.set_restart_token(tree, roll) if roll else tree
+        tree = contents.mark(tree, key, self.owner, self.owners, holds_secret=holds_secret)
         return ownership.stamp(tree, key, self.owner, self.owners)
 
 

@@ -37,6 +37,8 @@ def of_step(run: Run, step: Step, phase: Literal["intent", "outcome"], result: R
         secrets=excerpts(sorted({label for _, secret in secrets(assembled.tree) for label in secret.labels})),
         result=result.text if result else "",
         facts=_facts(step, result),
+        files=excerpts(assembled.record.files),
+        rendered_from=assembled.rendered_from,
     )
 
 
@@ -64,7 +66,7 @@ def _facts(step: Step, result: Result | None) -> Mapping[str, Fact] | None:
 
 def of_prune(run: Run, result: Result, phase: Literal["intent", "outcome", "event"]) -> AuditEntry:
     """About deleting one object, or forgetting one that went otherwise; with what confirmed a deletion that waited."""
-    guard = run.ledger.record.guard
+    guard, known = run.ledger.record.guard, run.ledger.record.objects.get(result.id)
     return AuditEntry(
         phase=phase,
         run=run.id,
@@ -75,4 +77,5 @@ def of_prune(run: Run, result: Result, phase: Literal["intent", "outcome", "even
         object=result.id,
         result=result.text if phase != "intent" else "",
         facts={"confirmed": guard.heard} if result.id in guard.agreed else None,
+        files=excerpts(known.files) if known else (),
     )

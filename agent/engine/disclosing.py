@@ -36,11 +36,15 @@ async def disclose(run: Run, revision: Revision, given: Inputs) -> tuple[Inputs,
         return given, NOTHING
     try:
         secrets = await _opened(run, wanted, given)
-        named = {reference for each in wanted for reference in references.find(each.pending(secrets).inputs)}
+        named = await run.ports.tasks.in_thread(
+            lambda: {reference for each in wanted for reference in references.find(each.pending(secrets).inputs)}
+        )
         values = await _resolved(run, named)
         clock = run.ports.clock.monotonic
         until = clock() + _SECONDS
-        texts = {each.name: each.text(secrets, values, clock, until) for each in wanted}
+        texts = await run.ports.tasks.in_thread(
+            lambda: {each.name: each.text(secrets, values, clock, until) for each in wanted}
+        )
     except AgentError as error:
         raise UnknownChangeError((Problem(error, file=str(error.facts.get("file", ""))),)) from None
     run = replace(run, revision=revision)

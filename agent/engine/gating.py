@@ -11,24 +11,33 @@ from agent.desired.gate import Version
 if TYPE_CHECKING:
     from agent.engine.context import Run
     from agent.engine.state import State
+    from agent.values.errors import WaitsError
 
 
 async def ask(run: Run, state: State) -> State:
     """The state with the gate for the commit that was `checked`.
 
-    A run that does not ask Git leaves a closed gate as it was: it takes no other commit, and does not tell of one as if it ran.
+    A run that does not ask Git leaves a closed gate as it was: it takes no other commit, and does not tell of one as if it ran. Where
+    nothing is applied, a window holds back nothing: the commit is compared, and waits for the window once the Application applies again.
     """
     newest = state.checked
     if newest is None or (state.gate.closed and not run.checks_source):
         return state
     version = Version(newest.commit, fingerprint(run))
     admitted = state.gate.admitted or _recorded(run, version)
+    compares = run.application.spec.sync.mode == "detect"
+    waits: tuple[WaitsError, ...] = ()
     against = dependencies.check(run.application, newest, run.neighbours, run.grants.dependencies)
     sets = [each for each in (run.grants.windows, run.application.spec.sync_windows) if each]
     if sets and version != admitted:
         now = run.ports.clock.now()
-        against += await run.ports.tasks.in_thread(lambda: windows.check(sets, now))
-    return replace(state, gate=gate.decide(version, admitted, against))
+        waits = await run.ports.tasks.in_thread(lambda: windows.check(sets, now))
+    against = against if compares else (*against, *waits)
+    decided = gate.decide(version, admitted, against, only_compared=compares and bool(waits))
+    known = state.compiled
+    if decided.closed and known is not None and Version(known.commit, known.asked) == version:
+        state = replace(state, compiled=None)  # it was compared, and is not let in
+    return replace(state, gate=decided)
 
 
 def fingerprint(run: Run) -> str:

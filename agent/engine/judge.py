@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.engine.causes import Cause
-from agent.manifests import ignoring, ownership, people
+from agent.manifests import contents, ignoring, ownership, people
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -32,6 +32,8 @@ def desired_digests(
 def _ingredients(desired: Desired) -> Tree:
     """What is applied of a sealed merge. The rules of what is ignored count, so that adding or removing one takes effect."""
     given: list[Tree] = [TRANSFORMATION, desired.api_version, desired.kept]
+    if contents.is_marked(desired.id):
+        given.append(contents.ANNOTATION)
     return [*given, [*desired.ignored.managers, *desired.ignored.texts]] if desired.ignored else given
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.api import names
-from agent.manifests import autoscaling, endings, fields, health, ownership, people
+from agent.manifests import autoscaling, contents, endings, fields, health, ownership, people
 from agent.manifests.builtin import GROUPS
 from agent.manifests.managers import RELEASED
 from agent.values.ids import ObjectId
@@ -77,6 +77,10 @@ class Observer:
         return ObjectId(
             group, get_text(live, "kind"), get_text(live, "metadata", "namespace"), get_text(live, "metadata", "name")
         )
+
+    def is_clear(self, live: Object, key: ObjectId) -> bool:
+        """Whether the values of a live ConfigMap are clear text."""
+        return contents.is_clear(live, key, self.installation, self.owners)
 
     def observe(self, live: Object, *, manager: str = names.FIELD_MANAGER, reports: bool = False) -> LiveFact:
         """The facts of a live object, the object itself included. `reports` as `health.compute` has it."""

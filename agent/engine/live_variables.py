@@ -1,22 +1,30 @@
-"""Variables of Secrets and ConfigMaps in the cluster, read as the Application's ServiceAccount: what that may not read sets no variable."""
+"""Variables of Secrets and ConfigMaps in the cluster, read as the Application's ServiceAccount: what that may not read sets no variable.
+
+A ConfigMap that an agent wrote is wrapped whole, unless it is proven that it holds no secret.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from agent.desired import live_variables
 from agent.desired.compiler import UnknownChangeError
 from agent.engine.ports import Identity
+from agent.manifests import contents
+from agent.manifests.live import wrap
 from agent.values.errors import AgentError, ForbiddenError, StaleObjectError
 from agent.values.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from agent.api.application import Application
     from agent.api.render import VariablesFrom
     from agent.desired.live_variables import Answer, LiveKey, LiveVariables
     from agent.engine.context import Run
+    from agent.engine.live import Observer
+    from agent.engine.ports import TasksPort
     from agent.manifests.kinds import Resource
     from agent.values.fingerprint import Fingerprinter
     from agent.values.ids import ObjectId
@@ -34,9 +42,48 @@ class Cluster(Protocol):
         ...
 
 
-def identity_of(application: Application) -> Identity:
-    """Who reads: never the agent itself, whatever the Application's objects are applied as."""
-    return Identity(application.id.namespace, application.spec.destination.service_account)
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads sources of variables: `identity` None is the one that the cluster knows already. `is_clear` judges a ConfigMap that an agent wrote.
+
+    `lenient`: what may not be read is not known.
+    """
+
+    cluster: Cluster
+    identity: Identity | None
+    is_clear: Callable[[Object, ObjectId], bool]
+    tasks: TasksPort
+    lenient: bool = False
+
+    async def get(self, key: ObjectId) -> Object | None:
+        """An object with its secrets wrapped. Raises what reading raises, with the object."""
+        try:
+            resource = live_variables.RESOURCES[key.kind]
+            found = await self.cluster.get(resource, key.namespace, key.name, identity=self.identity)
+        except AgentError as error:
+            raise error.with_facts(object=key) from None
+        if found is None or not contents.is_marked(key) or self.is_clear(found, key):
+            return found
+        return wrap(found, whole=True)
+
+    async def answer(self, key: ObjectId) -> Answer:
+        try:
+            return await self.get(key)
+        except ForbiddenError:
+            if self.lenient:
+                return "unread"
+            raise
+
+
+def reader(run: Run) -> Reader:
+    """How a run reads."""
+    return reader_of(run.ports.target, run.application, run.observer, run.ports.tasks)
+
+
+def reader_of(cluster: Cluster, application: Application, observer: Observer, tasks: TasksPort) -> Reader:
+    """How the agent reads for an Application: never as itself, whatever the Application's objects are applied as."""
+    identity = Identity(application.id.namespace, application.spec.destination.service_account)
+    return Reader(cluster, identity, observer.is_clear, tasks)
 
 
 async def read(run: Run) -> LiveVariables:
@@ -45,40 +92,26 @@ async def read(run: Run) -> LiveVariables:
     asked = application.spec.substitute
     if asked is None or not asked.from_:
         return live_variables.NONE
-    return await read_as(run.ports.target, application, run.fingerprints.desired, identity_of(application))
+    return await read_by(reader(run), application, run.fingerprints.desired)
 
 
-async def read_as(
-    cluster: Cluster,
-    application: Application,
-    fingerprinter: Fingerprinter,
-    identity: Identity | None,
-    *,
-    lenient: bool = False,
-) -> LiveVariables:
-    """As `read`, in any cluster and as anyone; None is the one that the cluster knows already. `lenient`: what may not be read is not known."""
+async def read_by(reading: Reader, application: Application, fingerprinter: Fingerprinter) -> LiveVariables:
+    """As `read`, in any cluster and as anyone."""
     asked, namespace = application.spec.substitute, application.id.namespace
     assert asked is not None
     keys = [live_variables.object_of(each, namespace) for each in asked.from_]
+    distinct = list(dict.fromkeys(keys))
     try:
-        found: dict[ObjectId, Answer] = {
-            key: await _or_unread(cluster, key, identity, lenient=lenient) for key in dict.fromkeys(keys)
-        }
+        answers = await reading.tasks.all([reading.answer(key) for key in distinct])
+        found = dict(zip(distinct, answers, strict=True))
         given: list[tuple[VariablesFrom, Answer]] = [
             (each, found[key]) for each, key in zip(asked.from_, keys, strict=True)
         ]
-        return live_variables.of(given, namespace, fingerprinter, application.id.uid)
+        return await reading.tasks.in_thread(
+            lambda: live_variables.of(given, namespace, fingerprinter, application.id.uid)
+        )
     except AgentError as error:
         raise UnknownChangeError((Problem(error),)) from None
-
-
-async def _or_unread(cluster: Cluster, key: ObjectId, identity: Identity | None, *, lenient: bool) -> Answer:
-    try:
-        return await _get(cluster, key, identity)
-    except ForbiddenError:
-        if lenient:
-            return "unread"
-        raise
 
 
 async def reopened(
@@ -87,11 +120,12 @@ async def reopened(
     """Of these leaves, the values by id, and why others are not known: each object is read once more, and has to say the same."""
     secrets: dict[str, Secret] = {}
     errors: dict[str, AgentError] = {}
+    reading = reader(run)
     wanted = {name: at for name, at in keys.items() if name in ids}
     for key in sorted({at.object for at in wanted.values()}):
         of_key = {name: at for name, at in wanted.items() if at.object == key}
         try:
-            tree = await _get(run.ports.target, key, identity_of(run.application))
+            tree = await reading.get(key)
         except AgentError as error:
             errors.update(dict.fromkeys(of_key, error))
             continue
@@ -102,10 +136,3 @@ async def reopened(
             else:
                 secrets[name] = value
     return secrets, errors
-
-
-async def _get(cluster: Cluster, key: ObjectId, identity: Identity | None) -> Object | None:
-    try:
-        return await cluster.get(live_variables.RESOURCES[key.kind], key.namespace, key.name, identity=identity)
-    except AgentError as error:
-        raise error.with_facts(object=key) from None

@@ -264,7 +264,7 @@ class RecordPort(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One fact for the audit trail. Every text is safe to show."""
+    """One fact for the audit trail. Every text is safe to show. `files` had a say in the object, `rendered_from` is an overlay's folder."""
 
     phase: Literal["intent", "outcome", "event"]
     run: str
@@ -278,6 +278,8 @@ class AuditEntry:
     secrets: tuple[str, ...] = ()
     result: str = ""
     facts: Mapping[str, Fact] | None = None
+    files: tuple[str, ...] = ()
+    rendered_from: str = ""
 
 
 class AuditPort(Protocol):

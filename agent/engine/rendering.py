@@ -214,6 +214,7 @@ def make(spec: ApplicationSpec, result: Rendered | None, found: Parsed, given: I
         handed=[each for each in given.given.sources if each in given.handed],
         variables=given.variables,
         cut=given.overlay.cut,
+        folder=spec.render.kustomize.path if spec.render is not None else "",
     )
 
 

@@ -76,7 +76,8 @@ class Document:
     """One object as one file declares it. `sealed`: it comes from a SOPS file. `error`: why it cannot be applied.
 
     Fields, as text for people: `plaintext` has those of a Secret that hold a value in the clear, `unbound` what the MAC does not hold in
-    its place. `variables`: a text is written as if something would put a value in.
+    its place. `variables`: a text is written as if something would put a value in. `rendered_from` is the folder of the overlay or chart
+    that gave the object.
     """
 
     file: str
@@ -88,6 +89,7 @@ class Document:
     plaintext: str = ""
     unbound: str = ""
     variables: bool = False
+    rendered_from: str = ""
 
 
 @dataclass(frozen=True, slots=True)

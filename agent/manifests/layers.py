@@ -42,6 +42,7 @@ class Desired:
 
     `tree` is what it is created as; once it stands, what is `ignored` is left to others. `hashed`: its name is another one when it holds
     something else, so that rolls what names it. `own` is its metadata as Git has it, where the Application adds to that.
+    `rendered_from` is the folder of the overlay or chart that gave it; empty for manifests alone.
     """
 
     id: ObjectId
@@ -51,6 +52,7 @@ class Desired:
     ignored: Ignored = NOTHING
     hashed: bool = False
     own: Object | None = None
+    rendered_from: str = ""
 
     @property
     def kept(self) -> Object:
@@ -99,7 +101,10 @@ def merge(
         if isinstance(folded, Problem):
             failures.append(folded)
         elif folded is not None and object_id not in held:
-            objects[object_id] = Desired(object_id, get_text(folded, "apiVersion"), folded, _files(declared))
+            folder = next((document.rendered_from for document in declared if document.rendered_from), "")
+            objects[object_id] = Desired(
+                object_id, get_text(folded, "apiVersion"), folded, _files(declared), rendered_from=folder
+            )
     return Merged(objects, tuple(failures))
 
 

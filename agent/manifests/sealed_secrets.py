@@ -130,7 +130,7 @@ def replace(objects: Mapping[ObjectId, Desired], unsealing: Unsealing | None) ->
             file = desired.files[-1]
             failures.append(Problem(error.with_facts(file=file, object=target), target, file))
         else:
-            found[target] = Desired(target, "v1", unwrapped.tree, desired.files)
+            found[target] = Desired(target, "v1", unwrapped.tree, desired.files, rendered_from=desired.rendered_from)
             values.update({each.leaf.id: each for each in unwrapped.values})
     failed = {failure.object for failure in failures}
     return Replaced({key: item for key, item in found.items() if key not in failed}, values, tuple(failures))

@@ -161,6 +161,25 @@ class TestOfWaking:
         world.tell("a", told(2))
         assert world.take() == [("web", 0.0)]
 
+    @pytest.mark.parametrize(
+        ("url", "shared"),
+        [
+            ("https://git.example.com/x", True),
+            ("https://GIT.example.com:443/x.git/", True),
+            ("ssh://git@git.example.com/x.git", True),
+            ("git@git.example.com:x.git", True),
+            ("https://git.example.com:8443/x.git", False),
+            ("https://git.example.com/y.git", False),
+            ("https://git.example.com/~x.git", False),
+        ],
+    )
+    def test_a_source_is_shared_however_its_url_is_written(self, url: str, shared: bool) -> None:
+        world = World(head=2)
+        world.put("a")
+        world.put("web", ("a",), url=url)
+        world.tell("a", told(1))
+        assert world.run("web") is not shared, "it waits for the same commit"
+
     def test_one_that_is_behind_is_asked_to_follow(self) -> None:
         world = World(head=2)
         world.put("a")

@@ -130,6 +130,44 @@ class TestOfAnApplication:
         ran = await world.run()
         assert (ran.writes, ran.ready) == ([], "SyncWindow")
 
+    async def test_where_nothing_is_applied_a_commit_is_compared_at_any_time(self) -> None:
+        world = await self.closed()
+        world.spec(sync={"mode": "detect"})
+        for _ in range(2):
+            ran = await world.run()
+            assert (ran.writes, ran.pending, ran.ready) == ([], ["ConfigMap/a"], "Detected")
+            world.edit("ConfigMap/a", "data", "value", to="edited")
+            assert (await world.heal()).pending == ["ConfigMap/a"]
+            world.edit("ConfigMap/a", "data", "value", to="1")
+            world.restart()
+        world.spec(sync={"mode": "apply"})
+        assert (await world.run("spec")).ready == "SyncWindow"
+        set_clock(world, "2026-06-01T22:00")
+        await world.run("window")
+        assert world.value("ConfigMap/a", "data", "value") == "2"
+
+    @pytest.mark.parametrize("again", [False, True], ids=["at once", "after a restart"])
+    async def test_what_was_only_compared_is_not_let_in(self, again: bool) -> None:
+        world = await self.closed()
+        world.spec(sync={"mode": "detect"})
+        assert (await world.run("spec")).pending == ["ConfigMap/a"]
+        if again:
+            world.restart()
+        world.spec(sync={"mode": "apply"})
+        world.edit("ConfigMap/a", "data", "value", to="edited")
+        ran = await world.run("spec" if not again else "start")
+        assert (ran.writes, ran.ready) == (["apply ConfigMap/a"], "SyncWindow")
+        assert world.value("ConfigMap/a", "data", "value") == "1"
+
+    async def test_an_application_that_never_applied_is_compared_beside_a_closed_window(self) -> None:
+        world = Installation(files=FILES, syncWindows=[NIGHT], sync={"mode": "detect"})
+        set_clock(world, "2026-06-01T12:00")
+        ran = await world.run()
+        assert (ran.writes, ran.pending, ran.ready) == ([], ["ConfigMap/a"], "Detected")
+        world.spec(sync={"mode": "apply"})
+        ran = await world.run("spec")
+        assert (ran.writes, ran.ready) == ([], "SyncWindow")
+
     async def test_it_waits_for_dependencies_and_windows_alike(self) -> None:
         world = Installation(files=FILES, syncWindows=[NIGHT], dependsOn=[{"name": "db"}])
         set_clock(world, "2026-06-01T12:00")

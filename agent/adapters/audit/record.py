@@ -74,6 +74,10 @@ def content(entry: AuditEntry, *, agent: str, time: str) -> Content:
         }
     if entry.object is not None:
         fields["object"] = _text(str(entry.object))
+    if entry.files:
+        fields["files"] = _list(entry.files)
+    if entry.rendered_from:
+        fields["renderedFrom"] = _text(entry.rendered_from)
     if entry.fields:
         fields["fields"] = _list(entry.fields)
     if entry.fingerprints:

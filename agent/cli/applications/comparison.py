@@ -15,6 +15,7 @@ from agent.engine import additions, assembling, releasing, replacing
 from agent.manifests import (
     autoscaling,
     builtin,
+    contents,
     diff,
     elements,
     field_trees,
@@ -66,7 +67,7 @@ _MARKS = (UNOPENED, derive.base64_encode(UNOPENED))
 _UNKNOWN = "(not known)"
 _STAMPED = {
     "labels": (ownership.LABEL_INSTALLATION, ownership.LABEL_APPLICATION),
-    "annotations": (ownership.ANNOTATION_OWNER,),
+    "annotations": (ownership.ANNOTATION_OWNER, contents.ANNOTATION),
 }
 
 

@@ -14,7 +14,7 @@ from agent.desired import disclosing
 from agent.desired import live_variables as desired_variables
 from agent.desired.compiler import UnknownChangeError
 from agent.engine import live_variables, rendering, suffixes
-from agent.manifests import references
+from agent.manifests import contents, references
 from agent.manifests.resolve import Pending
 from agent.sops.files import presented
 from agent.sops.format.groups import unwrap_data_key
@@ -67,7 +67,10 @@ async def variables(target: Target, cluster: Cluster | None) -> LiveVariables:
     prints = Fingerprinter.derive(Secret(os.urandom(32), "key of this run"), "leaf")
     if cluster is None:
         return desired_variables.of([(each, "unread") for each in asked.from_], application.id.namespace, prints, "")
-    return await live_variables.read_as(cluster, application, prints, None, lenient=True)
+    reading = live_variables.Reader(
+        cluster, None, lambda live, _: contents.claims_clear(live), AsyncTasks(), lenient=True
+    )
+    return await live_variables.read_by(reading, application, prints)
 
 
 async def collect(target: Target, live: LiveVariables, files: Files | None = None) -> Inputs | None:

@@ -14,7 +14,7 @@ from agent.engine import adopting, endings, plan, prune, replacing, rollouts
 from agent.engine.assembling import Assembled
 from agent.engine.causes import Cause
 from agent.engine.record import ObjectRecord
-from agent.manifests import ownership
+from agent.manifests import contents, ownership
 from agent.manifests.endings import content, ends
 from agent.values.dataclass import dataclass
 from agent.values.errors import ImmutableFieldError
@@ -199,6 +199,7 @@ def _is_stamped(live: Object | None, applied: Applied) -> bool:
         _is_ours(live, applied)
         and bool(labels.get(ownership.LABEL_INSTALLATION))
         and labels.get(ownership.LABEL_APPLICATION) == applied.label
+        and contents.has_mark(live)
     )
 
 

@@ -160,7 +160,8 @@ def _objects_of(report: Report) -> None:
         (
             get_text(each, "object"),
             _age(get_text(each, "createdAt")),
-            *_fields(each, "health", "sync", "file"),
+            *_fields(each, "health", "sync"),
+            _origin(*_fields(each, "file", "renderedFrom")),
         )
         for each in found
     ]
@@ -199,6 +200,11 @@ def _section(headers: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     if rows:
         terminal.line("")
         terminal.table(headers, rows)
+
+
+def _origin(files: str, folder: str) -> str:
+    """The files of an object, and the overlay that they are in."""
+    return f"{files} ({folder})" if folder else files
 
 
 def _fields(tree: Object, *names: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from memory_world import sources
@@ -136,8 +137,10 @@ class Installation(Surroundings):
     async def probe(self) -> Ran | None:
         """Ask the store and the cluster for newer versions, and run where there are some."""
         await self._ready()
-        application = applications.parse(self._application)
-        if await probing.outdated(self._cluster, application, self._state, PRINTS):
+        managed = SimpleNamespace(application=applications.parse(self._application), state=self._state)
+        ports = SimpleNamespace(target=self._cluster, tasks=self.tasks)
+        settings = SimpleNamespace(observer=OBSERVER, fingerprints=PRINTS)
+        if await probing.outdated(ports, settings, managed):  # pyright: ignore[reportArgumentType]
             return await self.run("variables")
         changed, _ = await probing.rotated(self.stores, self._id, self._held[1].record)
         self._rotated |= changed

@@ -68,9 +68,14 @@ def main() -> int:
     parser.add_argument("--mutants", type=int, default=400, help="how many of all (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="which of all (%(default)s)")
     parser.add_argument("--state", type=Path, help="file of those that were tried (.mutation-SEED.jsonl)")
-    parser.add_argument("--again", action="store_true", help="try those that survived once more")
+    parser.add_argument(
+        "--again", action="store_true", help="try those that survived once more, with every test that can tell"
+    )
     parser.add_argument(
         "--tests", nargs="+", default=reach.ROOMS, help="ask no other tests than of these files or folders"
+    )
+    parser.add_argument(
+        "--without", nargs="+", default=[], help="leave out these tests, such as those that fail on a busy machine"
     )
     parser.add_argument("--jobs", type=int, default=2, help="how many at a time (%(default)s)")
     given = parser.parse_args()
@@ -88,7 +93,8 @@ def main() -> int:
         # what all the processes import is compiled once, elsewhere than beside the sources
         sys.pycache_prefix, sys.dont_write_bytecode = folder, False
         if left:
-            _try(left, given.tests, given.jobs, keep)
+            without = [f"--deselect={test}" for test in given.without]
+            _try(left, [*given.tests, *without], given.jobs, keep, everyone=given.again)
     tried = [known[each.key] for each in chosen]
     for one in tried:
         if not one.killed:
@@ -121,12 +127,12 @@ def _read(state: Path) -> list[Tried]:
     return [Tried(**json.loads(line)) for line in lines]
 
 
-def _try(left: list[Mutant], rooms: Sequence[str], jobs: int, keep: Callable[[Tried], None]) -> None:
+def _try(left: list[Mutant], rooms: Sequence[str], jobs: int, keep: Callable[[Tried], None], *, everyone: bool) -> None:
     """Those in functions where all tests are collected; before them the few that show only as their module is imported."""
-    ((_, reached),) = verdicts.beside(lambda root: reach.measure(root, rooms), [ROOT], 1)
+    folders = [ROOT / folder for folder in FOLDERS]
+    ((_, reached),) = verdicts.beside(lambda each: reach.measure(each, rooms), [folders], 1)
     # some look at a clock, which runs faster where each line is noted
-    failed = dict.fromkeys(reached.failed, 60.0)
-    ((_, broken),) = verdicts.beside(verdicts.first_failure, [failed], 1)
+    ((_, broken),) = verdicts.beside(verdicts.fails, [dict.fromkeys(reached.failed, 60.0)], 1)
     if broken:
         sys.exit(f"without a fault the tests fail: {broken}")
     with warnings.catch_warnings(action="ignore"):
@@ -134,7 +140,7 @@ def _try(left: list[Mutant], rooms: Sequence[str], jobs: int, keep: Callable[[Tr
             _ = importlib.import_module(name)
 
     def by_import(mutant: Mutant) -> str:
-        tests = reached.who_notices(mutant.path, mutant.site)
+        tests = reached.who_notices(mutant.path, mutant.site, everyone=everyone)
         return verdicts.killer(tests, lambda: mutants.plant(mutant.module, mutant.site.number), verdicts.by_import)
 
     exchanged = {each.key: _exchange(each, reached) for each in left}
@@ -142,7 +148,7 @@ def _try(left: list[Mutant], rooms: Sequence[str], jobs: int, keep: Callable[[Tr
         keep(Tried(*mutant.key, mutant.site.lines.start, bool(by), by))
 
     def in_place(mutant: Mutant) -> str:
-        tests = reached.who_notices(mutant.path, mutant.site)
+        tests = reached.who_notices(mutant.path, mutant.site, everyone=everyone)
         return verdicts.killer(tests, lambda: _plant(mutant, exchanged[mutant.key]), collected.ask)
 
     def each() -> None:

@@ -30,9 +30,13 @@ _OPTIONS: Final = (
     *("-o", "tmp_path_retention_policy=none"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # what is warm was not rewritten
 )
-_CALLS: Final = 20
-_STEPS: Final = 2000
+_CALLS: Final = 10
+_STEPS: Final = 1000
 """As many calls of a function by one test are looked at, and steps of each: else a loop takes minutes."""
+_ALL_CALLS: Final = 300_000
+"""So many calls of anything, and the rest of a test is not looked at."""
+_ENOUGH: Final = 60.0
+"""Seconds, while lines are noted, of the tests that one mutant meets, if there is no end of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +58,22 @@ class Reached:
     imported: dict[str, set[int]] = field(default_factory=dict[str, set[int]])
     """Of each file, lines of the functions that were called before the first test, as modules were imported."""
 
-    def who_notices(self, path: Path, site: Site) -> dict[str, float]:
+    def who_notices(self, path: Path, site: Site, *, everyone: bool) -> dict[str, float]:
         """Tests that can tell and what they take, those first that come to the very line, and the quickest of them first.
 
-        What is in no function counts for all that come to its module.
+        What is in no function counts for all that come to its module. Without `everyone`, as many as do not take too long.
         """
         found: list[tuple[bool, float, str]] = []
         for name, test in self.tests.items():
             lines = test.lines.get(str(path), set[int]())
             if lines.intersection(site.function) if site.function else lines:
                 found.append((lines.isdisjoint(site.lines), test.seconds, name))
-        return {name: seconds for _, seconds, name in sorted(found)}
+        chosen: dict[str, float] = {}
+        for _, seconds, name in sorted(found):
+            if chosen and not everyone and sum(chosen.values()) + seconds > _ENOUGH:
+                break
+            chosen[name] = seconds
+        return chosen
 
 
 class Failures:
@@ -86,15 +95,16 @@ class Failures:
 
 
 class _Measuring(Failures):
-    """Notes which lines of the agent each test comes to."""
+    """Notes which lines of some folders each test comes to."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folders: Sequence[Path]) -> None:
         super().__init__()
         self.tests: dict[str, Test] = {}
         self.imported: dict[str, set[int]] = {}
-        self._folder = f"{folder}{os.sep}"
+        self._folders = tuple(f"{folder}{os.sep}" for folder in folders)
         self._lines: dict[str, set[int]] = {}
         self._calls = Counter[types.CodeType]()
+        self._left = 0
 
     @pytest.hookimpl(wrapper=True)
     def pytest_collection(self) -> Generator[None, object, object]:
@@ -107,7 +117,7 @@ class _Measuring(Failures):
     def _returned(self, frame: types.FrameType, event: str, arg: object) -> None:
         del arg
         code = frame.f_code
-        if event == "return" and code.co_filename.startswith(self._folder) and code.co_flags & inspect.CO_OPTIMIZED:
+        if event == "return" and code.co_filename.startswith(self._folders) and code.co_flags & inspect.CO_OPTIMIZED:
             self.imported.setdefault(code.co_filename, set()).add(frame.f_lineno)
 
     @pytest.hookimpl(wrapper=True)
@@ -115,6 +125,7 @@ class _Measuring(Failures):
         forget()
         self._lines = {}
         self._calls.clear()
+        self._left = _ALL_CALLS
         started = time.process_time()
         with self._tracing():
             yield
@@ -133,8 +144,11 @@ class _Measuring(Failures):
     def _enter(self, frame: types.FrameType, event: str, arg: object) -> TraceFunction | None:
         del event, arg
         code = frame.f_code
+        self._left -= 1
+        if not self._left:
+            sys.settrace(None)
         self._calls[code] += 1
-        if self._calls[code] > _CALLS or not code.co_filename.startswith(self._folder):
+        if self._calls[code] > _CALLS or not code.co_filename.startswith(self._folders):
             return None
         lines = self._lines.setdefault(code.co_filename, set())
         left = _STEPS
@@ -150,9 +164,9 @@ class _Measuring(Failures):
         return line(frame, "call", None)
 
 
-def measure(root: Path, tests: Sequence[str] = ROOMS) -> Reached:
-    """Run all tests. To be called in a process of its own: what the tests import stays."""
-    plugin = _Measuring(root / "agent")
+def measure(folders: Sequence[Path], tests: Sequence[str]) -> Reached:
+    """Run the tests, which are pytest's arguments. To be called in a process of its own: what the tests import stays."""
+    plugin = _Measuring(folders)
     run_pytest(tests, plugin)
     installed = [
         name for name, module in sys.modules.items() if "/site-packages/" in (getattr(module, "__file__", "") or "")
@@ -162,7 +176,12 @@ def measure(root: Path, tests: Sequence[str] = ROOMS) -> Reached:
 
 def run_pytest(arguments: Sequence[str], plugin: object) -> None:
     settings.register_profile(
-        "mutants", deadline=None, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate]
+        "mutants",
+        deadline=None,
+        derandomize=True,
+        database=None,
+        max_examples=30,
+        phases=[Phase.explicit, Phase.generate],
     )
     _ = pytest.main([*_OPTIONS, *arguments], plugins=[plugin])
 

@@ -165,8 +165,8 @@ class ApplicationSpec(Model):
             },
         ),
     ] = USUAL_INTERVAL
-    """How often Git is asked for a new commit, as hours, minutes and seconds: `90s`, `5m`, `1h30m`. At least `10s`. Drift is
-    seen by watches, whatever the interval."""
+    """How often Git is asked for a new commit, as hours, minutes and seconds: `90s`, `5m`, `1h30m`. At least `10s`. Applications with the
+    same repository and credential share what one of them finds. Drift is seen by watches, whatever the interval."""
     sync: Sync = Sync()
     """How the cluster is brought to the desired state and kept there."""
     depends_on: Annotated[

@@ -12,29 +12,29 @@ from agent.controllers import deletion, fights, holding, probing, schedule
 from agent.controllers.dependencies import Neighbours
 from agent.controllers.managed import ManagedApplication, Names, changes
 from agent.controllers.reporting import Reporter, log_error
+from agent.controllers.running import Runs
 from agent.controllers.tasks import Shares
-from agent.engine import pipeline
 from agent.engine.causes import Trigger
-from agent.engine.context import Run
 from agent.engine.pipeline import Outcome
-from agent.values.errors import AgentError, ForeignNamespaceError, LeaseLostError
-from agent.values.ids import ObjectId, RunId
+from agent.values.errors import AgentError, LeaseLostError
 from agent.values.problems import Problem
 from agent.values.tree import get_text
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Collection, Coroutine
 
-    from agent.api.application import Application
     from agent.controllers.managed import Hold
     from agent.controllers.settings import Settings
     from agent.controllers.watching import Watching
     from agent.engine.ports import Ports, WatchEvent
+    from agent.values.ids import ObjectId
 
 LOG = logging.getLogger("signet")
 _REFRESH_SECONDS = 0.5
 _WINDOW_SECONDS = 0.1
 """After a window opens, so that no clock says that it has not."""
+_AT_A_TIME = 100
+"""Applications that are woken before others have the loop."""
 
 
 class Driver:
@@ -53,6 +53,8 @@ class Driver:
         self._tasks: set[asyncio.Task[None]] = set()
         self._shares = Shares.of(settings.parallel_runs)
         self._ports = ports
+        self._runs = Runs(ports, settings, watching, self._neighbours, self._shares, Names(self._managed))
+        ports.git.listen(lambda uids, commit: self._spawn(self._moved(uids, commit), "newer commit"))
         self._reporter = Reporter(ports, settings.agent)
         self._reporter.settles = lambda uid, seconds: self._event(schedule.Settling(uid, seconds))
         self._stopping = False
@@ -128,7 +130,7 @@ class Driver:
         now = self._ports.clock.monotonic()
         for effect in self._schedule.step(event, now=now, jitter=jitter):
             if isinstance(effect, schedule.Start):
-                self._spawn(self._run(effect.uid, effect.triggers), f"run {effect.uid}")
+                self._spawn(self._run(effect.uid, effect.triggers, now), f"run {effect.uid}")
             elif isinstance(effect, schedule.Probe):
                 self._spawn(self._probe(effect.uid), f"probe {effect.uid}")
             else:
@@ -150,6 +152,16 @@ class Driver:
         managed.drift_seen.setdefault(key, now)
         self._ports.metrics.drifted(Trigger.LIVE)
         self._event(schedule.Triggered(uid, Trigger.LIVE, fights.delay(managed.fights.get(key), now)))
+
+    async def _moved(self, uids: Collection[str], commit: str) -> None:
+        """These Applications were answered with an older commit than one that shares their repository and credential."""
+        for number, uid in enumerate(uids, 1):
+            managed = self._managed.get(uid)
+            checked = managed.state.checked if managed is not None else None
+            if checked is None or checked.commit != commit:
+                self._event(schedule.Triggered(uid, Trigger.COMMIT))
+            if number % _AT_A_TIME == 0:
+                await asyncio.sleep(0)
 
     def _health_changed(self, uid: str) -> None:
         """The health of a live object changed: tell the status, soon and once."""
@@ -221,7 +233,7 @@ class Driver:
 
     # one run
 
-    async def _run(self, uid: str, triggers: frozenset[Trigger]) -> None:
+    async def _run(self, uid: str, triggers: frozenset[Trigger], since: float) -> None:
         result: Literal["ok", "transient", "failed"] = "transient"
         managed = self._managed.get(uid)
         tenure = managed.tenure if managed is not None else 0
@@ -230,7 +242,7 @@ class Driver:
             await self._listed.wait()
             async with self._shares.slots.turn(managed.id.namespace if managed is not None else ""):
                 if managed is not None and managed.tenure == tenure and not self._stopping:
-                    result = await self._reconcile(uid, managed, triggers)
+                    result = await self._reconcile(uid, managed, triggers, since)
         except LeaseLostError as error:
             if managed is not None:
                 self._lost(uid, managed, tenure, error)
@@ -245,7 +257,7 @@ class Driver:
                 self._event(schedule.RunEnded(uid, result))
 
     async def _reconcile(
-        self, uid: str, managed: ManagedApplication, triggers: frozenset[Trigger]
+        self, uid: str, managed: ManagedApplication, triggers: frozenset[Trigger], since: float
     ) -> Literal["ok", "transient", "failed"]:
         clock = self._ports.clock
         started, began = clock.now(), clock.monotonic()
@@ -256,13 +268,16 @@ class Driver:
             application = managed.application
             if application is None:
                 return "failed"
-            run = await self._make_run(managed, application, hold, triggers, rotated)
+            run = await self._runs.make(managed, application, hold, triggers, rotated=rotated, since=since)
             if application.deleting:
                 return "ok" if await deletion.retire(run) else "transient"
             if application.spec.suspend:
                 await self._reporter.suspended(managed, application)
                 return "ok"
-            outcome = await self._walk(uid, managed, run)
+            outcome = await self._runs.walk(managed, run)
+            if (until := outcome.state.gate.until) is not None:
+                wait = max(until - clock.now(), 0.0) + _WINDOW_SECONDS
+                self._event(schedule.Triggered(uid, Trigger.WINDOW, wait))
         except LeaseLostError:
             managed.rotated |= rotated
             raise
@@ -279,60 +294,11 @@ class Driver:
             )
         return "ok" if not outcome.problems else "transient" if outcome.transient else "failed"
 
-    async def _walk(self, uid: str, managed: ManagedApplication, run: Run) -> Outcome:
-        """One run of the engine: it takes the state of the Application, and gives the next."""
-        await deletion.keep_finalizer(run.ports.home, run.application)
-        self._watching.begin(uid)
-        self._neighbours.begins(uid)
-        try:
-            outcome = await pipeline.reconcile(run, managed.state)
-        finally:
-            if managed.fence is run.fence:
-                self._watching.end(uid)
-        run.fence.check()
-        managed.state = outcome.state
-        self._neighbours.ended(uid, outcome.state)
-        if (until := outcome.state.gate.until) is not None:
-            wait = max(until - self._ports.clock.now(), 0.0) + _WINDOW_SECONDS
-            self._event(schedule.Triggered(uid, Trigger.WINDOW, wait))
-        return outcome
-
-    async def _make_run(
-        self,
-        managed: ManagedApplication,
-        application: Application,
-        hold: Hold,
-        triggers: frozenset[Trigger],
-        rotated: frozenset[ObjectId],
-    ) -> Run:
-        settings = self._settings
-        try:
-            grants = settings.grants(application)
-        except ForeignNamespaceError:
-            await deletion.let_go(self._ports.home, managed.id)
-            raise
-        return Run(
-            RunId(settings.random_bytes(8).hex()),
-            application,
-            triggers,
-            holding.fenced(self._shares.ports(self._ports, application.id.namespace), hold.fence),
-            settings.observer,
-            settings.fingerprints,
-            grants,
-            settings.limits,
-            Names(self._managed),
-            hold.fence,
-            hold.ledger,
-            rotated,
-            insisted=managed.insisted,
-            neighbours=self._neighbours,
-        )
-
     async def _hold(self, uid: str, managed: ManagedApplication) -> Hold:
         """The hold of this agent on an Application, taken where it has none."""
         async with managed.taking:
             if managed.hold is None:
-                ports = self._shares.ports(self._ports, managed.id.namespace)
+                ports = self._shares.ports(self._ports, managed.id)
                 there = await holding.take(ports, self._settings, managed)
                 if not there or self._managed.get(uid) is not managed:
                     self._managed.pop(uid, None)
@@ -385,7 +351,7 @@ class Driver:
         if managed is None or managed.application is None or not managed.held:
             return
         objects = await probing.found(self._ports.stores, managed.id, managed.record)
-        if await probing.outdated(self._shares.ports(self._ports, managed.id.namespace), self._settings, managed):
+        if await probing.outdated(self._shares.ports(self._ports, managed.id), self._settings, managed):
             self._event(schedule.Triggered(uid, Trigger.VARIABLES))
         if objects:
             managed.rotated |= objects

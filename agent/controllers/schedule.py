@@ -20,6 +20,8 @@ FIRST_RETRY = 2.0
 LONGEST_RETRY = 300.0
 STORE_RETRY = 60.0
 """Longest wait while what failed is an outage elsewhere, which ends without any action here."""
+_EARLY = 0.05
+"""Of an interval: by so much at most Git is asked early, so that Applications which began together do not stay together."""
 _SLACK = 64
 """Times that hold no more, besides as many as there are Applications, before they are swept."""
 
@@ -127,7 +129,7 @@ class Schedule:
         return uid in self._entries
 
     def step(self, event: Event, *, now: float, jitter: float) -> tuple[Effect, ...]:
-        """Take in what happened, and give what to do. `jitter` in [0, 1) spreads retries."""
+        """Take in what happened, and give what to do. `jitter` in [0, 1) spreads polls and retries."""
         if not isinstance(event, Tick):
             entry = self._happened(event, now, jitter)
             if entry is None:
@@ -136,7 +138,7 @@ class Schedule:
             else:
                 self._entries[event.uid] = entry
         touched = [event.uid] if not isinstance(event, Tick) and event.uid in self._entries else []
-        return tuple(effect for uid in touched + self._take_due(now) for effect in self._advance(uid, now))
+        return tuple(effect for uid in touched + self._take_due(now) for effect in self._advance(uid, now, jitter))
 
     def wake_at(self) -> float | None:
         """When `Tick` is due next; None where nothing is waited for."""
@@ -182,9 +184,9 @@ class Schedule:
             case _:
                 return None
 
-    def _advance(self, uid: str, now: float) -> list[Effect]:
+    def _advance(self, uid: str, now: float, jitter: float) -> list[Effect]:
         """What an Application is to do now; it is due again when the first of what it waits for is."""
-        entry, effects = _due(uid, self._entries[uid], now, self._probe_interval)
+        entry, effects = _due(uid, self._entries[uid], now, self._probe_interval, jitter)
         self._entries[uid] = entry
         times = [entry.poll_at, entry.probe_at, *(entry.delayed or {}).values()]
         at = min([*times, *(time for time in (entry.retry_at, entry.settle_at) if time is not None)])
@@ -213,12 +215,12 @@ def _after_run(entry: Entry, result: str, now: float, jitter: float) -> Entry:
     return replace(entry, running=False, failures=min(entry.failures + 1, 16), retry_at=now + wait)
 
 
-def _due(uid: str, entry: Entry, now: float, probe_interval: float) -> tuple[Entry, list[Effect]]:
+def _due(uid: str, entry: Entry, now: float, probe_interval: float, jitter: float) -> tuple[Entry, list[Effect]]:
     effects: list[Effect] = []
     pending = entry.pending
     if entry.poll_at <= now:
         pending |= {Trigger.INTERVAL}
-        entry = replace(entry, poll_at=now + entry.interval)
+        entry = replace(entry, poll_at=now + entry.interval * (1 - _EARLY * jitter))
     if entry.retry_at is not None and entry.retry_at <= now:
         pending |= {Trigger.RETRY}
         entry = replace(entry, retry_at=None)

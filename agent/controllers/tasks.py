@@ -10,14 +10,10 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from agent.controllers.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable
 
-    from agent.api.sources import Source
-    from agent.engine.credentials import GitCredential
     from agent.engine.ports import Ports, TasksPort
-    from agent.engine.repositories import Demand, GitPort, Snapshot
-    from agent.manifests.documents import TreeEntry
-    from agent.values.ids import Revision
+    from agent.values.ids import ApplicationId
 
 T = TypeVar("T")
 
@@ -93,45 +89,6 @@ class Sharing:
 
 
 @dataclass(frozen=True, slots=True)
-class GitInTurn:
-    """GitPort of one namespace's runs: a server that answers slowly keeps no more than its share of the gits."""
-
-    git: GitPort
-    turns: Turns
-    namespace: str
-
-    async def head(self, source: Source, credential: GitCredential | None) -> str:
-        async with self.turns.turn(self.namespace):
-            return await self.git.head(source, credential)
-
-    async def fetch(self, source: Source, credential: GitCredential | None) -> Revision:
-        async with self.turns.turn(self.namespace):
-            return await self.git.fetch(source, credential)
-
-    async def files(self, source: Source, credential: GitCredential | None, commit: str) -> Snapshot:
-        async with self.turns.turn(self.namespace):
-            return await self.git.files(source, credential, commit)
-
-    async def tree(self, source: Source, credential: GitCredential | None, commit: str) -> Mapping[str, TreeEntry]:
-        async with self.turns.turn(self.namespace):
-            return await self.git.tree(source, credential, commit)
-
-    async def blobs(
-        self, source: Source, credential: GitCredential | None, commit: str, blobs: Collection[str]
-    ) -> Mapping[str, bytes]:
-        async with self.turns.turn(self.namespace):
-            return await self.git.blobs(source, credential, commit, blobs)
-
-    async def verify(self, source: Source, credential: GitCredential | None, commit: str, demand: Demand) -> str:
-        async with self.turns.turn(self.namespace):
-            return await self.git.verify(source, credential, commit, demand)
-
-    async def is_ancestor(self, source: Source, credential: GitCredential | None, old: str, new: str) -> bool:
-        async with self.turns.turn(self.namespace):
-            return await self.git.is_ancestor(source, credential, old, new)
-
-
-@dataclass(frozen=True, slots=True)
 class Shares:
     """What the runs of all namespaces have turns in. Made within the loop that runs them."""
 
@@ -145,10 +102,11 @@ class Shares:
         """For so many runs at a time."""
         return cls(Turns(runs), Turns(_THREADS), Turns(_GITS), Turns(_CALLS))
 
-    def ports(self, ports: Ports, namespace: str) -> Ports:
-        """The ports of a run of an Application of this namespace."""
+    def ports(self, ports: Ports, application: ApplicationId) -> Ports:
+        """The ports of a run of an Application: a server that answers slowly keeps no more than its namespace's share of the gits."""
+        namespace = application.namespace
         return replace(
             ports,
             tasks=Sharing(ports.tasks, self.slots, self.heavy, self.calls, namespace),
-            git=GitInTurn(ports.git, self.gits, namespace),
+            git=ports.git.serving(application.uid, lambda: self.gits.turn(namespace)),
         )

@@ -158,7 +158,9 @@ async def _ports(
     ring = KeyRing(Secrets(base.session), operator, base.settings.memory, stores, workers)
     stack.push_async_callback(ring.close)
     mirror_names = Fingerprinter.derive(base.installation.key, "mirror")
-    mirrors = Mirrors(base.settings.mirrors, operator.git, operator.limits, mirror_names)
+    mirrors = Mirrors(
+        base.settings.mirrors, operator.git, operator.limits, mirror_names, monotonic=base.clock.monotonic
+    )
     stack.push_async_callback(mirrors.close)
     artifacts = Artifacts(base.settings.artifacts, operator.oci, operator.limits, mirror_names)
     stack.push_async_callback(artifacts.close)

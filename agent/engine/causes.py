@@ -27,6 +27,8 @@ class Trigger(StrEnum):
     """A live object changed."""
     SECRET = "secret"
     """A store has another version of a value."""
+    COMMIT = "git"
+    """Another Application was answered with a newer commit of the same repository."""
     DEPENDENCY = "dependency"
     """An Application that it depends on stands otherwise."""
     WINDOW = "window"
@@ -38,6 +40,17 @@ class Trigger(StrEnum):
 
 WITHOUT_SOURCE: Final = frozenset({Trigger.LIVE, Trigger.SECRET})
 """What starts a run that does not ask Git for a new commit."""
+
+TAKES_KNOWN: Final = WITHOUT_SOURCE | {
+    Trigger.INTERVAL,
+    Trigger.RETRY,
+    Trigger.WINDOW,
+    Trigger.VARIABLES,
+    Trigger.COMMIT,
+}
+"""What starts a run that asks Git only where no other Application did within the interval."""
+OF_GIT: Final = WITHOUT_SOURCE | {Trigger.INTERVAL, Trigger.COMMIT}
+"""What starts a run that asks the cluster for nothing but what changed."""
 
 
 class Cause(StrEnum):

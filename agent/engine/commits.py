@@ -48,13 +48,13 @@ async def check(run: Run, state: State) -> State:
     source = run.application.spec.source
     try:
         credential = await run.ports.credentials.git(run.application)
-        commit = await run.ports.git.head(source, credential)
+        commit = await run.ports.git.head(source, credential, run.asked)
         looked = state.checked is None or state.checked.commit == commit
         if known is not None and known.serves(commit, known.variables) and looked and not state.unread:
             return state
         if state.gate.closed and looked and not state.unread and trusting.accepted(run, commit):
             return state  # it is in the mirror since it was looked at first
-        revision = await run.ports.git.fetch(source, credential)
+        revision = await run.ports.git.fetch(source, credential, run.asked)
         await trusting.check(run, credential, revision)
         await _note_rewrite(run, credential, revision)
     except (SignatureError, ConfigError) as error:
@@ -194,7 +194,7 @@ async def _read(
     """A commit's files; None where what is `known` has the same content. Raises UnknownChangeError, SourceError, LimitError."""
     spec = run.application.spec
     credential = await run.ports.credentials.git(run.application)
-    snapshot = await run.ports.git.files(spec.source, credential, revision.commit)
+    snapshot = await run.ports.git.files(spec.source, credential, revision.commit, state.parsed)
     inputs = await rendering.committed(run, credential, revision.commit, live)
     content = run.fingerprints.desired.text(
         *(f"{file.layer}:{file.path}:{file.blob}" for file in snapshot.files),

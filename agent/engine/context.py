@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent.api import names
 from agent.desired.cautions import Strictness
-from agent.engine.causes import WITHOUT_SOURCE, Cause, Trigger
+from agent.engine.causes import TAKES_KNOWN, WITHOUT_SOURCE, Cause, Trigger
+from agent.engine.repositories import Asked
 from agent.manifests.ownership import Owner
 from agent.values.fingerprint import Fingerprinter
 
@@ -49,6 +50,8 @@ class Fingerprints:
 
 
 _LENIENT = Strictness()
+_POLL: Final = 0.9
+"""Of an interval: an answer that another Application got since is as good, so that one of those that share asks, and never later than it would."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,8 @@ class Run:
     `triggers` say what started it. `rotated` are objects whose store references have a new version. `known_applications` maps the uid
     of every Application of the installation to its name. `revision` is set once the commit is known. `fence` is this agent's right to
     write, which `ports` ask before each attempt; `ledger` has the record. `insisted` are paths of additions, by their object, that come back
-    after each removal. `neighbours` are all Applications as they stand at the moment of asking.
+    after each removal. `neighbours` are all Applications as they stand at the moment of asking. `since` is when the run became due, in
+    seconds of the monotonic clock.
     """
 
     id: RunId
@@ -99,6 +103,7 @@ class Run:
     revision: Revision | None = None
     insisted: Mapping[ObjectId, Collection[str]] = field(default_factory=dict["ObjectId", "Collection[str]"])
     neighbours: Mapping[Name, Neighbour] = field(default_factory=dict["Name", "Neighbour"])
+    since: float = 0.0
 
     @property
     def application_id(self) -> ApplicationId:
@@ -132,3 +137,9 @@ class Run:
     def checks_source(self) -> bool:
         """Whether this run asks Git for a new commit: healing and rotation alone do not."""
         return not self.triggers <= WITHOUT_SOURCE
+
+    @property
+    def asked(self) -> Asked:
+        """Which answers of Git will do: others than those of polls have to be as new as what started the run."""
+        within = _POLL * self.application.spec.interval if self.triggers <= TAKES_KNOWN else 0.0
+        return Asked(self.since, within)

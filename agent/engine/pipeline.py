@@ -29,7 +29,7 @@ from agent.engine import (
     resolving,
     rollouts,
 )
-from agent.engine.causes import WITHOUT_SOURCE, Cause, Trigger
+from agent.engine.causes import OF_GIT, Cause
 from agent.values.errors import AgentError, LeaseLostError
 from agent.values.problems import Problem
 
@@ -83,7 +83,7 @@ class Outcome:
 async def reconcile(run: Run, state: State) -> Outcome:
     """One run. What stops it is its outcome: the cluster away, the audit trail not writable. Raises LeaseLostError."""
     try:
-        kinds = await run.ports.target.kinds(fresh=not run.triggers <= WITHOUT_SOURCE | {Trigger.INTERVAL})
+        kinds = await run.ports.target.kinds(fresh=not run.triggers <= OF_GIT)
         await endings.note(run, kinds)
         state = await gating.ask(run, await commits.check(run, state))
         state, files = await commits.read(run, state)

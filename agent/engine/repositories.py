@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Container, Mapping
+    from contextlib import AbstractAsyncContextManager
 
     from agent.api.registries import ArtifactRule
     from agent.api.signatures import SignatureRule
     from agent.api.sources import Source
     from agent.engine.credentials import GitCredential
+    from agent.engine.state import Place
     from agent.manifests.documents import File, TreeEntry
     from agent.values.errors import AgentError
     from agent.values.ids import Revision
@@ -37,22 +39,50 @@ class Demand:
     seen: int
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which answers will do: any that Git gave after `since`, in seconds of the monotonic clock, and commits that it named `within` seconds before."""
+
+    since: float
+    within: float = 0.0
+
+
+Turn: TypeAlias = "Callable[[], AbstractAsyncContextManager[None]]"
+"""A place for one git, for as long as the block takes."""
+
+
 class GitPort(Protocol):
     """Commits of remote repositories, through mirrors that are kept per (URL, credential); and artifacts of registries, likewise.
 
     Of an artifact, the commit is the digest of its manifest, and has no history (decision 48).
+
+
+    What several Applications ask of one mirror, the server is asked once.
     """
 
-    async def head(self, source: Source, credential: GitCredential | None) -> str:
-        """The full commit hash that the source's revision names now, by `ls-remote`; nothing is fetched."""
+    def listen(self, moved: Callable[[Collection[str], str], None]) -> None:
+        """`moved` is called with the uids of Applications whose revision names another commit than the one that they were answered with."""
         ...
 
-    async def fetch(self, source: Source, credential: GitCredential | None) -> Revision:
-        """Bring the commit into the mirror."""
+    def serving(self, application: str, turn: Turn) -> GitPort:
+        """The same for the runs of one Application, by its uid: each git that they cause has a turn."""
         ...
 
-    async def files(self, source: Source, credential: GitCredential | None, commit: str) -> Snapshot:
-        """Every manifest file of the source's layers at a commit that was fetched, in layer order, then by path."""
+    async def head(self, source: Source, credential: GitCredential | None, asked: Asked | None = None) -> str:
+        """The full commit hash that the source's revision names, by `ls-remote`; nothing is fetched. Without `asked`: now."""
+        ...
+
+    async def fetch(self, source: Source, credential: GitCredential | None, asked: Asked | None = None) -> Revision:
+        """Bring the commit into the mirror that `head` named, or a newer one. Without `asked`: what the revision names now."""
+        ...
+
+    async def files(
+        self, source: Source, credential: GitCredential | None, commit: str, known: Container[Place] = ()
+    ) -> Snapshot:
+        """Every manifest file of the source's layers at a commit that was fetched, in layer order, then by path.
+
+        Those that are `known` come without their contents.
+        """
         ...
 
     async def tree(self, source: Source, credential: GitCredential | None, commit: str) -> Mapping[str, TreeEntry]:

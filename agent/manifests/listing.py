@@ -72,12 +72,12 @@ def layers(source: Source) -> list[Layer]:
     return found
 
 
-def parse(listing: bytes, layer: Layer) -> Iterator[tuple[Entry, AgentError | None]]:
-    """Entries of `git ls-tree -r -z -l` of a layer's tree. One whose name is not UTF-8 comes with the error.
+def parse(listing: bytes, layer: Layer, *, rooted: bool = False) -> Iterator[tuple[Entry, AgentError | None]]:
+    """Entries of `git ls-tree -r -z -l` of a layer's tree, or the lines of a layer out of the root's, whose names are `rooted`.
 
-    Line by line: all lines at once would take several times what the listing does.
+    One whose name is not UTF-8 comes with the error. Line by line: all lines at once would take several times what the listing does.
     """
-    prefix = "" if layer.path == "." else f"{layer.path}/"
+    prefix = "" if rooted or layer.path == "." else f"{layer.path}/"
     at = 0
     while at < len(listing):
         end = listing.find(b"\0", at)

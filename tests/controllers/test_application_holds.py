@@ -54,7 +54,8 @@ class World:
         self.may_store.set()
         loop = asyncio.get_running_loop()
         clock = SimpleNamespace(now=loop.time, monotonic=loop.time)
-        ports = Ports(None, None, None, self, None, None, self, self, self, self, None, self, clock, None)
+        git = SimpleNamespace(listen=lambda _: None, serving=lambda *_: git)
+        ports = Ports(git, None, None, self, None, None, self, self, self, self, None, self, clock, None)
         settings = Settings(
             "agent-a",
             SimpleNamespace(),

@@ -116,6 +116,7 @@ class World:
             target=target,
             records=target,
             live=self.watching,
+            git=SimpleNamespace(listen=lambda _: None),
         )
         settings = Settings(
             "agent-a",
@@ -130,7 +131,8 @@ class World:
             probe_interval=1e9,
         )
         self.driver = Driver(ports, settings, self.watching)
-        self.driver._shares = SimpleNamespace(ports=lambda given, _: Given(**vars(given)))
+        shares = SimpleNamespace(ports=lambda given, _: Given(**vars(given)))
+        self.driver._runs = replace(self.driver._runs, shares=shares)
         self.started: list[str] = []
         self.driver._spawn = self._spawn
         for number in range(applications):
@@ -165,6 +167,7 @@ class Given:
     clock: object
     metrics: object
     live: object
+    git: object
 
 
 def drift(world: World) -> None:
@@ -251,7 +254,10 @@ def settles(world: World) -> None:
 def run(world: World) -> None:
     """A run begins."""
     managed = world.managed(3)
-    finish(world.driver._make_run(managed, managed.application, managed.hold, frozenset({"live"}), frozenset()))
+    made = world.driver._runs.make(
+        managed, managed.application, managed.hold, frozenset({"live"}), rotated=frozenset(), since=0.0
+    )
+    finish(made)
 
 
 def steps(work: Callable[[], object]) -> int:

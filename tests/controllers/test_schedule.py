@@ -49,14 +49,14 @@ def test_what_happens_during_a_run_is_one_run_afterwards() -> None:
     assert clock.at(3, RunEnded("a", "ok")) == []
 
 
-def test_git_is_asked_once_an_interval() -> None:
+def test_git_is_asked_once_an_interval_and_up_to_a_twentieth_early() -> None:
     clock = Clock()
     clock.at(0, seen(interval=10), RunEnded("a", "ok"))
     assert clock.at(9.9) == []
     assert clock.at(10) == [Start("a", frozenset({"interval"}))]
     clock.at(10, RunEnded("a", "ok"))
-    assert clock.at(19.9) == []
-    assert clock.at(20) == [Start("a", frozenset({"interval"}))]
+    assert clock.at(19.7) == []
+    assert clock.at(19.75) == [Start("a", frozenset({"interval"}))]
 
 
 def test_stores_are_probed_at_their_own_pace_and_never_for_a_suspended_application() -> None:

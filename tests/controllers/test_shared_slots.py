@@ -7,19 +7,28 @@ import asyncio
 import threading
 import time
 from collections import Counter
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.controllers.tasks import AsyncTasks, GitInTurn, Shares, Sharing
+from agent.controllers.tasks import AsyncTasks, Shares, Sharing
 from agent.controllers.turns import Turns
+from agent.values.ids import ApplicationId
 
 if TYPE_CHECKING:
-    from agent.api.sources import Source
     from agent.engine.ports import Ports
-    from agent.engine.repositories import GitPort
+    from agent.engine.repositories import Turn
+
+
+@dataclass
+class Given:
+    """Of the ports, those that are shared."""
+
+    tasks: object
+    git: object
 
 
 async def settle() -> None:
@@ -150,24 +159,30 @@ async def test_places_are_never_lost_nor_made(steps: list[tuple[str, str]], plac
 
 async def test_a_server_that_answers_slowly_keeps_its_share_of_the_gits():
     hang = asyncio.Event()
+    running = 0
 
-    class Slow:
-        running = 0
+    class Git:
+        def serving(self, application: str, turn: Turn) -> SimpleNamespace:
+            async def head() -> str:
+                nonlocal running
+                async with turn():
+                    running += 1
+                    if application == "greedy":
+                        await hang.wait()
+                    return application
 
-        async def head(self, source: object, credential: object) -> str:
-            del source, credential
-            self.running += 1
-            await hang.wait()
-            return "a" * 40
+            return SimpleNamespace(head=head)
 
-    slow, turns = Slow(), Shares.of(8).gits
-    greedy = GitInTurn(cast("GitPort", slow), turns, "greedy")
-    tasks = [asyncio.create_task(greedy.head(cast("Source", None), None)) for _ in range(8)]
+    ports, shares = cast("Ports", Given(tasks=AsyncTasks(), git=Git())), Shares.of(8)
+    greedy, other = (
+        cast("SimpleNamespace", shares.ports(ports, ApplicationId(name, "web", name)).git)
+        for name in ("greedy", "other")
+    )
+    tasks = [asyncio.create_task(greedy.head()) for _ in range(8)]
     await settle()
-    assert slow.running == 2
-    other = SimpleNamespace(head=lambda *_: asyncio.sleep(0, "b" * 40))
+    assert running == 2
     async with asyncio.timeout(5):
-        assert await GitInTurn(cast("GitPort", other), turns, "other").head(cast("Source", None), None) == "b" * 40
+        assert await other.head() == "other"
     hang.set()
     await asyncio.gather(*tasks)
 

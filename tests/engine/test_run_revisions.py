@@ -36,6 +36,22 @@ async def test_a_later_layer_is_merged_onto_an_earlier_one() -> None:
     assert world.value("ConfigMap/a", "data") == {"value": "2", "kept": "x"}
 
 
+async def test_a_commit_that_did_not_touch_an_application_costs_no_parse_no_request_and_one_status() -> None:
+    world = Installation(files=BASE, layers=["base"])
+    first = await world.run()
+    world.push({**BASE, "elsewhere/c.yaml": m.config("c")})
+    ran = await world.run("git")
+    assert ran.quiet
+    assert (ran.reads, ran.told, world.git.contents) == ([], [], [])
+    assert (ran.status.revision, ran.status.checked_revision) == (
+        first.status.revision,
+        f"refs/heads/main@{world.commit[:12]}",
+    )
+    world.push({**BASE, "base/b.yaml": m.config("b", data="2")})
+    ran = await world.run("git")
+    assert (ran.writes, world.git.contents) == (["apply ConfigMap/b"], ["base/b.yaml"])
+
+
 BROKEN = {**BASE, "base/a.yaml": m.config(data="2"), "prod/a.yaml": "kind: [\n"}
 
 

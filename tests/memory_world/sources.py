@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from agent.engine.credentials import GitCredential
@@ -27,13 +27,14 @@ from agent.values.ids import Revision
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Mapping, Sequence
 
     from agent.api.application import Application
     from agent.api.sources import Source
     from agent.engine.ports import AuditEntry
     from agent.engine.renderers import Kustomization, Rendered, RenderPort
-    from agent.engine.repositories import Demand
+    from agent.engine.repositories import Asked, Demand, Turn
+    from agent.engine.state import Place
     from agent.manifests.references import Reference
     from agent.manifests.sealed_secrets import SealedValue
     from agent.values.ids import ApplicationId
@@ -68,8 +69,8 @@ def blob_of(text: str) -> str:
 class Git:
     """One repository. `commits` map paths to texts, from commit 1; `rewritten` are those that the branch left behind.
 
-    `error` is what every request is answered with; `refused` are files that are not handed out. `reads` counts files of commits, `fetches` fetches,
-    `subjects` are those of commits whose subject is not their number. `signers` say what is wrong with signatures, `demands` are those asked for.
+    `error` is what every request is answered with; `refused` are files that are not handed out. `reads` counts files of commits, `contents` are
+    those whose contents were given last, `fetches` counts fetches, `subjects` are those of commits whose subject is not their number. `signers` say what is wrong with signatures, `demands` are those asked for.
     """
 
     commits: list[Mapping[str, str]] = field(default_factory=list[dict[str, str]])
@@ -79,6 +80,7 @@ class Git:
     refused: dict[str, AgentError] = field(default_factory=dict)
     asked: int = 0
     reads: int = 0
+    contents: list[str] = field(default_factory=list[str])
     fetches: int = 0
     subjects: dict[int, str] = field(default_factory=dict)
     signers: dict[int, AgentError] = field(default_factory=dict)
@@ -98,13 +100,18 @@ class Git:
         self.rewritten.update(range(1, len(self.commits) + 1))
         return self.push(files)
 
-    async def head(self, source: Source, credential: GitCredential | None) -> str:
+    def listen(self, moved: Callable[[Collection[str], str], None]) -> None: ...
+
+    def serving(self, application: str, turn: Turn) -> Git:
+        return self
+
+    async def head(self, source: Source, credential: GitCredential | None, asked: Asked | None = None) -> str:
         self.asked += 1
         if self.error is not None:
             raise self.error
         return _newest(source, self.head_number)
 
-    async def fetch(self, source: Source, credential: GitCredential | None) -> Revision:
+    async def fetch(self, source: Source, credential: GitCredential | None, asked: Asked | None = None) -> Revision:
         self.fetches += 1
         if self.error is not None:
             raise self.error
@@ -117,7 +124,9 @@ class Git:
         subject = self.subjects.get(self.head_number, f"commit {self.head_number}")
         return Revision(_newest(source, self.head_number), source.ref, "Dev <dev@example.com>", 0, subject)
 
-    async def files(self, source: Source, credential: GitCredential | None, commit: str) -> Snapshot:
+    async def files(
+        self, source: Source, credential: GitCredential | None, commit: str, known: Container[Place] = ()
+    ) -> Snapshot:
         self.reads += 1
         files = self.commits[_number(commit) - 1]
         found = [
@@ -126,6 +135,8 @@ class Git:
             for path, text in sorted(files.items())
             if folder == "." or path.startswith(f"{folder}/")
         ]
+        found = [replace(file, data=b"") if (file.path, file.blob, file.layer) in known else file for file in found]
+        self.contents = [file.path for file in found if file.data]
         return Snapshot(tuple(found), tuple(self.refused.items()))
 
     async def tree(self, source: Source, credential: GitCredential | None, commit: str) -> Mapping[str, TreeEntry]:

@@ -1,5 +1,6 @@
-"""The mirrors: one bare repository per (URL, credential), and the engine's GitPort on top of them. `fetching` fills them.
+"""The mirrors: one bare repository per (URL, credential), and the engine's GitPort on top of them.
 
+`fetching` fills them; what several Applications ask of one of them is asked once, by `sharing`.
 git blocks, so it runs in worker threads; a cancelled task ends its git. Only this process writes to `directory`. Losing it costs a
 fetch. Mirrors hold whole histories, so an old commit that is not there cannot be an ancestor of one that is.
 """
@@ -7,25 +8,32 @@ fetch. Mirrors hold whole histories, so an old commit that is not there cannot b
 from __future__ import annotations
 
 import asyncio
+import copy
 import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final, TypeVar
 from weakref import WeakValueDictionary
 
 from agent.adapters.git import addresses, credential, failures, reading, verifying
 from agent.adapters.git.fetching import Fetcher, Remote
-from agent.values.errors import LimitError
+from agent.adapters.git.sharing import Answer, Known
+from agent.engine.repositories import Asked
+from agent.values.errors import AgentError, LimitError, SourceUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Container, Mapping
     from pathlib import Path
 
+    from agent.adapters.git.sharing import Ref, Shared
+    from agent.adapters.git.trees import Tree
     from agent.api.operator import GitSettings, Limits
     from agent.api.sources import Source
     from agent.engine.credentials import GitCredential
-    from agent.engine.repositories import Demand, Snapshot
+    from agent.engine.repositories import Demand, Snapshot, Turn
+    from agent.engine.state import Place
     from agent.manifests.documents import TreeEntry
     from agent.values.fingerprint import Fingerprinter
     from agent.values.ids import Revision
@@ -37,7 +45,10 @@ WORKERS: Final = 4
 
 
 class Mirrors:
-    """GitPort over `directory`, a folder of this process alone (an emptyDir)."""
+    """GitPort over `directory`, a folder of this process alone (an emptyDir).
+
+    Serving an `application`, each git has a `turn`.
+    """
 
     def __init__(
         self,
@@ -48,10 +59,12 @@ class Mirrors:
         *,
         workers: int = WORKERS,
         packs: int = 40,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`fingerprinter` names the mirrors by credential without telling it; its purpose is this alone.
 
-        At most `workers` gits run at a time. Every fetch leaves a pack; a mirror of more than `packs` is repacked.
+        At most `workers` gits run at a time. Every fetch leaves a pack; a mirror of more than `packs` is repacked. `monotonic` is
+        the clock of what is `asked`.
         """
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.directory: Final = directory.resolve()
@@ -64,40 +77,89 @@ class Mirrors:
         # each as long as a task holds it or waits for it
         self._locks: Final = WeakValueDictionary[str, asyncio.Lock]()
         self._running: Final[set[threading.Event]] = set()
+        self._now: Final = monotonic
+        self._known: Final = Known(monotonic)
+        self.application = ""
+        self.turn: Turn = nullcontext
 
-    async def head(self, source: Source, credential: GitCredential | None) -> str:
-        """The full commit hash that the source's revision names now. Raises SourceError, SourceUnavailableError."""
+    def listen(self, moved: Callable[[Collection[str], str], None]) -> None:
+        """Have `moved` called with the uids of Applications whose revision names another commit than they were answered with."""
+        self._known.moved = moved
+
+    def serving(self, application: str, turn: Turn) -> Mirrors:
+        """The same mirrors for one Application: each git that it causes has a `turn`, and it is a follower of what it asks for."""
+        mirrors = copy.copy(self)
+        mirrors.application, mirrors.turn = application, turn
+        return mirrors
+
+    async def head(self, source: Source, credential: GitCredential | None, asked: Asked | None = None) -> str:
+        """The full commit hash that the source's revision names. Raises SourceError, SourceUnavailableError."""
+        ref = self._ref(source, credential)
         if source.commit is not None:
             addresses.check(source.address, self._settings)
+            ref.commit = source.commit
             return source.commit
-        return await self._of(source, lambda stop: self._fetcher.head(self._remote(source, credential), stop))
+        asked = asked or Asked(self._now())
 
-    async def fetch(self, source: Source, credential: GitCredential | None) -> Revision:
+        async def ask() -> str:
+            commit = await self._of(source, lambda stop: self._fetcher.head(self._remote(source, credential), stop))
+            self._known.tell(ref, commit)
+            return commit
+
+        ref.follow(self.application)
+        try:
+            return await ref.head.ask(lambda answer: _serves(answer, asked), self.turn, ask, due=asked.since)
+        finally:
+            ref.waiting.pop(self.application, None)
+
+    async def fetch(self, source: Source, credential: GitCredential | None, asked: Asked | None = None) -> Revision:
         """Bring the commit into the mirror. Raises SourceError, SourceUnavailableError, LimitError (the repository is too large)."""
-        async with self._locked(source, credential):
-            return await self._of(source, lambda stop: self._fetcher.fetch(self._remote(source, credential), stop))
+        ref, since = self._ref(source, credential), asked.since if asked else self._now()
+        named = ref.head.answer
 
-    async def files(self, source: Source, credential: GitCredential | None, commit: str) -> Snapshot:
+        def serves(answer: Answer[Revision]) -> bool:
+            if answer.value is None:
+                return answer.ended >= since
+            if asked is None:
+                return answer.value.commit == source.commit or answer.began >= since
+            return answer.value.commit == ref.commit or (named is not None and answer.began >= named.began)
+
+        async def bring() -> Revision:
+            began = self._now()
+            try:
+                async with self._locked(source, credential):
+                    remote = self._remote(source, credential)
+                    revision = await self._of(source, lambda stop: self._fetcher.fetch(remote, stop))
+            except AgentError:
+                self._shared(source, credential).lost()
+                raise
+            if source.commit is None:
+                ref.head.answer = Answer(since, began, self._now(), revision.commit)
+                self._known.tell(ref, revision.commit)
+            return revision
+
+        return await ref.fetched.ask(serves, self.turn, bring)
+
+    async def files(
+        self, source: Source, credential: GitCredential | None, commit: str, known: Container[Place] = ()
+    ) -> Snapshot:
         """The manifest files of a commit that was fetched. Raises SourceError (layer), LimitError, SourceUnavailableError."""
-        limits = self._limits
+        tree, limits = await self._tree(source, credential, commit), self._limits
         return await self._read(
             source,
             credential,
             lambda mirror, stop: reading.read(
-                mirror,
-                source,
-                reading.full_hash(commit),
-                file_bytes=limits.file_bytes,
-                total_bytes=limits.manifest_bytes,
-                files=limits.objects,
-                cancelled=stop,
+                mirror, source, reading.full_hash(commit), tree=tree, known=known, limits=limits, cancelled=stop
             ),
         )
 
     async def tree(self, source: Source, credential: GitCredential | None, commit: str) -> Mapping[str, TreeEntry]:
         """Every path of a commit that was fetched. Raises LimitError, SourceUnavailableError."""
+        tree = await self._tree(source, credential, commit)
         return await self._read(
-            source, credential, lambda mirror, stop: reading.tree(mirror, reading.full_hash(commit), cancelled=stop)
+            source,
+            credential,
+            lambda mirror, stop: reading.paths(mirror, reading.full_hash(commit), tree=tree, cancelled=stop),
         )
 
     async def blobs(
@@ -114,22 +176,51 @@ class Mirrors:
         login: GitCredential | None,
         work: Callable[[reading.Mirror, threading.Event], T],
     ) -> T:
-        """What a mirror holds. One that turns out to be damaged is removed."""
+        """What a mirror holds."""
+        async with self.turn():
+            return await self._within(source, login, work)
+
+    async def _within(
+        self,
+        source: Source,
+        login: GitCredential | None,
+        work: Callable[[reading.Mirror, threading.Event], T],
+    ) -> T:
+        """The same in a turn that was taken. A mirror that turns out to be damaged is removed; one that lacks a commit is fetched into again."""
         addresses.check(source.address, self._settings)
         mirror = self._mirror(source, login)
         try:
             return await self._of(source, lambda stop: work(mirror, stop))
+        except SourceUnavailableError:
+            self._shared(source, login).lost()
+            raise
         except reading.DamagedError:
+            self._shared(source, login).lost()
             async with self._locked(source, login):
                 await self._in_thread(lambda _: shutil.rmtree(mirror.path, ignore_errors=True))
             raise failures.damaged(repository=source.address) from None
 
+    async def _tree(self, source: Source, login: GitCredential | None, commit: str) -> Tree:
+        """A commit's tree, listed once for all that read it."""
+        return await self._known.trees.get(
+            self._path(source, login).name,
+            reading.full_hash(commit),
+            self.turn,
+            lambda: self._within(source, login, lambda mirror, stop: reading.whole(mirror, commit, cancelled=stop)),
+        )
+
     async def is_ancestor(self, source: Source, credential: GitCredential | None, old: str, new: str) -> bool:
         """Whether `new` descends from `old`. Raises SourceUnavailableError where `new` was not fetched."""
-        mirror = self._mirror(source, credential)
-        return await self._of(
-            source,
-            lambda stop: reading.is_ancestor(mirror, reading.full_hash(old), reading.full_hash(new), cancelled=stop),
+        mirror, since = self._mirror(source, credential), self._now()
+        old, new = reading.full_hash(old), reading.full_hash(new)
+        return (
+            await self._shared(source, credential)
+            .descends(old, new)
+            .ask(
+                lambda answer: answer.error is None or answer.ended >= since,
+                self.turn,
+                lambda: self._of(source, lambda stop: reading.is_ancestor(mirror, old, new, cancelled=stop)),
+            )
         )
 
     async def verify(self, source: Source, credential: GitCredential | None, commit: str, demand: Demand) -> str:
@@ -149,6 +240,7 @@ class Mirrors:
                 if path.is_dir() and time.time() - path.stat().st_mtime > idle_seconds:
                     await self._in_thread(lambda _, path=path: shutil.rmtree(path, ignore_errors=True))
                     path.with_suffix(".pem").unlink(missing_ok=True)
+                    self._known.mirror(path.name).lost()
                     removed += 1
         return removed
 
@@ -169,6 +261,12 @@ class Mirrors:
 
     def _remote(self, source: Source, login: GitCredential | None) -> Remote:
         return Remote(source, login, self._mirror(source, login))
+
+    def _shared(self, source: Source, login: GitCredential | None) -> Shared:
+        return self._known.mirror(self._path(source, login).name)
+
+    def _ref(self, source: Source, login: GitCredential | None) -> Ref:
+        return self._shared(source, login).ref(source.ref)
 
     def _locked(self, source: Source, login: GitCredential | None) -> asyncio.Lock:
         return self._locks.setdefault(self._path(source, login).name, asyncio.Lock())
@@ -194,3 +292,10 @@ class Mirrors:
             raise
         finally:
             self._running.discard(stop)
+
+
+def _serves(answer: Answer[str], asked: Asked) -> bool:
+    """A failure says nothing of what was before it."""
+    if answer.error is not None:
+        return answer.ended >= asked.since
+    return answer.began >= asked.since or (asked.within > 0 and answer.due >= asked.since - asked.within)

@@ -12,19 +12,23 @@ from git.db import GitCmdObjectDB
 from git.exc import GitError
 from gitdb.exc import ODBError  # pyright: ignore[reportMissingTypeStubs]
 
-from agent.adapters.git import command, failures
+from agent.adapters.git import command, failures, trees
+from agent.adapters.git.trees import Tree
 from agent.engine.repositories import Snapshot
 from agent.manifests import listing
-from agent.manifests.documents import File, TreeEntry
+from agent.manifests.documents import File
 from agent.values.errors import LimitError, SignatureError, SourceError, SourceUnavailableError
 from agent.values.text import cut
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Collection, Generator
+    from collections.abc import Collection, Container, Generator, Iterator, Mapping
     from pathlib import Path
 
+    from agent.api.operator import Limits
     from agent.api.sources import Source
+    from agent.engine.state import Place
+    from agent.manifests.documents import TreeEntry
     from agent.manifests.listing import Entry, Layer
     from agent.values.errors import AgentError
 
@@ -111,32 +115,41 @@ def is_ancestor(mirror: Mirror, old: str, new: str, *, cancelled: threading.Even
     return outcome.status == 0
 
 
+def whole(mirror: Mirror, commit: str, *, cancelled: threading.Event) -> Tree:
+    """A commit's tree, listed. Raises DamagedError, and SourceUnavailableError where the commit is not there."""
+    if commit_of(mirror, commit, cancelled=cancelled) is None:
+        raise _lost(commit)
+    return Tree.of(_list(mirror, commit, cancelled, most=trees.MOST_BYTES))
+
+
 def read(
     mirror: Mirror,
     source: Source,
     commit: str,
     *,
-    file_bytes: int,
-    total_bytes: int,
-    files: int,
+    tree: Tree,
+    known: Container[Place],
+    limits: Limits,
     cancelled: threading.Event,
 ) -> Snapshot:
-    """The manifest files of the source's layers, in layer order, then by path. Raises SourceError, LimitError, DamagedError."""
+    """The manifest files of the source's layers, in layer order, then by path, without the contents of those that are `known`.
+
+    Raises SourceError, LimitError, DamagedError.
+    """
     layers = listing.layers(source)
-    if commit_of(mirror, commit, cancelled=cancelled) is None:
-        raise _lost(commit)
+    files = limits.objects
     check = _Check(commit, cancelled, time.monotonic() + _LOOKING)
-    selection = listing.Selection(source, file_bytes=file_bytes, files=files, check=check)
+    selection = listing.Selection(source, file_bytes=limits.file_bytes, files=files, check=check)
     found: list[File] = []
     refused: list[tuple[str, AgentError]] = []
     size = 0
     with _objects(mirror, commit) as objects:
         for layer in layers:
-            entries = listing.parse(_list(mirror, objects.tree(layer), cancelled), layer)
+            entries = _entries(mirror, tree, objects, layer, cancelled)
             taken, not_taken = selection.of(entries, layer, objects.leads_to_folder)
             refused += not_taken
             size += listing.total(taken)
-            if size > total_bytes or len(found) + len(taken) > files:
+            if size > limits.manifest_bytes or len(found) + len(taken) > files:
                 raise LimitError(
                     "the layers hold more than the agent accepts",
                     hint="limits.manifestBytes and limits.objects in the operator's file are the limits",
@@ -145,25 +158,36 @@ def read(
             for entry in taken:
                 if cancelled.is_set():
                     raise _lost(commit)
-                found.append(File(path=entry.path, blob=entry.blob, data=objects.blob(entry.blob), layer=layer.number))
+                is_known = (entry.path, entry.blob, layer.number) in known
+                data = b"" if is_known else objects.blob(entry.blob)
+                found.append(File(path=entry.path, blob=entry.blob, data=data, layer=layer.number))
     return Snapshot(tuple(found), tuple(refused))
 
 
-def tree(mirror: Mirror, commit: str, *, cancelled: threading.Event) -> dict[str, TreeEntry]:
-    """Every path of a commit. Raises LimitError, DamagedError, and SourceUnavailableError where the commit is not there."""
-    if commit_of(mirror, commit, cancelled=cancelled) is None:
-        raise _lost(commit)
-    root = listing.Layer(0, ".")
-    found: dict[str, TreeEntry] = {}
-    for entry, error in listing.parse(_list(mirror, commit, cancelled), root):
-        if error is None:
-            found[entry.path] = TreeEntry(entry.blob, entry.size, listing.KINDS.get(entry.mode, "file"))
-        if len(found) > _MOST_PATHS:
-            raise LimitError(
-                "the repository has more files than the agent searches for an overlay",
-                hint="move what is rendered into a repository of its own",
-                limit=_MOST_PATHS,
-            )
+def _entries(
+    mirror: Mirror, tree: Tree, objects: _Objects, layer: Layer, cancelled: threading.Event
+) -> Iterator[tuple[Entry, AgentError | None]]:
+    """What a layer holds: out of the commit's tree, or listed on its own where that is too large."""
+    if tree.data is None:
+        data = _list(mirror, objects.tree(layer), cancelled, most=_LISTING) or b""
+        return listing.parse(data, layer)
+    part = tree.below(layer)
+    if part is None:
+        raise _no_folder(layer, commit=objects.commit)
+    return listing.parse(part, layer, rooted=True)
+
+
+def paths(mirror: Mirror, commit: str, *, tree: Tree, cancelled: threading.Event) -> Mapping[str, TreeEntry]:
+    """Every path of a commit. Raises LimitError, DamagedError, SourceUnavailableError."""
+    if tree.data is not None:
+        return tree.entries()
+    found = trees.entries(_list(mirror, commit, cancelled, most=_LISTING) or b"", _MOST_PATHS)
+    if len(found) > _MOST_PATHS:
+        raise LimitError(
+            "the repository has more files than the agent searches for an overlay",
+            hint="move what is rendered into a repository of its own",
+            limit=_MOST_PATHS,
+        )
     return found
 
 
@@ -233,19 +257,13 @@ class _Objects:
     def __init__(self, confined: command.Confined, path: Path, commit: str) -> None:
         self._git: Final = confined
         self._database: Final = GitCmdObjectDB(str(path / "objects"), confined)
-        self._commit: Final = commit
+        self.commit: Final = commit
 
     def tree(self, layer: Layer) -> str:
         below = "" if layer.path == "." else layer.path
-        blob, kind, _ = self._header(f"{self._commit}:{below}")
+        blob, kind, _ = self._header(f"{self.commit}:{below}")
         if kind != "tree":
-            raise SourceError(
-                "the repository has no such folder",
-                hint="check spec.source.layers against this commit",
-                layer=layer.path,
-                commit=self._commit,
-                field="spec.source.layers",
-            )
+            raise _no_folder(layer, commit=self.commit)
         return blob
 
     def blob(self, blob: str) -> bytes:
@@ -263,7 +281,7 @@ class _Objects:
         target = listing.link_target(entry.path, self.blob(entry.blob)) if small else None
         if target is None:
             return True
-        return self._header(f"{self._commit}:{target}")[1] != "blob"
+        return self._header(f"{self.commit}:{target}")[1] != "blob"
 
     def whole(self, name: str, kind: str, most: int) -> bytes | None:
         found, its_kind, size = self._header(name)
@@ -318,9 +336,12 @@ def _check_limits(confined: command.Confined) -> None:
         failures.check_limits(status, words, address_space=confined.address_space, cpu_seconds=confined.cpu_seconds)
 
 
-def _list(mirror: Mirror, tree: str, cancelled: threading.Event) -> bytes:
+def _list(mirror: Mirror, tree: str, cancelled: threading.Event, *, most: int) -> bytes | None:
+    """A tree's listing; None for more than `most` bytes where a layer's may be larger. Raises LimitError, DamagedError."""
     arguments = ["ls-tree", "-r", "-z", "-l", "--end-of-options", tree]
-    outcome = command.run(mirror.confined(), arguments, seconds=_SECONDS, cancelled=cancelled, output=_LISTING)
+    outcome = command.run(mirror.confined(), arguments, seconds=_SECONDS, cancelled=cancelled, output=most)
+    if outcome.stopped == "output" and most < _LISTING:
+        return None
     if outcome.stopped == "output":
         raise LimitError("a layer lists more files than the agent accepts", hint="split the repository")
     if outcome.stopped:
@@ -329,6 +350,16 @@ def _list(mirror: Mirror, tree: str, cancelled: threading.Event) -> bytes:
     if not outcome.ok or failures.own_words(outcome):
         raise DamagedError
     return outcome.stdout
+
+
+def _no_folder(layer: Layer, *, commit: str) -> SourceError:
+    return SourceError(
+        "the repository has no such folder",
+        hint="check spec.source.layers against this commit",
+        layer=layer.path,
+        commit=commit,
+        field="spec.source.layers",
+    )
 
 
 def _lost(commit: str) -> SourceUnavailableError:

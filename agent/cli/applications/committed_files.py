@@ -35,17 +35,10 @@ def read(wanted: Target, commit: str) -> Snapshot | None:
     mirror = _mirror(wanted) if _HASH.fullmatch(commit) else None
     if mirror is None:
         return None
-    limits = wanted.limits
+    stop = threading.Event()
     try:
-        return reading.read(
-            mirror,
-            wanted.source,
-            commit,
-            file_bytes=limits.file_bytes,
-            total_bytes=limits.manifest_bytes,
-            files=limits.objects,
-            cancelled=threading.Event(),
-        )
+        tree = reading.whole(mirror, commit, cancelled=stop)
+        return reading.read(mirror, wanted.source, commit, tree=tree, known=(), limits=wanted.limits, cancelled=stop)
     except (AgentError, reading.DamagedError):
         return None
 
@@ -82,7 +75,9 @@ def files(wanted: Target, commit: str) -> CommittedFiles | None:
     if mirror is None:
         return None
     try:
-        listing = reading.tree(mirror, commit, cancelled=threading.Event())
+        stop = threading.Event()
+        tree = reading.whole(mirror, commit, cancelled=stop)
+        listing = reading.paths(mirror, commit, tree=tree, cancelled=stop)
         return CommittedFiles(mirror, commit, listing, wanted.bases)
     except (AgentError, reading.DamagedError):
         return None

@@ -147,10 +147,10 @@ def source_read_too_early(patch: pytest.MonkeyPatch) -> None:
         found[ports.git] = await asked(ports.git, None, None)
         return await taken(ports, settings, each)
 
-    async def head(self: sources.Git, source: object, credential: object) -> str:
+    async def head(self: sources.Git, source: object, credential: object, _: object = None) -> str:
         return found.get(self) or await asked(self, source, credential)
 
-    async def fetch(self: sources.Git, source: object, credential: object) -> Revision:
+    async def fetch(self: sources.Git, source: object, credential: object, _: object = None) -> Revision:
         early = found.pop(self, None)
         return Revision(early, "main", "dev", 0) if early else await fetched(self, source, credential)
 

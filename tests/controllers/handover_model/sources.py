@@ -32,7 +32,12 @@ class Git:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
 
-    async def head(self, source: object, credential: object) -> str:
+    def listen(self, moved: object) -> None: ...
+
+    def serving(self, application: object, turn: object) -> Git:
+        return self
+
+    async def head(self, source: object, credential: object, asked: object = None) -> str:
         await self._agent.gate("ask git")
         if self._agent.sourceless:
             self._agent.remember("no source")
@@ -40,10 +45,10 @@ class Git:
         self._agent.remember("head", self._agent.world.head)
         return commit_of(self._agent.world.head)
 
-    async def fetch(self, source: object, credential: object) -> Revision:
+    async def fetch(self, source: object, credential: object, asked: object = None) -> Revision:
         return Revision(commit_of(self._agent.world.head), "main", "dev", 0)
 
-    async def files(self, source: object, credential: object, commit: str) -> Snapshot:
+    async def files(self, source: object, credential: object, commit: str, known: object = ()) -> Snapshot:
         return Snapshot(self._agent.world.files[int(commit[:12])])
 
     async def tree(self, source: object, credential: object, commit: str) -> Mapping[str, TreeEntry]:

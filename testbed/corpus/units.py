@@ -21,6 +21,7 @@ MOST_FILES: Final = 50_000
 _LARGEST: Final = 2 * 1024 * 1024
 _ROOTS: Final = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _FLUX: Final = "kustomize.toolkit.fluxcd.io/"
+_EXTENSIONS: Final = "source.extensions.fluxcd.io/"
 _ARGO: Final = "argoproj.io/"
 _STORE: Final = "vault://stand-in/kv"
 """A Secret that only the cluster has is a store for the renderer: its values are sealed."""
@@ -41,13 +42,19 @@ class Unit:
 
 @dataclass(slots=True)
 class Checkout:
-    """What the files say. `unread` counts files that look like one of ours and are no YAML."""
+    """What the files say. `unread` counts files that look like one of ours and are no YAML.
+
+    `flux` has the folder of each file. `copied` are the folders of an archive that Flux makes, and where in the checkout they are from.
+    """
 
     folders: set[str] = field(default_factory=set[str])
     charts: set[str] = field(default_factory=set[str])
     kustomizations: dict[str, Tree] = field(default_factory=dict[str, "Tree"])
-    flux: list[Tree] = field(default_factory=list["Tree"])
+    flux: list[tuple[str, Tree]] = field(default_factory=list["tuple[str, Tree]"])
     argo: list[Tree] = field(default_factory=list["Tree"])
+    copied: dict[tuple[str, str], list[tuple[str, str]]] = field(
+        default_factory=dict["tuple[str, str]", "list[tuple[str, str]]"]
+    )
     values: dict[tuple[str, str], Tree] = field(default_factory=dict[tuple[str, str], "Tree"])
     unread: Counter[str] = field(default_factory=Counter[str])
 
@@ -71,7 +78,9 @@ def _read(folder: Path) -> Checkout:
             found.charts.add(below)
         if path.suffix in {".yaml", ".yml"} or name in _ROOTS:
             text = path.read_bytes().decode("utf-8", "replace") if path.stat().st_size <= _LARGEST else ""
-        wanted = name in _ROOTS or any(each in text for each in (_FLUX, _ARGO, "kind: ConfigMap", "kind: Secret"))
+        wanted = name in _ROOTS or any(
+            each in text for each in (_FLUX, _EXTENSIONS, _ARGO, "kind: ConfigMap", "kind: Secret")
+        )
         if text and wanted:
             _take(found, path, below, text)
     return found
@@ -109,7 +118,9 @@ def _take(found: Checkout, path: Path, below: str, text: str) -> None:
         if path.name in _ROOTS and kind != "Component" and not version.startswith(_FLUX):
             found.kustomizations[below] = tree
         elif version.startswith(_FLUX) and kind == "Kustomization":
-            found.flux.append(tree)
+            found.flux.append((below, tree))
+        elif version.startswith(_EXTENSIONS) and kind == "ArtifactGenerator":
+            found.copied |= {(below, name): copies for name, copies in _copies(tree)}
         elif version.startswith(_ARGO) and kind == "Application":
             found.argo.append(tree)
         elif version == "v1" and kind in {"ConfigMap", "Secret"}:
@@ -117,10 +128,9 @@ def _take(found: Checkout, path: Path, below: str, text: str) -> None:
 
 
 def _flux_units(checkout: Checkout, *, clear: bool) -> Iterator[Unit]:
-    for tree in checkout.flux:
+    for folder, tree in checkout.flux:
         spec = _map(tree, "spec")
-        path = posixpath.normpath(str(spec.get("path") or ".").lstrip("/"))
-        path = "" if path == "." else path
+        path = _folder(checkout, folder, spec)
         if path not in checkout.folders:
             yield Unit("flux", _name(tree), path, refused="no such folder in this checkout")
             continue
@@ -140,6 +150,35 @@ def _flux_units(checkout: Checkout, *, clear: bool) -> Iterator[Unit]:
         after = spec.get("postBuild")
         variables = _variables(checkout, cast("Tree", after), clear=clear) if isinstance(after, dict) else None
         yield Unit("flux", _name(tree), path, kustomize, variables)
+
+
+def _copies(tree: Tree) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """The archives of an ArtifactGenerator: which folder of the repository each of their folders is."""
+    for each in _maps(_map(tree, "spec"), "artifacts"):
+        copies = [(str(one.get("to", "")), str(one.get("from", ""))) for one in _maps(each, "copy")]
+        yield (
+            str(each.get("name", "")),
+            [(_in(to), _in(taken.removesuffix("**"))) for to, taken in copies if taken.endswith("/**")],
+        )
+
+
+def _in(path: str) -> str:
+    """The path below an alias: `@repository/apps/` is `apps`."""
+    return path.partition("/")[2].strip("/")
+
+
+def _folder(checkout: Checkout, folder: str, spec: Tree) -> str:
+    """The folder of the checkout that a Kustomization in a file of `folder` deploys."""
+    path = posixpath.normpath(str(spec.get("path") or ".").lstrip("/"))
+    source = _map(spec, "sourceRef")
+    copies = (
+        checkout.copied.get((folder, str(source.get("name", "")))) if source.get("kind") == "ExternalArtifact" else None
+    )
+    for to, taken in sorted(copies or (), reverse=True):
+        if not to or f"{path}/".startswith(f"{to}/"):
+            path = posixpath.normpath(posixpath.join(taken, posixpath.relpath(path, to or ".")))
+            break
+    return "" if path == "." else path
 
 
 def _variables(checkout: Checkout, after: Tree, *, clear: bool) -> dict[str, str]:
@@ -170,12 +209,27 @@ def _argo_units(checkout: Checkout) -> Iterator[Unit]:
                 yield Unit("argo", _name(tree), path, refused="a Helm chart")
                 continue
             given = _map(source, "kustomize")
-            same = ("namePrefix", "nameSuffix", "commonAnnotations")
+            same = ("namePrefix", "nameSuffix", "commonAnnotations", "patches", "namespace")
             kustomize = {"path": path, **{name: given[name] for name in same if given.get(name)}}
-            unread = sorted({*given} - {*same, "version"})
+            kustomize["images"] = [_image(str(each)) for each in _list(given, "images")]
+            kustomize["components"] = [
+                posixpath.normpath(posixpath.join(path, str(each))) for each in _list(given, "components")
+            ]
+            unread = sorted({*given} - {*same, "images", "components", "version"})
             refused = f"kustomize.{unread[0]} of an Application is not translated" if unread else ""
             renders = path in checkout.kustomizations
             yield Unit("argo", _name(tree), path, kustomize if renders else None, refused=refused)
+
+
+def _image(text: str) -> Tree:
+    """`name=new:tag`, `name:tag`, `name@digest`, as `kustomize edit set image` takes them."""
+    name, has_new, rest = text.partition("=")
+    place, _, digest = (rest if has_new else name).partition("@")
+    host, slash, last = place.rpartition("/")
+    base, _, tag = last.partition(":")
+    new = f"{host}{slash}{base}"
+    found = {"name": name if has_new else new, "newName": new if has_new else "", "newTag": tag, "digest": digest}
+    return {key: value for key, value in found.items() if value}
 
 
 def _tops(checkout: Checkout, deployed: set[str]) -> Iterator[str]:

@@ -74,9 +74,10 @@ bench: build ## the benchmarks: tables and JSON
 	$(PYTHON) -m bench.render
 	$(PYTHON) -m bench
 
-soak: build ## what is too long for CI: damaged files for the parsers, half an hour of faults, hand-overs, mutants
+soak: build ## what is too long for CI: damaged files for the parsers, half an hour of faults, take-over from Flux, hand-overs, mutants
 	$(PYTHON) -m bench.fuzz
 	$(PYTHON) -m bench.soak
+	$(PYTHON) -m bench.flux
 	$(PYTHON) -m bench.handover --passes 20
 	$(PYTHON) -m bench.mutation
 

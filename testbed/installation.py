@@ -217,9 +217,9 @@ class Tenant:
         self.put_secret("sops-age", {"keys.txt": identity})
         return identity
 
-    def seal(self, manifest: str, *arguments: str) -> str:
-        """A YAML manifest, encrypted by the real sops for this tenant's key."""
-        return self._seal(manifest, ["--age", self.recipient], arguments)
+    def seal(self, manifest: str, *arguments: str, file_type: str = "yaml") -> str:
+        """A YAML manifest, or a file of another type, encrypted by the real sops for this tenant's key."""
+        return self._seal(manifest, ["--age", self.recipient], arguments, file_type=file_type)
 
     def seal_by_transit(self, manifest: str, *arguments: str) -> str:
         """The same for the installation's transit key alone."""
@@ -229,10 +229,17 @@ class Tenant:
         return self._seal(manifest, ["--hc-vault-transit", key], arguments, login)
 
     def _seal(
-        self, manifest: str, key: list[str], arguments: tuple[str, ...], environment: Mapping[str, str] | None = None
+        self,
+        manifest: str,
+        key: list[str],
+        arguments: tuple[str, ...],
+        environment: Mapping[str, str] | None = None,
+        *,
+        file_type: str = "yaml",
     ) -> str:
-        which = arguments or ("--encrypted-regex", "^(data|stringData)$")
-        command = [str(binaries.path("sops")), "encrypt", *key, *which, "--input-type", "yaml", "--output-type", "yaml"]
+        which = arguments or (("--encrypted-regex", "^(data|stringData)$") if file_type == "yaml" else ())
+        types = ("--input-type", file_type, "--output-type", file_type)
+        command = [str(binaries.path("sops")), "encrypt", *key, *which, *types]
         path = self.installation.supervisor.folder / f"{secrets.token_hex(4)}.plain.yaml"
         _ = path.write_text(manifest)
         try:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from agent.adapters.git import addresses
-from agent.adapters.git.mirrors import Mirrors
 from agent.api.operator import GitSettings
 from agent.api.sources import Source, SourceRevision
 from agent.engine.credentials import GitCredential
@@ -29,6 +28,7 @@ from agent.values.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from agent.adapters.git.mirrors import Mirrors
     from agent.api.application import Application
     from agent.api.operator import Limits
     from agent.manifests.documents import TreeEntry
@@ -85,6 +85,9 @@ class Bases:
         return FetchedFiles(self, mirrors, source, login, await mirrors.tree(source, login, base.commit))
 
     def _opened(self) -> Mirrors:
+        # Only here, since few overlays have a remote base, and GitPython takes its time to load.
+        from agent.adapters.git.mirrors import Mirrors
+
         if self._mirrors is None:
             folder = tempfile.mkdtemp(prefix="signet-bases-")
             _ = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)

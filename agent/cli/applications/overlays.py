@@ -6,7 +6,6 @@ import os
 import time
 from typing import TYPE_CHECKING, TypeAlias
 
-from agent.adapters.render.pool import Renderers
 from agent.cli.applications import worktree
 from agent.cli.keys import key_sources
 from agent.controllers.tasks import AsyncTasks
@@ -89,6 +88,9 @@ async def make(target: Target, parsed: Parsed, given: Inputs, settle: Settle | N
 
     Raises UnknownChangeError, and ConfigError where there is no renderer.
     """
+    # Only here, since manifests alone need no renderer.
+    from agent.adapters.render.pool import Renderers
+
     spec, result, settled = target.spec, None, suffixes.NOTHING
     assert spec is not None
     if spec.render is not None:

@@ -169,6 +169,29 @@ async def test_what_kubectl_applied_keeps_its_names_and_its_pods(renderers: Rend
     assert secrets(made)["long"] == stood["long"]
 
 
+async def test_a_workload_that_comes_after_the_take_over_has_no_token(renderers: Renderers) -> None:
+    made = world(renderers)
+    await apply_plain(renderers, made, files())
+    await made.run()
+    overlay = OVERLAY.replace("[web.yaml]", "[web.yaml, new.yaml]")
+    more = m.workload("new", uses="env", app="new")
+    made.push(files(recipient="age1second", overlay=overlay, **{"new.yaml": more}))
+    ran = await made.run()
+    assert (ran.problems, ran.writes) == ([], ["apply Deployment/new"])
+    assert "signet-gitops.dev" not in json.dumps(made.value("Deployment/new", "spec", "template"))
+
+
+async def test_what_is_being_deleted_is_not_taken(renderers: Renderers) -> None:
+    made = world(renderers)
+    stood = await apply_plain(renderers, made, files())
+    made.edit(f"Secret/{stood['env']}", "metadata", "finalizers", to=["example.com/kept"])
+    made.delete(f"Secret/{stood['env']}")
+    ran = await made.run()
+    assert ran.problems == []
+    assert stood["env"] not in json.dumps(template(made))
+    assert stood["long"] in all_secrets(made)
+
+
 async def test_what_stands_with_other_values_is_not_taken(renderers: Renderers) -> None:
     made = world(renderers)
     stood = await apply_plain(renderers, made, files(ENV + "more=x\n"))
@@ -283,6 +306,33 @@ async def test_a_lost_record_keeps_the_names(renderers: Renderers) -> None:
     made.push(files(recipient="age1second"))
     ran = await made.run()
     assert (ran.quiet, secrets(made)) == (True, before)
+
+
+async def test_a_lost_record_and_another_value_give_another_name(renderers: Renderers) -> None:
+    made = world(renderers)
+    await made.run()
+    before = secrets(made)
+    made.lose_record()
+    made.restart()
+    made.push(files(ENV.replace("hunter2", "hunter3"), recipient="age1second"))
+    ran = await made.run()
+    assert ran.problems == []
+    assert f"apply Secret/{before['long']}" in ran.writes
+    assert before["env"] not in json.dumps(template(made))
+
+
+async def test_a_layer_may_name_what_was_rendered(renderers: Renderers) -> None:
+    other = world(renderers, files(recipient="age1second"))
+    await other.run()
+    made = world(renderers, layers=["more"])
+    await made.run()
+    before = secrets(made)
+    assert secrets(other)["env"] != before["env"]
+    layer = f"apiVersion: v1\nkind: Secret\nmetadata:\n  name: {secrets(other)['env']}\nstringData:\n  more: x\n"
+    made.push({**files(recipient="age1second"), "more/env.yaml": layer})
+    ran = await made.run()
+    assert (ran.problems, secrets(made)) == ([], before)
+    assert made.value(f"Secret/{before['env']}", "data", "more") == Secret(encoded("x"), "expected")
 
 
 async def test_a_name_in_a_text_follows(renderers: Renderers) -> None:

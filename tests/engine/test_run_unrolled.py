@@ -106,19 +106,29 @@ async def test_a_secret_that_held_something_else_or_was_not_there_restarts_what_
     assert (await made.run()).quiet
 
 
-async def test_a_workload_that_is_taken_over_later_goes_on_while_the_secret_holds_what_it_held() -> None:
-    for value, token in (("hunter2", False), ("hunter3", True)):
-        made = world(*STOOD)
-        given = files()
-        workload = {name: given.pop(name) for name in ("w.yaml", "job.yaml")}
-        made.push(given)
+@pytest.mark.parametrize(
+    ("first", "then", "token"),
+    [
+        (files(), files(), False),
+        (files(recipient="age1second"), files(), False),
+        (files(), files(recipient="age1second"), False),
+        (files("hunter3"), files("hunter3"), True),
+        (files(), files("hunter3"), True),
+    ],
+)
+async def test_a_workload_that_is_taken_over_later_goes_on_while_the_secret_holds_what_it_held(
+    first: dict[str, str], then: dict[str, str], token: bool
+) -> None:
+    """The Secrets are taken over, then hold what is in `first`, and the workloads come with `then`."""
+    made = world(*STOOD)
+    secrets = ("s.yaml", "v.yaml")
+    for given in (files(), first):
+        made.push({name: given[name] for name in secrets})
         await made.run()
-        made.push({**given, "s.yaml": files(value)["s.yaml"]})
-        await made.run()
-        made.restart()
-        made.push({**files(value), **workload})
-        ran = await made.run()
-        assert (ran.problems, tokens(made)) == ([], [token, token])
+    made.restart()
+    made.push(then)
+    ran = await made.run()
+    assert (ran.problems, tokens(made)) == ([], [token, token])
 
 
 async def test_a_new_workload_has_its_token() -> None:

@@ -75,6 +75,26 @@ def test_only_a_name_with_the_hash_of_its_sealed_content_is_a_generated_one() ->
     assert suffixes.find([generated("a", value), generated("a-2222222222", value), generated(suffix, value)]) == ()
 
 
+async def test_a_name_is_known_by_all_that_kustomize_hashes() -> None:
+    renderers = Renderers(build.built())
+    value = placeholders.of("sops", "1")
+    files = {
+        "raw": b"\xff",
+        "kustomization.yaml": b"configMapGenerator:\n- {name: a, literals: [v=%s], files: [raw]}\n",
+    }
+    given = {**files, "kustomization.yaml": files["kustomization.yaml"] % value.encode()}
+    try:
+        result = await renderers.kustomize(ApplicationId("", "", ""), Kustomization("", SourceTree.of(given)))
+    finally:
+        await renderers.close()
+    [tree] = [each.tree for each in result.objects]
+    assert list(get_object(tree, "binaryData")) == ["raw"]
+    [found] = suffixes.find([tree])
+    assert found.base == "a"
+    without: Object = {key: each for key, each in tree.items() if key != "binaryData"}
+    assert suffixes.find([without]) == ()
+
+
 NAMES = {"db-2222222222": "db-4444444444", "a.db-2222222222": "a.db-5555555555"}
 
 

@@ -70,7 +70,7 @@ async def existing(run: Run, wanted: Iterable[Desired], causes: Mapping[ObjectId
     objects = {key: item for key, item in found.items() if item is not None}
     owned = {key: _refusal(run, key, item) for key, item in objects.items()}
     refusals = {key: error for key, error in owned.items() if error is not None}
-    standing = await unrolled.read(run, {key: items[key] for key in objects}, kinds)
+    standing = await unrolled.read(run, objects, items, kinds)
     return Met(objects, refusals, frozenset(found.keys() - objects.keys()), standing)
 
 

@@ -33,17 +33,22 @@ class Standing:
     workloads: Collection[ObjectId]
 
 
-async def read(run: Run, objects: Mapping[ObjectId, Desired], kinds: Kinds) -> Standing:
-    """What stands of Secrets and of workloads that name some, where these objects stand. What cannot be read is as if it were another one."""
-    wanted = [item for item in objects.values() if _is_secret(item) or _names_secret(item)]
+async def read(run: Run, met: Mapping[ObjectId, Object], objects: Mapping[ObjectId, Desired], kinds: Kinds) -> Standing:
+    """What stands of Secrets and of workloads that name some, of objects that are `met`: whole, or their metadata alone.
+
+    What cannot be read is as if it were another one.
+    """
+    wanted = [item for item in (objects[key] for key in met) if _is_secret(item) or _names_secret(item)]
 
     async def one(item: Desired) -> tuple[Desired, str]:
-        resource = kinds.served(item.api_version, item.id.kind)
-        try:
-            live = resource and await polling.get(run, resource, item.id.namespace, item.id.name)
-        except AgentError:
-            return item, ""
-        if not live:
+        live: Object | None = met[item.id]
+        if "data" not in live and "spec" not in live:
+            resource = kinds.served(item.api_version, item.id.kind)
+            try:
+                live = await polling.get(run, resource, item.id.namespace, item.id.name) if resource else None
+            except AgentError:
+                return item, ""
+        if live is None:
             return item, ""
         if rollouts.rolls(item.id):
             return item, "" if order.restart_token(live) else "none"

@@ -160,6 +160,7 @@ async def test_what_kubectl_applied_keeps_its_names_and_its_pods(renderers: Rend
     ran = await made.run()
     assert ran.problems == []
     assert (secrets(made), template(made)) == ({"env": stood["env"], "long": stood["long"]}, pods)
+    assert ran.reads.count("list Secret/") == 1
     made.push(files(recipient="age1second"))
     ran = await made.run()
     assert (ran.quiet, template(made)) == (True, pods)
@@ -179,6 +180,14 @@ async def test_a_workload_that_comes_after_the_take_over_has_no_token(renderers:
     ran = await made.run()
     assert (ran.problems, ran.writes) == ([], ["apply Deployment/new"])
     assert "signet-gitops.dev" not in json.dumps(made.value("Deployment/new", "spec", "template"))
+
+
+async def test_clear_values_beside_sealed_ones_are_part_of_the_hash(renderers: Renderers) -> None:
+    overlay = OVERLAY.replace("envs: [db.env]", "envs: [db.env], literals: [clear=text]")
+    made = world(renderers, files(recipient="age1team", overlay=overlay))
+    stood = await apply_plain(renderers, made, files(overlay=overlay))
+    ran = await made.run()
+    assert (ran.problems, secrets(made)) == ([], {"env": stood["env"], "long": stood["long"]})
 
 
 async def test_what_is_being_deleted_is_not_taken(renderers: Renderers) -> None:
@@ -368,6 +377,13 @@ async def test_a_reference_keeps_its_name_and_rolls_its_workload(renderers: Rend
     assert ran is not None
     assert ran.writes == [f"apply Secret/{before['store']}", "apply Deployment/other"]
     assert secrets(made) == before
+    made.lose_record()
+    made.restart()
+    assert ((await made.run()).problems, secrets(made)) == ([], before)
+    made.stores.write("kv/db", password="third")
+    ran = await made.probe()
+    assert ran is not None
+    assert ran.writes == [f"apply Secret/{before['store']}", "apply Deployment/other"]
 
 
 async def test_variables_in_the_content_itself_are_not_covered(renderers: Renderers) -> None:

@@ -58,6 +58,7 @@ async def test_a_workload_is_taken_over_as_it_stands_and_restarts_once_for_a_new
     before = [made.value(key, "spec", "template") for key in ("Deployment/web", "DaemonSet/job")]
     ran = await made.run()
     assert ran.problems == []
+    assert sorted(ran.reads) == ["get DaemonSet/job", "get Deployment/web", "get Secret/api", "get Secret/db"]
     assert [made.value(key, "spec", "template") for key in ("Deployment/web", "DaemonSet/job")] == before
     assert (await made.run()).quiet
     made.restart()
@@ -129,6 +130,17 @@ async def test_a_workload_that_is_taken_over_later_goes_on_while_the_secret_hold
     made.push(then)
     ran = await made.run()
     assert (ran.problems, tokens(made)) == ([], [token, token])
+
+
+async def test_of_many_objects_only_secrets_and_what_names_them_are_read_one_by_one() -> None:
+    made = world(*STOOD, *(m.config(f"c{number}") for number in range(3)), live("more", "x"))
+    configs = {f"{number}.yaml": m.config(f"c{number}") for number in range(3)}
+    more = encrypt(m.plain_secret("more", "x"), "more.yaml")
+    made.push({**files(), **configs, "more.yaml": more})
+    ran = await made.run()
+    assert (ran.problems, tokens(made)) == ([], [False, False])
+    secrets = [f"get Secret/{name}" for name in ("api", "db", "more")]
+    assert sorted(ran.reads) == ["get DaemonSet/job", "get Deployment/web", *secrets, "list ConfigMap/", "list Secret/"]
 
 
 async def test_a_new_workload_has_its_token() -> None:

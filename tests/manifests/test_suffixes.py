@@ -50,6 +50,7 @@ async def test_a_hash_is_the_one_that_kustomize_makes() -> None:
     finally:
         await renderers.close()
     assert len(result.objects) == 2 * len(TEXTS) + 1
+    assert suffixes.find(each.tree for each in result.objects) == (), "none of them is sealed"
     for tree in (each.tree for each in result.objects):
         content: Object = {"kind": tree["kind"], "name": "", "data": tree.get("data", "")}
         if tree["kind"] == "Secret":

@@ -153,7 +153,15 @@ def printed(documents: Many[Mapping], store: Store) -> list[Mapping]:
     """The documents as they are read back once sops has printed them: `2.0`, which `set` makes of `2`, is `2` in YAML and JSON."""
     if store.flat or store.single:
         return list(documents)
-    return [_printed_mapping(each) for each in documents]
+    return [_printed_mapping(each) if _has_float(each) else each for each in documents]
+
+
+def _has_float(node: Mapping | Sequence) -> bool:
+    for item in node.items:
+        value = item.value if isinstance(item, Entry) else item
+        if isinstance(value, float) or (isinstance(value, (Mapping, Sequence)) and _has_float(value)):
+            return True
+    return False
 
 
 def _printed_mapping(node: Mapping) -> Mapping:

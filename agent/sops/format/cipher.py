@@ -86,6 +86,8 @@ def plain_bytes(value: Text) -> bytes:
 
 def type_of(value: Text) -> str:
     """`str`, `int`, `float`, `bool`, `time` or `comment`."""
+    if isinstance(value, str):
+        return "str"
     if isinstance(value, Timestamp):
         return "time"
     if isinstance(value, Comment):

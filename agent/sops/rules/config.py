@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from agent.sops.format.groups import Recipients
 from agent.sops.format.keys import AzureRecipient, KmsRecipient, kind_of, name_of
 from agent.sops.format.selection import SELECTORS, Selection, matcher
-from agent.sops.rules import rule_fields, rule_keys
+from agent.sops.rules import rule_keys
 from agent.values.dataclass import dataclass
 from agent.values.errors import NoRuleError, SopsFormatError, SopsRulesError
 
@@ -111,6 +111,9 @@ class Rules:
 
 def parse(data: bytes, *, file: str) -> Rules:
     """Read `.sops.yaml`. Raises SopsRulesError."""
+    # Only here, since `--age` and its like need no file of rules.
+    from agent.sops.rules import rule_fields
+
     top = rule_fields.parse(data, file=file)
     found = top.maps("creation_rules")
     stores = top.map("stores")

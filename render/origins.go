@@ -26,6 +26,8 @@ var (
 	begins = regexp.MustCompile(`^[A-Za-z][\w.-]*:(?:[ \t\r]|$)`)
 	// several is a kind whose objects kustomize takes out of it, without the mark.
 	several = regexp.MustCompile(`kind["']?\s*:\s*["']?\w*List\b`)
+	// spelled is what a text may have that stands for other characters than it shows.
+	spelled = regexp.MustCompile(`\\[xuU\r\n]|!<|!!binary|(?m:^%TAG)`)
 )
 
 // marks are how one build says which file each object comes from. What is read as a resource gets a field more, and what a kustomization
@@ -52,8 +54,8 @@ func (m *marks) content(file string, content []byte) ([]byte, error) {
 		m.marked[file] = true
 		content = m.documents(content, m.number(file))
 	}
-	// By this annotation an object of any kind gets a hash over all that is in it.
-	m.unsure = m.unsure || bytes.Contains(content, []byte("needsHashSuffix"))
+	// By this annotation an object of any kind gets a hash over all that is in it. Its name may be spelled with escapes or in base64.
+	m.unsure = m.unsure || bytes.Contains(content, []byte("needsHashSuffix")) || spelled.Match(content)
 	if m.unsure {
 		return nil, errUnsure
 	}

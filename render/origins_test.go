@@ -60,12 +60,16 @@ func TestABuildThatMaySeeItsMarksIsNotUsed(t *testing.T) {
 			"kustomization.yaml": "resources: [sub]\nsecretGenerator: [{name: s, files: [a.yaml]}]\n", "a.yaml": configMap,
 			"sub/kustomization.yaml": "resources: [../a.yaml]\n",
 		},
-		"a hash over all": {"kustomization.yaml": "resources: [a.yaml]\n", "a.yaml": strings.Replace(configMap, "a}", "a, annotations: {internal.config.kubernetes.io/needsHashSuffix: enabled}}", 1)},
-		"a list":          {"kustomization.yaml": "resources: [a.yaml]\n", "a.yaml": "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n"},
-		"transformers":    {"kustomization.yaml": "resources: [a.yaml]\ntransformers: [t.yaml]\n", "a.yaml": configMap, "t.yaml": "apiVersion: builtin\nkind: AnnotationsTransformer\nmetadata: {name: p}\nannotations: {k: v}\nfieldSpecs: [{path: metadata/annotations, create: true}]\n"},
-		"a whole object":  {"kustomization.yaml": "resources: [a.yaml]\npatches: [{target: {kind: ConfigMap}, patch: '[{\"op\": \"replace\", \"path\": \"\", \"value\": {\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\", \"metadata\": {\"name\": \"b\"}}}]'}]\n", "a.yaml": configMap},
-		"marks copied":    {"kustomization.yaml": aSecret + "patches: [{target: {kind: Secret}, patch: '[{\"op\": \"copy\", \"from\": \"/metadata/annotations\", \"path\": \"/x\"}]'}]\n"},
-		"an error":        {"kustomization.yaml": "resources: [a.yaml]\n", "a.yaml": "apiVersion: v1\nkind: ConfigMap\n"},
+		"a hash over all":               {"kustomization.yaml": "resources: [a.yaml]\n", "a.yaml": strings.Replace(configMap, "a}", "a, annotations: {internal.config.kubernetes.io/needsHashSuffix: enabled}}", 1)},
+		"a hash spelled with an escape": {"kustomization.yaml": "resources: [a.yaml]\n", "a.yaml": strings.Replace(configMap, "a}", `a, annotations: {"internal.config.kubernetes.io/needs\x48ashSuffix": enabled}}`, 1)},
+		"a hash in JSON":                {"kustomization.yaml": "resources: [a.yaml]\n", "a.yaml": `{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "annotations": {"internal.config.kubernetes.io/needs\u0048ashSuffix": "enabled"}}}`},
+		"a hash over two lines":         {"kustomization.yaml": "resources: [a.yaml]\n", "a.yaml": strings.Replace(configMap, "a}", "a, annotations: {? \"internal.config.kubernetes.io/needs\\\n  HashSuffix\" : enabled}}", 1)},
+		"a hash in base64":              {"kustomization.yaml": "resources: [a.yaml]\n", "a.yaml": strings.Replace(configMap, "a}", "a, annotations: {? !!binary aW50ZXJuYWwuY29uZmlnLmt1YmVybmV0ZXMuaW8vbmVlZHNIYXNoU3VmZml4 : enabled}}", 1)},
+		"a list":                        {"kustomization.yaml": "resources: [a.yaml]\n", "a.yaml": "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n"},
+		"transformers":                  {"kustomization.yaml": "resources: [a.yaml]\ntransformers: [t.yaml]\n", "a.yaml": configMap, "t.yaml": "apiVersion: builtin\nkind: AnnotationsTransformer\nmetadata: {name: p}\nannotations: {k: v}\nfieldSpecs: [{path: metadata/annotations, create: true}]\n"},
+		"a whole object":                {"kustomization.yaml": "resources: [a.yaml]\npatches: [{target: {kind: ConfigMap}, patch: '[{\"op\": \"replace\", \"path\": \"\", \"value\": {\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\", \"metadata\": {\"name\": \"b\"}}}]'}]\n", "a.yaml": configMap},
+		"marks copied":                  {"kustomization.yaml": aSecret + "patches: [{target: {kind: Secret}, patch: '[{\"op\": \"copy\", \"from\": \"/metadata/annotations\", \"path\": \"/x\"}]'}]\n"},
+		"an error":                      {"kustomization.yaml": "resources: [a.yaml]\n", "a.yaml": "apiVersion: v1\nkind: ConfigMap\n"},
 	} {
 		once, all := builtOnce(t, files)
 		if once != nil {

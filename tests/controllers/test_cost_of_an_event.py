@@ -33,6 +33,7 @@ from agent.engine.state import State
 from agent.manifests import ownership
 from agent.manifests.health import Health
 from agent.manifests.kinds import Resource
+from agent.manifests.layers import Desired
 from agent.manifests.ownership import Owner
 from agent.manifests.sinks import AllowedSinks
 from agent.values.ids import IN_CLUSTER, ApplicationId, ObjectId
@@ -346,7 +347,8 @@ async def test_a_status_after_a_health_event_goes_through_the_objects_once():
     managed = world.managed(3)
     objects = Counted(managed.record.objects)
     live = world.watching.snapshot("u3")
-    standing = Standing(ApplicationRecord(objects=objects), live, objects)
+    desired = {key: Desired(key, "v1", {}, ()) for key in managed.record.objects}
+    standing = Standing(ApplicationRecord(objects=objects), live, desired)
     before = status.compute(
         managed.application, standing, Outcome(State()), ApplicationStatus(), triggers=frozenset(), started=0.0, now=0.0
     )

@@ -116,6 +116,7 @@ class Agent:
         self.operator_file.parent.mkdir(exist_ok=True)
         self.audit_file = self.folder / "audit.jsonl"
         self.port = free_port()
+        self.hook_port = free_port()
         self.process: Process | None = None
         self.starts = 0
 
@@ -140,7 +141,7 @@ class Agent:
                 *(sys.executable, "-m", "agent.cli.main", "run", "--kubeconfig", str(kubeconfig)),
                 *("--namespace", self.namespace, "--name", self.name, "--operator-file", str(self.operator_file)),
                 *("--state-dir", str(self.folder / "state"), "--memory-dir", str(self.memory)),
-                *("--listen", f"127.0.0.1:{self.port}"),
+                *("--listen", f"127.0.0.1:{self.port}", "--listen-webhooks", f"127.0.0.1:{self.hook_port}"),
                 *(("--renderer", str(self.renderer)) if self.renderer is not None else ()),
             ],
             env={"PATH": os.environ["PATH"], "HOME": str(self.folder), **self._shifted(), **(environment or {})},

@@ -229,6 +229,11 @@ class Application:
         return self.annotations.get(names.ANNOTATION_REQUESTED_AT, "")
 
     @property
+    def pushed_at(self) -> str:
+        """The value of the `pushed-at` annotation; empty where there is none."""
+        return self.annotations.get(names.ANNOTATION_PUSHED_AT, "")
+
+    @property
     def rerun(self) -> str:
         """The value of the `rerun` annotation, as much of it as counts; empty where there is none."""
         return self.annotations.get(names.ANNOTATION_RERUN, "")[:LONGEST_RERUN]

@@ -16,6 +16,8 @@ CRD_NAME: Final = f"{PLURAL}.{GROUP}"
 
 ANNOTATION_REQUESTED_AT: Final = f"{GROUP}/requested-at"
 """On an Application: a new value asks for one reconciliation now."""
+ANNOTATION_PUSHED_AT: Final = f"{GROUP}/pushed-at"
+"""On an Application: a new value says that a webhook brought a push to another agent."""
 ANNOTATION_CONFIRM_PRUNE: Final = f"{GROUP}/confirm-prune"
 """On an Application: names the guarded deletions that are confirmed."""
 ANNOTATION_CONFIRM_ADDITIONS: Final = f"{GROUP}/confirm-additions"

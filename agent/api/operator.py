@@ -25,6 +25,7 @@ from agent.api.fields import (
 from agent.api.model import Model, Problem, invalid, validate
 from agent.api.registries import RegistrySettings, SourceUrl
 from agent.api.signatures import SignatureRule
+from agent.api.webhooks import HookName, Webhook
 from agent.api.windows import OperatorWindow, SyncWindow
 from agent.values.errors import ConfigError
 from agent.values.patterns import name_matches, path_matches
@@ -337,6 +338,8 @@ class OperatorSettings(Model):
     """Variables with sealed values that Applications may make clear text, by `spec.substitute.disclose`."""
     sync_windows: Annotated[tuple[OperatorWindow, ...], Field(max_length=64)] = ()
     """Times at which new commits and changed specs are applied, or are not. Drift is healed and secrets are rotated at any time."""
+    webhooks: Annotated[dict[HookName, Webhook], Field(max_length=256)] = Field(default_factory=dict[str, Webhook])
+    """Who tells the agent of pushes, by the last part of the path: `/hooks/<name>`. Without any there is no listener."""
     field_managers: FieldManagers = FieldManagers()
     """Who is who among the field managers of live objects, as `metadata.managedFields` names them."""
     audit: AuditSettings = AuditSettings()

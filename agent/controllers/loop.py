@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from agent.api import application as applications
 from agent.controllers import deletion, fights, holding, probing, schedule
 from agent.controllers.dependencies import Neighbours
+from agent.controllers.followers import Pushes
 from agent.controllers.managed import ManagedApplication, Names, changes
 from agent.controllers.reporting import Reporter, log_error
 from agent.controllers.running import Runs
@@ -23,6 +24,7 @@ from agent.values.tree import get_text
 if TYPE_CHECKING:
     from collections.abc import Collection, Coroutine
 
+    from agent.controllers.followers import Push
     from agent.controllers.managed import Hold
     from agent.controllers.settings import Settings
     from agent.controllers.watching import Watching
@@ -55,6 +57,13 @@ class Driver:
         self._ports = ports
         self._runs = Runs(ports, settings, watching, self._neighbours, self._shares, Names(self._managed))
         ports.git.listen(lambda uids, commit: self._spawn(self._moved(uids, commit), "newer commit"))
+        self._pushes = Pushes(
+            ports.home,
+            ports.clock,
+            self._managed,
+            settings.mine,
+            lambda uid: self._event(schedule.Triggered(uid, Trigger.PUSH)),
+        )
         self._reporter = Reporter(ports, settings.agent)
         self._reporter.settles = lambda uid, seconds: self._event(schedule.Settling(uid, seconds))
         self._stopping = False
@@ -153,6 +162,10 @@ class Driver:
         self._ports.metrics.drifted(Trigger.LIVE)
         self._event(schedule.Triggered(uid, Trigger.LIVE, fights.delay(managed.fights.get(key), now)))
 
+    def pushed(self, push: Push, namespaces: Collection[str]) -> None:
+        """A webhook announced a push, and may start Applications of these namespaces."""
+        self._spawn(self._pushes.take(push, namespaces), "push")
+
     async def _moved(self, uids: Collection[str], commit: str) -> None:
         """These Applications were answered with an older commit than one that shares their repository and credential."""
         for number, uid in enumerate(uids, 1):
@@ -188,6 +201,7 @@ class Driver:
             managed = self._managed[uid] = ManagedApplication(applications.identify(event.object))
         newer = managed.read(event.object)
         self._neighbours.seen(managed)
+        self._pushes.followers.seen(uid, managed.application)
         if not newer or not self._settings.mine(uid):
             return
         if managed.hold is not None:
@@ -210,6 +224,7 @@ class Driver:
         managed = self._managed.pop(uid, None)
         if managed is not None:
             self._neighbours.gone(managed)
+            self._pushes.followers.seen(uid, None)
             self._leave(uid, managed)
             async with managed.taking:
                 await self._remove_record(uid, managed)

@@ -149,4 +149,6 @@ def changes(before: Application | None, now: Application | None) -> frozenset[Tr
         triggers.add(Trigger.SPEC)
     if before.requested_at != now.requested_at or before.rerun != now.rerun:
         triggers.add(Trigger.REQUEST)
+    if before.pushed_at != now.pushed_at:
+        triggers.add(Trigger.PUSH)
     return frozenset(triggers)

@@ -21,8 +21,8 @@ class Settings:
     """What the command line says.
 
     `identity` is unique among running agents (the Pod's name); `memory` a folder on memory-backed storage for keys; `mirrors` one for
-    Git mirrors and `artifacts` one for those of registries; `namespace` empty for the Pod's own. `host` and `port` serve probes and metrics. `renderer` None is the signet-render beside
-    the package.
+    Git mirrors and `artifacts` one for those of registries; `namespace` empty for the Pod's own. `host` and `port` serve probes and metrics,
+    `hook_host` and `hook_port` webhooks. `renderer` None is the signet-render beside the package.
     """
 
     identity: str
@@ -33,6 +33,8 @@ class Settings:
     memory: Path
     host: str
     port: int
+    hook_host: str
+    hook_port: int
     kubeconfig: Path | None
     context: str | None
     renderer: Path | None

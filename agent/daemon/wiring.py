@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from agent.adapters.audit.credential import Signer
 from agent.adapters.git.mirrors import Mirrors
+from agent.adapters.http import hooks
 from agent.adapters.kubernetes.cluster import Access, Cluster, Home
 from agent.adapters.kubernetes.lease import boot_time
 from agent.adapters.kubernetes.records import Records
@@ -133,7 +134,13 @@ async def engine(base: Runtime, operator: OperatorSettings) -> AsyncGenerator[Dr
             random_bytes=os.urandom,
             probe_interval=float(operator.probe_interval_seconds),
         )
-        yield Driver(await _ports(base, operator, home, target, watching, stack=stack), settings, watching)
+        driver = Driver(await _ports(base, operator, home, target, watching, stack=stack), settings, watching)
+        if operator.webhooks:
+            listener = await hooks.serve(
+                operator.webhooks, driver.pushed, host=base.settings.hook_host, port=base.settings.hook_port
+            )
+            stack.push_async_callback(listener.close)
+        yield driver
 
 
 async def _ports(

@@ -27,6 +27,8 @@ class Trigger(StrEnum):
     """A live object changed."""
     SECRET = "secret"
     """A store has another version of a value."""
+    PUSH = "push"
+    """A webhook announced a push."""
     COMMIT = "git"
     """Another Application was answered with a newer commit of the same repository."""
     DEPENDENCY = "dependency"
@@ -49,7 +51,7 @@ TAKES_KNOWN: Final = WITHOUT_SOURCE | {
     Trigger.COMMIT,
 }
 """What starts a run that asks Git only where no other Application did within the interval."""
-OF_GIT: Final = WITHOUT_SOURCE | {Trigger.INTERVAL, Trigger.COMMIT}
+OF_GIT: Final = WITHOUT_SOURCE | {Trigger.INTERVAL, Trigger.COMMIT, Trigger.PUSH}
 """What starts a run that asks the cluster for nothing but what changed."""
 
 

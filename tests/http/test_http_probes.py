@@ -7,7 +7,7 @@ import time
 import aiohttp
 import pytest
 
-from agent.adapters.http import server
+from agent.adapters.http import connections, server
 from agent.adapters.metrics import prometheus
 from agent.values.errors import ConfigError
 
@@ -69,7 +69,7 @@ async def test_taken_port_is_a_setting_s_error(served):
 
 
 async def test_half_a_request_is_dropped_after_some_seconds(served, monkeypatch):
-    monkeypatch.setattr(server, "SECONDS", 0.3)
+    monkeypatch.setattr(connections, "SECONDS", 0.3)
     _, _, port = served
     for half in (b"", b"GET /healthz HTTP/1.1\r\n", b"GET /healthz HTTP/1.1\r\nHost: x\r\n"):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -82,7 +82,7 @@ async def test_half_a_request_is_dropped_after_some_seconds(served, monkeypatch)
 
 
 def test_the_time_for_a_request_is_five_seconds():
-    assert server.SECONDS == 5
+    assert connections.SECONDS == 5
 
 
 async def test_a_request_without_end_and_what_is_none_are_refused(served):
@@ -127,7 +127,7 @@ async def test_connections_that_wait_keep_no_probe_out(served):
 
 
 async def test_who_reads_no_answer_is_left(monkeypatch):
-    monkeypatch.setattr(server, "SECONDS", 0.3)
+    monkeypatch.setattr(connections, "SECONDS", 0.3)
     running = await server.serve(
         host="127.0.0.1",
         port=0,

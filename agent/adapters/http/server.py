@@ -7,10 +7,10 @@ makes room for a newer one when there are many: a client that holds on to many k
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
+from agent.adapters.http.connections import LONGEST_HEAD, Connections, Server, message
 from agent.values import system
 from agent.values.errors import ConfigError
 
@@ -22,25 +22,7 @@ if TYPE_CHECKING:
     _Routes: TypeAlias = Mapping[str, Callable[[], _Answer]]
 
 CONNECTIONS: Final = 64
-SECONDS: Final = 5.0
-"""From connecting to having read the answer."""
-_LONGEST_REQUEST: Final = 16 * 1024
 _TEXT: Final = "text/plain; charset=utf-8"
-
-
-class Server:
-    """A listening server. `port` is the real one where 0 was asked for."""
-
-    def __init__(self, server: asyncio.Server, connections: _Connections) -> None:
-        self._server: asyncio.Server = server
-        self._connections: _Connections = connections
-        self.port: int = int(server.sockets[0].getsockname()[1])
-
-    async def close(self) -> None:
-        """Stop listening and end connections."""
-        self._server.close()
-        await self._connections.end()
-        await self._server.wait_closed()
 
 
 async def serve(
@@ -53,15 +35,16 @@ async def serve(
     content_type: str,
 ) -> Server:
     """Listen. `live` and `ready` answer at once, from memory. Raises ConfigError where the port is taken."""
-    connections = _Connections(
+    probes = _Probes(
         {
             "/healthz": lambda: _probe(good=live()),
             "/readyz": lambda: _probe(good=ready()),
             "/metrics": lambda: (HTTPStatus.OK, content_type, metrics()),
         }
     )
+    connections = Connections(probes.converse, most=CONNECTIONS)
     try:
-        server = await asyncio.start_server(connections.serve, host, port, limit=_LONGEST_REQUEST)
+        server = await asyncio.start_server(connections.serve, host, port, limit=LONGEST_HEAD)
     except OSError as error:
         failed = system.cause(error)
     else:
@@ -79,38 +62,13 @@ def _probe(*, good: bool) -> _Answer:
     return (HTTPStatus.OK, _TEXT, b"ok\n") if good else (HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, b"no\n")
 
 
-class _Connections:
-    """Those that are open, the oldest first."""
-
+class _Probes:
     def __init__(self, routes: _Routes) -> None:
         self._routes: Final = routes
-        self._open: Final[dict[asyncio.Task[None], asyncio.StreamWriter]] = {}
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection: a request, its answer, the end."""
-        task: asyncio.Task[None] | None = asyncio.current_task()
-        assert task is not None
-        while len(self._open) >= CONNECTIONS:
-            self._open.pop(next(iter(self._open))).transport.abort()
-        self._open[task] = writer
-        try:
-            with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-                async with asyncio.timeout(SECONDS):
-                    head = await reader.readuntil(b"\r\n\r\n")
-                    writer.write(_message(*self._answer(head)))
-                    await writer.drain()
-                    writer.close()
-                    await writer.wait_closed()
-        finally:
-            self._open.pop(task, None)
-            writer.transport.abort()
-
-    async def end(self) -> None:
-        """Cut all of them."""
-        tasks = list(self._open)
-        for writer in self._open.values():
-            writer.transport.abort()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async def converse(self, reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> bytes:
+        """One request and its answer."""
+        return message(*self._answer(await reader.readuntil(b"\r\n\r\n")))
 
     def _answer(self, head: bytes) -> _Answer:
         words = head.partition(b"\r\n")[0].decode("latin-1").split(" ")
@@ -120,15 +78,3 @@ class _Connections:
         if route is None:
             return HTTPStatus.NOT_FOUND, _TEXT, b""
         return route() if words[0] == "GET" else (HTTPStatus.METHOD_NOT_ALLOWED, _TEXT, b"")
-
-
-def _message(status: HTTPStatus, content_type: str, body: bytes) -> bytes:
-    lines = [
-        f"HTTP/1.1 {status.value} {status.phrase}",
-        f"Content-Type: {content_type}",
-        f"Content-Length: {len(body)}",
-        "Connection: close",
-        "",
-        "",
-    ]
-    return "\r\n".join(lines).encode("latin-1") + body

@@ -60,6 +60,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--listen", default="0.0.0.0:8080", help="address and port of probes and metrics (default: %(default)s)"
     )
     parser.add_argument(
+        "--listen-webhooks",
+        default="0.0.0.0:8081",
+        help="address and port of webhooks, if the operator's file has any (default: %(default)s)",
+    )
+    parser.add_argument(
         "--renderer", type=Path, metavar="FILE", help="signet-render; default: the one that came with the agent"
     )
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
@@ -70,9 +75,8 @@ def run(args: argparse.Namespace) -> int:
     from agent.daemon.process import Process
     from agent.daemon.settings import Settings
 
-    host, _, port = args.listen.rpartition(":")
-    if not port.isdecimal():
-        raise UsageError("--listen takes ADDRESS:PORT", hint="such as 127.0.0.1:8080")
+    host, port = _address(args.listen)
+    hook_host, hook_port = _address(args.listen_webhooks)
     logs.configure(args.log_level)
     settings = Settings(
         identity=args.name,
@@ -81,11 +85,20 @@ def run(args: argparse.Namespace) -> int:
         mirrors=args.state_dir / "mirrors",
         artifacts=args.state_dir / "artifacts",
         memory=args.memory_dir,
-        host=host.strip("[]"),
-        port=int(port),
+        host=host,
+        port=port,
+        hook_host=hook_host,
+        hook_port=hook_port,
         kubeconfig=args.kubeconfig,
         context=args.context,
         renderer=args.renderer,
     )
     asyncio.run(Process(settings).run())
     return 0
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal():
+        raise UsageError("--listen and --listen-webhooks take ADDRESS:PORT", hint="such as 127.0.0.1:8080")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,159 @@
+"""Which Applications follow which branch or tag, and what a push to it starts, on whichever agent runs them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from agent.api import names, signatures
+from agent.controllers.deletion import APPLICATIONS
+from agent.controllers.reporting import log_error
+from agent.values.errors import AgentError
+from agent.values.patterns import name_matches
+from agent.values.tree import get_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from agent.api.application import Application
+    from agent.controllers.managed import ManagedApplication
+    from agent.engine.ports import ClockPort, HomePort
+    from agent.values.tree import Object
+
+_Followed: TypeAlias = "tuple[str, str]"
+"""A repository, as `host/path`, and a ref of it."""
+
+SPACING: Final = 1.0
+"""Seconds between two times that one ref starts runs."""
+_MOST_REMEMBERED: Final = 1024
+_AT_A_TIME: Final = 100
+"""Applications that are woken before others have the loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """Refs of a repository that moved. It has several `repositories` where its address is written in several ways."""
+
+    repositories: frozenset[str]
+    refs: frozenset[str]
+
+
+class Followers:
+    """The Applications by what they follow. A pinned commit follows nothing."""
+
+    def __init__(self) -> None:
+        self._uids: dict[_Followed, dict[str, None]] = {}
+        self._followed: dict[str, _Followed] = {}
+
+    def seen(self, uid: str, application: Application | None) -> None:
+        """An Application came, or its spec may have changed; None: it is gone, or not valid."""
+        followed = _followed(application)
+        before = self._followed.get(uid)
+        if followed == before:
+            return
+        if before is not None:
+            del self._followed[uid], self._uids[before][uid]
+            if not self._uids[before]:
+                del self._uids[before]
+        if followed is not None:
+            self._followed[uid] = followed
+            self._uids.setdefault(followed, {})[uid] = None
+
+    def of(self, repository: str, ref: str) -> tuple[str, ...]:
+        return tuple(self._uids.get((repository, ref), ()))
+
+
+def _followed(application: Application | None) -> _Followed | None:
+    if application is None or application.spec.source.commit is not None:
+        return None
+    repository = signatures.plain(application.spec.source.address)
+    return (repository, application.spec.source.ref) if repository is not None else None
+
+
+class Pushes:
+    """Starts what follows a ref. `wake` is called with the uid of an Application that is `mine`; the agents that run others learn of it."""
+
+    def __init__(
+        self,
+        home: HomePort,
+        clock: ClockPort,
+        managed: Mapping[str, ManagedApplication],
+        mine: Callable[[str], bool],
+        wake: Callable[[str], None],
+    ) -> None:
+        self.followers: Final = Followers()
+        self._home: Final = home
+        self._clock: Final = clock
+        self._managed: Final = managed
+        self._mine: Final = mine
+        self._wake: Final = wake
+        self._last: Final[OrderedDict[object, float]] = OrderedDict()
+        self._coming: Final[set[object]] = set()
+
+    async def take(self, push: Push, namespaces: Collection[str]) -> None:
+        """A push came, by a webhook that may start Applications of these namespaces."""
+        for repository in push.repositories:
+            for ref in push.refs:
+                if self.followers.of(repository, ref):
+                    await self._in_time(repository, ref, tuple(namespaces))
+
+    async def _in_time(self, repository: str, ref: str, namespaces: tuple[str, ...]) -> None:
+        """At most once a second; what comes in between is one time more at its end."""
+        key = (repository, ref, namespaces)
+        if key in self._coming:
+            return
+        wait = self._last.pop(key, -SPACING) + SPACING - self._clock.monotonic()
+        if wait > 0:
+            self._coming.add(key)
+            try:
+                await asyncio.sleep(wait)
+            finally:
+                self._coming.discard(key)
+        self._last[key] = self._clock.monotonic()
+        if len(self._last) > _MOST_REMEMBERED:
+            self._last.popitem(last=False)
+        await self._start(self.followers.of(repository, ref), namespaces)
+
+    async def _start(self, uids: Collection[str], namespaces: Collection[str]) -> None:
+        elsewhere: dict[tuple[str, str, str], ManagedApplication] = {}
+        for number, uid in enumerate(uids, 1):
+            managed = self._managed.get(uid)
+            if managed is None or managed.application is None:
+                continue
+            if not any(name_matches(each, managed.id.namespace) for each in namespaces):
+                continue
+            if self._mine(uid):
+                self._wake(uid)
+            elif not managed.application.spec.suspend:
+                elsewhere.setdefault(_shared(managed, managed.application), managed)
+            if number % _AT_A_TIME == 0:
+                await asyncio.sleep(0)
+        for managed in elsewhere.values():
+            await self._tell(managed)
+
+    async def _tell(self, managed: ManagedApplication) -> None:
+        """The agent that runs an Application sees its annotation; those that share its mirror there are started by what it finds."""
+        if managed.application is None:
+            return
+        at = str(int(self._clock.now() * 1000))
+        path = f"/metadata/annotations/{names.ANNOTATION_PUSHED_AT.replace('/', '~1')}"
+        patch: list[Object] = [{"op": "add", "path": path, "value": at}]
+        if not managed.application.annotations:
+            version = managed.application.resource_version
+            patch = [
+                {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
+                {"op": "add", "path": "/metadata/annotations", "value": {names.ANNOTATION_PUSHED_AT: at}},
+            ]
+        try:
+            await self._home.json_patch(APPLICATIONS, managed.id.namespace, managed.id.name, patch)
+        except AgentError as error:
+            log_error("the agent that runs an Application did not learn of a push", error, managed.id)
+
+
+def _shared(managed: ManagedApplication, application: Application) -> tuple[str, str, str]:
+    """What Applications that share a mirror have in common: the agent, and the Secret of the credential."""
+    credentials = application.spec.source.login
+    secret = credentials.secret_name if credentials is not None else ""
+    return get_text(managed.found, "agent"), managed.id.namespace if secret else "", secret

@@ -79,9 +79,9 @@ func helm(of *tree, asked *helmRequest, deadline time.Time) answer {
 		},
 	})
 	found := made.rendered(loaded)
-	found.Asked = served.asked
+	found.Asked, found.Clock = served.asked, r.clock
 	if found.Error != nil {
-		return answer{Error: inTree(found.Error, loaded, folder), Asked: served.asked}
+		return answer{Error: inTree(found.Error, loaded, folder), Asked: served.asked, Clock: r.clock}
 	}
 	found.Expressions, found.Questions = map[string][]string{}, r.questions
 	for placeholder, each := range r.expressions {
@@ -100,7 +100,9 @@ func versionOf(text string) (kubeVersion, error) {
 	}
 	major, minor, _ := strings.Cut(parsed.String(), ".")
 	minor, _, _ = strings.Cut(minor, ".")
-	return kubeVersion{"v" + strings.TrimPrefix(text, "v"), major, minor, "v" + parsed.String()}, nil
+	return kubeVersion{
+		Version: "v" + strings.TrimPrefix(text, "v"), normalized: "v" + parsed.String(), Major: major, Minor: minor,
+	}, nil
 }
 
 // pathInTree is the file of the repository for one that Helm names by its chart.
@@ -200,7 +202,7 @@ func (c *charted) rendered(of *chart.Chart) answer {
 			return answer{Error: problem}
 		}
 	}
-	return answer{Objects: out.objects, Skipped: out.skipped}
+	return answer{Objects: out.objects, Skipped: out.skipped, Elsewhere: out.elsewhere}
 }
 
 func (c *charted) ordered() []string {
@@ -245,8 +247,9 @@ func explained(err error, name string) *failure {
 type output struct {
 	*charted
 	objects []object
-	skipped []string
-	size    int
+	// skipped are files of hooks for installing and upgrading, elsewhere those of other hooks.
+	skipped, elsewhere []string
+	size               int
 }
 
 var separator = regexp.MustCompile(`(?m)^---[ \t]*`)
@@ -289,10 +292,14 @@ func (o *output) object(name string, text []byte) *failure {
 	}
 	_ = json.Unmarshal(text, &head) // what has another form is the agent's to judge
 	if hooks, ok := head.Metadata.Annotations["helm.sh/hook"].(string); ok && hooks != "crd-install" {
-		if !o.asked.SkipHooks && !isElsewhere(hooks) {
+		switch file := pathInFolder(name, o.root, o.folder); {
+		case isElsewhere(hooks):
+			o.elsewhere = append(o.elsewhere, file)
+		case o.asked.SkipHooks:
+			o.skipped = append(o.skipped, file)
+		default:
 			return &failure{Kind: "hook", What: head.Kind + " " + head.Metadata.Name, File: name, Text: shortened(hooks)}
 		}
-		o.skipped = append(o.skipped, pathInFolder(name, o.root, o.folder))
 		return nil
 	}
 	switch {

@@ -125,19 +125,20 @@ type capabilities struct {
 	HelmVersion any
 }
 
+// kubeVersion has the fields of Helm's in its order, and its methods on a pointer: `{{ .Capabilities.KubeVersion }}` is the version, and what a
+// function makes of the value shows all fields.
 type kubeVersion struct {
-	Version string
-	Major   string
-	Minor   string
-
+	Version    string
 	normalized string
+	Major      string
+	Minor      string
 }
 
 // String is the version without what a provider appends.
-func (v kubeVersion) String() string { return v.normalized }
+func (v *kubeVersion) String() string { return v.normalized }
 
 // GitVersion is Version.
-func (v kubeVersion) GitVersion() string { return v.Version }
+func (v *kubeVersion) GitVersion() string { return v.Version }
 
 type apiVersions struct {
 	served map[string]bool

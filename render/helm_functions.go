@@ -18,13 +18,13 @@ import (
 )
 
 // helmFunctions are those of sprig, Helm's own and Go's, without any guard. What needs a rendering is added there.
-func helmFunctions(now time.Time) template.FuncMap {
+func helmFunctions(now func() time.Time) template.FuncMap {
 	made := sprig.TxtFuncMap()
 	delete(made, "env")
 	delete(made, "expandenv")
 	for name, each := range map[string]any{
 		"getHostByName": func(string) string { return "" },
-		"now":           func() time.Time { return now },
+		"now":           now,
 		"lookup":        func(string, string, string, string) map[string]any { return map[string]any{} },
 		"required":      required,
 		"fail":          func(message string) (string, error) { return "", errors.New(message) },

@@ -49,6 +49,8 @@ type rendering struct {
 	asked       map[string]bool
 	// known are placeholders of texts that are not empty.
 	known map[string]bool
+	// clock says whether templates asked for the time.
+	clock bool
 	// texts are the calls of tpl that are being executed: what it is given has no place of its own.
 	texts    []int
 	steps    int
@@ -66,7 +68,10 @@ func newRendering(now, deadline time.Time, known []string) *rendering {
 		r.known[each] = true
 	}
 	r.functions = template.FuncMap{}
-	for name, each := range helmFunctions(now) {
+	for name, each := range helmFunctions(func() time.Time {
+		r.clock = true
+		return now
+	}) {
 		r.functions[name] = r.guarded(name, reflect.ValueOf(each)).Interface()
 	}
 	r.functions[seenFunction] = r.seen
@@ -142,6 +147,8 @@ func (r *rendering) seen(at int, values ...any) (any, error) {
 		return "", nil
 	}
 	switch value := values[0].(type) {
+	case kubeVersion:
+		return &value, nil // a field of a pointer has the methods of one where a template prints it
 	case []byte:
 		if isMarked(string(value)) {
 			return nil, r.refuse(at, "sealed", "printing bytes", "")

@@ -6,7 +6,7 @@ import (
 )
 
 func TestGuardsAreOfFunctionsThatThereAre(t *testing.T) {
-	there := helmFunctions(time.Now())
+	there := helmFunctions(time.Now)
 	for _, name := range []string{"include", "tpl"} {
 		there[name] = nil
 	}

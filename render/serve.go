@@ -43,9 +43,13 @@ type answer struct {
 	Questions []question `json:"questions,omitempty"`
 	// Asked are the API versions that templates asked for. The result depends on whether they are served.
 	Asked map[string]bool `json:"asked,omitempty"`
-	// Skipped are the files of hooks that were left out.
+	// Clock says whether templates asked for the time.
+	Clock bool `json:"clock,omitempty"`
+	// Skipped are the files of hooks that were left out because the request says so.
 	Skipped []string `json:"skipped,omitempty"`
-	Error   *failure `json:"error,omitempty"`
+	// Elsewhere are those of hooks for tests, rollbacks and the end of a release, which are always left out.
+	Elsewhere []string `json:"elsewhere,omitempty"`
+	Error     *failure `json:"error,omitempty"`
 }
 
 type hello struct {

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from agent.api.fields import NamespaceName, ObjectName, RepositoryPath, RepositoryUrl
+from agent.api.helm import Helm
 from agent.api.model import Model, invalid
 from agent.api.secret_reference import SecretReference
 
@@ -139,10 +140,42 @@ class Kustomize(Model):
 
 
 class Render(Model):
-    """What builds the objects. Without it, manifests count as they are."""
+    """What builds the objects: exactly one of the two. Without it, manifests count as they are."""
 
-    kustomize: Kustomize
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "has(self.kustomize) != has(self.helm)",
+                    "message": "give exactly one of kustomize and helm",
+                }
+            ]
+        }
+    )
+
+    kustomize: Kustomize | None = None
     """A folder with a kustomization.yaml, built as `kustomize build` does, without its secrets: they stay sealed."""
+    helm: Helm | None = None
+    """A chart, rendered as `helm template` does, without its secrets: they stay sealed."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.kustomize is None) == (self.helm is None):
+            raise invalid("give exactly one of kustomize and helm")
+        return self
+
+    @property
+    def path(self) -> str:
+        """The folder that is rendered, from the repository's root."""
+        if self.kustomize is not None:
+            return self.kustomize.path
+        assert self.helm is not None
+        return self.helm.chart.path
+
+    @property
+    def remote_bases(self) -> tuple[RemoteBase, ...]:
+        """Repositories that may be named."""
+        return self.kustomize.remote_bases if self.kustomize is not None else ()
 
 
 class VariablesFrom(Model):

@@ -94,7 +94,7 @@ class KeyRing:
     async def base(self, application: Application, url: str) -> GitCredential | None:
         """That of a remote base, as its Secret is now. Raises SourceError where that is missing."""
         render = application.spec.render
-        declared = render.kustomize.remote_bases if render is not None else ()
+        declared = render.remote_bases if render is not None else ()
         reference = next((each.credentials for each in declared if each.url == url), None)
         return None if reference is None else await self._login(application, reference, url)
 

@@ -12,6 +12,7 @@ from agent.manifests import autoscaling
 from agent.sops.kubernetes import clear
 from agent.values.errors import (
     AutoscaledReplicasError,
+    ChartError,
     ClearValuesError,
     PlaceholderError,
     PlaintextSecretError,
@@ -99,6 +100,18 @@ def unused(labels: Sequence[str]) -> list[Problem]:
         "encrypted values are used in none of the rendered objects",
         hint="take them out, or use them",
         values=clear.listed(labels),
+    )
+    return [Problem(error)]
+
+
+def skipped(files: Sequence[str]) -> list[Problem]:
+    """A warning where hooks of a chart are left out because the Application says so."""
+    if not files:
+        return []
+    error = ChartError(
+        "hooks of the chart are left out, as spec.render.helm.hooks says",
+        hint="what they do for an installation or an upgrade is yours to do",
+        files=clear.listed([*dict.fromkeys(files)]),
     )
     return [Problem(error)]
 

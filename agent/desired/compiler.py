@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from agent.sops.files.presented import Presented
     from agent.sops.files.sealed import SealedFile
     from agent.values.ids import Revision
+    from agent.values.questions import Question
 
 
 _LENIENT = Strictness()
@@ -57,7 +58,7 @@ class DesiredState:
     `repository` is where its files are from: keys that are granted to a repository open nothing of another one. Of what was rendered,
     `expressions` are what leaves are made of, and `whole` the SOPS files of which a leaf is all that sops prints, `live` where in the cluster
     its value is, both by the leaf's id. `variables` are the names of those with sealed values, by the labels of these.
-    `standing` are the names of what was generated, by the rendered ones.
+    `standing` are the names of what was generated, by the rendered ones. Nothing of it counts where one of the `questions` has another answer.
     """
 
     revision: Revision
@@ -73,6 +74,7 @@ class DesiredState:
     standing: Mapping[str, Standing] = field(default_factory=dict[str, "Standing"])
     live: Mapping[str, LiveKey] = field(default_factory=dict[str, "LiveKey"])
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    questions: tuple[Question, ...] = ()
 
     @property
     def incomplete(self) -> bool:

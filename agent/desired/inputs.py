@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from agent.manifests import documents, kustomizations, substitution
+from agent.manifests import chart_values, documents, kustomizations, substitution
 from agent.manifests import presented as references
 from agent.sops import stores
 from agent.sops.files import presented
 from agent.values import placeholders
-from agent.values.errors import AgentError, LimitError, ManifestError, SubstitutionError
+from agent.values.errors import AgentError, LimitError, ManifestError, ReferenceSyntaxError, SubstitutionError
 from agent.values.secret import Sealed
 from agent.yaml.read import manifests as yaml
 
@@ -72,16 +72,19 @@ def present(files: Iterable[tuple[File, Collection[Use]]], limits: Limits) -> Gi
 
 
 def _present(given: Given, file: File, use: Use, limits: Limits) -> bytes:
-    if use == "bytes":
+    is_whole = use in {"bytes", "chart"}
+    if is_whole:
         shown = presented.whole(file.data, file.blob, file=file.path, limits=limits)
     else:
         shown = presented.by_leaves(file.data, file=file.path, limits=limits)
     if shown is None:
         return _in_clear(given, file, use)
     _take(given, shown)
-    if use == "read":
+    if use == "values":
+        chart_values.refuse_booleans(shown.sources)
+    if use in {"read", "values"}:
         given.manifests += documents.parse_file(file, limits=limits).documents
-    if use == "bytes":
+    if is_whole:
         given.whole |= {leaf.id: shown for leaf in shown.sources.values() if isinstance(leaf, Sealed)}
     return shown.data
 
@@ -95,7 +98,7 @@ def _in_clear(given: Given, file: File, use: Use) -> bytes:
     try:
         text = file.data.decode()
     except UnicodeDecodeError:
-        if use == "bytes":
+        if use in {"bytes", "chart"}:
             return file.data
         raise ManifestError("the file is not UTF-8", hint="save it as UTF-8") from None
     placeholders.refuse(text)
@@ -103,7 +106,22 @@ def _in_clear(given: Given, file: File, use: Use) -> bytes:
         return references.env_lines(text, given.sources, file=file.path).encode()
     if use == "bytes":
         return references.text(text, given.sources).encode()
+    if use == "chart":
+        return _of_chart(given, text).encode()
+    if use == "values":
+        return chart_values.in_clear(file.data, given.sources, file=file.path)
     return kustomizations.with_literals(file.data, given.sources, file=file.path)
+
+
+def _of_chart(given: Given, text: str) -> str:
+    """A file of a chart may be its documentation."""
+    found: dict[Placeholder, Source] = {}
+    try:
+        shown = references.text(text, found)
+    except ReferenceSyntaxError:
+        return text
+    given.sources |= found
+    return shown
 
 
 def variables(asked: Substitute, files: Iterable[File], live: LiveVariables, given: Given, limits: Limits) -> Variables:

@@ -22,16 +22,22 @@ if TYPE_CHECKING:
     from agent.manifests.substitution import Variables
     from agent.values.expressions import Expressions, Source
     from agent.values.placeholders import Placeholder
+    from agent.values.questions import Question
     from agent.values.tree import Tree
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """Documents, those of the renderer first. `unused` are the labels of sealed values of `handed` that stand in none of them."""
+    """Documents, those of the renderer first. `unused` are the labels of sealed values of `handed` that stand in none of them.
+
+    All hold only as far as `questions` are right. `skipped` are the files of hooks that were left out.
+    """
 
     documents: tuple[Document, ...]
     expressions: Expressions
     unused: tuple[str, ...]
+    questions: tuple[Question, ...] = ()
+    skipped: tuple[str, ...] = ()
 
 
 def of(
@@ -43,6 +49,7 @@ def of(
     variables: Variables | None = None,
     cut: Collection[FieldPath] = (),
     folder: str = "",
+    questions: tuple[Question, ...] = (),
 ) -> Made:
     """Documents of the renderer's outputs, each with the file it is made of, and of the layers above them. `folder` is what was rendered.
 
@@ -59,10 +66,11 @@ def of(
         given = [_substituted(each, variables, room) for each in (*given, *map(_unforged, layered))]
         beside = ()
     named = {value: name for name, value in variables.values.items() if value in sources} if variables else {}
-    found = rendered.read([Output(each.file, each.tree) for each in given], sources, handed, named)
+    asked = [text for each in questions for text in each.args]
+    found = rendered.read([Output(each.file, each.tree) for each in given], sources, handed, named, asked)
     read = (_read(each, result, cut) for each, result in zip(given, found.objects, strict=True))
     placed = (replace(each, rendered_from=folder) if each.layer == RENDERED else each for each in read)
-    return Made((*placed, *beside), found.expressions, found.unused)
+    return Made((*placed, *beside), found.expressions, found.unused, questions)
 
 
 def _unforged(document: Document) -> Document:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from agent.engine import endings, pace, rollouts
+from agent.engine import endings, pace, questioning, rollouts
 from agent.engine.ports import Resolved
 from agent.engine.record import ObjectRecord, absent_at
 from agent.engine.unrolled import Stood
@@ -24,6 +24,7 @@ from agent.values.tree import format_path, secrets, walk
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from agent.desired.compiler import DesiredState
     from agent.engine.context import Run
     from agent.engine.opening import Opened
     from agent.engine.unrolled import Standing
@@ -68,7 +69,7 @@ class AssembledObjects:
 
 async def assemble(
     run: Run,
-    objects: Mapping[ObjectId, Desired],
+    desired: DesiredState,
     opened: Opened,
     answers: Mapping[Reference, Resolved | AgentError],
     desired_digests: Mapping[ObjectId, str],
@@ -77,8 +78,12 @@ async def assemble(
 ) -> AssembledObjects:
     """Assemble opened objects: Secrets first, since the workloads that name them carry a token of what they hold.
 
-    `standing` is what is met for the first time.
+    `standing` is what is met for the first time. None is assembled where a question of a chart has another answer than it was rendered for.
     """
+    objects, wrong = desired.objects, await questioning.verdict(run, desired.questions, opened, answers)
+    if wrong is not None:
+        held = {key: wrong.with_facts(object=key) for key in opened.objects}
+        return AssembledObjects({}, {**held, **opened.failed})
     assembler = Assembler(run.owner, run.fingerprints.owners, run.fingerprints.applied, run.ports.clock.monotonic)
     held = rollouts.secret_contents(run.ledger.record.objects, objects)
     stood = Stood.of(run, standing)

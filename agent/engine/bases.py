@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Final, Protocol
 from agent.api.sources import Source, SourceRevision
 from agent.manifests import remote_bases
 from agent.manifests.documents import RENDERED, File, TreeEntry
-from agent.values.errors import LimitError, RemoteBaseError
+from agent.values.errors import LimitError, RemoteBaseError, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
+    from agent.api.operator import Limits
     from agent.engine.context import Run
     from agent.engine.credentials import GitCredential
     from agent.manifests.remote_bases import Base
@@ -122,3 +123,39 @@ class Mounted:
             files = await self.within[root].read(name[len(root) + 1 :] for name in names)
             found |= {f"{root}/{name}": replace(file, path=f"{root}/{name}") for name, file in files.items()}
         return found
+
+
+@dataclass(slots=True)
+class Reader:
+    """Files by path, each within the limits, and all of them together too."""
+
+    files: Mounted
+    limits: Limits
+    size: int = 0
+    known: dict[str, File] = field(default_factory=dict[str, File])
+
+    async def read(self, paths: Collection[str]) -> Mapping[str, File]:
+        """Raises LimitError, and SourceError for a file that is not there."""
+        new = sorted({*paths} - self.known.keys())
+        self.size += sum(map(self._size, new))
+        if self.size > self.limits.manifest_bytes:
+            raise LimitError(
+                "the files to render are larger together than the agent accepts",
+                hint="limits.manifestBytes in the operator's file is the limit",
+                limit=self.limits.manifest_bytes,
+            )
+        self.known.update(await self.files.read(new))
+        return {path: self.known[path] for path in sorted(paths)}
+
+    def _size(self, path: str) -> int:
+        entry = self.files.listing.get(path)
+        if entry is None or entry.kind != "file":
+            raise SourceError("the repository has no such file", hint="check spec.substitute.files", file=path)
+        if entry.size is None or entry.size > self.limits.file_bytes:
+            raise LimitError(
+                "larger than the agent accepts",
+                hint="limits.fileBytes in the operator's file is the limit",
+                file=path,
+                limit=self.limits.file_bytes,
+            )
+        return entry.size

@@ -65,10 +65,11 @@ async def check(run: Run, state: State) -> State:
     return replace(state, checked=revision, unread=())
 
 
-async def read(run: Run, state: State) -> tuple[State, Read | None]:
+async def read(run: Run, state: State, kinds: Kinds) -> tuple[State, Read | None]:
     """The files of the commit that was checked, parsed and verified, unless what was compiled serves it or it is `unread`.
 
-    What is parsed and verified stays in the state whatever becomes of the commit, so that trying it again costs little. Raises LimitError.
+    What is parsed and verified stays in the state whatever becomes of the commit, so that trying it again costs little. Raises LimitError,
+    and what the cluster raises.
     """
     if run.ledger.record.generation != run.application.generation:
         state = replace(state, verified={}, untaken={})
@@ -77,7 +78,7 @@ async def read(run: Run, state: State) -> tuple[State, Read | None]:
         return state, None
     try:
         live = await live_variables.read(run)
-        if known is not None and await disclosing.changed(run, known.disclosed):
+        if known is not None and await _is_outdated(run, state, known, kinds):
             known = None
         if known is not None and known.serves(commit.commit, live.version):
             return state, None
@@ -86,6 +87,11 @@ async def read(run: Run, state: State) -> tuple[State, Read | None]:
         return replace(state, unread=(Problem(error),)), None
     except UnknownChangeError as error:
         return replace(state, unread=error.problems), None
+
+
+async def _is_outdated(run: Run, state: State, known: Compiled, kinds: Kinds) -> bool:
+    """Whether stores or the cluster answer otherwise than when this was compiled."""
+    return await disclosing.changed(run, known.disclosed) or await rendering.is_answered_otherwise(run, state, kinds)
 
 
 async def compile_read(run: Run, state: State, kinds: Kinds, files: Read | None) -> tuple[State, DesiredState | None]:
@@ -155,7 +161,8 @@ async def _again(run: Run, state: State, kinds: Kinds, revision: Revision, known
     try:
         live = await live_variables.read(run)
         version = live.version
-        if known is not None and known.variables == version and not await disclosing.changed(run, known.disclosed):
+        same = known is not None and known.variables == version
+        if same and known is not None and not await _is_outdated(run, state, known, kinds):
             return state
         made, files = await _read(run, state, revision, live, None)
         if files is not None:
@@ -224,7 +231,9 @@ async def _compile(run: Run, state: State, kinds: Kinds, files: Read) -> State:
     if files.inputs is not None:
         rendering.trusted(files.inputs, files.verified.untrusted, run.grants.strict)
         inputs, disclosed = await disclosing.disclose(run, revision, files.inputs)
-        state, found, made, settled = await rendering.documents(run, state, found, inputs)
+        state, found, made, settled = await rendering.documents(
+            replace(run, revision=revision), state, kinds, found, inputs
+        )
     _check_count(run, len(found.documents))
     recorded = run.ledger.record.of_file
     desired = await run.ports.tasks.in_thread(
@@ -248,6 +257,7 @@ async def _compile(run: Run, state: State, kinds: Kinds, files: Read) -> State:
         desired = replace(
             desired,
             expressions=made.expressions,
+            questions=made.questions,
             whole=files.inputs.given.whole,
             live=files.inputs.live.keys,
             variables=await run.ports.tasks.in_thread(files.inputs.labels),

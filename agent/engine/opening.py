@@ -14,7 +14,9 @@ from agent.manifests import resolve
 from agent.manifests.resolve import Pending
 from agent.sops.files import presented, sealed
 from agent.values import derive
+from agent.values import questions as questioning
 from agent.values.errors import AgentError, LimitError
+from agent.values.expressions import Expressions
 from agent.values.secret import Sealed, Secret
 from agent.values.tree import walk
 
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from agent.manifests.documents import Parsed
     from agent.sops.files.sealed import SealedFile, SealedPart
     from agent.sops.format.groups import WrappedDataKey
-    from agent.values.expressions import Expressions
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
 
@@ -46,13 +47,14 @@ class Verified:
 class Opened:
     """Objects with their sealed leaves opened, and why others could not be. `partial` are without what is ignored of them.
 
-    `pending` has what leaves of an object are made of that wait for the stores.
+    `pending` has what leaves of an object are made of that wait for the stores, `asked` what the questions of a chart are about.
     """
 
     objects: Mapping[ObjectId, Object]
     failed: Mapping[ObjectId, AgentError]
     partial: frozenset[ObjectId] = frozenset()
     pending: Mapping[ObjectId, Pending] = field(default_factory=dict["ObjectId", Pending])
+    asked: Pending | None = None
 
 
 async def verify(run: Run, known: Collection[tuple[str, str]], parsed: Parsed, blobs: Mapping[str, str]) -> Verified:
@@ -80,7 +82,9 @@ async def open_objects(
     trees = {item.id: item.kept if item.id in partial else item.tree for item in wanted}
     made = {key: desired.expressions.behind(_sealed(tree)) for key, tree in trees.items()}
     needs = {key: _needed(tree, made[key]) for key, tree in trees.items()}
-    ids = frozenset[str]().union(*needs.values())
+    questions = desired.expressions.behind(questioning.about(desired.questions)) if wanted else Expressions()
+    asked = _needed({}, questions)
+    ids = frozenset(asked).union(*needs.values())
     secrets, errors = await _unseal_values(run, desired, ids)
     whole, unprinted = await _print_files(run, desired, ids)
     live, changed = await live_variables.reopened(run, desired.live, ids)
@@ -95,7 +99,7 @@ async def open_objects(
     opened: dict[ObjectId, Object] = {}
     failed: dict[ObjectId, AgentError] = {}
     for item in wanted:
-        refused = next((errors[need] for need in needs[item.id] if need in errors), None)
+        refused = next((errors[need] for need in (*needs[item.id], *asked) if need in errors), None)
         if refused is not None:
             failed[item.id] = refused
             continue
@@ -104,7 +108,7 @@ async def open_objects(
         except LimitError as error:
             failed[item.id] = error
     pending = {key: _pending(each, secrets) for key, each in made.items() if each.known and key in opened}
-    return Opened(opened, failed, partial, pending)
+    return Opened(opened, failed, partial, pending, _pending(questions, secrets) if questions.inputs else None)
 
 
 def _sealed(tree: Object) -> Iterable[str]:

@@ -86,7 +86,7 @@ async def reconcile(run: Run, state: State) -> Outcome:
         kinds = await run.ports.target.kinds(fresh=not run.triggers <= OF_GIT)
         await endings.note(run, kinds)
         state = await gating.ask(run, await commits.check(run, state))
-        state, files = await commits.read(run, state)
+        state, files = await commits.read(run, state, kinds)
         state, desired = await commits.compile_read(run, state, kinds, files)
         if desired is None:
             return Outcome(state, None, commits.untaken(state))
@@ -108,7 +108,7 @@ async def reconcile(run: Run, state: State) -> Outcome:
         live = run.ports.live.snapshot(run.application_id.uid)
         met = await adopting.existing(run, [desired.objects[key] for key in checked.opened.objects], causes, kinds)
         assembled = await assembling.assemble(
-            run, desired.objects, checked.opened, answers, _desired_digests(state), standing=met.standing
+            run, desired, checked.opened, answers, _desired_digests(state), standing=met.standing
         )
         desired = await _holding(run, desired, assembled.failed)
         ready = {key: item for key, item in assembled.objects.items() if key not in desired.held}

@@ -164,6 +164,10 @@ class TargetPort(Protocol):
         """Discovery as it was asked for last; `fresh` asks again."""
         ...
 
+    async def version(self) -> str:
+        """What the cluster says it is now: `v1.36.3`."""
+        ...
+
     async def has_conditions(self, resource: Resource) -> bool:
         """Whether a custom resource's schema has `status.conditions`; asked once while the cluster serves the same kinds."""
         ...

@@ -97,8 +97,9 @@ class Rendered:
     """What came of it: objects, or the error for which there are none.
 
     Either depends on the content of the files in `read`, on the absence of those in `looked_for`, on the renderer's `build`, and on whether
-    the cluster serves what was `asked`. `expressions` are the operations on sealed values that stand in the objects, by placeholder.
-    Objects hold only as far as all `questions` are right. `skipped` are the files of hooks that were left out.
+    the cluster serves what was `asked`, and on the time where `clock` says so. `expressions` are the operations on sealed values that stand in the objects, by placeholder.
+    Objects hold only as far as all `questions` are right. `skipped` are the files of hooks that were left out as
+    asked, `elsewhere` those of hooks for tests, rollbacks and the end of a release.
     """
 
     objects: tuple[RenderedObject, ...]
@@ -109,7 +110,9 @@ class Rendered:
     expressions: Mapping[Placeholder, Expression] = field(default_factory=dict["Placeholder", "Expression"])
     questions: tuple[Question, ...] = ()
     asked: Mapping[str, bool] = field(default_factory=dict[str, bool])
+    clock: bool = False
     skipped: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
 
 
 class RenderPort(Protocol):

@@ -5,21 +5,22 @@ A result is a function of the files that the renderer was given, so equal files 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from agent.desired import cautions, disclosing, generators, inputs, live_variables, rendering
 from agent.desired.compiler import UnknownChangeError
-from agent.engine import suffixes
-from agent.engine.bases import CommittedFiles, Mounted
+from agent.desired.generators import Generated
+from agent.engine import charts, suffixes
+from agent.engine.bases import CommittedFiles, Mounted, Reader
+from agent.engine.charts import Release
 from agent.engine.renderers import Kustomization, SourceTree
 from agent.engine.state import Rendering
 from agent.manifests import kustomizations, remote_bases
-from agent.manifests.documents import File
 from agent.manifests.kustomizations import Overlay, Wanted
 from agent.manifests.remote_bases import Allowed
-from agent.values.errors import AgentError, InputError, LimitError, SourceError
+from agent.values.errors import AgentError, InputError
 from agent.values.problems import Problem
 from agent.yaml.limits import Limits as YamlLimits
 
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
 
     from agent.api.application import ApplicationSpec
     from agent.api.operator import Limits
-    from agent.api.render import Kustomize
+    from agent.api.render import Kustomize, Render, Substitute
     from agent.desired.cautions import Strictness
-    from agent.desired.generators import Generated
+    from agent.desired.charts import ChartValues
     from agent.desired.inputs import Given
     from agent.desired.live_variables import LiveVariables
     from agent.desired.rendering import Made
@@ -38,19 +39,21 @@ if TYPE_CHECKING:
     from agent.engine.context import Run
     from agent.engine.credentials import GitCredential
     from agent.engine.ports import TasksPort
-    from agent.engine.renderers import Rendered
+    from agent.engine.renderers import Chart, Rendered
     from agent.engine.state import State
     from agent.engine.suffixes import Settled
-    from agent.manifests.documents import Parsed
+    from agent.manifests.documents import File, Parsed
+    from agent.manifests.kinds import Kinds
     from agent.manifests.substitution import Variables
     from agent.values.tree import Object
 
 _NOTHING = Overlay({}, frozenset())
+_NOT_GENERATED = Generated()
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What an Application's objects are rendered of. `blobs` has every file, by path."""
+    """What an Application's objects are rendered of. `blobs` has every file, by path; `values` are those of a chart."""
 
     overlay: Overlay
     given: Given
@@ -59,6 +62,7 @@ class Inputs:
     blobs: Mapping[str, str]
     variables: Variables | None
     live: LiveVariables = live_variables.NONE
+    values: ChartValues | None = None
 
     def labels(self) -> Mapping[str, str]:
         """The names of variables with sealed values, by what each value is labelled with."""
@@ -88,27 +92,52 @@ async def collect(spec: ApplicationSpec, files: Files, live: LiveVariables, limi
 async def _collected(
     spec: ApplicationSpec, files: Mounted, live: LiveVariables, limits: Limits, tasks: TasksPort
 ) -> Inputs:
-    reader = _Reader(files, limits)
-    overlay = await _followed(reader, spec.render.kustomize, tasks) if spec.render is not None else _NOTHING
-    named = await reader.read(overlay.uses)
-    values = await reader.read(spec.substitute.files if spec.substitute else ())
+    reader = Reader(files, limits)
     served = YamlLimits.served(size=limits.file_bytes, depth=limits.yaml_depth)
+    if spec.render is not None and spec.render.helm is not None:
+        found = await charts.collected(spec.render.helm, reader, served, tasks)
+        charted = _Presented(found.given, found.read, values=found.values)
+        return await _with_variables(spec.substitute, reader, charted, live, tasks)
+    asked = spec.render.kustomize if spec.render is not None else None
+    overlay = await _followed(reader, asked, tasks) if asked is not None else _NOTHING
+    named = await reader.read(overlay.uses)
 
-    def present() -> tuple[Given, Generated, frozenset[str], Variables | None]:
+    def present() -> _Presented:
         given = inputs.present([(file, overlay.uses[path]) for path, file in named.items()], served)
-        handed = frozenset[str](given.sources)
-        generated = generators.of(given, overlay)
-        asked = spec.substitute
-        variables = inputs.variables(asked, values.values(), live, given, served) if asked else None
+        return _Presented(given, named, overlay, generators.of(given, overlay))
+
+    return await _with_variables(spec.substitute, reader, await tasks.in_thread(present), live, tasks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Presented:
+    given: Given
+    read: Mapping[str, File]
+    overlay: Overlay = _NOTHING
+    generated: Generated = _NOT_GENERATED
+    values: ChartValues | None = None
+
+
+async def _with_variables(
+    asked: Substitute | None, reader: Reader, found: _Presented, live: LiveVariables, tasks: TasksPort
+) -> Inputs:
+    """The inputs with the values that variables have."""
+    given = found.given
+    handed = frozenset(found.values.handed if found.values is not None else given.sources)
+    files = await reader.read(asked.files if asked else ())
+    served = YamlLimits.served(size=reader.limits.file_bytes, depth=reader.limits.yaml_depth)
+
+    def present() -> Variables | None:
+        made = inputs.variables(asked, files.values(), live, given, served) if asked else None
         remote_bases.check_sealed(given.sealed)
-        return given, generated, handed, variables
+        return made
 
-    given, generated, handed, variables = await tasks.in_thread(present)
-    blobs = {path: file.blob for path, file in sorted({**named, **values}.items())}
-    return Inputs(overlay, given, generated, handed, blobs, variables, live)
+    variables = await tasks.in_thread(present)
+    blobs = {path: file.blob for path, file in sorted({**found.read, **files}.items())}
+    return Inputs(found.overlay, given, found.generated, handed, blobs, variables, live, found.values)
 
 
-async def _followed(reader: _Reader, asked: Kustomize, tasks: TasksPort) -> Overlay:
+async def _followed(reader: Reader, asked: Kustomize, tasks: TasksPort) -> Overlay:
     walk = kustomizations.follow(
         [asked.path, *asked.components],
         reader.files.listing,
@@ -134,41 +163,6 @@ async def _followed(reader: _Reader, asked: Kustomize, tasks: TasksPort) -> Over
     return wanted
 
 
-@dataclass(slots=True)
-class _Reader:
-    """Files by path, each within the limits, and all of them together too."""
-
-    files: Mounted
-    limits: Limits
-    size: int = 0
-    known: dict[str, File] = field(default_factory=dict[str, File])
-
-    async def read(self, paths: Collection[str]) -> Mapping[str, File]:
-        new = sorted({*paths} - self.known.keys())
-        self.size += sum(map(self._size, new))
-        if self.size > self.limits.manifest_bytes:
-            raise LimitError(
-                "the files to render are larger together than the agent accepts",
-                hint="limits.manifestBytes in the operator's file is the limit",
-                limit=self.limits.manifest_bytes,
-            )
-        self.known.update(await self.files.read(new))
-        return {path: self.known[path] for path in sorted(paths)}
-
-    def _size(self, path: str) -> int:
-        entry = self.files.listing.get(path)
-        if entry is None or entry.kind != "file":
-            raise SourceError("the repository has no such file", hint="check spec.substitute.files", file=path)
-        if entry.size is None or entry.size > self.limits.file_bytes:
-            raise LimitError(
-                "larger than the agent accepts",
-                hint="limits.fileBytes in the operator's file is the limit",
-                file=path,
-                limit=self.limits.file_bytes,
-            )
-        return entry.size
-
-
 def trusted(given: Inputs, untrusted: Mapping[str, AgentError], strict: Strictness) -> None:
     """Raises UnknownChangeError where an encrypted file of an overlay cannot be trusted.
 
@@ -181,13 +175,18 @@ def trusted(given: Inputs, untrusted: Mapping[str, AgentError], strict: Strictne
         raise UnknownChangeError(tuple(problems))
 
 
-async def documents(run: Run, state: State, found: Parsed, given: Inputs) -> tuple[State, Parsed, Made, Settled]:
-    """The documents of a commit, rendered, by the names that stand. Raises UnknownChangeError where nothing can be said of them."""
+async def documents(
+    run: Run, state: State, kinds: Kinds, found: Parsed, given: Inputs
+) -> tuple[State, Parsed, Made, Settled]:
+    """The documents of the run's commit, rendered, by the names that stand.
+
+    Raises UnknownChangeError where nothing can be said of them, and what the cluster raises.
+    """
     asked, settled = run.application.spec.render, suffixes.NOTHING
     if asked is not None:
-        state = replace(state, rendering=await _rendered(run, state, asked.kustomize, given))
+        state = replace(state, rendering=await _rendered(run, state, kinds, asked, given))
     result = state.rendering.result if asked is not None and state.rendering is not None else None
-    if result is not None:
+    if result is not None and asked is not None and asked.kustomize is not None:
         settled = await suffixes.settle(run, result, found, given.given)
     made = await run.ports.tasks.in_thread(
         lambda: make(run.application.spec, result and settled.result(result), settled.layers(found), given)
@@ -196,41 +195,81 @@ async def documents(run: Run, state: State, found: Parsed, given: Inputs) -> tup
 
 
 def make(spec: ApplicationSpec, result: Rendered | None, found: Parsed, given: Inputs) -> Made:
-    """Documents of what the renderer gave and of the layers. Raises UnknownChangeError where it refused the overlay."""
+    """Documents of what the renderer gave and of the layers. Raises UnknownChangeError where it refused what it was given."""
     outputs: tuple[tuple[str, Object], ...] = ()
     if spec.render is not None and result is not None:
         if result.error is not None:
-            error = given.generated.placed(result.error).with_facts(file=spec.render.kustomize.path)
-            error = remote_bases.placed(error, given.overlay.bases)
-            raise UnknownChangeError((Problem(error, file=str(error.facts.get("file", ""))),))
+            raise _refused(result.error, spec.render.path, given)
         origins = given.generated.origins
-        files = (origins.get(each.file, each.file) or spec.render.kustomize.path for each in result.objects)
+        files = (origins.get(each.file, each.file) or spec.render.path for each in result.objects)
         shown = (remote_bases.shown(file, given.overlay.bases) for file in files)
         outputs = tuple(zip(shown, (each.tree for each in result.objects), strict=True))
-    return rendering.of(
+    made = rendering.of(
         outputs,
         found.documents,
-        sources=given.given.sources,
+        sources={**given.given.sources, **(result.expressions if result else {})},
         handed=[each for each in given.given.sources if each in given.handed],
         variables=given.variables,
         cut=given.overlay.cut,
-        folder=spec.render.kustomize.path if spec.render is not None else "",
+        folder=spec.render.path if spec.render is not None else "",
+        questions=result.questions if result else (),
     )
+    return replace(made, skipped=result.skipped) if result else made
 
 
-async def _rendered(run: Run, state: State, asked: Kustomize, given: Inputs) -> Rendering:
-    """What the renderer gives of these files, or gave before. Raises UnknownChangeError where it ended without an answer."""
-    kustomization = kustomize(asked, given)
-    replaced = sorted(kustomization.replaced.items())
-    key = run.fingerprints.desired.text(
-        str(run.application.generation), kustomization.sources.digest, *(text for each in replaced for text in each)
-    )
-    if state.rendering is not None and state.rendering.key == key:
-        return state.rendering
+def _refused(error: AgentError, path: str, given: Inputs) -> UnknownChangeError:
+    error = given.generated.placed(error)
+    if given.values is not None:
+        error = given.values.placed(error)
+    error = remote_bases.placed(error.with_facts(file=path), given.overlay.bases)
+    return UnknownChangeError((Problem(error, file=str(error.facts.get("file", ""))),))
+
+
+async def _rendered(run: Run, state: State, kinds: Kinds, asked: Render, given: Inputs) -> Rendering:
+    """What the renderer gives of these files, or gave before.
+
+    Raises UnknownChangeError where it ended without an answer, and what the cluster raises.
+    """
+    cluster = await charts.cluster_of(run.ports.target, kinds) if asked.helm is not None else None
     try:
-        return Rendering(key, await run.ports.renderers.kustomize(run.application_id, kustomization))
+        if asked.helm is None or given.values is None or cluster is None:
+            assert asked.kustomize is not None
+            return await _built(run, state.rendering, kustomize(asked.kustomize, given))
+        now = run.revision.authored_at if run.revision is not None else 0
+        release = Release(run.application.id.name, run.application.namespace, now)
+        chart = charts.chart(asked.helm, given.given, given.values, release, cluster)
+        return await _charted(run, state.rendering, chart)
     except AgentError as error:
         raise UnknownChangeError((Problem(error, file=asked.path),)) from None
+
+
+async def _built(run: Run, before: Rendering | None, asked: Kustomization) -> Rendering:
+    replaced = sorted(asked.replaced.items())
+    key = _key(run, asked.sources.digest, *(text for each in replaced for text in each))
+    if before is not None and before.key == key:
+        return before
+    return Rendering(key, await run.ports.renderers.kustomize(run.application_id, asked))
+
+
+async def _charted(run: Run, before: Rendering | None, asked: Chart) -> Rendering:
+    key = _key(run, *charts.texts(asked))
+    if before is not None and before.key == key and charts.holds(before, asked):
+        return before
+    made = await run.ports.renderers.helm(run.application_id, asked)
+    return Rendering(key, made, asked.cluster.version, asked.now)
+
+
+def _key(run: Run, *texts: str) -> str:
+    return run.fingerprints.desired.text(str(run.application.generation), *texts)
+
+
+async def is_answered_otherwise(run: Run, state: State, kinds: Kinds) -> bool:
+    """Whether the cluster answers what templates asked of it otherwise than when the chart was rendered."""
+    asked, before = run.application.spec.render, state.rendering
+    if asked is None or asked.helm is None or before is None:
+        return False
+    cluster = await charts.cluster_of(run.ports.target, kinds)
+    return cluster.version != before.version or not charts.is_answered(before.result, cluster)
 
 
 def kustomize(asked: Kustomize, given: Inputs) -> Kustomization:
@@ -252,6 +291,6 @@ def kustomize(asked: Kustomize, given: Inputs) -> Kustomization:
 
 
 def warnings(made: Made, given: Inputs, disclosed: Collection[str] = ()) -> tuple[Problem, ...]:
-    """What is rendered all the same, and hardly meant; and which variables are in the clear."""
+    """What is rendered all the same, and hardly meant; which variables are in the clear, and which hooks are left out."""
     found = (*cautions.unused(made.unused), *cautions.clear_values(given.given.manifests))
-    return (*found, *disclosing.warning(disclosed))
+    return (*found, *cautions.skipped(made.skipped), *disclosing.warning(disclosed))

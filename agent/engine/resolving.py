@@ -34,7 +34,7 @@ class Checked:
 
 async def check(run: Run, opened: Opened, variables: Mapping[str, str]) -> Checked:
     """Leave out the objects with a secret where none may stand, before a store is asked for anything. `variables` as for sinks."""
-    wanted: dict[Reference, None] = {}
+    wanted: dict[Reference, None] = dict.fromkeys(references.find(opened.asked.inputs) if opened.asked else ())
     failed: dict[ObjectId, AgentError] = dict(opened.failed)
     for number, (key, tree) in enumerate(opened.objects.items(), 1):
         await pace.let_others(run, number)

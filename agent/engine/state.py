@@ -69,10 +69,15 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """What a renderer gave last, placeholders and all, and the `key` of what it was asked: equal files give the same again."""
+    """What a renderer gave last, placeholders and all, and the `key` of what it was asked: equal files give the same again.
+
+    Of a chart, `version` is that of the cluster it was rendered for, and `now` the time that its templates had.
+    """
 
     key: str
     result: Rendered
+    version: str = ""
+    now: int = 0
 
 
 @dataclass(frozen=True, slots=True)

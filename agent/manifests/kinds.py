@@ -51,6 +51,10 @@ class Kinds:
         """The resource at exactly this version."""
         return self._by_version.get((api_version, kind))
 
+    def served_names(self) -> frozenset[str]:
+        """Everything that is served, as templates of charts ask for it: `v1`, `v1/Pod`, `apps/v1`, `apps/v1/Deployment`."""
+        return frozenset(name for version, kind in self._by_version for name in (version, f"{version}/{kind}"))
+
     def preferred(self) -> Iterable[Resource]:
         """Every kind once, at its group's preferred version."""
         return self._by_group_kind.values()

@@ -11,6 +11,9 @@ from agent.manifests.kinds import Kinds, Resource
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+VERSION = "v1.36.0"
+"""Of the cluster that a chart is rendered for where none can be asked: that of `helm template`."""
+
 _NAMESPACED: Mapping[str, str] = {
     "v1": """Binding ConfigMap Endpoints Event LimitRange PersistentVolumeClaim Pod PodTemplate ReplicationController ResourceQuota
         Secret Service ServiceAccount""",

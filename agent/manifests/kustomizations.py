@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from agent.values.placeholders import Placeholder
     from agent.values.tree import Object, Tree
 
-Use: TypeAlias = Literal["read", "lines", "bytes"]
-"""How a renderer takes a file: as YAML or JSON, as `NAME=value` lines, or byte by byte."""
+Use: TypeAlias = Literal["read", "lines", "bytes", "values", "chart"]
+"""How a renderer takes a file: as YAML or JSON, as `NAME=value` lines, or byte by byte. Of a chart, as its values, or byte by byte: a
+template, or what one may read, in which not all that looks like a reference needs to be one."""
 
 _GENERATORS: Final = ("secretGenerator", "configMapGenerator")
 _CONFIGURING: Final = frozenset({"generators", "transformers", "validators", "replacements"})

@@ -31,6 +31,7 @@ ANNOTATION_ADDITIONS = PREFIX + "additions"
 ANNOTATION_REPLACE = PREFIX + "replace"
 ANNOTATION_WAVE = PREFIX + "wave"
 ANNOTATION_ROLL = PREFIX + "secrets-version"
+_HELM = "helm.sh/resource-policy"
 
 _OWNER = re.compile(r"v1\.([A-Za-z0-9-]{1,32})\.([A-Za-z0-9-]{1,64})\.([0-9a-f]{32})")
 _LABEL_LIMIT = 63
@@ -97,8 +98,8 @@ def is_apply_if_absent(tree: Object) -> bool:
 
 
 def is_prune_disabled(tree: Object) -> bool:
-    """The object stays when it leaves Git."""
-    return _annotation(tree, ANNOTATION_PRUNE) == "disabled"
+    """The object stays when it leaves Git, in our word or in Helm's."""
+    return _annotation(tree, ANNOTATION_PRUNE) == "disabled" or _annotation(tree, _HELM).strip().lower() == "keep"
 
 
 def is_additions_kept(tree: Object) -> bool:

@@ -65,10 +65,11 @@ def read(
     sources: Mapping[Placeholder, Source],
     handed: Collection[Placeholder],
     variables: Mapping[str, str] | None = None,
+    asked: Iterable[str] = (),
 ) -> Rendered:
     """The objects of `outputs`, lists taken apart. `sources` is what any placeholder stands for, `handed` what the renderer was given.
 
-    `variables` are names by the placeholders of their values.
+    `variables` are names by the placeholders of their values. `asked` are texts that are evaluated beside the leaves.
 
     Raises PlaceholderError where an operation is not what its placeholder names.
     """
@@ -80,6 +81,8 @@ def read(
     given = [(output.origin, tree) for output in outputs for tree in clear.objects(output.tree)]
     reader = _Reader(dict(sources), variables or {})
     objects = tuple(reader.object(origin, tree) for origin, tree in given)
+    for text in asked:
+        _ = reader.kept(placeholders.find(text))
     used = reader.behind(each for _, tree in given for each in _standing(tree))
     unused = [each for each in handed if each not in used]
     labels = {_label(each): None for each in reader.behind(unused).values() if not isinstance(each, Expression)}
@@ -167,8 +170,12 @@ class _Reader:
     def _made(self, expression: Expression) -> Sealed:
         """The leaf of an expression, which is kept with all that it is made of."""
         self.sources[expression.placeholder] = expression
+        return expression.sealed(excerpt(" + ".join(self.kept([expression.placeholder]))))
+
+    def kept(self, given: Iterable[Placeholder]) -> dict[str, None]:
+        """The labels of what stands behind placeholders, which is kept."""
         labels: dict[str, None] = {}
-        for placeholder, source in self.behind([expression.placeholder]).items():
+        for placeholder, source in self.behind(given).items():
             if isinstance(source, Expression):
                 self.known[placeholder] = source
                 for each in (each for text in source.args for each in placeholders.find(text)):
@@ -176,7 +183,7 @@ class _Reader:
             else:
                 self.inputs[placeholder] = source
                 labels[_label(source)] = None
-        return expression.sealed(excerpt(" + ".join(labels)))
+        return labels
 
     def behind(self, given: Iterable[Placeholder]) -> dict[Placeholder, Source]:
         """What stands behind placeholders, themselves included. Those that are not known are left out."""

@@ -33,10 +33,12 @@ class Pending:
     def made(
         self, values: Mapping[Reference, Secret], clock: Callable[[], float], deadline: float
     ) -> dict[str, Secret]:
-        """The leaves' values by their ids. A reference that may be missing, and is, is empty.
+        """The leaves' values by their ids. Raises as `evaluation`, and LimitError, SecretValueError and PlaceholderError."""
+        evaluation = self.evaluation(values, clock, deadline)
+        return {name: evaluation.value(expression) for name, expression in self.expressions.known.items()}
 
-        Raises as `references.substitute`, and LimitError, SecretValueError and PlaceholderError.
-        """
+    def evaluation(self, values: Mapping[Reference, Secret], clock: Callable[[], float], deadline: float) -> Evaluation:
+        """What gives their values. A reference that may be missing, and is, is empty. Raises as `references.substitute`, and HeldError."""
         filled = references.substitute(self.inputs, values)
         assert isinstance(filled, dict)
         found: dict[str, Secret] = {}
@@ -45,8 +47,7 @@ class Pending:
             if not isinstance(value, str | Secret):
                 raise HeldError("value is not decrypted", placeholder=placeholder)
             found[placeholder] = value if isinstance(value, Secret) else Secret(value, placeholder)
-        evaluation = Evaluation(self.expressions.known, found, clock, deadline)
-        return {name: evaluation.value(expression) for name, expression in self.expressions.known.items()}
+        return Evaluation(self.expressions.known, found, clock, deadline)
 
 
 def unseal(tree: Object, opened: Mapping[str, Secret], made: Container[str] = ()) -> Object:

@@ -6,7 +6,15 @@ rendered. No operand and no answer goes into any message: it would tell of the v
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from agent.values import placeholders
 from agent.values.dataclass import dataclass, field
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agent.values.placeholders import Placeholder
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +26,8 @@ class Question:
     answer: bool = field(repr=False)
     file: str
     line: int
+
+
+def about(questions: Iterable[Question]) -> list[Placeholder]:
+    """The placeholders of the values that questions are about."""
+    return [each for question in questions for text in question.args for each in placeholders.find(text)]

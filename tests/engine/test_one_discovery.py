@@ -81,7 +81,7 @@ async def reconcile(monkeypatch, objects: list[Desired], causes: set[str], *, go
     async def check(*_: object) -> State:
         return state
 
-    async def read(_: object, state: State) -> tuple[State, None]:
+    async def read(_: object, state: State, *__: object) -> tuple[State, None]:
         return state, None
 
     async def compile_read(*_: object) -> tuple[State, DesiredState]:

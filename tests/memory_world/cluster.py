@@ -71,6 +71,7 @@ class Traffic:
     untried: dict[str, AgentError] = field(default_factory=dict)
     away: bool = False
     discoveries: int = 0
+    version: str = "v1.36.3"
 
 
 def _metadata(item: Object) -> Object:
@@ -99,6 +100,10 @@ class Cluster:
             self._traffic.discoveries += 1
             self._kinds[:] = [kinds_of(self._server)]
         return self._kinds[0]
+
+    async def version(self) -> str:
+        self._reach()
+        return self._traffic.version
 
     async def has_conditions(self, resource: Resource) -> bool:
         found = self._server.get(ObjectId(*_DEFINITION, "", f"{resource.plural}.{resource.group}"))

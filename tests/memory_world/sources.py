@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from agent.api.application import Application
     from agent.api.sources import Source
     from agent.engine.ports import AuditEntry
-    from agent.engine.renderers import Kustomization, Rendered, RenderPort
+    from agent.engine.renderers import Chart, Kustomization, Rendered, RenderPort
     from agent.engine.repositories import Asked, Demand, Turn
     from agent.engine.state import Place
     from agent.manifests.references import Reference
@@ -170,6 +170,12 @@ class Renderers:
 
     real: RenderPort | None = None
     asked: list[Kustomization] = field(default_factory=list["Kustomization"])
+    charts: list[Chart] = field(default_factory=list["Chart"])
+
+    async def helm(self, application: ApplicationId, asked: Chart) -> Rendered:
+        self.charts.append(asked)
+        assert self.real is not None, "the test gives no renderer"
+        return await self.real.helm(application, asked)
 
     async def kustomize(self, application: ApplicationId, asked: Kustomization) -> Rendered:
         self.asked.append(asked)
@@ -271,7 +277,7 @@ class Credentials:
 
     async def base(self, application: Application, url: str) -> GitCredential | None:
         """As the Secret's name says it."""
-        declared = application.spec.render.kustomize.remote_bases if application.spec.render else ()
+        declared = application.spec.render.remote_bases if application.spec.render else ()
         named = next(each.credentials for each in declared if each.url == url)
         return GitCredential(named.secret_name, None) if named else None
 

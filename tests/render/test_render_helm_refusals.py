@@ -184,7 +184,7 @@ async def test_tests_and_rollbacks_are_left_out(renderers: Renderers) -> None:
     row = Row({**chart(secret=SECRETS, _names=NAMES, a=HOOK % "test", b=HOOK % "'post-rollback, pre-delete'")}, {})
     given = await render(renderers, row)
     assert given.error is None
-    assert given.skipped == ("chart/templates/b.yaml", "chart/templates/a.yaml")
+    assert (given.skipped, given.elsewhere) == ((), ("chart/templates/b.yaml", "chart/templates/a.yaml"))
     assert [each.tree["kind"] for each in given.objects] == ["Secret"]
 
 

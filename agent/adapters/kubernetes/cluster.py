@@ -72,6 +72,9 @@ class Cluster(_Watched):
         self._schemas.renew(kinds)
         return kinds
 
+    async def version(self) -> str:
+        return await self._discovery.version()
+
     async def has_conditions(self, resource: Resource) -> bool:
         return await self._schemas.has_conditions(resource)
 

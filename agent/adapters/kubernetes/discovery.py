@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent.adapters.kubernetes import wire
 from agent.adapters.kubernetes.errors import Call
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _ACCEPT = ",".join(
     f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList" for version in ("v2", "v2beta1")
 )
+
+_LONGEST_VERSION: Final = 128
+"""Characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,14 @@ class Discovery:
                     (group for part in parts for group in part.unavailable),
                 )
             return self._kinds
+
+    async def version(self) -> str:
+        """`gitVersion` of the apiserver. Raises ClusterError where it says none, ClusterUnavailableError where it does not answer."""
+        answer = await self._session.request(Request(Call("GET", "discover"), "/version"))
+        found = tree.get_text(wire.decode(answer.body), "gitVersion")
+        if not found or len(found) > _LONGEST_VERSION:
+            raise ClusterError("the apiserver does not say what version it is")
+        return found
 
     async def _refresh(self, path: str) -> bool:
         known = self._parts.get(path)

@@ -106,10 +106,18 @@ def charted(answer: Answer, build: str) -> Rendered:
             for each in answer.get("questions", ())
         )
         asked = {str(name): served is True for name, served in answer.get("asked", {}).items()}
-        skipped = tuple(map(str, answer.get("skipped", ())))
+        skipped, elsewhere = (tuple(map(str, answer.get(name, ()))) for name in ("skipped", "elsewhere"))
     except (AttributeError, KeyError, TypeError, ValueError):
         raise DefectError("signet-render's answer does not fit the request") from None
-    return replace(found, expressions=made, questions=questions, asked=asked, skipped=skipped)
+    return replace(
+        found,
+        expressions=made,
+        questions=questions,
+        asked=asked,
+        clock=answer.get("clock") is True,
+        skipped=skipped,
+        elsewhere=elsewhere,
+    )
 
 
 def rendered(answer: Answer, build: str) -> Rendered:

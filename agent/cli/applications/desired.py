@@ -94,7 +94,7 @@ async def compute(
     A file that none of the keys opens holds its objects, or `unopened` stands in the place of its values. `recorded` are the objects
     that were applied from a file: those of one that cannot be read are held. `kinds` None: kinds that no one knows are taken for
     namespaced. `keys` None: nothing is decrypted. Variables are from the `cluster`. `names` None: names are as rendered. Raises
-    UnknownChangeError where nothing can be said, LimitError, SourceError.
+    UnknownChangeError where nothing can be said, LimitError, SourceError. A chart is rendered for the `cluster`, or for a usual one.
     """
     snapshot = snapshot or worktree.read(target)
     parsed = _parse(target, snapshot)
@@ -109,7 +109,7 @@ async def compute(
         rendering.trusted(given, untrusted, target.strict)
         given = overlays.disclosed(target, given, secrets)
         secrets |= {**overlays.printed(given, keys, locked, opened), **given.live.values} if keys is not None else {}
-        made = await overlays.make(target, parsed, given, names and names.settling(secrets, unopened))
+        made = await overlays.make(target, parsed, given, cluster, names and names.settling(secrets, unopened))
         parsed = replace(parsed, documents=made[0].documents)
     _check_count(target, len(parsed.documents))
 
@@ -215,6 +215,10 @@ def _checked(
 ) -> Declared:
     failed: dict[ObjectId, AgentError] = {}
     opened: dict[ObjectId, Object] = {}
+    wrong = overlays.answered(state, secrets, unopened) if secrets is not None else None
+    if wrong is not None:
+        failed = {key: wrong.with_facts(object=key) for key in state.objects if key not in state.held}
+        return Declared(state.holding(failed), {})
     for key, item in state.objects.items():
         if key in state.held:
             continue

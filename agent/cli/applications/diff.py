@@ -174,9 +174,12 @@ async def _before(connected: Cluster, target: Target, looked: Applied) -> Desire
         return None
     try:
         names, kinds = standing.Names(connected, looked, target.namespace, asks=False), await connected.kinds()
-        return (await desired.compute(target, kinds, None, snapshot=snapshot, files=files, names=names)).state
+        before = await desired.compute(
+            target, kinds, None, snapshot=snapshot, files=files, cluster=connected, names=names
+        )
     except AgentError:
         return None  # the cause of a change is not known then, and said to be so
+    return before.state
 
 
 def _made_of(spec: ApplicationSpec, source: Source) -> tuple[object, ...]:

@@ -42,7 +42,7 @@ _LONGEST: Final = 64 * 1024
 def settings_for(application: Application | None) -> GitSettings:
     """What an operator would grant who agrees with the Application."""
     render = application.spec.render if application is not None else None
-    urls = tuple(each.url for each in render.kustomize.remote_bases) if render is not None else ()
+    urls = tuple(each.url for each in render.remote_bases) if render is not None else ()
     hosts = {urlsplit(url).netloc for url in urls if not addresses.is_ssh(url)}
     return GitSettings(allowed_hosts=tuple(sorted(hosts)), remote_bases=urls)
 

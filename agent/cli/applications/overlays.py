@@ -12,13 +12,16 @@ from agent.controllers.tasks import AsyncTasks
 from agent.desired import disclosing
 from agent.desired import live_variables as desired_variables
 from agent.desired.compiler import UnknownChangeError
-from agent.engine import live_variables, rendering, suffixes
-from agent.manifests import contents, references
+from agent.engine import charts, live_variables, questioning, rendering, suffixes
+from agent.engine.charts import Release
+from agent.engine.renderers import Cluster as ChartCluster
+from agent.manifests import contents, known_kinds, references
 from agent.manifests.resolve import Pending
 from agent.sops.files import presented
 from agent.sops.format.groups import unwrap_data_key
+from agent.values import questions
 from agent.values.dataclass import replace
-from agent.values.errors import AgentError
+from agent.values.errors import AgentError, InputError
 from agent.values.fingerprint import Fingerprinter
 from agent.values.ids import ApplicationId
 from agent.values.problems import Problem
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
     from agent.adapters.kubernetes.cluster import Cluster
     from agent.api.application import ApplicationSpec
+    from agent.api.render import Render
     from agent.cli.applications.worktree import Target
     from agent.desired.compiler import DesiredState
     from agent.desired.live_variables import LiveVariables
@@ -40,11 +44,15 @@ if TYPE_CHECKING:
     from agent.manifests.documents import Parsed
     from agent.sops.format.keys import MasterKeys, WrappedKey
     from agent.values.expressions import Expressions
+    from agent.values.questions import Question
     from agent.values.tree import Object
 
     Settle: TypeAlias = Callable[[Rendered, Inputs], Awaitable[Settled]]
 
 _USER = ApplicationId("", "work tree", "")
+_RELEASE = "release-name"
+"""What `helm template` calls a release that has no name."""
+_OFFLINE = ChartCluster(known_kinds.VERSION, known_kinds.offline().served_names())
 _SECONDS = 5.0
 """For the expressions of one object."""
 
@@ -83,27 +91,46 @@ async def collect(target: Target, live: LiveVariables, files: Files | None = Non
     return await rendering.collect(target.spec, files, live, target.limits, AsyncTasks())
 
 
-async def make(target: Target, parsed: Parsed, given: Inputs, settle: Settle | None = None) -> tuple[Made, Settled]:
-    """The documents of the work tree, rendered, by the names that `settle` gives.
+async def make(
+    target: Target, parsed: Parsed, given: Inputs, cluster: Cluster | None, settle: Settle | None = None
+) -> tuple[Made, Settled]:
+    """The documents of the work tree, rendered, by the names that `settle` gives. Charts are rendered for the `cluster`, or for a usual one.
 
-    Raises UnknownChangeError, and ConfigError where there is no renderer.
+    Raises UnknownChangeError, ConfigError where there is no renderer, and what the cluster raises.
     """
-    # Only here, since manifests alone need no renderer.
-    from agent.adapters.render.pool import Renderers
-
     spec, result, settled = target.spec, None, suffixes.NOTHING
     assert spec is not None
     if spec.render is not None:
-        renderers = Renderers(limits=target.limits.render)
-        try:
-            asked = rendering.kustomize(spec.render.kustomize, given)
-            result = await renderers.kustomize(_USER, asked)
-        finally:
-            await renderers.close()
-        if settle is not None:
+        result = await _rendered(target, spec.render, given, await _cluster_of(spec.render, cluster))
+        if settle is not None and spec.render.kustomize is not None:
             settled = await settle(result, given)
             result, parsed = settled.result(result), settled.layers(parsed)
     return rendering.make(spec, result, parsed, given), settled
+
+
+async def _rendered(target: Target, asked: Render, given: Inputs, cluster: ChartCluster) -> Rendered:
+    # Only here, since manifests alone need no renderer.
+    from agent.adapters.render.pool import Renderers
+
+    renderers = Renderers(limits=target.limits.render)
+    try:
+        if asked.helm is None or given.values is None:
+            assert asked.kustomize is not None
+            return await renderers.kustomize(_USER, rendering.kustomize(asked.kustomize, given))
+        name = target.application.id.name if target.application is not None else _RELEASE
+        release = Release(name, target.namespace or "default", int(time.time()))
+        chart = charts.chart(asked.helm, given.given, given.values, release, cluster)
+        return await renderers.helm(_USER, chart)
+    except InputError as error:
+        raise UnknownChangeError((Problem(error, file=asked.path),)) from None
+    finally:
+        await renderers.close()
+
+
+async def _cluster_of(asked: Render, cluster: Cluster | None) -> ChartCluster:
+    if cluster is None or asked.helm is None:
+        return _OFFLINE
+    return await charts.cluster_of(cluster, await cluster.kinds())
 
 
 def disclosed(target: Target, given: Inputs, secrets: Mapping[str, Secret]) -> Inputs:
@@ -138,7 +165,13 @@ def stated(state: DesiredState, made: tuple[Made, Settled] | None, given: Inputs
     disclosed = given.variables.sealed if given.variables is not None else ()
     warnings = (*state.warnings, *rendering.warnings(found, given, disclosed))
     named = settled.stated(state)
-    return replace(named, expressions=found.expressions, variables=given.labels(), warnings=warnings)
+    return replace(
+        named,
+        expressions=found.expressions,
+        questions=found.questions,
+        variables=given.labels(),
+        warnings=warnings,
+    )
 
 
 def printed(
@@ -186,3 +219,18 @@ def made_of(
         elif unopened is not None:
             found[leaf.id] = unopened
     return found
+
+
+def answered(state: DesiredState, secrets: Mapping[str, Secret], unopened: Secret | None) -> AgentError | None:
+    """Why nothing of a chart counts: a question about its values has another answer. One about a value that is not open here is left out."""
+    known: list[Question] = []
+    behind = {question: state.expressions.behind(questions.about([question])) for question in state.questions}
+    every: dict[str, Secret] = {}
+    for question, each in behind.items():
+        found = {name: secrets.get(leaf.id) if isinstance(leaf, Sealed) else None for name, leaf in each.inputs.items()}
+        open_ = {name: value for name, value in found.items() if value is not None and value is not unopened}
+        if len(open_) == len(found) and not references.find({**open_}):
+            known.append(question)
+            every |= open_
+    pending = Pending(state.expressions.behind(questions.about(known)), {**every})
+    return questioning.judged(known, pending, {}, time.monotonic) if known else None

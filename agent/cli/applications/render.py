@@ -26,7 +26,8 @@ Show the objects that a folder of manifests merges to, in the order in which the
 
 An Application with spec.render is rendered as in the cluster, by the same renderer, and its variables get their values. Those of
 spec.substitute.from are read with your rights from the cluster that --kubeconfig or --context names; without one, objects that need them
-are listed as held. Nothing else is asked of a cluster.
+are listed as held. A chart is rendered for that cluster too, or for Kubernetes 1.36 without any custom resources. Nothing else is asked
+of a cluster.
 Nothing is decrypted and no key is needed: a secret shows as <secret sops:FILE#FIELD>, a reference to Vault as it is written.
 --verify opens the encrypted files with your keys, found as `agent decrypt` finds them, and tells whether one was altered.
 What the agent would hold or refuse is listed on standard error and left out. Secrets and values in the clear, and variables that
@@ -39,6 +40,8 @@ examples:
   agent render --layers base,envs/prod                  of the repository in this folder
   agent render -f application.yaml ~/src/shop           as an Application has it
   agent render --kustomize overlays/prod                as `kustomize build`, with secrets sealed
+  agent render --helm charts/shop --values values.prod.yaml
+                                                        as `helm template`, with secrets sealed
   agent render -f application.yaml --verify > /dev/null
                                                         for CI: everything parses, merges, opens and is allowed
   diff <(agent render --layers base,envs/staging) <(agent render --layers base,envs/prod)

@@ -24,6 +24,9 @@ class Asked:
     operator_file: str | None
     kustomize: str | None
     generate: bool
+    helm: str | None
+    values: list[str]
+    release: str
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +47,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="with --kustomize: take a folder without a kustomization.yaml as Flux does, all manifests below it",
     )
+    parser.add_argument(
+        "--helm", metavar="DIR", help="render the chart in this folder, from the root of the repository"
+    )
+    parser.add_argument(
+        "--values",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="with --helm: a file with values, from the root of the repository; may be repeated",
+    )
+    parser.add_argument("--release", default="", metavar="NAME", help="with --helm: name of the release")
     parser.add_argument(
         "-n", "--namespace", default="", help="namespace for objects without one, and the only one allowed"
     )

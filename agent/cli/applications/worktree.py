@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from agent.api import application as applications
 from agent.api import disclosures, names, operator
 from agent.api.application import ApplicationSpec
+from agent.api.helm import Helm
 from agent.api.model import Problem, validate
 from agent.api.render import Kustomize, Render
 from agent.api.sources import Source
@@ -80,12 +81,10 @@ def target(asked: Asked) -> Target:
         raise UsageError("no such folder", folder=asked.folder)
     settings = _operator(asked.operator_file)
     opening = sealing_keys.read(asked.sealing_key)
-    if asked.generate and asked.kustomize is None:
-        raise UsageError("--generate needs --kustomize", hint="an Application says it in spec.render.kustomize")
+    spec = _rendering(asked)
     layers = tuple(part.strip() for given in asked.layers or () for part in given.split(",") if part.strip())
     if asked.application is None:
         # The address is the one part of a source that a work tree has no use for.
-        spec = _overlay(asked.kustomize, generate=asked.generate) if asked.kustomize is not None else None
         above = layers or (() if spec else (".",))
         source = Source.model_construct(layers=above, include=(), exclude=())
         sinks, unsealing = _sinks(settings, None), _unsealing(asked, settings, asked.namespace)
@@ -103,8 +102,8 @@ def target(asked: Asked) -> Target:
             settings.field_managers.people,
             Bases(settings.git, settings.limits),
         )
-    if asked.kustomize is not None:
-        raise UsageError("the Application says what is rendered", hint="leave out --kustomize, or -f")
+    if spec is not None:
+        raise UsageError("the Application says what is rendered", hint="leave out --kustomize and --helm, or -f")
     application = _application(asked.application, asked.namespace)
     if asked.namespace and asked.namespace != application.namespace:
         raise UsageError(
@@ -135,15 +134,30 @@ def target(asked: Asked) -> Target:
     )
 
 
-def _overlay(folder: str, *, generate: bool) -> ApplicationSpec:
-    """Raises UsageError."""
+def _rendering(asked: Asked) -> ApplicationSpec | None:
+    """That of an Application which only renders what the flags name; None where they name nothing. Raises UsageError."""
+    if asked.generate and asked.kustomize is None:
+        raise UsageError("--generate needs --kustomize", hint="an Application says it in spec.render.kustomize")
+    if asked.helm is None and (asked.values or asked.release):
+        raise UsageError("--values and --release need --helm", hint="an Application says it in spec.render.helm")
+    if asked.helm is not None and asked.kustomize is not None:
+        raise UsageError("--helm and --kustomize exclude one another", hint="leave out one of them")
+    folder = asked.kustomize if asked.kustomize is not None else asked.helm
+    if folder is None:
+        return None
     try:
-        kustomize = validate(Kustomize, {"path": folder, "generate": generate})
-    except Problem:
+        if asked.helm is None:
+            render = Render(kustomize=validate(Kustomize, {"path": folder, "generate": asked.generate}))
+        else:
+            given: Tree = {"chart": {"path": folder}, "valuesFiles": [*asked.values], "releaseName": asked.release}
+            render = Render(helm=validate(Helm, given))
+    except Problem as problem:
+        if problem.field not in {"path", "chart.path"}:
+            raise UsageError(problem.cause, hint=problem.hint, field=problem.field) from None
         raise UsageError(
             "not a folder of the repository", hint="name it from the root of the repository", folder=folder
         ) from None
-    return ApplicationSpec.model_construct(render=Render(kustomize=kustomize), substitute=None)
+    return ApplicationSpec.model_construct(render=render, substitute=None)
 
 
 def _operator(path: str | None) -> OperatorSettings:

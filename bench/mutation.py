@@ -128,7 +128,7 @@ def _read(state: Path) -> list[Tried]:
 
 
 def _try(left: list[Mutant], rooms: Sequence[str], jobs: int, keep: Callable[[Tried], None], *, everyone: bool) -> None:
-    """Those in functions where all tests are collected; before them the few that show only as their module is imported."""
+    """Those in functions where all tests are collected; before them those that show only as their module is imported."""
     folders = [ROOT / folder for folder in FOLDERS]
     ((_, reached),) = verdicts.beside(lambda each: reach.measure(each, rooms), [folders], 1)
     # some look at a clock, which runs faster where each line is noted
@@ -143,7 +143,7 @@ def _try(left: list[Mutant], rooms: Sequence[str], jobs: int, keep: Callable[[Tr
         tests = reached.who_notices(mutant.path, mutant.site, everyone=everyone)
         return verdicts.killer(tests, lambda: mutants.plant(mutant.module, mutant.site.number), verdicts.by_import)
 
-    exchanged = {each.key: _exchange(each, reached) for each in left}
+    exchanged = {each.key: _exchange(each, reached, everyone=everyone) for each in left}
     for mutant, by in verdicts.beside(by_import, [each for each in left if exchanged[each.key] is None], jobs):
         keep(Tried(*mutant.key, mutant.site.lines.start, bool(by), by))
 
@@ -160,10 +160,10 @@ def _try(left: list[Mutant], rooms: Sequence[str], jobs: int, keep: Callable[[Tr
         reach.run_pytest(rooms, collected)
 
 
-def _exchange(mutant: Mutant, reached: reach.Reached) -> mutants.Exchange | None:
-    """Of a function that is called by tests alone: what is called as modules are imported has left its result somewhere."""
+def _exchange(mutant: Mutant, reached: reach.Reached, *, everyone: bool) -> mutants.Exchange | None:
+    """What is called as modules are imported has left its result somewhere: with `everyone`, it is planted before that."""
     found = mutants.exchange(mutant.path, mutant.site.number)
-    called = reached.imported.get(str(mutant.path), set[int]())
+    called = reached.imported.get(str(mutant.path), set[int]()) if everyone else set[int]()
     return None if found is None or called.intersection(found.lines) else found
 
 

@@ -82,7 +82,7 @@ class Helm(Model):
         AfterValidator(_values),
         WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
     ] = Field(default_factory=dict)
-    """Values, which win over all others. A text that is `vault://…` or holds `${vault://…}` is sealed."""
+    """Values, which win over all others. A text that is a reference to a store, or holds one, is sealed."""
     crds: Literal["apply", "skip"] = "apply"
     """Whether the objects in the chart's folder `crds` are applied, first and at every change: Helm itself never changes them again."""
     hooks: Literal["apply", "skip"] = "apply"

@@ -214,9 +214,11 @@ def test_an_api_server_takes_every_form(controlplane: ControlPlane, choices: Cho
     assert applied.count("serverside-applied") == len(found)
 
 
-def test_an_agent_can_deploy_an_agent():
-    arguments = ("--kustomize", "deploy/kustomize/high-availability", "-n", "signet-system")
-    command = [sys.executable, "-m", "agent.cli.main", "render", *arguments]
+@pytest.mark.parametrize(
+    "arguments", [("--helm", "deploy/chart"), ("--kustomize", "deploy/kustomize/high-availability")]
+)
+def test_an_agent_can_deploy_an_agent(arguments: tuple[str, str]):
+    command = [sys.executable, "-m", "agent.cli.main", "render", *arguments, "-n", "signet-system"]
     result = subprocess.run(command, cwd=DEPLOY.parent, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
     assert ("Deployment", "signet-agent") in keyed(list(yaml.safe_load_all(result.stdout)))

@@ -168,9 +168,9 @@ def test_set_refuses_a_number_that_it_would_round(shell: Shell, number: str) -> 
 @pytest.mark.parametrize(
     ("value", "kind", "cause"),
     [
-        ('"\\"\\"\\"`\\n"', "ini", "no form"),
+        ('"\\"\\"\\"`\\n"', "ini", "cannot be written"),
         ('"one\\\\ntwo"', "dotenv", "open as another"),
-        (".inf", "json", "no form"),
+        (".inf", "json", "cannot be written"),
     ],
 )
 def test_a_value_without_a_form_once_it_is_decrypted_is_refused(

@@ -52,3 +52,23 @@ def test_a_secret_is_read_by_the_tenants_rights_and_followed(installation: Insta
         lambda report: "variable-source" in report.status["history"][0]["cause"], "the cause is named"
     )
     assert report.ready
+
+
+def test_a_config_map_of_an_agent_is_text_only_with_its_proof(installation: Installation, tenant: Tenant) -> None:
+    canary = installation.canary("neighbour")
+    metadata = {"name": "neighbour", "namespace": tenant.namespace}
+    given = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"HOST": canary}}
+    cluster = tenant.controlplane
+    path = f"{cluster.path(given)}?fieldManager=signet&force=true"
+    cluster.checked("PATCH", path, given, content_type="application/apply-patch+yaml")
+    tenant.commit({"settings.yaml": config_map("settings", NAME="prod")})
+    tenant.configure()
+    tenant.until_ready()
+
+    files = {"settings.yaml": config_map("settings", NAME="prod"), "a.yaml": config_map("a", v="${NAME}")}
+    tenant.commit({**files, "b.yaml": config_map("b", v="${HOST}")})
+    tenant.configure(substitute={"from": [{"kind": "ConfigMap", "name": name} for name in ("settings", "neighbour")]})
+    report = tenant.until(lambda report: bool(report.failures), "what is not proven clear is held")
+    assert report.failure(reason="Sink", object=f"ConfigMap {tenant.namespace}/b")
+    assert tenant.data("a") == {"v": "prod"}
+    assert tenant.get("configmaps", "b") is None

@@ -102,7 +102,7 @@ def _check_plain(documents: Many[Mapping], metadata: Metadata, *, file: str, sto
             raise _refused("the file would not be read again once it is decrypted", file, metadata) from None
         return _compared(documents, read, metadata, file=file, store=store)
     if not store.holds(documents):
-        raise _refused("a value has no form in JSON, so that it could not be decrypted", file, metadata)
+        raise _refused("a value cannot be written in JSON, so it could not be decrypted", file, metadata)
     return True
 
 

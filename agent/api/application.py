@@ -23,6 +23,8 @@ from agent.values.tree import Object, get, get_object, get_text
 
 LEAST_INTERVAL: Final = 10
 USUAL_INTERVAL: Final = 300
+USUAL_TIMEOUT: Final = 300
+MOST_TIMEOUT: Final = 3600
 """Seconds."""
 LONGEST_RERUN: Final = 4096
 """Characters."""
@@ -59,6 +61,24 @@ class Sync(Model):
     """`apply` applies commits and heals drift at once. `detect` changes nothing and reports what it would do."""
     force: bool = True
     """Whether a field that another field manager owns is taken over. If false, the object fails with the manager's name."""
+    timeout: Annotated[
+        Duration,
+        Field(
+            ge=1,
+            le=MOST_TIMEOUT,
+            json_schema_extra={
+                "default": durations.render(USUAL_TIMEOUT),
+                "x-kubernetes-validations": [
+                    {
+                        "rule": "duration(self) >= duration('1s') && duration(self) <= duration('1h')",
+                        "message": "must be between 1s and 1h",
+                    }
+                ],
+            },
+        ),
+    ] = USUAL_TIMEOUT
+    """How long the next wave waits until an object with an annotation `signet-gitops.dev/wave` is healthy, from `1s` to `1h`. After that
+    the object is reported, and the next wave is applied."""
 
 
 class IgnoreRule(Model):

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from agent.values.tree import Object
 
 _ESTABLISHED_SECONDS = 60.0
-_HEALTHY_SECONDS = 300.0
 
 
 async def apply(
@@ -346,7 +345,7 @@ async def _settle(
             if order.wave_of(key, step.assembled.tree) == order.DEFINITIONS:
                 waiting[key] = _ESTABLISHED_SECONDS
             elif order.is_explicit(step.assembled.tree):
-                waiting[key] = _HEALTHY_SECONDS
+                waiting[key] = float(run.application.spec.sync.timeout)
     late: dict[ObjectId, Result] = {}
     start = run.ports.clock.monotonic()
     pause = 0.1

@@ -116,6 +116,14 @@ async def test_what_never_becomes_healthy_is_waited_for_five_minutes() -> None:
     assert world.live("Deployment/web") is not None
 
 
+async def test_what_never_becomes_healthy_is_waited_for_as_long_as_the_application_says() -> None:
+    world = Installation(files=MIGRATION, sync={"timeout": "20s"})
+    ran = await world.run()
+    assert ran.problems == ["Held Job/migrate"]
+    assert ran.error_of("Job/migrate").facts["seconds"] == 20
+    assert 20 < world.clock.seconds < 25
+
+
 async def test_a_lease_that_is_lost_while_a_wave_is_waited_for_ends_the_run_at_once() -> None:
     world = Installation(files=MIGRATION)
     world.tasks.passing.append(lambda _: setattr(world, "lease", False))

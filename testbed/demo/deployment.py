@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from testbed import agent as agents
-from testbed.demo import laptop, overlay
+from testbed.demo import laptop, overlay, webhook
 from testbed.demo.shop import ENVIRONMENTS, secret_manifest
 from testbed.demo.show import expect
 from testbed.processes import wait_until
@@ -42,6 +42,7 @@ def play(show: Show, stage: Stage) -> None:
         player.expect_the_rest(step)
     with show.step("the two files are reverted: the Application is ready again") as step:
         player.restore(step)
+    webhook.play(show, stage)
     with show.step("a file is deleted: its object is pruned in every environment, and nothing else") as step:
         player.prune(step)
 

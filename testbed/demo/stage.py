@@ -17,7 +17,7 @@ from testbed import binaries
 from testbed.agent import Agent, Deployed
 from testbed.canary import ProcessWatch
 from testbed.controlplane import PROGRAMS, ControlPlane
-from testbed.demo import overlay
+from testbed.demo import overlay, webhook
 from testbed.demo.shop import ENVIRONMENTS, Developer
 from testbed.demo.show import expect
 from testbed.existing import ContextError, ExistingCluster
@@ -218,6 +218,7 @@ class Stage:
                     }
                 },
                 "probeIntervalSeconds": 5,
+                "webhooks": webhook.settings(self, agent.operator_file.parent),
             }
         )
         self._show.tail = lambda: agent.process.tail(12) if agent.process else ""

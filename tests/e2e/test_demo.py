@@ -34,6 +34,7 @@ STEPS = (
     "both refused",
     "the rest of that commit is applied",
     "the Application is ready again",
+    "a webhook announces a push",
     "pruned",
     "agent audit verify accepts",
     "with one line removed",

@@ -265,11 +265,7 @@ def _substring(name: str, value: str, arguments: list[str]) -> str:
         raise SubstitutionError("a part of a value is named by numbers: ${NAME:start:length}", variable=name)
     start, *length = map(int, arguments)
     rest = value[max(start, -len(value)) :] if value else ""
-    if not length:
-        return rest
-    if length[0] < 0 and -length[0] > len(rest):
-        return ""
-    return rest[: length[0]]
+    return rest[: length[0]] if length else rest
 
 
 def _replaced(name: str, value: str, arguments: list[str], operator: str) -> str:

@@ -119,6 +119,12 @@ def container(text: str) -> str:
             "data",
             {"m": "eA=="},
         ),
+        (
+            SECRET + "data: {k: b2xk}\nstringData: {n: old}",
+            SECRET + "data: {$patch: merge, l: eA==}\nstringData: {k: new}",
+            "data",
+            {"l": "eA=="},
+        ),
     ],
 )
 def test_later_layers_merge_onto_earlier_ones(base, overlay, path, expected):

@@ -8,21 +8,13 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field, JsonValue, StringConstraints
 from pydantic.json_schema import WithJsonSchema
 
-from agent.api.fields import RepositoryPath
+from agent.api.charts import ChartSource
 from agent.api.model import Model, invalid
 
 LONGEST_VALUES: Final = 262_144
 """Characters of `values` as JSON."""
 DEEPEST_VALUES: Final = 64
 _PREFIX: Final = "secrets://"
-
-
-class ChartSource(Model):
-    """Where a chart is from."""
-
-    path: RepositoryPath
-    """The chart's folder, from the repository's root. Its dependencies are in its folder `charts`, as `helm dependency build` puts them
-    there."""
 
 
 def _values(values: dict[str, JsonValue]) -> dict[str, JsonValue]:

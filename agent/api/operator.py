@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from agent.api import names
+from agent.api.audit import AuditSettings
 from agent.api.disclosures import DisclosureGrant
 from agent.api.fields import (
     FilePath,
@@ -23,7 +24,7 @@ from agent.api.fields import (
     StoreAddress,
 )
 from agent.api.model import Model, Problem, invalid, validate
-from agent.api.registries import RegistrySettings, SourceUrl
+from agent.api.registries import RegistrySettings, Servers, SourceUrl
 from agent.api.signatures import SignatureRule
 from agent.api.webhooks import HookName, Webhook
 from agent.api.windows import OperatorWindow, SyncWindow
@@ -246,17 +247,6 @@ class FieldManagers(Model):
     is given stands in place of the default."""
 
 
-class AuditSettings(Model):
-    """The audit trail. It always goes to standard output too."""
-
-    file: FilePath | None = None
-    """File to append to, on a volume that outlives the agent."""
-    required: bool = True
-    """Whether a record that cannot be written stops applying."""
-    stdout: bool = True
-    """Whether every record is a line of standard output too."""
-
-
 class RenderLimits(Model):
     """What building one overlay may take, and how many renderers there are: processes of signet-render, which stay for ten minutes."""
 
@@ -316,6 +306,8 @@ class OperatorSettings(Model):
     """Which Git servers the agent talks to."""
     oci: RegistrySettings = RegistrySettings()
     """Which registries the agent talks to."""
+    charts: Servers = Servers()
+    """Which repositories of charts the agent talks to, of those over HTTPS. Charts of registries are under `oci`."""
     stores: dict[
         Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")], Store
     ] = Field(default_factory=dict[str, Store])

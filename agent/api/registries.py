@@ -129,17 +129,22 @@ class ArtifactRule(Model):
         return any(name_matches(pattern, name) for pattern in self.repositories)
 
 
-class RegistrySettings(Model):
-    """Which registries the agent talks to."""
+class Servers(Model):
+    """Which servers the agent talks to."""
 
     allowed_hosts: tuple[Host, ...] = ()
-    """Hosts that `spec.source.oci.url` may name, that registries may send the agent to for blobs, and that may give out their tokens, as
-    `ghcr.io` or `registry.example.com:5000`. Without a port, 443 is meant. Empty: none."""
+    """Hosts that an Application may name, that these may redirect downloads to, and that may give out tokens for them, as `ghcr.io` or
+    `registry.example.com:5000`. Without a port, 443 is meant. Empty: none."""
     http_hosts: tuple[Host, ...] = ()
     """Those of them that are spoken to by plain HTTP. Everybody on the way then reads credentials and artifacts."""
     ca_file: FilePath | None = None
     """PEM file of authorities to trust instead of the system's. An Application's `ca.crt` goes before it."""
+    timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
+    """Total time of one look at a server, or of one download."""
+
+
+class RegistrySettings(Servers):
+    """Which registries the agent talks to."""
+
     signatures: tuple[ArtifactRule, ...] = ()
     """Whose cosign signatures artifacts need. Keyless signatures are not taken."""
-    timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
-    """Total time of one look at a registry, or of one download."""

@@ -166,11 +166,11 @@ class Render(Model):
 
     @property
     def path(self) -> str:
-        """The folder that is rendered, from the repository's root."""
+        """The folder that is rendered, from the source's root, or the chart of a server."""
         if self.kustomize is not None:
             return self.kustomize.path
         assert self.helm is not None
-        return self.helm.chart.path
+        return self.helm.chart.shown
 
     @property
     def remote_bases(self) -> tuple[RemoteBase, ...]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from agent.adapters.audit.credential import Signer
     from agent.adapters.audit.trail import AuditTrail
     from agent.adapters.kubernetes.cluster import Home
-    from agent.api.operator import AuditSettings
+    from agent.api.audit import AuditSettings
     from agent.engine.ports import AuditEntry
 
 LOG = logging.getLogger("signet")

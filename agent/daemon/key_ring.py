@@ -98,6 +98,14 @@ class KeyRing:
         reference = next((each.credentials for each in declared if each.url == url), None)
         return None if reference is None else await self._login(application, reference, url)
 
+    async def chart(self, application: Application) -> GitCredential | None:
+        """That of the chart's server, as its Secret is now. Raises SourceError where that is missing."""
+        render = application.spec.render
+        asked = render.helm.chart if render is not None and render.helm is not None else None
+        if asked is None or asked.credentials is None:
+            return None
+        return await self._login(application, asked.credentials, asked.url)
+
     async def _login(self, application: Application, reference: SecretReference, url: str) -> GitCredential:
         data = await self._secrets.read(application.id.namespace, reference.secret_name)
         if data is None:

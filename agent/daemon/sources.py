@@ -77,8 +77,3 @@ class Sources:
             return await self._mirrors.is_ancestor(source, credential, old, new)
         async with self._turn():
             return await self._artifacts.is_ancestor(source, credential, old, new)
-
-    async def sweep(self, idle_seconds: float) -> None:
-        """Remove what was not asked for for so long."""
-        _ = await self._mirrors.sweep(idle_seconds)
-        _ = await self._artifacts.sweep(idle_seconds)

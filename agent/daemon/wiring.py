@@ -19,6 +19,8 @@ from agent.adapters.kubernetes.lease import boot_time
 from agent.adapters.kubernetes.records import Records
 from agent.adapters.kubernetes.secrets import Secrets
 from agent.adapters.oci.artifacts import Artifacts
+from agent.adapters.oci.charts import Charts
+from agent.adapters.oci.keeping import Kept
 from agent.adapters.render.pool import Renderers
 from agent.adapters.vault.stores import Stores
 from agent.controllers.live_facts import LiveFacts
@@ -164,16 +166,7 @@ async def _ports(
     workers = Workers()
     ring = KeyRing(Secrets(base.session), operator, base.settings.memory, stores, workers)
     stack.push_async_callback(ring.close)
-    mirror_names = Fingerprinter.derive(base.installation.key, "mirror")
-    mirrors = Mirrors(
-        base.settings.mirrors, operator.git, operator.limits, mirror_names, monotonic=base.clock.monotonic
-    )
-    stack.push_async_callback(mirrors.close)
-    artifacts = Artifacts(base.settings.artifacts, operator.oci, operator.limits, mirror_names)
-    stack.push_async_callback(artifacts.close)
-    sources = Sources(mirrors, artifacts)
-    sweeping = asyncio.create_task(_sweep(sources), name="sweep sources")
-    stack.callback(sweeping.cancel)
+    sources, charts = _sources(base, operator, stack)
     trail = await audit.trail(
         operator.audit,
         home,
@@ -187,6 +180,7 @@ async def _ports(
     stack.push_async_callback(renderers.close)
     return Ports(
         git=sources,
+        charts=charts,
         renderers=renderers,
         credentials=ring,
         data_keys=ring,
@@ -205,11 +199,24 @@ async def _ports(
     )
 
 
-async def _sweep(sources: Sources) -> None:
+def _sources(base: Runtime, operator: OperatorSettings, stack: AsyncExitStack) -> tuple[Sources, Charts]:
+    names, limits = Fingerprinter.derive(base.installation.key, "mirror"), operator.limits
+    mirrors = Mirrors(base.settings.mirrors, operator.git, limits, names, monotonic=base.clock.monotonic)
+    stack.push_async_callback(mirrors.close)
+    kept = Kept(base.settings.artifacts, limits, names)
+    stack.push_async_callback(kept.close)
+    sweeping = asyncio.create_task(_sweep(mirrors, kept), name="sweep sources")
+    stack.callback(sweeping.cancel)
+    artifacts = Artifacts(kept, operator.oci, limits)
+    return Sources(mirrors, artifacts), Charts(kept, artifacts, operator.oci, operator.charts, limits)
+
+
+async def _sweep(mirrors: Mirrors, kept: Kept) -> None:
     """Mirrors and artifacts of credentials and repositories that are no longer used go after a day."""
     while True:
         await asyncio.sleep(_DAY_SECONDS / 4)
-        await sources.sweep(_DAY_SECONDS)
+        await mirrors.sweep(_DAY_SECONDS)
+        await kept.sweep(_DAY_SECONDS)
 
 
 def is_mine(uid: str, identity: str, members: tuple[str, ...]) -> bool:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from agent.api.render import VariablesFrom
+    from agent.manifests.charts import FoundChart
     from agent.values.fingerprint import Fingerprinter
     from agent.values.placeholders import Placeholder
     from agent.values.tree import Object, Tree
@@ -50,7 +51,7 @@ class LiveKey:
 class LiveVariables:
     """`clear` and `sealed` are by variable; of each placeholder there, `sources` has the leaf, `keys` where it is from, `values` what it is.
 
-    `version` is another one where any value is, `unread` names the objects that were not read: what they set is not known.
+    `chart` is that of a server, where the Application names one. `version` is another one where any value is, or the chart, `unread` names the objects that were not read: what they set is not known.
     """
 
     clear: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -60,6 +61,7 @@ class LiveVariables:
     values: Mapping[str, Secret] = field(default_factory=dict[str, Secret], repr=False)
     version: str = ""
     unread: tuple[str, ...] = ()
+    chart: FoundChart | None = None
 
 
 NONE: Final = LiveVariables()

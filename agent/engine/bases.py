@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from agent.api.operator import Limits
+    from agent.engine.charting import ChartArchive
     from agent.engine.context import Run
     from agent.engine.credentials import GitCredential
     from agent.manifests.remote_bases import Base
@@ -42,6 +43,19 @@ class Files(Protocol):
 
     async def base(self, base: Base) -> Files:
         """Those of a remote base, fetched. Raises SourceError, RemoteBaseError, LimitError."""
+        ...
+
+
+class Readable(Protocol):
+    """Files by path."""
+
+    @property
+    def listing(self) -> Mapping[str, TreeEntry]:
+        """Every path, from the root."""
+        ...
+
+    async def read(self, paths: Iterable[str]) -> Mapping[str, File]:
+        """The contents of files of the listing, by path."""
         ...
 
 
@@ -77,22 +91,23 @@ class CommittedFiles:
 
 @dataclass(slots=True)
 class Mounted:
-    """Files of a commit, and those of the bases that were mounted."""
+    """Files of a commit, and those of the bases that were mounted; and a chart of a server that may be."""
 
     own: Files
+    chart: ChartArchive | None = None
     listing: ChainMap[str, TreeEntry] = field(init=False)
-    within: dict[str, Files] = field(default_factory=dict[str, "Files"])
+    within: dict[str, Readable] = field(default_factory=dict[str, "Readable"])
     bases: list[Base] = field(default_factory=list["Base"])
 
     def __post_init__(self) -> None:
         # a listing is only read
         self.listing = ChainMap({}, self.own.listing)  # pyright: ignore[reportArgumentType]
 
-    async def fetch(self, base: Base) -> Files:
+    async def fetch(self, base: Base) -> Readable:
         """The files of a base. Raises SourceError, RemoteBaseError, LimitError."""
         return self.within.get(base.folder) or await self.own.base(base)
 
-    def mount(self, base: Base, files: Files) -> None:
+    def mount(self, base: Base, files: Readable) -> None:
         """Put the files of a base into its folder, for a thread: they are many. Raises RemoteBaseError, LimitError."""
         if base.folder in self.within:
             return

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from agent.desired import charts, inputs
 from agent.engine.renderers import Chart, Cluster, SourceTree
 from agent.manifests import charts as chart_files
+from agent.manifests.remote_bases import Base
 from agent.values.errors import ChartError
 
 if TYPE_CHECKING:
@@ -29,16 +30,34 @@ LONGEST_NAME: Final = 53
 
 @dataclass(frozen=True, slots=True)
 class ChartFiles:
-    """`given` is what the renderer gets of the chart and of files of values, `values` their order, `read` the committed files."""
+    """`folder` is where the chart is, `given` what the renderer gets of the chart and of files of values, `values` their order, `read` the committed files."""
 
+    folder: str
     given: Given
     values: ChartValues
     read: dict[str, File]
 
 
+async def _folder(asked: Helm, reader: Reader, tasks: TasksPort) -> str:
+    """The chart's folder. One of a server is put beside the files of the source first, as a remote base is."""
+    chart, archive = asked.chart, reader.files.chart
+    if chart.path is not None:
+        return chart.path
+    if archive is None:
+        raise ChartError(
+            "commands on a work tree fetch no charts",
+            hint="helm pull --untar, and name the folder with --helm",
+            chart=chart.shown,
+        )
+    base = Base(chart.shown, archive.found.digest)
+    await tasks.in_thread(lambda: reader.files.mount(base, archive))
+    return f"{base.folder}/{chart_files.folder_of(archive.listing, shown=chart.shown)}"
+
+
 async def collected(asked: Helm, reader: Reader, limits: YamlLimits, tasks: TasksPort) -> ChartFiles:
     """The chart and its values. Raises ChartError, LimitError, SourceError and what presenting raises."""
-    uses = await tasks.in_thread(lambda: chart_files.uses(asked.chart.path, reader.files.listing))
+    folder = await _folder(asked, reader, tasks)
+    uses = await tasks.in_thread(lambda: chart_files.uses(folder, reader.files.listing))
     for path in asked.values_files:
         entry = reader.files.listing.get(path)
         if entry is None or entry.kind != "file":
@@ -53,7 +72,7 @@ async def collected(asked: Helm, reader: Reader, limits: YamlLimits, tasks: Task
     def present() -> ChartFiles:
         given = inputs.present([(file, uses[path]) for path, file in own.items()], limits)
         values = charts.values(asked, [named[path] for path in asked.values_files], given, limits)
-        return ChartFiles(given, values, {**own, **named})
+        return ChartFiles(folder, given, values, {**own, **named})
 
     return await tasks.in_thread(present)
 
@@ -67,7 +86,7 @@ class Release:
     now: int
 
 
-def chart(asked: Helm, given: Given, values: ChartValues, release: Release, cluster: Cluster) -> Chart:
+def chart(asked: Helm, folder: str, given: Given, values: ChartValues, *, release: Release, cluster: Cluster) -> Chart:
     """What the renderer is asked. Raises ChartError."""
     name = asked.release_name or release.name
     if len(name) > LONGEST_NAME:
@@ -77,7 +96,7 @@ def chart(asked: Helm, given: Given, values: ChartValues, release: Release, clus
             name=name,
         )
     return Chart(
-        "" if asked.chart.path == "." else asked.chart.path,
+        "" if folder == "." else folder,
         SourceTree.of(given.files),
         name,
         release.namespace,

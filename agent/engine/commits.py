@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Final
 
 from agent.desired import compiler, metadata
 from agent.desired.compiler import DesiredState, UnknownChangeError
-from agent.engine import disclosing, gating, judge, live_variables, opening, pace, rendering, suffixes, trusting
+from agent.engine import (
+    charting,
+    disclosing,
+    gating,
+    judge,
+    live_variables,
+    opening,
+    pace,
+    rendering,
+    suffixes,
+    trusting,
+)
 from agent.engine.causes import Cause
 from agent.engine.ports import AuditEntry
 from agent.engine.state import NOTHING, Compiled, Tried
@@ -77,7 +88,7 @@ async def read(run: Run, state: State, kinds: Kinds) -> tuple[State, Read | None
     if state.unread or state.gate.closed or commit is None or (known is not None and not run.checks_source):
         return state, None
     try:
-        live = await live_variables.read(run)
+        live = await charting.named(run, await live_variables.read(run))
         if known is not None and await _is_outdated(run, state, known, kinds):
             known = None
         if known is not None and known.serves(commit.commit, live.version):
@@ -159,7 +170,7 @@ async def _again(run: Run, state: State, kinds: Kinds, revision: Revision, known
     """
     version = ""
     try:
-        live = await live_variables.read(run)
+        live = await charting.named(run, await live_variables.read(run))
         version = live.version
         same = known is not None and known.variables == version
         if same and known is not None and not await _is_outdated(run, state, known, kinds):

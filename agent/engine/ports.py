@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
     from agent.api.application import Application
+    from agent.engine.charting import ChartPort
     from agent.engine.credentials import GitCredential
     from agent.engine.live import Departed, LiveFact
     from agent.engine.renderers import RenderPort
@@ -87,6 +88,10 @@ class CredentialPort(Protocol):
 
     async def git(self, application: Application) -> GitCredential | None:
         """The Secret that `spec.source.credentials` names, as it was read last; None where it names none. Raises SourceError."""
+        ...
+
+    async def chart(self, application: Application) -> GitCredential | None:
+        """That of the chart's server, read each time; None where it names none. Raises SourceError."""
         ...
 
     async def base(self, application: Application, url: str) -> GitCredential | None:
@@ -357,6 +362,7 @@ class Ports:
     """Everything that a reconciliation may reach."""
 
     git: GitPort
+    charts: ChartPort
     renderers: RenderPort
     credentials: CredentialPort
     data_keys: DataKeyPort

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from agent.desired import cautions, disclosing, generators, inputs, live_variables, rendering
 from agent.desired.compiler import UnknownChangeError
 from agent.desired.generators import Generated
-from agent.engine import charts, suffixes
+from agent.engine import charting, charts, suffixes
 from agent.engine.bases import CommittedFiles, Mounted, Reader
 from agent.engine.charts import Release
 from agent.engine.renderers import Kustomization, SourceTree
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from agent.desired.live_variables import LiveVariables
     from agent.desired.rendering import Made
     from agent.engine.bases import Files
+    from agent.engine.charting import ChartArchive
     from agent.engine.context import Run
     from agent.engine.credentials import GitCredential
     from agent.engine.ports import TasksPort
@@ -63,6 +64,7 @@ class Inputs:
     variables: Variables | None
     live: LiveVariables = live_variables.NONE
     values: ChartValues | None = None
+    folder: str = ""
 
     def labels(self) -> Mapping[str, str]:
         """The names of variables with sealed values, by what each value is labelled with."""
@@ -76,12 +78,24 @@ async def committed(run: Run, credential: GitCredential | None, commit: str, liv
         return None
     listing = await run.ports.git.tree(spec.source, credential, commit)
     files = CommittedFiles(run, spec.source, credential, commit, listing)
-    return await collect(spec, files, live, run.limits, run.ports.tasks)
+    chart = await charting.archive(run, live.chart)
+    return await collect(spec, files, live, run.limits, run.ports.tasks, chart=chart)
 
 
-async def collect(spec: ApplicationSpec, files: Files, live: LiveVariables, limits: Limits, tasks: TasksPort) -> Inputs:
-    """The files that an Application renders. Raises UnknownChangeError for what is wrong with them, and SourceError."""
-    mounted = Mounted(files)
+async def collect(  # where they are, and how much of it
+    spec: ApplicationSpec,
+    files: Files,
+    live: LiveVariables,
+    limits: Limits,
+    tasks: TasksPort,
+    *,
+    chart: ChartArchive | None = None,
+) -> Inputs:
+    """The files that an Application renders. `chart` is that of a server, fetched.
+
+    Raises UnknownChangeError for what is wrong with them, and SourceError.
+    """
+    mounted = Mounted(files, chart)
     try:
         return await _collected(spec, mounted, live, limits, tasks)
     except InputError as error:
@@ -96,7 +110,8 @@ async def _collected(
     served = YamlLimits.served(size=limits.file_bytes, depth=limits.yaml_depth)
     if spec.render is not None and spec.render.helm is not None:
         found = await charts.collected(spec.render.helm, reader, served, tasks)
-        charted = _Presented(found.given, found.read, values=found.values)
+        overlay = replace(_NOTHING, bases=tuple(files.bases))
+        charted = _Presented(found.given, found.read, overlay, values=found.values, folder=found.folder)
         return await _with_variables(spec.substitute, reader, charted, live, tasks)
     asked = spec.render.kustomize if spec.render is not None else None
     overlay = await _followed(reader, asked, tasks) if asked is not None else _NOTHING
@@ -116,6 +131,7 @@ class _Presented:
     overlay: Overlay = _NOTHING
     generated: Generated = _NOT_GENERATED
     values: ChartValues | None = None
+    folder: str = ""
 
 
 async def _with_variables(
@@ -134,7 +150,7 @@ async def _with_variables(
 
     variables = await tasks.in_thread(present)
     blobs = {path: file.blob for path, file in sorted({**found.read, **files}.items())}
-    return Inputs(found.overlay, given, found.generated, handed, blobs, variables, live, found.values)
+    return Inputs(found.overlay, given, found.generated, handed, blobs, variables, live, found.values, found.folder)
 
 
 async def _followed(reader: Reader, asked: Kustomize, tasks: TasksPort) -> Overlay:
@@ -237,7 +253,7 @@ async def _rendered(run: Run, state: State, kinds: Kinds, asked: Render, given: 
             return await _built(run, state.rendering, kustomize(asked.kustomize, given))
         now = run.revision.authored_at if run.revision is not None else 0
         release = Release(run.application.id.name, run.application.namespace, now)
-        chart = charts.chart(asked.helm, given.given, given.values, release, cluster)
+        chart = charts.chart(asked.helm, given.folder, given.given, given.values, release=release, cluster=cluster)
         return await _charted(run, state.rendering, chart)
     except AgentError as error:
         raise UnknownChangeError((Problem(error, file=asked.path),)) from None

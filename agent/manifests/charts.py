@@ -3,17 +3,42 @@
 from __future__ import annotations
 
 import posixpath
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agent.values.errors import ChartError, LimitError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from agent.manifests.documents import TreeEntry
     from agent.manifests.kustomizations import Use
 
 MOST_FILES: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class FoundChart:
+    """A chart as its server has it: the digest of its manifest or archive, its version, and the archive's URL.
+
+    The version is empty where the digest alone was asked for, the URL in a registry.
+    """
+
+    digest: str
+    version: str
+    url: str = ""
+
+
+def folder_of(listing: Collection[str], *, shown: str) -> str:
+    """The folder of an archive that has its chart. Raises ChartError."""
+    tops = {path.partition("/")[0] for path in listing}
+    if len(tops) != 1 or f"{(top := tops.pop())}/Chart.yaml" not in listing:
+        raise ChartError(
+            "the archive is none of a chart",
+            hint="it has one folder with Chart.yaml, as helm package makes it",
+            chart=shown,
+        )
+    return top
 
 
 def uses(folder: str, listing: Mapping[str, TreeEntry]) -> dict[str, frozenset[Use]]:

@@ -109,3 +109,12 @@ def test_a_folder_is_rendered_without_an_application(tree: Shell) -> None:
         result = tree.agent("render", *arguments)
         assert result.code == 2
         assert says in result.err
+
+
+def test_a_chart_of_a_server_is_not_fetched_here(tree: Shell) -> None:
+    chart = "{oci: 'oci://registry.example.com/charts/shop', version: 1.0.0}"
+    tree.write("application.yaml", APPLICATION.replace("{path: charts/shop}", chart))
+    done = tree.agent("render", "-f", "application.yaml")
+    assert done.code != 0
+    assert "commands on a work tree fetch no charts" in done.err
+    assert "oci://registry.example.com/charts/shop" in done.err

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from agent.engine.credentials import GitCredential
 from agent.engine.ports import Resolved
 from agent.engine.repositories import Snapshot
+from agent.manifests.charts import FoundChart
 from agent.manifests.documents import File, TreeEntry
 from agent.values import derive
 from agent.values.errors import (
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Mapping, Sequence
 
     from agent.api.application import Application
+    from agent.api.charts import ChartSource
     from agent.api.sources import Source
     from agent.engine.ports import AuditEntry
     from agent.engine.renderers import Chart, Kustomization, Rendered, RenderPort
@@ -165,6 +167,37 @@ class Git:
 
 
 @dataclass(slots=True)
+class Charts:
+    """A server of charts. `archives` have the files of each version, `newest` is the one that every range names; `error` is the answer to all."""
+
+    archives: dict[str, Mapping[str, str]] = field(default_factory=dict[str, "Mapping[str, str]"])
+    newest: str = ""
+    error: AgentError | None = None
+    asked: list[str] = field(default_factory=list[str])
+
+    def put(self, version: str, files: Mapping[str, str]) -> None:
+        self.archives[version] = files
+        self.newest = version
+
+    async def find(self, chart: ChartSource, login: GitCredential | None) -> FoundChart:
+        self.asked.append(f"{login.username if login else 'anonymous'} {chart.shown}")
+        if self.error is not None:
+            raise self.error
+        return FoundChart(f"sha256:{blob_of(self.newest)}", self.newest)
+
+    async def tree(self, chart: ChartSource, login: GitCredential | None, found: FoundChart) -> Mapping[str, TreeEntry]:
+        files = self.archives[found.version].items()
+        return {path: TreeEntry(blob_of(text), len(text.encode())) for path, text in files}
+
+    async def blobs(
+        self, chart: ChartSource, login: GitCredential | None, found: FoundChart, blobs: Collection[str]
+    ) -> Mapping[str, bytes]:
+        return {
+            blob_of(text): text.encode() for text in self.archives[found.version].values() if blob_of(text) in blobs
+        }
+
+
+@dataclass(slots=True)
 class Renderers:
     """RenderPort that counts what it is asked, over a real one where a test gives it."""
 
@@ -274,6 +307,12 @@ class Credentials:
 
     async def git(self, application: Application) -> None:
         return None
+
+    async def chart(self, application: Application) -> GitCredential | None:
+        """As the Secret's name says it."""
+        render = application.spec.render
+        named = render.helm.chart.credentials if render is not None and render.helm is not None else None
+        return GitCredential(named.secret_name, None) if named else None
 
     async def base(self, application: Application, url: str) -> GitCredential | None:
         """As the Secret's name says it."""

@@ -9,9 +9,11 @@ from oci_sources import lying
 
 from agent.adapters.oci import credential
 from agent.adapters.oci.artifacts import Artifacts
+from agent.adapters.oci.charts import Charts
+from agent.adapters.oci.keeping import Kept
 from agent.api.model import validate
 from agent.api.operator import Limits
-from agent.api.registries import RegistrySettings
+from agent.api.registries import RegistrySettings, Servers
 from agent.values.fingerprint import Fingerprinter
 from agent.values.secret import Secret
 
@@ -45,7 +47,7 @@ def liar() -> Generator[Liar]:
 @pytest.fixture
 async def make_artifacts(tmp_path: Path) -> AsyncGenerator[Callable[..., Artifacts]]:
     """Artifacts that may talk to these hosts, by HTTP to those of `http`, closed at the end."""
-    made: list[Artifacts] = []
+    made: list[Kept] = []
 
     def make(
         *hosts: str, http: list[str] | None = None, limits: dict[str, Tree] | None = None, **oci: Tree
@@ -55,8 +57,28 @@ async def make_artifacts(tmp_path: Path) -> AsyncGenerator[Callable[..., Artifac
             RegistrySettings, {"allowedHosts": named, "httpHosts": [*(http or [])], "timeoutSeconds": 20, **oci}
         )
         fingerprinter = Fingerprinter.derive(Secret(b"k" * 32, "test:key"), "mirror")
-        made.append(Artifacts(tmp_path / "artifacts", settings, validate(Limits, limits or {}), fingerprinter))
-        return made[-1]
+        given = validate(Limits, limits or {})
+        made.append(Kept(tmp_path / "artifacts", given, fingerprinter))
+        return Artifacts(made[-1], settings, given)
+
+    yield make
+    for each in made:
+        await each.close()
+
+
+@pytest.fixture
+async def make_charts(tmp_path: Path) -> AsyncGenerator[Callable[..., Charts]]:
+    """Charts of these registries, and of repositories on the hosts of `http`, closed at the end."""
+    made: list[Kept] = []
+
+    def make(*hosts: str, http: list[str] | None = None, limits: dict[str, Tree] | None = None, **oci: Tree) -> Charts:
+        plain: list[Tree] = [*(http or [])]
+        registries = validate(RegistrySettings, {"allowedHosts": [*hosts], "timeoutSeconds": 20, **oci})
+        repositories = validate(Servers, {"allowedHosts": plain, "httpHosts": plain, "timeoutSeconds": 20})
+        fingerprinter = Fingerprinter.derive(Secret(b"k" * 32, "test:key"), "mirror")
+        given = validate(Limits, limits or {})
+        made.append(Kept(tmp_path / "charts", given, fingerprinter))
+        return Charts(made[-1], Artifacts(made[-1], registries, given), registries, repositories, given)
 
     yield make
     for each in made:

@@ -122,7 +122,7 @@ async def test_what_is_no_longer_on_disk_is_fetched_by_its_digest(
     digest = registry.push(repository, archive({"a.yaml": "a: 1\n"}), "latest")
     source = make_source(registry.url(repository))
     await artifacts.fetch(source, login)
-    assert await artifacts.sweep(-1) == 1
+    assert await artifacts._kept.sweep(-1) == 1
     assert [file.data for file in (await artifacts.files(source, login, digest)).files] == [b"a: 1\n"]
 
 
@@ -134,7 +134,7 @@ async def test_the_packs_of_a_repository_have_a_limit_together(
     for number in range(3):
         registry.push(repository, archive({"a.bin": bytes([number]) * 500_000}), "latest")
         await artifacts.fetch(source, login)
-    assert len(list(artifacts.directory.glob("*/*"))) == 2
+    assert len(list(artifacts._kept.directory.glob("*/*"))) == 2
     registry.push(repository, archive({"a.bin": b"x" * 1_100_000}), "latest")
     with pytest.raises(LimitError, match="larger than the agent accepts"):
         await artifacts.fetch(source, login)

@@ -35,7 +35,7 @@ async def refusal(artifacts: Artifacts, liar: Liar, **oci: object) -> AgentError
     with pytest.raises(AgentError) as caught:
         await artifacts.fetch(source, LOGIN)
     assert CANARY not in str(caught.value)
-    assert not list(artifacts.directory.glob("*/*"))
+    assert not list(artifacts._kept.directory.glob("*/*"))
     return caught.value
 
 

@@ -11,7 +11,7 @@ from agent.api.registries import DOCKER_HUB
 from agent.values.errors import SourceError
 
 if TYPE_CHECKING:
-    from agent.api.registries import RegistrySettings
+    from agent.api.registries import Servers
 
 _DEFAULT_PORT: Final = {"https": "443", "http": "80"}
 _DOCKER_HUB: Final = "registry-1.docker.io"
@@ -29,7 +29,7 @@ class Address:
     repository: str
 
 
-def check(url: str, settings: RegistrySettings) -> Address:
+def check(url: str, settings: Servers) -> Address:
     """The repository at `oci://host/path`, which has its form. Raises SourceError where the operator does not allow the host."""
     host, _, repository = url.removeprefix("oci://").partition("/")
     asked = _DOCKER_HUB if host in DOCKER_HUB else host
@@ -43,7 +43,7 @@ def check(url: str, settings: RegistrySettings) -> Address:
     return Address(url, f"{scheme}://{asked}", host, repository)
 
 
-def allows(url: str, settings: RegistrySettings) -> bool:
+def allows(url: str, settings: Servers) -> bool:
     """Whether the agent may ask a server for this URL: HTTPS, or HTTP where the operator says so, without user, and an allowed host."""
     origin = origin_of(url)
     if origin is None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Self
 
-    from agent.api.registries import RegistrySettings
+    from agent.api.registries import Servers
     from agent.values.secret import Secret
 
 _REDIRECTS: Final = 5
@@ -58,7 +58,7 @@ class Answer:
 class Client:
     """One for all requests of an operation, with the authorities that are trusted in it. An async context manager."""
 
-    def __init__(self, settings: RegistrySettings, *, ca_pem: str = "") -> None:
+    def __init__(self, settings: Servers, *, ca_pem: str = "") -> None:
         self._settings: Final = settings
         self._ca_pem: Final = ca_pem
         self._http: aiohttp.ClientSession | None = None
@@ -89,7 +89,7 @@ class Client:
             if not addresses.allows(url, self._settings):
                 raise SourceError(
                     "the server leads to another one, which the operator does not allow",
-                    hint="add its host to oci.allowedHosts in the operator's file, if it belongs to the registry",
+                    hint="add its host to allowedHosts of oci, or of charts, in the operator's file, if it belongs to the server",
                     host=_host(url),
                 )
             own = addresses.origin_of(url) == first
@@ -118,7 +118,7 @@ class Client:
         except aiohttp.ClientConnectorCertificateError:
             failure = SourceError(
                 "the server's certificate is not trusted",
-                hint="set the CA's PEM as ca.crt in the credentials Secret, or as oci.caFile in the operator's file",
+                hint="set the CA's PEM as ca.crt in the credentials Secret, or as caFile of oci or charts in the operator's file",
                 host=_host(url),
             )
         except (aiohttp.ClientError, OSError, ValueError):

@@ -5,23 +5,26 @@ https://github.com/opencontainers/distribution-spec, and the token protocol of h
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urljoin
 
 from agent.adapters.bounds import answers
 from agent.adapters.oci import addresses, credential, layout
-from agent.adapters.oci.client import Asked
+from agent.adapters.oci.client import Asked, Client
 from agent.values.errors import LimitError, SourceError, SourceUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Callable
 
     from agent.adapters.oci.addresses import Address
-    from agent.adapters.oci.client import Answer, Client
+    from agent.adapters.oci.client import Answer
     from agent.adapters.oci.layout import Descriptor, Manifest
+    from agent.api.registries import RegistrySettings, Servers
     from agent.engine.credentials import GitCredential
     from agent.values.secret import Secret
     from agent.values.tree import Tree
@@ -60,7 +63,7 @@ class Registry:
         for _ in range(2):
             answer = await self._get(f"manifests/{digest}", most=_MANIFEST, accept=layout.ACCEPTED)
             if _sha256(answer.body) != digest:
-                raise self._differs(digest)
+                raise differs(digest, self._address.url)
             found = layout.parse(self._tree(answer.body))
             if isinstance(found, layout.Manifest):
                 return found
@@ -91,19 +94,9 @@ class Registry:
                 bytes=blob.size,
                 limit=most,
             )
-        hashed, size = hashlib.sha256(), 0
-
-        def take(piece: bytes) -> None:
-            nonlocal size
-            size += len(piece)
-            if size > blob.size:
-                raise self._differs(blob.digest)
-            hashed.update(piece)
-            sink(piece)
-
-        await self._get(f"blobs/{blob.digest}", most=blob.size, sink=take)
-        if size != blob.size or f"sha256:{hashed.hexdigest()}" != blob.digest:
-            raise self._differs(blob.digest)
+        verified = Verified(sink, blob.digest, blob.size, url=self._address.url)
+        await self._get(f"blobs/{blob.digest}", most=blob.size, sink=verified.take)
+        verified.finish()
 
     async def tags(self) -> list[str]:
         """Every tag. Raises SourceError, LimitError.
@@ -225,13 +218,69 @@ class Registry:
                 limit=answers.VALUES,
             ) from None
 
-    def _differs(self, digest: str) -> SourceError:
-        return SourceError(
-            "what the registry sends is not what its digest says",
-            hint="something between the agent and the registry changes its answers, or it is damaged",
-            repository=self._address.url,
-            digest=digest,
-        )
+
+class Verified:
+    """Hands pieces to `sink`, and says at the end whether they were what the digest, and the size where it is known, say."""
+
+    def __init__(self, sink: Callable[[bytes], object], digest: str, size: int | None = None, *, url: str) -> None:
+        self._sink: Final = sink
+        self._digest: Final = digest
+        self._size: Final = size
+        self._url: Final = url
+        self._hashed: Final = hashlib.sha256()
+        self._count: int = 0
+
+    def take(self, piece: bytes) -> None:
+        """Raises SourceError for more than there should be."""
+        self._count += len(piece)
+        if self._size is not None and self._count > self._size:
+            raise differs(self._digest, self._url)
+        self._hashed.update(piece)
+        self._sink(piece)
+
+    def finish(self) -> None:
+        """Raises SourceError."""
+        if self._size not in {None, self._count} or f"sha256:{self._hashed.hexdigest()}" != self._digest:
+            raise differs(self._digest, self._url)
+
+
+def differs(digest: str, url: str) -> SourceError:
+    """What is said of bytes that have another digest."""
+    return SourceError(
+        "what the registry sends is not what its digest says",
+        hint="something between the agent and the registry changes its answers, or it is damaged",
+        repository=url,
+        digest=digest,
+    )
+
+
+def check(url: str, settings: RegistrySettings) -> None:
+    """Raises SourceError where the operator does not allow the registry."""
+    _ = addresses.check(url, settings)
+
+
+@asynccontextmanager
+async def opened(settings: RegistrySettings, url: str, login: GitCredential | None) -> AsyncGenerator[Registry]:
+    """A registry that has so long for all that is asked of it. Raises SourceError, SourceUnavailableError."""
+    address = addresses.check(url, settings)
+    async with in_time(settings, url), Client(settings, ca_pem=login.ca_pem if login else "") as client:
+        yield Registry(client, address, login)
+
+
+@asynccontextmanager
+async def in_time(settings: Servers, url: str) -> AsyncGenerator[None]:
+    """Raises SourceUnavailableError where what is done within takes longer than the operator's file says."""
+    try:
+        async with asyncio.timeout(settings.timeout_seconds):
+            yield
+            return
+    except TimeoutError:
+        pass
+    raise SourceUnavailableError(
+        "the registry did not answer in time",
+        hint="timeoutSeconds of oci and of charts in the operator's file are the limits",
+        repository=url,
+    )
 
 
 def _sha256(body: bytes) -> str:

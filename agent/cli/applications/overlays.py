@@ -119,7 +119,7 @@ async def _rendered(target: Target, asked: Render, given: Inputs, cluster: Chart
             return await renderers.kustomize(_USER, rendering.kustomize(asked.kustomize, given))
         name = target.application.id.name if target.application is not None else _RELEASE
         release = Release(name, target.namespace or "default", int(time.time()))
-        chart = charts.chart(asked.helm, given.given, given.values, release, cluster)
+        chart = charts.chart(asked.helm, given.folder, given.given, given.values, release=release, cluster=cluster)
         return await renderers.helm(_USER, chart)
     except InputError as error:
         raise UnknownChangeError((Problem(error, file=asked.path),)) from None

@@ -84,6 +84,7 @@ class Agent:
         clock = self.world.clock
         ports = Ports(
             git=sources.Git(self),
+            charts=sources.NoCharts(),
             renderers=sources.NoRenderers(),
             credentials=sources.NoCredentials(),
             data_keys=sources.NoKeys(),

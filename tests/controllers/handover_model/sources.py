@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from agent.engine.ports import AuditEntry
     from agent.engine.renderers import Rendered
+    from agent.manifests.charts import FoundChart
     from agent.manifests.documents import TreeEntry
     from agent.values.ids import ApplicationId
     from handover_model.agents import Agent
@@ -61,6 +62,19 @@ class Git:
 
     async def is_ancestor(self, source: object, credential: object, old: str, new: str) -> bool:
         return int(old[:12]) <= int(new[:12])
+
+
+class NoCharts:
+    """No Application takes a chart of a server."""
+
+    async def find(self, chart: object, login: object) -> FoundChart:
+        raise AssertionError
+
+    async def tree(self, chart: object, login: object, found: object) -> Mapping[str, TreeEntry]:
+        raise AssertionError
+
+    async def blobs(self, chart: object, login: object, found: object, blobs: object) -> Mapping[str, bytes]:
+        raise AssertionError
 
 
 class NoRenderers:

@@ -222,6 +222,7 @@ class Installation(Surroundings):
         application = applications.parse(self._application)
         ports = Ports(
             git=self.git,
+            charts=self.charts,
             renderers=self.renderers,
             credentials=sources.Credentials(),
             data_keys=self.keys,

@@ -42,6 +42,7 @@ class Surroundings:
     def __init__(self, *, operator: OperatorSettings | None = None, **spec: object):
         """`spec` is beside the source, whose `layers` may be given as such."""
         self.git = sources.Git()
+        self.charts = sources.Charts()
         self.renderers = sources.Renderers()
         self.stores = sources.Stores()
         self.keys = DataKeys()

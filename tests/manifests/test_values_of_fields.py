@@ -1,0 +1,66 @@
+"""A preview gives an object the live values of fields that the agent leaves as they are: those alone, where they are."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.manifests import elements
+
+ITEM = 'k:{"name":"a"}'
+LIVE = {
+    "spec": {"replicas": 3, "paused": True, "containers": [{"name": "b"}, {"name": "a", "image": "x", "tty": True}]}
+}
+
+
+@pytest.mark.parametrize(
+    ("tree", "fields", "expected"),
+    [
+        ({"kind": "A"}, [("f:spec", "f:replicas")], {"kind": "A", "spec": {"replicas": 3}}),
+        ({"spec": {"replicas": 1, "other": 2}}, [("f:spec", "f:replicas")], {"spec": {"replicas": 3, "other": 2}}),
+        ({"spec": {"replicas": 1}}, [("f:spec", "f:missing")], {"spec": {"replicas": 1}}),
+        (
+            {},
+            [("f:spec", "f:replicas"), ("f:spec", "f:paused")],
+            {"spec": {"replicas": 3, "paused": True}},
+        ),
+        (
+            {},
+            [("f:spec", "f:containers", ITEM, "f:image")],
+            {"spec": {"containers": [{"name": "a", "image": "x"}]}},
+        ),
+        (
+            {"spec": {"containers": [{"name": "c"}, {"name": "a", "image": "y"}, {"name": "d"}]}},
+            [("f:spec", "f:containers", ITEM, "f:image")],
+            {"spec": {"containers": [{"name": "c"}, {"name": "a", "image": "x"}, {"name": "d"}]}},
+        ),
+        (
+            {"spec": {"containers": [{"name": "c"}]}},
+            [("f:spec", "f:containers", ITEM, elements.SELF)],
+            {"spec": {"containers": [{"name": "c"}, {"name": "a"}]}},
+        ),
+        (
+            {"spec": {"containers": [{"name": "c"}]}},
+            [("f:spec", "f:containers", 'k:{"name":"z"}', "f:image")],
+            {"spec": {"containers": [{"name": "c"}]}},
+        ),
+        ({"spec": "text"}, [("f:spec", "f:replicas")], {"spec": {"replicas": 3}}),
+    ],
+)
+def test_live_values_are_taken_over(tree, fields, expected):
+    assert elements.with_values(tree, LIVE, frozenset(fields)) == expected
+
+
+@pytest.mark.parametrize(
+    ("tree", "path", "expected"),
+    [
+        ({"a": {"b": None}}, ("f:a", "f:b"), True),
+        ({"a": {"b": None}}, ("f:a", "f:c"), False),
+        ({"a": [{"name": "a", "x": 1}]}, ("f:a", ITEM, "f:x"), True),
+        ({"a": [{"name": "a"}]}, ("f:a", ITEM, "f:x"), False),
+        ({"a": [{"name": "b"}]}, ("f:a", ITEM), False),
+        ({"a": [{"name": "a"}]}, ("f:a", ITEM, elements.SELF), True),
+        ({"a": "text"}, ("f:a", ITEM), False),
+    ],
+)
+def test_a_field_stands_where_its_object_has_it(tree, path, expected):
+    assert elements.stands(tree, path) is expected

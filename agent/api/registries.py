@@ -16,6 +16,7 @@ from agent.values.patterns import name_matches
 DOCKER_HUB: Final = ("docker.io", "index.docker.io", "registry-1.docker.io")
 """Names of one registry."""
 _HOST: Final = r"(\[[0-9a-f:]+\]|[a-z0-9]([a-z0-9.-]*[a-z0-9])?)(:[0-9]{1,5})?"
+_PORT: Final = re.compile(r"(.+):0*([0-9]+)")
 _PART: Final = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
 _URL: Final = rf"^oci://{_HOST}(/{_PART})+$"
 _URL_IS: Final = "must be oci://host/path in lower case, without user, tag and digest"
@@ -27,8 +28,10 @@ RANGE: Final = rf"^{_SET}( ?\|\| ?{_SET})*$"
 
 def plain(url: str) -> str:
     """`host/path` of a repository, by which all ways to write its URL are one."""
-    host, _, path = url.removeprefix("oci://").partition("/")
-    host = host.removesuffix(":443")
+    written, _, path = url.removeprefix("oci://").partition("/")
+    match = _PORT.fullmatch(written)
+    host, port = (match[1], match[2]) if match else (written, None)
+    host = host if port in {None, "443"} else f"{host}:{port}"
     return f"{'docker.io' if host in DOCKER_HUB else host}/{path}"
 
 

@@ -15,23 +15,29 @@ import nodesemver  # pyright: ignore[reportMissingTypeStubs]
 from agent.values.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 _semver: Final[Any] = nodesemver
 _BELOW: Final = re.compile(r"< *v?([0-9][^ ]*)")
 
 
-def newest(names: Iterable[str], wanted: str) -> str | None:
+def newest(names: Iterable[str], wanted: str, check: Callable[[], None] = lambda: None) -> str | None:
     """The name of the newest version in a range that `VersionRange` of the API lets through; None where there is none.
 
-    A name may begin with `v`. Of names of equal versions, the last by code points counts. Raises SourceError.
+    A name may begin with `v`. Of names of equal versions, the last by code points counts. Many names take seconds: `check` is called for
+    each of them, and may raise. Raises SourceError.
     """
     try:
-        sets = [_Set(each.strip()) for each in wanted.replace(",", " ").split("||")]
+        parts = dict.fromkeys(each.strip() for each in wanted.replace(",", " ").split("||"))
+        sets = [_Set(each) for each in parts]
     except ValueError:
         raise SourceError("not a range of versions", hint="write it as >=1.2.0 <2.0.0, ~1.2 or 1.x") from None
-    versions = ((version, name) for name in names if (version := _version(name)) is not None)
-    found = [(version, name) for version, name in versions if any(each.has(version) for each in sets)]
+    found: list[tuple[Any, str]] = []
+    for name in names:
+        check()
+        version = _version(name)
+        if version is not None and any(each.has(version) for each in sets):
+            found.append((version, name))
     return max(found, key=cmp_to_key(_compare))[1] if found else None
 
 

@@ -135,3 +135,10 @@ def test_a_key_that_lives_in_the_cluster_alone_has_to_be_asked_for(desk: Shell):
     refused = desk.agent("bootstrap", "alone", "--url", "https://git.example.com/r.git")
     assert refused.code == 2
     assert "--recovery" in refused.err
+
+
+def test_no_file_is_made_where_a_link_of_the_work_tree_leads(shell: Shell):
+    (shell.folder / ".sops.yaml").symlink_to(shell.folder / "outside")
+    refused = shell.agent("bootstrap", "shop", "--no-recovery", "--url", "https://git.example.com/shop.git", "--yes")
+    assert (refused.code, "a link that leads nowhere" in refused.err) == (2, True)
+    assert not (shell.folder / "outside").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import subprocess
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -73,6 +74,19 @@ def test_without_a_login_the_error_says_what_to_do(shell: Shell, bases: Reposito
     assert result.code == 1
     assert "a remote base cannot be fetched here" in result.err
     assert "git ls-remote" in result.err
+
+
+@pytest.mark.parametrize("setting", ["credential.helper", "core.askPass"])
+def test_no_program_that_the_work_tree_names_is_run(setting: str, shell: Shell, bases: Repository) -> None:
+    overlay(shell, bases, bases.commit({"web/kustomization.yaml": "resources: []\n"}))
+    script = shell.write("evil.sh", f"#!/bin/sh\ntouch {shell.folder}/evil\n")
+    script.chmod(0o700)
+    subprocess.run(["git", "init", "--quiet", "."], cwd=shell.folder, check=True)
+    subprocess.run(["git", "config", setting, str(script)], cwd=shell.folder, check=True)
+    for folder in (None, str(shell.folder / ".git")):
+        shell.env("GIT_DIR", folder)
+        assert "a remote base cannot be fetched here" in shell.agent("render", "-f", "application.yaml").err
+    assert not (shell.folder / "evil").exists()
 
 
 def test_a_commit_on_no_branch_and_a_repository_over_ssh_are_refused(

@@ -319,10 +319,24 @@ def test_applications_of_a_ref_are_bounded(monkeypatch: pytest.MonkeyPatch) -> N
     told: list[Collection[str]] = []
     known = Known(lambda: 0.0)
     known.moved = lambda uids, _: told.append(uids)
-    ref = known.mirror("m").ref("refs/heads/main")
+    ref = known.ref("m", "refs/heads/main")
     for number in range(10):
         ref.follow(f"u{number}")
         ref.waiting.clear()
     known.tell(ref, "a" * 40)
     known.tell(ref, "b" * 40)
     assert told == [("u0", "u1", "u2")]
+
+
+def test_refs_of_all_mirrors_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.adapters.git.sharing.MOST_REFS", 10)
+    known = Known(lambda: 0.0)
+    first = known.ref("m0", "refs/heads/main")
+    made = [known.ref(f"m{mirror}", f"refs/heads/{ref}") for mirror in range(4) for ref in range(4)]
+    kept = [
+        each
+        for each in made
+        if any(each is known.ref(f"m{mirror}", f"refs/heads/{ref}") for mirror in (2, 3) for ref in range(4))
+    ]
+    assert len(kept) == 8
+    assert known.ref("m0", "refs/heads/main") is not first

@@ -5,6 +5,8 @@ No real registry does any of this.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import gzip
 import json
 import time
@@ -19,7 +21,7 @@ from agent.values.secret import Secret
 from testbed.registry import MANIFEST, archive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from oci_sources import Liar
 
@@ -229,6 +231,49 @@ async def test_pages_without_end_or_of_another_server_are_refused(
     found = await refusal(make_artifacts(http=[liar.host]), liar, semver="1.x")
     assert isinstance(found, LimitError | SourceError)
     assert len(liar.asked) <= 201
+
+
+async def slowest(work: Awaitable[object]) -> float:
+    """Seconds of the processor that the loop's thread spent at a time, at most, while `work` was done."""
+    stop, worst = asyncio.Event(), 0.0
+
+    async def watch() -> None:
+        nonlocal worst
+        before = time.thread_time()
+        while not stop.is_set():
+            await asyncio.sleep(0)
+            now = time.thread_time()
+            worst, before = max(worst, now - before), now
+
+    watching = asyncio.ensure_future(watch())
+    await asyncio.sleep(0)
+    with contextlib.suppress(AgentError):
+        await work
+    stop.set()
+    await watching
+    return worst
+
+
+MANY = json.dumps({"tags": [f"{number}.{number % 7}.0" for number in range(1, 20_000)]}).encode()
+EMPTY = b'{"tags":[' + b",".join([b'""'] * 300_000) + b"]}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "headers"),
+    [
+        (MANY, {}),
+        (EMPTY, {}),
+        (MANY[:20] + b'"]}', {"Link": "<" * 8100}),
+        (b"", {"WWW-Authenticate": "Bearer " + "a" * 8000}),
+    ],
+    ids=["versions", "no-tags", "link", "challenge"],
+)
+async def test_no_answer_about_tags_holds_up_the_loop(
+    answer: bytes, headers: dict[str, str], liar: Liar, make_artifacts: Callable[..., Artifacts]
+) -> None:
+    liar.says = lambda _: (200 if answer else 401, headers, answer)
+    source = make_source(f"oci://{liar.host}/shop/deploy", semver="||".join(f"<{number}" for number in range(1, 26)))
+    assert await slowest(make_artifacts(http=[liar.host]).head(source, LOGIN)) < 0.05
 
 
 async def test_a_server_that_drips_ends_at_the_deadline(liar: Liar, make_artifacts: Callable[..., Artifacts]) -> None:

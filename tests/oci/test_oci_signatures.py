@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from agent.adapters.oci.artifacts import Artifacts
     from agent.api.sources import Source
     from agent.engine.credentials import GitCredential
+    from agent.values.tree import Tree
     from testbed.registry import Registry
 
 PAYLOAD = "application/vnd.dev.cosign.simplesigning.v1+json"
@@ -150,3 +151,12 @@ async def test_a_file_that_holds_no_key_is_the_operators_fault(content: bytes | 
         path.write_bytes(content)
     with pytest.raises(ConfigError, match="a file with keys of signers cannot be read"):
         await verify(str(path))
+
+
+@pytest.mark.parametrize(
+    "host", ["ghcr.io", "ghcr.io:443", "ghcr.io:0443", "ghcr.io:00443", "r.example.com:05000", "[::1]:05000", "[::1]"]
+)
+def test_a_rule_serves_a_repository_however_its_port_is_written(host: str) -> None:
+    repositories: list[Tree] = ["ghcr.io/*", "r.example.com:5000/*", "[::1]:5000/*", "[::1]/*"]
+    rule = validate(ArtifactRule, {"repositories": repositories, "keys": ["/etc/keys/cosign.pub"]})
+    assert rule.serves(make_source(f"oci://{host}/shop/deploy").address)

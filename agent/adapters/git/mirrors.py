@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Container, Mapping
     from pathlib import Path
 
-    from agent.adapters.git.sharing import Ref, Shared
+    from agent.adapters.git.sharing import Ref
     from agent.adapters.git.trees import Tree
     from agent.api.operator import GitSettings, Limits
     from agent.api.sources import Source
@@ -131,7 +131,7 @@ class Mirrors:
                     remote = self._remote(source, credential)
                     revision = await self._of(source, lambda stop: self._fetcher.fetch(remote, stop))
             except AgentError:
-                self._shared(source, credential).lost()
+                self._known.lost(self._path(source, credential).name)
                 raise
             if source.commit is None:
                 ref.head.answer = Answer(since, began, self._now(), revision.commit)
@@ -192,10 +192,10 @@ class Mirrors:
         try:
             return await self._of(source, lambda stop: work(mirror, stop))
         except SourceUnavailableError:
-            self._shared(source, login).lost()
+            self._known.lost(self._path(source, login).name)
             raise
         except reading.DamagedError:
-            self._shared(source, login).lost()
+            self._known.lost(self._path(source, login).name)
             async with self._locked(source, login):
                 await self._in_thread(lambda _: shutil.rmtree(mirror.path, ignore_errors=True))
             raise failures.damaged(repository=source.address) from None
@@ -213,14 +213,10 @@ class Mirrors:
         """Whether `new` descends from `old`. Raises SourceUnavailableError where `new` was not fetched."""
         mirror, since = self._mirror(source, credential), self._now()
         old, new = reading.full_hash(old), reading.full_hash(new)
-        return (
-            await self._shared(source, credential)
-            .descends(old, new)
-            .ask(
-                lambda answer: answer.error is None or answer.ended >= since,
-                self.turn,
-                lambda: self._of(source, lambda stop: reading.is_ancestor(mirror, old, new, cancelled=stop)),
-            )
+        return await self._known.descends(mirror.path.name, old, new).ask(
+            lambda answer: answer.error is None or answer.ended >= since,
+            self.turn,
+            lambda: self._of(source, lambda stop: reading.is_ancestor(mirror, old, new, cancelled=stop)),
         )
 
     async def verify(self, source: Source, credential: GitCredential | None, commit: str, demand: Demand) -> str:
@@ -240,7 +236,7 @@ class Mirrors:
                 if path.is_dir() and time.time() - path.stat().st_mtime > idle_seconds:
                     await self._in_thread(lambda _, path=path: shutil.rmtree(path, ignore_errors=True))
                     path.with_suffix(".pem").unlink(missing_ok=True)
-                    self._known.mirror(path.name).lost()
+                    self._known.lost(path.name)
                     removed += 1
         return removed
 
@@ -262,11 +258,8 @@ class Mirrors:
     def _remote(self, source: Source, login: GitCredential | None) -> Remote:
         return Remote(source, login, self._mirror(source, login))
 
-    def _shared(self, source: Source, login: GitCredential | None) -> Shared:
-        return self._known.mirror(self._path(source, login).name)
-
     def _ref(self, source: Source, login: GitCredential | None) -> Ref:
-        return self._shared(source, login).ref(source.ref)
+        return self._known.ref(self._path(source, login).name, source.ref)
 
     def _locked(self, source: Source, login: GitCredential | None) -> asyncio.Lock:
         return self._locks.setdefault(self._path(source, login).name, asyncio.Lock())

@@ -22,13 +22,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MOST_MIRRORS: Final = 10_000
-MOST_REFS: Final = 1024
-"""Of one mirror."""
+MOST_REFS: Final = 10_000
+"""Of all mirrors together."""
 MOST_FOLLOWERS: Final = 10_000
 """Of one ref. Any more find a commit when they ask themselves."""
-_MOST_PAIRS: Final = 64
-"""Of commits of one mirror, of which is known whether one descends from the other."""
+_MOST_PAIRS: Final = 4096
+"""Of commits, of all mirrors together, of which is known whether one descends from the other."""
 TREES_BYTES: Final = 64 * 1024 * 1024
 """What the trees that are kept may take together."""
 
@@ -153,38 +152,31 @@ class Bounded(Generic[T]):
         return len(self._kept)
 
 
-class Shared:
-    """What is known of one mirror."""
-
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now: Final = now
-        self._refs: Final[Bounded[Ref]] = Bounded(MOST_REFS)
-        self._pairs: Final[Bounded[Question[bool]]] = Bounded(_MOST_PAIRS)
-
-    def ref(self, name: str) -> Ref:
-        return self._refs.get(name, lambda: Ref(Question(self._now), Question(self._now)))
-
-    def descends(self, old: str, new: str) -> Question[bool]:
-        """Whether `new` descends from `old`, which never changes."""
-        return self._pairs.get((old, new), lambda: Question(self._now))
-
-    def lost(self) -> None:
-        """The mirror may not hold any more what was fetched into it."""
-        for ref in self._refs.values():
-            ref.fetched.answer = None
-
-
 class Known:
-    """What is known of all mirrors; `moved` hears of refs that name another commit."""
+    """What is known of all mirrors, by their names; `moved` hears of refs that name another commit.
+
+    Tenants choose both mirrors and refs, so what is kept is bounded over all of them.
+    """
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.trees: Final = Trees(now)
         self.moved: Callable[[Collection[str], str], None] = lambda _applications, _commit: None
         self._now: Final = now
-        self._mirrors: Final[Bounded[Shared]] = Bounded(MOST_MIRRORS)
+        self._refs: Final[Bounded[tuple[str, Ref]]] = Bounded(MOST_REFS)
+        self._pairs: Final[Bounded[Question[bool]]] = Bounded(_MOST_PAIRS)
 
-    def mirror(self, name: str) -> Shared:
-        return self._mirrors.get(name, lambda: Shared(self._now))
+    def ref(self, mirror: str, name: str) -> Ref:
+        return self._refs.get((mirror, name), lambda: (mirror, Ref(Question(self._now), Question(self._now))))[1]
+
+    def descends(self, mirror: str, old: str, new: str) -> Question[bool]:
+        """Whether `new` descends from `old`, which never changes."""
+        return self._pairs.get((mirror, old, new), lambda: Question(self._now))
+
+    def lost(self, mirror: str) -> None:
+        """The mirror may not hold any more what was fetched into it."""
+        for name, ref in self._refs.values():
+            if name == mirror:
+                ref.fetched.answer = None
 
     def tell(self, ref: Ref, commit: str) -> None:
         """A ref was seen at a commit."""

@@ -5,18 +5,20 @@ An artifact has no history, and a digest says what it is: one that is no longer 
 
 from __future__ import annotations
 
+import asyncio
+import time
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from agent.adapters.oci import cosign, layout, registry, selecting
 from agent.api.registries import ArtifactRule
 from agent.manifests import versions
-from agent.values.errors import SourceError
+from agent.values.errors import LimitError, SourceError
 from agent.values.ids import Revision
 from agent.values.text import cut
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from agent.adapters.oci.keeping import Kept
     from agent.adapters.oci.packs import Pack
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from agent.engine.credentials import GitCredential
     from agent.engine.repositories import Demand, Snapshot
     from agent.manifests.documents import TreeEntry
+
+_COMPARING: Final = 10
+"""Seconds that tags are held against a range."""
 
 
 class Artifacts:
@@ -105,7 +110,8 @@ async def named(asked: OciSource, opened: Registry, *, plus: str = "+") -> tuple
         return "", asked.digest
     tag = asked.tag
     if asked.semver is not None:
-        newest = versions.newest([each.replace(plus, "+") for each in await opened.tags()], asked.semver)
+        tags = [each.replace(plus, "+") for each in await opened.tags()]
+        newest = await asyncio.to_thread(versions.newest, tags, asked.semver, _until(asked))
         tag = newest.replace("+", plus) if newest is not None else None
     if tag is None:
         raise SourceError(
@@ -114,3 +120,18 @@ async def named(asked: OciSource, opened: Registry, *, plus: str = "+") -> tuple
             repository=asked.url,
         )
     return tag, await opened.digest(tag)
+
+
+def _until(asked: OciSource) -> Callable[[], None]:
+    """Ends a comparison that takes too long: many tags and a long range."""
+    end = time.monotonic() + _COMPARING
+
+    def check() -> None:
+        if time.monotonic() > end:
+            raise LimitError(
+                "comparing the repository's tags with the range takes too long",
+                hint="write a shorter range, or name a tag or a digest",
+                repository=asked.url,
+            )
+
+    return check

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_WORKERS: Final = 2
+_WORKERS: Final = 4
+"""As many as there are turns: a namespace, which has at most half of them, leaves some to others."""
 _PREFIX: Final = "sha256:"
 
 

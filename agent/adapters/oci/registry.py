@@ -17,6 +17,7 @@ from agent.adapters.bounds import answers
 from agent.adapters.oci import addresses, credential, layout
 from agent.adapters.oci.client import Asked, Client
 from agent.values.errors import LimitError, SourceError, SourceUnavailableError
+from agent.values.tree import get
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -35,9 +36,9 @@ _PAGE: Final = 1024 * 1024
 _PAGES: Final = 200
 _TAGS: Final = 20_000
 _TOKEN: Final = 64 * 1024
-_CHALLENGE: Final = re.compile(r'([A-Za-z_]+)="([^"]*)"')
+_CHALLENGE: Final = re.compile(r'\b([A-Za-z_]+)="([^"]*)"')
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-_NEXT: Final = re.compile(r'<([^>]*)>\s*;\s*rel="?next"?', re.IGNORECASE)
+_NEXT: Final = re.compile(r'<([^<>]*)>\s*;\s*rel="?next"?', re.IGNORECASE)
 
 
 class Registry:
@@ -64,7 +65,7 @@ class Registry:
             answer = await self._get(f"manifests/{digest}", most=_MANIFEST, accept=layout.ACCEPTED)
             if _sha256(answer.body) != digest:
                 raise differs(digest, self._address.url)
-            found = layout.parse(self._tree(answer.body))
+            found = layout.parse(await self._tree(answer.body))
             if isinstance(found, layout.Manifest):
                 return found
             digest = found.digest
@@ -75,7 +76,7 @@ class Registry:
         answer = await self._answer(Asked(self._url(f"manifests/{tag}"), _MANIFEST, layout.MANIFEST))
         if answer.status == 404:
             return None
-        found = layout.parse(self._tree(answer.body)) if answer.status == 200 else None
+        found = layout.parse(await self._tree(answer.body)) if answer.status == 200 else None
         if not isinstance(found, layout.Manifest):
             raise SourceUnavailableError(
                 "the registry's answer is none that a registry gives",
@@ -104,16 +105,16 @@ class Registry:
         Pages are followed by `Link` and their length is not asked for: some registries cut a list at the number asked for, and name no next page.
         """
         found: list[str] = []
-        url = self._url("tags/list")
+        count, url = 0, self._url("tags/list")
         for _ in range(_PAGES):
             answer = await self._at(url, most=_PAGE)
-            tree = self._tree(answer.body)
-            named = tree.get("tags") if isinstance(tree, dict) else None
-            tags: list[Tree] = named if isinstance(named, list) else []
-            found += [tag for tag in tags if isinstance(tag, str) and _TAG.fullmatch(tag)]
-            following = _NEXT.search(answer.headers.get("Link", ""))
-            if len(found) > _TAGS:
+            tags = get(await self._tree(answer.body), "tags")
+            named = tags if isinstance(tags, list) else []
+            count += len(named)
+            if count > _TAGS:
                 break
+            found += [tag for tag in named if isinstance(tag, str) and _TAG.fullmatch(tag)]
+            following = _NEXT.search(answer.headers.get("Link", ""))
             if following is None:
                 return found
             url = urljoin(answer.url, following[1])
@@ -208,9 +209,9 @@ class Registry:
             )
         return token
 
-    def _tree(self, body: bytes) -> Tree:
+    async def _tree(self, body: bytes) -> Tree:
         try:
-            return answers.tree(body)
+            return await asyncio.to_thread(answers.tree, body)
         except answers.TooLargeError:
             raise LimitError(
                 "the registry's answer has more values than the agent accepts",

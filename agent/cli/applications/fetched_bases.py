@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _SECONDS: Final = 30.0
 """For git to say how the user logs in."""
 _LONGEST: Final = 64 * 1024
+_OF_A_REPOSITORY: Final = {"GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR"}
 
 
 def settings_for(application: Application | None) -> GitSettings:
@@ -151,13 +152,17 @@ def _authority(url: str) -> str:
 
 
 def _git(arguments: list[str], text: str = "") -> str:
-    """What the user's own git answers, with its settings and without a question; empty where it does not."""
-    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
+    """What the user's own git answers, with the user's settings and without a question; empty where it does not.
+
+    Outside every work tree: the settings of the repository that the user stands in may name programs, and its author may have written them.
+    """
+    environment = {name: value for name, value in os.environ.items() if name not in _OF_A_REPOSITORY}
     try:
         done = subprocess.run(  # noqa: S603
             ["git", *arguments],  # noqa: S607
             input=text.encode(),
-            env=environment,
+            env=environment | {"GIT_TERMINAL_PROMPT": "0"},
+            cwd="/",
             capture_output=True,
             check=False,
             timeout=_SECONDS,

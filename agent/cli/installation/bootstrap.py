@@ -112,6 +112,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from agent.installation import objects
 
+    if args.rules.is_symlink() and not args.rules.exists():
+        raise UsageError(
+            "the file for recipients is a link that leads nowhere",
+            hint="the work tree's author may have chosen where it leads: remove it, or name another file by --rules",
+            file=str(args.rules),
+        )
     wanted = _Wanted(
         name=args.name,
         namespace=args.namespace or args.name,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agent.manifests import elements
+from agent.manifests import elements, people
+from agent.manifests.lookup import Lookup
 
 ITEM = 'k:{"name":"a"}'
 LIVE = {
@@ -64,3 +65,18 @@ def test_live_values_are_taken_over(tree, fields, expected):
 )
 def test_a_field_stands_where_its_object_has_it(tree, path, expected):
     assert elements.stands(tree, path) is expected
+
+
+@pytest.mark.parametrize(
+    ("at", "expected"),
+    [
+        ((), False),
+        (("f:data", "f:a"), True),
+        (("f:data", "f:b"), True),
+        (("f:data", "f:c"), False),
+        (("f:stringData", "f:a"), False),
+        (("f:metadata", "f:b"), False),
+    ],
+)
+def test_a_manifest_sets_a_field(at, expected):
+    assert people.has(Lookup({"data": {"a": "eA=="}, "stringData": {"b": "x"}}), at) is expected

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
@@ -12,7 +12,7 @@ from agent.api.durations import Duration
 from agent.api.fields import JsonPointer, ManagerPattern, NamespaceName, ObjectName
 from agent.api.metadata import CommonMetadata
 from agent.api.model import Model, Problem, invalid, validate
-from agent.api.render import Render, Substitute
+from agent.api.render import Render, Substitute, VariablesFrom
 from agent.api.secret_reference import SecretReference
 from agent.api.sources import Source, distinct
 from agent.api.windows import MOST_WINDOWS, SyncWindow
@@ -20,6 +20,9 @@ from agent.values.errors import ManifestError
 from agent.values.ids import ApplicationId, ObjectId
 from agent.values.patterns import name_matches
 from agent.values.tree import Object, get, get_object, get_text
+
+if TYPE_CHECKING:
+    from agent.api.helm import HelmValuesFrom
 
 LEAST_INTERVAL: Final = 10
 USUAL_INTERVAL: Final = 300
@@ -224,6 +227,12 @@ class ApplicationSpec(Model):
         if self.render is None or self.source.layers != (".",):
             return self
         return self.model_copy(update={"source": self.source.model_copy(update={"layers": ()})})
+
+    @property
+    def reads(self) -> tuple[VariablesFrom | HelmValuesFrom, ...]:
+        """The Secrets and ConfigMaps of the cluster with variables, and then those with values of a chart."""
+        helm = self.render.helm if self.render is not None else None
+        return (*(self.substitute.from_ if self.substitute else ()), *(helm.values_from if helm else ()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,31 @@ from pydantic import AfterValidator, Field, JsonValue, StringConstraints
 from pydantic.json_schema import WithJsonSchema
 
 from agent.api.charts import ChartSource
+from agent.api.fields import ObjectName
 from agent.api.model import Model, invalid
 
 LONGEST_VALUES: Final = 262_144
 """Characters of `values` as JSON."""
 DEEPEST_VALUES: Final = 64
 _PREFIX: Final = "secrets://"
+_KEY: Final = r"[A-Za-z0-9._-]+"
+_STEP: Final = r"[^.\\\[\]{}=,\p{C}]+"
+
+
+class HelmValuesFrom(Model):
+    """A key of a Secret or ConfigMap in the Application's namespace, with values."""
+
+    kind: Literal["Secret", "ConfigMap"]
+    """Values of a Secret stay sealed, those of a ConfigMap are clear text."""
+    name: ObjectName
+    """Name of the Secret or ConfigMap."""
+    key: Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=f"^{_KEY}$")] = "values.yaml"
+    """The key that holds them, as YAML."""
+    target_path: Annotated[str, StringConstraints(max_length=512, pattern=rf"^({_STEP}(\.{_STEP})*)?$")] = ""
+    """The one value that the key's whole text is, by names with dots between them: `auth.password`. Without it, the text is YAML with any
+    number of values."""
+    optional: bool = False
+    """Whether the object or the key may be missing."""
 
 
 def _values(values: dict[str, JsonValue]) -> dict[str, JsonValue]:
@@ -68,7 +87,12 @@ class Helm(Model):
         tuple[ValuesFile, ...], Field(max_length=32, json_schema_extra={"x-kubernetes-list-type": "atomic"})
     ] = ()
     """Files of the repository with values, from its root, encrypted with SOPS or in the clear. A later file wins over an earlier one, and
-    all win over those of the chart. helm-secrets' prefix `secrets://` may stand before a path."""
+    all win over `valuesFrom`. helm-secrets' prefix `secrets://` may stand before a path."""
+    values_from: Annotated[
+        tuple[HelmValuesFrom, ...], Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+    ] = ()
+    """Secrets and ConfigMaps of the Application's namespace with values, read as its ServiceAccount. A later one wins over an earlier one,
+    and all win over the values of the chart."""
     values: Annotated[
         dict[str, JsonValue],
         AfterValidator(_values),

@@ -76,8 +76,7 @@ async def outdated(ports: Ports, settings: Settings, managed: ManagedApplication
     `ports` are those of the Application's namespace, whose turns the requests wait for. Those that cannot be read are left to the next run that asks Git, which says why.
     """
     application, state = managed.application, managed.state
-    asked = application.spec.substitute if application is not None else None
-    if application is None or state.compiled is None or asked is None or not asked.from_:
+    if application is None or state.compiled is None or not application.spec.reads:
         return False
     reading = live_variables.reader_of(ports.target, application, settings.observer, ports.tasks)
     try:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from agent.api.helm import Helm
     from agent.desired.inputs import Given
+    from agent.desired.live_variables import LiveVariables
     from agent.manifests.documents import File
     from agent.values.errors import AgentError
     from agent.values.expressions import Source
@@ -48,10 +49,20 @@ class ChartValues:
         return copied
 
 
-def values(asked: Helm, files: Sequence[File], given: Given, limits: Limits) -> ChartValues:
-    """The values of files and of the spec, in their order; what is sealed of them is added to `given`. Raises as `inputs.present`."""
+def values(asked: Helm, files: Sequence[File], given: Given, limits: Limits, live: LiveVariables) -> ChartValues:
+    """The values of the cluster, of files and of the spec, in their order; what is sealed of them is added to `given`.
+
+    Raises as `inputs.present`.
+    """
     handed, folder = {*_of_leaves(given)}, _folder(given.files)
     origins: dict[str, str] = {}
+    for number, (name, tree) in enumerate(live.trees):
+        path = f"{folder}/cluster-{number}.yaml"
+        given.files[path] = chart_values.written(tree)
+        origins[path] = name
+    of_values = {each for each in live.sources if live.keys[each].path is not None}
+    given.sources |= {each: live.sources[each] for each in of_values}
+    handed |= of_values
     for number, file in enumerate(files):
         shown = inputs.present([(file, ("values",))], limits)
         path = f"{folder}/{number}.yaml"

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import TypeAlias
 
+    from agent.api.helm import HelmValuesFrom
     from agent.api.render import VariablesFrom
     from agent.manifests.charts import FoundChart
     from agent.values.fingerprint import Fingerprinter
     from agent.values.placeholders import Placeholder
-    from agent.values.tree import Object, Tree
+    from agent.values.tree import Object, Path, Tree
 
     Answer: TypeAlias = Object | Literal["unread"] | None
     """An object as it was read, or None for one that is not there."""
@@ -41,17 +42,23 @@ MOST_CHARACTERS: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class LiveKey:
-    """A key of a Secret, or of a ConfigMap that an Application put a secret into."""
+    """A key of a Secret, or of a ConfigMap that an Application put a secret into.
+
+    `path`: it has values of a chart, of which this is one; the empty path is the key's whole text. None: it is a variable.
+    """
 
     object: ObjectId
     key: str
+    path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LiveVariables:
     """`clear` and `sealed` are by variable; of each placeholder there, `sources` has the leaf, `keys` where it is from, `values` what it is.
 
-    `chart` is that of a server, where the Application names one. `version` is another one where any value is, or the chart, `unread` names the objects that were not read: what they set is not known.
+    `chart` is that of a server, where the Application names one. `version` is another one where any value is, or the chart, `unread` names
+    the objects that were not read: what they set is not known. `trees` are values of a chart, with placeholders, a later one above those
+    before, each with the name of what it is from.
     """
 
     clear: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -62,12 +69,13 @@ class LiveVariables:
     version: str = ""
     unread: tuple[str, ...] = ()
     chart: FoundChart | None = None
+    trees: tuple[tuple[str, Object], ...] = ()
 
 
 NONE: Final = LiveVariables()
 
 
-def object_of(asked: VariablesFrom, namespace: str) -> ObjectId:
+def object_of(asked: VariablesFrom | HelmValuesFrom, namespace: str) -> ObjectId:
     """What a source names."""
     return ObjectId("", asked.kind, namespace, asked.name)
 
@@ -118,9 +126,9 @@ def of(
 
 def placeholder_of(at: LiveKey, value: Secret, fingerprinter: Fingerprinter, uid: str) -> Placeholder:
     """The placeholder of a value, the same for as long as the value is."""
-    return placeholders.of(
-        "live", at.object.key, at.key, fingerprinter.leaf(uid, at.object.key, ("data", at.key), value)
-    )
+    within = at.path or ()
+    print_ = fingerprinter.leaf(uid, at.object.key, ("data", at.key, *within), value)
+    return placeholders.of("live", at.object.key, at.key, *map(str, within), print_)
 
 
 def opened(tree: Object | None, at: LiveKey) -> Secret | None:

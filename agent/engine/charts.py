@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from agent.api.helm import Helm
     from agent.desired.charts import ChartValues
     from agent.desired.inputs import Given
+    from agent.desired.live_variables import LiveVariables
     from agent.engine.bases import Reader
     from agent.engine.ports import TargetPort, TasksPort
     from agent.engine.renderers import Rendered
@@ -54,7 +55,9 @@ async def _folder(asked: Helm, reader: Reader, tasks: TasksPort) -> str:
     return f"{base.folder}/{chart_files.folder_of(archive.listing, shown=chart.shown)}"
 
 
-async def collected(asked: Helm, reader: Reader, limits: YamlLimits, tasks: TasksPort) -> ChartFiles:
+async def collected(
+    asked: Helm, reader: Reader, limits: YamlLimits, tasks: TasksPort, live: LiveVariables
+) -> ChartFiles:
     """The chart and its values. Raises ChartError, LimitError, SourceError and what presenting raises."""
     folder = await _folder(asked, reader, tasks)
     uses = await tasks.in_thread(lambda: chart_files.uses(folder, reader.files.listing))
@@ -71,7 +74,7 @@ async def collected(asked: Helm, reader: Reader, limits: YamlLimits, tasks: Task
 
     def present() -> ChartFiles:
         given = inputs.present([(file, uses[path]) for path, file in own.items()], limits)
-        values = charts.values(asked, [named[path] for path in asked.values_files], given, limits)
+        values = charts.values(asked, [named[path] for path in asked.values_files], given, limits, live)
         return ChartFiles(folder, given, values, {**own, **named})
 
     return await tasks.in_thread(present)

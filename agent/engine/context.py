@@ -125,13 +125,13 @@ class Run:
     @property
     def changes(self) -> Cause:
         """Why an object that was applied is asked for in another form: where neither commit nor spec changed, variables of the cluster did."""
-        before, asked = self.ledger.record, self.application.spec.substitute
+        before = self.ledger.record
         same = (
             before.revision is not None
             and self.revision is not None
             and (before.revision.commit, before.generation) == (self.revision.commit, self.application.generation)
         )
-        return Cause.VARIABLES if same and asked is not None and asked.from_ else self.asks
+        return Cause.VARIABLES if same and self.application.spec.reads else self.asks
 
     @property
     def checks_source(self) -> bool:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from agent.desired import live_variables
+from agent.api.render import VariablesFrom
+from agent.desired import live_values, live_variables
 from agent.desired.compiler import UnknownChangeError
 from agent.engine.ports import Identity
 from agent.manifests import contents
@@ -19,8 +20,8 @@ from agent.values.problems import Problem
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from agent.api.application import Application
-    from agent.api.render import VariablesFrom
+    from agent.api.application import Application, ApplicationSpec
+    from agent.api.helm import HelmValuesFrom
     from agent.desired.live_variables import Answer, LiveKey, LiveVariables
     from agent.engine.context import Run
     from agent.engine.live import Observer
@@ -89,29 +90,37 @@ def reader_of(cluster: Cluster, application: Application, observer: Observer, ta
 async def read(run: Run) -> LiveVariables:
     """What the Application's sources hold now. Raises UnknownChangeError."""
     application = run.application
-    asked = application.spec.substitute
-    if asked is None or not asked.from_:
+    if not application.spec.reads:
         return live_variables.NONE
     return await read_by(reader(run), application, run.fingerprints.desired)
 
 
 async def read_by(reading: Reader, application: Application, fingerprinter: Fingerprinter) -> LiveVariables:
     """As `read`, in any cluster and as anyone."""
-    asked, namespace = application.spec.substitute, application.id.namespace
-    assert asked is not None
-    keys = [live_variables.object_of(each, namespace) for each in asked.from_]
-    distinct = list(dict.fromkeys(keys))
+    spec, namespace, uid = application.spec, application.id.namespace, application.id.uid
+    distinct = list(dict.fromkeys(live_variables.object_of(each, namespace) for each in spec.reads))
     try:
         answers = await reading.tasks.all([reading.answer(key) for key in distinct])
         found = dict(zip(distinct, answers, strict=True))
-        given: list[tuple[VariablesFrom, Answer]] = [
-            (each, found[key]) for each, key in zip(asked.from_, keys, strict=True)
-        ]
-        return await reading.tasks.in_thread(
-            lambda: live_variables.of(given, namespace, fingerprinter, application.id.uid)
-        )
+        return await reading.tasks.in_thread(lambda: of(spec, found, namespace, fingerprinter, uid))
     except AgentError as error:
         raise UnknownChangeError((Problem(error),)) from None
+
+
+def of(
+    spec: ApplicationSpec, found: Mapping[ObjectId, Answer], namespace: str, fingerprinter: Fingerprinter, uid: str
+) -> LiveVariables:
+    """What objects of the cluster hold for an Application. Raises as `live_variables.of` and `live_values.of`."""
+    variables: list[tuple[VariablesFrom, Answer]] = []
+    values: list[tuple[HelmValuesFrom, Answer]] = []
+    for each in spec.reads:
+        answer: Answer = found[live_variables.object_of(each, namespace)]
+        if isinstance(each, VariablesFrom):
+            variables.append((each, answer))
+        else:
+            values.append((each, answer))
+    made = live_variables.of(variables, namespace, fingerprinter, uid) if variables else live_variables.NONE
+    return live_values.joined(made, live_values.of(values, namespace, fingerprinter, uid)) if values else made
 
 
 async def reopened(
@@ -130,7 +139,8 @@ async def reopened(
             errors.update(dict.fromkeys(of_key, error))
             continue
         for name, at in of_key.items():
-            value, uid = live_variables.opened(tree, at), run.application_id.uid
+            of_chart, uid = at.path is not None, run.application_id.uid
+            value = live_values.opened(tree, at) if of_chart else live_variables.opened(tree, at)
             if value is None or live_variables.placeholder_of(at, value, run.fingerprints.desired, uid) != name:
                 errors[name] = StaleObjectError("a variable changed after it was read", object=key, variable=at.key)
             else:

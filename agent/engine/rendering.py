@@ -109,7 +109,7 @@ async def _collected(
     reader = Reader(files, limits)
     served = YamlLimits.served(size=limits.file_bytes, depth=limits.yaml_depth)
     if spec.render is not None and spec.render.helm is not None:
-        found = await charts.collected(spec.render.helm, reader, served, tasks)
+        found = await charts.collected(spec.render.helm, reader, served, tasks, live)
         overlay = replace(_NOTHING, bases=tuple(files.bases))
         charted = _Presented(found.given, found.read, overlay, values=found.values, folder=found.folder)
         return await _with_variables(spec.substitute, reader, charted, live, tasks)

@@ -31,8 +31,12 @@ def in_clear(data: bytes, sources: dict[Placeholder, Source], *, file: str) -> b
     if len(found) != 1:
         return data
     made = with_references(found[0].tree, sources)
-    # the one character that JSON writes plainly and YAML does not take
-    return data if made == found[0].tree else json.dumps(made).replace("\x7f", "\\u007f").encode()
+    return data if made == found[0].tree else written(made)
+
+
+def written(tree: Tree) -> bytes:
+    """Values as JSON that any reader of YAML takes: of all characters, JSON writes one plainly that YAML does not have."""
+    return json.dumps(tree).replace("\x7f", "\\u007f").encode()
 
 
 def with_references(tree: Tree, sources: dict[Placeholder, Source], at: Path = ()) -> Tree:

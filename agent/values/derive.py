@@ -10,13 +10,13 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from agent.values import godotenv, sprig, surroundings
-from agent.values.errors import LimitError, SecretValueError
+from agent.values.errors import AgentError, LimitError, SecretValueError
 from agent.values.reveal import reveal
 from agent.values.secret import Plain, Secret
-from agent.values.tree import Path, Tree, map_leaves, walk
+from agent.values.tree import Path, Tree, format_path, map_leaves, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from agent.values.surroundings import Encoding
     from agent.values.tree import Leaf
@@ -206,6 +206,34 @@ def json_pointer(secret: Secret, pointer: str) -> Secret:
     if isinstance(at, str | int | float):
         return Secret(at, *secret.labels)
     return Secret(json.dumps(at, separators=(",", ":"), ensure_ascii=False), *secret.labels)
+
+
+def parsed(secret: Secret, parse: Callable[[str], Tree]) -> Tree:
+    """What a text means to `parse`, its leaves as Secrets. Keys, null and empty text stay in the clear.
+
+    Raises SecretValueError, also for a leaf that is true or false, which is no secret and would be one here.
+    """
+    text, tree = _text(secret), None
+    try:
+        tree, is_read = parse(text), True
+    except AgentError:  # its facts may be of the value; raised below instead, where nothing of it is attached
+        is_read = False
+    if not is_read:
+        raise SecretValueError("a value is not the YAML that it should be", secret=secret.label)
+
+    def leaf(path: Path, value: Leaf) -> Leaf:
+        if value is None or value == "":
+            return value
+        if isinstance(value, bool):
+            raise SecretValueError(
+                "a value of a Secret is true or false, and templates decide by it what they make",
+                hint="keep it in clear text: in a ConfigMap, in a file of values or in the Application",
+                field=format_path(path),
+                secret=secret.label,
+            )
+        return Secret(value, f"{secret.label}#{format_path(path)}") if isinstance(value, str | int | float) else value
+
+    return map_leaves(tree, leaf)
 
 
 def size(tree: Tree) -> int:

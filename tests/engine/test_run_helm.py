@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from whole_runs import manifests as m
 from whole_runs.installation import Installation
 
 from agent.adapters.render.pool import Renderers
+from agent.engine.ports import Identity
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
 from render import build
@@ -331,3 +333,97 @@ async def test_a_file_of_values_that_was_altered_leaves_the_last_good_commit(ren
     ran = await made.run()
     assert [each.split()[1] for each in ran.problems] == ["s.yaml"]
     assert plain(made, "web-db", "password") == "hunter2"
+
+
+def object_of(kind: str, name: str, **data: str) -> str:
+    lines = "".join(
+        f"  {key}: {json.dumps(encoded(text) if kind == 'Secret' else text)}\n" for key, text in data.items()
+    )
+    return f"apiVersion: v1\nkind: {kind}\nmetadata:\n  name: {name}\n  namespace: shop\ndata:\n{lines}"
+
+
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+FROM = [
+    {"kind": "ConfigMap", "name": "settings", "key": "values"},
+    {"kind": "Secret", "name": "db", "key": "values"},
+    {"kind": "Secret", "name": "db", "key": "token", "targetPath": "token"},
+    {"kind": "Secret", "name": "none", "optional": True},
+]
+
+
+async def test_values_of_the_cluster_are_read_as_the_tenant_and_those_of_secrets_stay_sealed(
+    renderers: Renderers,
+) -> None:
+    files = {**chart(secret=SECRET, settings=SETTINGS), "more.yaml": "host: from-file\n"}
+    made = world(renderers, files, valuesFrom=FROM)
+    made.make(object_of("ConfigMap", "settings", values="host: from-cluster\nauth: {password: none}\n"))
+    made.make(object_of("Secret", "db", values="auth:\n  password: hunter2\n  user: ''\n", token="t0k3n"))
+    ran = await made.run()
+    assert ran.problems == []
+    assert made.value("ConfigMap/web-settings", "data", "host") == "from-cluster"
+    assert [plain(made, "web-db", key) for key in ("password", "token")] == ["hunter2", "t0k3n"]
+    given = b"".join(data for asked in made.renderers.charts for data in asked.sources.files.values())
+    assert b"hunter2" not in given
+    assert b"t0k3n" not in given
+    assert "hunter2" not in repr((ran.audit, ran.status, ran.told))
+    assert made.traffic.readers["get Secret/db"] == {Identity("shop", "signet-applier")}
+    assert [each for each in ran.reads if "/db" in each or "/settings" in each].count("get ConfigMap/settings") == 1
+    ran = await made.run()
+    assert (ran.quiet, len(made.renderers.charts)) == (True, 1)
+
+    made.edit("Secret/db", "data", "values", to=encoded("auth: {password: 0123}"))
+    ran = await made.probe()
+    assert ran is not None
+    assert (ran.writes, ran.causes) == (["apply Secret/web-db"], {"Secret/web-db": "variable-source"})
+    made.spec(render={"helm": {"chart": {"path": "chart"}, "valuesFrom": FROM, "valuesFiles": ["more.yaml"]}})
+    ran = await made.run()
+    assert made.value("ConfigMap/web-settings", "data", "host") == "from-file"
+
+
+async def test_a_run_that_only_heals_reads_values_of_the_cluster_again(renderers: Renderers) -> None:
+    made = world(renderers, chart(secret=SECRET), valuesFrom=[{"kind": "Secret", "name": "db", "key": "values"}])
+    made.make(object_of("Secret", "db", values="auth: {password: hunter2}\n"))
+    await made.run()
+    made.edit("Secret/web-db", "data", "password", to=encoded("edited"))
+    ran = await made.heal()
+    assert (ran.problems, plain(made, "web-db", "password")) == ([], "hunter2")
+
+
+@pytest.mark.parametrize(
+    ("given", "asked", "says"),
+    [
+        ("", {}, "does not exist, or has no such key"),
+        (object_of("Secret", "db", values="auth: [1"), {}, "not the YAML that it should be"),
+        (object_of("Secret", "db", values="on: true"), {}, "true or false"),
+        (object_of("Secret", "db", values="just text"), {}, "values are not a map"),
+        (object_of("Secret", "db", values="a: vault://main/kv/db#token"), {}, "holds a reference to a store"),
+        (
+            object_of("ConfigMap", "db", values="a: '${vault://main/kv/db#token}'"),
+            {"kind": "ConfigMap"},
+            "holds a reference",
+        ),
+        (object_of("ConfigMap", "db", values="a: sGnT0k"), {"kind": "ConfigMap"}, "looks like"),
+        (
+            object_of("Secret", "db", values="\n".join(f"a{number}: x" for number in range(1100))),
+            {},
+            "more values than",
+        ),
+    ],
+)
+async def test_values_of_the_cluster_that_cannot_be_used_leave_the_last_good_commit(
+    renderers: Renderers, given: str, asked: dict[str, str], says: str
+) -> None:
+    made = world(renderers, chart(settings=SETTINGS))
+    await made.run()
+    if given:
+        made.make(given)
+    source = {"kind": "Secret", "name": "db", "key": "values", **asked}
+    made.spec(render={"helm": {"chart": {"path": "chart"}, "valuesFrom": [source]}})
+    ran = await made.run()
+    assert len(ran.problems) == 1
+    assert says in str(ran.errors[0])
+    assert "token" not in repr((ran.status, ran.told))
+    assert made.value("ConfigMap/web-settings", "data", "host") == "example.com"

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from agent.api.render import Render
     from agent.cli.applications.worktree import Target
     from agent.desired.compiler import DesiredState
-    from agent.desired.live_variables import LiveVariables
+    from agent.desired.live_variables import Answer, LiveVariables
     from agent.desired.rendering import Made
     from agent.engine.renderers import Rendered
     from agent.engine.rendering import Files, Inputs
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from agent.manifests.documents import Parsed
     from agent.sops.format.keys import MasterKeys, WrappedKey
     from agent.values.expressions import Expressions
+    from agent.values.ids import ObjectId
     from agent.values.questions import Question
     from agent.values.tree import Object
 
@@ -68,16 +69,21 @@ async def variables(target: Target, cluster: Cluster | None) -> LiveVariables:
     Raises UnknownChangeError, also for one that does not exist.
     """
     application = target.application
-    asked = application.spec.substitute if application is not None else None
-    if application is None or asked is None or not asked.from_:
+    if application is None or not application.spec.reads:
         return desired_variables.NONE
     prints = Fingerprinter.derive(Secret(os.urandom(32), "key of this run"), "leaf")
-    if cluster is None:
-        return desired_variables.of([(each, "unread") for each in asked.from_], application.id.namespace, prints, "")
-    reading = live_variables.Reader(
-        cluster, None, lambda live, _: contents.claims_clear(live), AsyncTasks(), lenient=True
-    )
-    return await live_variables.read_by(reading, application, prints)
+    if cluster is not None:
+        reading = live_variables.Reader(
+            cluster, None, lambda live, _: contents.claims_clear(live), AsyncTasks(), lenient=True
+        )
+        return await live_variables.read_by(reading, application, prints)
+    namespace = application.id.namespace
+    keys = {desired_variables.object_of(each, namespace) for each in application.spec.reads}
+    nothing: dict[ObjectId, Answer] = dict.fromkeys(keys, "unread")
+    try:
+        return live_variables.of(application.spec, nothing, namespace, prints, "")
+    except AgentError as error:
+        raise UnknownChangeError((Problem(error),)) from None
 
 
 async def collect(target: Target, live: LiveVariables, files: Files | None = None) -> Inputs | None:

@@ -18,8 +18,7 @@ from agent.manifests.resolve import Pending
 from agent.values import derive
 from agent.values.errors import AgentError, LimitError, StoreNotFoundError
 from agent.values.expressions import Expressions
-from agent.values.secret import Sealed
-from agent.values.tree import format_path, secrets, walk
+from agent.values.tree import format_path, secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -158,7 +157,9 @@ class Assembler:
         ignored = desired.ignored.resolving(desired.tree)
         kept = ignored.without(assembled)
         written = "" if unrolled else roll
-        holds_secret = next(secrets(assembled), None) is not None or (partial and _may_hold_secret(desired.tree))
+        holds_secret = next(secrets(assembled), None) is not None or (
+            partial and contents.may_hold_secret(desired.tree)
+        )
         whole = self._marked(key, assembled, written, holds_secret=holds_secret)
         tree = whole if kept is assembled else self._marked(key, kept, written, holds_secret=holds_secret)
         record = ObjectRecord(
@@ -177,12 +178,8 @@ class Assembler:
 
     def _marked(self, key: ObjectId, tree: Object, roll: str, *, holds_secret: bool) -> Object:
         tree = order.set_restart_token(tree, roll) if roll else tree
-        tree = contents.mark(tree, key, self.owner, self.owners, holds_secret=holds_secret)
+        tree = contents.mark(tree, key, holds_secret=holds_secret)
         return ownership.stamp(tree, key, self.owner, self.owners)
-
-
-def _may_hold_secret(tree: Object) -> bool:
-    return bool(references.find(tree)) or any(isinstance(leaf, Sealed) for _, leaf in walk(tree))
 
 
 def applied_as(assembled: Assembled, *, uid: str, owned_digest: str, left: Mapping[str, str]) -> ObjectRecord:

@@ -32,7 +32,7 @@ def desired_digests(
 def _ingredients(desired: Desired) -> Tree:
     """What is applied of a sealed merge. The rules of what is ignored count, so that adding or removing one takes effect."""
     given: list[Tree] = [TRANSFORMATION, desired.api_version, desired.kept]
-    if contents.is_marked(desired.id):
+    if contents.is_marked(desired.id) and contents.may_hold_secret(desired.tree):
         given.append(contents.ANNOTATION)
     return [*given, [*desired.ignored.managers, *desired.ignored.texts]] if desired.ignored else given
 

@@ -1,79 +1,70 @@
-"""Whether a ConfigMap holds a secret: the agent says so on each that it applies, so that other agents need not know its record.
+"""Whether a ConfigMap holds a secret: the agent says so on each that it puts one into, so that other agents need not know its record.
 
-A ConfigMap is clear text to its readers, unless an Application put a secret into it. The word for that there is no secret is a MAC over
-installation, Application and object: what another installation applied, or an agent that writes no such word yet, is not proven clear.
-Each apply writes one of the two words, in the request that writes the data.
+A ConfigMap is clear text to its readers, unless an Application put a secret into it. The request that writes the secret also writes the
+annotation, and the one that takes the secret out takes the annotation away.
 """
 
 from __future__ import annotations
 
-import hmac
-import re
 from typing import TYPE_CHECKING, Final
 
 from agent.api import names
-from agent.manifests import fields, ownership
+from agent.manifests import fields, ownership, references
 from agent.manifests.managers import RELEASED
-from agent.values.tree import get, get_object, get_text
+from agent.values.secret import Sealed
+from agent.values.tree import get, get_object, walk
 
 if TYPE_CHECKING:
-    from agent.manifests.ownership import Owner
     from agent.values.fingerprint import Fingerprinter
     from agent.values.ids import ObjectId
-    from agent.values.tree import Object, Tree
+    from agent.values.tree import Object
 
 ANNOTATION: Final = f"{ownership.PREFIX}contents"
 _MANAGERS: Final = frozenset({names.FIELD_MANAGER, RELEASED})
 _SEALED: Final = "sealed"
-_CLEAR: Final = re.compile(r"clear\.v1\.([A-Za-z0-9-]{1,32})\.([0-9a-f]{32})")
 
 
 def is_marked(key: ObjectId) -> bool:
-    """Whether the agent says on objects of this kind what they hold."""
+    """Whether the agent says on objects of this kind that they hold a secret."""
     return (key.group, key.kind) == ("", "ConfigMap")
 
 
-def mark(tree: Object, key: ObjectId, owner: Owner, fingerprinter: Fingerprinter, *, holds_secret: bool) -> Object:
-    """`tree` with the word on what it holds; what Git says under this name is replaced."""
+def may_hold_secret(tree: Object) -> bool:
+    """Whether something in a sealed merge may be a secret once it is opened."""
+    return any(
+        isinstance(leaf, Sealed) or (isinstance(leaf, str) and references.PATTERN.search(leaf) is not None)
+        for _, leaf in walk(tree)
+    )
+
+
+def mark(tree: Object, key: ObjectId, *, holds_secret: bool) -> Object:
+    """`tree` with the mark if it holds a secret; what Git says under this name is taken out."""
+    metadata = get_object(tree, "metadata")
+    annotations = {name: value for name, value in get_object(metadata, "annotations").items() if name != ANNOTATION}
     if not is_marked(key):
         return tree
-    word = _SEALED
-    if not holds_secret:
-        mac = _mac(owner.installation, owner.application.uid, key, fingerprinter)
-        word = f"clear.v1.{fingerprinter.version}.{mac}"
-    metadata = get_object(tree, "metadata")
-    annotations = {**get_object(metadata, "annotations"), ANNOTATION: word}
+    if holds_secret:
+        annotations[ANNOTATION] = _SEALED
+    elif ANNOTATION not in get_object(metadata, "annotations"):
+        return tree
     return {**tree, "metadata": {**metadata, "annotations": annotations}}
 
 
+def is_true(live: Object | None, key: ObjectId, *, holds_secret: bool) -> bool:
+    """Whether a live object has the mark exactly if it holds a secret."""
+    return not is_marked(key) or (ANNOTATION in get_object(live, "metadata", "annotations")) == holds_secret
+
+
 def is_clear(live: Object, key: ObjectId, installation: str, fingerprinter: Fingerprinter) -> bool:
-    """Whether the values of a live ConfigMap are clear text: no agent wrote it, or one of this installation proves that it has no secret."""
+    """Whether the values of a live ConfigMap are clear text: no agent wrote it, or one of this installation did and put no secret into it."""
     if not _is_written(live):
         return True
-    uid = ownership.prove(live, key, installation, fingerprinter)
-    found = _CLEAR.fullmatch(_word(live))
-    if uid is None or found is None or found[1] != fingerprinter.version or _is_left(live):
-        return False
-    return hmac.compare_digest(_mac(installation, uid, key, fingerprinter), found[2])
-
-
-def has_mark(live: Tree) -> bool:
-    """Whether a live object says what it holds, if it is of a kind that does."""
-    is_core = (get_text(live, "apiVersion"), get_text(live, "kind")) == ("v1", "ConfigMap")
-    return bool(_word(live)) or not is_core
+    return ownership.prove(live, key, installation, fingerprinter) is not None and claims_clear(live)
 
 
 def claims_clear(live: Object) -> bool:
-    """The same, for those who cannot verify the proof."""
-    return not _is_written(live) or (_CLEAR.fullmatch(_word(live)) is not None and not _is_left(live))
-
-
-def _mac(installation: str, uid: str, key: ObjectId, fingerprinter: Fingerprinter) -> str:
-    return fingerprinter.text("contents", "clear", installation, uid, key.key)
-
-
-def _word(live: Tree) -> str:
-    return get_text(live, "metadata", "annotations", ANNOTATION)
+    """The same, for those who cannot verify the proof of ownership."""
+    return ANNOTATION not in get_object(live, "metadata", "annotations") and not _is_left(live)
 
 
 def _is_written(live: Object) -> bool:

@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agent.engine import judge, record, rollouts
-from agent.engine.assembling import Assembled, Assembler
+from agent.engine.assembling import Assembler
 from agent.engine.context import Fingerprints
 from agent.engine.ledger import Ledger
 from agent.engine.live import Observer
 from agent.engine.record import HEAD, Codec
-from agent.manifests import contents
 from agent.manifests.layers import Desired
 from agent.manifests.ownership import Owner
 from agent.values.ids import IN_CLUSTER, ApplicationId, ObjectId
 from agent.values.secret import Secret
-from agent.values.tree import get_object, get_text
+from agent.values.tree import get_text
 
 if TYPE_CHECKING:
     from agent.values.tree import Object
@@ -99,36 +98,17 @@ async def test_taking_it_over_writes_the_epoch_and_nothing_else() -> None:
     assert ledger.record == replace(CODEC.decode(VECTOR["shards"]), epoch=6, holder="agent-1 11ee")
 
 
-def built(key: ObjectId) -> tuple[str, str, Assembled]:
+@pytest.mark.parametrize("key", TREES, ids=lambda key: key.kind)
+def test_digests_are_those_that_were_recorded(key: ObjectId) -> None:
+    """An agent of today finds what an agent of before applied to be the same, and so sends nothing."""
     recorded = CODEC.decode(VECTOR["shards"]).objects
+    expected = VECTOR["digests"][key.key]
     desired_digest = judge.desired_digests(PRINTS.desired, APPLICATION.uid, DESIRED)[key]
     token = rollouts.token_of(
         DESIRED[key], rollouts.secret_contents(recorded, DESIRED), PRINTS.applied, APPLICATION.uid
     )
     assembler = Assembler(Owner("vectors", APPLICATION), PRINTS.owners, PRINTS.applied, lambda: 0.0)
-    return (
-        desired_digest,
-        token,
-        assembler.build(DESIRED[key], TREES[key], {}, desired_digest=desired_digest, roll=token),
-    )
-
-
-def test_a_config_map_is_applied_once_more_to_say_what_it_holds() -> None:
-    expected = VECTOR["digests"][CONFIG_MAP.key]
-    desired_digest, _, assembled = built(CONFIG_MAP)
-    annotations = get_object(assembled.tree, "metadata", "annotations")
-    assert contents.ANNOTATION in annotations
-    del annotations[contents.ANNOTATION]
-    assert desired_digest != expected["recipe"]
-    assert PRINTS.applied.tree(APPLICATION.uid, CONFIG_MAP.key, assembled.tree) == expected["applied"]
-
-
-@pytest.mark.parametrize("key", [SECRET, WORKLOAD], ids=lambda key: key.kind)
-def test_digests_are_those_that_were_recorded(key: ObjectId) -> None:
-    """An agent of today finds what an agent of before applied to be the same, and so sends nothing."""
-    recorded = CODEC.decode(VECTOR["shards"]).objects
-    expected = VECTOR["digests"][key.key]
-    desired_digest, token, assembled = built(key)
+    assembled = assembler.build(DESIRED[key], TREES[key], {}, desired_digest=desired_digest, roll=token)
 
     assert (desired_digest, token, assembled.record.applied) == (
         expected["recipe"],

@@ -15,7 +15,7 @@ from agent.manifests import contents, ownership
 from agent.manifests.ownership import Owner
 from agent.values.ids import ApplicationId, ObjectId
 from agent.values.secret import Secret
-from agent.values.tree import get, get_object, get_text, map_leaves
+from agent.values.tree import get_object, get_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,24 +34,14 @@ def settings(**metadata: str) -> Object:
     return {**tree, "metadata": {**get_object(tree, "metadata"), "namespace": NAMESPACE, **metadata}}
 
 
-def applied(
-    *, secret: bool = False, owner: Owner = OTHER, prints: Fingerprinter = PRINTS.owners, key: ObjectId = KEY
-) -> Object:
+def applied(*, secret: bool = False, owner: Owner = OTHER, prints: Fingerprinter = PRINTS.owners) -> Object:
     """As an agent of another Application applies it."""
-    marked = contents.mark(settings(), key, owner, prints, holds_secret=secret)
-    return ownership.stamp(marked, KEY, owner, prints)
+    return ownership.stamp(contents.mark(settings(), KEY, holds_secret=secret), KEY, owner, prints)
 
 
-def unmarked() -> Object:
-    """As an agent applies it that does not say yet what objects hold."""
-    return ownership.stamp(settings(), KEY, OTHER, PRINTS.owners)
-
-
-def only_said() -> Object:
-    """What a person writes who copies the annotations of another object."""
-    tree = applied(key=replace(KEY, name="another"))
-    annotations = get_object(tree, "metadata", "annotations")
-    return {**settings(), "metadata": {**get_object(settings(), "metadata"), "annotations": annotations}}
+def only_marked() -> Object:
+    """What a person writes who copies the annotation of another object."""
+    return contents.mark(settings(), KEY, holds_secret=True)
 
 
 def world(given: Object, by: str, operation: str) -> Installation:
@@ -67,25 +57,21 @@ def world(given: Object, by: str, operation: str) -> Installation:
     ("given", "by", "operation"),
     [
         (lambda: applied(secret=True), "signet", "Apply"),
-        (unmarked, "signet", "Apply"),
         (settings, "signet", "Apply"),
         (settings, "signet-released", "Apply"),
         (lambda: applied(prints=FOREIGN), "signet", "Apply"),
         (lambda: applied(owner=replace(OTHER, installation="another")), "signet", "Apply"),
-        (lambda: applied(key=replace(KEY, name="another")), "signet", "Apply"),
-        (only_said, "kubectl", "Update"),
-        (unmarked, "kubectl", "Update"),
+        (only_marked, "kubectl", "Update"),
+        (lambda: applied(prints=FOREIGN), "kubectl", "Update"),
         (applied, "signet-released", "Apply"),
     ],
     ids=[
         "holds a secret",
-        "says nothing",
         "field manager alone",
         "left to others, field manager alone",
         "another installation's key",
         "another installation",
-        "another object's word",
-        "a copied word",
+        "a copied mark",
         "a copied owner",
         "values that were left to others",
     ],
@@ -101,7 +87,7 @@ async def test_what_is_not_proven_clear_stays_sealed(given: Callable[[], Object]
 @pytest.mark.parametrize(
     ("given", "by", "operation"),
     [(applied, "signet", "Apply"), (settings, "kubectl", "Update"), (settings, "kustomize-controller", "Apply")],
-    ids=["proven", "of a person", "of Flux"],
+    ids=["of another Application", "of a person", "of Flux"],
 )
 async def test_what_is_proven_clear_and_what_no_agent_wrote_is_text(
     given: Callable[[], Object], by: str, operation: str
@@ -111,7 +97,7 @@ async def test_what_is_proven_clear_and_what_no_agent_wrote_is_text(
     assert (ran.problems, made.value("ConfigMap/a", "data", "value")) == ([], CANARY)
 
 
-async def test_each_apply_says_what_the_object_holds() -> None:
+async def test_each_apply_says_whether_the_object_holds_a_secret() -> None:
     made = Installation(
         files={"a.yaml": m.config("a", data="clear"), "b.yaml": m.config("b", data="vault://main/kv/db#password")},
         secrets={"allow": ["ConfigMap"]},
@@ -129,10 +115,25 @@ async def test_each_apply_says_what_the_object_holds() -> None:
     made.push({"a.yaml": m.config("a", data="vault://main/kv/db#password"), "b.yaml": m.config("b", data="clear")})
     await made.run()
     assert (clear("a"), clear("b")) == (False, True)
-    made.edit("ConfigMap/a", "metadata", "annotations", contents.ANNOTATION, to="clear.v1.1." + "0" * 32)
+    made.edit("ConfigMap/a", "metadata", "annotations", contents.ANNOTATION, to="clear")
     assert not clear("a")
     assert (await made.heal()).writes == ["apply ConfigMap/a"]
     assert get_text(made.live("ConfigMap/a") or {}, "metadata", "annotations", contents.ANNOTATION) == "sealed"
+
+
+async def test_an_upgrade_marks_what_holds_a_secret_and_writes_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Installation(
+        files={"a.yaml": m.config("a", data="clear"), "b.yaml": m.config("b", data="vault://main/kv/db#password")},
+        secrets={"allow": ["ConfigMap"]},
+        operator=m.operator(sinks={"configMaps": True}),
+    )
+    made.stores.write("kv/db", password=CANARY)
+    with monkeypatch.context() as before:
+        before.setattr(contents, "is_marked", lambda _: False)
+        await made.run()
+    made.restart()
+    assert (await made.run()).writes == ["apply ConfigMap/b"]
+    assert (await made.run()).writes == []
 
 
 async def test_a_source_that_turns_out_to_be_sealed_is_compiled_again() -> None:
@@ -146,11 +147,11 @@ async def test_a_source_that_turns_out_to_be_sealed_is_compiled_again() -> None:
 
 def test_only_config_maps_are_marked_and_a_reader_without_the_key_takes_the_word() -> None:
     workload = ObjectId("apps", "Deployment", NAMESPACE, "web")
-    assert contents.mark({"kind": "Deployment"}, workload, OTHER, PRINTS.owners, holds_secret=True) == {
-        "kind": "Deployment"
-    }
+    assert contents.mark({"kind": "Deployment"}, workload, holds_secret=True) == {"kind": "Deployment"}
     assert contents.claims_clear(applied(prints=FOREIGN))
     assert contents.claims_clear(settings())
     assert not contents.claims_clear(applied(secret=True))
-    assert not contents.claims_clear(unmarked())
-    assert get(map_leaves(applied(), lambda _, leaf: leaf), "data", "HOST") == CANARY
+
+
+def test_a_mark_in_git_counts_for_nothing() -> None:
+    assert contents.mark(only_marked(), KEY, holds_secret=False) == settings(annotations={})

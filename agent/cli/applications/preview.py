@@ -19,7 +19,7 @@ from agent.manifests.endings import content, ends
 from agent.values.dataclass import dataclass
 from agent.values.errors import ImmutableFieldError
 from agent.values.secret import Sealed
-from agent.values.tree import get_object, get_text, map_leaves
+from agent.values.tree import get_object, get_text, map_leaves, secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -144,7 +144,7 @@ def _cause(each: Difference, state: DesiredState, before: DesiredState | None, a
     changed = each.action in {"create", "change", "refused"} or (applied.known and each.owned)
     if not changed and before is not None and _clear(before, each.id) != _clear(state, each.id):
         return Cause.COMMIT  # the cluster has it already, and the agent does not know
-    if not changed and (not applied.known or _is_stamped(each.live, applied)):
+    if not changed and (not applied.known or _is_stamped(each, applied)):
         return None
     return _why(each, state, before, known.stores if known is not None else {})
 
@@ -192,14 +192,15 @@ def _is_ours(live: Object | None, applied: Applied) -> bool:
     return live is not None and bool(applied.uid) and ownership.claimed(live) == applied.uid
 
 
-def _is_stamped(live: Object | None, applied: Applied) -> bool:
-    """Whether a live object carries what the agent writes on each: a run writes that again."""
+def _is_stamped(each: Difference, applied: Applied) -> bool:
+    """Whether a live object carries what the agent writes on it: a run writes that again."""
+    live = each.live
     labels = get_object(live, "metadata", "labels")
     return (
         _is_ours(live, applied)
         and bool(labels.get(ownership.LABEL_INSTALLATION))
         and labels.get(ownership.LABEL_APPLICATION) == applied.label
-        and contents.has_mark(live)
+        and contents.is_true(live, each.id, holds_secret=next(secrets(each.tree), None) is not None)
     )
 
 

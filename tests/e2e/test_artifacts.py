@@ -53,7 +53,7 @@ def test_the_steps_of_the_documentation_lead_to_an_application_that_follows_vers
     first = registry.push(repository, archive(files), "1.3.9", "1.4.0")
     registry.push(repository, archive({}), "2.0.0", "latest")
 
-    section = (ROOT / "docs/operations.md").read_text().split("### Artifacts of a registry\n")[1].split("\n## ")[0]
+    section = (ROOT / "docs/operations.md").read_text().split("### Artifacts of a registry\n")[1].split("\n##")[0]
     steps = "\n".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL))
     replaced = {
         "registry.example.com/shop/": f"{registry.host}/{tenant.namespace}/",

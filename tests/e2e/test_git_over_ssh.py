@@ -87,7 +87,7 @@ def test_an_application_over_ssh_follows_pushes_and_new_keys(
 
 def test_the_steps_of_the_documentation_lead_to_an_application(tenant: Tenant, server: SshServer, tmp_path: Path):
     """Only the name of the host, which has another port here, and the namespace are replaced."""
-    section = (ROOT / "docs/operations.md").read_text().split("### Git over SSH\n")[1].split("\n## ")[0]
+    section = (ROOT / "docs/operations.md").read_text().split("### Git over SSH\n")[1].split("\n##")[0]
     steps = "\n".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL))
     for printed, ours in {"git.example.com": server.netloc, "-n shop": f"-n {tenant.namespace}"}.items():
         assert printed in steps

@@ -83,7 +83,10 @@ async def outdated(ports: Ports, settings: Settings, managed: ManagedApplication
         found = await live_variables.read_by(reading, application, settings.fingerprints.desired)
     except AgentError:
         return False
-    known = {state.compiled.variables, state.tried.variables if state.tried else ""}
+    # what follows is the chart's, which the next run that asks Git asks for
+    known = {
+        text.partition("|")[0] for text in (state.compiled.variables, state.tried.variables if state.tried else "")
+    }
     return application.generation == state.compiled.generation and found.version not in known
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import gc
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias, cast
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
 
     Seals: TypeAlias = Callable[[ObjectId], bool]
     """Whether a live object is to be wrapped whole, because the record says that one of its fields holds a secret."""
+
+
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
+_DEEPEST = 512
+"""Levels of an answer. orjson reads 1,024; what is read here is walked by functions that call themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +80,42 @@ def _plain(leaf: object) -> str | int | float | bool:
 
 def decode(body: bytes) -> Object:
     """A JSON object, not wrapped: for answers that hold nothing secret. Raises ClusterUnavailableError."""
-    try:
-        found: object = orjson.loads(body)
-    except orjson.JSONDecodeError:  # holds the text; raised below instead, where nothing of it is attached
-        found = None
+    found = _loads(body)
+    if found is None:
+        found = _loads(_shallow(body))
     if isinstance(found, dict):
         return cast("Object", found)
     raise ClusterUnavailableError(
         "the answer is not JSON", hint="is something other than an API server listening there?"
     )
+
+
+def _loads(body: bytes) -> object:
+    """None for what is not JSON, or nested deeper than the parser goes."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:  # holds the text, which must not be attached to an error
+        return None
+
+
+def _shallow(body: bytes) -> bytes:
+    """JSON with null in the place of what is nested deeper than `_DEEPEST`.
+
+    The API server takes 10,000 levels in fields without a schema, and a list holds the objects of all tenants.
+    """
+    pieces: list[bytes] = []
+    depth, kept = 0, 0
+    for token in _TOKEN.finditer(body):
+        mark = token[0]
+        if mark in b"[{":
+            depth += 1
+            if depth == _DEEPEST + 1:
+                pieces += [body[kept : token.start()], b"null"]
+        elif mark in b"]}":
+            depth -= 1
+            if depth == _DEEPEST:
+                kept = token.end()
+    return b"".join([*pieces, body[kept:]])
 
 
 def maps(at: Tree, *path: str) -> list[Object]:

@@ -1,0 +1,58 @@
+"""Objects that are nested as deep as the API server takes them: a tenant makes one, and the others are still served."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agent.adapters.kubernetes import wire
+from agent.adapters.kubernetes.resources import APPLICATION
+from agent.values.errors import ClusterUnavailableError
+from agent.values.tree import get, get_text, walk
+from testbed import agent as agents
+
+if TYPE_CHECKING:
+    from agent.adapters.kubernetes.cluster import Cluster
+    from testbed.controlplane import ControlPlane
+
+
+def nested(levels: int, leaf: str = '"]{"') -> str:
+    return '{"a":' * levels + leaf + "}" * levels
+
+
+@pytest.mark.parametrize("levels", [1, 500, 1023, 1024, 5_000, 100_000])
+def test_what_is_deep_is_cut_and_the_rest_is_read(levels: int):
+    body = f'{{"before": [1, "\\\\\\"{{"], "deep": {nested(levels)}, "after": "[["}}'.encode()
+    found = wire.decode(body)
+    assert (found["before"], found["after"]) == ([1, '\\"{'], "[[")
+    (leaf,) = [leaf for path, leaf in walk(found["deep"])]
+    assert leaf == ('"]{"'.strip('"') if levels < 1024 else None)
+
+
+@pytest.mark.parametrize("body", [b"", b"[", b"null", b"<html>", b"[" * 2_000, b'{"a": "' + b"[" * 2_000])
+def test_what_is_no_object_is_an_error(body: bytes):
+    with pytest.raises(ClusterUnavailableError):
+        wire.decode(body)
+
+
+async def test_an_application_of_thousands_of_levels_hides_no_other(cluster: Cluster, controlplane: ControlPlane):
+    agents.install(controlplane)
+    agents.tenant(controlplane, "deep")
+    source = {"url": "https://git.example.com/deep.git", "revision": {"branch": "main"}}
+    agents.Deployed(controlplane, "deep", "shallow").apply({"source": source})
+    values = json.loads('{"a": 1}')
+    chart = {"chart": {"path": "chart"}, "values": values}
+    body = json.dumps(
+        {
+            "apiVersion": "signet-gitops.dev/v1alpha1",
+            "kind": "Application",
+            "metadata": {"name": "deep", "namespace": "deep"},
+            "spec": {"source": source, "render": {"helm": chart}},
+        }
+    ).replace('{"a": 1}', nested(5_000))
+    controlplane.kubectl("create", "--validate=false", "-f", "-", input=body)
+    found = {get_text(each, "metadata", "name"): each for each in await cluster.list(APPLICATION, namespace="deep")}
+    assert set(found) == {"shallow", "deep"}
+    assert get(found["deep"], "spec", "source", "url") == source["url"]

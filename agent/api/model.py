@@ -34,7 +34,7 @@ class Model(BaseModel):
         validate_by_alias=True,
         hide_input_in_errors=True,
         allow_inf_nan=False,
-        use_attribute_docstrings=True,
+        defer_build=True,
     )
 
 

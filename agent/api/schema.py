@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
-from agent.api import names
+from agent.api import descriptions, names
 from agent.api.application import ApplicationSpec
 from agent.api.operator import OperatorSettings
 
@@ -18,6 +18,7 @@ _NULL: Final[Tree] = {"type": "null"}
 
 def inline(model: type[Model]) -> Object:
     """The model's schema without `$ref`, `title` and null: a field that may be left out is simply not required."""
+    descriptions.fill()
     schema = cast("Object", model.model_json_schema(by_alias=True, mode="validation"))
     definitions = schema.pop("$defs", {})
     return _mapping(_inline(schema, definitions if isinstance(definitions, dict) else {}))

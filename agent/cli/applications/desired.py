@@ -156,10 +156,17 @@ def _check_count(target: Target, found: int) -> None:
         )
 
 
-def _open_values(state: DesiredState, keys: SealingKeys) -> tuple[dict[str, Secret], dict[ObjectId, AgentError]]:
+def _open_values(
+    state: DesiredState, given: SealingKeys | None
+) -> tuple[dict[str, Secret], dict[ObjectId, AgentError]]:
     """The values of SealedSecrets, by id; and the Secrets of those that do not open."""
     secrets: dict[str, Secret] = {}
     failed: dict[ObjectId, AgentError] = {}
+    if not state.values:
+        return secrets, failed
+    from agent.adapters.keys.sealed_secrets import SealingKeys
+
+    keys = given or SealingKeys()
     for value in state.values.values():
         try:
             secrets[value.leaf.id] = derive.base64_encode(keys.unseal(value).secret)

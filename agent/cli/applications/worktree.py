@@ -67,7 +67,7 @@ class Target:
     application: Application | None
     spec: ApplicationSpec | None
     unsealing: Unsealing | None
-    sealing_keys: SealingKeys
+    sealing_keys: SealingKeys | None
     strict: Strictness
     people: tuple[str, ...]
     bases: Bases
@@ -80,7 +80,7 @@ def target(asked: Asked) -> Target:
     if not folder.is_dir():
         raise UsageError("no such folder", folder=asked.folder)
     settings = _operator(asked.operator_file)
-    opening = sealing_keys.read(asked.sealing_key)
+    opening = sealing_keys.read(asked.sealing_key) if asked.sealing_key else None
     spec = _rendering(asked)
     layers = tuple(part.strip() for given in asked.layers or () for part in given.split(",") if part.strip())
     if asked.application is None:

@@ -54,6 +54,8 @@ def _templates() -> dict[str, str]:
     get_object(priority, "metadata")["name"] = marks.one(".Values.priorityClass.name")
     priority["value"] = marks.one(".Values.priorityClass.value | int")
     get_object(budget, "spec")["maxUnavailable"] = marks.one(".Values.podDisruptionBudget.maxUnavailable")
+    service, policy = objects.read("webhooks.yaml")
+    get_object(policy, "spec")["ingress"] = marks.tree(".Values.webhooks.ingress")
     (monitor,) = objects.read("monitor.yaml")
     get_object(monitor, "metadata", "labels")[marks.more(".Values.podMonitor.labels")] = True
     definition = crd.definition()
@@ -67,6 +69,7 @@ def _templates() -> dict[str, str]:
         "network.yaml": _only(".Values.networkPolicy.enabled", marks.written(network)),
         "priority.yaml": _only(".Values.priorityClass.create", marks.written(priority)),
         "disruption.yaml": _only(f"and .Values.podDisruptionBudget.enabled ({is_deployment})", marks.written(budget)),
+        "webhooks.yaml": _only(".Values.webhooks.enabled", f"{marks.written(service)}---\n{marks.written(policy)}"),
         "monitor.yaml": _only(".Values.podMonitor.enabled", marks.written(monitor)),
         "deployment.yaml": _only(is_deployment, marks.written(_workload(marks, Mode.DEPLOYMENT))),
         "daemonset.yaml": _only('eq .Values.mode "DaemonSet"', marks.written(_workload(marks, Mode.DAEMON_SET))),

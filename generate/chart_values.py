@@ -49,6 +49,7 @@ def of() -> Object:
         priorityClass=_fields(create=_SWITCH, name=_TEXT, value={"type": "integer", "maximum": 1_000_000_000}),
         podDisruptionBudget=_fields(enabled=_SWITCH, maxUnavailable=_PERCENT),
         networkPolicy=_fields(enabled=_SWITCH, ingress=_LIST),
+        webhooks=_fields(enabled=_SWITCH, ingress=_LIST),
         podMonitor=_fields(enabled=_SWITCH, labels=_TEXTS),
         nodeSelector=_TEXTS,
         tolerations=_LIST,

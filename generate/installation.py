@@ -50,6 +50,8 @@ def _kustomize(definition: str) -> dict[str, str]:
         "high-availability/kustomization.yaml": _kustomization(
             resources=["../base", "available.yaml"], patches=[{"path": "available.patch.yaml"}]
         ),
+        "webhooks/webhooks.yaml": NOTICE + objects.text("webhooks.yaml"),
+        "webhooks/kustomization.yaml": _kustomization(resources=["../high-availability", "webhooks.yaml"]),
         "prometheus-operator/monitor.yaml": NOTICE + objects.text("monitor.yaml"),
         "prometheus-operator/kustomization.yaml": _kustomization(resources=["../high-availability", "monitor.yaml"]),
     }

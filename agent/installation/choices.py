@@ -36,3 +36,4 @@ class Choices:
     image: str = IMAGE
     available: bool = False
     monitored: bool = False
+    webhooks: bool = False

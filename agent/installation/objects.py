@@ -26,6 +26,7 @@ def of(choices: Choices) -> list[Object]:
             objects += read("available.yaml")
         objects += [_workload(choices)]
         objects += read("monitor.yaml") if choices.monitored else []
+        objects += read("webhooks.yaml") if choices.webhooks else []
     return [_placed(each, choices.namespace) for each in objects]
 
 

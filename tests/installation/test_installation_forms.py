@@ -60,6 +60,7 @@ def test_install_yaml_is_what_the_command_prints_by_default():
         ("daemonset", {"mode": Mode.DAEMON_SET}),
         ("high-availability", {"available": True}),
         ("prometheus-operator", {"available": True, "monitored": True}),
+        ("webhooks", {"available": True, "webhooks": True}),
     ],
 )
 def test_overlays_give_the_objects_of_the_command(controlplane: ControlPlane, folder: str, choices: dict[str, Any]):
@@ -73,6 +74,7 @@ def test_overlays_give_the_objects_of_the_command(controlplane: ControlPlane, fo
         ({}, {"available": True}),
         ({"mode": "DaemonSet", "priorityClass": {"create": False, "name": ""}}, {"mode": Mode.DAEMON_SET}),
         ({"podMonitor": {"enabled": True}}, {"available": True, "monitored": True}),
+        ({"webhooks": {"enabled": True}}, {"available": True, "webhooks": True}),
         ({"image": {"repository": "registry.example.com/a", "tag": "2"}}, {"available": True, "image": "registry.example.com/a:2"}),
     ],
 )  # fmt: skip
@@ -134,6 +136,8 @@ VALUES: dict[str, tuple[object, tuple[str | int, ...], object]] = {
     ),
     "networkPolicy.enabled": (False, ("NetworkPolicy", "signet-agent"), None),
     "networkPolicy.ingress": ([{"from": []}], ("NetworkPolicy", "signet-agent", "spec", "ingress"), [{"from": []}]),
+    "webhooks.enabled": (True, ("Service", "signet-webhooks", "kind"), "Service"),
+    "webhooks.ingress": ([{"from": []}], ("NetworkPolicy", "signet-webhooks", "spec", "ingress"), [{"from": []}]),
     "podMonitor.enabled": (True, ("PodMonitor", "signet-agent", "kind"), "PodMonitor"),
     "podMonitor.labels": ({"release": "p"}, ("PodMonitor", "signet-agent", "metadata", "labels", "release"), "p"),
     "nodeSelector": ({"a": "b"}, (*POD, "nodeSelector"), {"a": "b"}),
@@ -171,7 +175,8 @@ def nested(name: str, value: object) -> dict[str, Any]:
 @pytest.mark.parametrize("name", VALUES)
 def test_every_value_shows(name: str):
     value, path, expected = VALUES[name]
-    more = {"podMonitor": {"enabled": True, "labels": value}} if name == "podMonitor.labels" else nested(name, value)
+    group, _, key = name.partition(".")
+    more = {group: {"enabled": True, key: value}} if group in {"podMonitor", "webhooks"} else nested(name, value)
     assert at(template({}), path) != expected
     assert at(template(more), path) == expected
 
@@ -204,11 +209,13 @@ def test_the_chart_has_no_lint():
     assert result.returncode == 0, result.stdout
 
 
-@pytest.mark.parametrize("choices", [Choices(available=True), Choices(mode=Mode.DAEMON_SET), Choices(mode=Mode.NONE)])
+@pytest.mark.parametrize(
+    "choices", [Choices(available=True, webhooks=True), Choices(mode=Mode.DAEMON_SET), Choices(mode=Mode.NONE)]
+)
 def test_an_api_server_takes_every_form(controlplane: ControlPlane, choices: Choices):
     found = keyed(objects.of(choices))
     if choices.mode is Mode.DEPLOYMENT:
-        assert without_namespace(found).keys() == template({}).keys()
+        assert without_namespace(found).keys() == template({"webhooks": {"enabled": True}}).keys()
     documents = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(found.values())})
     applied = controlplane.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=documents)
     assert applied.count("serverside-applied") == len(found)

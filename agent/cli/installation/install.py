@@ -54,6 +54,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="two agents on two nodes, with a PriorityClass and a PodDisruptionBudget; for a Deployment",
     )
     parser.add_argument("--prometheus-operator", action="store_true", help="add a PodMonitor")
+    parser.add_argument(
+        "--webhooks", action="store_true", help="add a Service for webhooks, and a NetworkPolicy for it"
+    )
     parser.add_argument("--apply", action="store_true", help="apply instead of printing")
     parser.add_argument(
         "--force-conflicts", action="store_true", help="take over fields that other field managers set, with --apply"
@@ -75,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
         image=args.image,
         available=args.high_availability,
         monitored=args.prometheus_operator,
+        webhooks=args.webhooks,
     )
     if not args.apply:
         _print(of(choices), args.output)

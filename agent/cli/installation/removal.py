@@ -41,7 +41,9 @@ async def standing(cluster: Cluster, namespace: str) -> list[Standing]:
     kinds = await cluster.kinds(fresh=True)
     found: dict[tuple[str, str], Standing] = {}
     for mode in (Mode.DEPLOYMENT, Mode.DAEMON_SET):
-        for manifest in reversed(objects.of(Choices(namespace=namespace, mode=mode, available=True, monitored=True))):
+        for manifest in reversed(
+            objects.of(Choices(namespace=namespace, mode=mode, available=True, monitored=True, webhooks=True))
+        ):
             resource = kinds.served(get_text(manifest, "apiVersion"), get_text(manifest, "kind"))
             if resource is None:
                 continue

@@ -54,10 +54,9 @@ def test_a_secret_is_read_by_the_tenants_rights_and_followed(installation: Insta
     assert report.ready
 
 
-def test_a_config_map_of_an_agent_is_text_only_with_its_proof(installation: Installation, tenant: Tenant) -> None:
-    canary = installation.canary("neighbour")
+def test_a_config_map_of_an_agent_is_text_only_with_its_proof(tenant: Tenant) -> None:
     metadata = {"name": "neighbour", "namespace": tenant.namespace}
-    given = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"HOST": canary}}
+    given = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"HOST": "neighbour.example.com"}}
     cluster = tenant.controlplane
     path = f"{cluster.path(given)}?fieldManager=signet&force=true"
     cluster.checked("PATCH", path, given, content_type="application/apply-patch+yaml")

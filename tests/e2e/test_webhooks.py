@@ -55,10 +55,12 @@ def hooked(installation: Installation, tenant: Tenant, tmp_path: Path) -> Iterat
             "other": {**common, "namespaces": ["another-team"]},
         }
     )
-    tenant.deploy({"a.yaml": config_map("a", value="1")})
     wait_until(lambda: _answers(installation), 30, "the listener")
+    # only now, else the engine that the new file begins would run it at its start
+    tenant.deploy({"a.yaml": config_map("a", value="1")})
     yield tenant
     installation.configure()
+    wait_until(lambda: not _answers(installation), 30, "no listener")
 
 
 def _answers(installation: Installation) -> bool:

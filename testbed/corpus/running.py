@@ -105,9 +105,11 @@ class Runner:
         return None
 
     def _target(self, unit: Unit) -> Target:
-        nothing = dict.fromkeys(("layers", "application", "operator_file", "kustomize"))
+        nothing = dict.fromkeys(("layers", "application", "operator_file", "kustomize", "helm"))
         base = worktree.target(
-            tree_flags.Asked(folder=str(self.folder), namespace="", sealing_key=[], generate=False, **nothing)
+            tree_flags.Asked(
+                folder=str(self.folder), namespace="", sealing_key=[], generate=False, values=[], release="", **nothing
+            )
         )
         render = Render(kustomize=validate(Kustomize, _tree(unit.kustomize))) if unit.kustomize is not None else None
         # Flux is not strict by default.

@@ -46,7 +46,7 @@ def test_an_edit_changes_only_what_it_touched(shell: Shell, file: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
 
 
-def test_the_plaintext_lies_in_memory_and_is_gone_afterwards(shell: Shell, file: Path) -> None:
+def test_the_plaintext_liesis_memory_and_is_gone_afterwards(shell: Shell, file: Path) -> None:
     edit_with(shell, 'sed -i s/two/TWO/ "$1"; cp "$1" "$1~"')
     assert shell.agent("edit", "s.yaml").code == 0
     name, folder_mode, mode = (shell.folder / "seen").read_text().split()
@@ -111,7 +111,7 @@ def test_the_sops_entry_can_be_seen_and_not_changed(shell: Shell, file: Path) ->
 def test_without_tmpfs_the_disk_is_used_only_when_allowed(
     shell: Shell, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "_in_memory", lambda place: False)
+    monkeypatch.setattr(memory, "is_memory", lambda place: False)
     edit_with(shell, 'sed -i s/two/TWO/ "$1"')
     result = shell.agent("edit", "s.yaml")
     assert result.code == 201
@@ -121,9 +121,9 @@ def test_without_tmpfs_the_disk_is_used_only_when_allowed(
 
 
 def test_memory_is_told_from_disk() -> None:
-    assert memory._in_memory(Path("/dev/shm"))
-    assert not memory._in_memory(Path("/proc"))
-    assert not memory._in_memory(Path(__file__).parent)
+    assert memory.is_memory(Path("/dev/shm"))
+    assert not memory.is_memory(Path("/proc"))
+    assert not memory.is_memory(Path(__file__).parent)
 
 
 def test_a_folder_of_the_session_is_preferred_where_it_is_memory(shell: Shell, file: Path) -> None:

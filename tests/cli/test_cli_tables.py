@@ -55,7 +55,7 @@ def test_a_terminal_of_any_width_is_kept_to():
             130,
             [
                 "NAMESPACE        NAME  READY  HEALTHY  DRIFTED  REVISION           OBJECTS       MESSAGE",
-                "customer-portal  web   False  True     Unknown  main@1f0c3b2a9d4e  12, 1 failed  the API server refused an object, and three other…",
+                "customer-portal  web   False  True     Unknown  main@1f0c3b2a9d4e  12, 1 failed  the API server refused an object, and three othe…",
             ],
         ),
         (
@@ -63,7 +63,7 @@ def test_a_terminal_of_any_width_is_kept_to():
             [
                 "NAMESPACE        NAME  READY  HEALTHY  DRIFTED  REVISION           OBJECTS",
                 "customer-portal  web   False  True     Unknown  main@1f0c3b2a9d4e  12, 1 failed",
-                "  the API server refused an object, and three others wait until somebody says what is to b…",
+                "  the API server refused an object, and three others wait until somebody says what is to …",
             ],
         ),
         (
@@ -71,7 +71,7 @@ def test_a_terminal_of_any_width_is_kept_to():
             [
                 "NAMESPACE    NAME  READY  HEALTHY  DRIFTED  REVISION     OBJECTS",
                 "custo…ortal  web   False  True     Unknown  main@…a9d4e  12, 1…ailed",
-                "  the API server refused an object, and three others wait until somebo…",
+                "  the API server refused an object, and three others wait until someb…",
             ],
         ),
         (
@@ -84,7 +84,7 @@ def test_a_terminal_of_any_width_is_kept_to():
                 "DRIFTED    Unknown",
                 "REVISION   main@1f0c3b2a9d4e",
                 "OBJECTS    12, 1 failed",
-                "MESSAGE    the API server refused an obj…",
+                "MESSAGE    the API server refused an ob…",
             ],
         ),
     ],

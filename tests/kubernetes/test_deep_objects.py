@@ -53,6 +53,9 @@ async def test_an_application_of_thousands_of_levels_hides_no_other(cluster: Clu
         }
     ).replace('{"a": 1}', nested(5_000))
     controlplane.kubectl("create", "--validate=false", "-f", "-", input=body)
-    found = {get_text(each, "metadata", "name"): each for each in await cluster.list(APPLICATION, namespace="deep")}
+    try:
+        found = {get_text(each, "metadata", "name"): each for each in await cluster.list(APPLICATION, namespace="deep")}
+    finally:
+        controlplane.kubectl("delete", "sgapp", "deep", "-n", "deep")  # what else reads all objects need not bear it
     assert set(found) == {"shallow", "deep"}
     assert get(found["deep"], "spec", "source", "url") == source["url"]

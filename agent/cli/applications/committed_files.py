@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.adapters.git import command, reading
-from agent.cli.applications import overlays
+from agent.cli.applications import overlays, worktree
 from agent.desired import live_variables
 from agent.manifests.documents import RENDERED, File
 from agent.values.dataclass import dataclass
@@ -93,7 +93,7 @@ async def commit_of(wanted: Target, snapshot: Snapshot) -> str:
     committed = read(wanted, head) if head is not None else None
     if head is None or committed is None or _texts(committed) != _texts(snapshot):
         return ""
-    return head if not overlays.renders(wanted.spec) or await _renders_the_same(wanted, head) else ""
+    return head if not worktree.renders(wanted.spec) or await _renders_the_same(wanted, head) else ""
 
 
 async def _renders_the_same(wanted: Target, commit: str) -> bool:

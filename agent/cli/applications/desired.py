@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.cli import terminal
-from agent.cli.applications import overlays, worktree
+from agent.cli.applications import made_values, worktree
 from agent.cli.keys import key_sources
 from agent.desired import compiler, metadata
-from agent.engine import plan, prune, rendering
+from agent.engine import plan, prune
 from agent.engine.assembling import Assembled
 from agent.engine.causes import Cause
 from agent.engine.record import ApplicationRecord, ObjectRecord
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from agent.cli.applications.worktree import Target
     from agent.desired.compiler import DesiredState, UnknownChangeError
     from agent.engine.changes import ChangeSet
-    from agent.engine.rendering import Files
+    from agent.engine.rendering import Files, Inputs
     from agent.engine.repositories import Snapshot
     from agent.manifests.documents import Parsed
     from agent.manifests.kinds import Kinds
@@ -98,7 +98,7 @@ async def compute(
     """
     snapshot = snapshot or worktree.read(target)
     parsed = _parse(target, snapshot)
-    given = await overlays.collect(target, await overlays.variables(target, cluster), files)
+    given = await _given(target, cluster, files)
     if given is not None:
         parsed = replace(parsed, sealed={**parsed.sealed, **given.given.sealed})
     secrets, untrusted, opened = _open(parsed, keys) if keys is not None else ({}, {}, {})
@@ -106,6 +106,9 @@ async def compute(
     secrets.update({name: unopened for path in locked for name in parsed.sealed[path].ids if unopened is not None})
     made = None
     if given is not None:
+        from agent.cli.applications import overlays
+        from agent.engine import rendering
+
         rendering.trusted(given, untrusted, target.strict)
         given = overlays.disclosed(target, given, secrets)
         secrets |= {**overlays.printed(given, keys, locked, opened), **given.live.values} if keys is not None else {}
@@ -130,7 +133,11 @@ async def compute(
         )
         return metadata.stamp(state, target.application.spec.common_metadata) if target.application else state
 
-    state = overlays.stated(merged(kinds) if kinds is not None else _without_cluster(merged), made, given)
+    state = merged(kinds) if kinds is not None else _without_cluster(merged)
+    if given is not None and made is not None:
+        from agent.cli.applications import overlays
+
+        state = overlays.stated(state, made, given)
     if keys is None:
         return _checked(state, None, target.sinks)
     values, failed = _open_values(state, target.sealing_keys)
@@ -214,6 +221,15 @@ def _without_cluster(merged: _Merge) -> DesiredState:
     return merged(known_kinds.offline(unknown)) if unknown else state
 
 
+async def _given(target: Target, cluster: Cluster | None, files: Files | None) -> Inputs | None:
+    """What is rendered; None where nothing is, as in most folders, which need not load what renders."""
+    if not worktree.renders(target.spec):
+        return None
+    from agent.cli.applications import overlays
+
+    return await overlays.collect(target, await overlays.variables(target, cluster), files)
+
+
 def _checked(
     state: DesiredState,
     secrets: dict[str, Secret] | None,
@@ -222,7 +238,7 @@ def _checked(
 ) -> Declared:
     failed: dict[ObjectId, AgentError] = {}
     opened: dict[ObjectId, Object] = {}
-    wrong = overlays.answered(state, secrets, unopened) if secrets is not None else None
+    wrong = made_values.answered(state, secrets, unopened) if secrets is not None else None
     if wrong is not None:
         failed = {key: wrong.with_facts(object=key) for key in state.objects if key not in state.held}
         return Declared(state.holding(failed), {})
@@ -232,7 +248,7 @@ def _checked(
         try:
             opened[key] = item.tree
             if secrets is not None:
-                made = overlays.made_of(item.tree, state.expressions, secrets, unopened)
+                made = made_values.of(item.tree, state.expressions, secrets, unopened)
                 left = state.expressions.known.keys() - made
                 opened[key] = resolve.unseal(item.tree, {**secrets, **made} if made else secrets, left)
             check(key, opened[key], allowed, state.variables)

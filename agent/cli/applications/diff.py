@@ -156,7 +156,7 @@ async def _declared(args: argparse.Namespace, connected: Cluster, target: Target
 
 async def _before(connected: Cluster, target: Target, looked: Applied) -> DesiredState | None:
     """What was applied last, where the Application is still the same and this repository has the commit."""
-    from agent.cli.applications import committed_files, desired, overlays, standing
+    from agent.cli.applications import committed_files, desired, standing, worktree
 
     record, application = looked.record, looked.application
     if record.revision is None or application is None or record.generation != application.generation:
@@ -169,8 +169,8 @@ async def _before(connected: Cluster, target: Target, looked: Applied) -> Desire
         return None  # what the cluster's variables and values were then is not known
     commit = record.revision.commit
     snapshot = committed_files.read(target, commit)
-    files = committed_files.files(target, commit) if overlays.renders(target.spec) else None
-    if snapshot is None or (files is None and overlays.renders(target.spec)):
+    files = committed_files.files(target, commit) if worktree.renders(target.spec) else None
+    if snapshot is None or (files is None and worktree.renders(target.spec)):
         return None
     try:
         names, kinds = standing.Names(connected, looked, target.namespace, asks=False), await connected.kinds()

@@ -12,27 +12,23 @@ from agent.controllers.tasks import AsyncTasks
 from agent.desired import disclosing
 from agent.desired import live_variables as desired_variables
 from agent.desired.compiler import UnknownChangeError
-from agent.engine import charts, live_variables, questioning, rendering, suffixes
+from agent.engine import charts, live_variables, rendering, suffixes
 from agent.engine.charts import Release
 from agent.engine.renderers import Cluster as ChartCluster
 from agent.manifests import contents, known_kinds, references
-from agent.manifests.resolve import Pending
 from agent.sops.files import presented
 from agent.sops.format.groups import unwrap_data_key
-from agent.values import questions
 from agent.values.dataclass import replace
 from agent.values.errors import AgentError, InputError
 from agent.values.fingerprint import Fingerprinter
 from agent.values.ids import ApplicationId
 from agent.values.problems import Problem
-from agent.values.secret import Sealed, Secret
-from agent.values.tree import walk
+from agent.values.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 
     from agent.adapters.kubernetes.cluster import Cluster
-    from agent.api.application import ApplicationSpec
     from agent.api.render import Render
     from agent.cli.applications.worktree import Target
     from agent.desired.compiler import DesiredState
@@ -43,10 +39,7 @@ if TYPE_CHECKING:
     from agent.engine.suffixes import Settled
     from agent.manifests.documents import Parsed
     from agent.sops.format.keys import MasterKeys, WrappedKey
-    from agent.values.expressions import Expressions
     from agent.values.ids import ObjectId
-    from agent.values.questions import Question
-    from agent.values.tree import Object
 
     Settle: TypeAlias = Callable[[Rendered, Inputs], Awaitable[Settled]]
 
@@ -56,11 +49,6 @@ _RELEASE = "release-name"
 _OFFLINE = ChartCluster(known_kinds.VERSION, known_kinds.offline().served_names())
 _SECONDS = 5.0
 """For the expressions of one object."""
-
-
-def renders(spec: ApplicationSpec | None) -> bool:
-    """Whether objects are made of more than manifests."""
-    return spec is not None and not (spec.render is None and spec.substitute is None)
 
 
 async def variables(target: Target, cluster: Cluster | None) -> LiveVariables:
@@ -91,7 +79,7 @@ async def collect(target: Target, live: LiveVariables, files: Files | None = Non
 
     Raises UnknownChangeError, SourceError, ReadError.
     """
-    if target.spec is None or not renders(target.spec):
+    if target.spec is None or not worktree.renders(target.spec):
         return None
     files = files if files is not None else worktree.rendered_files(target)
     return await rendering.collect(target.spec, files, live, target.limits, AsyncTasks())
@@ -163,10 +151,8 @@ def disclosed(target: Target, given: Inputs, secrets: Mapping[str, Secret]) -> I
     return replace(given, variables=replace(variables, unopened=frozenset(unknown)))
 
 
-def stated(state: DesiredState, made: tuple[Made, Settled] | None, given: Inputs | None) -> DesiredState:
+def stated(state: DesiredState, made: tuple[Made, Settled], given: Inputs) -> DesiredState:
     """The desired state with what its leaves are made of, and with the names that stand."""
-    if made is None or given is None:
-        return state
     found, settled = made
     disclosed = given.variables.sealed if given.variables is not None else ()
     warnings = (*state.warnings, *rendering.warnings(found, given, disclosed))
@@ -201,42 +187,3 @@ def printed(
         except AgentError as error:
             raise UnknownChangeError((Problem(error, file=file.file),)) from None
     return found
-
-
-def made_of(
-    tree: Object, expressions: Expressions, secrets: dict[str, Secret], unopened: Secret | None
-) -> dict[str, Secret]:
-    """The leaves of an object that are made of opened values, by id.
-
-    What waits for a store or for a file that did not open is `unopened`; None: it is left out. Raises as evaluating does.
-    """
-    found: dict[str, Secret] = {}
-    deadline = time.monotonic() + _SECONDS
-    for _, leaf in walk(tree):
-        if not isinstance(leaf, Sealed) or leaf.id not in expressions.known:
-            continue
-        behind = expressions.behind([leaf.id])
-        inputs: Object = {
-            name: secrets.get(each.id) if isinstance(each, Sealed) else each for name, each in behind.inputs.items()
-        }
-        known = all(isinstance(each, Secret) and each is not unopened for each in inputs.values())
-        if known and not references.find(inputs):
-            found[leaf.id] = Pending(behind, inputs).made({}, time.monotonic, deadline)[leaf.id]
-        elif unopened is not None:
-            found[leaf.id] = unopened
-    return found
-
-
-def answered(state: DesiredState, secrets: Mapping[str, Secret], unopened: Secret | None) -> AgentError | None:
-    """Why nothing of a chart counts: a question about its values has another answer. One about a value that is not open here is left out."""
-    known: list[Question] = []
-    behind = {question: state.expressions.behind(questions.about([question])) for question in state.questions}
-    every: dict[str, Secret] = {}
-    for question, each in behind.items():
-        found = {name: secrets.get(leaf.id) if isinstance(leaf, Sealed) else None for name, leaf in each.inputs.items()}
-        open_ = {name: value for name, value in found.items() if value is not None and value is not unopened}
-        if len(open_) == len(found) and not references.find({**open_}):
-            known.append(question)
-            every |= open_
-    pending = Pending(state.expressions.behind(questions.about(known)), {**every})
-    return questioning.judged(known, pending, {}, time.monotonic) if known else None

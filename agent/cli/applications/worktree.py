@@ -74,6 +74,11 @@ class Target:
     disclosed: frozenset[str] = frozenset()
 
 
+def renders(spec: ApplicationSpec | None) -> bool:
+    """Whether objects are made of more than manifests."""
+    return spec is not None and not (spec.render is None and spec.substitute is None)
+
+
 def target(asked: Asked) -> Target:
     """Raises UsageError, ConfigError, ManifestError, YamlError, and what reading a file raises."""
     folder = Path(asked.folder)

@@ -271,6 +271,18 @@ async def test_clear_values_of_an_encrypted_file_are_warned_of_or_hold_the_overl
     assert (ran.problems, ran.writes) == (["ClearValues prod/s.yaml"], [])
 
 
+@pytest.mark.parametrize(
+    ("written", "text"), [("true", "true"), ("false", "false"), ("null", ""), ("8080 # a port", "8080")]
+)
+async def test_a_variable_of_yaml_is_the_text_that_it_is_written_as(
+    renderers: Renderers, written: str, text: str
+) -> None:
+    files = {"a.yaml": m.config(data="<${V}>"), "vars.yaml": f"V: {written}\n"}
+    made = world(renderers, files, render=None, substitute={"files": ["vars.yaml"]})
+    await made.run()
+    assert made.value("ConfigMap/a", "data", "value") == f"<{text}>"
+
+
 @pytest.mark.parametrize("number", ["1.10", "01234", "0x1F", "1_000"])
 async def test_a_number_that_would_change_as_text_is_refused(renderers: Renderers, number: str) -> None:
     files = {"a.yaml": m.config(data="${V}"), "vars.yaml": f"V: {number}\n"}

@@ -9,16 +9,31 @@ from memory_world.sources import commit_of
 from whole_runs import manifests as m
 from whole_runs.installation import Installation
 
+from agent.engine.guard import Guard
+from agent.values.ids import ObjectId
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from whole_runs.ran import Ran
 
 
+def test_a_confirmation_is_spent_by_what_it_confirms_and_by_nothing_else() -> None:
+    commit, given = "1f0c3b2a9d4e", "1f0c3b2"
+    first = Guard().after((), confirmation=given, commit=commit)
+    again = first.after((), confirmation=given, commit=commit)
+    assert (first.spent, again.spent) == (False, False), "nothing waited for it"
+    used = again.after((KEY,), confirmation=given, commit=commit)
+    assert used.spent
+    assert used.after((), confirmation=given, commit=commit).spent
+    assert not used.after((), confirmation=f"{given}a", commit=commit).spent, "another one"
+
+
 def files(names: str, folder: str = "base") -> dict[str, str]:
     return {f"{folder}/{name}.yaml": m.config(name) for name in names}
 
 
+KEY = ObjectId("", "ConfigMap", "shop", "c")
 ALL, LEFT, MORE = files("abcde"), files("ab"), files("opqrstuv")
 WAITING = [f"ConfigMap/{name}" for name in "cde"]
 

@@ -164,6 +164,7 @@ def test_an_item_goes_with_the_last_of_its_fields_where_its_owner_is_ignored():
     of_other = {("f:env", LOG, "."), ("f:env", LOG, "f:name"), ("f:env", LOG, "f:value")}
     assert elements.without(tree, of_other) == {"env": [{"name": "B", "value": "y"}]}
     assert elements.without(tree, {("f:env", LOG, "f:value")})["env"][0] == {"name": "LOG"}
+    assert elements.without(tree, {("f:env", LOG, "."), ("f:env", LOG, "f:name")}) == tree
 
 
 def test_an_item_is_named_as_the_api_server_names_it():

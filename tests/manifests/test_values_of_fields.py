@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.manifests import elements, people
+from agent.manifests import elements, fields, people
 from agent.manifests.lookup import Lookup
 
 ITEM = 'k:{"name":"a"}'
@@ -80,3 +80,14 @@ def test_a_field_stands_where_its_object_has_it(tree, path, expected):
 )
 def test_a_manifest_sets_a_field(at, expected):
     assert people.has(Lookup({"data": {"a": "eA=="}, "stringData": {"b": "x"}}), at) is expected
+
+
+@pytest.mark.parametrize(("field", "counts"), [("containers", True), ("env", True), ("volumes", False)])
+def test_order_counts_where_the_kubelet_heeds_it(field: str, counts: bool):
+    def live(*items: str) -> dict[str, object]:
+        owned = {f'k:{{"name":"{name}"}}': {".": {}, "f:name": {}} for name in "ab"}
+        entry = {"manager": "signet", "operation": "Apply", "fieldsV1": {"f:spec": {f"f:{field}": owned}}}
+        return {"metadata": {"managedFields": [entry]}, "spec": {field: [{"name": name} for name in items]}}
+
+    here, there = (fields.owned_values(live(*order), "signet") for order in ("ab", "ba"))  # pyright: ignore[reportArgumentType]
+    assert (here != there) == counts

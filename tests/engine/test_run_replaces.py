@@ -45,6 +45,7 @@ async def test_the_object_fails_and_stays() -> None:
     assert ran.writes == [REFUSED]
     error = ran.error_of(WEB)
     assert error.facts["field"] == "spec.selector"
+    assert "fields" not in error.facts, "there is one"
     assert 'signet-gitops.dev/replace: "true"' in error.hint
 
 
@@ -87,6 +88,7 @@ async def test_nothing_is_deleted_where_a_dry_run_does_not_tell(refusal: AgentEr
     assert ran.writes == [REFUSED]
     error = ran.error_of(WEB)
     assert error.facts["field"] == "spec.selector"
+    assert "fields" not in error.facts, "there is one"
     assert refusal.message in str(error.facts["because"])
     world.traffic.untried.clear()
     assert (await world.run()).actions == {WEB: "replace"}

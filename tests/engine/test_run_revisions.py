@@ -166,6 +166,16 @@ class TestOfAGitServerThatIsAway:
         assert (ran.writes, ran.problems) == ([], ["SourceUnavailable"])
 
 
+@pytest.mark.parametrize(
+    ("trigger", "known"), [("interval", True), ("retry", True), ("request", False), ("spec", False), ("push", False)]
+)
+async def test_a_poll_takes_what_git_said_lately_and_a_request_asks_again(trigger: str, known: bool) -> None:
+    world = Installation(files={"a.yaml": m.config()}, interval="10m")
+    await world.run()
+    await world.run(trigger)
+    assert (0 < world.git.within < 600) == known
+
+
 async def test_a_branch_that_was_rewritten_is_followed_and_told() -> None:
     world = Installation(files=BASE)
     await world.run()

@@ -81,6 +81,7 @@ class Git:
     error: AgentError | None = None
     refused: dict[str, AgentError] = field(default_factory=dict)
     asked: int = 0
+    within: float = 0.0
     reads: int = 0
     contents: list[str] = field(default_factory=list[str])
     fetches: int = 0
@@ -109,6 +110,7 @@ class Git:
 
     async def head(self, source: Source, credential: GitCredential | None, asked: Asked | None = None) -> str:
         self.asked += 1
+        self.within = asked.within if asked is not None else 0.0
         if self.error is not None:
             raise self.error
         return _newest(source, self.head_number)

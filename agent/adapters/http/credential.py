@@ -23,7 +23,8 @@ _SIGNED: Final = {
     "generic": ("x-signature", "sha256="),
 }
 """Header and prefix of the hex digits of HMAC-SHA256 over the body."""
-_TOKEN: Final = "x-gitlab-token"
+_PLAIN: Final = {"gitlab": "x-gitlab-token"}
+"""Header of the secret itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +41,10 @@ class Proof:
         """Whether a request is proven. It takes the same time whatever stands in the header."""
         secret = self._read()
         digest = hmac.digest(secret, body, "sha256").hex()
-        header, prefix = _SIGNED.get(self.hook.sender, (_TOKEN, ""))
+        signs = self.hook.sender in _SIGNED
+        header, prefix = _SIGNED[self.hook.sender] if signs else (_PLAIN[self.hook.sender], "")
         given = headers.get(header, "")
-        expected = prefix.encode() + digest.encode() if self.hook.sender in _SIGNED else secret
+        expected = prefix.encode() + digest.encode() if signs else secret
         same = hmac.compare_digest(_hashed(expected), _hashed(given.encode("latin-1")))
         return same and len(secret) >= LEAST
 

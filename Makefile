@@ -2,10 +2,10 @@
 # .uv; no interpreter is ever downloaded. The testbed's servers are built into the user's cache folder by the Go that is there.
 
 # Rooms whose tests need no server, in two halves of about the same length: one for each of two cores.
-FAST_MODELS := tests/controllers
-FAST_ROOMS := tests/engine tests/manifests tests/values tests/api
+FAST_FIRST := tests/controllers tests/manifests
+FAST_SECOND := tests/engine tests/values tests/api
 
-.PHONY: help demo corpus test test-agent test-rooms test-render test-fast fast-models fast-rooms check lint format types contracts generated site bench soak build clean
+.PHONY: help demo corpus test test-agent test-rooms test-render test-fast fast-first fast-second check lint format types contracts generated site bench soak build clean
 .DELETE_ON_ERROR:
 
 PYTHON := .venv/bin/python
@@ -41,13 +41,13 @@ test-render: ## the Go tests of signet-render
 	cd render && gofmt -l . | (! grep .) && go vet ./... && go test ./...
 
 test-fast: $(ENVIRONMENT) ## what needs no server: whole runs and hand-overs in memory, manifests, values; within a minute
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target fast-models fast-rooms
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target fast-first fast-second
 
-fast-models:
-	$(PYTHON) -m pytest -q -m 'not servers' $(FAST_MODELS)
+fast-first:
+	$(PYTHON) -m pytest -q -m 'not servers' $(FAST_FIRST)
 
-fast-rooms:
-	$(PYTHON) -m pytest -q -m 'not servers' $(FAST_ROOMS)
+fast-second:
+	$(PYTHON) -m pytest -q -m 'not servers' $(FAST_SECOND)
 
 check: lint format types contracts generated site ## lint, format, types, import contracts, generated files current, links of the site
 

@@ -37,9 +37,11 @@ if TYPE_CHECKING:
     from agent.cli.applications.standing import Names
     from agent.cli.applications.worktree import Target
     from agent.desired.compiler import DesiredState, UnknownChangeError
+    from agent.desired.rendering import Made
     from agent.engine.changes import ChangeSet
     from agent.engine.rendering import Files, Inputs
     from agent.engine.repositories import Snapshot
+    from agent.engine.suffixes import Settled
     from agent.manifests.documents import Parsed
     from agent.manifests.kinds import Kinds
     from agent.sops.format.keys import MasterKeys, WrappedKey
@@ -99,18 +101,15 @@ async def compute(
     snapshot = snapshot or worktree.read(target)
     parsed = _parse(target, snapshot)
     given = await _given(target, cluster, files)
-    if given is not None:
-        parsed = replace(parsed, sealed={**parsed.sealed, **given.given.sealed})
+    parsed = replace(parsed, sealed={**parsed.sealed, **given.given.sealed}) if given is not None else parsed
     secrets, untrusted, opened = _open(parsed, keys) if keys is not None else ({}, {}, {})
     untrusted, locked = _apart(untrusted) if unopened is not None else (untrusted, {})
     secrets.update({name: unopened for path in locked for name in parsed.sealed[path].ids if unopened is not None})
     made = None
     if given is not None:
         from agent.cli.applications import overlays
-        from agent.engine import rendering
 
-        rendering.trusted(given, untrusted, target.strict)
-        given = overlays.disclosed(target, given, secrets)
+        given = overlays.trusted(target, given, untrusted, secrets)
         secrets |= {**overlays.printed(given, keys, locked, opened), **given.live.values} if keys is not None else {}
         made = await overlays.make(target, parsed, given, cluster, names and names.settling(secrets, unopened))
         parsed = replace(parsed, documents=made[0].documents)
@@ -133,11 +132,7 @@ async def compute(
         )
         return metadata.stamp(state, target.application.spec.common_metadata) if target.application else state
 
-    state = merged(kinds) if kinds is not None else _without_cluster(merged)
-    if given is not None and made is not None:
-        from agent.cli.applications import overlays
-
-        state = overlays.stated(state, made, given)
+    state = _stated(merged(kinds) if kinds is not None else _without_cluster(merged), made, given)
     if keys is None:
         return _checked(state, None, target.sinks)
     values, failed = _open_values(state, target.sealing_keys)
@@ -228,6 +223,14 @@ async def _given(target: Target, cluster: Cluster | None, files: Files | None) -
     from agent.cli.applications import overlays
 
     return await overlays.collect(target, await overlays.variables(target, cluster), files)
+
+
+def _stated(state: DesiredState, made: tuple[Made, Settled] | None, given: Inputs | None) -> DesiredState:
+    if made is None or given is None:
+        return state
+    from agent.cli.applications import overlays
+
+    return overlays.stated(state, made, given)
 
 
 def _checked(

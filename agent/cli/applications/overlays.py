@@ -127,6 +127,14 @@ async def _cluster_of(asked: Render, cluster: Cluster | None) -> ChartCluster:
     return await charts.cluster_of(cluster, await cluster.kinds())
 
 
+def trusted(
+    target: Target, given: Inputs, untrusted: Mapping[str, AgentError], secrets: Mapping[str, Secret]
+) -> Inputs:
+    """The inputs, as `disclosed`, unless one of their files cannot be trusted. Raises UnknownChangeError."""
+    rendering.trusted(given, untrusted, target.strict)
+    return disclosed(target, given, secrets)
+
+
 def disclosed(target: Target, given: Inputs, secrets: Mapping[str, Secret]) -> Inputs:
     """The inputs with disclosed variables in the clear. One that is not opened here is not known.
 

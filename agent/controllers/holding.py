@@ -11,7 +11,7 @@ from agent.controllers.deletion import APPLICATIONS
 from agent.controllers.managed import Hold, ManagedApplication
 from agent.engine.fence import Fence
 from agent.engine.ledger import Ledger
-from agent.engine.record import HEAD, Codec
+from agent.engine.shards import HEAD, Codec
 from agent.engine.state import State
 from agent.values.tree import get_text
 

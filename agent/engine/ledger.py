@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from agent.engine.record import HEAD, ApplicationRecord, RecordDamagedError
+from agent.engine.record import ApplicationRecord
+from agent.engine.shards import HEAD, RecordDamagedError
 from agent.values.errors import LeaseLostError, StaleObjectError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent.engine.ports import RecordPort, TasksPort
-    from agent.engine.record import Codec
+    from agent.engine.shards import Codec
     from agent.values.ids import ApplicationId, ClusterId
 
 T = TypeVar("T")

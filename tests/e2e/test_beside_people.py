@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from manifests_written import config_map, deployment, secret
 
 from agent.engine.context import Fingerprints
-from agent.engine.record import Codec
+from agent.engine.shards import Codec
 from agent.values.secret import Secret
 from testbed.agent import NAMESPACE
 from testbed.processes import wait_until

@@ -16,7 +16,8 @@ from agent.engine.context import Fingerprints, Grants, Run
 from agent.engine.fence import Fence
 from agent.engine.ledger import Ledger
 from agent.engine.live import Observer
-from agent.engine.record import ApplicationRecord, Codec, ObjectRecord
+from agent.engine.record import ApplicationRecord, ObjectRecord
+from agent.engine.shards import Codec
 from agent.engine.state import Compiled, State
 from agent.manifests.kinds import Kinds, Resource
 from agent.manifests.layers import Desired

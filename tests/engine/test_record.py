@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.engine.record import HEAD, ApplicationRecord, Codec, ObjectRecord, RecordDamagedError, unverified
+from agent.engine.record import ApplicationRecord, ObjectRecord
+from agent.engine.shards import HEAD, Codec, RecordDamagedError, unverified
 from agent.values.fingerprint import Fingerprinter
 from agent.values.ids import ObjectId, Revision
 from agent.values.secret import Secret

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agent.engine import judge, record, rollouts
+from agent.engine import judge, rollouts, shards
 from agent.engine.assembling import Assembler
 from agent.engine.context import Fingerprints
 from agent.engine.ledger import Ledger
 from agent.engine.live import Observer
-from agent.engine.record import HEAD, Codec
+from agent.engine.shards import HEAD, Codec
 from agent.manifests.layers import Desired
 from agent.manifests.ownership import Owner
 from agent.values.ids import IN_CLUSTER, ApplicationId, ObjectId
@@ -71,7 +71,7 @@ def test_a_record_is_read_and_needs_no_write() -> None:
     assert (found.revision and found.revision.commit, found.generation, found.epoch) == ("1" * 40, 3, 5)
     assert set(found.objects) == set(TREES)
     assert CODEC.encode(found, VECTOR["shards"]) == {}
-    assert record.unverified(VECTOR["shards"]) == found
+    assert shards.unverified(VECTOR["shards"]) == found
 
 
 async def test_taking_it_over_writes_the_epoch_and_nothing_else() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from agent.engine.record import HEAD
+from agent.engine.shards import HEAD
 from agent.values.errors import StaleObjectError
 
 if TYPE_CHECKING:

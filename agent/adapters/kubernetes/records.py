@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from agent.adapters.kubernetes.objects import Objects
 from agent.adapters.kubernetes.resources import CONFIG_MAP
 from agent.engine.ports import ABSENT
-from agent.engine.record import HEAD
+from agent.engine.shards import HEAD
 from agent.values import tree
 from agent.values.errors import AgentError, LimitError, StaleObjectError
 

@@ -9,7 +9,8 @@ from agent.adapters.kubernetes.resources import APPLICATION, SERVICE_ACCOUNT
 from agent.api import application as applications
 from agent.controllers.tasks import AsyncTasks
 from agent.engine.live import LiveFact
-from agent.engine.record import ApplicationRecord, ObjectRecord, RecordDamagedError, unverified
+from agent.engine.record import ApplicationRecord, ObjectRecord
+from agent.engine.shards import RecordDamagedError, unverified
 from agent.manifests import health, ownership
 from agent.values.dataclass import dataclass, field, replace
 from agent.values.errors import AgentError, ForbiddenError, ManifestError, NotFoundError

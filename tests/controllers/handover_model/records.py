@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from memory_world.records import in_order
 
-from agent.engine.record import HEAD, Codec
+from agent.engine.shards import HEAD, Codec
 from agent.values.errors import AgentError, StaleObjectError
 
 if TYPE_CHECKING:

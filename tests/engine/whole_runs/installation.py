@@ -29,7 +29,7 @@ from agent.engine.fence import Fence
 from agent.engine.ledger import Ledger
 from agent.engine.pipeline import Outcome
 from agent.engine.ports import Ports
-from agent.engine.record import HEAD, ApplicationRecord, Codec
+from agent.engine.shards import HEAD, Codec
 from agent.engine.state import State
 from agent.values.errors import LeaseLostError
 from agent.values.ids import IN_CLUSTER, ApplicationId, ObjectId, RunId
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from agent.api.operator import OperatorSettings
     from agent.controllers.fights import Fight
+    from agent.engine.record import ApplicationRecord
     from agent.values.problems import Problem
 
 _TURNS = 12

@@ -90,6 +90,11 @@ func helm(of *tree, asked *helmRequest, deadline time.Time) answer {
 	for at, each := range found.Questions {
 		found.Questions[at].File = pathInTree(each.File, loaded, folder)
 	}
+	for placeholder, each := range r.made {
+		each.File = pathInTree(each.File, loaded, folder)
+		r.made[placeholder] = each
+	}
+	found.Generated = r.made
 	return found
 }
 
@@ -175,6 +180,7 @@ func (c *charted) rendered(of *chart.Chart) answer {
 	c.r.withTemplates(set)
 	names := c.ordered()
 	for _, name := range names {
+		c.r.files[name] = true
 		if _, err := set.New(name).Parse(c.templates[name]); err != nil {
 			return answer{Error: explained(err, name)}
 		}
@@ -195,6 +201,7 @@ func (c *charted) rendered(of *chart.Chart) answer {
 			continue
 		}
 		var text bounded
+		c.r.scopes = []scope{{isFile: true, at: name}}
 		if err := set.ExecuteTemplate(&text, name, c.data[name]); err != nil {
 			return answer{Error: explained(err, name)}
 		}

@@ -53,6 +53,9 @@ func helmFunctions(now func() time.Time) template.FuncMap {
 	for name, each := range durationFunctions() {
 		made[name] = each
 	}
+	for name, each := range certificateFunctions() {
+		made[name] = each
+	}
 	return made
 }
 

@@ -64,9 +64,12 @@ func init() {
 		"trunc":          truncated,
 		"substr replace": ofText,
 
-		// What would be another one in each render.
-		"randAlphaNum randAlpha randAscii randNumeric randBytes randInt uuidv4 shuffle genPrivateKey genCA genCAWithKey " +
-			"genSelfSignedCert genSelfSignedCertWithKey genSignedCert genSignedCertWithKey bcrypt htpasswd encryptAES ago": random,
+		// What would be another one in each render: the agent makes it once, or it is refused.
+		"randAlphaNum randAlpha randAscii randNumeric randBytes uuidv4": madeText,
+		"genPrivateKey": madeKey,
+		"genCA genCAWithKey genSelfSignedCert genSelfSignedCertWithKey genSignedCert genSignedCertWithKey": madeCertificate,
+		"buildCustomCert": givenCertificate,
+		"randInt shuffle bcrypt htpasswd encryptAES ago": random,
 	} {
 		for name := range strings.FieldsSeq(names) {
 			guards[name] = each
@@ -266,7 +269,7 @@ func counted(c *call) (any, bool, error) {
 	return refused(c)
 }
 
-// random is for what gives something else each time. Certificates have two texts.
+// random is for what gives something else each time, and is not kept.
 func random(c *call) (any, bool, error) {
 	file, line := c.r.place(c.at)
 	return nil, false, &refusal{failure{Kind: "random", What: c.name, File: file, Line: line}}

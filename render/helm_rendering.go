@@ -49,6 +49,10 @@ type rendering struct {
 	asked       map[string]bool
 	// known are placeholders of texts that are not empty.
 	known map[string]bool
+	// made are values that templates make up, by placeholder, files the templates that are files, scopes what is being executed.
+	made   map[string]made
+	files  map[string]bool
+	scopes []scope
 	// clock says whether templates asked for the time.
 	clock bool
 	// texts are the calls of tpl that are being executed: what it is given has no place of its own.
@@ -63,6 +67,7 @@ func newRendering(now, deadline time.Time, known []string) *rendering {
 	r := &rendering{
 		rewriter:    rewriter{done: map[*parse.Tree]bool{}},
 		expressions: map[string]expression{}, asked: map[string]bool{}, known: map[string]bool{}, deadline: deadline,
+		made: map[string]made{}, files: map[string]bool{},
 	}
 	for _, each := range known {
 		r.known[each] = true
@@ -214,10 +219,10 @@ func (r *rendering) include(set *template.Template, at int, name string, data an
 	if isMarked(name) {
 		return "", r.refuse(at, "sealed", "include", "")
 	}
-	return r.execute(at, func(to *bounded) error { return set.ExecuteTemplate(to, name, data) })
+	return r.execute(at, name, func(to *bounded) error { return set.ExecuteTemplate(to, name, data) })
 }
 
-func (r *rendering) execute(at int, how func(*bounded) error) (string, error) {
+func (r *rendering) execute(at int, name string, how func(*bounded) error) (string, error) {
 	if err := r.step(at); err != nil {
 		return "", err
 	}
@@ -226,6 +231,7 @@ func (r *rendering) execute(at int, how func(*bounded) error) (string, error) {
 	}
 	r.depth++
 	defer func() { r.depth-- }()
+	defer r.enter(at, name)()
 	var to bounded
 	if err := how(&to); err != nil {
 		if errors.Is(err, errLong) {
@@ -259,7 +265,7 @@ func (r *rendering) tpl(set *template.Template, at int, text string, data any) (
 	}
 	r.texts = append(r.texts, at)
 	defer func() { r.texts = r.texts[:len(r.texts)-1] }()
-	given, err := r.execute(at, func(to *bounded) error { return made.Execute(to, data) })
+	given, err := r.execute(at, setName, func(to *bounded) error { return made.Execute(to, data) })
 	return strings.ReplaceAll(given, noValue, ""), err
 }
 

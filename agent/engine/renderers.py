@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from agent.values.errors import AgentError
     from agent.values.expressions import Expression
+    from agent.values.generated import Generation
     from agent.values.ids import ApplicationId
     from agent.values.placeholders import Placeholder
     from agent.values.questions import Question
@@ -99,7 +100,7 @@ class Rendered:
     Either depends on the content of the files in `read`, on the absence of those in `looked_for`, on the renderer's `build`, and on whether
     the cluster serves what was `asked`, and on the time where `clock` says so. `expressions` are the operations on sealed values that stand in the objects, by placeholder.
     Objects hold only as far as all `questions` are right. `skipped` are the files of hooks that were left out as
-    asked, `elsewhere` those of hooks for tests, rollbacks and the end of a release.
+    asked, `elsewhere` those of hooks for tests, rollbacks and the end of a release. `generated` are values that templates make up, by placeholder.
     """
 
     objects: tuple[RenderedObject, ...]
@@ -113,6 +114,7 @@ class Rendered:
     clock: bool = False
     skipped: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
+    generated: Mapping[Placeholder, Generation] = field(default_factory=dict["Placeholder", "Generation"])
 
 
 class RenderPort(Protocol):

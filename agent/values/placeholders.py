@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Final, Literal, NewType, TypeAlias
 from agent.values.errors import PlaceholderError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 Placeholder = NewType("Placeholder", str)
-Kind: TypeAlias = Literal["sops", "file", "ref", "live", "expr"]
-"""A leaf of a SOPS file (`Sealed.id`), a whole one (path, blob), a reference, a value of the cluster (fingerprint), what a function gives."""
+Kind: TypeAlias = Literal["sops", "file", "ref", "live", "expr", "generated"]
+"""A leaf of a SOPS file (`Sealed.id`), a whole one (path, blob), a reference, a value of the cluster (fingerprint), what a function gives,
+and what a template makes up (object, path)."""
 
 START: Final = "sGnT0k"
 END: Final = "K0tNgS"
@@ -69,6 +70,16 @@ def split(text: str) -> list[str | Placeholder]:
 def find(text: str) -> tuple[Placeholder, ...]:
     """The placeholders of a text, in order, each as often as it stands there. Raises PlaceholderError as `split`."""
     return tuple(Placeholder(part) for part in split(text)[1::2]) if is_marked(text) else ()
+
+
+def named(text: str) -> list[Placeholder]:
+    """As `find`, of a text that may hold parts of others too."""
+    return [Placeholder(each) for each in _WHOLE.findall(text)]
+
+
+def replaced(text: str, name: Callable[[Placeholder], Placeholder]) -> str:
+    """The text with other placeholders."""
+    return _WHOLE.sub(lambda found: name(Placeholder(found.group())), text)
 
 
 def is_marked(text: str) -> bool:

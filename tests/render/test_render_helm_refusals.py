@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import charts
@@ -83,10 +84,7 @@ async def test_a_function_that_reads_a_value_is_named_with_its_line(renderers: R
     assert not given.objects
 
 
-RANDOM = (
-    "randAlphaNum 10", "randAlpha 3", "randAscii 3", "randNumeric 3", "uuidv4", "genPrivateKey `rsa`", "genCA `a` 1",
-    "genSelfSignedCert `a` nil nil 1", "htpasswd `a` `b`", "bcrypt `a`", "shuffle `abc`", "randInt 1 5", "ago now",
-)  # fmt: skip
+RANDOM = ("htpasswd `a` `b`", "bcrypt `a`", "shuffle `abc`", "randInt 1 5", "ago now", "genPrivateKey `dsa`")
 
 
 @pytest.mark.parametrize("expression", RANDOM)
@@ -97,10 +95,47 @@ async def test_a_value_that_a_template_makes_up_is_named_with_its_line(renderers
     assert given.error.facts["function"] == expression.partition(" ")[0]
 
 
-async def test_a_value_is_made_up_only_where_a_template_gets_there(renderers: Renderers) -> None:
-    made = secret("{{- $x := default (.Values.none | default `x`) .Values.auth.password }}{{ if not .Values.auth.password }}"
-                  "{{ randAlphaNum 10 }}{{ end }}")  # fmt: skip
-    assert (await render(renderers, made)).error is None
+GENERATED = {
+    "randAlphaNum 10": ("randAlphaNum", ("10",)),
+    "randBytes 8": ("randBytes", ("8",)),
+    "uuidv4": ("uuidv4", ()),
+    "genPrivateKey `ed25519`": ("genPrivateKey", ("ed25519",)),
+    "(genCA `a` 10).Cert": ("genCA", ("a", "10")),
+    "(genSelfSignedCert `a` (list `10.0.0.1`) nil 1).Key": ("genSelfSignedCert", ("a", '["10.0.0.1"]', "[]", "1")),
+}
+
+
+@pytest.mark.parametrize("expression", GENERATED)
+async def test_a_value_that_is_kept_is_asked_for_and_not_made(renderers: Renderers, expression: str) -> None:
+    given = await render(renderers, secret(f"x: {{{{ {expression} }}}}"))
+    assert given.error is None
+    stands = str(given.objects[0].tree)
+    (asked,) = [each for name, each in given.generated.items() if name in stands]
+    assert (asked.function, asked.args) == GENERATED[expression]
+    assert (asked.file, asked.line) == ("chart/templates/secret.yaml", 8)
+    assert given.questions == ()
+
+
+async def test_a_helper_asks_for_another_value_at_each_place_and_a_file_that_is_included_again_for_the_same(
+    renderers: Renderers,
+) -> None:
+    helper = "{{ define `made` }}{{ randAlphaNum 5 }}{{ end }}"
+    body = (
+        "a: {{ include `made` . }}\nb: {{ include `made` . }}\nc: [{{ range until 2 }}{{ include `made` $ }},{{ end }}]"
+    )
+    row = secret(body)
+    again = '{{ include (print $.Template.BasePath "/secret.yaml") . | quote }}'
+    more = {"templates/_helpers.tpl": helper, "templates/again.yaml": f"kind: X\napiVersion: v1\ntext: {again}\n"}
+    given = await render(renderers, replace(row, files={**row.files, **more}))
+    assert (given.error, len(given.generated)) == (None, 4)
+
+
+@pytest.mark.parametrize(
+    "expression", ["randAlphaNum 5000", "range until 300 }}{{ randAlpha 3 }}{{ end", "randAlphaNum -1"]
+)
+async def test_how_much_is_made_up_has_a_bound(renderers: Renderers, expression: str) -> None:
+    given = await render(renderers, secret(f"x: {{{{ {expression} }}}}"))
+    assert isinstance(given.error, RenderLimitError)
 
 
 QUESTIONS = {

@@ -43,6 +43,7 @@ LIMITS: Final[dict[str, LiteralString]] = {
     "result": "a function gives more than it may",
     "seconds": "the templates take longer than they may",
     "steps": "the templates do more than they may",
+    "values": "templates make up more values than they may",
     "tree bytes": "files that are together larger than a renderer takes",
 }
 OPERATORS: Final[dict[str, LiteralString]] = {

@@ -15,6 +15,7 @@ from agent.adapters.render import failures
 from agent.engine.renderers import Rendered, RenderedObject
 from agent.values.errors import DefectError
 from agent.values.expressions import Expression
+from agent.values.generated import Generation
 from agent.values.placeholders import Placeholder
 from agent.values.questions import Question
 
@@ -106,6 +107,7 @@ def charted(answer: Answer, build: str) -> Rendered:
             for each in answer.get("questions", ())
         )
         asked = {str(name): served is True for name, served in answer.get("asked", {}).items()}
+        generated = {Placeholder(key): _generation(each) for key, each in answer.get("generated", {}).items()}
         skipped, elsewhere = (tuple(map(str, answer.get(name, ()))) for name in ("skipped", "elsewhere"))
     except (AttributeError, KeyError, TypeError, ValueError):
         raise DefectError("signet-render's answer does not fit the request") from None
@@ -117,7 +119,14 @@ def charted(answer: Answer, build: str) -> Rendered:
         clock=answer.get("clock") is True,
         skipped=skipped,
         elsewhere=elsewhere,
+        generated=generated,
     )
+
+
+def _generation(given: dict[str, Any]) -> Generation:
+    args = tuple(map(str, given["args"]))
+    file, line = str(given["file"]), int(given["line"])
+    return Generation(str(given["function"]), args, str(given.get("part", "")), str(given["call"]), file, line)
 
 
 def rendered(answer: Answer, build: str) -> Rendered:

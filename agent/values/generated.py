@@ -1,0 +1,33 @@
+"""Values that templates make up: passwords, keys and certificates. A renderer makes none, it says what is asked for."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from agent.values.dataclass import dataclass
+
+TEXTS: Final = frozenset({"randAlphaNum", "randAlpha", "randNumeric", "randAscii", "randBytes", "uuidv4"})
+KEYS: Final = frozenset({"genPrivateKey"})
+CERTIFICATES: Final = frozenset(
+    f"{name}{suffix}" for name in ("genCA", "genSelfSignedCert", "genSignedCert") for suffix in ("", "WithKey")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What a template asks for: a function with its arguments, as text that may hold placeholders.
+
+    `part` is `cert` or `key` of a certificate, both of one `call`. `file` and `line` are of the template.
+    """
+
+    function: str
+    args: tuple[str, ...]
+    part: str
+    call: str
+    file: str
+    line: int
+
+    @property
+    def is_public(self) -> bool:
+        """Whether it is a certificate without its key, which is no secret."""
+        return self.part == "cert"

@@ -23,6 +23,9 @@ ANNOTATION_CONFIRM_PRUNE: Final = f"{GROUP}/confirm-prune"
 ANNOTATION_CONFIRM_ADDITIONS: Final = f"{GROUP}/confirm-additions"
 """On an Application: names the revision for which it was confirmed that additions from before an upgrade are removed."""
 
+ANNOTATION_CONFIRM_NEW_VALUES: Final = f"{GROUP}/confirm-new-values"
+"""On an Application: names the values of a chart that are lost, and for which new ones may be made."""
+
 FIELD_MANAGER: Final = "signet"
 """As which the agent applies objects. Commands have field managers of their own: `signet-sync`."""
 

@@ -28,7 +28,11 @@ if TYPE_CHECKING:
     from agent.values.ids import ApplicationId, ObjectId
     from agent.values.tree import Object, Tree
 
-_CONFIRMATIONS = (names.ANNOTATION_CONFIRM_PRUNE, names.ANNOTATION_CONFIRM_ADDITIONS)
+_CONFIRMATIONS = (
+    names.ANNOTATION_CONFIRM_PRUNE,
+    names.ANNOTATION_CONFIRM_ADDITIONS,
+    names.ANNOTATION_CONFIRM_NEW_VALUES,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

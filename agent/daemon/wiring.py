@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.adapters.audit.credential import Signer
+from agent.adapters.generators import Generators
 from agent.adapters.git.mirrors import Mirrors
 from agent.adapters.http import hooks
 from agent.adapters.kubernetes.cluster import Access, Cluster, Home
@@ -196,6 +197,7 @@ async def _ports(
         metrics=base.metrics,
         clock=base.clock,
         tasks=AsyncTasks(),
+        generators=Generators(),
     )
 
 

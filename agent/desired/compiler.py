@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agent.api.application import IgnoreRule
     from agent.desired.live_variables import LiveKey
     from agent.manifests.documents import Document, ManifestIdentity, Parsed
+    from agent.manifests.generated import GeneratedValue
     from agent.manifests.kinds import Kinds
     from agent.manifests.layers import Desired
     from agent.manifests.sealed_secrets import SealedValue, Unsealing
@@ -59,6 +60,7 @@ class DesiredState:
     `expressions` are what leaves are made of, and `whole` the SOPS files of which a leaf is all that sops prints, `live` where in the cluster
     its value is, both by the leaf's id. `variables` are the names of those with sealed values, by the labels of these.
     `standing` are the names of what was generated, by the rendered ones. Nothing of it counts where one of the `questions` has another answer.
+    `generated` are values that templates make up, by the leaf's id.
     """
 
     revision: Revision
@@ -75,6 +77,7 @@ class DesiredState:
     live: Mapping[str, LiveKey] = field(default_factory=dict[str, "LiveKey"])
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
     questions: tuple[Question, ...] = ()
+    generated: Mapping[str, GeneratedValue] = field(default_factory=dict[str, "GeneratedValue"])
 
     @property
     def incomplete(self) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from agent.manifests import cut_fields, documents, expansion, rendered, substitution
+from agent.manifests import cut_fields, documents, expansion, generated, rendered, substitution
 from agent.manifests.documents import RENDERED
 from agent.manifests.rendered import Output
 from agent.sops.kubernetes import clear
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
     from agent.manifests.cut_fields import FieldPath
     from agent.manifests.documents import Document
+    from agent.manifests.generated import GeneratedValue, Settled
     from agent.manifests.substitution import Variables
     from agent.values.expressions import Expressions, Source
+    from agent.values.generated import Generation
     from agent.values.placeholders import Placeholder
     from agent.values.questions import Question
     from agent.values.tree import Tree
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 class Made:
     """Documents, those of the renderer first. `unused` are the labels of sealed values of `handed` that stand in none of them.
 
-    All hold only as far as `questions` are right. `skipped` are the files of hooks that were left out.
+    All hold only as far as `questions` are right. `skipped` are the files of hooks that were left out. `generated` is what templates make up.
     """
 
     documents: tuple[Document, ...]
@@ -38,6 +40,7 @@ class Made:
     unused: tuple[str, ...]
     questions: tuple[Question, ...] = ()
     skipped: tuple[str, ...] = ()
+    generated: Mapping[Placeholder, GeneratedValue] = field(default_factory=dict["Placeholder", "GeneratedValue"])
 
 
 def of(
@@ -50,10 +53,13 @@ def of(
     cut: Collection[FieldPath] = (),
     folder: str = "",
     questions: tuple[Question, ...] = (),
+    generations: Mapping[Placeholder, Generation] | None = None,
+    namespace: str = "",
 ) -> Made:
     """Documents of the renderer's outputs, each with the file it is made of, and of the layers above them. `folder` is what was rendered.
 
-    What is wrong with one is its error. Raises PlaceholderError where a renderer lied about an operation.
+    `generations` are what templates make up, and `namespace` that of objects which name none. What is wrong with one is its error. Raises
+    PlaceholderError where a renderer lied about an operation, and RandomValueError.
     """
     given = [
         documents.document(file, 0, RENDERED, item, sealed=False)
@@ -65,12 +71,24 @@ def of(
         room = expansion.Room()
         given = [_substituted(each, variables, room) for each in (*given, *map(_unforged, layered))]
         beside = ()
+    values: Mapping[Placeholder, GeneratedValue] = {}
+    if generations:
+        settled = generated.settle([each.tree for each in given], sources, generations, questions, namespace)
+        given = [_settled(each, settled, number) for number, each in enumerate(given)]
+        sources, questions, values = settled.sources, settled.questions, settled.values
     named = {value: name for name, value in variables.values.items() if value in sources} if variables else {}
     asked = [text for each in questions for text in each.args]
     found = rendered.read([Output(each.file, each.tree) for each in given], sources, handed, named, asked)
     read = (_read(each, result, cut) for each, result in zip(given, found.objects, strict=True))
     placed = (replace(each, rendered_from=folder) if each.layer == RENDERED else each for each in read)
-    return Made((*placed, *beside), found.expressions, found.unused, questions)
+    return Made((*placed, *beside), found.expressions, found.unused, questions, generated=values)
+
+
+def _settled(document: Document, settled: Settled, number: int) -> Document:
+    error, tree = document.error or settled.errors.get(number), settled.trees[number]
+    if error is None and tree != document.tree:
+        return documents.document(document.file, document.line, document.layer, tree, sealed=document.sealed)
+    return replace(document, error=error)
 
 
 def _unforged(document: Document) -> Document:

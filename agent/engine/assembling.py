@@ -114,7 +114,8 @@ async def assemble(
             failed[key] = error.with_facts(object=key)
             continue
         content = endings.digest(run.fingerprints.desired, run.application_id.uid, item)
-        done = replace(done, record=replace(done.record, content=content)) if content else done
+        record = replace(done.record, content=content, made=opened.made.get(key, {}))
+        done = replace(done, record=record)
         assembled[key] = stood.note(done)
         if key.kind == "Secret" and not item.hashed:
             held[key] = done.record.applied

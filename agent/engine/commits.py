@@ -22,7 +22,7 @@ from agent.engine import (
 from agent.engine.causes import Cause
 from agent.engine.ports import AuditEntry
 from agent.engine.state import NOTHING, Compiled, Tried
-from agent.manifests import documents
+from agent.manifests import documents, generated
 from agent.values.errors import AgentError, ConfigError, LimitError, SignatureError, SourceError
 from agent.values.ids import short
 from agent.values.problems import Problem
@@ -269,6 +269,7 @@ async def _compile(run: Run, state: State, kinds: Kinds, files: Read) -> State:
             desired,
             expressions=made.expressions,
             questions=made.questions,
+            generated=generated.kept(made.generated, desired.objects, made.expressions, run.application.namespace),
             whole=files.inputs.given.whole,
             live=files.inputs.live.keys,
             variables=await run.ports.tasks.in_thread(files.inputs.labels),

@@ -9,15 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from agent.engine import live_variables
+from agent.engine import generating, live_variables
+from agent.engine.generating import NOTHING
 from agent.manifests import resolve
 from agent.manifests.resolve import Pending
 from agent.sops.files import presented, sealed
-from agent.values import derive
+from agent.values import derive, disclosure
 from agent.values import questions as questioning
-from agent.values.errors import AgentError, LimitError
+from agent.values.errors import AgentError
 from agent.values.expressions import Expressions
-from agent.values.secret import Sealed, Secret
+from agent.values.secret import PUBLIC, Sealed, Secret
 from agent.values.tree import walk
 
 if TYPE_CHECKING:
@@ -26,11 +27,14 @@ if TYPE_CHECKING:
     from agent.desired.compiler import DesiredState
     from agent.engine.context import Run
     from agent.manifests.documents import Parsed
+    from agent.manifests.kinds import Kinds
     from agent.sops.files.sealed import SealedFile, SealedPart
     from agent.sops.format.groups import WrappedDataKey
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
 
+_SECONDS: Final = 5
+"""For what is made of certificates."""
 _QUICK: Final = 200
 """Values that are decrypted at once; more may take long enough to keep everything else waiting."""
 
@@ -47,7 +51,8 @@ class Verified:
 class Opened:
     """Objects with their sealed leaves opened, and why others could not be. `partial` are without what is ignored of them.
 
-    `pending` has what leaves of an object are made of that wait for the stores, `asked` what the questions of a chart are about.
+    `pending` has what leaves of an object are made of that wait for the stores, `asked` what the questions of a chart are about. `made`: see
+    `Generated`.
     """
 
     objects: Mapping[ObjectId, Object]
@@ -55,6 +60,7 @@ class Opened:
     partial: frozenset[ObjectId] = frozenset()
     pending: Mapping[ObjectId, Pending] = field(default_factory=dict["ObjectId", Pending])
     asked: Pending | None = None
+    made: Mapping[ObjectId, Mapping[str, int]] = field(default_factory=dict["ObjectId", "Mapping[str, int]"])
 
 
 async def verify(run: Run, known: Collection[tuple[str, str]], parsed: Parsed, blobs: Mapping[str, str]) -> Verified:
@@ -74,10 +80,18 @@ async def verify(run: Run, known: Collection[tuple[str, str]], parsed: Parsed, b
 
 
 async def open_objects(
-    run: Run, desired: DesiredState, keys: Iterable[ObjectId], standing: Collection[ObjectId] = ()
+    run: Run,
+    desired: DesiredState,
+    keys: Iterable[ObjectId],
+    standing: Collection[ObjectId] = (),
+    kinds: Kinds | None = None,
 ) -> Opened:
-    """Open the sealed leaves of these objects; each file is unsealed once. What is ignored of a `standing` one is left out, sealed."""
-    wanted = [desired.objects[key] for key in keys]
+    """Open the sealed leaves of those of these objects that are not held; each file is unsealed once. What is ignored of a `standing` one is left out, sealed.
+
+    Values that templates make up are looked up by their `kinds`.
+    """
+    wanted = [desired.objects[key] for key in keys if key not in desired.held]
+    generated = await generating.values(run, desired, [item.id for item in wanted], kinds) if kinds else NOTHING
     partial = frozenset(item.id for item in wanted if item.id in standing and item.ignored.pointers)
     trees = {item.id: item.kept if item.id in partial else item.tree for item in wanted}
     made = {key: desired.expressions.behind(_sealed(tree)) for key, tree in trees.items()}
@@ -88,7 +102,8 @@ async def open_objects(
     secrets, errors = await _unseal_values(run, desired, ids)
     whole, unprinted = await _print_files(run, desired, ids)
     live, changed = await live_variables.reopened(run, desired.live, ids)
-    secrets, errors = {**secrets, **whole, **live}, {**errors, **unprinted, **changed}
+    secrets = {**secrets, **whole, **live, **generated.values}
+    errors = {**errors, **unprinted, **changed, **generated.errors}
     needed = [file for file in desired.sealed.values() if not ids.isdisjoint(file.ids)]
     await run.ports.data_keys.prepare(run.application, _wrapped(needed))
     for file in needed:
@@ -104,15 +119,32 @@ async def open_objects(
             failed[item.id] = refused
             continue
         try:
-            opened[item.id] = resolve.unseal(trees[item.id], secrets, made[item.id].known)
-        except LimitError as error:
+            clear = _public(run, trees[item.id], desired, secrets)
+            opened[item.id] = resolve.unseal(trees[item.id], secrets, made[item.id].known, clear)
+        except AgentError as error:
             failed[item.id] = error
     pending = {key: _pending(each, secrets) for key, each in made.items() if each.known and key in opened}
-    return Opened(opened, failed, partial, pending, _pending(questions, secrets) if questions.inputs else None)
+    asking = _pending(questions, secrets) if questions.inputs else None
+    return Opened(opened, failed, partial, pending, asking, generated.made)
 
 
 def _sealed(tree: Object) -> Iterable[str]:
     return (leaf.id for _, leaf in walk(tree) if isinstance(leaf, Sealed))
+
+
+def _public(run: Run, tree: Object, desired: DesiredState, secrets: Mapping[str, Secret]) -> dict[str, str]:
+    """The leaves that are no secrets, as text, by id."""
+    clear: dict[str, str] = {}
+    for _, leaf in walk(tree) if desired.generated else ():
+        if isinstance(leaf, Sealed) and leaf.type == PUBLIC and leaf.id not in clear:
+            made = desired.expressions.behind([leaf.id])
+            value = secrets.get(leaf.id)
+            if leaf.id in made.known:
+                clock = run.ports.clock.monotonic
+                value = _pending(made, secrets).made({}, clock, clock() + _SECONDS)[leaf.id]
+            if value is not None:
+                clear[leaf.id] = disclosure.public(value)
+    return clear
 
 
 def _needed(tree: Object, made: Expressions) -> dict[str, None]:

@@ -18,6 +18,7 @@ from agent.engine import (
     deleting,
     endings,
     gating,
+    generating,
     judge,
     opening,
     pace,
@@ -101,7 +102,7 @@ async def reconcile(run: Run, state: State) -> Outcome:
         stale = ran.sift(_stale(run, state, desired, seen))
         causes = rollouts.touched(run, desired.objects, stale)
         standing = judge.standing(desired.objects, causes, seen.live)
-        opened = await opening.open_objects(run, desired, [key for key in causes if key not in desired.held], standing)
+        opened = await opening.open_objects(run, desired, causes, standing, kinds)
         checked = await resolving.check(run, opened, desired.variables)
         answers = await resolving.ask(run, checked.wanted)
         # what a watch brings from here on may be of the next owner: its epoch is shown after what a write relies on was read
@@ -142,15 +143,16 @@ async def reconcile(run: Run, state: State) -> Outcome:
 
 
 def _stale(run: Run, state: State, desired: DesiredState, seen: Observed) -> dict[ObjectId, Cause]:
-    return judge.stale(
+    found = judge.stale(
         desired.objects,
         record=run.ledger.record,
         live=seen.live,
         digest_of=_desired_digests(state),
-        rotated=run.rotated,
+        rotated=run.rotated | generating.due(run.ledger.record, run.ports.clock.now()),
         observed=seen.kinds,
         asks=run.changes,
     )
+    return generating.with_users(desired, found)
 
 
 def _desired_digests(state: State) -> Mapping[ObjectId, str]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from agent.api.application import Application
     from agent.engine.charting import ChartPort
     from agent.engine.credentials import GitCredential
+    from agent.engine.generators import GeneratorPort
     from agent.engine.live import Departed, LiveFact
     from agent.engine.renderers import RenderPort
     from agent.engine.repositories import GitPort
@@ -376,3 +377,4 @@ class Ports:
     metrics: MetricsPort
     clock: ClockPort
     tasks: TasksPort
+    generators: GeneratorPort

@@ -30,7 +30,8 @@ class ObjectRecord:
     `uid` is empty while the first apply is under way. `left` has what people added and are left, by its path, and why: see `additions`.
     Of what runs to an end, `content` is the digest of what is run, and `ended` says how it ended, or that it is not known whether it did:
     `Unknown` where it went unseen, `Lost` where the record did. `managers` and `pointers` are what of the object is ignored: whatever the
-    managers own, and the fields that pointers lead to. `stood`: see `unrolled`.
+    managers own, and the fields that pointers lead to. `stood`: see `unrolled`. `made`: values that were made for it and when each is renewed:
+    see `generating`.
     """
 
     api_version: str
@@ -48,6 +49,7 @@ class ObjectRecord:
     managers: tuple[str, ...] = ()
     pointers: tuple[str, ...] = ()
     stood: bool = False
+    made: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 MOST_RUNS: Final = 10

@@ -205,13 +205,22 @@ async def documents(
     if result is not None and asked is not None and asked.kustomize is not None:
         settled = await suffixes.settle(run, result, found, given.given)
     made = await run.ports.tasks.in_thread(
-        lambda: make(run.application.spec, result and settled.result(result), settled.layers(found), given)
+        lambda: make(
+            run.application.spec,
+            result and settled.result(result),
+            settled.layers(found),
+            given,
+            run.application.namespace,
+        )
     )
     return state, replace(found, documents=made.documents), made, settled
 
 
-def make(spec: ApplicationSpec, result: Rendered | None, found: Parsed, given: Inputs) -> Made:
-    """Documents of what the renderer gave and of the layers. Raises UnknownChangeError where it refused what it was given."""
+def make(spec: ApplicationSpec, result: Rendered | None, found: Parsed, given: Inputs, namespace: str) -> Made:
+    """Documents of what the renderer gave and of the layers, of objects in this namespace.
+
+    Raises UnknownChangeError where it refused what it was given.
+    """
     outputs: tuple[tuple[str, Object], ...] = ()
     if spec.render is not None and result is not None:
         if result.error is not None:
@@ -229,6 +238,8 @@ def make(spec: ApplicationSpec, result: Rendered | None, found: Parsed, given: I
         cut=given.overlay.cut,
         folder=spec.render.path if spec.render is not None else "",
         questions=result.questions if result else (),
+        generations=result.generated if result else None,
+        namespace=namespace,
     )
     return replace(made, skipped=result.skipped) if result else made
 

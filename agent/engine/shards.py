@@ -60,6 +60,7 @@ def _object_to_json(record: ObjectRecord) -> dict[str, object]:
         "m": list(record.managers),
         "i": list(record.pointers),
         "k": record.stood,
+        "g": dict(record.made),
     }
     return {key: value for key, value in full.items() if value}
 
@@ -71,11 +72,12 @@ def _object_from_json(data: dict[str, object]) -> ObjectRecord:
     stores: dict[str, int] = data.get("w", {})  # pyright: ignore[reportAssignmentType]
     files: list[str] = data.get("f", [])  # pyright: ignore[reportAssignmentType]
     left: dict[str, str] = data.get("l", {})  # pyright: ignore[reportAssignmentType]
+    made: dict[str, int] = data.get("g", {})  # pyright: ignore[reportAssignmentType]
     managers: list[str] = data.get("m", [])  # pyright: ignore[reportAssignmentType]
     pointers: list[str] = data.get("i", [])  # pyright: ignore[reportAssignmentType]
     first, digests = (text("v"), text("u")), (text("r"), text("a"), text("p"), text("t"))
     given = (bool(data.get("s")), stores, tuple(files), left, text("c"), text("e"), tuple(managers), tuple(pointers))
-    return ObjectRecord(*first, *digests, *given, stood=bool(data.get("k")))
+    return ObjectRecord(*first, *digests, *given, stood=bool(data.get("k")), made=made)
 
 
 def _runs_to_json(ran: Mapping[ObjectId, Runs]) -> list[list[object]]:

@@ -17,7 +17,7 @@ from agent.values import expressions, placeholders
 from agent.values.errors import AgentError, LimitError, PlaceholderError
 from agent.values.expressions import MOST_DEPTH, MOST_OUTPUT, Expression, Expressions
 from agent.values.placeholders import Placeholder
-from agent.values.secret import Sealed
+from agent.values.secret import PUBLIC, Sealed
 from agent.values.text import excerpt
 from agent.values.tree import format_path
 
@@ -170,7 +170,10 @@ class _Reader:
     def _made(self, expression: Expression) -> Sealed:
         """The leaf of an expression, which is kept with all that it is made of."""
         self.sources[expression.placeholder] = expression
-        return expression.sealed(excerpt(" + ".join(self.kept([expression.placeholder]))))
+        labels = self.kept([expression.placeholder])
+        behind = (each for each in self.behind([expression.placeholder]).values() if not isinstance(each, Expression))
+        public = all(isinstance(each, Sealed) and each.type == PUBLIC for each in behind)
+        return expression.sealed(excerpt(" + ".join(labels)), public=public)
 
     def kept(self, given: Iterable[Placeholder]) -> dict[str, None]:
         """The labels of what stands behind placeholders, which is kept."""

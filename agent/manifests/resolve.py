@@ -50,13 +50,17 @@ class Pending:
         return Evaluation(self.expressions.known, found, clock, deadline)
 
 
-def unseal(tree: Object, opened: Mapping[str, Secret], made: Container[str] = ()) -> Object:
-    """`tree` with every Sealed leaf replaced by its opened Secret except those that are `made`.
+def unseal(
+    tree: Object, opened: Mapping[str, Secret], made: Container[str] = (), clear: Mapping[str, str] | None = None
+) -> Object:
+    """`tree` with every Sealed leaf replaced by its opened Secret except those that are `made`, and with those that are `clear` as text.
 
     Raises HeldError for one not opened, and LimitError: a renderer may put one value into any number of places.
     """
 
     def leaf(path: Path, value: Leaf) -> Leaf:
+        if isinstance(value, Sealed) and clear and value.id in clear:
+            return clear[value.id]
         if not isinstance(value, Sealed) or value.id in made:
             return value
         if value.id not in opened:

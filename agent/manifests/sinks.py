@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.manifests import builtin, references
 from agent.values.errors import SinkError
-from agent.values.secret import Sealed, Secret
+from agent.values.secret import PUBLIC, Sealed, Secret
 from agent.values.tree import format_path, walk
 
 if TYPE_CHECKING:
@@ -65,7 +65,9 @@ def _variable(leaf: Leaf, variables: Mapping[str, str]) -> str:
 
 
 def _is_secret(leaf: Leaf) -> bool:
-    return isinstance(leaf, Secret | Sealed) or (isinstance(leaf, str) and references.has_reference(leaf))
+    if isinstance(leaf, Sealed):
+        return leaf.type != PUBLIC
+    return isinstance(leaf, Secret) or (isinstance(leaf, str) and references.has_reference(leaf))
 
 
 def _check(object_id: ObjectId, path: Path, allowed: AllowedSinks) -> None:

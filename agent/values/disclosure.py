@@ -1,4 +1,4 @@
-"""Where a sealed value becomes clear text on purpose: a variable that both the Application and the operator disclose. Nothing else does that."""
+"""Where a value becomes clear text on purpose: a variable that both the Application and the operator disclose, and a certificate without its key."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from agent.values.reveal import reveal
 
 if TYPE_CHECKING:
     from agent.values.secret import Secret
+
+
+def public(secret: Secret) -> str:
+    """What was never secret, such as a certificate that was read from a Secret, as text. Raises SecretValueError for bytes that are no text."""
+    return str(reveal(derive.text(secret)))
 
 
 def disclosed(secret: Secret) -> str:

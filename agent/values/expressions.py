@@ -15,7 +15,7 @@ from agent.values import derive, placeholders, sprig
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import LimitError, PlaceholderError
 from agent.values.placeholders import Placeholder
-from agent.values.secret import Sealed, Secret
+from agent.values.secret import PUBLIC, Sealed, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -41,9 +41,9 @@ class Expression:
     def placeholder(self) -> Placeholder:
         return placeholders.of("expr", self.op, *self.args)
 
-    def sealed(self, label: str) -> Sealed:
-        """The leaf that it is until it is evaluated, known by its placeholder."""
-        return Sealed(self.placeholder, label, "expression")
+    def sealed(self, label: str, *, public: bool = False) -> Sealed:
+        """The leaf that it is until it is evaluated, known by its placeholder. `public`: it is made of nothing secret."""
+        return Sealed(self.placeholder, label, PUBLIC if public else "expression")
 
 
 Source: TypeAlias = Sealed | Expression | str

@@ -8,7 +8,7 @@ may read its secrets.
 
 from __future__ import annotations
 
-from typing import NoReturn, SupportsIndex, TypeAlias, final
+from typing import Final, NoReturn, SupportsIndex, TypeAlias, final
 
 from agent.values.dataclass import dataclass
 
@@ -103,13 +103,17 @@ class Secret:
         raise TypeError("Secret is final")
 
 
+PUBLIC: Final = "public"
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Sealed:
     """A ciphertext that has not been opened: a leaf of the sealed merge.
 
     `id` names this ciphertext at this place (hex; equal ids are the same ciphertext of the same file and path), `label` is what the
-    opened Secret will be labelled with, `type` the SOPS type of the value (`str`, `int`, `float`, `bool`, `bytes`, `time`).
+    opened Secret will be labelled with, `type` the SOPS type of the value (`str`, `int`, `float`, `bool`, `bytes`, `time`), or PUBLIC for what
+    is not known yet, and no secret: it becomes text.
     """
 
     id: str

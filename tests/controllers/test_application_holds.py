@@ -55,7 +55,7 @@ class World:
         loop = asyncio.get_running_loop()
         clock = SimpleNamespace(now=loop.time, monotonic=loop.time)
         git = SimpleNamespace(listen=lambda _: None, serving=lambda *_: git)
-        ports = Ports(git, None, None, None, self, None, None, self, self, self, self, None, self, clock, None)
+        ports = Ports(git, None, None, None, self, None, None, self, self, self, self, None, self, clock, None, None)
         settings = Settings(
             "agent-a",
             SimpleNamespace(),

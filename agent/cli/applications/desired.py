@@ -23,7 +23,7 @@ from agent.values.dataclass import dataclass, replace
 from agent.values.errors import AgentError, DataKeyError, HeldError, LimitError, UnknownKindError
 from agent.values.ids import Revision
 from agent.values.problems import Problem, repeated
-from agent.values.secret import Sealed, Secret
+from agent.values.secret import PUBLIC, Sealed, Secret
 from agent.values.text import counted
 from agent.values.tree import map_leaves, walk
 from agent.yaml.limits import Limits
@@ -132,10 +132,10 @@ async def compute(
         )
         return metadata.stamp(state, target.application.spec.common_metadata) if target.application else state
 
-    state = _stated(merged(kinds) if kinds is not None else _without_cluster(merged), made, given)
+    state = _stated(target, merged(kinds) if kinds is not None else _without_cluster(merged), made, given)
     if keys is None:
         return _checked(state, None, target.sinks)
-    values, failed = _open_values(state, target.sealing_keys)
+    values, failed = _open_values(state, target.sealing_keys, unopened)
     declared = _checked(state.holding(failed), secrets | values, target.sinks, unopened)
     return replace(declared, locked=tuple(Problem(error, file=path) for path, error in locked.items()))
 
@@ -159,10 +159,10 @@ def _check_count(target: Target, found: int) -> None:
 
 
 def _open_values(
-    state: DesiredState, given: SealingKeys | None
+    state: DesiredState, given: SealingKeys | None, unopened: Secret | None
 ) -> tuple[dict[str, Secret], dict[ObjectId, AgentError]]:
-    """The values of SealedSecrets, by id; and the Secrets of those that do not open."""
-    secrets: dict[str, Secret] = {}
+    """The values of SealedSecrets, by id; and the Secrets of those that do not open. What the cluster keeps is `unopened`."""
+    secrets = {name: unopened for name in state.generated if unopened is not None}
     failed: dict[ObjectId, AgentError] = {}
     if not state.values:
         return secrets, failed
@@ -225,12 +225,14 @@ async def _given(target: Target, cluster: Cluster | None, files: Files | None) -
     return await overlays.collect(target, await overlays.variables(target, cluster), files)
 
 
-def _stated(state: DesiredState, made: tuple[Made, Settled] | None, given: Inputs | None) -> DesiredState:
+def _stated(
+    target: Target, state: DesiredState, made: tuple[Made, Settled] | None, given: Inputs | None
+) -> DesiredState:
     if made is None or given is None:
         return state
     from agent.cli.applications import overlays
 
-    return overlays.stated(state, made, given)
+    return overlays.stated(target, state, made, given)
 
 
 def _checked(
@@ -252,8 +254,13 @@ def _checked(
             opened[key] = item.tree
             if secrets is not None:
                 made = made_values.of(item.tree, state.expressions, secrets, unopened)
-                left = state.expressions.known.keys() - made
-                opened[key] = resolve.unseal(item.tree, {**secrets, **made} if made else secrets, left)
+                left = {*state.expressions.known.keys() - made, *state.generated.keys() - secrets.keys()}
+                secrets_here = {**secrets, **made} if made else secrets
+                opened[key] = resolve.unseal(item.tree, secrets_here, left)
+                public = {leaf.id for _, leaf in walk(item.tree) if isinstance(leaf, Sealed) and leaf.type == PUBLIC}
+                if public:
+                    sinks.check(key, resolve.unseal(item.tree, secrets_here, left | public), allowed, state.variables)
+                    continue
             check(key, opened[key], allowed, state.variables)
         except AgentError as error:
             failed[key] = error.with_facts(object=key, file=", ".join(item.files))

@@ -15,7 +15,7 @@ from agent.desired.compiler import UnknownChangeError
 from agent.engine import charts, live_variables, rendering, suffixes
 from agent.engine.charts import Release
 from agent.engine.renderers import Cluster as ChartCluster
-from agent.manifests import contents, known_kinds, references
+from agent.manifests import contents, generated, known_kinds, references
 from agent.sops.files import presented
 from agent.sops.format.groups import unwrap_data_key
 from agent.values.dataclass import replace
@@ -99,7 +99,7 @@ async def make(
         if settle is not None and spec.render.kustomize is not None:
             settled = await settle(result, given)
             result, parsed = settled.result(result), settled.layers(parsed)
-    return rendering.make(spec, result, parsed, given), settled
+    return rendering.make(spec, result, parsed, given, target.namespace or "default"), settled
 
 
 async def _rendered(target: Target, asked: Render, given: Inputs, cluster: ChartCluster) -> Rendered:
@@ -130,12 +130,12 @@ async def _cluster_of(asked: Render, cluster: Cluster | None) -> ChartCluster:
 def trusted(
     target: Target, given: Inputs, untrusted: Mapping[str, AgentError], secrets: Mapping[str, Secret]
 ) -> Inputs:
-    """The inputs with disclosed variables in the clear, unless one of their files cannot be trusted. Raises UnknownChangeError."""
+    """The inputs, as `disclosed`, unless one of their files cannot be trusted. Raises UnknownChangeError."""
     rendering.trusted(given, untrusted, target.strict)
-    return _disclosed(target, given, secrets)
+    return disclosed(target, given, secrets)
 
 
-def _disclosed(target: Target, given: Inputs, secrets: Mapping[str, Secret]) -> Inputs:
+def disclosed(target: Target, given: Inputs, secrets: Mapping[str, Secret]) -> Inputs:
     """The inputs with disclosed variables in the clear. One that is not opened here is not known.
 
     Without the operator's file all that the Application asks for is disclosed. Raises UnknownChangeError.
@@ -159,7 +159,7 @@ def _disclosed(target: Target, given: Inputs, secrets: Mapping[str, Secret]) -> 
     return replace(given, variables=replace(variables, unopened=frozenset(unknown)))
 
 
-def stated(state: DesiredState, made: tuple[Made, Settled], given: Inputs) -> DesiredState:
+def stated(target: Target, state: DesiredState, made: tuple[Made, Settled], given: Inputs) -> DesiredState:
     """The desired state with what its leaves are made of, and with the names that stand."""
     found, settled = made
     disclosed = given.variables.sealed if given.variables is not None else ()
@@ -169,6 +169,7 @@ def stated(state: DesiredState, made: tuple[Made, Settled], given: Inputs) -> De
         named,
         expressions=found.expressions,
         questions=found.questions,
+        generated=generated.kept(found.generated, named.objects, found.expressions, target.namespace or "default"),
         variables=given.labels(),
         warnings=warnings,
     )

@@ -76,6 +76,7 @@
     │   └── ClusterUnavailableError   no answer, 429, 5xx; retried
     ├── OwnershipConflictError    an object that another Application owns
     ├── HeldError                 an object waits for something it needs
+    │   ├── GeneratedValueLostError   a value that was made once does not stand there any more
     │   └── WaitsError                a commit waits
     │       ├── DependencyNotReadyError   for an Application that it depends on
     │       └── SyncWindowError           for a sync window

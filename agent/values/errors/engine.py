@@ -13,6 +13,9 @@ class OwnershipConflictError(AgentError): ...
 class HeldError(AgentError): ...
 
 
+class GeneratedValueLostError(HeldError): ...
+
+
 class WaitsError(HeldError):
     """Why a commit may not run now. It ends by itself: nothing is wrong with the Application."""
 

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
+from agent.adapters.generators import Generators
 from agent.api.operator import Limits
 from agent.controllers.live_facts import LiveFacts
 from agent.controllers.loop import Driver
@@ -98,6 +99,7 @@ class Agent:
             metrics=sources.Metrics(self),
             clock=clock,
             tasks=_Tasks(),
+            generators=Generators(),
         )
         given = {
             "agent": self.identity,

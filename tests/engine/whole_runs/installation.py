@@ -15,6 +15,7 @@ from memory_world import sources
 from memory_world.cluster import Cluster, name_of
 from memory_world.records import Records, Shards
 
+from agent.adapters.generators import Generators
 from agent.api import application as applications
 from agent.api import names
 from agent.api.status import ApplicationStatus
@@ -237,6 +238,7 @@ class Installation(Surroundings):
             metrics=sources.Metrics(),
             clock=self.clock,
             tasks=self.tasks,
+            generators=Generators(),
         )
         rotated, self._rotated = self._rotated, frozenset()
         return Run(

@@ -1,0 +1,356 @@
+"""Values that templates make up: made once, and from then on what stands in the cluster is the value, also where a person put it there.
+
+Which of them stand is asked as the Application's ServiceAccount, at every opening. One that was there and is not any more is not made again
+without a confirmation: something else may still know it. A certificate, its key and the CA that signed it are made together, and are
+renewed together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from agent.api import names
+from agent.engine import live_variables
+from agent.engine.causes import Cause
+from agent.manifests import ownership
+from agent.values import derive, placeholders
+from agent.values.errors import (
+    AgentError,
+    ForbiddenError,
+    GeneratedValueLostError,
+    LimitError,
+    RandomValueError,
+)
+from agent.values.generated import TEXTS
+from agent.values.secret import Sealed, Secret
+from agent.values.tree import format_path, get, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from agent.desired.compiler import DesiredState
+    from agent.engine.context import Run
+    from agent.engine.record import ApplicationRecord
+    from agent.manifests.generated import GeneratedValue, Holder
+    from agent.manifests.kinds import Kinds
+    from agent.values.ids import ObjectId
+    from agent.values.tree import Object
+
+_MOST_KEYS: Final = 64
+"""Calls for keys and certificates of an Application: each takes up to seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """Values by the ids of their leaves, and why others are not known.
+
+    `made` is what records of the objects that hold them say: by path, when it is renewed, in Unix seconds; 0 for never.
+    """
+
+    values: Mapping[str, Secret] = field(default_factory=dict[str, Secret], repr=False)
+    errors: Mapping[str, AgentError] = field(default_factory=dict[str, AgentError])
+    made: Mapping[ObjectId, Mapping[str, int]] = field(default_factory=dict["ObjectId", "Mapping[str, int]"])
+
+
+NOTHING: Final = Generated()
+
+
+def due(record: ApplicationRecord, now: float) -> frozenset[ObjectId]:
+    """The objects with certificates that are to be renewed."""
+    return frozenset(key for key, each in record.objects.items() if any(0 < at <= now for at in each.made.values()))
+
+
+def next_due(record: ApplicationRecord) -> float | None:
+    """When the next certificate is to be renewed."""
+    return min((at for each in record.objects.values() for at in each.made.values() if at), default=None)
+
+
+def with_users(desired: DesiredState, stale: Mapping[ObjectId, Cause]) -> dict[ObjectId, Cause]:
+    """The stale objects, and all that use a value which one of them holds: it may be another one by now."""
+    causes = dict(stale)
+    if not desired.generated or not stale:
+        return causes
+    used = _used(desired)
+    held = {name for name, each in desired.generated.items() if any(at.object in stale for at in each.holders)}
+    moved = {name for bundle in _bundles(desired.generated) if not held.isdisjoint(bundle) for name in bundle}
+    for key, ids in used.items():
+        tree = desired.objects[key].tree
+        if not (moved.isdisjoint(ids) or ownership.is_reconcile_disabled(tree) or ownership.is_apply_if_absent(tree)):
+            causes.setdefault(key, Cause.SECRET)
+    return causes
+
+
+async def values(run: Run, desired: DesiredState, causes: Collection[ObjectId], kinds: Kinds) -> Generated:
+    """What stands of the values that these objects need, and what is made as it never stood."""
+    if not desired.generated or not causes:
+        return NOTHING
+    used = _used(desired)
+    wanted = {name for key in causes for name in used.get(key, ())} | _asked(desired)
+    bundles = [bundle for bundle in _bundles(desired.generated) if not wanted.isdisjoint(bundle)]
+    live = await _live(
+        run, kinds, {at.object for each in bundles for name in each for at in desired.generated[name].holders}
+    )
+    opening = _Opening(run, desired, live, {}, {}, {})
+    for bundle in bundles:
+        users = {key for key, ids in used.items() if not bundle.isdisjoint(ids)}
+        await opening.take(bundle, renews=users <= {*causes} and users.isdisjoint(desired.held))
+    await opening.confirm()
+    return Generated(opening.values, opening.errors, opening.made)
+
+
+def _used(desired: DesiredState) -> dict[ObjectId, frozenset[str]]:
+    """The values that each object is made of, by id."""
+    return {key: ids for key, item in desired.objects.items() if (ids := _of(desired, _leaves(item.tree)))}
+
+
+def _leaves(tree: Object) -> list[str]:
+    return [leaf.id for _, leaf in walk(tree) if isinstance(leaf, Sealed)]
+
+
+def _of(desired: DesiredState, ids: Iterable[str]) -> frozenset[str]:
+    given = [*ids]
+    return frozenset(desired.generated.keys() & {*given, *desired.expressions.behind(given).inputs})
+
+
+def _asked(desired: DesiredState) -> frozenset[str]:
+    named = (each for question in desired.questions for text in question.args for each in placeholders.find(text))
+    return _of(desired, named)
+
+
+def _bundles(given: Mapping[str, GeneratedValue]) -> list[frozenset[str]]:
+    """Values that are made together: the parts of a certificate, and what is made with them."""
+    joined: dict[str, set[str]] = {name: {name} for name in given}
+    calls: dict[str, str] = {}
+    for name, each in given.items():
+        beside = [calls.setdefault(each.generation.call, name)]
+        beside += (other for arg in each.generation.args for other in placeholders.named(arg) if other in given)
+        for other in beside:
+            if joined[other] is not joined[name]:
+                joined[name] |= joined[other]
+                for one in joined[other]:
+                    joined[one] = joined[name]
+    return [frozenset(each) for each in {id(each): each for each in joined.values()}.values()]
+
+
+async def _live(run: Run, kinds: Kinds, keys: Iterable[ObjectId]) -> dict[ObjectId, Object | AgentError | None]:
+    """What stands, read with the rights of the Application, and never those of the agent."""
+    identity = live_variables.reader(run).identity
+    found: dict[ObjectId, Object | AgentError | None] = {}
+    for key in sorted(keys):
+        resource = kinds.of(key)
+        try:
+            found[key] = (
+                await run.ports.target.get(resource, key.namespace, key.name, identity=identity) if resource else None
+            )
+        except ForbiddenError as error:
+            found[key] = error.with_facts(object=key).with_hint(
+                "let the ServiceAccount of the Application get this object: a value that a chart made up is read from it"
+            )
+        except AgentError as error:
+            found[key] = error.with_facts(object=key)
+    return found
+
+
+@dataclass(slots=True)
+class _Opening:
+    run: Run
+    desired: DesiredState
+    live: Mapping[ObjectId, Object | AgentError | None]
+    values: dict[str, Secret]
+    errors: dict[str, AgentError]
+    made: dict[ObjectId, dict[str, int]]
+    lost: list[frozenset[str]] = field(default_factory=list["frozenset[str]"])
+    keys: int = 0
+
+    async def take(self, bundle: frozenset[str], *, renews: bool) -> None:
+        """The values of a bundle: as they stand, made, or not known."""
+        given = self.desired.generated
+        held = {name for name in bundle if given[name].holders}
+        unread = next(
+            (
+                error
+                for name in sorted(held)
+                for at in given[name].holders
+                if isinstance(error := self.live[at.object], AgentError)
+            ),
+            None,
+        )
+        if unread is not None:
+            self.errors.update(dict.fromkeys(bundle, unread))
+            return
+        found = {name: value for name in held if (value := self._standing(given[name])) is not None}
+        until = await self._until(found) if found.keys() == held else None
+        if until is None and (found or self._was_made(held)):
+            self.lost.append(bundle)
+        elif until is None or (until and until <= self.run.ports.clock.now() and renews):
+            await self._make(bundle)
+        else:
+            self._keep(bundle, found, until)
+
+    async def confirm(self) -> None:
+        """Make what was lost once more where that is confirmed; else it is held, with what confirms it."""
+        if not self.lost:
+            return
+        word = self._confirmation()
+        if self.run.application.annotations.get(names.ANNOTATION_CONFIRM_NEW_VALUES, "") == word:
+            for bundle in self.lost:
+                await self._make(bundle)
+            return
+        for bundle in self.lost:
+            places = sorted(str(at) for name in bundle for at in self.desired.generated[name].holders)
+            error = GeneratedValueLostError(
+                "a value that was made before does not stand there any more, and a new one is not made without a confirmation",
+                hint="put the old value back; or let a new one be made: annotate the Application signet-gitops.dev/confirm-new-values "
+                "with the value after confirm",
+                value=places[0],
+                confirm=word,
+            )
+            self.errors.update(dict.fromkeys(bundle, error))
+
+    def _confirmation(self) -> str:
+        """Names what is lost, and this loss alone: of an object that is applied again the record says something else."""
+        record = self.run.ledger.record.objects
+        lines: list[str] = []
+        for name in (name for bundle in self.lost for name in bundle):
+            for at in self.desired.generated[name].holders:
+                known = record.get(at.object)
+                lines.append(f"{at} {known.uid if known else ''} {known.applied if known else ''}")
+        return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:12]
+
+    def _standing(self, value: GeneratedValue) -> Secret | None:
+        """What the first of its holders has."""
+        for at in value.holders:
+            tree = self.live[at.object]
+            if isinstance(tree, dict) and (found := _read(tree, at, value)) is not None:
+                return found
+        return None
+
+    def _was_made(self, held: Iterable[str]) -> bool:
+        record = self.run.ledger.record.objects
+        return any(
+            at.object in record and format_path(at.path) in record[at.object].made
+            for name in held
+            for at in self.desired.generated[name].holders
+        )
+
+    async def _until(self, found: Mapping[str, Secret]) -> int | None:
+        """When what stands is to be renewed, 0 for never; None where it does not belong together, or there is nothing."""
+        if not found:
+            return None
+        given = self.desired.generated
+        certificates = {name: value for name, value in found.items() if given[name].generation.is_public}
+        keys = {
+            given[name].generation.call: value for name, value in found.items() if given[name].generation.part == "key"
+        }
+        keys |= {
+            given[name].generation.call: found[of]
+            for name in certificates
+            if given[name].generation.function.endswith("WithKey") and (of := given[name].generation.args[-1]) in found
+        }
+        port = self.run.ports.generators
+
+        def work() -> int | None:
+            ends: list[float] = []
+            for name, certificate in certificates.items():
+                asked = given[name].generation
+                validity = port.validity(certificate, keys.get(asked.call))
+                issuer = next((certificates[each] for each in asked.args if each in certificates), None)
+                if validity is None or (issuer is not None and not port.issued(certificate, issuer)):
+                    return None
+                ends.append(validity.due)
+            return int(min(ends, default=0))
+
+        return await self.run.ports.tasks.in_thread(work) if certificates else 0
+
+    def _keep(self, bundle: frozenset[str], values: Mapping[str, Secret], until: int) -> None:
+        self.values |= values
+        for name in bundle:
+            for at in self.desired.generated[name].holders:
+                self.made.setdefault(at.object, {})[format_path(at.path)] = until
+
+    async def _make(self, bundle: frozenset[str]) -> None:
+        try:
+            made = await self._made(bundle)
+            until = await self._until(made)
+        except AgentError as error:
+            self.errors.update(dict.fromkeys(bundle, error))
+            return
+        self._keep(bundle, made, until or 0)
+
+    async def _made(self, bundle: frozenset[str]) -> dict[str, Secret]:
+        given, done = self.desired.generated, dict[str, Secret]()
+        now = self.run.ports.clock.now()
+        for name in _in_order(bundle, given):
+            if name in done:
+                continue
+            asked = given[name].generation
+            if asked.function not in TEXTS:
+                self.keys += 1
+                if self.keys > _MOST_KEYS:
+                    raise LimitError("a chart makes up too many keys and certificates", limit=_MOST_KEYS)
+            args = [_argument(each, done, asked.function) for each in asked.args]
+            parts = {given[each].generation.part: each for each in bundle if given[each].generation.call == asked.call}
+            labels = {
+                part: _label(given[parts[part]]) if part in parts else "generated" for part in ("", "cert", "key")
+            }
+            made = await self.run.ports.tasks.in_thread(
+                lambda asked=asked, args=args, labels=labels: self.run.ports.generators.make(asked, args, labels, now)
+            )
+            done |= {parts[part]: value for part, value in made.items() if part in parts}
+        return done
+
+
+def _in_order(bundle: frozenset[str], given: Mapping[str, GeneratedValue]) -> Sequence[str]:
+    """What others are made with comes first."""
+    order: dict[str, None] = {}
+    waiting = sorted(bundle, reverse=True)
+    while waiting:
+        name = waiting[-1]
+        needs = [
+            each
+            for arg in given[name].generation.args
+            for each in placeholders.named(arg)
+            if each in bundle and each not in order
+        ]
+        if needs and len(waiting) <= len(bundle) * len(bundle) + 1:
+            waiting += needs
+        else:
+            order[waiting.pop()] = None
+    return [*order]
+
+
+def _argument(text: str, done: Mapping[str, Secret], function: str) -> str | Secret:
+    if not placeholders.is_marked(text):
+        return text
+    if text in done:
+        return done[text]
+    raise RandomValueError(
+        "a template makes up a value with a sealed one, which is not done",
+        hint="set a value for it, such as one of a store",
+        function=function,
+    )
+
+
+def _label(value: GeneratedValue) -> str:
+    return f"generated:{value.holders[0]}" if value.holders else "generated"
+
+
+def _read(tree: Object, at: Holder, value: GeneratedValue) -> Secret | None:
+    """The value that a live leaf holds; None where there is none, or one that is something else."""
+    leaf = get(tree, *at.path)
+    if not isinstance(leaf, Secret | str) or leaf == "":
+        return None
+    label = f"generated:{at}"
+    found = derive.relabel(leaf, label) if isinstance(leaf, Secret) else Secret(leaf, label)
+    if derive.size(found) == 0:
+        return None
+    try:
+        for _ in range(at.encodings + (at.path[0] == "data" and at.object.kind == "Secret" and not at.object.group)):
+            found = derive.base64_decode(found)
+        if at.clipped and value.generation.function in TEXTS:
+            found = derive.clip(found, "")
+        return derive.text(found)
+    except AgentError:
+        return None

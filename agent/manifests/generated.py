@@ -1,0 +1,292 @@
+"""Which leaf holds each value that templates make up: by that leaf it is known from then on.
+
+A renderer knows such a value by the place in a template that asks for it, which moves with every version of a chart. The object and the
+path where it stands alone stay, and there the cluster keeps it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from agent.manifests import builtin
+from agent.values import placeholders
+from agent.values.errors import AgentError, RandomValueError
+from agent.values.expressions import MOST_DEPTH, Expression
+from agent.values.ids import ObjectId
+from agent.values.placeholders import Placeholder
+from agent.values.secret import PUBLIC, Sealed
+from agent.values.tree import format_path, get, get_text, map_leaves, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from agent.manifests.layers import Desired
+    from agent.values.expressions import Expressions, Source
+    from agent.values.generated import Generation
+    from agent.values.questions import Question
+    from agent.values.tree import Leaf, Object, Path, Tree
+
+_AROUND: Final = frozenset({"goquote", "json", "rawjson", "indent", "concat", "clip"})
+"""Operations that leave a value as it is where it stands alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A leaf that is one value alone. `encodings` is how often base64 is around it, beside that of a Secret's data; `clipped`: line breaks end it."""
+
+    object: ObjectId
+    path: Path
+    encodings: int = 0
+    clipped: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.object}#{format_path(self.path)}"
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedValue:
+    """A value that is made once and kept where it stands: in the first of its `holders` that has one."""
+
+    generation: Generation
+    holders: tuple[Holder, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Objects and what their leaves are made of, with values under the names of their leaves. `errors` are by the place of the object."""
+
+    trees: tuple[Tree, ...]
+    errors: Mapping[int, AgentError]
+    sources: Mapping[Placeholder, Source]
+    questions: tuple[Question, ...]
+    values: Mapping[Placeholder, GeneratedValue]
+
+
+def settle(
+    trees: Sequence[Tree],
+    sources: Mapping[Placeholder, Source],
+    made: Mapping[Placeholder, Generation],
+    questions: Sequence[Question],
+    namespace: str,
+) -> Settled:
+    """The objects of a render with all that templates made up known by where it stands.
+
+    `namespace` is that of Secrets which name none. Raises RandomValueError for a question about a value that stands nowhere alone.
+    """
+    found = {each: tuple(sorted(held, key=_rank)) for each, held in _holders(trees, sources, made, namespace).items()}
+    names = {each: _name(held[0], made[each]) for each, held in found.items()}
+    known = dict(names)
+    for each in made:
+        if each not in known and (beside := _used_by(each, made, names)):
+            known[each] = placeholders.of("generated", "behind", *beside, made[each].part)
+    renamer = _Renamer(sources, known, {}, {})
+    errors = {
+        number: error
+        for number, tree in enumerate(trees)
+        if (error := _refusal(_texts(tree), sources, made, names)) is not None
+    }
+    asked = [text for each in questions for text in each.args]
+    refused = _refusal(asked, sources, made, names)
+    if refused is not None:
+        raise refused
+    values = {name: GeneratedValue(_renamed(made[each], renamer), found.get(each, ())) for each, name in known.items()}
+    leaves = {name: _leaf(name, value) for name, value in values.items()}
+    return Settled(
+        tuple(map_leaves(tree, lambda _, leaf: renamer.leaf(leaf)) for tree in trees),
+        errors,
+        {**renamer.kept(), **leaves},
+        tuple(replace_args(each, tuple(map(renamer.text, each.args))) for each in questions),
+        values,
+    )
+
+
+def replace_args(question: Question, args: tuple[str, ...]) -> Question:
+    """The question about other placeholders."""
+    return type(question)(question.op, args, question.answer, question.file, question.line)
+
+
+def kept(
+    values: Mapping[Placeholder, GeneratedValue],
+    objects: Mapping[ObjectId, Desired],
+    expressions: Expressions,
+    namespace: str,
+) -> dict[str, GeneratedValue]:
+    """The values with those holders alone that still are after layers were merged, by their full identity."""
+    return {
+        name: replace(value, holders=tuple(_kept(name, value.holders, objects, expressions, namespace)))
+        for name, value in values.items()
+    }
+
+
+def _kept(
+    name: Placeholder,
+    holders: Iterable[Holder],
+    objects: Mapping[ObjectId, Desired],
+    expressions: Expressions,
+    namespace: str,
+) -> Iterator[Holder]:
+    for holder in holders:
+        key = holder.object if holder.object in objects else replace(holder.object, namespace=namespace)
+        if key not in objects:
+            continue
+        places = [holder.path, ("stringData", *holder.path[1:])] if _is_secret(key) else [holder.path]
+        leaves = [get(objects[key].tree, *place) for place in places]
+        ids = [leaf.id for leaf in leaves if isinstance(leaf, Sealed)]
+        if name in ids or name in expressions.behind(ids).inputs:
+            yield replace(holder, object=key)
+
+
+def _leaf(name: Placeholder, value: GeneratedValue) -> Sealed:
+    label = f"generated:{value.holders[0]}" if value.holders else "generated"
+    return Sealed(name, label, PUBLIC if value.generation.is_public else "str")
+
+
+def _is_secret(key: ObjectId) -> bool:
+    return (key.group, key.kind) == ("", "Secret")
+
+
+def _rank(holder: Holder) -> tuple[bool, str, str]:
+    return not _is_secret(holder.object), holder.object.key, format_path(holder.path)
+
+
+def _name(holder: Holder, made: Generation) -> Placeholder:
+    return placeholders.of("generated", holder.object.key, *map(str, holder.path), made.part)
+
+
+def _holders(
+    trees: Sequence[Tree], sources: Mapping[Placeholder, Source], made: Mapping[Placeholder, Generation], namespace: str
+) -> dict[Placeholder, list[Holder]]:
+    found: dict[Placeholder, list[Holder]] = {}
+    for tree in trees:
+        if not isinstance(tree, dict):
+            continue
+        for path, leaf in walk(tree):
+            if not isinstance(leaf, str) or not path or path[0] in builtin.CLEAR_FIELDS or path[0] == "status":
+                continue
+            alone = _alone(leaf, sources, made)
+            if alone is None:
+                continue
+            name, encodings = alone
+            is_fixed = all(isinstance(step, str) for step in path)
+            holder = _holder(tree, path, encodings, leaf.endswith("\n"), namespace)
+            if holder is not None and (is_fixed or made[name].is_public):
+                found.setdefault(name, []).append(holder)
+    return found
+
+
+def _holder(tree: Object, path: Path, encodings: int, clipped: bool, namespace: str) -> Holder | None:
+    group, _, _ = get_text(tree, "apiVersion").rpartition("/")
+    kind, name = get_text(tree, "kind"), get_text(tree, "metadata", "name")
+    key = ObjectId(group, kind, get_text(tree, "metadata", "namespace"), name)
+    if not _is_secret(key):
+        return Holder(key, path, encodings, clipped)
+    key = replace(key, namespace=key.namespace or namespace)
+    if path[0] == "data":
+        encodings -= 1
+    return Holder(key, ("data", *path[1:]), encodings, clipped) if encodings >= 0 and len(path) == 2 else None
+
+
+def _alone(
+    text: str, sources: Mapping[Placeholder, Source], made: Mapping[Placeholder, Generation]
+) -> tuple[Placeholder, int] | None:
+    """The value that a text is, and how often it is in base64; None where it is something else."""
+    encodings = 0
+    for _ in range(MOST_DEPTH):
+        name = Placeholder(text.rstrip("\n"))
+        if name in made:
+            return name, encodings
+        source = sources.get(name)
+        if not isinstance(source, Expression) or source.op not in _AROUND | {"b64enc"}:
+            return None
+        encodings += source.op == "b64enc"
+        text = source.args[0]
+    return None
+
+
+def _used_by(
+    name: Placeholder, made: Mapping[Placeholder, Generation], names: Mapping[Placeholder, Placeholder]
+) -> list[str]:
+    """The names of what is made with a value that stands nowhere itself, such as the key of a CA; and of the other part of its call."""
+    call = made[name].call
+    return sorted(
+        names[each]
+        for each, other in made.items()
+        if each in names and (other.call == call or any(name in arg for arg in other.args))
+    )
+
+
+def _renamed(made: Generation, renamer: _Renamer) -> Generation:
+    args = tuple(map(renamer.text, made.args))
+    return type(made)(made.function, args, made.part, made.call, made.file, made.line)
+
+
+def _texts(tree: Tree) -> Iterator[str]:
+    for path, leaf in walk(tree):
+        yield from (step for step in path if isinstance(step, str))
+        if isinstance(leaf, str):
+            yield leaf
+
+
+def _refusal(
+    texts: Iterable[str],
+    sources: Mapping[Placeholder, Source],
+    made: Mapping[Placeholder, Generation],
+    held: Mapping[Placeholder, Placeholder],
+) -> RandomValueError | None:
+    """Why these texts cannot be made again: a value in them stands nowhere alone."""
+    seen: set[str] = set()
+    waiting = [text for text in texts if placeholders.is_marked(text)]
+    while waiting:
+        for name in placeholders.named(waiting.pop()):
+            if name in seen:
+                continue
+            seen.add(name)
+            source = sources.get(name)
+            if name in made and name not in held:
+                asked = made[name]
+                return RandomValueError(
+                    "a template makes up a value that no object holds alone, so it could not be kept",
+                    hint="give it a key of its own in a Secret of the chart and use it from there, or set a value for it",
+                    function=asked.function,
+                    file=asked.file,
+                    line=asked.line,
+                )
+            if isinstance(source, Expression):
+                waiting += source.args
+    return None
+
+
+@dataclass(slots=True)
+class _Renamer:
+    """Puts other placeholders in the place of some, and so in the place of all that is made of these."""
+
+    sources: Mapping[Placeholder, Source]
+    names: Mapping[Placeholder, Placeholder]
+    done: dict[Placeholder, Placeholder]
+    made: dict[Placeholder, Source]
+
+    def leaf(self, leaf: Leaf) -> Leaf:
+        return self.text(leaf) if isinstance(leaf, str) and placeholders.is_marked(leaf) else leaf
+
+    def text(self, text: str, depth: int = MOST_DEPTH) -> str:
+        return placeholders.replaced(text, lambda name: self._name(name, depth))
+
+    def _name(self, name: Placeholder, depth: int) -> Placeholder:
+        if name in self.names:
+            return self.names[name]
+        source = self.sources.get(name)
+        if name in self.done or not isinstance(source, Expression) or depth == 0:
+            return self.done.get(name, name)
+        args = tuple(self.text(each, depth - 1) for each in source.args)
+        expression = Expression(source.op, args) if args != source.args else source
+        self.done[name] = expression.placeholder
+        self.made[expression.placeholder] = expression
+        return expression.placeholder
+
+    def kept(self) -> dict[Placeholder, Source]:
+        """The sources, with those that have another name by it."""
+        for name in self.sources:
+            _ = self._name(name, MOST_DEPTH)
+        gone = {name for name, now in self.done.items() if name != now}
+        return {**{name: source for name, source in self.sources.items() if name not in gone}, **self.made}

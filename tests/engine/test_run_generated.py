@@ -1,0 +1,248 @@
+"""Values that a chart makes up, with the real renderer: made once, and kept whatever becomes of the chart, the agent and its record."""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from memory_world import sources
+from whole_runs.installation import Installation
+
+from agent.adapters.render.pool import Renderers
+from agent.engine.ports import Identity
+from agent.values.errors import ForbiddenError
+from agent.values.reveal import reveal
+from agent.values.secret import Secret
+from render import build
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from whole_runs.ran import Ran
+
+CHART = "apiVersion: v2\nname: shop\nversion: 1.2.3\n"
+SECRET = """\
+apiVersion: v1
+kind: Secret
+metadata: {name: {{ .Release.Name }}-db}
+data:
+  password: {{ randAlphaNum 16 | b64enc | quote }}
+"""
+SETTINGS = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+data: {host: {{ .Values.host | quote }}}
+"""
+DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata:
+      labels: {app: web}
+      annotations: {checksum/db: {{ include (print $.Template.BasePath "/secret.yaml") . | sha256sum }}}
+    spec:
+      containers:
+        - name: web
+          image: web:1
+          env: [{name: PASSWORD, valueFrom: {secretKeyRef: {name: web-db, key: password}}}]
+"""
+
+
+@pytest.fixture
+async def renderers() -> AsyncGenerator[Renderers]:
+    running = Renderers(build.built())
+    yield running
+    await running.close()
+
+
+def chart(values: str = "host: a\n", **templates: str) -> dict[str, str]:
+    named = {f"chart/templates/{name}.yaml": text for name, text in templates.items()}
+    return {"chart/Chart.yaml": CHART, "chart/values.yaml": values, **named}
+
+
+def world(renderers: Renderers, files: dict[str, str], **spec: object) -> Installation:
+    made = Installation(files=files, render={"helm": {"chart": {"path": "chart"}}}, **spec)  # pyright: ignore[reportArgumentType]
+    made.renderers = sources.Renderers(renderers)
+    return made
+
+
+def text(made: Installation, name: str, *path: str) -> str:
+    value = made.value(name, *path)
+    return str(reveal(value) if isinstance(value, Secret) else value)
+
+
+def plain(made: Installation, name: str, key: str) -> str:
+    return base64.b64decode(text(made, f"Secret/{name}", "data", key)).decode()
+
+
+def shown(ran: Ran) -> str:
+    return repr((ran.audit, ran.status, ran.told, ran.problems, ran.warnings, ran.errors, ran.changes))
+
+
+async def test_a_password_is_made_once_and_stays_whatever_else_changes(renderers: Renderers) -> None:
+    files = chart(secret=SECRET, settings=SETTINGS, deployment=DEPLOYMENT)
+    made = world(renderers, files)
+    ran = await made.run()
+    assert ran.problems == []
+    password = plain(made, "web-db", "password")
+    assert re.fullmatch(r"[0-9A-Za-z]{16}", password)
+    assert (await made.run()).quiet
+    made.restart()
+    assert (await made.run()).writes == []
+    made.push({**files, "chart/values.yaml": "host: b\n"})
+    assert (await made.run()).writes == ["apply ConfigMap/settings"]
+    shifted = "{{- /* one more\nline */ -}}\n{{- $x := randAlpha 3 -}}\n" + SECRET.replace(
+        "randAlphaNum 16", "randAlphaNum 32"
+    )
+    made.push({**files, "chart/values.yaml": "host: b\n", "chart/templates/secret.yaml": shifted})
+    ran = await made.run()
+    assert (ran.errors, ran.writes) == ([], [])
+    made.lose_record()
+    made.restart()
+    ran = await made.run()
+    assert ran.problems == []
+    assert plain(made, "web-db", "password") == password
+    assert password not in shown(ran)
+
+
+SHARED = """\
+{{- $pw := randAlphaNum 20 }}
+apiVersion: v1
+kind: Secret
+metadata: {name: web-db}
+data: {password: {{ $pw | b64enc }}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: web-url}
+stringData: {url: "postgres://shop:{{ $pw }}@db/shop"}
+"""
+
+
+async def test_what_another_object_holds_may_stand_in_other_text(renderers: Renderers) -> None:
+    made = world(renderers, chart(secret=SHARED))
+    ran = await made.run()
+    assert ran.problems == []
+    password = plain(made, "web-db", "password")
+    assert plain(made, "web-url", "url") == f"postgres://shop:{password}@db/shop"
+    assert (await made.run()).quiet
+
+
+async def test_an_edited_password_is_taken_wherever_it_stands(renderers: Renderers) -> None:
+    made = world(renderers, chart(secret=SHARED))
+    await made.run()
+    made.edit("Secret/web-db", "data", "password", to=base64.b64encode(b"rotated").decode())
+    ran = await made.heal()
+    assert (ran.problems, ran.writes) == ([], ["apply Secret/web-db", "apply Secret/web-url"])
+    assert plain(made, "web-db", "password") == "rotated"
+    assert plain(made, "web-url", "url") == "postgres://shop:rotated@db/shop"
+    assert (await made.run()).quiet
+
+
+REFUSED = {
+    "in text": 'stringData: {url: "postgres://shop:{{ randAlphaNum 16 }}@db"}',
+    "in metadata": "metadata: {name: web-db, annotations: {roll: {{ randAlphaNum 5 }}}}",
+    "cut": "stringData: {a: {{ randAlphaNum 16 | trunc 4 }}}",
+    "as base64 that it is not": "data: {a: {{ randAlphaNum 16 }}}",
+}
+
+
+@pytest.mark.parametrize("field", REFUSED.values(), ids=REFUSED)
+async def test_what_no_object_holds_alone_is_refused_with_template_and_line(renderers: Renderers, field: str) -> None:
+    named = "" if field.startswith("metadata") else "metadata: {name: web-db}\n"
+    made = world(renderers, chart(secret=f"apiVersion: v1\nkind: Secret\n{named}{field}\n", settings=SETTINGS))
+    ran = await made.run()
+    assert ran.writes == ["apply ConfigMap/settings"]
+    (error,) = ran.errors
+    assert (error.reason, error.facts["function"]) == ("RandomValue", "randAlphaNum")
+    assert str(error).startswith(f"chart/templates/secret.yaml:{4 if named else 3}: ")
+
+
+async def test_a_deleted_secret_is_not_made_again_until_that_is_confirmed(renderers: Renderers) -> None:
+    made = world(renderers, chart(secret=SHARED, settings=SETTINGS, deployment=DEPLOYMENT))
+    await made.run()
+    before = plain(made, "web-db", "password")
+    made.delete("Secret/web-db")
+    made.edit("ConfigMap/settings", "data", "host", to="edited")
+    ran = await made.heal()
+    assert ran.writes == ["apply ConfigMap/settings"]
+    error = ran.error_of("Secret/web-db")
+    assert (error.reason, error.facts["value"]) == ("GeneratedValueLost", "Secret shop/web-db#data.password")
+    assert ran.error_of("Secret/web-url").reason == "GeneratedValueLost"
+    made.annotate(confirm_new_values="0" * 12)
+    assert (await made.run("spec")).writes == []
+    word = str(error.facts["confirm"])
+    made.annotate(confirm_new_values=word)
+    ran = await made.run("spec")
+    assert ran.problems == []
+    after = plain(made, "web-db", "password")
+    assert after != before
+    assert plain(made, "web-url", "url") == f"postgres://shop:{after}@db/shop"
+    assert {before, after}.isdisjoint(re.findall(r"[0-9A-Za-z]+", shown(ran)))
+    made.delete("Secret/web-db")
+    ran = await made.heal()
+    assert (ran.writes, ran.error_of("Secret/web-db").reason) == ([], "GeneratedValueLost")
+    assert ran.error_of("Secret/web-db").facts["confirm"] != word
+
+
+async def test_a_removed_key_is_not_made_again_and_putting_it_back_ends_that(renderers: Renderers) -> None:
+    made = world(renderers, chart(secret=SECRET))
+    await made.run()
+    before = text(made, "Secret/web-db", "data", "password")
+    made.replace("Secret/web-db", lambda tree: tree.update(data={"other": "eA=="}))
+    ran = await made.heal()
+    assert (ran.writes, ran.error_of("Secret/web-db").reason) == ([], "GeneratedValueLost")
+    made.edit("Secret/web-db", "data", "password", to=before)
+    ran = await made.run()
+    assert ran.problems == []
+    assert text(made, "Secret/web-db", "data", "password") == before
+
+
+async def test_the_password_of_a_release_of_helm_is_kept_and_nothing_restarts(renderers: Renderers) -> None:
+    made = world(renderers, chart(secret=SHARED))
+    kept = base64.b64encode(b"of helm").decode()
+    made.make(
+        f"apiVersion: v1\nkind: Secret\nmetadata: {{name: web-db, namespace: shop}}\ndata: {{password: {kept}}}\n",
+        "helm",
+    )
+    ran = await made.run()
+    assert ran.problems == []
+    assert plain(made, "web-db", "password") == "of helm"
+    assert plain(made, "web-url", "url") == "postgres://shop:of helm@db/shop"
+    assert made.traffic.readers["get Secret/web-db"] == {Identity("shop", "signet-applier"), None}
+
+
+async def test_what_the_service_account_may_not_read_is_held_and_never_made(renderers: Renderers) -> None:
+    made = world(renderers, chart(secret=SECRET))
+    made.traffic.unreadable.add(("", "Secret"))
+    ran = await made.run()
+    assert (ran.writes, ran.error_of("Secret/web-db").reason) == ([], "Forbidden")
+
+
+async def test_an_apply_that_failed_leaves_no_object_with_another_value(renderers: Renderers) -> None:
+    made = world(renderers, chart(secret=SHARED))
+    made.meanwhile("apply Secret/web-db", refusing)
+    ran = await made.run()
+    assert ran.errors != []
+    ran = await made.run()
+    assert ran.problems == []
+    password = plain(made, "web-db", "password")
+    assert plain(made, "web-url", "url") == f"postgres://shop:{password}@db/shop"
+
+
+def refusing() -> None:
+    raise ForbiddenError("refused")
+
+
+async def test_a_layer_that_sets_the_leaf_takes_its_place(renderers: Renderers) -> None:
+    layer = "apiVersion: v1\nkind: Secret\nmetadata: {name: web-db}\ndata: {password: c2V0}\n"
+    made = world(renderers, {**chart(secret=SECRET), "over/secret.yaml": layer}, layers=["over"])
+    ran = await made.run()
+    assert ran.problems == []
+    assert plain(made, "web-db", "password") == "set"

@@ -5,7 +5,7 @@
 FAST_FIRST := tests/controllers tests/manifests
 FAST_SECOND := tests/engine tests/values tests/api
 
-.PHONY: help demo corpus test test-agent test-rooms test-render test-fast fast-first fast-second check lint format types contracts generated site bench soak build clean
+.PHONY: help demo corpus test test-agent test-rooms test-render test-fast fast-first fast-second check lint format types contracts generated site bench soak build image clean
 .DELETE_ON_ERROR:
 
 PYTHON := .venv/bin/python
@@ -85,8 +85,12 @@ build: $(ENVIRONMENT) ## the testbed's programs and signet-render, into the user
 	@$(PYTHON) -m testbed build > /dev/null
 	@$(PYTHON) render/build.py > /dev/null
 
+image: $(ENVIRONMENT) ## the image, in build/image, by buildah without a registry; AGAIN=1 with the newest packages of Debian, BASE=image upon another base
+	@$(PYTHON) render/build.py > /dev/null
+	$(PYTHON) -m image $(if $(AGAIN),--again) $(if $(BASE),--base '$(BASE)')
+
 clean: ## the environment; programs that were built stay in the cache
-	rm -rf .venv .uv .cache build/pages build/site
+	rm -rf .venv .uv .cache build/image build/pages build/site
 
 $(ENVIRONMENT): requirements.lock pyproject.toml | $(UV)
 	$(UV) venv --quiet --allow-existing --python '>=3.11' .venv

@@ -122,7 +122,7 @@ def write_manifests(manifests: Iterable[Object]) -> None:
     """Documents of one YAML file."""
     from agent.yaml.write import render
 
-    write_text("---\n".join(render.manifest(each) for each in manifests))
+    write_text(render.manifests(manifests))
 
 
 def write_data(value: object, form: str) -> None:

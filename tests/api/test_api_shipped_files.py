@@ -23,8 +23,8 @@ def test_generated_files_are_current():
 
 
 def test_stale_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    (tmp_path / "agent").symlink_to(ROOT / "agent")
     monkeypatch.setattr(generated, "_ROOT", tmp_path)
+    monkeypatch.setattr(generated, "files", lambda _root: {"deploy/install.yaml": "a: 1\n", "docs/page.md": "text\n"})
     monkeypatch.setattr(sys, "argv", ["generate"])
     assert generated.main() == 0
     monkeypatch.setattr(sys, "argv", ["generate", "--check"])
@@ -55,17 +55,26 @@ def test_what_builds_the_image_is_pinned_by_hash():
     image = (ROOT / "deploy/Dockerfile").read_text()
     for command in re.findall(r"pip (?:install|wheel)[^&\n]*", image):
         assert "--require-hashes" in command or "--no-index" in command or "--no-build-isolation" in command, command
-    assert set(re.findall(r"^FROM (\S+)", image, re.MULTILINE)) == {"${PYTHON}", "${GO}"}
+
+
+def test_image_is_built_on_bases_with_a_digest():
+    image = (ROOT / "deploy/Dockerfile").read_text()
+    stages = set(re.findall(r" AS (\S+)", image))
+    bases = set(re.findall(r"^FROM (\S+)", image, re.MULTILINE)) - stages
+    assert bases == {"${BASE}", "${GO}", "renderer-${RENDERER}", "scratch"}
+    for argument in ("BASE", "GO"):
+        assert re.search(rf"^ARG {argument}=\S+:\S+@sha256:[0-9a-f]{{64}}$", image, re.MULTILINE), argument
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"ARG VERSION={version}\n" in image
 
 
 def test_the_image_has_the_renderer_and_nothing_else_of_go() -> None:
     image = (ROOT / "deploy/Dockerfile").read_text()
-    assert "SIGNET_WITHOUT_RENDERER" not in image
-    (version,) = re.findall(r"^ARG GO=golang:(\S+)$", image, re.MULTILINE)
+    (version,) = re.findall(r"^ARG GO=\S+/golang:([^@]+)@", image, re.MULTILINE)
     (wanted,) = re.findall(r"^go (\d+\.\d+)", (ROOT / "render/go.mod").read_text(), re.MULTILINE)
     assert version == wanted
     shipped = image.rpartition("\nFROM ")[2]
-    assert "--from=build" in shipped
+    assert "--from=renderer" in shipped
     assert "--from=go" not in shipped
     assert "/usr/local/go" not in shipped
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ from whole_runs import manifests as m
 from whole_runs.installation import Installation
 
 from agent.desired import disclosing
+from agent.manifests import expansion
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,11 +39,14 @@ async def test_variables_are_bounded(variables: str, problems: list[str]) -> Non
     assert [error.facts.get("file") for error in ran.errors] == ["vars.yaml"] * len(problems)
 
 
-async def test_nodes_that_variables_become_are_bounded_for_all_objects_together() -> None:
+async def test_nodes_that_variables_become_are_bounded_for_all_objects_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(expansion, "Room", partial(expansion.Room, nodes=5000))
     text = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: NAME}\nspec:\n  template: ${A}\n"
     for uses, problems in ((4, []), (6, ["Limit"])):
         files = {f"app/{number}.yaml": text.replace("NAME", f"a{number}") for number in range(uses)}
-        files["vars.yaml"] = f"A: '[{'0,' * 99_000}0]'\n"
+        files["vars.yaml"] = f"A: '[{'0,' * 990}0]'\n"
         ran = await Installation(files=files, layers=["app"], substitute=FILE).run()
         assert [each.reason for each in ran.errors if each.reason == "Limit"] == problems
 

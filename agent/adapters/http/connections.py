@@ -6,9 +6,13 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Final
 
+from agent.values import system
+from agent.values.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from http import HTTPStatus
+    from typing import LiteralString
 
 SECONDS: Final = 5.0
 """From connecting to having read the answer."""
@@ -67,6 +71,20 @@ class Server:
         self._server.close()
         await self._connections.end()
         await self._server.wait_closed()
+
+
+async def listen(
+    connections: Connections, host: str, port: int, *, purpose: LiteralString, flag: LiteralString
+) -> Server:
+    """Listen; `purpose` and `flag` are for the error. Raises ConfigError where the port is taken."""
+    try:
+        server = await asyncio.start_server(connections.serve, host, port, limit=LONGEST_HEAD)
+    except OSError as error:
+        failed = system.cause(error)
+    else:
+        return Server(server, connections)
+    hint = f"choose another address or port: {flag}"
+    raise ConfigError(f"cannot listen for {purpose}", host=host, port=port, cause=failed, hint=hint)
 
 
 def message(status: HTTPStatus, content_type: str, body: bytes) -> bytes:

@@ -16,11 +16,9 @@ from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Final
 
 from agent.adapters.http import payloads
-from agent.adapters.http.connections import LONGEST_HEAD, Connections, Server, message
+from agent.adapters.http.connections import Connections, Server, listen, message
 from agent.adapters.http.credential import LEAST, Proof
 from agent.adapters.http.rates import Rate
-from agent.values import system
-from agent.values.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -65,19 +63,8 @@ async def serve(
                 extra={"webhook": name, "file": hook.secret_file, "least_bytes": LEAST},
             )
     listener = _Listener(hooks, pushed, pace)
-    connections = Connections(listener.converse, most=_CONNECTIONS)
-    try:
-        server = await asyncio.start_server(connections.serve, host, port, limit=LONGEST_HEAD)
-    except OSError as error:
-        failed = system.cause(error)
-    else:
-        return Server(server, connections)
-    raise ConfigError(
-        "cannot listen for webhooks",
-        host=host,
-        port=port,
-        cause=failed,
-        hint="choose another address or port: --listen-webhooks",
+    return await listen(
+        Connections(listener.converse, most=_CONNECTIONS), host, port, purpose="webhooks", flag="--listen-webhooks"
     )
 
 

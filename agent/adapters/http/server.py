@@ -6,15 +6,13 @@ makes room for a newer one when there are many: a client that holds on to many k
 
 from __future__ import annotations
 
-import asyncio
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from agent.adapters.http.connections import LONGEST_HEAD, Connections, Server, message
-from agent.values import system
-from agent.values.errors import ConfigError
+from agent.adapters.http.connections import Connections, Server, listen, message
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Mapping
     from typing import TypeAlias
 
@@ -43,19 +41,7 @@ async def serve(
         }
     )
     connections = Connections(probes.converse, most=CONNECTIONS)
-    try:
-        server = await asyncio.start_server(connections.serve, host, port, limit=LONGEST_HEAD)
-    except OSError as error:
-        failed = system.cause(error)
-    else:
-        return Server(server, connections)
-    raise ConfigError(
-        "cannot listen for probes and metrics",
-        host=host,
-        port=port,
-        cause=failed,
-        hint="choose another address or port: --listen",
-    )
+    return await listen(connections, host, port, purpose="probes and metrics", flag="--listen")
 
 
 def _probe(*, good: bool) -> _Answer:

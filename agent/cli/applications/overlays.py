@@ -130,12 +130,12 @@ async def _cluster_of(asked: Render, cluster: Cluster | None) -> ChartCluster:
 def trusted(
     target: Target, given: Inputs, untrusted: Mapping[str, AgentError], secrets: Mapping[str, Secret]
 ) -> Inputs:
-    """The inputs, as `disclosed`, unless one of their files cannot be trusted. Raises UnknownChangeError."""
+    """The inputs with disclosed variables in the clear, unless one of their files cannot be trusted. Raises UnknownChangeError."""
     rendering.trusted(given, untrusted, target.strict)
-    return disclosed(target, given, secrets)
+    return _disclosed(target, given, secrets)
 
 
-def disclosed(target: Target, given: Inputs, secrets: Mapping[str, Secret]) -> Inputs:
+def _disclosed(target: Target, given: Inputs, secrets: Mapping[str, Secret]) -> Inputs:
     """The inputs with disclosed variables in the clear. One that is not opened here is not known.
 
     Without the operator's file all that the Application asks for is disclosed. Raises UnknownChangeError.

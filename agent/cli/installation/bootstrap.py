@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 from agent.api import names
 from agent.cli import terminal
+from agent.cli.cluster.served import served
 from agent.cli.errors import UsageError
 from agent.cli.files import content
 from agent.values.dataclass import dataclass
-from agent.values.errors import AgentError, ConfigError, UnknownKindError
+from agent.values.errors import AgentError, ConfigError
 from agent.values.secret import Secret
 from agent.values.tree import get_text
 
@@ -203,14 +204,7 @@ async def _create(cluster: Cluster, manifest: Object) -> None:
 
 
 async def _resource(cluster: Cluster, manifest: Object) -> Resource:
-    resource = (await cluster.kinds()).served(get_text(manifest, "apiVersion"), get_text(manifest, "kind"))
-    if resource is None:
-        raise UnknownKindError(
-            "the cluster does not serve this kind",
-            hint="install the agent first: agent install --apply",
-            kind=get_text(manifest, "kind"),
-        )
-    return resource
+    return served(await cluster.kinds(), manifest, hint="install the agent first: agent install --apply")
 
 
 async def _recipient(secrets: Secrets, namespace: str) -> str:

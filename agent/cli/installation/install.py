@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.cli import terminal
 from agent.cli.errors import UsageError
-from agent.values.errors import AgentError, UnknownKindError
+from agent.values.errors import AgentError
 from agent.values.tree import get_text
 
 if TYPE_CHECKING:
@@ -100,22 +100,17 @@ def _print(objects: list[Object], form: str) -> None:
 
 async def _apply(choices: Choices, args: argparse.Namespace) -> None:
     from agent.cli.cluster import connection
+    from agent.cli.cluster.served import served
     from agent.installation.objects import of
 
     settings = connection.settings(args.kubeconfig, args.context)
     async with connection.connect(settings) as cluster:
         kinds = await cluster.kinds(fresh=True)
         for manifest in of(choices):
-            kind = get_text(manifest, "kind")
-            resource = kinds.served(get_text(manifest, "apiVersion"), kind)
-            if resource is None:
-                raise UnknownKindError(
-                    "the cluster does not serve this kind",
-                    hint="install the Prometheus operator first, or leave out --prometheus-operator",
-                    kind=kind,
-                )
+            hint = "install the Prometheus operator first, or leave out --prometheus-operator"
+            resource = served(kinds, manifest, hint=hint)
             await cluster.apply(resource, manifest, force=args.force_conflicts, manager=_MANAGER)
-            terminal.line(f"applied {kind} {get_text(manifest, 'metadata', 'name')}")
+            terminal.line(f"applied {resource.kind} {get_text(manifest, 'metadata', 'name')}")
         await _say_what_is_left(cluster, choices)
 
 

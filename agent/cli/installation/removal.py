@@ -39,19 +39,18 @@ class Standing:
 async def standing(cluster: Cluster, namespace: str) -> list[Standing]:
     """What there is of an installation, whatever its choices were, in the order in which it is removed."""
     kinds = await cluster.kinds(fresh=True)
-    found: dict[tuple[str, str], Standing] = {}
-    for mode in (Mode.DEPLOYMENT, Mode.DAEMON_SET):
-        for manifest in reversed(
-            objects.of(Choices(namespace=namespace, mode=mode, available=True, monitored=True, webhooks=True))
-        ):
-            resource = kinds.served(get_text(manifest, "apiVersion"), get_text(manifest, "kind"))
-            if resource is None:
-                continue
-            place = get_text(manifest, "metadata", "namespace"), get_text(manifest, "metadata", "name")
-            live = await cluster.get_metadata(resource, *place)
-            if live is not None:
-                found[resource.kind, place[1]] = Standing(resource, *place, get_text(live, "metadata", "uid"))
-    return sorted(found.values(), key=lambda each: each.resource not in WORKLOADS)
+    everything = Choices(namespace=namespace, mode=Mode.DEPLOYMENT, available=True, monitored=True, webhooks=True)
+    manifests = [*objects.of(everything), *objects.of(Choices(namespace=namespace, mode=Mode.DAEMON_SET))[-1:]]
+    found: list[Standing] = []
+    for manifest in reversed(manifests):
+        resource = kinds.served(get_text(manifest, "apiVersion"), get_text(manifest, "kind"))
+        if resource is None:
+            continue
+        place = get_text(manifest, "metadata", "namespace"), get_text(manifest, "metadata", "name")
+        live = await cluster.get_metadata(resource, *place)
+        if live is not None:
+            found.append(Standing(resource, *place, get_text(live, "metadata", "uid")))
+    return sorted(found, key=lambda each: each.resource not in WORKLOADS)
 
 
 async def remove(cluster: Cluster, each: Standing, applications: Sequence[Object]) -> None:

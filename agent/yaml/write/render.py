@@ -12,7 +12,7 @@ from agent.yaml.scalars import Dialect
 from agent.yaml.write import styles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from agent.values.tree import Leaf, Tree
 
@@ -26,6 +26,11 @@ def manifest(tree: Tree) -> str:
     """
     lines = _lines(tree)
     return "".join(f"{line}\n" for line in lines)
+
+
+def manifests(trees: Iterable[Tree]) -> str:
+    """Documents of one file, as `manifest` writes each."""
+    return "---\n".join(map(manifest, trees))
 
 
 def _lines(tree: Tree) -> Iterator[str]:

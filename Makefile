@@ -5,7 +5,7 @@
 FAST_FIRST := tests/controllers tests/manifests
 FAST_SECOND := tests/engine tests/values tests/api
 
-.PHONY: help demo corpus test test-agent test-rooms test-render test-fast fast-first fast-second check lint format types contracts generated site bench soak build image clean
+.PHONY: help demo corpus test test-agent test-node test-rooms test-render test-fast fast-first fast-second check lint format types contracts generated site bench soak build image clean
 .DELETE_ON_ERROR:
 
 PYTHON := .venv/bin/python
@@ -35,7 +35,10 @@ test-agent:
 	$(PYTHON) -m pytest -q tests/e2e
 
 test-rooms:
-	$(PYTHON) -m pytest -q --ignore tests/e2e
+	$(PYTHON) -m pytest -q --ignore tests/e2e --ignore tests/node
+
+test-node: build image ## the agent in pods on two real nodes; Linux, root. It installs Debian's containerd and what else is missing
+	$(PYTHON) -m testbed.node test $(PYTEST_ARGS)
 
 test-render: ## the Go tests of signet-render
 	cd render && gofmt -l . | (! grep .) && go vet ./... && go test ./...

@@ -89,8 +89,14 @@ PROGRAMS = {
 }
 ON_DEMAND = {
     program.name: program
-    # 1,900 packages: built by the benchmark that asks for it
-    for program in (Program("kustomize-controller", "v1.9.5", "github.com/fluxcd/kustomize-controller", 300, "flux"),)
+    for program in (
+        # 1,900 packages: built by the benchmark that asks for it
+        Program("kustomize-controller", "v1.9.5", "github.com/fluxcd/kustomize-controller", 300, "flux"),
+        # built by the tests of real nodes, after the control plane, with which they share nearly all packages
+        Program("kubelet", _KUBERNETES, "k8s.io/kubernetes/cmd/kubelet", 65, _CONTROLPLANE),
+        Program("kube-scheduler", _KUBERNETES, "k8s.io/kubernetes/cmd/kube-scheduler", 10, _CONTROLPLANE),
+        Program("kube-proxy", _KUBERNETES, "k8s.io/kubernetes/cmd/kube-proxy", 17, _CONTROLPLANE),
+    )
 }
 ALL = tuple(PROGRAMS)
 _ENVTEST = frozenset({"kube-apiserver", "etcd"})

@@ -60,7 +60,7 @@ class Authority:
             decipher_only=False,
         )
         builder = (
-            _builder(name, name, key)
+            _builder(_name(name), _name(name), key)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(usage, critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -73,17 +73,28 @@ class Authority:
 
     def issue(self, folder: Path, name: str, *hosts: str) -> tuple[Path, Path]:
         """Certificate and key files `<name>.crt` and `<name>.key` for a server at these host names or addresses."""
+        names = x509.SubjectAlternativeName([_host(host) for host in hosts])
+        return self._issue(folder, name, _name(name), ExtendedKeyUsageOID.SERVER_AUTH, names)
+
+    def issue_client(self, folder: Path, name: str, user: str, group: str) -> tuple[Path, Path]:
+        """Certificate and key files `<name>.crt` and `<name>.key` for a client that Kubernetes knows as `user` of `group`."""
+        return self._issue(folder, name, _name(user, group), ExtendedKeyUsageOID.CLIENT_AUTH)
+
+    def _issue(
+        self, folder: Path, name: str, subject: x509.Name, usage: x509.ObjectIdentifier, *more: x509.ExtensionType
+    ) -> tuple[Path, Path]:
         key = new_key()
         builder = (
-            _builder(name, self.certificate.subject.rfc4514_string().removeprefix("CN="), key)
-            .add_extension(x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False)
+            _builder(subject, self.certificate.subject, key)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()),
                 critical=False,
             )
         )
+        for extension in more:
+            builder = builder.add_extension(extension, critical=False)
         certificate = builder.sign(self.key, hashes.SHA256())
         certificate_file, key_file = folder / f"{name}.crt", folder / f"{name}.key"
         _ = certificate_file.write_text(certificate.public_bytes(serialization.Encoding.PEM).decode())
@@ -102,12 +113,17 @@ class Authority:
         return ssl.create_default_context(cadata=self.pem)
 
 
-def _builder(subject: str, issuer: str, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+def _name(user: str, group: str = "") -> x509.Name:
+    groups = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group)] if group else []
+    return x509.Name([*groups, x509.NameAttribute(NameOID.COMMON_NAME, user)])
+
+
+def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
-        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
+        .subject_name(subject)
+        .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(minutes=5))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from testbed import binaries
 from testbed.certificates import Authority, new_key, private_key_pem, public_key_pem
@@ -67,22 +67,31 @@ _PROBE_POD = {
 }
 
 
+_SERVICE_NETWORK = "10.96.0.0/12"
+_SERVICE_ADDRESS = "10.96.0.1"
+"""Where pods find the API server: the first of the network."""
+
+
 class ControlPlane(Cluster):
-    """A control plane of our own. A context manager; `folder` (a temporary one by default) holds state, logs and keys.
+    """A control plane of our own at `host`, an address of this machine. A context manager; `folder` (a temporary one by default) holds
+    state, logs and keys.
 
     With `audit` the API server writes an audit log to `audit_file`, a JSON event a line, before it answers: audit-policy.yaml says of what.
     """
 
-    def __init__(self, folder: Path | None = None, *, audit: bool = False) -> None:
+    programs: ClassVar[tuple[str, ...]] = PROGRAMS
+
+    def __init__(self, folder: Path | None = None, *, audit: bool = False, host: str = "127.0.0.1") -> None:
         self._supervisor: Supervisor = Supervisor(folder, grace=0)
         self._authority: Authority = Authority.create("signet testbed kubernetes")
+        self._host: str = host
         self._port: int = free_port()
         self._apiserver: Process | None = None
         self._apiserver_command: list[str] = []
         self._controllers: list[Process] = []
         self._controller_commands: dict[str, list[str]] = {}
         super().__init__(
-            f"https://127.0.0.1:{self._port}", self._authority.pem, secrets.token_hex(16), self._supervisor.folder
+            f"https://{host}:{self._port}", self._authority.pem, secrets.token_hex(16), self._supervisor.folder
         )
         self.audit_file: Path | None = self.folder / "audit.jsonl" if audit else None
 
@@ -147,18 +156,22 @@ class ControlPlane(Cluster):
             self.resume_apiserver()
 
     def _start(self) -> None:
-        paths = binaries.build(PROGRAMS)
+        paths = binaries.build(self.programs)
         etcd = self._start_etcd(paths["etcd"])
         self._apiserver_command = self._apiserver_arguments(paths["kube-apiserver"], etcd)
         self._run_apiserver()
-        _ = self.apply(_SCHEDULING)
-        _ = self.apply(_SCHEDULING_BINDING)
         self._controller_commands = self._controller_arguments(paths)
         self._run_controllers()
+        self._make_node()
+        _ = wait_until(self._runs_pods, 60, "pods are admitted and scheduled")
+
+    def _make_node(self) -> None:
+        """The node that kwok plays, and the policy that puts every pod on it."""
+        _ = self.apply(_SCHEDULING)
+        _ = self.apply(_SCHEDULING_BINDING)
         _ = self.apply(_NODE_OBJECT)
         status = {"status": {"capacity": _CAPACITY, "allocatable": _CAPACITY}}
         _ = self.merge(f"/api/v1/nodes/{NODE}/status", status)
-        _ = wait_until(self._runs_pods, 60, "pods are admitted and scheduled")
 
     def _run_apiserver(self) -> None:
         self._apiserver = self._supervisor.start("kube-apiserver", self._apiserver_command)
@@ -173,21 +186,25 @@ class ControlPlane(Cluster):
         ]
 
     def _controller_arguments(self, paths: Mapping[str, Path]) -> dict[str, list[str]]:
+        """Command lines, by name, of what runs beside the API server and starts again with it."""
         admin = self.kubeconfig(self.folder / "admin.kubeconfig")
+        manager = self._manager_arguments(paths["kube-controller-manager"], admin)
         return {
-            "kube-controller-manager": [
-                str(paths["kube-controller-manager"]),
-                f"--kubeconfig={admin}",
-                "--leader-elect=false",
-                "--secure-port=0",
-                "--controllers=*,-node-lifecycle-controller",
-                f"--service-account-private-key-file={self.folder / 'service-account.key'}",
-                f"--root-ca-file={self.ca_file}",
-                "--kube-api-qps=500",
-                "--kube-api-burst=1000",
-            ],
+            "kube-controller-manager": [*manager, "--controllers=*,-node-lifecycle-controller"],
             "kwok": [str(paths["kwok"]), f"--kubeconfig={admin}", f"--config={_STAGES}", "--manage-all-nodes"],
         }
+
+    def _manager_arguments(self, program: Path, kubeconfig: Path) -> list[str]:
+        return [
+            str(program),
+            f"--kubeconfig={kubeconfig}",
+            "--leader-elect=false",
+            "--secure-port=0",
+            f"--service-account-private-key-file={self.folder / 'service-account.key'}",
+            f"--root-ca-file={self.ca_file}",
+            "--kube-api-qps=500",
+            "--kube-api-burst=1000",
+        ]
 
     def _start_etcd(self, program: Path) -> str:
         client, peer = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
@@ -212,12 +229,12 @@ class ControlPlane(Cluster):
         return client
 
     def _apiserver_arguments(self, program: Path, etcd: str) -> list[str]:
-        certificate, key = self._authority.issue(self.folder, "apiserver", "127.0.0.1", "localhost")
+        certificate, key = self._authority.issue(self.folder, "apiserver", self._host, "localhost", _SERVICE_ADDRESS)
         account_key = new_key()
         private = {
             "service-account.key": private_key_pem(account_key),
             "service-account.pub": public_key_pem(account_key),
-            "tokens.csv": f'{self.admin_token},testbed-admin,testbed-admin,"system:masters"\n',
+            "tokens.csv": "".join(f'{token},{user},{user},"{group}"\n' for token, user, group in self._accounts()),
         }
         for name, text in private.items():
             (self.folder / name).touch(mode=0o600)
@@ -225,7 +242,7 @@ class ControlPlane(Cluster):
         return [
             str(program),
             f"--etcd-servers={etcd}",
-            "--bind-address=127.0.0.1",
+            f"--bind-address={self._host}",
             f"--secure-port={self._port}",
             f"--tls-cert-file={certificate}",
             f"--tls-private-key-file={key}",
@@ -234,11 +251,15 @@ class ControlPlane(Cluster):
             f"--service-account-signing-key-file={self.folder / 'service-account.key'}",
             f"--token-auth-file={self.folder / 'tokens.csv'}",
             "--authorization-mode=RBAC",
-            "--service-cluster-ip-range=10.96.0.0/12",
+            f"--service-cluster-ip-range={_SERVICE_NETWORK}",
             "--endpoint-reconciler-type=none",
             "--allow-privileged=true",
             *self._audit_arguments(),
         ]
+
+    def _accounts(self) -> list[tuple[str, str, str]]:
+        """Token, user and group of those that log in with a token of the testbed."""
+        return [(self.admin_token, "testbed-admin", "system:masters")]
 
     def _audit_arguments(self) -> list[str]:
         if self.audit_file is None:

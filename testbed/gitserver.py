@@ -48,12 +48,12 @@ class Request:
 
 
 class GitServer:
-    """A running server. A context manager; `folder` (a temporary one by default) holds the bare repositories.
+    """A running server at `host`, an address of this machine. A context manager; `folder` (a temporary one by default) holds the bare repositories.
 
     `username` and `password` may be changed while it runs. `requests` is what it answered, in order.
     """
 
-    def __init__(self, folder: Path | None = None, *, tls: bool = True) -> None:
+    def __init__(self, folder: Path | None = None, *, tls: bool = True, host: str = "127.0.0.1") -> None:
         self._own_folder: bool = folder is None
         self.folder: Path = folder or Path(tempfile.mkdtemp(prefix="signet-testbed-git-"))
         self.root: Path = self.folder / "repositories"
@@ -61,17 +61,18 @@ class GitServer:
         self.username: str = "git"
         self.password: str = secrets.token_hex(12)
         self.requests: list[Request] = []
+        self._host: str = host
         self._port: int = free_port()
         self._authority: Authority | None = Authority.create("signet testbed git") if tls else None
         self.ca_pem: str | None = self._authority.pem if self._authority else None
         self.ca_file: Path = self.folder / "ca.crt"
-        self.url: str = f"{'https' if tls else 'http'}://127.0.0.1:{self._port}"
+        self.url: str = f"{'https' if tls else 'http'}://{host}:{self._port}"
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
         self._tls: ssl.SSLContext | None = None
         if self._authority is not None:
             _ = self.ca_file.write_text(self._authority.pem)
-            self._tls = self._authority.server_context(self.folder, "git", "127.0.0.1", "localhost")
+            self._tls = self._authority.server_context(self.folder, "git", host, "localhost")
 
     def __enter__(self) -> Self:
         self.start()
@@ -82,7 +83,7 @@ class GitServer:
 
     def start(self) -> None:
         """Listen, on the same port each time."""
-        self._server = _Server(("127.0.0.1", self._port), self, self._tls)
+        self._server = _Server((self._host, self._port), self, self._tls)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="git-server", daemon=True)
         self._thread.start()
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 STORE = "main"
 """Name of the one store in the operator's file."""
 
-_POLICY = 'path "{mount}/*" {{ capabilities = ["read", "list"] }}\npath "sys/internal/ui/mounts/*" {{ capabilities = ["read"] }}\n'
+POLICY = 'path "{mount}/*" {{ capabilities = ["read", "list"] }}\npath "sys/internal/ui/mounts/*" {{ capabilities = ["read"] }}\n'
 _TRANSIT_POLICY = 'path "{mount}/decrypt/sops" {{ capabilities = ["update"] }}\n'
 _LABEL = "signet-gitops.dev/application"
 
@@ -74,7 +74,7 @@ class Installation:
         self.openbao.enable_transit(self.transit)
         self.openbao.create_transit_key("sops", mount=self.transit)
         transit = _TRANSIT_POLICY.format(mount=self.transit)
-        self.openbao.put_policy(self.mount, _POLICY.format(mount=self.mount) + denied + transit)
+        self.openbao.put_policy(self.mount, POLICY.format(mount=self.mount) + denied + transit)
         self.configure()
         _ = self.agent.start()
 

@@ -26,18 +26,19 @@ AUDIENCE = "vault"
 
 
 class OpenBao:
-    """A running server. A context manager; `folder` (a temporary one by default) holds its data and log."""
+    """A running server at `host`, an address of this machine. A context manager; `folder` (a temporary one by default) holds its data and log."""
 
-    def __init__(self, folder: Path | None = None, *, tls: bool = False) -> None:
+    def __init__(self, folder: Path | None = None, *, tls: bool = False, host: str = "127.0.0.1") -> None:
         self._supervisor: Supervisor = Supervisor(folder, grace=0)
         self.folder: Path = self._supervisor.folder
+        self._host: str = host
         self._port: int = free_port()
         self._process: Process | None = None
         self._authority: Authority | None = Authority.create("signet testbed openbao") if tls else None
         self.ca_pem: str | None = self._authority.pem if self._authority else None
         self.ca_file: Path = self.folder / "ca.crt"
         self._tls: ssl.SSLContext | None = self._authority.client_context() if self._authority else None
-        self.url: str = f"{'https' if tls else 'http'}://127.0.0.1:{self._port}"
+        self.url: str = f"{'https' if tls else 'http'}://{host}:{self._port}"
         self.root_token: str = ""
         self.unseal_key: str = ""
 
@@ -203,9 +204,9 @@ class OpenBao:
         data = self.folder / "data"
         data.mkdir(mode=0o700)
         cluster_port = free_port()
-        listener: dict[str, object] = {"address": f"127.0.0.1:{self._port}", "tls_disable": self._authority is None}
+        listener: dict[str, object] = {"address": f"{self._host}:{self._port}", "tls_disable": self._authority is None}
         if self._authority is not None:
-            certificate, key = self._authority.issue(self.folder, "openbao", "127.0.0.1", "localhost")
+            certificate, key = self._authority.issue(self.folder, "openbao", self._host, "localhost")
             _ = self.ca_file.write_text(self._authority.pem)
             listener |= {"tls_cert_file": str(certificate), "tls_key_file": str(key)}
         listener["cluster_address"] = f"127.0.0.1:{cluster_port}"

@@ -2,7 +2,7 @@
 
 Every process runs in a session of its own, so that Ctrl-C reaches the parent alone, which ends the children in order. A guard
 process holds the other end of a pipe: when the parent is gone without having done so (SIGKILL, SIGTERM), the guard ends them
-and removes a temporary folder.
+and removes a temporary folder, and what else is to be removed.
 A parent-death signal would do less: it fires when the *thread* that started a child ends.
 """
 
@@ -46,8 +46,12 @@ while groups and time.monotonic() < end:
     time.sleep(0.05)
     send(0)
 send(signal.SIGKILL)
-for folder in sys.argv[1:]:
-    shutil.rmtree(folder, ignore_errors=True)
+folders, end = sys.argv[1:], time.monotonic() + 10
+while folders:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    folders = [folder for folder in folders if os.path.exists(folder) and time.monotonic() < end]
+    time.sleep(0.05 if folders else 0)
 """
 
 
@@ -172,12 +176,16 @@ class Supervisor:
     """Starts processes and ends them all, newest first. A context manager; safe from several threads.
 
     `folder` holds logs and state; without one it is a temporary folder (0700) that goes when the supervisor stops, unless `keep`.
-    `grace` is how many seconds each process has to end by itself when the supervisor stops.
+    `grace` is how many seconds each process has to end by itself when the supervisor stops. `removed` are further folders that go
+    then: of files, or of cgroups, which can go only some time after their last process.
     """
 
-    def __init__(self, folder: Path | None = None, *, keep: bool = False, grace: float = 10.0) -> None:
+    def __init__(
+        self, folder: Path | None = None, *, keep: bool = False, grace: float = 10.0, removed: Sequence[Path] = ()
+    ) -> None:
         self._own_folder: bool = folder is None and not keep
         self._grace: float = grace
+        self._removed: list[Path] = list(removed)
         if folder is None:
             folder = Path(tempfile.mkdtemp(prefix="signet-testbed-"))
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -232,7 +240,7 @@ class Supervisor:
             if self._guard is not None:
                 assert self._guard.stdin is not None
                 self._guard.stdin.close()
-                _ = self._guard.wait(10)
+                _ = self._guard.wait(30)
                 self._guard = None
         if self._own_folder:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -244,8 +252,9 @@ class Supervisor:
 
     def _start_guard(self) -> subprocess.Popen[bytes]:
         if self._guard is None:
+            folders = [*([self.folder] if self._own_folder else []), *self._removed]
             self._guard = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _GUARD, *([str(self.folder)] if self._own_folder else [])],
+                [sys.executable, "-I", "-S", "-c", _GUARD, *map(str, folders)],
                 stdin=subprocess.PIPE,
                 start_new_session=True,
             )

@@ -9,7 +9,7 @@ from hypothesis import settings
 
 pytest_plugins = ["testbed.fixtures"]
 
-SERVERS = frozenset({"controlplane", "gitserver", "openbao", "registry", "sops"})
+SERVERS = frozenset({"controlplane", "gitserver", "nodes", "openbao", "registry", "sops"})
 """Fixtures that start or run a program of the testbed: a test that asks for one, by whatever other fixture, is marked `servers`."""
 
 

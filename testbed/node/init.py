@@ -22,6 +22,10 @@ def main(folder: Path, name: str, tunables: list[str]) -> None:
     above.mkdir()
     work.mkdir()
     _mount("-t", "overlay", "-o", f"lowerdir=/var/lib,upperdir={above},workdir={work}", "node", "/var/lib")
+    kubelet, disk = Path("/var/lib/kubelet"), folder / "kubelet"
+    kubelet.mkdir(exist_ok=True)
+    disk.mkdir(exist_ok=True)
+    _mount("--bind", str(disk), str(kubelet))
     shown = folder / "kernel"
     for number, (path, value) in enumerate(each.split("=") for each in tunables):
         shown.mkdir(exist_ok=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed import binaries
-from testbed.node import cgroups, network, settings
+from testbed.node import folders, network, settings
 from testbed.processes import ProcessError, wait_until
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ _INIT = Path(__file__).with_name("init.py")
 class Node:
     """A node of `controlplane`. Its files are in a folder of the supervisor's, and outlast its processes as a disk does.
 
-    `images` are archives that it has from the start, the first of them the image of sandboxes called `sandbox`. `cgroup` is the path of the
-    cgroup of all nodes in every hierarchy, and the folders of it. `content` is where containerd keeps images and the file systems of containers.
+    `images` are archives that it has from the start, the first of them the image of sandboxes called `sandbox`. `cgroups` are the
+    folders of the run's cgroup in every hierarchy. `content` is where containerd keeps images and the file systems of containers.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Node:
         *,
         sandbox: str,
         images: Sequence[Path],
-        cgroup: tuple[str, Sequence[Path]],
+        cgroups: Sequence[Path],
         content: Path,
     ) -> None:
         self.place: Place = place
@@ -49,9 +49,7 @@ class Node:
         self._sandbox: str = sandbox
         self._images: list[Path] = list(images)
         self._content: Path = content
-        path, folders = cgroup
-        self._cgroup: str = f"{path}/{place.name}"
-        self._cgroup_folders: list[Path] = [folder / place.name for folder in folders]
+        self._cgroups: list[Path] = [each / place.name for each in cgroups]
         self._first: Process | None = None
         self._processes: dict[str, Process] = {}
 
@@ -97,8 +95,8 @@ class Node:
 
     def _furnish(self) -> None:
         self.folder.mkdir(exist_ok=True)
-        for folder in self._cgroup_folders:
-            cgroups.remove(folder)
+        for folder in self._cgroups:
+            folders.remove(folder)
             folder.mkdir()
         sign = self.folder / "furnished"
         sign.unlink(missing_ok=True)
@@ -128,16 +126,15 @@ class Node:
 
     def _start_kubelet(self) -> None:
         folder = self.folder / "kubelet"
-        folder.mkdir(exist_ok=True)
         client_authority = self.controlplane.ca_file
-        wanted = settings.kubelet(self.place, folder, self._cgroup, client_authority)
+        wanted = settings.kubelet(self.place, f"/{folders.name()}/{self.name}", client_authority)
         _ = self._start(
             "kubelet",
             binaries.path("kubelet"),
             f"--config={_written(folder / 'config.json', wanted)}",
             f"--kubeconfig={self.controlplane.node_kubeconfig(self.name, folder / 'kubeconfig')}",
-            f"--root-dir={folder / 'root'}",
-            f"--cert-dir={folder / 'certificates'}",
+            f"--root-dir={settings.KUBELET}",
+            f"--cert-dir={settings.KUBELET}/certificates",
             f"--hostname-override={self.name}",
             f"--node-ip={self.place.address}",
         )
@@ -160,9 +157,9 @@ class Node:
         return True
 
     def _is_dark(self) -> bool:
-        for folder in self._cgroup_folders:
-            cgroups.remove(folder)
-        return not any(folder.exists() for folder in self._cgroup_folders)
+        for folder in self._cgroups:
+            folders.remove(folder)
+        return not any(folder.exists() for folder in self._cgroups)
 
 
 _CTR = ("ctr", f"--address={settings.SOCKET}", "--namespace=k8s.io")

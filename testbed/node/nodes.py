@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 from testbed import binaries
-from testbed.node import archives, cgroups, network
+from testbed.node import archives, folders, network
 from testbed.node.controlplane import NodesControlPlane
 from testbed.node.node import PROGRAMS, Node
 from testbed.node.plan import Place
@@ -17,9 +14,7 @@ from testbed.processes import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-_CONTENT: Final = 4 * 2**30
-"""Bytes that images and file systems of containers may take."""
+    from pathlib import Path
 
 
 class Nodes:
@@ -27,10 +22,9 @@ class Nodes:
 
     def __init__(self, images: Sequence[Path] = (), *, count: int = 2) -> None:
         places = [Place(number) for number in range(count)]
-        cgroups.remove_left()
-        path, folders = cgroups.of_run()
-        content = _fast_folder()
-        self.supervisor: Supervisor = Supervisor(grace=0, removed=[*folders, content])
+        folders.remove_left()
+        cgroups, content = folders.of_run(), folders.for_images()
+        self.supervisor: Supervisor = Supervisor(grace=0, removed=[*cgroups, content])
         self.controlplane: NodesControlPlane = NodesControlPlane(places)
         self._busybox: Path = self.supervisor.folder / "busybox.tar"
         self.nodes: list[Node] = [
@@ -40,7 +34,7 @@ class Nodes:
                 self.supervisor,
                 sandbox=archives.BUSYBOX,
                 images=[self._busybox, *images],
-                cgroup=(path, folders),
+                cgroups=cgroups,
                 content=content / place.name,
             )
             for place in places
@@ -75,10 +69,3 @@ class Nodes:
     def node(self, name: str) -> Node:
         """The node of that name."""
         return next(each for each in self.nodes if each.name == name)
-
-
-def _fast_folder() -> Path:
-    """In memory where there is enough of it: images are unpacked in a fraction of the time."""
-    memory = Path("/dev/shm")  # noqa: S108  # a folder of our own in it
-    enough = memory.is_dir() and shutil.disk_usage(memory).free > _CONTENT
-    return Path(tempfile.mkdtemp(prefix="signet-nodes-", dir=memory if enough else None))

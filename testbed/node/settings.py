@@ -25,6 +25,8 @@ KERNEL: Final = {
 }
 """What kubelet asks of /proc/sys. A node shows it these values, so that it changes nothing for the whole machine."""
 
+KUBELET: Final = "/var/lib/kubelet"
+"""Where a node sees the folder of its kubelet, since paths of sockets have to be short."""
 _PLUGINS: Final = "/usr/lib/cni"
 
 
@@ -79,7 +81,7 @@ def pod_network(place: Place, folder: Path) -> str:
     )
 
 
-def kubelet(place: Place, folder: Path, cgroup: str, client_authority: Path) -> dict[str, object]:
+def kubelet(place: Place, cgroup: str, client_authority: Path) -> dict[str, object]:
     """A KubeletConfiguration. `cgroup` is the path of its cgroup in every hierarchy, `client_authority` signs who may ask it."""
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -102,11 +104,11 @@ def kubelet(place: Place, folder: Path, cgroup: str, client_authority: Path) -> 
         "nodeLeaseDurationSeconds": 10,
         "nodeStatusUpdateFrequency": "5s",
         "oomScoreAdj": 0,
-        "podLogsDir": str(folder / "logs"),
+        "podLogsDir": f"{KUBELET}/logs",
         "protectKernelDefaults": True,
         "resolvConf": "",
         "syncFrequency": "5s",
-        "volumePluginDir": str(folder / "volume-plugins"),
+        "volumePluginDir": f"{KUBELET}/volume-plugins",
     }
 
 

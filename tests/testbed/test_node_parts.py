@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.node import archives, cgroups, machine, network, settings
+from testbed.node import archives, folders, machine, network, settings
 from testbed.node.plan import SERVERS, Place
 
 MOUNTS = """\
@@ -42,7 +42,7 @@ def test_containerd_keeps_everything_in_its_folders() -> None:
 
 
 def test_a_kubelet_answers_nobody_without_a_name() -> None:
-    written = settings.kubelet(Place(1), Path("/f/kubelet"), "/run/node-1", Path("/ca.crt"))
+    written = settings.kubelet(Place(1), "/run/node-1", Path("/ca.crt"))
     assert written["address"] == "10.90.2.2"
     assert written["cgroupRoot"] == "/run/node-1"
     assert written["authentication"] == {
@@ -59,7 +59,7 @@ def test_pods_get_addresses_of_their_node() -> None:
 
 
 def test_every_hierarchy_of_cgroups_counts() -> None:
-    assert cgroups.hierarchies(MOUNTS) == [Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup/unified")]
+    assert folders.hierarchies(MOUNTS) == [Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup/unified")]
 
 
 @pytest.mark.parametrize(("system", "user", "why"), [("darwin", 0, "Linux alone"), ("linux", 1000, "root")])

@@ -9,8 +9,8 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from agent.api import durations, names
 from agent.api.durations import Duration
-from agent.api.fields import JsonPointer, ManagerPattern, NamespaceName, ObjectName
-from agent.api.metadata import CommonMetadata
+from agent.api.fields import JsonPointer, ManagerPattern, NamePattern, NamespaceName, ObjectName
+from agent.api.metadata import CommonMetadata, NamespaceMetadata
 from agent.api.model import Model, Problem, invalid, validate
 from agent.api.render import Render, Substitute, VariablesFrom
 from agent.api.secret_reference import SecretReference
@@ -50,8 +50,17 @@ class Destination(Model):
     """Where objects go, and as whom."""
 
     namespace: NamespaceName | None = None
-    """Namespace of objects that name none, and the only one that objects may name. Default: the Application's own. Another
-    one has to be granted in the operator's file."""
+    """Namespace of objects that name none. Default: the Application's own. Another one has to be granted in the operator's file."""
+    namespaces: Annotated[
+        tuple[NamePattern, ...],
+        Field(max_length=64, json_schema_extra={"x-kubernetes-list-type": "set"}),
+        AfterValidator(distinct),
+    ] = ()
+    """Further namespaces that objects may name; `*` stands for any run of characters. Each has to be granted in the operator's file, and
+    the ServiceAccount needs its rights there."""
+    create_namespace: NamespaceMetadata | None = None
+    """Creates each namespace that objects go to and that does not exist, with these labels and annotations. One that exists, or that Git
+    has itself, is left as it is. What was created is never deleted. The ServiceAccount needs `get`, `create` and `patch` on it."""
     service_account: ObjectName = names.SERVICE_ACCOUNT
     """ServiceAccount of the Application's namespace that every request acts as. What it may not do, the Application cannot
     do. The agent's role lets it act as `signet-applier`; another name needs a rule in the agent's ClusterRole."""
@@ -176,6 +185,9 @@ class ApplicationSpec(Model):
     """What opens this Application's SOPS files."""
     destination: Destination = Destination()
     """Where objects go, and as whom."""
+    target_namespace: NamespaceName | None = None
+    """Namespace of every namespaced object, whatever it names itself, as Flux's `targetNamespace`: references to ServiceAccounts and
+    Services of the same commit follow. Another one than the Application's has to be granted in the operator's file."""
     interval: Annotated[
         Duration,
         Field(
@@ -222,6 +234,21 @@ class ApplicationSpec(Model):
     overwritten nor removed. Without its rule, a field is as Git says again at the next run."""
 
     @model_validator(mode="after")
+    def _one_target(self) -> Self:
+        """What is built into one namespace says so to kustomize as well, whose transformers know more of an overlay."""
+        target, kustomize = self.target_namespace, self.render.kustomize if self.render is not None else None
+        if target is None:
+            return self
+        if self.destination.namespaces or self.destination.namespace not in {None, target}:
+            raise invalid("targetNamespace is the only namespace then: leave out the namespaces of destination")
+        if self.render is None or kustomize is None:
+            return self
+        if kustomize.namespace not in {None, target}:
+            raise invalid("targetNamespace and render.kustomize.namespace differ")
+        overlay = kustomize.model_copy(update={"namespace": target})
+        return self.model_copy(update={"render": self.render.model_copy(update={"kustomize": overlay})})
+
+    @model_validator(mode="after")
     def _rendered_without_layers(self) -> Self:
         """The whole repository as a layer holds what is rendered already: with `render`, the default means none."""
         if self.render is None or self.source.layers != (".",):
@@ -249,8 +276,8 @@ class Application:
 
     @property
     def namespace(self) -> str:
-        """Where its objects go."""
-        return self.spec.destination.namespace or self.id.namespace
+        """Where its objects go that name no namespace."""
+        return self.spec.target_namespace or self.spec.destination.namespace or self.id.namespace
 
     @property
     def requested_at(self) -> str:

@@ -40,3 +40,7 @@ class CommonMetadata(Model):
         default_factory=dict[str, str]
     )
     """Annotations, likewise."""
+
+
+class NamespaceMetadata(CommonMetadata):
+    """Labels and annotations of namespaces that are created for an Application, such as those of Pod Security."""

@@ -12,13 +12,13 @@ from pydantic import Field, model_validator
 
 from agent.api import names
 from agent.api.audit import AuditSettings
+from agent.api.destinations import DestinationGrant
 from agent.api.disclosures import DisclosureGrant
 from agent.api.fields import (
     FilePath,
     Host,
     ManagerPattern,
     NamePattern,
-    NamespaceName,
     ObjectName,
     RepositoryUrl,
     StoreAddress,
@@ -166,10 +166,6 @@ class SealedSecrets(Model):
     cluster_wide: bool = False
     """Whether values are unsealed that were sealed with scope cluster-wide. Any Application then reads every one of them."""
 
-    def serves(self, namespace: str) -> bool:
-        """Whether SealedSecrets that go into `namespace` are unsealed."""
-        return bool(self.keys) and any(name_matches(pattern, namespace) for pattern in self.namespaces)
-
 
 class CustomField(Model):
     """A field of a custom resource that takes secrets."""
@@ -209,24 +205,6 @@ class SopsSettings(Model):
     """What becomes of the objects of a SOPS file that has clear values besides `apiVersion`, `kind`, `metadata` and `type`. SOPS' MAC
     covers such values, but not under which key each stands: anyone who may commit can swap them unnoticed. `warn` applies the file and
     names it, `hold` holds it. Null and empty texts count, which SOPS never encrypts."""
-
-
-class DestinationGrant(Model):
-    """Lets Applications reach further than their own namespace."""
-
-    application_namespace: NamespaceName
-    """Namespace of the Applications that this serves."""
-    application_name: NamePattern = "*"
-    """Which of its Applications."""
-    namespaces: tuple[NamePattern, ...] = ()
-    """Further namespaces that `spec.destination.namespace` may name."""
-    identity: Literal["serviceAccount", "agent"] = "serviceAccount"
-    """`serviceAccount` acts as the Application's ServiceAccount, which needs a RoleBinding there. `agent` acts as the agent
-    itself: anyone who may write the Application or its repository then has the agent's rights."""
-
-    def serves(self, namespace: str, name: str) -> bool:
-        """Whether this grant is for the Application."""
-        return namespace == self.application_namespace and name_matches(self.application_name, name)
 
 
 class DependencyGrant(Model):
@@ -340,25 +318,6 @@ class OperatorSettings(Model):
     """What the agent takes at most."""
     probe_interval_seconds: Annotated[int, Field(ge=5, le=86_400)] = 30
     """How often stores are asked whether a secret has a new version."""
-
-    def destination_identity(
-        self, application_namespace: str, name: str, target_namespace: str
-    ) -> Literal["serviceAccount", "agent"] | None:
-        """As whom the Application may deploy into `target_namespace`; None where it may not. Its own namespace needs no grant."""
-        identity: Literal["serviceAccount", "agent"] | None = None
-        if target_namespace == application_namespace:
-            identity = "serviceAccount"
-        for grant in self.destinations:
-            if not grant.serves(application_namespace, name):
-                continue
-            reaches = target_namespace == application_namespace or any(
-                name_matches(pattern, target_namespace) for pattern in grant.namespaces
-            )
-            if reaches and grant.identity == "agent":
-                return "agent"
-            if reaches:
-                identity = "serviceAccount"
-        return identity
 
     def dependencies_of(self, namespace: str) -> tuple[str, ...]:
         """Patterns of the other namespaces whose Applications those of `namespace` may wait for."""

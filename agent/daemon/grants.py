@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.api import disclosures
+from agent.api import destinations, disclosures
 from agent.desired import cautions
 from agent.engine.context import Grants
 from agent.engine.ports import Identity
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
     from agent.api.operator import OperatorSettings
 
 
-def unsealing(settings: OperatorSettings, namespace: str) -> Unsealing | None:
-    """How SealedSecrets that go into a namespace are unsealed; None where they are left to their controller."""
+def unsealing(settings: OperatorSettings) -> Unsealing | None:
+    """How SealedSecrets are unsealed; None where all of them are left to their controller."""
     given = settings.sealed_secrets
-    return Unsealing(given.cluster_wide) if given.serves(namespace) else None
+    return Unsealing(given.cluster_wide, given.namespaces) if given.keys else None
 
 
 def of(settings: OperatorSettings, application: Application) -> Grants:
     """Who an Application acts as and where its secrets may stand. Raises ForeignNamespaceError for a destination not granted."""
-    identity = settings.destination_identity(application.id.namespace, application.id.name, application.namespace)
-    if identity is None:
+    acts_as = destinations.identity(settings.destinations, application.id, application.namespace)
+    if acts_as is None:
         raise ForeignNamespaceError(
             "the Application may not deploy into this namespace",
             hint="the operator can grant it with `destinations` in the operator's file",
-            field="spec.destination.namespace",
+            field="spec.targetNamespace" if application.spec.target_namespace else "spec.destination.namespace",
             namespace=application.namespace,
         )
     asked = application.spec.secrets.allow
     sinks = settings.sinks
     return Grants(
         None
-        if identity == "agent"
+        if acts_as == "agent"
         else Identity(application.id.namespace, application.spec.destination.service_account),
         AllowedSinks(
             config_maps=sinks.config_maps and "ConfigMap" in asked,
@@ -45,7 +45,7 @@ def of(settings: OperatorSettings, application: Application) -> Grants:
             args=sinks.args and "Args" in asked,
             custom_fields=frozenset((item.group, item.kind, item.path) for item in sinks.custom_resources),
         ),
-        unsealing(settings, application.namespace),
+        unsealing(settings),
         cautions.strictness(settings, application),
         settings.field_managers.people,
         settings.dependencies_of(application.id.namespace),
@@ -54,4 +54,5 @@ def of(settings: OperatorSettings, application: Application) -> Grants:
         settings.windows_of(application.id.namespace, application.id.name),
         remote_bases=settings.git.remote_bases,
         artifact_signatures=settings.oci.signatures,
+        destinations=destinations.reach(settings.destinations, application.id, acts_as),
     )

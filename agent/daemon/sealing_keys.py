@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from agent.adapters.kubernetes.secrets import Secrets
     from agent.daemon.key_work import Workers
     from agent.manifests.sealed_secrets import SealedValue
+    from agent.values.ids import ApplicationId
 
 _READ_AGAIN_SECONDS = 60.0
 _AT_A_TIME = 50
@@ -34,28 +35,32 @@ class SealingKeyRing:
         self._read_at = float("-inf")
         self._lock = asyncio.Lock()
 
-    async def unseal(self, values: Collection[SealedValue]) -> Mapping[str, Secret | AgentError]:
+    async def unseal(
+        self, application: ApplicationId, values: Collection[SealedValue]
+    ) -> Mapping[str, Secret | AgentError]:
         """As `SealingKeyPort.unseal`. Where a value does not open, the keys are read again: there may be a new one."""
         try:
             keys, fresh = await self._read()
-            answers = await self._open(keys, values)
+            answers = await self._open(application, keys, values)
             refused = [value for value in values if isinstance(answers.get(value.leaf.id), AgentError)]
             if refused and not fresh:
                 self._read_at = float("-inf")
                 again, _ = await self._read()
                 if again != keys:
-                    answers = await self._open(again, values)
+                    answers = await self._open(application, again, values)
         except AgentError as error:
             return {value.leaf.id: error for value in values}
         return answers
 
-    async def _open(self, keys: SealingKeys, values: Collection[SealedValue]) -> dict[str, Secret | AgentError]:
-        """A turn of the namespace for some values at a time: each that does not open costs milliseconds for every key."""
+    async def _open(
+        self, application: ApplicationId, keys: SealingKeys, values: Collection[SealedValue]
+    ) -> dict[str, Secret | AgentError]:
+        """A turn of the Application's namespace for some values at a time: each that does not open costs milliseconds for every key."""
         waiting, answers, refused = list(values), dict[str, Secret | AgentError](), set[ObjectId]()
         for at in range(0, len(waiting), _AT_A_TIME):
             some = waiting[at : at + _AT_A_TIME]
             await self._workers.run(
-                some[0].secret.namespace, lambda some=some: _open(keys, some, answers=answers, refused=refused)
+                application.namespace, lambda some=some: _open(keys, some, answers=answers, refused=refused)
             )
         return answers
 

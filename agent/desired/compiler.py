@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from agent.desired import cautions
 from agent.desired.cautions import Strictness
-from agent.manifests import autoscaling, documents, ignoring, layers, order, sealed_secrets
+from agent.manifests import autoscaling, documents, ignoring, layers, order, sealed_secrets, target_namespace
 from agent.values.errors import AgentError, HeldError, PlaintextSecretError
 from agent.values.expressions import Expressions
 from agent.values.ids import ObjectId
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from agent.manifests.generated import GeneratedValue
     from agent.manifests.kinds import Kinds
     from agent.manifests.layers import Desired
+    from agent.manifests.places import Places
     from agent.manifests.sealed_secrets import SealedValue, Unsealing
     from agent.manifests.suffixes import Standing
     from agent.sops.files.presented import Presented
@@ -100,8 +101,7 @@ def compute(
     refused: Iterable[tuple[str, AgentError]],
     layered: bool,
     kinds: Kinds,
-    namespace: str,
-    allowed_namespaces: frozenset[str],
+    places: Places,
     recorded: Callable[[str], Collection[ObjectId]],
     unsealing: Unsealing | None = None,
     strict: Strictness = _LENIENT,
@@ -118,25 +118,25 @@ def compute(
     if problems and layered:
         raise UnknownChangeError(tuple(problems))
 
+    parsed = replace(parsed, documents=target_namespace.moved(parsed.documents, places))
     held: dict[ObjectId, AgentError] = {}
     for failure in parsed.failures:
-        for key in {_object_id(each, kinds, namespace) for each in failure.identities} | {*recorded(failure.file)}:
+        for key in {_object_id(each, kinds, places) for each in failure.identities} | {*recorded(failure.file)}:
             held[key] = failure.error
     if strict.clear_values:
         untrusted = {**cautions.untrusted(parsed.documents), **untrusted}
     for path, error in untrusted.items():
         problems.append(Problem(error, file=path))
         identities = (documents.identity_of(document.tree) for document in parsed.documents if document.file == path)
-        for key in {_object_id(each, kinds, namespace) for each in identities if each} | {*recorded(path)}:
+        for key in {_object_id(each, kinds, places) for each in identities if each} | {*recorded(path)}:
             held[key] = error
 
     trusted = [document for document in parsed.documents if document.file not in untrusted]
-    warnings = _warnings(trusted, kinds, namespace, strict)
+    warnings = _warnings(trusted, kinds, places, strict)
     merged = layers.merge(
         map(cautions.refuse_plaintext, trusted) if strict.plaintext else trusted,
         kinds=kinds,
-        namespace=namespace,
-        allowed_namespaces=allowed_namespaces,
+        places=places,
         replaced=[(sealed_secrets.API_VERSION, sealed_secrets.KIND)] if unsealing else (),
     )
     replaced = sealed_secrets.replace(merged.objects, unsealing)
@@ -146,7 +146,7 @@ def compute(
         for key in named:
             held[key] = failure.error
     if unsealing:  # what needs the Secret waits with it
-        held |= {sealed_secrets.secret_id(key): error for key, error in held.items()}
+        held |= {sealed_secrets.secret_id(key): each for key, each in held.items() if unsealing.serves(key.namespace)}
     held = with_dependents(held, replaced.objects)
     scaled = autoscaling.targets((key, item.tree) for key, item in replaced.objects.items())
     objects = _ignoring(replaced.objects, ignore, scaled)
@@ -167,10 +167,10 @@ def _ignoring(
     }
 
 
-def _warnings(given: Iterable[Document], kinds: Kinds, namespace: str, strict: Strictness) -> tuple[Problem, ...]:
+def _warnings(given: Iterable[Document], kinds: Kinds, places: Places, strict: Strictness) -> tuple[Problem, ...]:
     def object_of(document: Document) -> ObjectId | None:
         identity = documents.identity_of(document.tree)
-        return _object_id(identity, kinds, namespace) if identity else None
+        return _object_id(identity, kinds, places) if identity else None
 
     found = cautions.of(given, object_of)
     if strict.plaintext:  # held, and so a problem
@@ -178,14 +178,11 @@ def _warnings(given: Iterable[Document], kinds: Kinds, namespace: str, strict: S
     return tuple(found)
 
 
-def _object_id(identity: ManifestIdentity, kinds: Kinds, namespace: str) -> ObjectId:
+def _object_id(identity: ManifestIdentity, kinds: Kinds, places: Places) -> ObjectId:
     key = ObjectId(*identity)
     resource = kinds.of(key)
-    return (
-        key
-        if key.namespace or (resource is not None and not resource.namespaced)
-        else replace(key, namespace=namespace)
-    )
+    scoped = resource is None or resource.namespaced
+    return replace(key, namespace=places.of(key.namespace)) if scoped else key
 
 
 def with_dependents(

@@ -68,7 +68,7 @@ async def existing(run: Run, wanted: Iterable[Desired], causes: Mapping[ObjectId
     parts = await run.ports.tasks.all([look(*group, wanted) for group, wanted in groups.items()])
     found = {key: item for part in parts for key, item in part.items()}
     objects = {key: item for key, item in found.items() if item is not None}
-    owned = {key: _refusal(run, key, item) for key, item in objects.items()}
+    owned = {key: _refusal(run, key, item) for key, item in objects.items() if not ownership.is_shared(items[key].tree)}
     refusals = {key: error for key, error in owned.items() if error is not None}
     standing = await unrolled.read(run, objects, items, kinds)
     return Met(objects, refusals, frozenset(found.keys() - objects.keys()), standing)

@@ -15,7 +15,7 @@ from agent.engine.live import Departed, LiveFact, reports
 from agent.engine.ports import ABSENT
 from agent.engine.record import ObjectRecord
 from agent.engine.results import Result, stop_if_lease_lost
-from agent.manifests import health, order, ownership
+from agent.manifests import health, order
 from agent.values.errors import (
     AgentError,
     ClusterUnavailableError,
@@ -234,7 +234,7 @@ def _gone() -> AgentError:
 async def _meet(run: Run, step: Step, resource: Resource, existing: Object) -> Result | LiveFact:
     """Take over what stands where an object is applied for the first time, or leave it to others where the object says so."""
     key, record = step.assembled.id, step.assembled.record
-    if ownership.is_apply_if_absent(step.assembled.tree):
+    if step.leaves:
         left = ObjectRecord(record.api_version, get_text(existing, "metadata", "uid"), files=record.files)
         return Result(key, "leave", None, None, left)
     fact = run.observer.observe(existing)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from agent.engine.causes import COMMITTED, Cause, Why
 from agent.engine.guard import NOTHING_WAITS, Guard
 from agent.manifests import order
-from agent.manifests.ownership import is_apply_if_absent
 from agent.values.errors import FieldConflictError, HeldError, OwnershipConflictError
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ class Step:
 
     `met` is what stands where the object is applied for the first time, as the API server gave it. `refusal` is why it cannot be applied
     as things stand. `unread`: what stands there could not be read yet. `left` are the additions of people that stay, by their path, and
-    why. `why` is the cause as people see it.
+    why. `leaves`: what stands already is left to others. `why` is the cause as people see it.
     """
 
     assembled: Assembled
@@ -42,6 +41,7 @@ class Step:
     refusal: AgentError | None = None
     unread: bool = False
     left: Mapping[str, str] = field(default_factory=dict[str, str])
+    leaves: bool = False
     why: Why = COMMITTED
 
     @property
@@ -53,7 +53,7 @@ class Step:
     def action(self) -> Action:
         """What the audit trail calls it."""
         if self.cause == Cause.NEW and self.met is not None:
-            return "leave" if is_apply_if_absent(self.assembled.tree) else "adopt"
+            return "leave" if self.leaves else "adopt"
         return self.cause.action
 
 

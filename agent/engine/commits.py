@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from agent.desired import compiler, metadata
+from agent.desired import compiler, metadata, namespaces
 from agent.desired.compiler import DesiredState, UnknownChangeError
 from agent.engine import (
     charting,
@@ -255,15 +255,15 @@ async def _compile(run: Run, state: State, kinds: Kinds, files: Read) -> State:
             refused=snapshot.refused,
             layered=len(spec.source.layers) + (spec.render is not None) > 1,
             kinds=kinds,
-            namespace=run.application.namespace,
-            allowed_namespaces=frozenset({run.application.namespace}),
+            places=run.places,
             recorded=recorded,
             unsealing=run.grants.unsealing,
             strict=run.grants.strict,
             ignore=spec.ignore,
         )
     )
-    desired = replace(metadata.stamp(settled.stated(desired), spec.common_metadata), repository=spec.source.address)
+    desired = namespaces.created(settled.stated(desired), run.application)
+    desired = replace(metadata.stamp(desired, spec.common_metadata), repository=spec.source.address)
     if files.inputs is not None and made is not None:
         desired = replace(
             desired,

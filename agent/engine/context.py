@@ -9,6 +9,7 @@ from agent.api import names
 from agent.desired.cautions import Strictness
 from agent.engine.causes import TAKES_KNOWN, WITHOUT_SOURCE, Cause, Trigger
 from agent.engine.repositories import Asked
+from agent.manifests import places
 from agent.manifests.ownership import Owner
 from agent.values.fingerprint import Fingerprinter
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from agent.engine.ledger import Ledger
     from agent.engine.live import Observer
     from agent.engine.ports import Identity, Ports
+    from agent.manifests.places import Places
     from agent.manifests.sealed_secrets import Unsealing
     from agent.manifests.sinks import AllowedSinks
     from agent.values.ids import ApplicationId, ObjectId, Revision, RunId
@@ -61,7 +63,7 @@ class Grants:
     `strict`: what is held rather than warned of. `people` are patterns of the field managers that are people, `dependencies` those of the
     other namespaces whose Applications it may depend on. `signatures` and `artifact_signatures` are the rules for those that commits and artifacts need, `disclosed` the
     variables that it asks to disclose, and may. `windows` are the operator's sync windows for it. `remote_bases` are
-    addresses below which overlays may name repositories.
+    addresses below which overlays may name repositories, `destinations` patterns of the namespaces that objects may go to.
     """
 
     identity: Identity | None
@@ -75,6 +77,7 @@ class Grants:
     windows: tuple[SyncWindow, ...] = ()
     remote_bases: tuple[str, ...] = ()
     artifact_signatures: tuple[ArtifactRule, ...] = ()
+    destinations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,11 @@ class Run:
     @property
     def owner(self) -> Owner:
         return Owner(self.observer.installation, self.application.id)
+
+    @property
+    def places(self) -> Places:
+        """Where its objects may go."""
+        return places.of_application(self.application, self.grants.destinations)
 
     @property
     def asks(self) -> Cause:

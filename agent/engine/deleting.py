@@ -113,6 +113,13 @@ async def _delete(run: Run, kinds: Kinds, key: ObjectId, fact: LiveFact | None, 
         raise UnknownKindError(
             "the cluster does not serve this kind at the moment, so the object may still exist", object=key
         )
+    if key.namespace and not run.places.grants(key.namespace):
+        raise PruneRefusedError(
+            "the operator no longer lets the Application write into this namespace",
+            hint="the operator can grant it with `destinations` in the operator's file; or delete the object by hand",
+            object=key,
+            namespace=key.namespace,
+        )
     if fact is None:
         found = await polling.get(run, resource, key.namespace, key.name)
         fact = run.observer.observe(found) if found is not None else None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from agent.engine.causes import Cause
 from agent.manifests import contents, ignoring, ownership, people
+from agent.values.ids import ObjectId
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from agent.manifests.layers import Desired
     from agent.manifests.people import Addition
     from agent.values.fingerprint import Fingerprinter
-    from agent.values.ids import ObjectId
     from agent.values.tree import Tree
 
 TRANSFORMATION = "1"
@@ -114,9 +114,25 @@ def stale(
             continue
         if ownership.is_reconcile_disabled(desired.tree):
             continue
-        if ownership.is_apply_if_absent(desired.tree) and (
-            key in live or (known and known.uid and not known.owned_digest)
-        ):
+        if ownership.is_apply_if_absent(desired.tree) and (key in live or _is_left(known)):
             continue
         result[key] = cause
-    return result
+    return {**result, **_missing(objects, record, result)}
+
+
+def _missing(
+    objects: Mapping[ObjectId, Desired], record: ApplicationRecord, causes: Mapping[ObjectId, Cause]
+) -> dict[ObjectId, Cause]:
+    """What is shared and was left to others, such as a Namespace, where what is in it is gone: no watch tells whether it still stands."""
+    emptied = {key.namespace for key, cause in causes.items() if cause is Cause.DELETION}
+    left = (ObjectId("", "Namespace", "", name) for name in emptied)
+    return {
+        key: Cause.NEW
+        for key in left
+        if key in objects and ownership.is_shared(objects[key].tree) and _is_left(record.objects.get(key))
+    }
+
+
+def _is_left(known: ObjectRecord | None) -> bool:
+    """Whether an object was left to others when the agent met it."""
+    return known is not None and bool(known.uid) and not known.owned_digest

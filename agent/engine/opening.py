@@ -210,7 +210,7 @@ async def _unseal_values(
     values = [value for name, value in desired.values.items() if name in ids]
     if not values:
         return {}, {}
-    answers = await run.ports.sealing_keys.unseal(values)
+    answers = await run.ports.sealing_keys.unseal(run.application_id, values)
     files = {value.leaf.id: desired.objects[value.secret].files[-1] for value in values}
     secrets = {name: derive.base64_encode(each) for name, each in answers.items() if isinstance(each, Secret)}
     errors = {name: each.with_facts(file=files[name]) for name, each in answers.items() if isinstance(each, AgentError)}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from agent.engine import additions, judge, origins, prune
 from agent.engine.causes import Cause
 from agent.engine.changes import ChangeSet, Step, waiting
-from agent.manifests import diff, order
+from agent.manifests import diff, order, ownership
 from agent.values.text import excerpts
 from agent.values.tree import show_path
 
@@ -85,6 +85,7 @@ def compute(
                 basis.refusals.get(key),
                 left=additions.left_by(known, changed=changed, seen=basis.record.noted or fact is not None),
                 unread=key in basis.unread,
+                leaves=ownership.is_left_to_others(item.tree, ours=fact is not None),
                 why=origins.why(shown, item, assembled, basis.record.objects),
             )
     waves = order.waves({key: step.assembled.tree for key, step in steps.items()})

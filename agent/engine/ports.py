@@ -79,8 +79,10 @@ class DataKeyPort(Protocol):
 class SealingKeyPort(Protocol):
     """The private keys of a sealed-secrets controller, which the operator gave the agent."""
 
-    async def unseal(self, values: Collection[SealedValue]) -> Mapping[str, Secret | AgentError]:
-        """The bytes of each, by the id of its leaf. Never raises for one value; of an object nothing is opened behind the first error."""
+    async def unseal(
+        self, application: ApplicationId, values: Collection[SealedValue]
+    ) -> Mapping[str, Secret | AgentError]:
+        """The bytes of each, for an Application, by the id of its leaf. Never raises for one value; of an object nothing is opened behind the first error."""
         ...
 
 

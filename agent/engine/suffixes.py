@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from agent.engine.record import ApplicationRecord
     from agent.engine.renderers import Rendered
     from agent.manifests.documents import Parsed
+    from agent.manifests.places import Places
     from agent.manifests.suffixes import Generated
     from agent.values.fingerprint import Fingerprinter
     from agent.values.tree import Object
@@ -101,7 +102,7 @@ NOTHING: Final = Settled()
 async def settle(run: Run, result: Rendered, found: Parsed, given: Given) -> Settled:
     """The names of what was generated. Raises UnknownChangeError where a value does not open, and what the cluster raises."""
     tasks, record = run.ports.tasks, run.ledger.record
-    taken = await tasks.in_thread(lambda: take(result, record, given, run.application.namespace))
+    taken = await tasks.in_thread(lambda: take(result, record, given, run.places))
     if not taken.trees:
         return NOTHING
     sealed = DesiredState(_NO_REVISION, {}, found.sealed, expressions=taken.expressions, whole=given.whole)
@@ -122,15 +123,18 @@ class Taken:
     expressions: Expressions
 
 
-def take(result: Rendered, record: ApplicationRecord, given: Given, namespace: str) -> Taken:
-    """What was generated of sealed values, in an Application of this namespace."""
+def take(result: Rendered, record: ApplicationRecord, given: Given, places: Places) -> Taken:
+    """What was generated of sealed values, and goes where it may: nothing is looked for in another namespace."""
     families = {suffixes.family(key) for key in record.standing}
     found = {
         each.key: each
         for each in suffixes.find(each.tree for each in result.objects)
-        if each.key in record.standing
-        or each.family in families
-        or not _is_applied(record, _id(each, each.suffix, namespace))
+        if places.allows(places.of(each.namespace))
+        and (
+            each.key in record.standing
+            or each.family in families
+            or not _is_applied(record, _id(each, each.suffix, places.of(each.namespace)))
+        )
     }
     read = rendered.read([Output(key, each.tree) for key, each in found.items()], given.sources, ())
     trees = {
@@ -139,7 +143,11 @@ def take(result: Rendered, record: ApplicationRecord, given: Given, namespace: s
         if each.error is None and isinstance(each.tree, dict)
     }
     known = {key: record.standing[key] for key in trees if key in record.standing}
-    new = {_id(found[key], found[key].suffix, namespace): found[key] for key in trees if key not in known}
+    new = {
+        _id(each, each.suffix, places.of(each.namespace)): each
+        for key, each in found.items()
+        if key in trees.keys() - known
+    }
     return Taken(known, new, trees, read.expressions)
 
 
@@ -149,7 +157,7 @@ def _is_applied(record: ApplicationRecord, key: ObjectId) -> bool:
 
 
 def _id(each: Generated, suffix: str, namespace: str) -> ObjectId:
-    return ObjectId("", each.kind, each.namespace or namespace, f"{each.base}-{suffix}")
+    return ObjectId("", each.kind, namespace, f"{each.base}-{suffix}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ from agent.manifests.ignoring import NOTHING, Ignored
 from agent.values.errors import (
     AgentError,
     DuplicateObjectError,
-    ForeignNamespaceError,
     ManifestError,
     UnknownKindError,
 )
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
     from agent.manifests.documents import Document
     from agent.manifests.kinds import Kinds
+    from agent.manifests.places import Places
     from agent.values.tree import Object
 
 
@@ -72,23 +72,21 @@ def merge(
     documents: Iterable[Document],
     *,
     kinds: Kinds,
-    namespace: str,
-    allowed_namespaces: Collection[str],
+    places: Places,
     replaced: Collection[tuple[str, str]] = (),
 ) -> Merged:
     """Merge by identity, in the order of layers.
 
-    `namespace` is where objects go that name none; it and `allowed_namespaces` are where they may go. `replaced` are namespaced kinds
-    (apiVersion, kind) that need not be served, since other objects take their place. Failures carry ManifestError and its kinds:
+    `places` are the namespaces that they may go to. `replaced` are namespaced kinds (apiVersion, kind) that need not be served, since
+    other objects take their place. Failures carry ManifestError and its kinds:
     DuplicateObjectError, ForeignNamespaceError, UnknownKindError.
     """
     given = list(documents)
     scopes = {**dict(_declared_scopes(given)), **dict.fromkeys(replaced, True)}
-    allowed = {namespace, *allowed_namespaces}
     failures: list[Problem] = []
     by_identity: dict[ObjectId, list[Document]] = {}
     for document in given:
-        object_id, error = _identify(document, kinds, scopes, namespace, allowed)
+        object_id, error = _identify(document, kinds, scopes, places)
         if object_id is None or error is not None:
             error = error or ManifestError("document is not a manifest", file=document.file, line=document.line)
             failures.append(Problem(error, object_id, document.file))
@@ -132,8 +130,7 @@ def _identify(
     document: Document,
     kinds: Kinds,
     scopes: Mapping[tuple[str, str], bool],
-    default: str,
-    allowed: Collection[str],
+    places: Places,
 ) -> tuple[ObjectId | None, AgentError | None]:
     named = docs.identity_of(document.tree)
     if named is None:
@@ -144,19 +141,14 @@ def _identify(
     namespaced = served.namespaced if served is not None else scopes.get((api_version, kind))
     if namespaced is False:
         return ObjectId(group, kind, "", name), document.error
-    object_id = ObjectId(group, kind, namespace or default, name)
+    object_id = ObjectId(group, kind, places.of(namespace), name)
     if document.error is not None:
         return object_id, document.error
     if namespaced is None:
         return object_id, _unknown(document, object_id, kinds, api_version)
-    if object_id.namespace not in allowed:
-        return object_id, ForeignNamespaceError(
-            "the object's namespace is not the Application's destination",
-            hint="change metadata.namespace or spec.destination; the operator grants other namespaces",
-            file=document.file,
-            line=document.line,
-            object=object_id,
-        )
+    refusal = places.refusal(object_id.namespace)
+    if refusal is not None:
+        return object_id, refusal.with_facts(file=document.file, line=document.line, object=object_id)
     return object_id, None
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent.api import names
 from agent.values.tree import get, get_object, get_text
@@ -32,6 +32,8 @@ ANNOTATION_REPLACE = PREFIX + "replace"
 ANNOTATION_WAVE = PREFIX + "wave"
 ANNOTATION_ROLL = PREFIX + "secrets-version"
 _HELM = "helm.sh/resource-policy"
+SHARED: Final = {ANNOTATION_APPLY: "if-ours", ANNOTATION_PRUNE: "disabled", ANNOTATION_ADDITIONS: "keep"}
+"""On what one Application makes for others as well: it is kept as Git says where it is ours, and otherwise left as it is."""
 
 _OWNER = re.compile(r"v1\.([A-Za-z0-9-]{1,32})\.([A-Za-z0-9-]{1,64})\.([0-9a-f]{32})")
 _LABEL_LIMIT = 63
@@ -95,6 +97,16 @@ def is_reconcile_disabled(tree: Object) -> bool:
 def is_apply_if_absent(tree: Object) -> bool:
     """The object is made where it is missing and then left to others."""
     return _annotation(tree, ANNOTATION_APPLY) == "if-not-present"
+
+
+def is_shared(tree: Object) -> bool:
+    """The object is made where it is missing, kept where it is ours, and otherwise left to others."""
+    return _annotation(tree, ANNOTATION_APPLY) == "if-ours"
+
+
+def is_left_to_others(tree: Object, *, ours: bool) -> bool:
+    """The object stays as it stands; `ours` says whether it is proven so."""
+    return is_apply_if_absent(tree) or (is_shared(tree) and not ours)
 
 
 def is_prune_disabled(tree: Object) -> bool:

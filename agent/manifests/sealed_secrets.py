@@ -18,6 +18,7 @@ from agent.manifests.builtin import LAST_APPLIED, group_of
 from agent.manifests.layers import Desired
 from agent.values.errors import DuplicateObjectError, ManifestError, SealedSecretError, UnsupportedManifestError
 from agent.values.ids import ObjectId
+from agent.values.patterns import name_matches
 from agent.values.problems import Problem
 from agent.values.secret import Sealed
 from agent.values.tree import format_path, get, get_object, get_text
@@ -85,9 +86,14 @@ class Unwrapped:
 
 @dataclass(frozen=True, slots=True)
 class Unsealing:
-    """That the agent unseals, as the operator allows it: values that are bound to no namespace too, or not."""
+    """That the agent unseals, as the operator allows it: into which namespaces, and values that are bound to none, or not."""
 
     cluster_wide: bool = False
+    namespaces: tuple[str, ...] = ("*",)
+
+    def serves(self, namespace: str) -> bool:
+        """Whether SealedSecrets that go into `namespace` are unsealed."""
+        return any(name_matches(pattern, namespace) for pattern in self.namespaces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +118,7 @@ def secret_id(key: ObjectId) -> ObjectId:
 def replace(objects: Mapping[ObjectId, Desired], unsealing: Unsealing | None) -> Replaced:
     """Put Secrets in the place of merged SealedSecrets. Each goes where the SealedSecret would, and its values must be bound to that.
 
-    Without `unsealing`, SealedSecrets are objects like any other.
+    Without `unsealing`, and where it does not serve, SealedSecrets are objects like any other.
     """
     if unsealing is None:
         return Replaced(objects, {}, ())
@@ -121,7 +127,7 @@ def replace(objects: Mapping[ObjectId, Desired], unsealing: Unsealing | None) ->
     failures: list[Problem] = []
     for key, desired in objects.items():
         target = secret_id(key)
-        if target == key:
+        if target == key or not unsealing.serves(key.namespace):
             found.setdefault(key, desired)
             continue
         try:

@@ -54,7 +54,7 @@ def test_server_fills_in_the_defaults_that_the_agent_would(installed: ControlPla
     spec = answer["spec"]
     assert spec["interval"] == "5m"
     assert spec["source"]["layers"] == ["."]
-    assert spec["destination"] == {"serviceAccount": "signet-applier"}
+    assert spec["destination"] == {"namespaces": [], "serviceAccount": "signet-applier"}
     assert (spec["sync"], spec["prune"]) == ({"mode": "apply", "force": True, "timeout": "5m"}, True)
     bare = {**written, "metadata": {**answer["metadata"]}}
     assert application.parse(answer).spec == application.parse(bare).spec

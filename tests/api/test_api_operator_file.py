@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from agent.api import operator
+from agent.api import destinations, operator
+from agent.daemon import grants
 from agent.values import patterns
 from agent.values.errors import ConfigError
+from agent.values.ids import ApplicationId
 
+WEB = ApplicationId("shop", "web", "")
 CANARY = "s3cr3t-canary"
 
 
@@ -24,8 +27,9 @@ def test_no_operator_file_grants_nothing():
     assert settings == operator.parse({})
     assert (settings.git.allowed_hosts, settings.git.allow_http, settings.stores, settings.keys) == ((), False, {}, ())
     assert settings.audit.required
-    assert settings.destination_identity("shop", "web", "shop") == "serviceAccount"
-    assert settings.destination_identity("shop", "web", "kube-system") is None
+    assert destinations.identity(settings.destinations, WEB, "shop") == "serviceAccount"
+    assert destinations.identity(settings.destinations, WEB, "kube-system") is None
+    assert destinations.reach(settings.destinations, WEB, "serviceAccount") == ("shop",)
 
 
 def store(**change):
@@ -131,20 +135,32 @@ def test_path_patterns_keep_to_segments(pattern, path, fits):
         ("shop-*", "shop", False),
         ("*", "x", True),
         ("a.c", "abc", False),
+        ("ab*ba", "aba", False),
+        ("ab*ba", "abba", True),
+        ("a*b*", "acbd", True),
+        ("*a*b", "ba", False),
+        ("", "", True),
     ],
 )
 def test_name_patterns(pattern, name, fits):
     assert patterns.name_matches(pattern, name) is fits
 
 
+def test_a_pattern_with_many_stars_costs_no_more_than_a_long_one():
+    assert not patterns.name_matches("*a" * 120 + "b", "a" * 253)
+    assert patterns.name_matches("*a" * 120 + "*", "a" * 253)
+
+
 def test_sealed_secrets_are_unsealed_with_keys_and_where_the_operator_says():
     keys = [{"secretName": "sealing-key"}]
-    assert not operator.parse({}).sealed_secrets.serves("shop")
-    assert not operator.parse({"sealedSecrets": {"namespaces": ["*"]}}).sealed_secrets.serves("shop")
-    everywhere = operator.parse({"sealedSecrets": {"keys": keys}}).sealed_secrets
+    assert grants.unsealing(operator.parse({})) is None
+    assert grants.unsealing(operator.parse({"sealedSecrets": {"namespaces": ["*"]}})) is None
+    everywhere = grants.unsealing(operator.parse({"sealedSecrets": {"keys": keys}}))
+    assert everywhere is not None
     assert everywhere.serves("shop")
     assert not everywhere.cluster_wide
-    some = operator.parse({"sealedSecrets": {"keys": keys, "namespaces": ["team-*"]}}).sealed_secrets
+    some = grants.unsealing(operator.parse({"sealedSecrets": {"keys": keys, "namespaces": ["team-*"]}}))
+    assert some is not None
     assert (some.serves("team-a"), some.serves("shop")) == (True, False)
 
 
@@ -177,5 +193,22 @@ def test_destinations_beyond_the_own_namespace_are_granted(name, target, identit
             ]
         }
     )
-    assert settings.destination_identity("shop", name, target) == identity
-    assert settings.destination_identity("other", name, target) == ("serviceAccount" if target == "other" else None)
+    found = destinations.identity(settings.destinations, ApplicationId("shop", name, ""), target)
+    assert found == identity
+    found = destinations.identity(settings.destinations, ApplicationId("other", name, ""), target)
+    assert found == ("serviceAccount" if target == "other" else None)
+
+
+def test_the_agents_own_rights_reach_no_further_than_their_grants():
+    given = operator.parse(
+        {
+            "destinations": [
+                {"applicationNamespace": "shop", "namespaces": ["shop-*"]},
+                {"applicationNamespace": "shop", "namespaces": ["kube-system"], "identity": "agent"},
+                {"applicationNamespace": "bank", "namespaces": ["*"], "identity": "agent"},
+            ]
+        }
+    ).destinations
+    assert destinations.reach(given, WEB, "agent") == ("shop", "kube-system")
+    assert destinations.reach(given, WEB, "serviceAccount") == ("shop", "shop-*", "kube-system")
+    assert destinations.reach(given[:1], WEB, "agent") == ()

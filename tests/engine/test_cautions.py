@@ -18,6 +18,7 @@ from agent.engine.state import State
 from agent.manifests import documents
 from agent.manifests.documents import File
 from agent.manifests.kinds import Kinds, Resource
+from agent.manifests.places import Places
 from agent.values.ids import Revision
 
 KINDS = Kinds(
@@ -53,8 +54,7 @@ def state(files: dict[str, str], strict: Strictness = Strictness()) -> compiler.
         refused=(),
         layered=True,
         kinds=KINDS,
-        namespace="shop",
-        allowed_namespaces=frozenset({"shop"}),
+        places=Places("shop"),
         recorded=ApplicationRecord().of_file,
         strict=strict,
     )

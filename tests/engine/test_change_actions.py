@@ -18,27 +18,26 @@ if TYPE_CHECKING:
     from agent.values.tree import Object
 
 KEY = ObjectId("", "ConfigMap", "shop", "a")
-ABSENT = {"signet-gitops.dev/apply": "if-not-present"}
 
 
 def step(
     cause: Cause,
     *,
     met: Object | None = None,
-    annotations: dict[str, str] | None = None,
+    leaves: bool = False,
     refusal: AgentError | None = None,
 ) -> Step:
-    finished = SimpleNamespace(id=KEY, tree={"metadata": {"annotations": annotations or {}}})
-    return Step(cast("Assembled", finished), cause, met=met, refusal=refusal)
+    finished = SimpleNamespace(id=KEY, tree={})
+    return Step(cast("Assembled", finished), cause, met=met, refusal=refusal, leaves=leaves)
 
 
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
         (step(Cause.NEW), "create"),
-        (step(Cause.NEW, annotations=ABSENT), "create"),
+        (step(Cause.NEW, leaves=True), "create"),
         (step(Cause.NEW, met={}), "adopt"),
-        (step(Cause.NEW, met={}, annotations=ABSENT), "leave"),
+        (step(Cause.NEW, met={}, leaves=True), "leave"),
         (step(Cause.COMMIT, met={}), "update"),
         (step(Cause.SECRET), "rotate"),
         (step(Cause.ROLL), "roll"),

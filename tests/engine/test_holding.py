@@ -12,6 +12,7 @@ from agent.engine.record import ApplicationRecord, ObjectRecord
 from agent.manifests import documents
 from agent.manifests.documents import File
 from agent.manifests.kinds import Kinds, Resource
+from agent.manifests.places import Places
 from agent.values.errors import MacMismatchError, StoreUnavailableError
 from agent.values.ids import ObjectId, Revision
 
@@ -107,8 +108,7 @@ def compute(case: Case, *, layered: bool = False) -> compiler.DesiredState:
         refused=(),
         layered=layered,
         kinds=KINDS,
-        namespace="shop",
-        allowed_namespaces=frozenset({"shop"}),
+        places=Places("shop"),
         recorded=ApplicationRecord(objects=recorded).of_file,
     )
 

@@ -440,3 +440,13 @@ async def test_what_an_agent_of_before_applied_is_left_as_it_is(
         made.push(files(recipient=recipient))
         ran = await made.run()
         assert (ran.quiet, secrets(made), template(made)) == (True, names, pods)
+
+
+async def test_no_name_is_looked_for_in_a_namespace_that_is_not_open(renderers: Renderers) -> None:
+    """Whether a Secret of a guessed content stands there would show in the name that the error gives."""
+    made = world(renderers, files(recipient="age1team", overlay=OVERLAY + "namespace: bank\n"))
+    plain = await apply_plain(renderers, made, files(overlay=OVERLAY + "namespace: bank\n"))
+    ran = await made.run()
+    assert {problem.partition(" ")[0] for problem in ran.problems} == {"ForeignNamespace"}
+    assert not [each for each in ran.reads if each.startswith("list Secret")]
+    assert plain["env"] not in str(ran.problems)

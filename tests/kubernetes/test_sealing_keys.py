@@ -11,6 +11,7 @@ from agent.daemon.key_work import Workers
 from agent.daemon.sealing_keys import SealingKeyRing
 from agent.manifests import sealed_secrets
 from agent.values.errors import AgentError, ConfigError, SealedSecretError
+from agent.values.ids import ApplicationId
 from agent.values.reveal import reveal
 from agent.yaml.read import manifests
 from testbed import sealing
@@ -38,7 +39,7 @@ def values_of(pair, *, name: str = "db", **data: str):
 
 
 async def opened(ring: SealingKeyRing, values) -> dict[str, object]:
-    answers = await ring.unseal(values)
+    answers = await ring.unseal(ApplicationId("shop", "web", ""), values)
     by_key = {each.key: answers.get(each.leaf.id) for each in values}
     return {key: each if isinstance(each, AgentError) or each is None else reveal(each) for key, each in by_key.items()}
 

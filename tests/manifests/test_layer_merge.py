@@ -184,7 +184,7 @@ def test_a_foreign_namespace_is_refused_unless_granted():
     (failure,) = merged({"a.yaml": text}).failures
     assert isinstance(failure.error, ForeignNamespaceError)
     assert failure.object == ObjectId("", "ConfigMap", "other", "a")
-    assert merged({"a.yaml": text}, allowed={"other"}).failures == ()
+    assert merged({"a.yaml": text}, allowed=("other",)).failures == ()
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from written import KINDS, shown
 from agent.adapters.keys import age
 from agent.manifests import documents, layers, references, resolve, sinks
 from agent.manifests.documents import File
+from agent.manifests.places import Places
 from agent.manifests.sinks import AllowedSinks
 from agent.sops.files import sealed
 from agent.sops.format import groups, keys
@@ -57,7 +58,7 @@ def sops(identity, tmp_path_factory):
 def merge(*files: File) -> tuple[documents.Parsed, layers.Merged]:
     parsed = documents.parse(files)
     assert parsed.failures == ()
-    return parsed, layers.merge(parsed.documents, kinds=KINDS, namespace="shop", allowed_namespaces=())
+    return parsed, layers.merge(parsed.documents, kinds=KINDS, places=Places("shop"))
 
 
 def unseal(parsed: documents.Parsed, identity) -> dict[str, Secret]:

@@ -8,6 +8,8 @@ from written import KINDS, merged, parsed, tree
 from agent.desired import compiler
 from agent.engine.record import ApplicationRecord
 from agent.manifests import layers, sealed_secrets
+from agent.manifests.kinds import Kinds, Resource
+from agent.manifests.places import Places
 from agent.manifests.sealed_secrets import Scope, Unsealing
 from agent.values.errors import AgentError, ManifestError, UnknownKindError
 from agent.values.ids import ObjectId, Revision
@@ -56,10 +58,15 @@ CLUSTER_WIDE = MINIMAL.replace(
 
 
 NARROW = Unsealing()
+PLACES = Places("shop", ("bank",), ("bank",))
 
 
 def state(
-    *by_layer: dict[str, str], unsealing: Unsealing | None = NARROW, untrusted: str = ""
+    *by_layer: dict[str, str],
+    unsealing: Unsealing | None = NARROW,
+    untrusted: str = "",
+    kinds: Kinds = KINDS,
+    places: Places = PLACES,
 ) -> compiler.DesiredState:
     return compiler.compute(
         Revision("1" * 40, "main", "dev", 0),
@@ -67,9 +74,8 @@ def state(
         untrusted={untrusted: AgentError("altered")} if untrusted else {},
         refused=(),
         layered=len(by_layer) > 1,
-        kinds=KINDS,
-        namespace="shop",
-        allowed_namespaces=frozenset(),
+        kinds=kinds,
+        places=places,
         recorded=ApplicationRecord().of_file,
         unsealing=unsealing,
     )
@@ -308,8 +314,26 @@ def test_lists_hold_sealed_secrets_too():
     result = layers.merge(
         parsed({"a.yaml": text}).documents,
         kinds=KINDS,
-        namespace="shop",
-        allowed_namespaces=(),
+        places=Places("shop"),
         replaced=[(sealed_secrets.API_VERSION, sealed_secrets.KIND)],
     )
     assert set(sealed_secrets.replace(result.objects, Unsealing()).objects) == {DB}
+
+
+def test_only_those_of_namespaces_that_are_served_are_unsealed():
+    """One Application may have objects in several namespaces, and the operator unseals into some of them."""
+    kinds = Kinds(
+        [*KINDS.preferred(), Resource("bitnami.com", "v1alpha1", "SealedSecret", "sealedsecrets", namespaced=True)]
+    )
+    there = MINIMAL.replace("{name: db}", "{name: db, namespace: bank}")
+    found = state({"db.yaml": MINIMAL, "there.yaml": there}, unsealing=Unsealing(namespaces=("shop",)), kinds=kinds)
+    assert found.problems == ()
+    assert found.objects.keys() == {DB, ObjectId("bitnami.com", "SealedSecret", "bank", "db")}
+    assert {each.namespace for each in found.values.values()} == {"shop"}
+
+
+def test_a_value_is_bound_to_the_namespace_that_its_secret_goes_to():
+    """Moving a SealedSecret to another namespace gives another label, under which its value does not open."""
+    moved = state({"db.yaml": MINIMAL}, places=Places("bank", only=True))
+    (value,) = moved.values.values()
+    assert value.scope.label(value.namespace, value.name) == b"bank/db"

@@ -6,6 +6,7 @@ from textwrap import dedent
 
 from agent.manifests import documents, layers
 from agent.manifests.kinds import Kinds, Resource
+from agent.manifests.places import Places
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
 from agent.values.tree import map_leaves
@@ -49,7 +50,7 @@ def parsed(*by_layer: dict[str, str]) -> documents.Parsed:
 def merged(*by_layer: dict[str, str], allowed=()) -> layers.Merged:
     found = parsed(*by_layer)
     assert found.failures == ()
-    return layers.merge(found.documents, kinds=KINDS, namespace="shop", allowed_namespaces=allowed)
+    return layers.merge(found.documents, kinds=KINDS, places=Places("shop", allowed, allowed))
 
 
 def merged_one(*texts: str):

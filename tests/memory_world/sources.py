@@ -222,7 +222,7 @@ class Renderers:
 class Stores:
     """One store, `main`, of KV v2: `values` maps a path to its versions from 1, each a map from key to text.
 
-    `without_versions` are paths of KV v1. `denied` paths may not be read; `away` says that it does not answer.
+    `askers` are the Applications that it was asked for, `without_versions` paths of KV v1. `denied` paths may not be read; `away` says that it does not answer.
     """
 
     values: dict[str, list[dict[str, str]]] = field(default_factory=dict)
@@ -230,6 +230,7 @@ class Stores:
     denied: set[str] = field(default_factory=set)
     away: bool = False
     read: list[str] = field(default_factory=list)
+    askers: set[ApplicationId] = field(default_factory=set)
 
     def write(self, path: str, **values: str) -> None:
         self.values.setdefault(path, []).append(values)
@@ -241,6 +242,7 @@ class Stores:
         for reference in references:
             by_path[reference.path, reference.version].append(reference)
         self.read += [path for path, _ in by_path]
+        self.askers.add(application)
         return {reference: self._answer(reference) for some in by_path.values() for reference in some}
 
     async def probe(
@@ -292,7 +294,9 @@ class SealingKeys:
 
     there: bool = True
 
-    async def unseal(self, values: Collection[SealedValue]) -> Mapping[str, Secret | AgentError]:
+    async def unseal(
+        self, application: ApplicationId, values: Collection[SealedValue]
+    ) -> Mapping[str, Secret | AgentError]:
         return {
             value.leaf.id: Secret(value.ciphertext, f"sealed-secret:{value.namespace}/{value.name}#{value.key}")
             if self.there

@@ -57,6 +57,10 @@ _RULES_LEFT_OUT = "<nil>"
 """The field of the note that rules in CEL were not tried since the schema refuses the object: no cause of its own."""
 _UNSAFE = re.compile(r'[^\w.\[\]"=,/:-]')
 _UNDECLARED: LiteralString = "field is not in the schema of this kind"
+_RIGHT = re.compile(
+    r'" cannot (?P<verb>[a-z]{1,20}) resource "(?P<resource>[a-z0-9./-]{1,253})" in API group "(?P<group>[a-z0-9.-]{0,253})"'
+)
+"""What RBAC says that a user lacks."""
 _FORBIDDEN: tuple[tuple[str, LiteralString, LiteralString], ...] = (
     ("exceeded quota", "the namespace's quota is used up", "see its ResourceQuota objects"),
     ("failed quota", "a quota of the namespace requires more fields", "see its ResourceQuota objects"),
@@ -260,7 +264,13 @@ def _forbidden(status: _Status, call: Call) -> AgentError:
     hint = (
         "bind a role that allows it to the Application's ServiceAccount" if call.identity else "bind a role that does"
     )
-    return ForbiddenError(NO_RIGHT, hint=hint)
+    found = ForbiddenError(NO_RIGHT, hint=hint)
+    right = _RIGHT.search(status.message)
+    if right is None:
+        return found
+    # an apply is a patch, and a create where nothing stands yet
+    verbs = "create, patch" if right["verb"] in {"create", "patch"} else right["verb"]
+    return found.with_facts(rule=f'apiGroups: ["{right["group"]}"], resources: [{right["resource"]}], verbs: [{verbs}]')
 
 
 def _missing(status: _Status, call: Call) -> AgentError:

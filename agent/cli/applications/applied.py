@@ -50,8 +50,8 @@ class Applied:
     problems: tuple[Problem, ...] = ()
 
 
-async def look(cluster: Cluster, application: Application, namespace: str, agent_namespace: str) -> Applied:
-    """`namespace` is where its objects go, `agent_namespace` where the agent keeps its records."""
+async def look(cluster: Cluster, application: Application, agent_namespace: str) -> Applied:
+    """What there is of the Application of a file. `agent_namespace` is where the agent keeps its records."""
     name = f"{application.id.namespace}/{application.id.name}"
     looking = _Looking(cluster, ApplicationId(application.id.namespace, application.id.name, ""))
     try:
@@ -66,8 +66,8 @@ async def look(cluster: Cluster, application: Application, namespace: str, agent
         unknown = ("the cluster has no such Application yet", *looking.unknown)
         return Applied(name, known=True, applications=applications, unknown=unknown, problems=tuple(looking.problems))
     looking.application = replace(looking.application, uid=get_text(found, "metadata", "uid"))
-    live, kinds = await looking.objects(namespace)
     record = await looking.record(agent_namespace)
+    live, kinds = await looking.objects(_namespaces(application, record))
     if record is not None:
         live = looking.without_copies(live, record)
     return Applied(
@@ -99,6 +99,15 @@ async def missing_account(cluster: Cluster, application: Application, namespace:
         f"the ServiceAccount {namespace}/{account} does not exist, and the agent applies nothing without it:"
         " create it, as deploy/tenant.yaml does"
     )
+
+
+def _namespaces(application: Application, record: ApplicationRecord | None) -> tuple[str, ...]:
+    """Where to look for objects; in all namespaces together where a pattern may be for any."""
+    further = application.spec.destination.namespaces
+    if any("*" in pattern for pattern in further):
+        return ("",)
+    recorded = {key.namespace for key in record.objects if key.namespace} if record is not None else set[str]()
+    return tuple(sorted({application.namespace, *further, *recorded}))
 
 
 def _parsed(found: Object) -> Application | None:
@@ -140,8 +149,8 @@ class _Looking:
         except AgentError as error:
             return (), error
 
-    async def objects(self, namespace: str) -> tuple[dict[ObjectId, LiveFact], frozenset[tuple[str, str]]]:
-        """The objects with the Application's label, and the kinds of which all are known."""
+    async def objects(self, namespaces: Sequence[str]) -> tuple[dict[ObjectId, LiveFact], frozenset[tuple[str, str]]]:
+        """The objects with the Application's label, and the kinds of which all are known in these namespaces."""
         kinds = await self._cluster.kinds()
         asked = [each for each in kinds.preferred() if {"list", "delete"} <= each.verbs]
         selector = f"{ownership.LABEL_APPLICATION}={ownership.application_label(self.application)}"
@@ -149,12 +158,13 @@ class _Looking:
         failed: dict[Resource, AgentError] = {}
 
         async def of(resource: Resource) -> Sequence[Object]:
-            place = namespace if resource.namespaced else ""
-            try:
-                return await self._cluster.list_metadata(resource, namespace=place, selector=selector)
-            except AgentError as error:
-                failed[resource] = error.with_facts(kind=resource.plural)
-                return ()
+            found: list[Object] = []
+            for place in namespaces if resource.namespaced else ("",):
+                try:
+                    found += await self._cluster.list_metadata(resource, namespace=place, selector=selector)
+                except AgentError as error:
+                    failed[resource] = error.with_facts(kind=resource.plural)
+            return found
 
         lists = await AsyncTasks().all([of(resource) for resource in asked])
         for reason in dict.fromkeys(error.reason for error in failed.values()):

@@ -99,7 +99,7 @@ class Comparison:
 
     `force` says whether fields of other managers are taken over. `sealed` is the set that the cluster's `seals` asks: objects that hold
     secrets are added to it before they are read. `managers` are the field managers of people, and `record` says what they are left of
-    what they added.
+    what they added. `uid` is that of the Application, empty where there is none yet.
     """
 
     def __init__(
@@ -115,6 +115,7 @@ class Comparison:
         force: bool = True,
         managers: tuple[str, ...] = names.PEOPLE,
         record: ApplicationRecord | None = None,
+        uid: str = "",
     ) -> None:
         self._cluster = cluster
         self._kinds = kinds
@@ -126,6 +127,7 @@ class Comparison:
         self._force = force
         self._people = managers
         self._record = record
+        self._uid = uid
 
     async def of(self, item: Desired, opened: Object) -> Difference:
         """Raises the AgentError that holds the object, and ClusterUnavailableError where nothing answers."""
@@ -162,7 +164,7 @@ class Comparison:
             if not found.unknown:
                 await self._check_creation(resource, key, found.tree)
             return replace(found, action="create")
-        if ownership.is_apply_if_absent(found.tree):
+        if ownership.is_left_to_others(found.tree, ours=bool(self._uid) and ownership.claimed(live) == self._uid):
             return replace(found, unknown={})
         whole = _with_live_values(_stamped(found.tree, live, key), live, self._unknown(opened).keys())
         opened = item.ignored.without(opened) if item.ignored.pointers else opened

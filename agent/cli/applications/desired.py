@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from agent.cli import terminal
 from agent.cli.applications import made_values, worktree
 from agent.cli.keys import key_sources
-from agent.desired import compiler, metadata
+from agent.desired import compiler, metadata, namespaces
 from agent.engine import plan, prune
 from agent.engine.assembling import Assembled
 from agent.engine.causes import Cause
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from agent.adapters.keys.sealed_secrets import SealingKeys
     from agent.adapters.kubernetes.cluster import Cluster
+    from agent.api.application import Application
     from agent.cli.applications.standing import Names
     from agent.cli.applications.worktree import Target
     from agent.desired.compiler import DesiredState, UnknownChangeError
@@ -123,14 +124,13 @@ async def compute(
             refused=snapshot.refused,
             layered=len(target.source.layers) + (given is not None) > 1,
             kinds=kinds,
-            namespace=target.namespace or "default",
-            allowed_namespaces=frozenset() if target.namespace else _named(parsed),
+            places=target.places,
             recorded=recorded,
             unsealing=target.unsealing,
             strict=target.strict,
             ignore=target.application.spec.ignore if target.application else (),
         )
-        return metadata.stamp(state, target.application.spec.common_metadata) if target.application else state
+        return _with_more(state, target.application) if target.application else state
 
     state = _stated(target, merged(kinds) if kinds is not None else _without_cluster(merged), made, given)
     if keys is None:
@@ -138,6 +138,11 @@ async def compute(
     values, failed = _open_values(state, target.sealing_keys, unopened)
     declared = _checked(state.holding(failed), secrets | values, target.sinks, unopened)
     return replace(declared, locked=tuple(Problem(error, file=path) for path, error in locked.items()))
+
+
+def _with_more(state: DesiredState, application: Application) -> DesiredState:
+    """With the namespaces and the metadata that an Application adds."""
+    return metadata.stamp(namespaces.created(state, application), application.spec.common_metadata)
 
 
 def _parse(target: Target, snapshot: Snapshot) -> Parsed:
@@ -176,11 +181,6 @@ def _open_values(
             item = state.objects[value.secret]
             failed[value.secret] = error.with_facts(object=value.secret, file=", ".join(item.files))
     return secrets, failed
-
-
-def _named(parsed: Parsed) -> frozenset[str]:
-    identities = (documents.identity_of(document.tree) for document in parsed.documents)
-    return frozenset(each[2] for each in identities if each is not None and each[2])
 
 
 def _open(

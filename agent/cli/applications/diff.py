@@ -130,7 +130,7 @@ async def _look(args: argparse.Namespace, connected: Cluster, target: Target) ->
 
     if target.application is None:
         return applied.Applied()
-    return await applied.look(connected, target.application, target.namespace, args.agent_namespace)
+    return await applied.look(connected, target.application, args.agent_namespace)
 
 
 async def _declared(args: argparse.Namespace, connected: Cluster, target: Target, looked: Applied) -> Declared:
@@ -150,7 +150,7 @@ async def _declared(args: argparse.Namespace, connected: Cluster, target: Target
         unopened=comparison.UNOPENED,
         recorded=looked.record.of_file,
         cluster=connected,
-        names=standing.Names(connected, looked, target.namespace),
+        names=standing.Names(connected, looked, target.places),
     )
 
 
@@ -173,7 +173,7 @@ async def _before(connected: Cluster, target: Target, looked: Applied) -> Desire
     if snapshot is None or (files is None and worktree.renders(target.spec)):
         return None
     try:
-        names, kinds = standing.Names(connected, looked, target.namespace, asks=False), await connected.kinds()
+        names, kinds = standing.Names(connected, looked, target.places, asks=False), await connected.kinds()
         before = await desired.compute(
             target, kinds, None, snapshot=snapshot, files=files, cluster=connected, names=names
         )
@@ -212,6 +212,7 @@ async def _compare(  # noqa: PLR0917  # what is compared, with what, and what is
         force=target.application is None or target.application.spec.sync.force,
         managers=target.people,
         record=looked.record if looked.uid else None,
+        uid=looked.uid,
     )
     outage: list[ClusterUnavailableError] = []
     held: dict[ObjectId, AgentError] = {}

@@ -167,6 +167,8 @@ def _is_left(each: Difference, known: ObjectRecord | None, applied: Applied) -> 
     """
     if each.action == "unknown" or ownership.is_reconcile_disabled(each.tree):
         return True
+    if ownership.is_shared(each.tree):
+        return each.action == "left" and known is not None and bool(known.uid)
     if not ownership.is_apply_if_absent(each.tree):
         return False
     if known is None or not known.uid:
@@ -208,7 +210,7 @@ def _refusal(each: Difference, cause: Cause, applied: Applied, revision: Revisio
     """Why an object cannot be applied: another Application owns it, or the API server does not take it, even as a new one."""
     owner = ownership.claimed(each.live) if each.live is not None else ""
     known = applied.applications
-    if each.live is not None and applied.known:
+    if each.live is not None and applied.known and not ownership.is_shared(each.tree):
         owned = (
             adopting.refusal(each.id, each.live, owner, application=applied.uid, name=applied.name, known=known)
             if cause == Cause.NEW

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from agent.engine.renderers import Rendered
     from agent.engine.rendering import Inputs
     from agent.engine.suffixes import Content, Settled, Taken
+    from agent.manifests.places import Places
     from agent.manifests.suffixes import Generated
     from agent.values.tree import Object
 
@@ -39,14 +40,14 @@ def _key_of_this_run() -> Fingerprinter:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What a user may read of them. `looked` is what the cluster has of the Application, which goes to `namespace`.
+    """What a user may read of them. `looked` is what the cluster has of the Application, whose objects go to `places`.
 
     Without `asks`, names are what the record says, and nothing is looked for or warned of.
     """
 
     cluster: Cluster
     looked: Applied
-    namespace: str
+    places: Places
     asks: bool = True
     fingerprints: Fingerprinter = field(default_factory=_key_of_this_run)
 
@@ -59,7 +60,7 @@ class Names:
     async def _settle(
         self, result: Rendered, given: Inputs, secrets: Mapping[str, Secret], unopened: Secret | None
     ) -> Settled:
-        taken = engine.take(result, self.looked.record, given.given, self.namespace)
+        taken = engine.take(result, self.looked.record, given.given, self.places)
         if not self.asks:
             return engine.Settled(taken.known, taken.trees)
         contents = self._contents(taken, secrets, unopened)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.api import application as applications
-from agent.api import disclosures, names, operator
+from agent.api import destinations, disclosures, names, operator
 from agent.api.application import ApplicationSpec
 from agent.api.helm import Helm
 from agent.api.model import Problem, validate
@@ -25,8 +25,9 @@ from agent.cli.files import content
 from agent.cli.keys import sealing_keys
 from agent.desired import cautions
 from agent.engine.repositories import Snapshot
-from agent.manifests import listing
+from agent.manifests import listing, places
 from agent.manifests.documents import RENDERED, File, TreeEntry
+from agent.manifests.places import Places
 from agent.manifests.sealed_secrets import Unsealing
 from agent.manifests.sinks import AllowedSinks
 from agent.values import system
@@ -56,7 +57,8 @@ class Target:
 
     `spec` is that of the Application, or of one that only renders the folder that the user named.
     `unsealing`: SealedSecrets are unsealed, as the operator's file says, or because the user gave `sealing_keys`. `people` are the field
-    managers of people, `disclosed` the variables that become clear text. `bases` fetches remote bases.
+    managers of people, `disclosed` the variables that become clear text. `bases` fetches remote bases. `granted` are patterns of the
+    namespaces that the operator's file lets objects go to.
     """
 
     folder: Path
@@ -72,6 +74,14 @@ class Target:
     people: tuple[str, ...]
     bases: Bases
     disclosed: frozenset[str] = frozenset()
+    granted: tuple[str, ...] = places.EVERYWHERE
+
+    @property
+    def places(self) -> Places:
+        """Where objects may go; anywhere, if no namespace is given."""
+        if self.application is not None:
+            return places.of_application(self.application, self.granted)
+        return Places(self.namespace) if self.namespace else Places("default", places.EVERYWHERE, self.granted)
 
 
 def renders(spec: ApplicationSpec | None) -> bool:
@@ -92,7 +102,7 @@ def target(asked: Asked) -> Target:
         # The address is the one part of a source that a work tree has no use for.
         above = layers or (() if spec else (".",))
         source = Source.model_construct(layers=above, include=(), exclude=())
-        sinks, unsealing = _sinks(settings, None), _unsealing(asked, settings, asked.namespace)
+        sinks, unsealing = _sinks(settings, None), _unsealing(asked, settings)
         return Target(
             folder,
             source,
@@ -121,7 +131,7 @@ def target(asked: Asked) -> Target:
     if layers:
         source = source.model_copy(update={"layers": layers})
     sinks = _sinks(settings if asked.operator_file else None, application)
-    unsealing = _unsealing(asked, settings, application.namespace)
+    unsealing = _unsealing(asked, settings)
     return Target(
         folder,
         source,
@@ -136,6 +146,7 @@ def target(asked: Asked) -> Target:
         settings.field_managers.people,
         Bases(settings.git if asked.operator_file else fetched_bases.settings_for(application), settings.limits),
         _disclosed(settings if asked.operator_file else None, application),
+        _granted(settings, application) if asked.operator_file else places.EVERYWHERE,
     )
 
 
@@ -189,14 +200,12 @@ def _application(path: str, namespace: str) -> Application:
     return applications.parse({**found[0], "metadata": metadata})
 
 
-def _unsealing(asked: Asked, settings: OperatorSettings, namespace: str) -> Unsealing | None:
+def _unsealing(asked: Asked, settings: OperatorSettings) -> Unsealing | None:
     """As the operator's file says; without one, everything that the user gives keys for."""
     if asked.operator_file is None:
         return Unsealing(cluster_wide=True) if asked.sealing_key else None
-    # Where no namespace is given, every one that the agent serves may be meant.
     given = settings.sealed_secrets
-    serves = given.serves(namespace) if namespace else bool(given.keys)
-    return Unsealing(given.cluster_wide) if serves else None
+    return Unsealing(given.cluster_wide, given.namespaces) if given.keys else None
 
 
 def _sinks(settings: OperatorSettings | None, application: Application | None) -> AllowedSinks:
@@ -211,6 +220,11 @@ def _sinks(settings: OperatorSettings | None, application: Application | None) -
         args=given.args and "Args" in asked,
         custom_fields=frozenset((item.group, item.kind, item.path) for item in given.custom_resources),
     )
+
+
+def _granted(settings: OperatorSettings, application: Application) -> tuple[str, ...]:
+    acts_as = destinations.identity(settings.destinations, application.id, application.namespace)
+    return destinations.reach(settings.destinations, application.id, acts_as or "serviceAccount")
 
 
 def _disclosed(settings: OperatorSettings | None, application: Application) -> frozenset[str]:

@@ -137,8 +137,9 @@ class SyncRecord(Model):
     """`partial`: some objects are held or failed, the others are applied."""
     cause: str
     """What started it, joined by `+` (`git` where it took a commit that was not looked at before, whatever made it look, `secret`, `live`,
-    `spec`, `interval`, `request`, `retry`, `dependency`, `variables`, `window`, `start`) and, behind a colon, why it changed what it did: `commit`, `spec`, `secret-source` and
-    which, `variable-source`, `roll` and for which Secret, `live-edit` and by whom, `live-deletion`, `record-lost`, `rerun`."""
+    `spec`, `interval`, `request`, `retry`, `dependency`, `variables`, `window`, `renewal`, `start`) and, behind a colon, why it changed what
+    it did: `commit`, `spec`, `secret-source` and which, `variable-source`, `generated-value`, `roll` and for which Secret, `live-edit` and
+    by whom, `live-deletion`, `record-lost`, `rerun`."""
     subject: str = ""
     """The commit's first line, cut."""
     author: str = ""

@@ -15,6 +15,7 @@ from agent.controllers.managed import ManagedApplication, Names, changes
 from agent.controllers.reporting import Reporter, log_error
 from agent.controllers.running import Runs
 from agent.controllers.tasks import Shares
+from agent.engine import generating
 from agent.engine.causes import Trigger
 from agent.engine.pipeline import Outcome
 from agent.values.errors import AgentError, LeaseLostError
@@ -290,9 +291,7 @@ class Driver:
                 await self._reporter.suspended(managed, application)
                 return "ok"
             outcome = await self._runs.walk(managed, run)
-            if (until := outcome.state.gate.until) is not None:
-                wait = max(until - clock.now(), 0.0) + _WINDOW_SECONDS
-                self._event(schedule.Triggered(uid, Trigger.WINDOW, wait))
+            self._wake_for(uid, outcome, hold)
         except LeaseLostError:
             managed.rotated |= rotated
             raise
@@ -308,6 +307,14 @@ class Driver:
                 managed, application, outcome, triggers=triggers, started=started, seconds=clock.monotonic() - began
             )
         return "ok" if not outcome.problems else "transient" if outcome.transient else "failed"
+
+    def _wake_for(self, uid: str, outcome: Outcome, hold: Hold) -> None:
+        """A run of its own for what comes with time: the gate opens, a certificate is renewed."""
+        now = self._ports.clock.now()
+        if (until := outcome.state.gate.until) is not None:
+            self._event(schedule.Triggered(uid, Trigger.WINDOW, max(until - now, 0.0) + _WINDOW_SECONDS))
+        if (wait := generating.next_renewal(hold.ledger.record, now)) is not None:
+            self._event(schedule.Triggered(uid, Trigger.RENEWAL, wait))
 
     async def _hold(self, uid: str, managed: ManagedApplication) -> Hold:
         """The hold of this agent on an Application, taken where it has none."""

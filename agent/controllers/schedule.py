@@ -200,9 +200,9 @@ class Schedule:
 
 
 def _later(entry: Entry, trigger: Trigger, at: float) -> float:
-    """When a delayed trigger comes: a fight only backs off, a window may move, and of everything else the earlier time counts."""
+    """When a delayed trigger comes: a fight only backs off, a window and a renewal may move, and of everything else the earlier time counts."""
     before = (entry.delayed or {}).get(trigger, at)
-    if trigger is Trigger.WINDOW:
+    if trigger in {Trigger.WINDOW, Trigger.RENEWAL}:
         return at
     return max(at, before) if trigger is Trigger.LIVE else min(at, before)
 

@@ -38,9 +38,11 @@ class Trigger(StrEnum):
 
     VARIABLES = "variables"
     """A Secret or ConfigMap that variables are from has other values."""
+    RENEWAL = "renewal"
+    """A certificate that a chart made up is to be renewed."""
 
 
-WITHOUT_SOURCE: Final = frozenset({Trigger.LIVE, Trigger.SECRET})
+WITHOUT_SOURCE: Final = frozenset({Trigger.LIVE, Trigger.SECRET, Trigger.RENEWAL})
 """What starts a run that does not ask Git for a new commit."""
 
 TAKES_KNOWN: Final = WITHOUT_SOURCE | {
@@ -72,6 +74,8 @@ class Cause(StrEnum):
     """A store has another version of a value in it. The detail is which, as the audit trail labels secrets."""
     VARIABLES = "variable-source"
     """A Secret or ConfigMap that variables are from has other values."""
+    GENERATED = "generated-value"
+    """A value that its chart made up is another one: a certificate is renewed, or one was edited where it is kept."""
     ROLL = "roll"
     """What a Secret that it names holds changed. The detail is the Secret."""
     EDIT = "live-edit"
@@ -91,6 +95,7 @@ _ACTIONS: Final[dict[Cause, Literal["rerun", "create", "update", "rotate", "roll
     Cause.RERUN: "rerun",
     Cause.NEW: "create",
     Cause.SECRET: "rotate",
+    Cause.GENERATED: "rotate",
     Cause.ROLL: "roll",
     Cause.EDIT: "heal",
     Cause.DELETION: "heal",

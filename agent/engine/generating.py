@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
 
+_AGAIN_SECONDS: Final = 3600.0
 _MOST_KEYS: Final = 64
 """Calls for keys and certificates of an Application: each takes up to seconds."""
 
@@ -62,23 +63,28 @@ def due(record: ApplicationRecord, now: float) -> frozenset[ObjectId]:
     return frozenset(key for key, each in record.objects.items() if any(0 < at <= now for at in each.made.values()))
 
 
-def next_due(record: ApplicationRecord) -> float | None:
-    """When the next certificate is to be renewed."""
-    return min((at for each in record.objects.values() for at in each.made.values() if at), default=None)
+def next_renewal(record: ApplicationRecord, now: float) -> float | None:
+    """The seconds until the next certificate is to be renewed. What should have been and is held waits an hour."""
+    times = [at for each in record.objects.values() for at in each.made.values() if at]
+    if not times:
+        return None
+    return min(times) - now if min(times) > now else _AGAIN_SECONDS
 
 
-def with_users(desired: DesiredState, stale: Mapping[ObjectId, Cause]) -> dict[ObjectId, Cause]:
-    """The stale objects, and all that use a value which one of them holds: it may be another one by now."""
+def with_users(
+    desired: DesiredState, stale: Mapping[ObjectId, Cause], renewed: Collection[ObjectId] = ()
+) -> dict[ObjectId, Cause]:
+    """The stale objects, and all that use a value which one of them, or of those to be renewed, holds: it may be another one by now."""
     causes = dict(stale)
-    if not desired.generated or not stale:
+    if not desired.generated or not (stale or renewed):
         return causes
-    used = _used(desired)
+    used, stale = _used(desired), {*stale, *renewed}
     held = {name for name, each in desired.generated.items() if any(at.object in stale for at in each.holders)}
     moved = {name for bundle in _bundles(desired.generated) if not held.isdisjoint(bundle) for name in bundle}
     for key, ids in used.items():
         tree = desired.objects[key].tree
         if not (moved.isdisjoint(ids) or ownership.is_reconcile_disabled(tree) or ownership.is_apply_if_absent(tree)):
-            causes.setdefault(key, Cause.SECRET)
+            causes.setdefault(key, Cause.GENERATED)
     return causes
 
 
@@ -228,12 +234,20 @@ class _Opening:
         return None
 
     def _was_made(self, held: Iterable[str]) -> bool:
+        """Whether one of these was there; where the record is lost, whether the object is ours."""
         record = self.run.ledger.record.objects
         return any(
-            at.object in record and format_path(at.path) in record[at.object].made
+            self._is_ours(at.object)
+            if at.object not in record and self.run.ledger.loss
+            else at.object in record and format_path(at.path) in record[at.object].made
             for name in held
             for at in self.desired.generated[name].holders
         )
+
+    def _is_ours(self, key: ObjectId) -> bool:
+        tree, observer = self.live[key], self.run.observer
+        owner = ownership.prove(tree, key, observer.installation, observer.owners) if isinstance(tree, dict) else None
+        return owner == self.run.application_id.uid
 
     async def _until(self, found: Mapping[str, Secret]) -> int | None:
         """When what stands is to be renewed, 0 for never; None where it does not belong together, or there is nothing."""

@@ -148,11 +148,11 @@ def _stale(run: Run, state: State, desired: DesiredState, seen: Observed) -> dic
         record=run.ledger.record,
         live=seen.live,
         digest_of=_desired_digests(state),
-        rotated=run.rotated | generating.due(run.ledger.record, run.ports.clock.now()),
+        rotated=run.rotated,
         observed=seen.kinds,
         asks=run.changes,
     )
-    return generating.with_users(desired, found)
+    return generating.with_users(desired, found, generating.due(run.ledger.record, run.ports.clock.now()))
 
 
 def _desired_digests(state: State) -> Mapping[ObjectId, str]:

@@ -118,3 +118,33 @@ def test_a_chart_of_a_server_is_not_fetched_here(tree: Shell) -> None:
     assert done.code != 0
     assert "commands on a work tree fetch no charts" in done.err
     assert "oci://registry.example.com/charts/shop" in done.err
+
+
+MADE = """\
+{{- $made := randAlphaNum 16 }}{{ $ca := genCA "shop" 30 }}
+apiVersion: v1
+kind: Secret
+metadata: {name: {{ .Release.Name }}-db, namespace: {{ .Release.Namespace }}}
+data: {password: {{ $made | b64enc }}, key: {{ $ca.Key | b64enc }}}
+stringData: {url: "http://u:{{ $made }}@h", sealed: "{{ .Values.auth.password }}"}
+"""
+
+
+def test_what_a_chart_makes_up_is_shown_as_a_mark_and_never_made(tree: Shell) -> None:
+    tree.write("charts/shop/templates/db.yaml", MADE)
+    for flags in ([], ["--verify"], ["--reveal", "--force"]):
+        found = rendered(tree, "-f", "application.yaml", *flags)
+        label = "<secret generated:Secret shop/web-db#data.password>"
+        key = "<secret generated:Secret shop/web-db#data.key>"
+        assert (found["data"], found["stringData"]["url"]) == ({"password": label, "key": key}, label)
+
+
+def test_a_certificate_stands_where_no_secret_may(tree: Shell) -> None:
+    made = (
+        '{{- $ca := genCA "shop" 30 }}\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: ca}\n'
+        "data: {ca.crt: {{ $ca.Cert | quote }}, encoded: {{ $ca.Cert | b64enc }}}\n"
+    )
+    tree.write("charts/shop/templates/db.yaml", made)
+    for flags in ([], ["--verify"]):
+        label = "<secret generated:ConfigMap ca#data.encoded>"
+        assert set(rendered(tree, "-f", "application.yaml", *flags)["data"].values()) == {label}

@@ -1,4 +1,4 @@
-"""How the driver starts again what a gate kept back: by the status of another agent's Application, and by the time of a window."""
+"""How the driver starts again what a gate kept back: by the status of another agent's Application, and by the time of a window; and what is due later."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from agent.desired import dependencies
 from agent.desired.gate import Gate
 from agent.engine.causes import Trigger
 from agent.engine.pipeline import Outcome
+from agent.engine.record import ObjectRecord
 from agent.values.errors import SyncWindowError
-from agent.values.ids import Revision
+from agent.values.ids import ObjectId, Revision
 
 assert world
 NEWEST = Revision("1" * 40, "main", "", 0)
@@ -61,3 +62,18 @@ async def test_a_window_that_opens_starts_what_waits_for_it(world, monkeypatch):
     await world.see(world.live)
     await settle()
     assert 0 < world.driver._schedule.wake_at() - until < 0.3
+
+
+async def test_a_certificate_that_is_due_starts_a_run_then(world, monkeypatch):
+    due = asyncio.get_running_loop().time() + 7
+
+    async def made(run, state) -> Outcome:
+        secret = ObjectId("", "Secret", "shop", "tls")
+        objects = {secret: ObjectRecord("v1", "1", made={"data.a": 0, "data.b": int(due) + 100, "data.c": int(due)})}
+        run.ledger.record = replace(run.ledger.record, objects=objects)
+        return Outcome(replace(state, checked=NEWEST))
+
+    runs(monkeypatch, made)
+    await world.see(world.live)
+    await settle()
+    assert abs(world.driver._schedule.wake_at() - int(due)) < 0.3

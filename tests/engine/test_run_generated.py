@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from memory_world import sources
 from whole_runs.installation import Installation
 
@@ -204,6 +207,16 @@ async def test_a_removed_key_is_not_made_again_and_putting_it_back_ends_that(ren
     assert text(made, "Secret/web-db", "data", "password") == before
 
 
+async def test_a_key_that_is_gone_where_the_record_is_lost_too_is_not_made_again(renderers: Renderers) -> None:
+    made = world(renderers, chart(secret=SECRET))
+    await made.run()
+    made.replace("Secret/web-db", lambda tree: tree.update(data={"other": "eA=="}))
+    made.lose_record()
+    made.restart()
+    ran = await made.run()
+    assert (ran.writes, ran.error_of("Secret/web-db").reason) == ([], "GeneratedValueLost")
+
+
 async def test_the_password_of_a_release_of_helm_is_kept_and_nothing_restarts(renderers: Renderers) -> None:
     made = world(renderers, chart(secret=SHARED))
     kept = base64.b64encode(b"of helm").decode()
@@ -246,3 +259,104 @@ async def test_a_layer_that_sets_the_leaf_takes_its_place(renderers: Renderers) 
     ran = await made.run()
     assert ran.problems == []
     assert plain(made, "web-db", "password") == "set"
+
+
+CERTIFICATES = """\
+{{- $ca := genCA "shop-ca" 90 }}
+{{- $cert := genSignedCert "web" (list "10.0.0.1") (list "web.shop.svc" (printf "web.%s.svc" .Release.Namespace)) 30 $ca }}
+apiVersion: v1
+kind: Secret
+metadata: {name: web-tls}
+type: kubernetes.io/tls
+data:
+  tls.crt: {{ $cert.Cert | b64enc }}
+  tls.key: {{ $cert.Key | b64enc }}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: web-ca}
+data:
+  bundle: {{ $ca.Cert | b64enc }}
+  ca.crt: |
+    {{- $ca.Cert | nindent 4 }}
+"""
+DAY = 24 * 60 * 60
+
+
+def certificate(made: Installation, key: str = "tls.crt") -> x509.Certificate:
+    return x509.load_pem_x509_certificate(plain(made, "web-tls", key).encode())
+
+
+def ca(made: Installation) -> x509.Certificate:
+    found = text(made, "ConfigMap/web-ca", "data", "ca.crt")
+    assert base64.b64decode(text(made, "ConfigMap/web-ca", "data", "bundle")).decode() == found
+    return x509.load_pem_x509_certificate(found.encode())
+
+
+async def test_a_certificate_its_key_and_its_ca_are_made_together_and_the_certificate_is_no_secret(
+    renderers: Renderers,
+) -> None:
+    made = world(renderers, chart(secret=CERTIFICATES))
+    ran = await made.run()
+    assert ran.problems == []
+    found, issuer = certificate(made), ca(made)
+    found.verify_directly_issued_by(issuer)
+    key = serialization.load_pem_private_key(plain(made, "web-tls", "tls.key").encode(), None)
+    assert key.public_key() == found.public_key()
+    names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["web.shop.svc", "web.shop.svc"]
+    assert [str(each) for each in names.get_values_for_type(x509.IPAddress)] == ["10.0.0.1"]
+    assert found.not_valid_before_utc.timestamp() == int(made.clock.now())
+    assert found.not_valid_after_utc - found.not_valid_before_utc == timedelta(days=30)
+    assert issuer.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    assert (await made.run()).quiet
+    made.lose_record()
+    made.restart()
+    ran = await made.run()
+    assert (ran.problems, certificate(made), ca(made)) == ([], found, issuer)
+    assert "PRIVATE KEY" not in shown(ran)
+
+
+async def test_all_of_it_is_renewed_at_two_thirds_of_its_life(renderers: Renderers) -> None:
+    made = world(renderers, chart(secret=CERTIFICATES, settings=SETTINGS))
+    await made.run()
+    found, issuer = certificate(made), ca(made)
+    assert made.renewal == 20 * DAY
+    made.clock.seconds += 20 * DAY - 60
+    assert (await made.run()).quiet
+    made.clock.seconds += 120
+    ran = await made.run("renewal")
+    assert (ran.problems, ran.writes) == ([], ["apply ConfigMap/web-ca", "apply Secret/web-tls"])
+    assert ran.causes == {"ConfigMap/web-ca": "generated-value", "Secret/web-tls": "generated-value"}
+    assert made.renewal == 20 * DAY
+    assert found not in {certificate(made), ca(made)}
+    assert ca(made) != issuer
+    certificate(made).verify_directly_issued_by(ca(made))
+    assert (await made.run()).quiet
+
+
+async def test_nothing_is_renewed_while_an_object_of_it_is_held(renderers: Renderers) -> None:
+    made = world(renderers, chart(secret=CERTIFICATES))
+    await made.run()
+    found = certificate(made)
+    made.traffic.unreadable.add(("", "ConfigMap"))
+    made.clock.seconds += 21 * DAY
+    ran = await made.run("renewal")
+    assert (ran.writes, ran.error_of("Secret/web-tls").reason) == ([], "Forbidden")
+    assert certificate(made) == found
+    assert made.renewal == 60 * 60
+
+
+async def test_parts_that_do_not_belong_together_are_held(renderers: Renderers) -> None:
+    made = world(renderers, chart(secret=CERTIFICATES))
+    await made.run()
+    other = world(renderers, chart(secret=CERTIFICATES))
+    await other.run()
+    made.edit("Secret/web-tls", "data", "tls.key", to=text(other, "Secret/web-tls", "data", "tls.key"))
+    ran = await made.heal()
+    error = ran.error_of("Secret/web-tls")
+    assert (ran.writes, error.reason) == ([], "GeneratedValueLost")
+    made.annotate(confirm_new_values=str(error.facts["confirm"]))
+    ran = await made.run("spec")
+    assert ran.problems == []
+    certificate(made).verify_directly_issued_by(ca(made))

@@ -23,7 +23,7 @@ from agent.controllers import deletion, fights, probing, reporting, status
 from agent.controllers.live_facts import LiveFacts
 from agent.controllers.watching import Watching
 from agent.daemon import grants
-from agent.engine import pipeline
+from agent.engine import generating, pipeline
 from agent.engine.causes import Trigger
 from agent.engine.context import Run
 from agent.engine.fence import Fence
@@ -122,6 +122,11 @@ class Installation(Surroundings):
     def until(self) -> float | None:
         """When the gate is asked again though nothing happens, in Unix seconds."""
         return self._state.gate.until
+
+    @property
+    def renewal(self) -> float | None:
+        """In how many seconds a certificate is renewed."""
+        return generating.next_renewal(self._stored(), self.clock.now())
 
     async def run(self, *causes: str) -> Ran:
         """One run: by default the first one of an agent, and after that those of the interval."""

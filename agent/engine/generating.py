@@ -78,8 +78,8 @@ def with_users(
     causes = dict(stale)
     if not desired.generated or not (stale or renewed):
         return causes
-    used, stale = _used(desired), {*stale, *renewed}
-    held = {name for name, each in desired.generated.items() if any(at.object in stale for at in each.holders)}
+    used, touched = _used(desired), {*stale, *renewed}
+    held = {name for name, each in desired.generated.items() if any(at.object in touched for at in each.holders)}
     moved = {name for bundle in _bundles(desired.generated) if not held.isdisjoint(bundle) for name in bundle}
     for key, ids in used.items():
         tree = desired.objects[key].tree

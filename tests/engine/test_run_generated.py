@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from memory_world import sources
 from whole_runs.installation import Installation
+from whole_runs.previewing import asking
 
 from agent.adapters.render.pool import Renderers
 from agent.engine.ports import Identity
@@ -21,9 +22,12 @@ from agent.values.secret import Secret
 from render import build
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
+    from whole_runs.previewing import User
     from whole_runs.ran import Ran
+
+__all__ = ["asking"]
 
 CHART = "apiVersion: v2\nname: shop\nversion: 1.2.3\n"
 SECRET = """\
@@ -360,3 +364,19 @@ async def test_parts_that_do_not_belong_together_are_held(renderers: Renderers) 
     ran = await made.run("spec")
     assert ran.problems == []
     certificate(made).verify_directly_issued_by(ca(made))
+
+
+async def test_a_diff_finds_no_change_in_what_was_made_and_tells_what_is_new(
+    asking: Callable[..., User], renderers: Renderers
+) -> None:
+    files = chart(secret=SHARED, settings=SETTINGS)
+    made = world(renderers, chart(settings=SETTINGS))
+    await made.run()
+    said = await asking(made).diff(files)
+    assert (said.actions, said.problems) == ({"Secret/web-db": "create", "Secret/web-url": "create"}, [])
+    made.push(files)
+    await made.run()
+    password = plain(made, "web-db", "password")
+    said = await asking(made).diff(files)
+    assert (said.actions, said.problems) == ({}, [])
+    assert password not in repr(said)

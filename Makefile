@@ -79,6 +79,7 @@ bench: build ## the benchmarks: tables and JSON
 
 soak: build ## what is too long for CI: damaged files for the parsers, half an hour of faults, take-over from Flux, hand-overs, mutants
 	$(PYTHON) -m bench.fuzz
+	$(PYTHON) -m bench.pipelines
 	$(PYTHON) -m bench.soak
 	$(PYTHON) -m bench.flux
 	$(PYTHON) -m bench.handover --passes 20

@@ -212,26 +212,17 @@ func bared(c *call) (any, bool, error) {
 	if !isMarked(c.text(0)) {
 		return nil, false, nil
 	}
-	var read any
-	switch c.name {
-	case "fromYaml":
-		read = orErrorMap(readYAML[map[string]any](c.text(0)))
-	case "fromYamlArray":
-		read = orErrorList(readYAML[[]any](c.text(0)))
-	case "fromJsonArray":
-		read = orErrorList(readJSON[[]any](c.text(0)))
-	default:
-		// sprig's reads any value, Helm's a map
-		if err := json.Unmarshal([]byte(c.text(0)), &read); err != nil {
-			return nil, false, c.refuse()
-		}
+	read, err := c.read()
+	if err != nil {
+		// It may be one for the value.
+		return nil, false, c.refuse()
 	}
 	if keysMarked(reflect.ValueOf(read), deepestValue) {
 		return nil, false, c.refuse()
 	}
 	var failed error
 	made := mappedTexts(read, deepestValue, func(text string) string {
-		text, err := c.bare(text, deepestValue)
+		text, err := c.bare(text)
 		if err != nil {
 			failed = err
 		}
@@ -240,10 +231,23 @@ func bared(c *call) (any, bool, error) {
 	return made, true, failed
 }
 
-func (c *call) bare(text string, depth int) (string, error) {
-	if depth == 0 {
-		return "", c.refuse()
+func (c *call) read() (read any, err error) {
+	text := c.text(0)
+	switch c.name {
+	case "fromYaml":
+		return readYAML[map[string]any](text)
+	case "fromYamlArray":
+		return readYAML[[]any](text)
+	case "fromJsonArray":
+		return readJSON[[]any](text)
+	default:
+		// sprig's reads any value, Helm's a map
+		err = json.Unmarshal([]byte(text), &read)
+		return read, err
 	}
+}
+
+func (c *call) bare(text string) (string, error) {
 	clear, found := pieces(text)
 	var made strings.Builder
 	for at, each := range found {
@@ -261,11 +265,7 @@ func (c *call) bare(text string, depth int) (string, error) {
 				return "", c.refuse()
 			}
 			if !opens {
-				inner, err := c.bare(made.args[0], depth-1)
-				if err != nil {
-					return "", err
-				}
-				each = inner
+				each = made.args[0]
 			}
 		}
 		made.WriteString(each)

@@ -69,7 +69,7 @@ def free_port() -> int:
     A server may therefore stop and start again on the same port without losing it to a client socket.
     """
     for _ in range(200):
-        port = random.randrange(20_000, 32_000)  # noqa: S311
+        port = random.randrange(20_000, 32_000)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port

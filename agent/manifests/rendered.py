@@ -225,7 +225,7 @@ class _Reader:
             if placeholder not in self.bare:
                 if depth <= 0:
                     raise LimitError("operations on a sealed value are nested too deeply", limit=MOST_DEPTH)
-                self.bare[placeholder] = self._bared(source.args[0], depth - 1)
+                self.bare[placeholder] = self._inner(source, depth)
             parts[number] = self.bare[placeholder]
             self.left -= len(parts[number])
             if self.left < 0:
@@ -233,6 +233,19 @@ class _Reader:
         if sum(map(len, parts)) > MOST_OUTPUT:
             raise LimitError("what is made of a sealed value is too long", limit=MOST_OUTPUT)
         return "".join(parts)
+
+    def _inner(self, source: Expression, depth: int) -> str:
+        """What an operation was done to. Where that was within quotes, lines were moved right in a text that no parser saw: they stay so."""
+        inner = source.args[0]
+        if source.op in _ESCAPES and any(map(self._moves, placeholders.find(inner))):
+            whole = Expression("text", (inner,))
+            self.sources[whole.placeholder] = whole
+            return whole.placeholder
+        return self._bared(inner, depth - 1)
+
+    def _moves(self, placeholder: Placeholder) -> bool:
+        source = self.sources.get(placeholder)
+        return isinstance(source, Expression) and source.op == "indent"
 
 
 def _is_gone(source: Expression, parts: list[str | Placeholder], number: int) -> bool:

@@ -195,6 +195,7 @@ def _indent(value: Secret, rest: Sequence[str | Secret]) -> Secret:
 _HINT: Final = "split what is rendered, or name the Secret where the value is needed"
 _OPERATIONS: Final[dict[str, _Operation]] = {
     "concat": _Operation(lambda value, _: derive.text(value), indents=True),
+    "text": _Operation(lambda value, _: derive.text(value)),
     "clip": _Operation(_clip, arguments=2),
     "indent": _Operation(_indent, arguments=2),
     "b64enc": _Operation(lambda value, _: derive.base64_encode(value)),

@@ -193,6 +193,16 @@ def test_a_value_is_escaped_where_its_quotes_are_still_there(text, wanted):
     assert opened(result, {"a1": 'a"b'})["data"]["k"] == wanted
 
 
+def test_lines_that_were_moved_right_within_quotes_stay_so():
+    """A parser takes the indentation of a block away, and none of what stands in quotes."""
+    moved = Expression("indent", (P, "2"))
+    inside = Expression("json", (f"a:\n    {moved.placeholder}",))
+    _, result = leaf(inside.placeholder, moved, inside)
+    assert opened(result, {"a1": "x\ny"})["data"]["k"] == "a:\n    x\n  y"
+    _, result = leaf(f"a:\n  {moved.placeholder}\n", moved)
+    assert opened(result, {"a1": "x\ny"})["data"]["k"] == "a:\n  x\n  y\n"
+
+
 @pytest.mark.parametrize("text", [f'"{GO.placeholder}', f'a {GO.placeholder}"', f'"\\"{GO.placeholder}\\""'])
 def test_quotes_that_are_half_gone_or_escaped_hold_the_object(text):
     assert isinstance(read(config_map(text), GO).objects[0].error, PlaceholderError)

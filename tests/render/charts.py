@@ -531,6 +531,18 @@ spec:
         ),
         {"ini": {"database": {"password": SECRET, "user": "app"}, "server": {"port": 80}}},
     ),
+    "lines that are moved right within quotes": Row(
+        chart(
+            _names=NAMES,
+            secret=SECRETS
+            + """\
+stringData:
+  text: {{ .Values.auth.password | indent 2 | quote }}
+  config: {{ printf "key: |\\n%s" (.Values.auth.password | indent 4) | quote }}
+  json: {{ dict "pem" (.Values.auth.password | nindent 6) | toJson | quote }}
+""",
+        )
+    ),
     "a certificate within a configuration": Row(
         chart(
             _names=NAMES

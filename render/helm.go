@@ -37,8 +37,10 @@ type helmRequest struct {
 	// Now is what templates take for the time, in seconds since 1970.
 	Now  int64 `json:"now"`
 	CRDs bool  `json:"crds,omitempty"`
-	// Hooks says whether objects that are hooks are left out; else they end the render.
-	SkipHooks   bool `json:"skipHooks,omitempty"`
+	// SkipHooks says whether objects that are hooks are left out; else they are among the objects.
+	SkipHooks bool `json:"skipHooks,omitempty"`
+	// IsUpgrade is what templates see of the release: an object of it stands already.
+	IsUpgrade   bool `json:"isUpgrade,omitempty"`
 	OutputBytes int  `json:"outputBytes"`
 	Objects     int  `json:"objects"`
 }
@@ -75,13 +77,13 @@ func helm(of *tree, asked *helmRequest, deadline time.Time) answer {
 		"Values":       chartValues(given),
 		"Capabilities": &capabilities{KubeVersion: version, APIVersions: served, HelmVersion: common.DefaultCapabilities.HelmVersion},
 		"Release": map[string]any{
-			"Name": asked.Name, "Namespace": asked.Namespace, "IsUpgrade": false, "IsInstall": true, "Revision": 1, "Service": "Helm",
+			"Name": asked.Name, "Namespace": asked.Namespace, "IsUpgrade": asked.IsUpgrade, "IsInstall": !asked.IsUpgrade, "Revision": 1, "Service": "Helm",
 		},
 	})
 	found := made.rendered(loaded)
-	found.Asked, found.Clock = served.asked, r.clock
+	found.Asked, found.Clock, found.Release = served.asked, r.clock, made.asksOfRelease()
 	if found.Error != nil {
-		return answer{Error: inTree(found.Error, loaded, folder), Asked: served.asked, Clock: r.clock}
+		return answer{Error: inTree(found.Error, loaded, folder), Asked: served.asked, Clock: r.clock, Release: found.Release}
 	}
 	found.Expressions, found.Questions = map[string][]string{}, r.questions
 	for placeholder, each := range r.expressions {
@@ -209,7 +211,19 @@ func (c *charted) rendered(of *chart.Chart) answer {
 			return answer{Error: problem}
 		}
 	}
-	return answer{Objects: out.objects, Skipped: out.skipped, Elsewhere: out.elsewhere}
+	made := answer{Objects: out.objects, Skipped: out.skipped, Elsewhere: out.elsewhere}
+	made.Notes, made.NotesFailed = c.notes(set, path.Join(of.ChartFullPath(), "templates", "NOTES.txt"))
+	return made
+}
+
+// asksOfRelease says whether a template names what tells an installation from an upgrade.
+func (c *charted) asksOfRelease() bool {
+	for _, text := range c.templates {
+		if strings.Contains(text, "IsInstall") || strings.Contains(text, "IsUpgrade") {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *charted) ordered() []string {
@@ -298,15 +312,13 @@ func (o *output) object(name string, text []byte) *failure {
 		return &failure{Kind: "output", What: "no object", File: name}
 	}
 	_ = json.Unmarshal(text, &head) // what has another form is the agent's to judge
-	if hooks, ok := head.Metadata.Annotations["helm.sh/hook"].(string); ok && hooks != "crd-install" {
-		switch file := pathInFolder(name, o.root, o.folder); {
-		case isElsewhere(hooks):
-			o.elsewhere = append(o.elsewhere, file)
-		case o.asked.SkipHooks:
-			o.skipped = append(o.skipped, file)
-		default:
-			return &failure{Kind: "hook", What: head.Kind + " " + head.Metadata.Name, File: name, Text: shortened(hooks)}
-		}
+	switch file := pathInFolder(name, o.root, o.folder); {
+	case !isHook(head.Metadata.Annotations):
+	case isElsewhere(head.Metadata.Annotations):
+		o.elsewhere = append(o.elsewhere, file)
+		return nil
+	case o.asked.SkipHooks:
+		o.skipped = append(o.skipped, file)
 		return nil
 	}
 	switch {
@@ -326,18 +338,6 @@ func pathInFolder(name, root, folder string) string {
 		return path.Join(folder, rest)
 	}
 	return name
-}
-
-// isElsewhere says whether a hook belongs to what is not done here: tests, rollbacks and the end of a release.
-func isElsewhere(hooks string) bool {
-	for each := range strings.SplitSeq(hooks, ",") {
-		switch strings.TrimSpace(each) {
-		case "test", "test-success", "test-failure", "pre-rollback", "post-rollback", "pre-delete", "post-delete":
-		default:
-			return false
-		}
-	}
-	return true
 }
 
 // entry is a file or folder of a tree, as .helmignore's rules want to see it.

@@ -51,7 +51,12 @@ type answer struct {
 	Skipped []string `json:"skipped,omitempty"`
 	// Elsewhere are those of hooks for tests, rollbacks and the end of a release, which are always left out.
 	Elsewhere []string `json:"elsewhere,omitempty"`
-	Error     *failure `json:"error,omitempty"`
+	// Release says whether templates may have asked whether the release is installed or upgraded.
+	Release bool `json:"release,omitempty"`
+	// Notes are what the chart tells its user, without placeholders; NotesFailed: its template for them fails.
+	Notes       string   `json:"notes,omitempty"`
+	NotesFailed bool     `json:"notesFailed,omitempty"`
+	Error       *failure `json:"error,omitempty"`
 }
 
 type hello struct {

@@ -102,5 +102,5 @@ class Helm(Model):
     crds: Literal["apply", "skip"] = "apply"
     """Whether the objects in the chart's folder `crds` are applied, first and at every change: Helm itself never changes them again."""
     hooks: Literal["apply", "skip"] = "apply"
-    """What becomes of the chart's hooks for installing and upgrading. They are not run yet: with `apply`, a chart that has any is an error;
-    `skip` leaves them out. Hooks for tests, rollbacks and the end of a release are always left out."""
+    """What becomes of the chart's hooks for installing and upgrading: they run once for what the release holds, or `skip` leaves them out. Hooks
+    for tests, rollbacks and the end of a release are always left out."""

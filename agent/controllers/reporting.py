@@ -270,6 +270,8 @@ def successes(results: tuple[Result, ...], revision: str) -> list[tuple[str, str
 
 def _applied(why: Why | None, done: list[Result], revision: str) -> str:
     cause, because = (why.cause, few(why.because)) if why is not None else (None, "")
+    if cause == Cause.HOOK:
+        return f"{counted(len(done), 'hook')} completed, revision {revision}: {_names(done)}"
     became = "replaced" if all(each.action == "replace" for each in done) else "applied"
     if cause == Cause.ROLL:
         return f"{_objects(done, 'rolled')} because {because} changed: {_names(done)}"

@@ -79,6 +79,16 @@ class _Object:
         return self.known is not None and bool(self.known.uid)
 
     @property
+    def is_hook(self) -> bool:
+        """Whether it stands only to run."""
+        return self.desired is not None and self.desired.hook is not None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is a hook that never ran."""
+        return self.is_hook and self.fact is None and not self.is_applied and not (self.held or self.failed)
+
+    @property
     def drifted(self) -> bool:
         """Whether it does not stand as Git says."""
         if self.known is None or not self.known.uid or (self.fact is None and not self.seen):
@@ -93,7 +103,7 @@ class _Object:
     @property
     def missing(self) -> bool:
         """Whether it should be there and is not."""
-        if self.fact is not None or (self.desired is None and self.held is None):
+        if self.fact is not None or (self.desired is None and self.held is None) or self.is_hook:
             return False
         if self.is_applied:
             return self.drifted
@@ -146,6 +156,7 @@ def walk(
         )
         for key in keys
     ]
+    found = [each for each in found if not each.is_idle]
     waits = [
         each.fact.health.until
         for each in found

@@ -64,7 +64,7 @@ class Standing:
         desired = outcome.desired or outcome.state.desired
         held: Mapping[ObjectId, AgentError] = desired.held if desired else {}
         failed = {each.id: each.error for each in outcome.results if each.error is not None and each.id not in held}
-        return cls(record, live, desired.objects if desired else {}, loss, held, failed, outcome.seen, now)
+        return cls(record, live, desired.everything if desired else {}, loss, held, failed, outcome.seen, now)
 
     @cached_property
     def walked(self) -> Walked:

@@ -116,6 +116,18 @@ def skipped(files: Sequence[str]) -> list[Problem]:
     return [Problem(error)]
 
 
+def elsewhere(files: Sequence[str]) -> list[Problem]:
+    """A warning where a chart has hooks that no apply calls for: for tests, rollbacks and the end of a release."""
+    if not files:
+        return []
+    error = ChartError(
+        "hooks of the chart for tests, rollbacks and deletion are not run",
+        hint="run them yourself where you need them",
+        files=clear.listed([*dict.fromkeys(files)]),
+    )
+    return [Problem(error)]
+
+
 def _plaintext(document: Document) -> AgentError:
     return PlaintextSecretError(
         "a Secret is in the clear in Git", file=document.file, line=document.line, fields=document.plaintext

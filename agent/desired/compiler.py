@@ -62,6 +62,8 @@ class DesiredState:
     its value is, both by the leaf's id. `variables` are the names of those with sealed values, by the labels of these.
     `standing` are the names of what was generated, by the rendered ones. Nothing of it counts where one of the `questions` has another answer.
     `generated` are values that templates make up, by the leaf's id.
+    `hooks` of a chart are no objects that stand: they run at a change of what does. `unread_hooks` are those of which nothing more is known than
+    why they are held.
     """
 
     revision: Revision
@@ -79,6 +81,13 @@ class DesiredState:
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
     questions: tuple[Question, ...] = ()
     generated: Mapping[str, GeneratedValue] = field(default_factory=dict[str, "GeneratedValue"])
+    hooks: Mapping[ObjectId, Desired] = field(default_factory=dict[ObjectId, "Desired"])
+    unread_hooks: frozenset[ObjectId] = frozenset()
+
+    @property
+    def everything(self) -> Mapping[ObjectId, Desired]:
+        """The objects, and the hooks beside them."""
+        return {**self.objects, **self.hooks} if self.hooks else self.objects
 
     @property
     def incomplete(self) -> bool:
@@ -90,7 +99,7 @@ class DesiredState:
             return self
         held = {**more, **self.held}
         problems = tuple(Problem(error, key) for key, error in more.items() if key not in self.held)
-        return replace(self, held=with_dependents(held, self.objects), problems=(*self.problems, *problems))
+        return replace(self, held=with_dependents(held, self.everything), problems=(*self.problems, *problems))
 
 
 def compute(

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 class Made:
     """Documents, those of the renderer first. `unused` are the labels of sealed values of `handed` that stand in none of them.
 
-    All hold only as far as `questions` are right. `skipped` are the files of hooks that were left out. `generated` is what templates make up.
+    All hold only as far as `questions` are right. `skipped` are the files of hooks that were left out, `elsewhere` those of hooks that the agent
+    never runs. `generated` is what templates make up.
     """
 
     documents: tuple[Document, ...]
@@ -41,6 +42,7 @@ class Made:
     questions: tuple[Question, ...] = ()
     skipped: tuple[str, ...] = ()
     generated: Mapping[Placeholder, GeneratedValue] = field(default_factory=dict["Placeholder", "GeneratedValue"])
+    elsewhere: tuple[str, ...] = ()
 
 
 def of(

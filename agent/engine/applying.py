@@ -7,7 +7,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agent.api import names
-from agent.engine import adopting, audit_entries, deleting, polling, releasing, replacing, untangling, written
+from agent.engine import (
+    adopting,
+    audit_entries,
+    deleting,
+    hook_runs,
+    polling,
+    releasing,
+    replacing,
+    untangling,
+    written,
+)
 from agent.engine.assembling import applied_as
 from agent.engine.causes import Cause
 from agent.engine.changes import waiting
@@ -48,7 +58,7 @@ async def apply(
     Gives the kinds as well: they are asked for again where definitions were applied.
     """
     results: dict[ObjectId, Result] = {}
-    outage = _Outage()
+    outage, hooking = _Outage(), hook_runs.Progress(run)
     for index, wave in enumerate(changes.waves):
         await run.fence.show()
         await run.ports.audit.write(audit_entries.of_step(run, step, "intent") for step in wave)
@@ -58,6 +68,9 @@ async def apply(
                 outage.check()
                 await run.fence.show()
                 _check(step, results)
+                hooking.check(step, results)
+                if step.hooked is not None:
+                    return replace(await hook_runs.carry_out(run, step, kinds), why=step.why)
                 return replace(await _apply_step(run, step, kinds, live.get(step.assembled.id)), why=step.why)
             except AgentError as error:
                 outage.note(error)
@@ -69,6 +82,7 @@ async def apply(
             audit_entries.of_step(run, step, "outcome", result) for step, result in zip(wave, done, strict=True)
         )
         stop_if_lease_lost(done)
+        results.update(await hooking.ran(wave, changes.waves[index + 1 :], results, kinds))
         if index + 1 < len(changes.waves):
             results.update(await _settle(run, kinds, wave, results))
         if any(step.assembled.id.kind == "CustomResourceDefinition" for step in wave):

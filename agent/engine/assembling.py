@@ -79,7 +79,7 @@ async def assemble(
 
     `standing` is what is met for the first time. None is assembled where a question of a chart has another answer than it was rendered for.
     """
-    objects, wrong = desired.objects, await questioning.verdict(run, desired.questions, opened, answers)
+    objects, wrong = desired.everything, await questioning.verdict(run, desired.questions, opened, answers)
     if wrong is not None:
         held = {key: wrong.with_facts(object=key) for key in opened.objects}
         return AssembledObjects({}, {**held, **opened.failed})

@@ -82,17 +82,20 @@ class Cause(StrEnum):
     """It does not stand as it was applied. Who edited it, and which fields, shows when it is healed."""
     DELETION = "live-deletion"
     """It is not there any more."""
+    HOOK = "hook"
+    """It is a hook of a chart, and runs for what the release holds now, or goes once it ran."""
     RETIREMENT = "application-deletion"
     """Its Application is deleted, and takes its objects along."""
 
     @property
-    def action(self) -> Literal["rerun", "create", "update", "rotate", "roll", "heal"]:
+    def action(self) -> Literal["rerun", "run", "create", "update", "rotate", "roll", "heal"]:
         """What the audit trail calls an apply for this cause."""
         return _ACTIONS.get(self, "update")
 
 
-_ACTIONS: Final[dict[Cause, Literal["rerun", "create", "update", "rotate", "roll", "heal"]]] = {
+_ACTIONS: Final[dict[Cause, Literal["rerun", "run", "create", "update", "rotate", "roll", "heal"]]] = {
     Cause.RERUN: "rerun",
+    Cause.HOOK: "run",
     Cause.NEW: "create",
     Cause.SECRET: "rotate",
     Cause.GENERATED: "rotate",

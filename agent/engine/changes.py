@@ -15,14 +15,28 @@ if TYPE_CHECKING:
 
     from agent.engine.assembling import Assembled
     from agent.engine.record import ObjectRecord
+    from agent.manifests.hooks import Hook, Phase
     from agent.values.errors import AgentError
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
 
 Action: TypeAlias = Literal[
-    "rerun", "create", "adopt", "update", "rotate", "roll", "heal", "prune", "leave", "conflict", "hold", "keep"
+    "rerun", "run", "create", "adopt", "update", "rotate", "roll", "heal", "prune", "leave", "conflict", "hold", "keep"
 ]
-"""What becomes of an object: it is applied, for one of seven reasons; deleted; or left as it is, for one of four."""
+"""What becomes of an object: it is applied, for one of eight reasons; deleted; or left as it is, for one of four."""
+
+
+@dataclass(frozen=True, slots=True)
+class HookRun:
+    """A hook that runs for a `content` of the release; `again`: on request, though it may have run for that.
+
+    `content` is empty where it is not known.
+    """
+
+    hook: Hook
+    phase: Phase
+    content: str = ""
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +45,8 @@ class Step:
 
     `met` is what stands where the object is applied for the first time, as the API server gave it. `refusal` is why it cannot be applied
     as things stand. `unread`: what stands there could not be read yet. `left` are the additions of people that stay, by their path, and
-    why. `leaves`: what stands already is left to others. `why` is the cause as people see it.
+    why. `leaves`: what stands already is left to others. `why` is the cause as people see it. `hooked`: the object is a hook of a chart,
+    which runs.
     """
 
     assembled: Assembled
@@ -43,6 +58,12 @@ class Step:
     left: Mapping[str, str] = field(default_factory=dict[str, str])
     leaves: bool = False
     why: Why = COMMITTED
+    hooked: HookRun | None = None
+
+    @property
+    def heals(self) -> bool:
+        """Whether it puts back what was applied before, and so waits for no hook."""
+        return self.cause in {Cause.EDIT, Cause.DELETION}
 
     @property
     def rolled(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from agent.desired import compiler, metadata, namespaces
+from agent.desired import compiler, hooks, metadata, namespaces
 from agent.desired.compiler import DesiredState, UnknownChangeError
 from agent.engine import (
     charting,
@@ -275,10 +275,13 @@ async def _compile(run: Run, state: State, kinds: Kinds, files: Read) -> State:
             variables=await run.ports.tasks.in_thread(files.inputs.labels),
             warnings=(*desired.warnings, *rendering.warnings(made, files.inputs, disclosed.names)),
         )
+    desired = hooks.apart(desired, found.documents)
     desired_digests = await pace.over_all(
         run,
-        (item.tree for item in desired.objects.values()),
-        lambda: judge.desired_digests(run.fingerprints.desired, run.application_id.uid, desired.objects),
+        (item.tree for item in desired.everything.values()),
+        lambda: judge.desired_digests(
+            run.fingerprints.desired, run.application_id.uid, desired.objects, hooks=desired.hooks
+        ),
     )
     variables = files.inputs.live.version if files.inputs is not None else ""
     generation = run.application.generation

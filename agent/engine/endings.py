@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from agent.engine import polling
 from agent.engine.causes import Cause
-from agent.engine.record import ObjectRecord, Runs
+from agent.engine.record import ASKED, ObjectRecord, Runs
 from agent.manifests import endings, ownership
 from agent.values.errors import AgentError, HeldError, NotFoundError
 from agent.values.ids import ObjectId
@@ -51,8 +51,8 @@ class Endings:
 
 
 def digest(fingerprints: Fingerprinter, application: str, item: Desired) -> str:
-    """Of what is run; empty for what runs to no end."""
-    if not endings.ends(item.tree):
+    """Of what is run; empty for what runs to no end, and for a hook, which runs for the release."""
+    if item.hook is not None or not endings.ends(item.tree):
         return ""
     # what an Application adds to all of its objects is no reason to run one again
     tree: Object = item.tree if item.own is None else {**item.tree, "metadata": item.own}
@@ -88,7 +88,7 @@ async def marked(
         known = record.objects.get(key)
         if known is not None and known.uid == uid and known.ended in {"", UNKNOWN}:
             objects[key] = replace(known, ended=ending)
-            before = record.ran.get(key) or Runs(await _namespace(run, kinds, key.namespace), {})
+            before = record.ran.get(key) or Runs(await namespace_uid(run, kinds, key.namespace), {})
             ran[key] = before.having(known.content or known.desired_digest, ending)
     return record.with_objects(objects).with_runs(ran) if objects else record
 
@@ -98,7 +98,7 @@ async def _begin_again(
 ) -> ApplicationRecord:
     """Without what ran in a namespace that is another one by now: with it everything in it went, and is made again."""
     absent = {key.namespace for key in record.ran if key not in live and key.namespace}
-    now = {namespace: await _namespace(run, kinds, namespace) for namespace in sorted(absent)}
+    now = {namespace: await namespace_uid(run, kinds, namespace) for namespace in sorted(absent)}
     over = [
         key
         for key, runs in record.ran.items()
@@ -107,11 +107,11 @@ async def _begin_again(
     if not over:
         return record
     known = {key: record.objects[key] for key in over if key in record.objects and key not in live}
-    fresh = {key: replace(each, uid="", ended="") for key, each in known.items()}
+    fresh = {key: replace(each, uid="", ended="", content="") for key, each in known.items()}
     return record.with_objects(fresh).with_runs(dict.fromkeys(over, Runs("", {})))
 
 
-async def _namespace(run: Run, kinds: Kinds, name: str) -> str:
+async def namespace_uid(run: Run, kinds: Kinds, name: str) -> str:
     """The uid of a namespace; empty for none, and where it may not be read."""
     resource = kinds.of(ObjectId("", "Namespace", "", name)) if name else None
     try:
@@ -133,6 +133,8 @@ async def settle(
         record = replace(record, rerun=run.application.rerun)
     # until a run recorded what it applied, nothing tells what ran and is gone from what is new
     settling = _Settling(record, found, lost=bool(run.ledger.loss) and record.newest is None)
+    settling.ask(key for key in found.again if objects[key].hook is not None)
+    found = settling.found
     departed = run.ports.live.departed(run.application_id.uid)
     for key, item in objects.items():
         content = digest(run.fingerprints.desired, run.application_id.uid, item)
@@ -146,7 +148,7 @@ async def settle(
         if settling.forgotten(one, new=recorded is None) or key in departed:
             continue
         if one.record.uid and one.same and endings.expires(item.tree):
-            settling.unseen(one, await _namespace(run, kinds, key.namespace))
+            settling.unseen(one, await namespace_uid(run, kinds, key.namespace))
     if settling.changed or settling.ran or record is not run.ledger.record:
         await run.ledger.save(record.with_objects(settling.changed).with_runs(settling.ran))
     return found
@@ -178,6 +180,12 @@ class _Settling:
     lost: bool
     changed: dict[ObjectId, ObjectRecord] = field(default_factory=dict[ObjectId, ObjectRecord])
     ran: dict[ObjectId, Runs] = field(default_factory=dict[ObjectId, Runs])
+
+    def ask(self, hooks: Iterable[ObjectId]) -> None:
+        """Hooks that were requested to run again do so in their turn."""
+        asked = frozenset(hooks)
+        self.ran |= {key: self.record.ran.get(key, Runs("", {})).having(ASKED, ASKED) for key in asked}
+        self.found = replace(self.found, again=self.found.again - asked)
 
     def known(self, one: _One, *, gone: bool) -> bool:
         """Whether it is known to have ended.

@@ -82,6 +82,8 @@ def with_users(
     held = {name for name, each in desired.generated.items() if any(at.object in touched for at in each.holders)}
     moved = {name for bundle in _bundles(desired.generated) if not held.isdisjoint(bundle) for name in bundle}
     for key, ids in used.items():
+        if key not in desired.objects:
+            continue  # a hook, which runs for all of them
         tree = desired.objects[key].tree
         if not (moved.isdisjoint(ids) or ownership.is_reconcile_disabled(tree) or ownership.is_apply_if_absent(tree)):
             causes.setdefault(key, Cause.GENERATED)
@@ -108,7 +110,7 @@ async def values(run: Run, desired: DesiredState, causes: Collection[ObjectId], 
 
 def _used(desired: DesiredState) -> dict[ObjectId, frozenset[str]]:
     """The values that each object is made of, by id."""
-    return {key: ids for key, item in desired.objects.items() if (ids := _of(desired, _leaves(item.tree)))}
+    return {key: ids for key, item in desired.everything.items() if (ids := _of(desired, _leaves(item.tree)))}
 
 
 def _leaves(tree: Object) -> list[str]:

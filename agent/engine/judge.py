@@ -23,10 +23,21 @@ TRANSFORMATION = "1"
 
 
 def desired_digests(
-    fingerprinter: Fingerprinter, application: str, objects: Mapping[ObjectId, Desired]
+    fingerprinter: Fingerprinter,
+    application: str,
+    objects: Mapping[ObjectId, Desired],
+    *,
+    hooks: Mapping[ObjectId, Desired] | None = None,
 ) -> dict[ObjectId, str]:
-    """The digest of each desired object."""
-    return {key: fingerprinter.tree(application, key.key, _ingredients(desired)) for key, desired in objects.items()}
+    """The digest of each desired object. That of a hook moves with any of them: it runs for the release."""
+    found = {
+        key: fingerprinter.tree(application, key.key, _ingredients(desired))
+        for key, desired in {**objects, **(hooks or {})}.items()
+    }
+    if not hooks:
+        return found
+    release: Tree = [[key.key, found[key]] for key in sorted(found)]
+    return {**found, **{key: fingerprinter.tree(application, key.key, ["hook", release]) for key in hooks}}
 
 
 def _ingredients(desired: Desired) -> Tree:
@@ -77,7 +88,7 @@ def standing(
     return frozenset(
         key
         for key, cause in causes.items()
-        if cause not in {Cause.NEW, Cause.RERUN}
+        if cause not in {Cause.NEW, Cause.RERUN, Cause.HOOK}
         and (fact := live.get(key)) is not None
         and not fact.terminating
         and not ownership.is_replace_allowed(objects[key].tree)

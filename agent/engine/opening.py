@@ -90,7 +90,8 @@ async def open_objects(
 
     Values that templates make up are looked up by their `kinds`.
     """
-    wanted = [desired.objects[key] for key in keys if key not in desired.held]
+    everything = desired.everything
+    wanted = [everything[key] for key in keys if key not in desired.held]
     generated = await generating.values(run, desired, [item.id for item in wanted], kinds) if kinds else NOTHING
     partial = frozenset(item.id for item in wanted if item.id in standing and item.ignored.pointers)
     trees = {item.id: item.kept if item.id in partial else item.tree for item in wanted}
@@ -211,7 +212,7 @@ async def _unseal_values(
     if not values:
         return {}, {}
     answers = await run.ports.sealing_keys.unseal(run.application_id, values)
-    files = {value.leaf.id: desired.objects[value.secret].files[-1] for value in values}
+    files = {value.leaf.id: desired.everything[value.secret].files[-1] for value in values}
     secrets = {name: derive.base64_encode(each) for name, each in answers.items() if isinstance(each, Secret)}
     errors = {name: each.with_facts(file=files[name]) for name, each in answers.items() if isinstance(each, AgentError)}
     return secrets, errors

@@ -19,6 +19,8 @@ from agent.engine import (
     endings,
     gating,
     generating,
+    hook_runs,
+    hooks,
     judge,
     opening,
     pace,
@@ -35,11 +37,12 @@ from agent.values.errors import AgentError, LeaseLostError
 from agent.values.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from agent.desired.compiler import DesiredState
     from agent.engine.adopting import Met
-    from agent.engine.changes import Change
+    from agent.engine.assembling import Assembled
+    from agent.engine.changes import Change, ChangeSet
     from agent.engine.context import Run
     from agent.engine.polling import Observed
     from agent.engine.results import Result
@@ -92,31 +95,34 @@ async def reconcile(run: Run, state: State) -> Outcome:
         if desired is None:
             return Outcome(state, None, commits.untaken(state))
         run = replace(run, revision=desired.revision)
-        seen = await polling.observe(run, desired.objects, kinds)
+        seen = await polling.observe(run, desired.everything, kinds)
         desired = replace(desired, warnings=(*desired.warnings, *seen.warnings))
         await recording.note_loss(run, seen.live)
         await releasing.note(run, desired.objects, seen.live, kinds)
         await additions.note(run, desired.objects, seen.live, seen.kinds)
 
-        ran = await endings.settle(run, desired.objects, seen, _desired_digests(state), kinds)
+        ran = await endings.settle(run, desired.everything, seen, _desired_digests(state), kinds)
         stale = ran.sift(_stale(run, state, desired, seen))
         causes = rollouts.touched(run, desired.objects, stale)
-        standing = judge.standing(desired.objects, causes, seen.live)
+        asked = hooks.considered(run, desired, causes, _desired_digests(state))
+        causes.update(dict.fromkeys(asked, Cause.HOOK))
+        standing = judge.standing(desired.everything, causes, seen.live)
         opened = await opening.open_objects(run, desired, causes, standing, kinds)
         checked = await resolving.check(run, opened, desired.variables)
         answers = await resolving.ask(run, checked.wanted)
         # what a watch brings from here on may be of the next owner: its epoch is shown after what a write relies on was read
         live = run.ports.live.snapshot(run.application_id.uid)
-        met = await adopting.existing(run, [desired.objects[key] for key in checked.opened.objects], causes, kinds)
+        met = await adopting.existing(
+            run, [desired.objects[key] for key in checked.opened.objects if key not in asked], causes, kinds
+        )
         assembled = await assembling.assemble(
             run, desired, checked.opened, answers, _desired_digests(state), standing=met.standing
         )
         desired = await _holding(run, desired, assembled.failed)
         ready = {key: item for key, item in assembled.objects.items() if key not in desired.held}
-        basis = replace(_basis(run, state, met), live=live, observed=seen.kinds)
-        trees = (item.tree for item in ready.values())
-        basis = replace(basis, refusals={**basis.refusals, **ran.refusals}, done=ran.done)
-        changes = await pace.over_all(run, trees, lambda state=desired: plan.compute(state, ready, causes, basis))
+        hooked = await hooks.decide(run, desired, asked, ready, _desired_digests(state), live, met.objects, kinds)
+        basis = replace(_basis(run, state, met), live=live, observed=seen.kinds, done=ran.done, hooked=hooked)
+        changes = await _planned(run, desired, ready, causes, replace(basis, refusals={**met.refusals, **ran.refusals}))
         await recording.keep_guard(run, changes)
         changes = await releasing.explain(run, changes, live, kinds)
         desired = additions.warned(run, desired, live, changes)
@@ -124,11 +130,13 @@ async def reconcile(run: Run, state: State) -> Outcome:
             await recording.confirm(run, changes)
             return Outcome(state, desired, desired.problems, tuple(changes), pending=changes.pending, seen=seen.kinds)
 
-        await recording.announce(run, state, desired, changes)
+        await recording.announce(run, state, desired, changes, hooked)
         applied, kinds = await applying.apply(run, changes, live, kinds)
-        pruned = await deleting.prune(run, changes.pruned, live, kinds, cause=run.asks, desired=desired.objects)
+        pruned = await deleting.prune(
+            run, hook_runs.going(changes, applied), live, kinds, cause=run.asks, desired=desired.objects
+        )
         pruned += await deleting.forget(run, changes.gone, kinds)
-        await polling.follow(run, desired.objects, kinds)
+        await polling.follow(run, desired.everything, kinds)
         state = await recording.remember(run, state, desired, changes, [*applied, *pruned], kinds=kinds)
         if not changes.empty or pruned:
             await run.ports.audit.checkpoint(run.id)
@@ -136,10 +144,27 @@ async def reconcile(run: Run, state: State) -> Outcome:
         raise
     except AgentError as error:
         return Outcome(state, problems=(Problem(error),), stopped=True)
-    failures = [Problem(result.error, result.id) for result in [*applied, *pruned] if result.error]
-    kept = [Problem(error, key) for key, error in changes.kept.items()]
-    problems = (*desired.problems, *ran.problems, *failures, *kept)
-    return Outcome(state, desired, problems, tuple(changes), (*applied, *pruned), seen=seen.kinds)
+    results = (*applied, *pruned)
+    problems = (*desired.problems, *ran.problems, *_problems(changes, results))
+    return Outcome(state, desired, problems, tuple(changes), results, seen=seen.kinds)
+
+
+async def _planned(
+    run: Run,
+    desired: DesiredState,
+    ready: Mapping[ObjectId, Assembled],
+    causes: Mapping[ObjectId, Cause],
+    basis: plan.Basis,
+) -> ChangeSet:
+    objects = {key: item for key, item in ready.items() if key not in desired.hooks}
+    trees = (item.tree for item in objects.values())
+    return await pace.over_all(run, trees, lambda: plan.compute(desired, objects, causes, basis))
+
+
+def _problems(changes: ChangeSet, results: Iterable[Result]) -> tuple[Problem, ...]:
+    """What failed, and what is kept for a reason."""
+    failures = (Problem(result.error, result.id) for result in results if result.error)
+    return (*failures, *(Problem(error, key) for key, error in changes.kept.items()))
 
 
 def _stale(run: Run, state: State, desired: DesiredState, seen: Observed) -> dict[ObjectId, Cause]:

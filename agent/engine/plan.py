@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from agent.engine import additions, judge, origins, prune
+from agent.engine import additions, hooks, judge, origins, prune
 from agent.engine.causes import Cause
 from agent.engine.changes import ChangeSet, Step, waiting
 from agent.manifests import diff, order, ownership
+from agent.values.errors import HeldError, PruneRefusedError
 from agent.values.text import excerpts
 from agent.values.tree import show_path
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from agent.desired.compiler import DesiredState
     from agent.engine.assembling import Assembled
+    from agent.engine.hooks import Hooked
     from agent.engine.live import LiveFact
     from agent.engine.record import ApplicationRecord, ObjectRecord
     from agent.values.errors import AgentError
@@ -31,7 +33,8 @@ class Basis:
     `live` are the facts of the Application's objects, `observed` the groups and kinds of which they are all known, and `application` the
     uid that proves an object ours. `before` is the state that was applied last. `met` is what stands where an object is applied for the
     first time, `unread` where that could not be read, `refusals` say why one cannot be applied. `asks` is why other objects are asked for
-    than before, and `lost` says that the record of those before is lost. `done` ran to its end, and has these records.
+    than before, and `lost` says that the record of those before is lost. `done` ran to its end, and has these records. `hooked` are the hooks
+    that run.
     """
 
     record: ApplicationRecord
@@ -46,6 +49,7 @@ class Basis:
     asks: Cause = Cause.COMMIT
     lost: bool = False
     done: Mapping[ObjectId, ObjectRecord] = field(default_factory=dict["ObjectId", "ObjectRecord"])
+    hooked: Hooked = hooks.NONE
 
 
 def compute(
@@ -58,7 +62,7 @@ def compute(
 
     An object that comes out as what was applied, and still stands so, needs no request.
     """
-    confirmed: dict[ObjectId, ObjectRecord] = dict(basis.done)
+    confirmed: dict[ObjectId, ObjectRecord] = {**basis.done, **basis.hooked.settled}
     steps: dict[ObjectId, Step] = {}
     for key, item in assembled.items():
         known, fact = basis.record.objects.get(key), basis.live.get(key)
@@ -88,7 +92,7 @@ def compute(
                 leaves=ownership.is_left_to_others(item.tree, ours=fact is not None),
                 why=origins.why(shown, item, assembled, basis.record.objects),
             )
-    waves = order.waves({key: step.assembled.tree for key, step in steps.items()})
+    waves = tuple(_gated(_with_waiting(_waves(steps, basis.hooked)), basis.hooked))
     decision = prune.decide(
         desired,
         record=basis.record,
@@ -97,11 +101,12 @@ def compute(
         policy=basis.policy,
         observed=basis.observed,
     )
+    pruned, kept = _pruned(decision, waves, basis.hooked)
     return ChangeSet(
-        tuple(_with_waiting([[steps[key] for key in wave] for wave in waves])),
+        waves,
         confirmed,
-        decision.allowed,
-        decision.refused,
+        pruned,
+        kept,
         desired.held,
         decision.gone,
         decision.guard,
@@ -120,6 +125,45 @@ def _with_waiting(waves: Iterable[Sequence[Step]]) -> Iterator[tuple[Step, ...]]
         checked = [replace(step, refusal=step.refusal or waiting(step, refused)) for step in wave] if refused else wave
         refused |= {step.assembled.id for step in checked if step.refusal}
         yield tuple(checked)
+
+
+def _waves(steps: Mapping[ObjectId, Step], hooked: Hooked) -> Iterator[Sequence[Step]]:
+    """Objects wave by wave, and each hook in a wave of its own: behind definitions, or behind all."""
+    waves = order.waves({key: step.assembled.tree for key, step in steps.items()})
+    first = [wave for wave in waves if order.wave_of(wave[0], steps[wave[0]].assembled.tree) <= order.DEFINITIONS]
+    for part, behind in ((first, hooked.before), (waves[len(first) :], hooked.after)):
+        yield from ([steps[key] for key in wave] for wave in part)
+        yield from ([step] for step in behind)
+
+
+def _gated(waves: Iterable[tuple[Step, ...]], hooked: Hooked) -> Iterator[tuple[Step, ...]]:
+    """Nothing of the release is changed behind a hook that cannot run. What stands goes on being healed."""
+    error = hooked.blocked.error if hooked.blocked is not None and hooked.blocked.phase == "before" else None
+    for wave in waves:
+        steps = wave
+        if error is not None:
+            steps = tuple(step if step.heals else replace(step, refusal=step.refusal or error) for step in wave)
+        refused = next((step for step in steps if step.hooked is not None and step.refusal is not None), None)
+        error = error or (behind(refused.assembled.id) if refused is not None else None)
+        yield steps
+
+
+def behind(hook: ObjectId) -> HeldError:
+    """Why a change waits."""
+    return HeldError(
+        "waits for a hook of the chart that did not complete", hint="see what is said of the hook", needs=hook
+    )
+
+
+def _pruned(
+    decision: prune.Decision, waves: Iterable[Sequence[Step]], hooked: Hooked
+) -> tuple[tuple[ObjectId, ...], Mapping[ObjectId, AgentError]]:
+    """What goes and what is kept: nothing goes before hooks have run. Objects of hooks that have ended do."""
+    stopped = hooked.blocked is not None or any(step.hooked and step.refusal for wave in waves for step in wave)
+    if not stopped:
+        return (*decision.allowed, *hooked.over), decision.refused
+    reason = PruneRefusedError("not pruned until the hooks of the chart have run", hint="see what is said of the hook")
+    return hooked.over, {**dict.fromkeys(decision.allowed, reason), **decision.refused}
 
 
 def _changed(key: ObjectId, desired: DesiredState, before: DesiredState | None) -> tuple[str, ...]:

@@ -67,7 +67,7 @@ def decide(
     was applied counts as being there.
     """
     there = standing(record, live, application, observed)
-    wanted = desired.objects.keys() | desired.held.keys()
+    wanted = desired.everything.keys() | desired.held.keys()
     present = sorted(there - wanted)
     gone = frozenset(key for key in record.objects.keys() - there - wanted if (key.group, key.kind) in observed)
     applied = there | {key for key in wanted if key in record.objects and record.objects[key].uid}

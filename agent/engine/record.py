@@ -52,6 +52,8 @@ class ObjectRecord:
     made: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
+DUE, ASKED, BEGUN = "Due", "Asked", "Begun"
+"""Of a hook, beside how it ended: it is to run, it was requested to run again, it was sent."""
 MOST_RUNS: Final = 10
 _MOST_RAN: Final = 1000
 
@@ -68,6 +70,16 @@ class Runs:
         others = {each: how for each, how in self.endings.items() if each != digest}
         last = [*others.items(), (digest, ending)][-MOST_RUNS:]
         return Runs(self.namespace, dict(last))
+
+    @property
+    def waits(self) -> frozenset[str]:
+        """Of a hook: whether it is to run, whatever the release holds by now."""
+        return frozenset(self.endings.values()) & {DUE, ASKED}
+
+    def having_run(self, digest: str, how: str) -> Runs:
+        """A hook with how it fares for this content, and nothing that it still waits for."""
+        left = {each for each, known in self.endings.items() if known in {DUE, ASKED, BEGUN}}
+        return self.without(left).having(digest, how)
 
     def without(self, digests: Collection[str]) -> Runs:
         return Runs(self.namespace, {each: how for each, how in self.endings.items() if each not in digests})

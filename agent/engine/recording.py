@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from agent.desired.compiler import DesiredState
     from agent.engine.changes import ChangeSet
     from agent.engine.context import Run
+    from agent.engine.hooks import Hooked
     from agent.engine.live import LiveFact
     from agent.engine.results import Result
     from agent.engine.state import State
@@ -81,8 +82,8 @@ async def confirm(run: Run, changes: ChangeSet) -> None:
         await run.ledger.save(record.with_objects(known))
 
 
-async def announce(run: Run, state: State, desired: DesiredState, changes: ChangeSet) -> None:
-    """Record new objects, the commit, and what the spec asks of it, before anything is sent: whatever happens in between, it is known.
+async def announce(run: Run, state: State, desired: DesiredState, changes: ChangeSet, hooked: Hooked) -> None:
+    """Record new objects, the commit, what the spec asks of it, and which hooks run, before anything is sent: so it is known whatever happens.
 
     So the epoch is shown as well: by that write, or by a read where there is nothing to record.
     """
@@ -100,7 +101,8 @@ async def announce(run: Run, state: State, desired: DesiredState, changes: Chang
     }
     applying = desired.revision if desired.revision != record.revision else None
     asked = _asked(run, state, desired)
-    record = replace(record.with_objects(new), applying=applying, asked=asked).with_standing(desired.standing)
+    record = record.with_objects({**new, **hooked.settled}).with_runs(hooked.ran)
+    record = replace(record, applying=applying, asked=asked).with_standing(desired.standing)
     if not await run.ledger.save(record):
         await run.fence.show(afresh=True)
 
@@ -118,6 +120,7 @@ async def remember(
         for result in results
         if isinstance(result.error, _REFUSALS)
         and result.action != "wait"
+        and result.record is None
         and result.id in known
         and not known[result.id].uid
         and not known[result.id].ended

@@ -69,7 +69,7 @@ class Chart:
 
     `values_files` are of `sources`, a later one above those before, and `values` above them. `known` are placeholders of texts that are not
     empty. `now` is the time that templates see, in seconds since 1970. `crds`: with the files of its folder `crds`. `skips_hooks`: hooks are
-    left out; else they are the error.
+    left out; else they are among the objects. `upgrades`: templates see that something of the release stands.
     """
 
     path: str
@@ -83,6 +83,7 @@ class Chart:
     known: tuple[Placeholder, ...] = ()
     crds: bool = True
     skips_hooks: bool = False
+    upgrades: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,9 @@ class Rendered:
     Either depends on the content of the files in `read`, on the absence of those in `looked_for`, on the renderer's `build`, and on whether
     the cluster serves what was `asked`, and on the time where `clock` says so. `expressions` are the operations on sealed values that stand in the objects, by placeholder.
     Objects hold only as far as all `questions` are right. `skipped` are the files of hooks that were left out as
-    asked, `elsewhere` those of hooks for tests, rollbacks and the end of a release. `generated` are values that templates make up, by placeholder.
+    asked, `elsewhere` those of hooks for tests, rollbacks and the end of a release. `of_release`: templates may have asked whether something of
+    the release stands. `notes` are what the chart tells its user, None where its template for them fails. `generated` are values that templates make
+    up, by placeholder.
     """
 
     objects: tuple[RenderedObject, ...]
@@ -115,6 +118,8 @@ class Rendered:
     skipped: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
     generated: Mapping[Placeholder, Generation] = field(default_factory=dict["Placeholder", "Generation"])
+    of_release: bool = False
+    notes: str | None = ""
 
 
 class RenderPort(Protocol):

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from agent.desired import cautions, disclosing, generators, inputs, live_variables, rendering
 from agent.desired.compiler import UnknownChangeError
 from agent.desired.generators import Generated
-from agent.engine import charting, charts, suffixes
+from agent.engine import charting, charts, releases, suffixes
 from agent.engine.bases import CommittedFiles, Mounted, Reader
 from agent.engine.charts import Release
 from agent.engine.renderers import Kustomization, SourceTree
 from agent.engine.state import Rendering
-from agent.manifests import kustomizations, remote_bases
+from agent.manifests import hooks, kustomizations, remote_bases
 from agent.manifests.kustomizations import Overlay, Wanted
 from agent.manifests.remote_bases import Allowed
 from agent.values.errors import AgentError, InputError
@@ -228,7 +228,8 @@ def make(spec: ApplicationSpec, result: Rendered | None, found: Parsed, given: I
         origins = given.generated.origins
         files = (origins.get(each.file, each.file) or spec.render.path for each in result.objects)
         shown = (remote_bases.shown(file, given.overlay.bases) for file in files)
-        outputs = tuple(zip(shown, (each.tree for each in result.objects), strict=True))
+        trees = (hooks.named(each.tree) if spec.render.helm is not None else each.tree for each in result.objects)
+        outputs = tuple(zip(shown, trees, strict=True))
     made = rendering.of(
         outputs,
         found.documents,
@@ -241,7 +242,7 @@ def make(spec: ApplicationSpec, result: Rendered | None, found: Parsed, given: I
         generations=result.generated if result else None,
         namespace=namespace,
     )
-    return replace(made, skipped=result.skipped) if result else made
+    return replace(made, skipped=result.skipped, elsewhere=result.elsewhere) if result else made
 
 
 def _refused(error: AgentError, path: str, given: Inputs) -> UnknownChangeError:
@@ -265,7 +266,7 @@ async def _rendered(run: Run, state: State, kinds: Kinds, asked: Render, given: 
         now = run.revision.authored_at if run.revision is not None else 0
         release = Release(run.application.id.name, run.application.namespace, now)
         chart = charts.chart(asked.helm, given.folder, given.given, given.values, release=release, cluster=cluster)
-        return await _charted(run, state.rendering, chart)
+        return await _charted(run, state.rendering, chart, kinds)
     except AgentError as error:
         raise UnknownChangeError((Problem(error, file=asked.path),)) from None
 
@@ -278,12 +279,23 @@ async def _built(run: Run, before: Rendering | None, asked: Kustomization) -> Re
     return Rendering(key, await run.ports.renderers.kustomize(run.application_id, asked))
 
 
-async def _charted(run: Run, before: Rendering | None, asked: Chart) -> Rendering:
+async def _charted(run: Run, before: Rendering | None, asked: Chart, kinds: Kinds) -> Rendering:
     key = _key(run, *charts.texts(asked))
-    if before is not None and before.key == key and charts.holds(before, asked):
+    same = before is not None and before.key == key and charts.holds(before, asked)
+    if before is not None and same and not await _is_another_release(run, kinds, before):
         return before
-    made = await run.ports.renderers.helm(run.application_id, asked)
-    return Rendering(key, made, asked.cluster.version, asked.now)
+    upgrades = before.upgrades if before is not None else False
+    made = await run.ports.renderers.helm(run.application_id, replace(asked, upgrades=upgrades))
+    found = Rendering(key, made, asked.cluster.version, asked.now, upgrades)
+    if not await _is_another_release(run, kinds, found):
+        return found
+    made = await run.ports.renderers.helm(run.application_id, replace(asked, upgrades=not upgrades))
+    return replace(found, result=made, upgrades=not upgrades)
+
+
+async def _is_another_release(run: Run, kinds: Kinds, found: Rendering) -> bool:
+    """Whether templates took an upgrade for an installation, or the other way round."""
+    return found.result.of_release and found.upgrades != await releases.rendered_stands(run, kinds, found.result)
 
 
 def _key(run: Run, *texts: str) -> str:
@@ -296,7 +308,8 @@ async def is_answered_otherwise(run: Run, state: State, kinds: Kinds) -> bool:
     if asked is None or asked.helm is None or before is None:
         return False
     cluster = await charts.cluster_of(run.ports.target, kinds)
-    return cluster.version != before.version or not charts.is_answered(before.result, cluster)
+    changed = cluster.version != before.version or not charts.is_answered(before.result, cluster)
+    return changed or await _is_another_release(run, kinds, before)
 
 
 def kustomize(asked: Kustomize, given: Inputs) -> Kustomization:
@@ -320,4 +333,5 @@ def kustomize(asked: Kustomize, given: Inputs) -> Kustomization:
 def warnings(made: Made, given: Inputs, disclosed: Collection[str] = ()) -> tuple[Problem, ...]:
     """What is rendered all the same, and hardly meant; which variables are in the clear, and which hooks are left out."""
     found = (*cautions.unused(made.unused), *cautions.clear_values(given.given.manifests))
-    return (*found, *cautions.skipped(made.skipped), *disclosing.warning(disclosed))
+    left = (*cautions.skipped(made.skipped), *cautions.elsewhere(made.elsewhere))
+    return (*found, *left, *disclosing.warning(disclosed))

@@ -71,13 +71,15 @@ class Tried:
 class Rendering:
     """What a renderer gave last, placeholders and all, and the `key` of what it was asked: equal files give the same again.
 
-    Of a chart, `version` is that of the cluster it was rendered for, and `now` the time that its templates had.
+    Of a chart, `version` is that of the cluster it was rendered for, `now` the time that its templates had, and `upgrades` whether they saw that
+    something of the release stands.
     """
 
     key: str
     result: Rendered
     version: str = ""
     now: int = 0
+    upgrades: bool = False
 
 
 @dataclass(frozen=True, slots=True)

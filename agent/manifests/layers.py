@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from agent.manifests.documents import Document
+    from agent.manifests.hooks import Hook
     from agent.manifests.kinds import Kinds
     from agent.manifests.places import Places
     from agent.values.tree import Object
@@ -42,7 +43,7 @@ class Desired:
 
     `tree` is what it is created as; once it stands, what is `ignored` is left to others. `hashed`: its name is another one when it holds
     something else, so that rolls what names it. `own` is its metadata as Git has it, where the Application adds to that.
-    `rendered_from` is the folder of the overlay or chart that gave it; empty for manifests alone.
+    `rendered_from` is the folder of the overlay or chart that gave it; empty for manifests alone. `hook`: it stands only to run.
     """
 
     id: ObjectId
@@ -53,6 +54,7 @@ class Desired:
     hashed: bool = False
     own: Object | None = None
     rendered_from: str = ""
+    hook: Hook | None = None
 
     @property
     def kept(self) -> Object:

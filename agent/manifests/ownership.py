@@ -31,6 +31,7 @@ ANNOTATION_ADDITIONS = PREFIX + "additions"
 ANNOTATION_REPLACE = PREFIX + "replace"
 ANNOTATION_WAVE = PREFIX + "wave"
 ANNOTATION_ROLL = PREFIX + "secrets-version"
+ANNOTATION_HOOK = PREFIX + "hook-content"
 _HELM = "helm.sh/resource-policy"
 SHARED: Final = {ANNOTATION_APPLY: "if-ours", ANNOTATION_PRUNE: "disabled", ANNOTATION_ADDITIONS: "keep"}
 """On what one Application makes for others as well: it is kept as Git says where it is ours, and otherwise left as it is."""

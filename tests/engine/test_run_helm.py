@@ -187,21 +187,6 @@ async def test_what_is_wrong_with_a_chart_leaves_the_last_good_commit(
     assert made.value("ConfigMap/web-settings", "data", "host") == "example.com"
 
 
-HOOK = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: migrate, annotations: {helm.sh/hook: %s}}\n"
-
-
-async def test_hooks_are_an_error_or_left_out_and_never_ordinary_objects(renderers: Renderers) -> None:
-    files = chart(settings=SETTINGS, job=HOOK % "'pre-install,pre-upgrade'", test=HOOK % "test")
-    made = world(renderers, files)
-    ran = await made.run()
-    assert (ran.problems, ran.writes) == (["Chart chart/templates/job.yaml"], [])
-    assert "hooks are not run yet" in str(ran.errors[0])
-    made.spec(render={"helm": {"chart": {"path": "chart"}, "hooks": "skip"}})
-    ran = await made.run()
-    assert (ran.problems, ran.writes) == ([], ["apply ConfigMap/web-settings"])
-    assert ran.warnings == ["Chart"]
-
-
 DEFINITION = """\
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition

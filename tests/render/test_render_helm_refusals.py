@@ -205,12 +205,10 @@ async def test_templates_may_ask_thirty_two_questions(renderers: Renderers) -> N
 HOOK = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: migrate, annotations: {helm.sh/hook: %s}}\n"
 
 
-async def test_a_hook_is_the_error_and_may_be_left_out(renderers: Renderers) -> None:
+async def test_a_hook_is_among_the_objects_and_may_be_left_out(renderers: Renderers) -> None:
     row = Row({**chart(_names=NAMES, secret=SECRETS, job=HOOK % "'pre-install,pre-upgrade'")}, {})
     given = await render(renderers, row)
-    assert isinstance(given.error, ChartError)
-    assert str(given.error).startswith("chart/templates/job.yaml: Job migrate: the chart has a hook")
-    assert given.error.facts["object"] == "Job migrate"
+    assert [each.tree["kind"] for each in given.objects] == ["Secret", "Job"]
     left = await render(renderers, row, skips_hooks=True)
     assert (len(left.objects), left.skipped) == (1, ("chart/templates/job.yaml",))
 

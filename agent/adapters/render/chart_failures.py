@@ -28,13 +28,6 @@ _OF_KIND: Final = {
     "values": _Failure(ChartError, "a file of values is not one", says="says"),
     "template": _Failure(ChartError, "a template fails", says="says"),
     "output": _Failure(ChartError, "what a template gives is not YAML", says="says"),
-    "hook": _Failure(
-        ChartError,
-        "the chart has a hook, and hooks are not run yet",
-        "with spec.render.helm.hooks: skip they are left out",
-        says="hook",
-        names="object",
-    ),
     "sealed": _Failure(SealedValueReadError, "a function reads a sealed value", names="function"),
     "random": _Failure(
         RandomValueError, "a template makes up a value, which would be another one each time", names="function"

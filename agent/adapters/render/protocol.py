@@ -86,6 +86,7 @@ def helm(asked: Chart, limits: RenderLimits) -> dict[str, object]:
             "now": asked.now,
             "crds": asked.crds,
             "skipHooks": asked.skips_hooks,
+            "isUpgrade": asked.upgrades,
             "outputBytes": limits.output_bytes,
             "objects": limits.objects,
         }
@@ -120,6 +121,8 @@ def charted(answer: Answer, build: str) -> Rendered:
         skipped=skipped,
         elsewhere=elsewhere,
         generated=generated,
+        of_release=answer.get("release") is True,
+        notes=None if answer.get("notesFailed") is True else str(answer.get("notes", "")),
     )
 
 

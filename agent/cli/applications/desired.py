@@ -11,7 +11,7 @@ from agent.cli import terminal
 from agent.cli.applications import made_values, worktree
 from agent.cli.keys import key_sources
 from agent.desired import compiler, metadata, namespaces
-from agent.engine import plan, prune
+from agent.engine import hooks, plan, prune
 from agent.engine.assembling import Assembled
 from agent.engine.causes import Cause
 from agent.engine.record import ApplicationRecord, ObjectRecord
@@ -245,9 +245,9 @@ def _checked(
     opened: dict[ObjectId, Object] = {}
     wrong = made_values.answered(state, secrets, unopened) if secrets is not None else None
     if wrong is not None:
-        failed = {key: wrong.with_facts(object=key) for key in state.objects if key not in state.held}
+        failed = {key: wrong.with_facts(object=key) for key in state.everything if key not in state.held}
         return Declared(state.holding(failed), {})
-    for key, item in state.objects.items():
+    for key, item in state.everything.items():
         if key in state.held:
             continue
         try:
@@ -279,12 +279,15 @@ def check(key: ObjectId, tree: Object, allowed: sinks.AllowedSinks, variables: M
 
 
 def planned(declared: Declared) -> ChangeSet:
-    """The engine's plan where nothing stands yet: what is applied in which wave, and what is held."""
+    """The engine's plan where nothing stands yet: what is applied in which wave, and what is held. Hooks for upgrades are among them."""
+    state = declared.state
     finished = {
-        key: Assembled(key, tree, ObjectRecord(declared.state.objects[key].api_version))
+        key: Assembled(key, tree, ObjectRecord(state.objects[key].api_version))
         for key, tree in declared.opened.items()
+        if key in state.objects
     }
-    basis = plan.Basis(ApplicationRecord(), "", prune.Policy())
+    hooked = hooks.expected({key: item for key, item in state.hooks.items() if key in declared.opened}, installing=None)
+    basis = plan.Basis(ApplicationRecord(), "", prune.Policy(), hooked=hooked)
     return plan.compute(declared.state, finished, dict.fromkeys(finished, Cause.NEW), basis)
 
 

@@ -216,7 +216,7 @@ async def _compare(  # noqa: PLR0917  # what is compared, with what, and what is
     )
     outage: list[ClusterUnavailableError] = []
     held: dict[ObjectId, AgentError] = {}
-    in_order = [step.assembled.id for step in desired.planned(declared).steps]
+    in_order = [step.assembled.id for step in desired.planned(declared).steps if step.hooked is None]
 
     async def one(number: int, key: ObjectId) -> Difference | None:
         if outage:

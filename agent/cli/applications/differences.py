@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from agent.values.tree import Tree
 
 _HEADERS = ("ACTION", "OBJECT", "FIELD", "LIVE", "WANTED", "WAVE", "CAUSE")
-_AS_IS = frozenset({"create", "prune", "conflict", "hold", "keep"})
-_DIFFERING = frozenset({"create", "change", "replace", "prune", "roll", "keep"})
+_AS_IS = frozenset({"create", "run", "prune", "conflict", "hold", "keep"})
+_DIFFERING = frozenset({"create", "run", "change", "replace", "prune", "roll", "keep"})
 
 
 class Differences:
@@ -48,10 +48,13 @@ class Differences:
         self._overlooked = shown.overlooked
         self._replaced = shown.replaced
         self._finished = shown.finished
+        self._hooks = [
+            step.assembled.id for step in shown.changes.steps if step.hooked is not None and applied.record.revision
+        ]
         self._applied = applied
         refused = [(each.object, each.error) for each in self.changes.values() if each.wave is not None]
         unread = [(each.id, each.error) for each in found if each.action == "unknown"]
-        files = {key: ", ".join(item.files) for key, item in state.objects.items()}
+        files = {key: ", ".join(item.files) for key, item in state.everything.items()}
         told = [Problem(error, key, files[key]) for key, error in (*refused, *unread) if error is not None]
         self.problems = (*problems, *told)
 
@@ -105,6 +108,9 @@ class Differences:
             )
         also += (
             f"{key} has run and is gone: whether the tree changes it, and so runs it again" for key in self._finished
+        )
+        also += (
+            f"whether {key} ran for this before, values included: then it does not run again" for key in self._hooks
         )
         return (*self._applied.unknown, *also)
 

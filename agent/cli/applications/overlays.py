@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, TypeAlias
 from agent.cli.applications import worktree
 from agent.cli.keys import key_sources
 from agent.controllers.tasks import AsyncTasks
-from agent.desired import disclosing
+from agent.desired import disclosing, hooks
 from agent.desired import live_variables as desired_variables
 from agent.desired.compiler import UnknownChangeError
-from agent.engine import charts, live_variables, rendering, suffixes
+from agent.engine import charts, live_variables, releases, rendering, suffixes
 from agent.engine.charts import Release
 from agent.engine.renderers import Cluster as ChartCluster
 from agent.manifests import contents, generated, known_kinds, references
 from agent.sops.files import presented
 from agent.sops.format.groups import unwrap_data_key
 from agent.values.dataclass import replace
-from agent.values.errors import AgentError, InputError
+from agent.values.errors import AgentError, ForbiddenError, InputError
 from agent.values.fingerprint import Fingerprinter
 from agent.values.ids import ApplicationId
 from agent.values.problems import Problem
@@ -95,17 +95,18 @@ async def make(
     spec, result, settled = target.spec, None, suffixes.NOTHING
     assert spec is not None
     if spec.render is not None:
-        result = await _rendered(target, spec.render, given, await _cluster_of(spec.render, cluster))
+        result = await _rendered(target, spec.render, given, cluster)
         if settle is not None and spec.render.kustomize is not None:
             settled = await settle(result, given)
             result, parsed = settled.result(result), settled.layers(parsed)
     return rendering.make(spec, result, parsed, given, target.namespace or "default"), settled
 
 
-async def _rendered(target: Target, asked: Render, given: Inputs, cluster: ChartCluster) -> Rendered:
+async def _rendered(target: Target, asked: Render, given: Inputs, cluster: Cluster | None) -> Rendered:
     # Only here, since manifests alone need no renderer.
     from agent.adapters.render.pool import Renderers
 
+    served = await _cluster_of(asked, cluster)
     renderers = Renderers(limits=target.limits.render)
     try:
         if asked.helm is None or given.values is None:
@@ -113,12 +114,26 @@ async def _rendered(target: Target, asked: Render, given: Inputs, cluster: Chart
             return await renderers.kustomize(_USER, rendering.kustomize(asked.kustomize, given))
         name = target.application.id.name if target.application is not None else _RELEASE
         release = Release(name, target.namespace or "default", int(time.time()))
-        chart = charts.chart(asked.helm, given.folder, given.given, given.values, release=release, cluster=cluster)
-        return await renderers.helm(_USER, chart)
+        chart = charts.chart(asked.helm, given.folder, given.given, given.values, release=release, cluster=served)
+        result = await renderers.helm(_USER, chart)
+        if cluster is None or not result.of_release or not await _stands(cluster, result, release.namespace):
+            return result
+        return await renderers.helm(_USER, replace(chart, upgrades=True))
     except InputError as error:
         raise UnknownChangeError((Problem(error, file=asked.path),)) from None
     finally:
         await renderers.close()
+
+
+async def _stands(cluster: Cluster, result: Rendered, namespace: str) -> bool:
+    """Whether anything of the release is there, as far as the user may read it."""
+    for key, resource in releases.named(result, await cluster.kinds(), namespace).items():
+        try:
+            if await cluster.get(resource, key.namespace, key.name) is not None:
+                return True
+        except ForbiddenError:
+            continue
+    return False
 
 
 async def _cluster_of(asked: Render, cluster: Cluster | None) -> ChartCluster:
@@ -164,7 +179,7 @@ def stated(target: Target, state: DesiredState, made: tuple[Made, Settled], give
     found, settled = made
     disclosed = given.variables.sealed if given.variables is not None else ()
     warnings = (*state.warnings, *rendering.warnings(found, given, disclosed))
-    named = settled.stated(state)
+    named = hooks.apart(settled.stated(state), found.documents)
     return replace(
         named,
         expressions=found.expressions,

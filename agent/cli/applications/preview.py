@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.api import names
-from agent.engine import adopting, endings, plan, prune, replacing, rollouts
+from agent.engine import adopting, endings, hooks, plan, prune, releases, replacing, rollouts
 from agent.engine.assembling import Assembled
 from agent.engine.causes import Cause
 from agent.engine.record import ObjectRecord
@@ -85,6 +85,7 @@ def compute(
         },
         asks=_asks(state.revision, applied),
         lost=applied.recorded and not applied.record.objects and bool(applied.live),
+        hooked=_hooked(state, found, applied, causes),
     )
     finished = {key: Assembled(key, by_id[key].tree, _record(key, state, before, applied)) for key in causes}
     return Preview(
@@ -94,6 +95,21 @@ def compute(
         replaced=frozenset(key for key in causes if refusals[key] is None and _is_immutable(by_id[key])),
         finished=frozenset(each.id for each in found if _has_ended(each, applied.record.objects.get(each.id))),
     )
+
+
+def _hooked(
+    state: DesiredState, found: Sequence[Difference], applied: Applied, causes: Mapping[ObjectId, Cause]
+) -> hooks.Hooked:
+    """The hooks that a change of the release runs, as far as a user may know: for what one ran is recorded under a key."""
+    free = {key: item for key, item in state.hooks.items() if key not in state.held}
+    waits = any(key in applied.record.ran and applied.record.ran[key].waits for key in free)
+    if not free or not (waits or any(cause not in {Cause.EDIT, Cause.DELETION} for cause in causes.values())):
+        return hooks.NONE
+    met = [each.id for each in found if each.live is not None]
+    installing = not releases.stands(applied.live, applied.uid, but=state.hooks, met=met)
+    if not installing and applied.record.newest is None:
+        return hooks.NONE  # a release that is taken over runs none
+    return hooks.expected(free, installing=installing)
 
 
 def _asks(revision: Revision, applied: Applied) -> Cause:

@@ -91,7 +91,7 @@ def _render(args: argparse.Namespace) -> int:
         desired.report(desired.problems_of(error))
         return 1
     changes = desired.planned(declared)
-    shown = _shown(changes, reveal=args.reveal)
+    shown = _shown(changes, declared, reveal=args.reveal)
     if args.output == "json":
         terminal.write_data({"apiVersion": "v1", "kind": "List", "items": list(shown.values())}, "json")
     else:
@@ -114,22 +114,24 @@ async def _declared(args: argparse.Namespace, target: Target, keys: MasterKeys |
         return await desired.compute(target, None, keys, cluster=connected)
 
 
-def _shown(changes: ChangeSet, *, reveal: bool) -> Mapping[ObjectId, Object]:
+def _shown(changes: ChangeSet, declared: Declared, *, reveal: bool) -> Mapping[ObjectId, Object]:
     from agent.cli import plaintext
     from agent.cli.applications import desired
 
-    finished = [step.assembled for step in changes.steps]
+    finished = {step.assembled.id: declared.opened[step.assembled.id] for step in changes.steps}
     if not reveal:
-        return {item.id: desired.labelled(item.id, item.tree) for item in finished}
-    return {item.id: plaintext.manifest(desired.with_labels(item.tree)) for item in finished}
+        return {key: desired.labelled(key, tree) for key, tree in finished.items()}
+    return {key: plaintext.manifest(desired.with_labels(tree)) for key, tree in finished.items()}
 
 
 def _write_yaml(shown: Mapping[ObjectId, Object], declared: Declared) -> None:
     from agent.yaml.write import render
 
     for number, (key, tree) in enumerate(shown.items()):
-        files = ", ".join(escape(file) for file in declared.state.objects[key].files)
-        text = f"# {files}\n{render.manifest(tree)}"
+        item = declared.state.everything[key]
+        files = ", ".join(escape(file) for file in item.files)
+        runs = f", hook: {item.hook.shown}" if item.hook is not None else ""
+        text = f"# {files}{runs}\n{render.manifest(tree)}"
         if number:
             text = "---\n" + text
         if terminal.is_tty():

@@ -80,6 +80,7 @@
     │   └── WaitsError                a commit waits
     │       ├── DependencyNotReadyError   for an Application that it depends on
     │       └── SyncWindowError           for a sync window
+    ├── HookFailedError           a hook of a chart that failed, before which the sync stopped
     ├── PruneRefusedError         a deletion that waits
     ├── AdditionsError            what people added to an object, and is left there
     ├── FightError                added again each time the agent removes it

@@ -1,0 +1,34 @@
+"""Hooks of a chart apart from the objects that stand: what runs, and what is run for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from agent.manifests import documents, hooks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agent.desired.compiler import DesiredState
+    from agent.manifests.documents import Document
+
+
+def apart(desired: DesiredState, given: Iterable[Document]) -> DesiredState:
+    """The desired state with its hooks apart. `given` are the documents of which it was compiled: of a held one nothing else says that it is a hook."""
+    found = {
+        key: replace(item, hook=hook)
+        for key, item in desired.objects.items()
+        if item.rendered_from and (hook := hooks.of(item.tree)) is not None
+    }
+    left = {key: item for key, item in desired.objects.items() if key not in found}
+    marked = {
+        (identity[0], identity[1], identity[3])
+        for document in given
+        if document.rendered_from and hooks.of(document.tree) is not None
+        if (identity := documents.identity_of(document.tree)) is not None
+    }
+    unread = frozenset(
+        key for key in desired.held if key not in desired.objects and (key.group, key.kind, key.name) in marked
+    )
+    return replace(desired, objects=left, hooks=found, unread_hooks=unread)

@@ -1,0 +1,304 @@
+"""Which hooks of a chart run: once for what the release holds, values included, and before any object of it is changed.
+
+What ran is known from the record, and from the hook's own object where that still stands. Where neither tells, as when a release is taken
+over or the record was lost beside objects that stand, none runs by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from agent.engine import endings, releases
+from agent.engine.assembling import Assembled
+from agent.engine.causes import Cause, Why
+from agent.engine.changes import HookRun, Step
+from agent.engine.record import ASKED, BEGUN, DUE, ObjectRecord, Runs
+from agent.manifests import endings as runs_to_end
+from agent.manifests import hooks, ownership
+from agent.values.errors import AgentError, HeldError, HookFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from agent.desired.compiler import DesiredState
+    from agent.engine.context import Run
+    from agent.engine.live import LiveFact
+    from agent.engine.record import ApplicationRecord
+    from agent.manifests.hooks import Phase
+    from agent.manifests.kinds import Kinds
+    from agent.manifests.layers import Desired
+    from agent.values.fingerprint import Fingerprinter
+    from agent.values.ids import ObjectId
+    from agent.values.tree import Tree
+
+_HEALS: Final = frozenset({Cause.EDIT, Cause.DELETION})
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Why nothing of the release is changed from this phase on."""
+
+    phase: Phase
+    error: AgentError
+
+
+@dataclass(frozen=True, slots=True)
+class Hooked:
+    """The steps of hooks that run, in their order. `settled` need nothing, and have these records; `ran` is to be recorded first of all.
+
+    `over` ended earlier, and their objects go.
+    """
+
+    before: tuple[Step, ...] = ()
+    after: tuple[Step, ...] = ()
+    settled: Mapping[ObjectId, ObjectRecord] = field(default_factory=dict["ObjectId", ObjectRecord])
+    ran: Mapping[ObjectId, Runs] = field(default_factory=dict["ObjectId", Runs])
+    over: tuple[ObjectId, ...] = ()
+    blocked: Blocked | None = None
+
+
+NONE: Final = Hooked()
+
+
+def considered(
+    run: Run, desired: DesiredState, causes: Mapping[ObjectId, Cause], digests: Mapping[ObjectId, str]
+) -> dict[ObjectId, Desired]:
+    """The hooks that may have to run: all of them where anything of the release may hold something else than when they ran."""
+    free = {key: item for key, item in desired.hooks.items() if not ownership.is_reconcile_disabled(item.tree)}
+    record = run.ledger.record
+    moved = any(cause not in _HEALS for cause in causes.values())
+    known = all(key in record.objects and record.objects[key].desired_digest == digests.get(key) for key in free)
+    waits = any(key in record.ran and record.ran[key].waits for key in free)
+    return free if free and (moved or waits or not known) else {}
+
+
+def contents(
+    fingerprints: Fingerprinter, application: str, applied: Mapping[ObjectId, str], keys: Iterable[ObjectId]
+) -> dict[ObjectId, str]:
+    """The digest of what each hook runs for, under a key: what all objects of the release hold. `applied` are fingerprints of these."""
+    release: Tree = [[key.key, applied[key]] for key in sorted(applied)]
+    return {key: fingerprints.tree(application, key.key, ["hook", release]) for key in keys}
+
+
+async def decide(  # noqa: PLR0917  # what is there, what is asked for, and what it is made of
+    run: Run,
+    desired: DesiredState,
+    asked: Mapping[ObjectId, Desired],
+    assembled: Mapping[ObjectId, Assembled],
+    digests: Mapping[ObjectId, str],
+    live: Mapping[ObjectId, LiveFact],
+    met: Iterable[ObjectId],
+    kinds: Kinds,
+) -> Hooked:
+    """What becomes of the hooks that were `asked` for, once all that changes of the release is assembled."""
+    blocked = _blocked(desired, asked)
+    if not asked:
+        return Hooked(blocked=blocked)
+    record, application = run.ledger.record, run.application_id.uid
+    applied = {key: _applied(key, assembled, record) for key in (*desired.objects, *asked)}
+    release = _Release(
+        record,
+        live,
+        contents(run.fingerprints.desired, application, applied, asked),
+        digests,
+        installing=not releases.stands(live, application, but=desired.hooks, met=met),
+        spaces={
+            name: await endings.namespace_uid(run, kinds, name) for name in sorted({key.namespace for key in asked})
+        },
+    )
+    if blocked is not None:
+        return Hooked(blocked=blocked)
+    return _decided(release, {key: assembled[key] for key in asked if key in assembled}, asked)
+
+
+def expected(asked: Mapping[ObjectId, Desired], *, installing: bool | None) -> Hooked:
+    """The steps of hooks where it is not known for what they ran: all of them, as far as they are for an installation, or for an upgrade.
+
+    None: for either.
+    """
+    steps: dict[Phase, list[Step]] = {"before": [], "after": []}
+    for key, item in asked.items():
+        hook = item.hook
+        assert hook is not None
+        phases = hook.install | hook.upgrade if installing is None else hook.phases(installing=installing)
+        times: list[Phase] = [each for each in hooks.PHASES if each in phases]
+        for phase in times[:1] if runs_to_end.ends(item.tree) else times:
+            assembled = Assembled(key, item.tree, ObjectRecord(item.api_version), rendered_from=item.rendered_from)
+            steps[phase].append(Step(assembled, Cause.HOOK, why=Why(Cause.HOOK), hooked=HookRun(hook, phase)))
+    return Hooked(tuple(sorted(steps["before"], key=_rank)), tuple(sorted(steps["after"], key=_rank)))
+
+
+def _blocked(desired: DesiredState, asked: Mapping[ObjectId, Desired]) -> Blocked | None:
+    """Hooks that cannot run, and values that are not known yet, by which hooks run."""
+    held = sorted(key for key in desired.held if key in desired.hooks or key in desired.unread_hooks)
+    if held:
+        error = HeldError("waits for a hook that is held", hint="fix what holds the hook", needs=held[0])
+        hook = desired.hooks[held[0]].hook if held[0] in desired.hooks else None
+        late = hook is not None and "before" not in hook.install | hook.upgrade
+        return Blocked("after" if late else "before", error)
+    unknown = next((key for key in sorted(desired.held) if desired.held[key].transient), None)
+    if asked and unknown is not None:
+        error = HeldError("waits until all values are known: hooks of the chart run for them", needs=unknown)
+        return Blocked("before", error.as_transient())
+    return None
+
+
+def _applied(key: ObjectId, assembled: Mapping[ObjectId, Assembled], record: ApplicationRecord) -> str:
+    if key in assembled:
+        return assembled[key].record.applied
+    known = record.objects.get(key)
+    return known.applied if known is not None else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Release:
+    record: ApplicationRecord
+    live: Mapping[ObjectId, LiveFact]
+    contents: Mapping[ObjectId, str]
+    digests: Mapping[ObjectId, str]
+    installing: bool
+    spaces: Mapping[str, str]
+
+    @property
+    def adopting(self) -> bool:
+        """It stands, and nothing says that anything of it was ever applied by this Application."""
+        return not self.installing and self.record.newest is None
+
+    def runs(self, key: ObjectId) -> Runs:
+        known = self.record.ran.get(key, Runs("", {}))
+        return known if known.namespace else replace(known, namespace=self.spaces.get(key.namespace, ""))
+
+    def how(self, key: ObjectId) -> str:
+        """How a hook fares for the content of now; empty where nothing is known."""
+        return self.runs(key).endings.get(self.contents[key], "")
+
+    def is_settled(self, key: ObjectId) -> bool:
+        known = self.record.objects.get(key)
+        same = known is not None and known.content == self.contents[key]
+        return self.adopting or (same and not self.installing)
+
+    def phase(self, key: ObjectId, item: Desired) -> Phase | None:
+        """When a hook that runs to an end does so now; None where it does not, or has done. One that both phases name runs before."""
+        hook, how, waits = item.hook, self.how(key), self.runs(key).waits
+        assert hook is not None
+        phases = hook.phases(installing=self.installing) or (hook.install | hook.upgrade if waits else frozenset())
+        if not waits and how != BEGUN and (how or self.is_settled(key)):
+            return None if how in {"", "Complete"} else self._first(phases or hook.install | hook.upgrade)
+        return self._first(phases or (hook.install | hook.upgrade if how == BEGUN else frozenset()))
+
+    @staticmethod
+    def _first(phases: frozenset[Phase]) -> Phase | None:
+        return next((each for each in hooks.PHASES if each in phases), None)
+
+
+def _decided(release: _Release, items: Mapping[ObjectId, Assembled], asked: Mapping[ObjectId, Desired]) -> Hooked:
+    running = {key: item for key, item in asked.items() if runs_to_end.ends(item.tree)}
+    phases: dict[ObjectId, Phase] = {}
+    for key, item in running.items():
+        if (phase := release.phase(key, item)) is not None:
+            phases[key] = phase
+    steps: dict[Phase, list[Step]] = {"before": [], "after": []}
+    for key, at in phases.items():
+        steps[at].append(_step(release, items[key], asked[key], at))
+    for key, item in asked.items():
+        if key not in running:
+            for at in _supports(release, key, item, running, phases):
+                steps[at].append(_step(release, items[key], item, at))
+    begun = {step.assembled.id for each in steps.values() for step in each}
+    due = {key: release.runs(key).having(release.contents[key], DUE) for key in phases if _is_new(release, key)}
+    return Hooked(
+        tuple(sorted(steps["before"], key=_rank)),
+        tuple(sorted(steps["after"], key=_rank)),
+        {key: _record(release, items[key]) for key in asked if key not in begun},
+        due,
+        tuple(sorted(key for key, item in asked.items() if key not in begun and _is_over(release, key, item))),
+    )
+
+
+def _is_new(release: _Release, key: ObjectId) -> bool:
+    return not release.how(key) and not release.runs(key).waits
+
+
+def _supports(
+    release: _Release,
+    key: ObjectId,
+    item: Desired,
+    running: Mapping[ObjectId, Desired],
+    phases: Mapping[ObjectId, Phase],
+) -> list[Phase]:
+    """When something is applied that hooks need, such as a ServiceAccount: with each that runs, or once where none is in that phase."""
+    assert item.hook is not None
+    mine = item.hook.phases(installing=release.installing)
+    found: list[Phase] = []
+    for phase in hooks.PHASES:
+        wanted = phase in (mine or item.hook.install | item.hook.upgrade)
+        users = [
+            each for each, other in running.items() if other.hook and phase in other.hook.install | other.hook.upgrade
+        ]
+        alone = not users and phase in mine and not release.is_settled(key)
+        if alone or (wanted and any(phases.get(each) == phase for each in users)):
+            found.append(phase)
+    return found
+
+
+def _rank(step: Step) -> tuple[int, int, str, str]:
+    assert step.hooked is not None
+    return hooks.rank(step.assembled.id, step.hooked.hook)
+
+
+def _step(release: _Release, item: Assembled, desired: Desired, phase: Phase) -> Step:
+    assert desired.hook is not None
+    key = item.id
+    again = ASKED in release.runs(key).endings.values()
+    how = "" if release.runs(key).waits else release.how(key)
+    record = _record(release, item)
+    return Step(
+        replace(item, record=record),
+        Cause.HOOK,
+        refusal=None if how in {"", BEGUN} else failed(key, how),
+        why=Why(Cause.HOOK),
+        hooked=HookRun(desired.hook, phase, release.contents[key], again),
+    )
+
+
+def _record(release: _Release, item: Assembled) -> ObjectRecord:
+    """Of a hook: nothing of it is healed, so no field of it is known as ours."""
+    known = release.record.objects.get(item.id)
+    same = known is not None and known.content == release.contents[item.id]
+    return replace(
+        item.record,
+        desired_digest=release.digests[item.id],
+        content=release.contents[item.id],
+        uid=known.uid if known is not None else "",
+        ended=known.ended if known is not None and same else "",
+    )
+
+
+def _is_over(release: _Release, key: ObjectId, item: Desired) -> bool:
+    """Whether the object of a hook that ended, in an earlier run, is to go and still stands."""
+    fact, hook = release.live.get(key), item.hook
+    if fact is None or hook is None or fact.terminating:
+        return False
+    if runs_to_end.ends(item.tree):
+        return bool(fact.ended) and release.how(key) == fact.ended and hook.goes(failed=fact.ended == "Failed")
+    return hook.goes(failed=False) and not release.adopting
+
+
+def failed(key: ObjectId, how: str, condition: str = "") -> HookFailedError:
+    """Why the sync stops: a hook failed for what the release is to hold, or nobody knows."""
+    rerun = f"{key.kind}/{key.name}"
+    if how == endings.UNKNOWN:
+        return HookFailedError(
+            "the hook is gone, and it is unknown whether it completed: the sync stops before what follows it",
+            hint="find out what it did; agent sync NAME --rerun with the value after rerun runs it again",
+            object=key,
+            rerun=rerun,
+        )
+    error = HookFailedError(
+        "the hook failed: the sync stops before what follows it",
+        hint="its Pods have logs; change it or its values in Git, or run it again: agent sync NAME --rerun with the value after rerun",
+        object=key,
+        rerun=rerun,
+    )
+    return error.with_facts(condition=condition) if condition else error

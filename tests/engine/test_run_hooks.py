@@ -1,0 +1,320 @@
+"""Hooks of a chart run before and after its objects, once for what the release holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from whole_runs import manifests as m
+from whole_runs.hooks import SECRET, SETTINGS, SETTLED, VALUES, chart, hook, marked, world
+
+from agent.adapters.render.pool import Renderers
+from render import build
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+BOTH = "pre-install,pre-upgrade"
+MIGRATE = "apply Job/migrate"
+OTHER = VALUES.replace("example.com", "other.example.com")
+CHANGED = ["delete Job/migrate", MIGRATE, *SETTLED]
+
+
+@pytest.fixture
+async def renderers() -> AsyncGenerator[Renderers]:
+    running = Renderers(build.built())
+    yield running
+    await running.close()
+
+
+async def test_hooks_run_before_and_after_the_objects_by_weight_kind_and_name(renderers: Renderers) -> None:
+    files = chart(
+        settings=SETTINGS,
+        last=hook("last", "post-install,post-upgrade", weight=5),
+        check=hook("check", "post-install"),
+        second=hook("b", BOTH),
+        first=hook("c", BOTH, weight=-5),
+        third=hook("a", BOTH, kind="Pod"),
+        account=hook("z", BOTH, kind="ServiceAccount"),
+    )
+    made, cluster = world(renderers, files)
+    ran = await made.run()
+    assert (ran.problems, ran.warnings) == ([], [])
+    assert ran.writes == [
+        "apply Job/c",
+        "apply ServiceAccount/z",
+        "apply Job/b",
+        "apply Pod/a",
+        *SETTLED,
+        "apply Job/check",
+        "apply Job/last",
+    ]
+    assert cluster.ran == ["Job/c", "Job/b", "Pod/a", "Job/check", "Job/last"]
+    assert (ran.causes["Job/c"], ran.actions["Job/c"]) == ("hook", "run")
+    for _ in range(2):
+        assert (await made.run()).quiet
+    made.restart()
+    assert (await made.run()).quiet
+
+
+async def test_a_hook_runs_once_for_what_the_release_holds(renderers: Renderers) -> None:
+    files = chart(settings=SETTINGS, job=hook("migrate", BOTH))
+    made, _ = world(renderers, files)
+    assert (await made.run()).writes == [MIGRATE, *SETTLED]
+    made.push({**files, "README.md": "more"})
+    assert (await made.run()).quiet
+    made.push(chart(OTHER, settings=SETTINGS, job=hook("migrate", BOTH)))
+    assert (await made.run()).writes == CHANGED
+    made.push(files)  # ran for this
+    assert (await made.run()).writes == SETTLED
+    made.edit("ConfigMap/settings", "data", "host", to="edited")
+    assert (await made.heal()).writes == SETTLED
+    made.delete("Job/migrate")
+    assert (await made.run()).quiet
+
+
+async def test_a_rotated_value_is_another_content_and_one_that_is_written_again_is_not(renderers: Renderers) -> None:
+    made, cluster = world(
+        renderers,
+        chart(secret=SECRET, job=hook("migrate", BOTH)),
+        values={"password": "vault://main/kv/db#password"},
+    )
+    assert (await made.run()).problems == []
+    made.stores.write("kv/db", password="hunter2")
+    ran = await made.probe()
+    assert ran is not None
+    assert (ran.problems, ran.writes, cluster.ran) == ([], [], ["Job/migrate"])
+    made.stores.write("kv/db", password="hunter3")
+    ran = await made.probe()
+    assert ran is not None
+    assert ran.writes == ["delete Job/migrate", MIGRATE, "apply Secret/db"]
+    told = repr((ran.audit, ran.status, ran.told, made.live("Job/migrate")))
+    assert "hunter" not in told
+
+
+async def test_a_failed_hook_stops_the_sync_and_says_how_to_go_on(renderers: Renderers) -> None:
+    files = chart(
+        settings=SETTINGS, job=hook("migrate", BOTH), post=hook("after", "post-install"), gone=m.config("gone")
+    )
+    made, cluster = world(renderers, files)
+    await made.run()
+    cluster.ends["migrate"] = "Failed"
+    made.push(chart(OTHER, settings=SETTINGS, job=hook("migrate", BOTH), post=hook("after", "post-install")))
+    ran = await made.run()
+    assert ran.problems[:2] == ["HookFailed Job/migrate", "Held ConfigMap/settings"]
+    assert ran.writes == ["delete Job/migrate", MIGRATE]
+    error = ran.error_of("Job/migrate")
+    assert error.facts["condition"] == "Failed (BackoffLimitExceeded)"
+    assert error.facts["rerun"] == "Job/migrate"
+    assert "--rerun" in error.hint
+    assert ran.actions["Job/migrate"] == "run: HookFailed"
+    assert any("HookFailed" in each for each in [failure.reason for failure in ran.status.failures])
+    assert "canary-of-the-program" not in repr((ran.audit, ran.status, ran.told, ran.errors))
+    assert made.value("ConfigMap/settings", "data", "host") == "example.com"
+    assert made.live("ConfigMap/gone") is not None
+    for _ in range(2):
+        ran = await made.run()
+        assert (ran.writes, ran.problems[0]) == ([], "HookFailed Job/migrate")
+    made.restart()
+    ran = await made.run()
+    assert (ran.writes, ran.problems[0]) == ([], "HookFailed Job/migrate")
+    made.edit("ConfigMap/settings", "metadata", "labels", "signet-gitops.dev/application", to="x")
+    cluster.ends.clear()
+    made.annotate(rerun="Job/migrate 1")
+    ran = await made.run("request")
+    assert ran.writes == [*CHANGED, "delete ConfigMap/gone"]
+    assert ran.problems == []
+    assert (await made.run("request")).quiet
+
+
+async def test_another_commit_runs_a_hook_that_failed_again(renderers: Renderers) -> None:
+    made, cluster = world(renderers, chart(settings=SETTINGS, job=hook("migrate", BOTH)))
+    cluster.ends["migrate"] = "Failed"
+    ran = await made.run()
+    assert (ran.writes, made.live("ConfigMap/settings")) == ([MIGRATE], None)
+    cluster.ends.clear()
+    made.push(chart(OTHER, settings=SETTINGS, job=hook("migrate", BOTH)))
+    assert (await made.run()).writes == CHANGED
+
+
+async def test_hooks_for_an_installation_run_where_nothing_stands_and_those_for_an_upgrade_where_something_does(
+    renderers: Renderers,
+) -> None:
+    def files(values: str = VALUES) -> dict[str, str]:
+        return chart(
+            values,
+            settings=SETTINGS,
+            a=hook("installs", "pre-install"),
+            b=hook("upgrades", "pre-upgrade"),
+            c=hook("installed", "post-install"),
+            d=hook("upgraded", "post-upgrade"),
+        )
+
+    made, cluster = world(renderers, files())
+    assert (await made.run()).problems == []
+    assert cluster.ran == ["Job/installs", "Job/installed"]
+    assert (await made.run()).quiet
+    made.push(files(OTHER))
+    assert (await made.run()).problems == []
+    assert cluster.ran[2:] == ["Job/upgrades", "Job/upgraded"]
+    made.restart()
+    assert (await made.run()).quiet
+
+
+async def test_a_release_that_is_taken_over_runs_none(renderers: Renderers) -> None:
+    def files(values: str = VALUES) -> dict[str, str]:
+        return chart(values, settings=SETTINGS, a=hook("migrate", BOTH), b=hook("after", "post-install,post-upgrade"))
+
+    made, cluster = world(renderers, files())
+    made.make(m.config("settings", "old"), "helm")
+    ran = await made.run()
+    assert (ran.problems, ran.writes, cluster.ran) == ([], SETTLED, [])
+    assert (await made.run()).quiet
+    made.restart()
+    assert (await made.run()).quiet
+    made.push(files(OTHER))
+    assert (await made.run()).writes == [MIGRATE, *SETTLED, "apply Job/after"]
+
+
+async def test_a_lost_record_runs_no_hook_again(renderers: Renderers) -> None:
+    policy = "hook-succeeded"
+    made, cluster = world(renderers, chart(settings=SETTINGS, job=hook("migrate", BOTH, policy=policy)))
+    await made.run()
+    assert made.live("Job/migrate") is None
+    made.restart()
+    made.lose_record()
+    ran = await made.run()
+    assert (ran.problems, cluster.ran) == ([], ["Job/migrate"])
+    assert (await made.run()).quiet
+    assert cluster.ran == ["Job/migrate"]
+
+
+async def test_an_agent_that_is_killed_while_a_hook_runs_goes_on_waiting_for_it(renderers: Renderers) -> None:
+    files = chart(
+        settings=SETTINGS, job=hook("migrate", BOTH, policy="hook-succeeded"), b=hook("after", "post-install")
+    )
+    made, cluster = world(renderers, files)
+    cluster.ends["migrate"] = ""
+    made.tasks.passing.append(lambda seconds: setattr(made, "lease", seconds < 3))
+    ran = await made.run()
+    assert (ran.ended_by, ran.writes) == ("LeaseLost", [MIGRATE])
+    made.tasks.passing.clear()
+    made.lease = True
+    made.restart()
+    made.tasks.passing.append(lambda seconds: cluster.end("Job/migrate") if 10 < seconds < 20 and not done() else None)
+
+    def done() -> bool:
+        return made.value("Job/migrate", "status") is not None or made.live("Job/migrate") is None
+
+    ran = await made.run()
+    assert ran.problems == []
+    assert cluster.ran == ["Job/migrate", "Job/after"]
+    assert ran.writes == ["delete Job/migrate", *SETTLED, "apply Job/after"]
+    assert (await made.run()).quiet
+
+
+async def test_one_that_takes_longer_than_a_run_waits_is_waited_for_by_the_next(renderers: Renderers) -> None:
+    made, cluster = world(renderers, chart(settings=SETTINGS, job=hook("migrate", BOTH)))
+    cluster.ends["migrate"] = ""
+    ran = await made.run()
+    assert ran.problems == ["Held Job/migrate", "Held ConfigMap/settings"]
+    assert 60 < made.clock.seconds < 65
+    cluster.end("Job/migrate")
+    ran = await made.run("live")
+    assert (ran.problems, ran.writes, cluster.ran) == ([], SETTLED, ["Job/migrate"])
+    assert (await made.run()).quiet
+
+
+async def test_what_hooks_need_is_there_while_they_run_and_goes_by_its_policy(renderers: Renderers) -> None:
+    policy = "before-hook-creation,hook-succeeded"
+    four = "pre-install,pre-upgrade,post-install,post-upgrade"
+    files = chart(
+        settings=SETTINGS,
+        account=hook("admission", four, policy=policy, kind="ServiceAccount"),
+        create=hook("create", BOTH, policy=policy),
+        patch=hook("patch", "post-install,post-upgrade", policy=policy),
+    )
+    made, cluster = world(renderers, files)
+    ran = await made.run()
+    assert ran.problems == []
+    assert ran.writes == [
+        "apply ServiceAccount/admission",
+        "apply Job/create",
+        "delete Job/create",
+        "delete ServiceAccount/admission",
+        *SETTLED,
+        "apply ServiceAccount/admission",
+        "apply Job/patch",
+        "delete Job/patch",
+        "delete ServiceAccount/admission",
+    ]
+    assert cluster.ran == ["Job/create", "Job/patch"]
+    assert (await made.run()).quiet
+    made.restart()
+    assert (await made.run()).quiet
+    assert (ran.status.counts.total, ran.ready) == (1, "Applied")
+
+
+async def test_a_hook_that_failed_goes_where_its_policy_says_so_and_is_not_run_again(renderers: Renderers) -> None:
+    made, cluster = world(renderers, chart(settings=SETTINGS, job=hook("migrate", BOTH, policy="hook-failed")))
+    cluster.ends["migrate"] = "Failed"
+    ran = await made.run()
+    assert (ran.writes, made.live("Job/migrate")) == ([MIGRATE, "delete Job/migrate"], None)
+    ran = await made.run()
+    assert (ran.writes, ran.problems[0], cluster.ran) == ([], "HookFailed Job/migrate", ["Job/migrate"])
+
+
+async def test_hooks_of_argo_cd_run_too(renderers: Renderers) -> None:
+    argo = "argocd.argoproj.io/hook"
+    files = chart(
+        settings=SETTINGS,
+        a=marked("post", [f"{argo}: PostSync", f"{argo}-delete-policy: HookSucceeded"]),
+        b=marked("pre", [f"{argo}: PreSync"]),
+        c=marked("earlier", [f"{argo}: PreSync", 'argocd.argoproj.io/sync-wave: "-1"']),
+        d=marked("failed", [f"{argo}: SyncFail"]),
+    )
+    made, _ = world(renderers, files)
+    ran = await made.run()
+    assert (ran.problems, ran.warnings) == ([], ["Chart"])
+    assert ran.writes == ["apply Job/earlier", "apply Job/pre", *SETTLED, "apply Job/post", "delete Job/post"]
+
+
+async def test_a_generated_name_comes_of_the_content(renderers: Renderers) -> None:
+    job = marked("migrate-", [f"helm.sh/hook: {BOTH}"], naming="generateName")
+    made, cluster = world(renderers, chart(settings=SETTINGS, job=job))
+    assert (await made.run()).problems == []
+    (first,) = cluster.ran
+    assert first.startswith("Job/migrate-")
+    assert (await made.run()).quiet
+    made.push(chart(VALUES.replace("web:1", "web:2"), settings=SETTINGS, job=job))
+    assert (await made.run()).problems == []
+    assert len(set(cluster.ran)) == 2
+    assert made.live(first) is None
+
+
+async def test_templates_see_whether_the_release_stands(renderers: Renderers) -> None:
+    asks = SETTINGS.replace("{{ .Values.host | quote }}", '"{{ .Release.IsInstall }} {{ .Release.IsUpgrade }}"')
+    made, _ = world(renderers, chart(settings=asks))
+    await made.run()
+    assert made.value("ConfigMap/settings", "data", "host") == "true false"
+    assert (await made.run()).writes == SETTLED
+    assert made.value("ConfigMap/settings", "data", "host") == "false true"
+    assert (await made.run()).quiet
+    made.restart()
+    made.lose_record()
+    assert (await made.run()).problems == []
+    assert made.value("ConfigMap/settings", "data", "host") == "false true"
+
+
+async def test_detection_runs_no_hook_and_says_that_it_would(renderers: Renderers) -> None:
+    made, cluster = world(renderers, chart(settings=SETTINGS, job=hook("migrate", BOTH)))
+    made.spec(sync={"mode": "detect"})
+    ran = await made.run()
+    assert (ran.writes, ran.pending, cluster.ran) == ([], ["ConfigMap/settings", "Job/migrate"], [])
+
+
+async def test_hooks_are_left_out_where_the_application_says_so(renderers: Renderers) -> None:
+    files = chart(settings=SETTINGS, job=hook("migrate", BOTH), test=hook("test", "test"))
+    made, cluster = world(renderers, files, hooks="skip")
+    ran = await made.run()
+    assert (ran.problems, ran.warnings, ran.writes, cluster.ran) == ([], ["Chart", "Chart"], SETTLED, [])

@@ -59,7 +59,7 @@ async def carry_out(run: Run, step: Step, kinds: Kinds) -> Result:
 
 
 def _is_of(run: Run, hooked: HookRun, found: Object, fact: LiveFact) -> bool:
-    """Whether what stands there is this run of the hook: it carries the digest of what it runs for, which nobody has without a key."""
+    """Whether what stands there is this run of the hook: it carries the digest of what it runs for, which cannot be made without a key."""
     content = get_text(found, "metadata", "annotations", ANNOTATION_HOOK)
     same = fact.owner == run.application_id.uid and content == hooked.content and not fact.terminating
     return same and not (hooked.again and bool(fact.ended))
@@ -164,7 +164,7 @@ async def _ended(run: Run, step: Step, resource: Resource, kinds: Kinds, fact: L
 
 
 async def _gone(run: Run, step: Step, kinds: Kinds, record: ObjectRecord) -> Result:
-    """It went while it was waited for: by itself once it had ended, or by somebody's hand, and then it runs again."""
+    """It went while it was waited for: by itself once it had ended, or deleted by a person, and then it runs again."""
     key = step.assembled.id
     if runs_to_end.expires(step.assembled.tree):
         await _record(run, step, kinds, endings.UNKNOWN, replace(record, ended=endings.UNKNOWN))

@@ -73,6 +73,14 @@ def considered(
     return free if free and (moved or waits or not known) else {}
 
 
+def joining(
+    run: Run, desired: DesiredState, causes: Mapping[ObjectId, Cause], digests: Mapping[ObjectId, str]
+) -> tuple[Mapping[ObjectId, Desired], dict[ObjectId, Cause]]:
+    """The hooks that may have to run, and the causes with theirs."""
+    asked = considered(run, desired, causes, digests)
+    return asked, {**causes, **dict.fromkeys(asked, Cause.HOOK)}
+
+
 def contents(
     fingerprints: Fingerprinter, application: str, applied: Mapping[ObjectId, str], keys: Iterable[ObjectId]
 ) -> dict[ObjectId, str]:
@@ -286,7 +294,7 @@ def _is_over(release: _Release, key: ObjectId, item: Desired) -> bool:
 
 
 def failed(key: ObjectId, how: str, condition: str = "") -> HookFailedError:
-    """Why the sync stops: a hook failed for what the release is to hold, or nobody knows."""
+    """Why the sync stops: a hook failed for what the release is to hold, or it is unknown how it ended."""
     rerun = f"{key.kind}/{key.name}"
     if how == endings.UNKNOWN:
         return HookFailedError(

@@ -30,7 +30,7 @@ def desired_digests(
     hooks: Mapping[ObjectId, Desired] | None = None,
 ) -> dict[ObjectId, str]:
     """The digest of each desired object. That of a hook moves with any of them: it runs for the release."""
-    found = {
+    found: dict[ObjectId, str] = {
         key: fingerprinter.tree(application, key.key, _ingredients(desired))
         for key, desired in {**objects, **(hooks or {})}.items()
     }

@@ -101,26 +101,22 @@ async def reconcile(run: Run, state: State) -> Outcome:
         await releasing.note(run, desired.objects, seen.live, kinds)
         await additions.note(run, desired.objects, seen.live, seen.kinds)
 
-        ran = await endings.settle(run, desired.everything, seen, _desired_digests(state), kinds)
-        stale = ran.sift(_stale(run, state, desired, seen))
-        causes = rollouts.touched(run, desired.objects, stale)
-        asked = hooks.considered(run, desired, causes, _desired_digests(state))
-        causes.update(dict.fromkeys(asked, Cause.HOOK))
+        digests = _desired_digests(state)
+        ran = await endings.settle(run, desired.everything, seen, digests, kinds)
+        stale = ran.sift(_stale(run, desired, seen, digests))
+        asked, causes = hooks.joining(run, desired, rollouts.touched(run, desired.objects, stale), digests)
         standing = judge.standing(desired.everything, causes, seen.live)
         opened = await opening.open_objects(run, desired, causes, standing, kinds)
         checked = await resolving.check(run, opened, desired.variables)
         answers = await resolving.ask(run, checked.wanted)
         # what a watch brings from here on may be of the next owner: its epoch is shown after what a write relies on was read
         live = run.ports.live.snapshot(run.application_id.uid)
-        met = await adopting.existing(
-            run, [desired.objects[key] for key in checked.opened.objects if key not in asked], causes, kinds
-        )
-        assembled = await assembling.assemble(
-            run, desired, checked.opened, answers, _desired_digests(state), standing=met.standing
-        )
+        wanted = [desired.objects[key] for key in checked.opened.objects if key not in asked]
+        met = await adopting.existing(run, wanted, causes, kinds)
+        assembled = await assembling.assemble(run, desired, checked.opened, answers, digests, standing=met.standing)
         desired = await _holding(run, desired, assembled.failed)
         ready = {key: item for key, item in assembled.objects.items() if key not in desired.held}
-        hooked = await hooks.decide(run, desired, asked, ready, _desired_digests(state), live, met.objects, kinds)
+        hooked = await hooks.decide(run, desired, asked, ready, digests, live, met.objects, kinds)
         basis = replace(_basis(run, state, met), live=live, observed=seen.kinds, done=ran.done, hooked=hooked)
         changes = await _planned(run, desired, ready, causes, replace(basis, refusals={**met.refusals, **ran.refusals}))
         await recording.keep_guard(run, changes)
@@ -132,9 +128,8 @@ async def reconcile(run: Run, state: State) -> Outcome:
 
         await recording.announce(run, state, desired, changes, hooked)
         applied, kinds = await applying.apply(run, changes, live, kinds)
-        pruned = await deleting.prune(
-            run, hook_runs.going(changes, applied), live, kinds, cause=run.asks, desired=desired.objects
-        )
+        going = hook_runs.going(changes, applied)
+        pruned = await deleting.prune(run, going, live, kinds, cause=run.asks, desired=desired.objects)
         pruned += await deleting.forget(run, changes.gone, kinds)
         await polling.follow(run, desired.everything, kinds)
         state = await recording.remember(run, state, desired, changes, [*applied, *pruned], kinds=kinds)
@@ -144,9 +139,8 @@ async def reconcile(run: Run, state: State) -> Outcome:
         raise
     except AgentError as error:
         return Outcome(state, problems=(Problem(error),), stopped=True)
-    results = (*applied, *pruned)
-    problems = (*desired.problems, *ran.problems, *_problems(changes, results))
-    return Outcome(state, desired, problems, tuple(changes), results, seen=seen.kinds)
+    problems = (*desired.problems, *ran.problems, *_problems(changes, [*applied, *pruned]))
+    return Outcome(state, desired, problems, tuple(changes), (*applied, *pruned), seen=seen.kinds)
 
 
 async def _planned(
@@ -167,12 +161,12 @@ def _problems(changes: ChangeSet, results: Iterable[Result]) -> tuple[Problem, .
     return (*failures, *(Problem(error, key) for key, error in changes.kept.items()))
 
 
-def _stale(run: Run, state: State, desired: DesiredState, seen: Observed) -> dict[ObjectId, Cause]:
+def _stale(run: Run, desired: DesiredState, seen: Observed, digests: Mapping[ObjectId, str]) -> dict[ObjectId, Cause]:
     found = judge.stale(
         desired.objects,
         record=run.ledger.record,
         live=seen.live,
-        digest_of=_desired_digests(state),
+        digest_of=digests,
         rotated=run.rotated,
         observed=seen.kinds,
         asks=run.changes,

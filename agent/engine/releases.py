@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.engine import polling
 from agent.manifests import hooks
+from agent.manifests.places import of_application
 from agent.values.errors import ForbiddenError
 from agent.values.ids import ObjectId
 from agent.values.tree import get_text
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from agent.engine.live import LiveFact
     from agent.engine.renderers import Rendered
     from agent.manifests.kinds import Kinds, Resource
+    from agent.manifests.places import Places
     from agent.values.tree import Object
 
 _BESIDE: Final = frozenset({("apiextensions.k8s.io", "CustomResourceDefinition"), ("", "Namespace")})
@@ -31,11 +33,8 @@ def stands(
     return any((key.group, key.kind) not in _BESIDE and key not in but for key in (*ours, *met))
 
 
-def named(result: Rendered, kinds: Kinds, namespace: str) -> dict[ObjectId, Resource]:
-    """What a chart gave that is there exactly where a release of it is, except for hooks and for what is not served or has no name.
-
-    `namespace` is that of what names none.
-    """
+def named(result: Rendered, kinds: Kinds, places: Places) -> dict[ObjectId, Resource]:
+    """What a chart gave that is there exactly where a release of it is, except for hooks and for what is not served or has no name."""
     found: dict[ObjectId, Resource] = {}
     for each in result.objects:
         tree = each.tree
@@ -47,7 +46,7 @@ def named(result: Rendered, kinds: Kinds, namespace: str) -> dict[ObjectId, Reso
             and (resource.group, resource.kind) not in _BESIDE
             and not hooks.is_marked(tree)
         ):
-            within = get_text(tree, "metadata", "namespace") or namespace
+            within = places.of(get_text(tree, "metadata", "namespace"))
             key = ObjectId(resource.group, resource.kind, within if resource.namespaced else "", name)
             found[key] = resource
     return found
@@ -55,7 +54,7 @@ def named(result: Rendered, kinds: Kinds, namespace: str) -> dict[ObjectId, Reso
 
 async def rendered_stands(run: Run, kinds: Kinds, result: Rendered) -> bool:
     """The same of a chart that was only just rendered: where nothing is proven ours, the cluster is asked, a list a kind."""
-    rendered = named(result, kinds, run.application.namespace)
+    rendered = named(result, kinds, of_application(run.application, ()))
     live, application = run.ports.live.snapshot(run.application_id.uid), run.application_id.uid
     apart = {_name(each.tree) for each in result.objects if hooks.is_marked(each.tree)}
     if stands(live, application, but=[key for key in live if (key.kind, key.name) in apart]):

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from agent.engine.rendering import Files, Inputs
     from agent.engine.suffixes import Settled
     from agent.manifests.documents import Parsed
+    from agent.manifests.places import Places
     from agent.sops.format.keys import MasterKeys, WrappedKey
     from agent.values.ids import ObjectId
 
@@ -116,7 +117,7 @@ async def _rendered(target: Target, asked: Render, given: Inputs, cluster: Clust
         release = Release(name, target.namespace or "default", int(time.time()))
         chart = charts.chart(asked.helm, given.folder, given.given, given.values, release=release, cluster=served)
         result = await renderers.helm(_USER, chart)
-        if cluster is None or not result.of_release or not await _stands(cluster, result, release.namespace):
+        if cluster is None or not result.of_release or not await _stands(cluster, result, target.places):
             return result
         return await renderers.helm(_USER, replace(chart, upgrades=True))
     except InputError as error:
@@ -125,9 +126,9 @@ async def _rendered(target: Target, asked: Render, given: Inputs, cluster: Clust
         await renderers.close()
 
 
-async def _stands(cluster: Cluster, result: Rendered, namespace: str) -> bool:
+async def _stands(cluster: Cluster, result: Rendered, places: Places) -> bool:
     """Whether anything of the release is there, as far as the user may read it."""
-    for key, resource in releases.named(result, await cluster.kinds(), namespace).items():
+    for key, resource in releases.named(result, await cluster.kinds(), places).items():
         try:
             if await cluster.get(resource, key.namespace, key.name) is not None:
                 return True

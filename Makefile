@@ -5,7 +5,7 @@
 FAST_FIRST := tests/controllers tests/manifests
 FAST_SECOND := tests/engine tests/values tests/api
 
-.PHONY: help demo corpus test test-agent test-node test-rooms test-render test-fast fast-first fast-second check lint format types contracts generated site bench soak build image clean
+.PHONY: help demo corpus corpus-charts test test-agent test-node test-rooms test-render test-fast fast-first fast-second check lint format types contracts generated site bench soak build image clean
 .DELETE_ON_ERROR:
 
 PYTHON := .venv/bin/python
@@ -23,6 +23,9 @@ demo: $(ENVIRONMENT) ## the agent's whole job against real servers; KEEP=1 leave
 
 corpus: build ## what of a checkout renders and applies, unit by unit, and why not: DIR=…, JSON=file, DISCLOSE=1
 	$(PYTHON) -m testbed.corpus $(if $(JSON),--json '$(JSON)') $(if $(DISCLOSE),--disclose) '$(DIR)'
+
+corpus-charts: build ## whether every chart below a folder gives with sealed values what Helm gives in the clear: DIR=…, JSON=file
+	$(PYTHON) -m testbed.equivalence $(if $(JSON),--json '$(JSON)') '$(DIR)'
 
 test: build ## every test, against real servers; those of whole agents beside all others, since they mostly wait
 ifdef PYTEST_ARGS

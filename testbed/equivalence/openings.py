@@ -59,15 +59,22 @@ class Opened:
 
 
 def opened(given: Rendered, sealing: Sealing, values: Mapping[str, str]) -> Opened:
-    """The objects of a render with these values where `sealing` has their placeholders."""
+    """The objects of a render with these values where `sealing` has their placeholders.
+
+    What templates make up is a text that names the function.
+    """
+    made = {key: Sealed(key, each.function, "str") for key, each in given.generated.items()}
     handed = [sealing.placeholders[name] for name in values]
     sources: dict[Placeholder, Source] = {sealing.placeholders[name]: sealing.leaves[name] for name in values}
     sources.update(given.expressions)
+    sources.update(made)
     found = rendered.read([Output(each.file, each.tree) for each in given.objects], sources, handed)
     secrets: dict[str, Secret] = {sealing.placeholders[name]: Secret(text, name) for name, text in values.items()}
+    secrets |= {key: Secret(f"made by {leaf.label}", leaf.label) for key, leaf in made.items()}
     known = {**given.expressions, **found.expressions.known}
     evaluation = Evaluation(known, secrets, time.monotonic, time.monotonic() + _SECONDS)
     by_id = {leaf.id: Secret(values[name], name) for name, leaf in sealing.leaves.items() if name in values}
+    by_id |= {key: secrets[key] for key in made}
 
     def leaf(_: Path, each: Leaf) -> Leaf:
         if not isinstance(each, Sealed):

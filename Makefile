@@ -78,6 +78,7 @@ site: $(ENVIRONMENT) ## the documentation as a site, in build/site; fails where 
 bench: build ## the benchmarks: tables and JSON
 	$(PYTHON) -m bench.sops
 	$(PYTHON) -m bench.render
+	$(PYTHON) -m bench.charts
 	$(PYTHON) -m bench
 
 soak: build ## what is too long for CI: damaged files for the parsers, half an hour of faults, take-over from Flux, hand-overs, mutants

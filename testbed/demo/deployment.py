@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from testbed import agent as agents
-from testbed.demo import laptop, overlay, webhook
+from testbed.demo import chart, laptop, overlay, webhook
 from testbed.demo.shop import ENVIRONMENTS, secret_manifest
 from testbed.demo.show import expect
 from testbed.processes import wait_until
@@ -32,6 +32,7 @@ def play(show: Show, stage: Stage) -> None:
     with show.step("a developer runs agent encrypt and commits: applied at the next poll") as step:
         player.add_secret(step)
     overlay.play(show, stage)
+    chart.play(show, stage)
     with show.step("live objects are edited and one is deleted: each is healed") as step:
         player.heal(step)
     with show.step("prod's database password is rotated in Vault: applied, pods replaced") as step:

@@ -9,7 +9,7 @@ import secrets
 import sys
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
 
 from testbed import agent as agents
@@ -17,7 +17,7 @@ from testbed import binaries
 from testbed.agent import Agent, Deployed
 from testbed.canary import ProcessWatch
 from testbed.controlplane import PROGRAMS, ControlPlane
-from testbed.demo import overlay, webhook
+from testbed.demo import chart, overlay, webhook
 from testbed.demo.shop import ENVIRONMENTS, Developer
 from testbed.demo.show import expect
 from testbed.existing import ContextError, ExistingCluster
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from testbed.repository import Repository
 
 CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/applications.signet-gitops.dev"
+_RENDERED: Final[dict[str, object]] = {
+    "reports": {"kustomize": {"path": "reports/staging"}},
+    "metrics": {"helm": chart.helm()},
+}
 _DEMO_LABEL = "signet-gitops.dev/demo"
 _POLICY = (
     'path "secret/data/shop/*" { capabilities = ["read"] }\n'
@@ -128,8 +132,8 @@ class Stage:
         return self._existing is None
 
     def application(self, name: str) -> Deployed:
-        """The Application of an environment, of the other team, or that of the overlay."""
-        if name == "reports":
+        """The Application of an environment, of the other team, or one that renders."""
+        if name in _RENDERED:
             return Deployed(self.cluster, self.names.tenants["staging"], name)
         return Deployed(self.cluster, self.names.tenants[name], "invoices" if name == "billing" else "shop")
 
@@ -228,7 +232,7 @@ class Stage:
         return agent
 
     def deploy(self, name: str) -> Deployed:
-        """Create the Application of an environment, of the other team, or that of the overlay."""
+        """Create the Application of an environment, of the other team, or one that renders."""
         deployed = self.application(name)
         repository = self.repositories["billing" if name == "billing" else "shop"]
         layers = ["base", f"envs/{name}"] if name in ENVIRONMENTS else ["."]
@@ -242,8 +246,8 @@ class Stage:
             "decryption": {"keys": [{"secretName": "sops-key"}]},
             "interval": "10s",
         }
-        if name == "reports":
-            spec["render"] = {"kustomize": {"path": "reports/staging"}}
+        if name in _RENDERED:
+            spec["render"] = _RENDERED[name]
         deployed.apply(spec)
         return deployed
 

@@ -29,6 +29,7 @@ STEPS = (
     "layers merged, age, PGP and Vault secrets in place",
     "a developer runs agent encrypt and commits",
     "the renderer gets placeholders",
+    "made once, and kept",
     "each is healed",
     "rotated in Vault",
     "both refused",

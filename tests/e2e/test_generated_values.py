@@ -1,0 +1,96 @@
+"""Passwords and certificates that a chart makes up, against a real API server, which the tenant's ServiceAccount reads them from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from agent.api import names
+
+if TYPE_CHECKING:
+    from testbed.installation import Installation, Tenant
+
+CHART = "apiVersion: v2\nname: shop\nversion: 1.0.0\n"
+SECRETS = """\
+{{- $password := randAlphaNum 24 }}
+apiVersion: v1
+kind: Secret
+metadata: {name: database}
+data: {password: {{ $password | b64enc }}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: kept}
+data: {password: {{ randAlphaNum 24 | b64enc }}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: url}
+stringData:
+  url: postgres://shop:{{ $password }}@db/{{ .Values.database }}
+  token: {{ .Values.token }}
+"""
+CERTIFICATES = """\
+{{- $ca := genCA "shop-ca" 365 }}
+{{- $cert := genSignedCert "web" nil (list "web.shop.svc") 90 $ca }}
+apiVersion: v1
+kind: Secret
+metadata: {name: web-tls}
+type: kubernetes.io/tls
+data: {tls.crt: {{ $cert.Cert | b64enc }}, tls.key: {{ $cert.Key | b64enc }}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: web-ca}
+data: {ca.crt: {{ $ca.Cert | quote }}}
+"""
+
+
+def test_what_a_chart_makes_up_is_made_once_and_made_again_when_that_is_confirmed(
+    installation: Installation, tenant: Tenant
+):
+    path = f"apps/{tenant.namespace}-made"
+    token, kept = installation.canary("made-token"), installation.canary("made-kept")
+    installation.openbao.put(path, {"token": token}, mount=installation.mount)
+    tenant.put_secret("kept", {"password": kept})
+    files = {
+        "chart/Chart.yaml": CHART,
+        "chart/values.yaml": "database: shop\n",
+        "chart/templates/secrets.yaml": SECRETS,
+        "chart/templates/certificates.yaml": CERTIFICATES,
+    }
+    helm = {"chart": {"path": "chart"}, "values": {"token": f"vault://main/{installation.mount}/{path}#token"}}
+    tenant.deploy(files, render={"helm": helm})
+    password, tls, ca = tenant.secret("database")["password"], tenant.secret("web-tls"), tenant.data("web-ca")
+    installation.canaries["made-password"] = password
+    installation.canaries["made-key"] = tls["tls.key"].splitlines()[3]
+    assert tenant.secret("kept") == {"password": kept}
+    assert tenant.secret("url") == {"url": f"postgres://shop:{password}@db/shop", "token": token}
+    certificate = x509.load_pem_x509_certificate(tls["tls.crt"].encode())
+    certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(ca["ca.crt"].encode()))
+    key = serialization.load_pem_private_key(tls["tls.key"].encode(), None)
+    assert key.public_key() == certificate.public_key()
+
+    tenant.sync({"chart/values.yaml": "database: other\n", "chart/templates/a.yaml": "{{ $x := uuidv4 }}"})
+    tenant.until_ready()
+    assert tenant.secret("url")["url"] == f"postgres://shop:{password}@db/other"
+    assert (tenant.secret("database")["password"], tenant.secret("web-tls"), tenant.data("web-ca")) == (
+        password,
+        tls,
+        ca,
+    )
+
+    _ = installation.controlplane.request("DELETE", tenant.path("secrets", "database"))
+    report = tenant.until(
+        lambda report: any(each["reason"] == "GeneratedValueLost" for each in report.failures), "a value is lost"
+    )
+    assert tenant.get("secrets", "database") is None
+    word = report.failure(reason="GeneratedValueLost")["message"].partition("confirm ")[2].rstrip(")")
+    tenant.configure(annotations={names.ANNOTATION_CONFIRM_NEW_VALUES: word}, render={"helm": helm})
+    tenant.until_ready()
+    new = tenant.secret("database")["password"]
+    installation.canaries["made-again"] = new
+    assert new != password
+    assert tenant.secret("url")["url"] == f"postgres://shop:{new}@db/other"

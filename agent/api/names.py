@@ -26,6 +26,9 @@ ANNOTATION_CONFIRM_ADDITIONS: Final = f"{GROUP}/confirm-additions"
 ANNOTATION_CONFIRM_NEW_VALUES: Final = f"{GROUP}/confirm-new-values"
 """On an Application: names the values of a chart that are lost, and for which new ones may be made."""
 
+ANNOTATION_CONFIRM_QUESTIONS: Final = f"{GROUP}/confirm-questions"
+"""On an Application: names the questions of a chart that may be asked of sealed values though others failed before."""
+
 FIELD_MANAGER: Final = "signet"
 """As which the agent applies objects. Commands have field managers of their own: `signet-sync`."""
 

@@ -210,8 +210,8 @@ class _Opening:
             places = sorted(str(at) for name in bundle for at in self.desired.generated[name].holders)
             error = GeneratedValueLostError(
                 "a value that was made before does not stand there any more, and a new one is not made without a confirmation",
-                hint="put the old value back; or let a new one be made: annotate the Application signet-gitops.dev/confirm-new-values "
-                "with the value after confirm",
+                hint="put the old value back; or let a new one be made: run agent sync NAME --confirm-new-values with the value after "
+                "confirm, which sets the annotation signet-gitops.dev/confirm-new-values",
                 value=places[0],
                 confirm=word,
             )

@@ -1,13 +1,18 @@
 """Questions: what templates asked of values that they did not know is asked of the values, before anything counts that was rendered.
 
-All of a chart's questions have one verdict. It names no question, no operand and no answer, so a commit tells one bit of its values.
+All of a chart's questions have one verdict. It names no question, no operand and no answer, so a commit tells one bit of its values. And
+not any number of commits do: after three sets of questions that failed, another one is not asked without a confirmation.
 """
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from agent.api import names
 from agent.engine.ports import Resolved
+from agent.engine.record import QuestionRecord
 from agent.manifests import references
 from agent.sops.kubernetes import clear
 from agent.values.errors import AgentError, QuestionError
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
     from agent.values.questions import Question
     from agent.values.secret import Secret
 
+MOST_FAILED: Final = 3
 _SECONDS: Final = 5
 """For all questions of a chart."""
 
@@ -33,13 +39,52 @@ async def verdict(
     asked, clock = opened.asked, run.ports.clock.monotonic
     if not questions or asked is None:
         return None
+    known, content = _known(run), _content(run, questions)
+    if len(known.failed) >= MOST_FAILED and content not in (known.passed, *known.failed):
+        word = _confirmation(known, content)
+        if run.application.annotations.get(names.ANNOTATION_CONFIRM_QUESTIONS, "") != word:
+            return _unasked(questions, word)
+        known = QuestionRecord((), known.passed, known.confirmed + 1)
+        await run.ledger.save(replace(run.ledger.record, questions=known))
     values: dict[Reference, Secret] = {}
     for reference in references.find(asked.inputs):
         answer = answers[reference]
         if not isinstance(answer, Resolved):
             return answer
         values[reference] = answer.secret
-    return await run.ports.tasks.in_thread(lambda: judged(questions, asked, values, clock))
+    wrong = await run.ports.tasks.in_thread(lambda: judged(questions, asked, values, clock))
+    if wrong is None:
+        # stored with what is applied
+        run.ledger.record = replace(run.ledger.record, questions=replace(known, passed=content))
+    elif content not in known.failed:
+        # before it shows what came of it
+        await run.ledger.save(replace(run.ledger.record, questions=replace(known, failed=(*known.failed, content))))
+    return wrong
+
+
+def _known(run: Run) -> QuestionRecord:
+    return run.ledger.record.questions or QuestionRecord()
+
+
+def _content(run: Run, questions: Sequence[Question]) -> str:
+    """A digest of what is asked: of other values, or something else, is another one."""
+    texts = sorted(f"{each.op} {each.answer} {each.args}" for each in questions)
+    return run.fingerprints.desired.text(run.application_id.uid, "questions", *texts)
+
+
+def _confirmation(known: QuestionRecord, content: str) -> str:
+    """Names these questions, after those that failed."""
+    text = "\n".join([str(known.confirmed), *known.failed, content])
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _unasked(questions: Sequence[Question], word: str) -> AgentError:
+    return QuestionError(
+        "the chart asks sealed values something else after three sets of questions that failed, so it is not asked without a confirmation",
+        hint="read what the templates ask; then run agent sync NAME --confirm-questions with the value after confirm",
+        templates=_templates(questions),
+        confirm=word,
+    )
 
 
 def judged(
@@ -53,8 +98,11 @@ def judged(
         return error
     if all(right):
         return None
-    places = dict.fromkeys(f"{each.file}:{each.line}" for each in questions)
     return QuestionError(
         "the chart was rendered as if its sealed values were others: a template decides by one of them",
-        templates=clear.listed([*places]),
+        templates=_templates(questions),
     )
+
+
+def _templates(questions: Sequence[Question]) -> str:
+    return clear.listed([*dict.fromkeys(f"{each.file}:{each.line}" for each in questions)])

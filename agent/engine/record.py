@@ -99,6 +99,15 @@ class Trust:
 
 
 @dataclass(frozen=True, slots=True)
+class QuestionRecord:
+    """What a chart's questions came to: digests of those that failed since the last of `confirmed` confirmations, and of the set that `passed` last."""
+
+    failed: tuple[str, ...] = ()
+    passed: str = ""
+    confirmed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ApplicationRecord:
     """The inventory of an Application. `verified` maps a SOPS file to the blob whose MAC was verified under `generation`.
 
@@ -107,7 +116,8 @@ class ApplicationRecord:
     what people had added before the agent took such things out is in the objects' `left`. `ran` is what ran to its end, in the order of
     ending, `rerun` the request to run something again that was handled last. `guard` is what waits for a confirmation to be deleted.
     `standing` says under which name a generated object stands, by the name that it was rendered with: see `suffixes`. `trust` is there
-    where the operator asks for signatures. `asked` is the fingerprint of what the spec asked of the `newest` commit.
+    where the operator asks for signatures. `asked` is the fingerprint of what the spec asked of the `newest` commit. `questions` are there
+    where templates asked sealed values something: see `questioning`.
     """
 
     revision: Revision | None = None
@@ -124,6 +134,7 @@ class ApplicationRecord:
     standing: Mapping[str, Standing] = field(default_factory=dict[str, Standing])
     trust: Trust | None = None
     asked: str = ""
+    questions: QuestionRecord | None = None
 
     @property
     def newest(self) -> Revision | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agent.engine.guard import Guard
-from agent.engine.record import ApplicationRecord, ObjectRecord, Runs, Trust
+from agent.engine.record import ApplicationRecord, ObjectRecord, QuestionRecord, Runs, Trust
 from agent.manifests.suffixes import Standing
 from agent.values.errors import AuditError, LimitError
 from agent.values.ids import ObjectId, Revision
@@ -98,6 +98,13 @@ def _trust_from_json(raw: object) -> Trust | None:
     return Trust(str(raw[0]), str(raw[1]), str(raw[2]), int(raw[3])) if isinstance(raw, list) else None  # pyright: ignore[reportUnknownArgumentType]
 
 
+def _questions_from_json(raw: object) -> QuestionRecord | None:
+    if not isinstance(raw, list):
+        return None
+    failed, passed, confirmed = raw  # pyright: ignore[reportUnknownVariableType]
+    return QuestionRecord(tuple(map(str, failed)), str(passed), int(confirmed))  # pyright: ignore[reportUnknownArgumentType]
+
+
 @dataclass(frozen=True, slots=True)
 class Codec:
     """Writes and reads shards for one Application uid. `mac` fingerprints for the purpose `record`."""
@@ -139,6 +146,11 @@ class Codec:
         meta |= {"standing": standing} if standing else {}
         trust = record.trust
         meta |= {"trust": [trust.repository, trust.accepted, trust.commit, trust.seen]} if trust else {}
+        meta |= (
+            {"questions": [[*questions.failed], questions.passed, questions.confirmed]}
+            if (questions := record.questions)
+            else {}
+        )
         head_now = _pack(meta)
         before = _unpack(stored[HEAD].split(".", 3)[3]) if stored.get(HEAD) else {}
         if changed or {**before, "counter": 0} != {**_unpack(head_now), "counter": 0}:
@@ -219,6 +231,7 @@ def _decode(shards: Mapping[str, str], opened: Callable[[str, str], tuple[int, s
         _standing_from_json(meta.get("standing")),
         _trust_from_json(meta.get("trust")),
         str(meta.get("asked", "")),
+        _questions_from_json(meta.get("questions")),
     )
 
 

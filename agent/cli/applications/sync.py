@@ -35,6 +35,9 @@ once.
 --confirm-additions agrees that additions from before an upgrade are removed: fields that people added by hand, and that `agent status NAME`
 lists with their field managers. It names the commit that is applied, and counts for that commit alone.
 
+--confirm-new-values lets the agent make values again that a chart had made up and that are lost. --confirm-questions lets a chart ask sealed
+values something else after three sets of questions that failed. Both take the value after `confirm` in `agent status NAME`.
+
 If no agent is alive (this needs the right to list Leases), it says so within 5 seconds and exits.
 
 exit codes: 0 ready, 1 something failed or is held, 2 no agent is alive or answered in time, or the cluster could not be asked
@@ -70,6 +73,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--confirm-additions", metavar="COMMIT", default="", help="allow removing additions from before an upgrade"
     )
+    parser.add_argument("--confirm-new-values", metavar="CONFIRM", default="", help="make values again that are lost")
+    parser.add_argument("--confirm-questions", metavar="CONFIRM", default="", help="let a chart ask other questions")
     parser.add_argument("--rerun", metavar="KIND/NAME", action="append", default=[], help="run a finished Job again")
     terminal.output_option(parser)
 
@@ -120,19 +125,21 @@ def _seconds(text: str) -> int:
 
 
 def _confirmed(args: argparse.Namespace) -> dict[str, str]:
-    """The annotations that confirm something, each naming a commit, and that of deletions also which objects. Raises UsageError."""
+    """The annotations that confirm something, each naming a commit, and that of deletions also which objects, or what waits. Raises UsageError."""
     from agent.api import names
 
-    given: dict[str, str] = {}
-    if args.confirm_prune:
-        given[names.ANNOTATION_CONFIRM_PRUNE] = args.confirm_prune
-    if args.confirm_additions:
-        given[names.ANNOTATION_CONFIRM_ADDITIONS] = args.confirm_additions
+    asked = {
+        names.ANNOTATION_CONFIRM_PRUNE: args.confirm_prune,
+        names.ANNOTATION_CONFIRM_ADDITIONS: args.confirm_additions,
+        names.ANNOTATION_CONFIRM_NEW_VALUES: args.confirm_new_values,
+        names.ANNOTATION_CONFIRM_QUESTIONS: args.confirm_questions,
+    }
+    given = {name: text for name, text in asked.items() if text}
     for name, text in given.items():
         if not re.fullmatch(r"[0-9a-f]{7,64}(-[0-9a-f]{8})?" if name.endswith("prune") else r"[0-9a-f]{7,64}", text):
             raise UsageError(
-                "a confirmation takes a commit's hash, 7 digits of it or more",
-                hint="--confirm-prune also takes what `agent status` shows after confirm",
+                "a confirmation takes a commit's hash, 7 digits of it or more, or what `agent status` shows after confirm",
+                hint="copy the value after confirm",
                 given=text,
             )
     return given

@@ -134,12 +134,12 @@ class Canaries:
 
 
 class ProcessWatch:
-    """Remembers the command lines and environments of a process and of every child that lived for some 10 ms. A context manager."""
+    """Remembers the command lines and environments of processes and of every child that lived for some 10 ms. A context manager."""
 
-    def __init__(self, pid: int) -> None:
-        self._family: set[int] = {pid}
+    def __init__(self, *pids: int) -> None:
+        self._family: set[int] = set(pids)
         self._strangers: set[int] = set()
-        self._young: dict[int, int] = {pid: _SAMPLES_OF_ONE}
+        self._young: dict[int, int] = dict.fromkeys(pids, _SAMPLES_OF_ONE)
         self._stop: threading.Event = threading.Event()
         self._thread: threading.Thread = threading.Thread(target=self._run, name="process-watch", daemon=True)
         self.seen: dict[tuple[str, bytes], int] = {}

@@ -23,7 +23,7 @@ _PROBE_POD = {
 
 
 class NodesControlPlane(ControlPlane):
-    """Nodes at `places` may join it, each with a token of its own and the rights of a node."""
+    """Nodes at `places` may join it, each with a token of its own and the rights of a node. It writes an audit log."""
 
     programs: ClassVar[tuple[str, ...]] = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
@@ -32,7 +32,7 @@ class NodesControlPlane(ControlPlane):
             name: secrets.token_hex(16) for name in ("scheduler", "proxy", *(place.name for place in places))
         }
         self._places: list[Place] = list(places)
-        super().__init__(host=SERVERS)
+        super().__init__(host=SERVERS, audit=True)
 
     def node_kubeconfig(self, name: str, path: Path) -> Path:
         """For the kubelet of a node."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from testbed.openbao import OpenBao
 
 _AUTHORITY: Final = "store-ca.crt"
+_TRAIL: Final = "/var/lib/signet/audit.jsonl"
 _ROLE: Final = "signet"
 _PODS: Final = f"/api/v1/namespaces/{NAMESPACE}/pods"
 
@@ -32,6 +34,7 @@ class PodInstallation(Installation):
     def __init__(self, nodes: Nodes, gitserver: GitServer, openbao: OpenBao) -> None:
         super().__init__(nodes.controlplane, gitserver, openbao)
         self.nodes: Nodes = nodes
+        self.began: float = time.time()
 
     def start(self) -> None:
         """Install a Deployment with one agent, configure the store, and wait until the agent is Ready."""
@@ -50,11 +53,21 @@ class PodInstallation(Installation):
     def agent_command(self, *arguments: str) -> str:
         """Standard output of the agent's command line, as the administrator. Raises ProcessError."""
         config = self.controlplane.kubeconfig(self.controlplane.folder / "admin.kubeconfig")
-        command = [sys.executable, "-m", "agent.cli.main", *arguments, "--kubeconfig", str(config)]
+        return self._command(*arguments, "--kubeconfig", str(config))
+
+    def _command(self, *arguments: str) -> str:
+        command = [sys.executable, "-m", "agent.cli.main", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
         if done.returncode:
             raise ProcessError(f"agent {' '.join(arguments)}: {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout
+
+    def run_as(self, *options: str, mode: Mode = Mode.DEPLOYMENT, count: int = 1) -> list[dict[str, Any]]:
+        """Uninstall the agent and install it again in another form; its pods, when they are Ready. Keys, records and Applications stay."""
+        self.agent_command("uninstall", "--yes")
+        _ = wait_until(lambda: not self._items(), 60, "no pod of the agent is left", interval=0.2)
+        self.install(*options, mode=mode)
+        return self.wait_ready(count)
 
     def configure(self, **more: object) -> None:
         """Write the operator's Secret, with further settings of its file in `more`."""
@@ -66,17 +79,45 @@ class PodInstallation(Installation):
             "allowedNamespaces": ["*"],
         }
         git = {"allowedHosts": [urlsplit(self.gitserver.url).netloc]}
-        settings = {"git": git, "probeIntervalSeconds": 5, "stores": {STORE: store}, **more}
+        settings = {
+            "git": git,
+            "probeIntervalSeconds": 5,
+            "stores": {STORE: store},
+            "audit": {"file": _TRAIL},
+            **more,
+        }
         data = {"operator.yaml": yaml.safe_dump(settings), _AUTHORITY: self.openbao.ca_pem or ""}
         metadata = {"name": OPERATOR, "namespace": NAMESPACE}
         _ = self.controlplane.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data})
 
     def pods(self) -> list[dict[str, Any]]:
         """The agent's pods that are not being deleted."""
+        return [pod for pod in self._items() if "deletionTimestamp" not in pod["metadata"]]
+
+    def _items(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.controlplane.get(f"{_PODS}?labelSelector=app.kubernetes.io/name%3Dsignet")[
             "items"
         ]
-        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+        return found
+
+    def processes(self, pod: Mapping[str, Any]) -> list[int]:
+        """The processes of an agent's pod as this machine counts them, the agent first."""
+        node = self.nodes.node(pod["spec"]["nodeName"])
+        return node.processes(pod["status"]["containerStatuses"][0]["containerID"])
+
+    def exec(self, pod: Mapping[str, Any], *command: str) -> str:
+        """Standard output of a command in an agent's pod. Raises KubectlError."""
+        return self.controlplane.kubectl("exec", "-n", NAMESPACE, pod["metadata"]["name"], "--", *command)
+
+    def verify_trail(self, pod: Mapping[str, Any]) -> str:
+        """What `agent audit verify` says of a pod's trail, against its anchor in the cluster. Raises ProcessError where it does not verify."""
+        name = pod["metadata"]["name"]
+        trail, anchor = (self.supervisor.folder / f"{name}.{what}" for what in ("jsonl", "anchor.json"))
+        _ = anchor.write_text(
+            self.controlplane.kubectl("get", "configmap", "-n", NAMESPACE, f"signet-audit-{name}", "-o", "json")
+        )
+        _ = trail.write_text(self.exec(pod, "cat", _TRAIL))
+        return self._command("audit", "verify", str(trail), "--anchor", str(anchor))
 
     def wait_ready(self, count: int = 1, *, seconds: float = 120.0) -> list[dict[str, Any]]:
         """Until exactly `count` pods of the agent are there, all Ready; those. Raises NotReadyError with their states and logs."""

@@ -76,6 +76,30 @@ class Node:
         self._first = None
         _ = wait_until(self._is_dark, 20, f"{self.name}: no process is left")
 
+    def restart_kubelet(self) -> None:
+        """Containers run on meanwhile."""
+        _ = self._processes["kubelet"].kill()
+        self._start_kubelet()
+
+    def tag_image(self, name: str, other: str) -> None:
+        """Give an image another name."""
+        _ = self.run(*_CTR, "images", "tag", name, other)
+
+    @property
+    def disk(self) -> list[Path]:
+        """The folders with all its files: the kubelet's with logs, and containerd's. What pods have in memory shows in `root` alone."""
+        return [self.folder, self._content]
+
+    @property
+    def root(self) -> Path:
+        """Its file system as it is mounted on the node."""
+        return Path(f"/proc/{self.pid}/root")
+
+    def processes(self, container: str) -> list[int]:
+        """The processes of a container, as this machine counts them, the first one first. `container` is a containerID of a pod's status."""
+        (group,) = self._cgroups[0].rglob(container.removeprefix("containerd://"))
+        return sorted(int(each) for each in (group / "cgroup.procs").read_text().split())
+
     def run(self, *command: str) -> str:
         """Standard output of a command on the node. Raises ProcessError."""
         done = subprocess.run(self._inside(*command), capture_output=True, text=True, check=False)

@@ -1,16 +1,41 @@
-"""The agent as a Deployment under Pod Security `restricted`: what it deploys is read by real pods."""
+"""The agent as a Deployment under Pod Security `restricted`: what it deploys is read by real pods, and it survives what ends its process."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import os
+import signal
+from typing import TYPE_CHECKING, Any
 
-from workloads import digest, read_by, reader, secret
+import pytest
+from load import pods_by_credential
+from workloads import config_map, digest, read_by, reader, secret
 
+from testbed.cluster import KubectlError
 from testbed.processes import wait_until
 
 if TYPE_CHECKING:
     from testbed.installation import Tenant
     from testbed.node.installation import PodInstallation
+
+TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+HOGS = """\
+import os, time
+for _ in range(40):
+    if not os.fork():
+        block = bytearray(os.urandom(4096) * 4096)
+        time.sleep(30)
+        os._exit(0)
+    time.sleep(0.05)
+time.sleep(30)
+"""
+"""Forty processes, each with far less memory than the agent, so that it is the one that the kernel chooses."""
+
+
+@pytest.fixture
+def pod(installation: PodInstallation) -> dict[str, Any]:
+    (found,) = installation.wait_ready(1)
+    return found
 
 
 def test_pods_read_secrets_of_git_and_of_the_store(installation: PodInstallation, tenant: Tenant) -> None:
@@ -35,3 +60,114 @@ def test_pods_read_secrets_of_git_and_of_the_store(installation: PodInstallation
 
     wanted = {"sealed": digest(sealed), "stored": digest(rotated)}
     _ = wait_until(lambda: read_by(tenant, "web") == wanted, 60, "the pod reads the rotated secret", interval=0.5)
+
+
+def test_the_agent_is_as_confined_as_restricted_asks(installation: PodInstallation, pod: dict[str, Any]) -> None:
+    status = installation.exec(pod, "cat", "/proc/1/status")
+    fields = {name: value.split() for name, _, value in (line.partition(":") for line in status.splitlines())}
+
+    assert fields["Uid"] == ["65532"] * 4
+    assert {int(fields[name][0], 16) for name in ("CapPrm", "CapEff", "CapBnd", "CapAmb")} == {0}
+    assert fields["NoNewPrivs"] == ["1"]
+    assert fields["Seccomp"] == ["2"]
+    with pytest.raises(KubectlError, match="Read-only file system"):
+        installation.exec(pod, "python3", "-c", "open('/opt/x', 'w')")
+
+    root = {"securityContext": {"runAsUser": 0}, "containers": [{"name": "a", "image": "a"}]}
+    code, answer = installation.controlplane.request(
+        "POST",
+        "/api/v1/namespaces/signet-system/pods?dryRun=All",
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "root"}, "spec": root},
+    )
+    assert (code, "violates PodSecurity" in answer["message"]) == (403, True)
+
+
+def test_a_token_that_the_kubelet_renews_is_used(
+    installation: PodInstallation, tenant: Tenant, pod: dict[str, Any]
+) -> None:
+    log = installation.controlplane.audit_file
+    assert log is not None
+    name = pod["metadata"]["name"]
+    before = installation.exec(pod, "cat", TOKEN)
+    known = {each for each, owner in pods_by_credential(log.read_text()).items() if owner == name}
+    assert known
+
+    # a kubelet that starts asks for new tokens, and puts them in the place of those that stand
+    installation.nodes.node(pod["spec"]["nodeName"]).restart_kubelet()
+    _ = wait_until(lambda: _token(installation, pod) not in {"", before}, 60, "another token", interval=0.5)
+
+    def used() -> bool:
+        now = {each for each, owner in pods_by_credential(log.read_text()).items() if owner == name}
+        return bool(now - known)
+
+    _ = wait_until(used, 60, "a request with the new token", interval=0.5)
+    assert tenant.deploy({"a.yaml": config_map("a", value="1")}).ready
+    (after,) = installation.wait_ready(1)
+    assert _restarts(after) == _restarts(pod)
+
+
+def test_a_killed_agent_comes_back_and_goes_on(
+    installation: PodInstallation, tenant: Tenant, pod: dict[str, Any]
+) -> None:
+    _ = tenant.deploy({"a.yaml": config_map("a", value="1")})
+
+    os.kill(installation.processes(pod)[0], signal.SIGKILL)
+    _ = tenant.commit({"a.yaml": config_map("a", value="2")})
+    _ = tenant.request()
+
+    assert tenant.until_ready(seconds=120).ready
+    assert tenant.data("a") == {"value": "2"}
+    (after,) = installation.wait_ready(1)
+    assert after["metadata"]["name"] == pod["metadata"]["name"]
+    assert _restarts(after) == _restarts(pod) + 1
+    assert "verified" in installation.verify_trail(after)
+
+
+def test_an_agent_that_takes_more_than_its_limit_comes_back_and_goes_on(
+    installation: PodInstallation, tenant: Tenant
+) -> None:
+    _ = tenant.deploy({"a.yaml": config_map("a", value="1")})
+    _limit(installation, "256Mi")
+    (pod,) = installation.wait_ready(1)
+
+    installation.controlplane.kubectl(
+        "exec", "-n", "signet-system", pod["metadata"]["name"], "--", "python3", "-c", HOGS, check=False
+    )
+
+    after = wait_until(lambda: _ended(installation), 60, "the container ended", interval=0.5)
+    assert after["lastState"]["terminated"]["reason"] == "OOMKilled"
+    _ = tenant.commit({"a.yaml": config_map("a", value="2")})
+    _ = tenant.request()
+    assert tenant.until_ready(seconds=120).ready
+    assert tenant.data("a") == {"value": "2"}
+    (pod,) = installation.wait_ready(1)
+    assert "verified" in installation.verify_trail(pod)
+
+    installation.install("--force-conflicts")
+    _ = installation.wait_ready(1)
+
+
+def _token(installation: PodInstallation, pod: dict[str, Any]) -> str:
+    """Empty while the kubelet does not answer."""
+    try:
+        return installation.exec(pod, "cat", TOKEN)
+    except KubectlError:
+        return ""
+
+
+def _restarts(pod: dict[str, Any]) -> int:
+    return pod["status"]["containerStatuses"][0]["restartCount"]
+
+
+def _limit(installation: PodInstallation, memory: str) -> None:
+    container = {"name": "agent", "resources": {"limits": {"memory": memory}}}
+    patch = {"spec": {"template": {"spec": {"containers": [container]}}}}
+    deployment = ("deployment", "signet-agent", "-n", "signet-system")
+    installation.controlplane.kubectl("patch", *deployment, "--patch", json.dumps(patch))
+    installation.controlplane.kubectl("rollout", "status", *deployment, "--timeout=90s")
+
+
+def _ended(installation: PodInstallation) -> dict[str, Any] | None:
+    (pod,) = installation.pods()
+    (container,) = pod["status"]["containerStatuses"]
+    return container if container["restartCount"] else None

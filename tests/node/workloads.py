@@ -16,6 +16,10 @@ def secret(name: str, **data: str) -> str:
     return json.dumps({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data})
 
 
+def config_map(name: str, **data: str) -> str:
+    return json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
+
+
 def reader(name: str, **secrets: str) -> str:
     """A Deployment whose pod mounts these Secrets (key by name), and prints the digest of each value when it starts."""
     reads = [f"echo {each} $(sha256sum < /secrets/{each}/{key})" for each, key in secrets.items()]

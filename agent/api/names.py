@@ -43,3 +43,8 @@ SERVICE_ACCOUNT: Final = "signet-applier"
 """The ServiceAccount that an Application acts as, unless it names another."""
 PEOPLE: Final = ("before-first-apply", "kubectl*")
 """Field managers that are people, unless the operator lists others: `*` stands for any run of characters."""
+
+ENGINE: Final = "1"
+"""Raised when the agent itself would make another object of the same sealed merge: everything is then applied once more."""
+RECORDS: Final = "1"
+"""Raised when an agent of before could not read the records that this one stores. No record has it: it is for `agent version`."""

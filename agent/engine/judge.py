@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent.api import names
 from agent.engine.causes import Cause
 from agent.manifests import contents, ignoring, ownership, people
 from agent.values.ids import ObjectId
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from agent.manifests.people import Addition
     from agent.values.fingerprint import Fingerprinter
     from agent.values.tree import Tree
-
-TRANSFORMATION = "1"
-"""Raised when the agent itself would make another object of the same sealed merge."""
 
 
 def desired_digests(
@@ -42,7 +40,7 @@ def desired_digests(
 
 def _ingredients(desired: Desired) -> Tree:
     """What is applied of a sealed merge. The rules of what is ignored count, so that adding or removing one takes effect."""
-    given: list[Tree] = [TRANSFORMATION, desired.api_version, desired.kept]
+    given: list[Tree] = [names.ENGINE, desired.api_version, desired.kept]
     if contents.is_marked(desired.id) and contents.may_hold_secret(desired.tree):
         given.append(contents.ANNOTATION)
     return [*given, [*desired.ignored.managers, *desired.ignored.texts]] if desired.ignored else given

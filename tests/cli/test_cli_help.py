@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agent.api import names
 from agent.cli.registry import COMMANDS, SECRETS
 from render import build
 
@@ -198,6 +199,19 @@ def test_the_version(shell: Shell) -> None:
         in shell.agent("version").out.decode()
     )
     assert shell.agent("--version").out.startswith(b"signet ")
+
+
+def test_the_version_of_what_the_agent_runs(shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    facts = json.loads(shell.agent("version", "-o", "json").out)
+    for name in ("git", "gpg"):
+        said = subprocess.run([name, "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
+        assert facts[name] in said.split()
+        assert f"{name} {facts[name]}\n" in shell.agent("version").out.decode()
+    assert (facts["engine"], facts["record"]) == (names.ENGINE, names.RECORDS)
+    assert facts["commit"] is None
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert json.loads(shell.agent("version", "-o", "json").out)["git"] is None
+    assert b"no git\n" in shell.agent("version").out
 
 
 def test_the_version_says_that_there_is_no_renderer(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import platform
 from importlib import metadata
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from agent.adapters.render import location
+from agent.api import names
 from agent.cli import terminal
 from agent.sops.format.metadata import VERSION
 from agent.values import system
@@ -17,18 +18,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SECONDS: Final = 10
+_COMMIT: Final = "revision"
+"""The file of the package that the build of the image writes."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Print the version of the agent, of the sops whose file format it writes, and of the kustomize that its signet-render builds "
-        "overlays with."
+        "Print the version of the agent and the commit that its image was built from, of the programs that it runs, of the sops whose file "
+        "format it writes, and of the kustomize that its signet-render builds overlays with. Two agents with the same engine and record "
+        "version can replace each other without applying anything again."
     )
     terminal.output_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    facts = {"version": metadata.version("signet"), "sops": VERSION, "python": platform.python_version()}
+    facts = _facts()
     said, missing = None, None
     try:
         said = _renderer(location.program())
@@ -37,13 +41,51 @@ def run(args: argparse.Namespace) -> int:
     if args.output != "table":
         terminal.write_data({**facts, "renderer": said}, args.output)
         return 0
-    terminal.line(f"signet {facts['version']} (writes files as sops {VERSION}, Python {facts['python']})")
+    built = f", commit {facts['commit'][:12]}" if facts["commit"] else ""
+    terminal.line(f"signet {facts['version']}{built} (writes files as sops {VERSION}, Python {facts['python']})")
+    terminal.line(f"engine {facts['engine']}, records {facts['record']}")
+    for name in ("git", "gpg"):
+        terminal.line(f"{name} {facts[name]}" if facts[name] else f"no {name}")
     if said is not None:
         terminal.line(f"signet-render {said['build']} (kustomize {said['kustomize']})")
     if missing is not None:
         terminal.line(f"no signet-render: {missing.message}, so overlays are not rendered")
         terminal.hint(missing.hint)
     return 0
+
+
+def _facts() -> dict[str, Any]:
+    from importlib import resources
+
+    commit = resources.files("agent") / _COMMIT
+    return {
+        "version": metadata.version("signet"),
+        "commit": commit.read_text("ascii").strip() if commit.is_file() else None,
+        "python": platform.python_version(),
+        "git": _program("git"),
+        "gpg": _program("gpg"),
+        "sops": VERSION,
+        "engine": names.ENGINE,
+        "record": names.RECORDS,
+    }
+
+
+def _program(name: str) -> str | None:
+    """The version that a program says, by the first line of `--version`; None where it does not run."""
+    import re
+    import shutil
+    import subprocess
+
+    found = shutil.which(name)
+    if found is None:
+        return None
+    try:
+        done = subprocess.run([found, "--version"], capture_output=True, check=True, timeout=_SECONDS)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return None
+    first = done.stdout.partition(b"\n")[0].decode("ascii", "replace")
+    version = re.search(r"\d[\w.+-]{0,40}", first)
+    return version[0] if version else None
 
 
 def _renderer(program: Path) -> dict[str, str]:

@@ -58,6 +58,8 @@ class Image:
 
     def unpack(self, folder: Path) -> None:
         """Its root file system. Needs root to keep owners."""
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o755)
         for layer in self.layers:
             with self._opened(layer) as content:
                 content.extractall(folder, filter="tar")

@@ -131,24 +131,25 @@ class Agent:
         """Start it and wait until it is ready."""
         token = self.controlplane.service_account_token(self.namespace, SERVICE_ACCOUNT, seconds=7200)
         self.credentials.append(_credential_id(token))
+        words, variables = self.launched(token, environment or {})
+        self.starts += 1
+        self.process = self.supervisor.start(f"{self.label}-{self.starts}", words, env=variables, cwd=ROOT)
+        self.process.wait_ready(self.is_ready, 60.0)
+        return self.process
+
+    def launched(self, token: str, environment: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+        """The command line of a process that acts as the owner of `token`, and its environment."""
         kubeconfig = self.controlplane.kubeconfig(
             self.folder / "kubeconfig", token, namespace=self.namespace, server=self.server
         )
-        self.starts += 1
-        self.process = self.supervisor.start(
-            f"{self.label}-{self.starts}",
-            [
-                *(sys.executable, "-m", "agent.cli.main", "run", "--kubeconfig", str(kubeconfig)),
-                *("--namespace", self.namespace, "--name", self.name, "--operator-file", str(self.operator_file)),
-                *("--state-dir", str(self.folder / "state"), "--memory-dir", str(self.memory)),
-                *("--listen", f"127.0.0.1:{self.port}", "--listen-webhooks", f"127.0.0.1:{self.hook_port}"),
-                *(("--renderer", str(self.renderer)) if self.renderer is not None else ()),
-            ],
-            env={"PATH": os.environ["PATH"], "HOME": str(self.folder), **self._shifted(), **(environment or {})},
-            cwd=ROOT,
-        )
-        self.process.wait_ready(self.is_ready, 60.0)
-        return self.process
+        words = [
+            *(sys.executable, "-m", "agent.cli.main", "run", "--kubeconfig", str(kubeconfig)),
+            *("--namespace", self.namespace, "--name", self.name, "--operator-file", str(self.operator_file)),
+            *("--state-dir", str(self.folder / "state"), "--memory-dir", str(self.memory)),
+            *("--listen", f"127.0.0.1:{self.port}", "--listen-webhooks", f"127.0.0.1:{self.hook_port}"),
+            *(("--renderer", str(self.renderer)) if self.renderer is not None else ()),
+        ]
+        return words, {"PATH": os.environ["PATH"], "HOME": str(self.folder), **self._shifted(), **environment}
 
     @property
     def running(self) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import http.client
 import io
-import json
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,15 +17,14 @@ from requests.exceptions import RequestException
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from agent.adapters.bounds import bodies
+from agent.adapters.bounds.bodies import LARGEST
+
 if TYPE_CHECKING:
     import socket
 
     import requests
 
-LARGEST: Final = 4 * 1024 * 1024
-"""Bytes of one answer's body."""
-VALUES: Final = 400_000
-"""Values in one answer's JSON: each takes some hundred bytes when it is read, were it two bytes long."""
 _PIECE: Final = 64 * 1024
 
 
@@ -34,8 +32,8 @@ class EncodedError(RequestException):
     """The answer has a Content-Encoding."""
 
 
-class TooLargeError(RequestException):
-    """The answer is larger than `LARGEST`, or has more than `VALUES`."""
+class TooLargeError(RequestException, bodies.TooLargeError):
+    """The same for requests, which takes it for an error of its own."""
 
 
 class _Deadline(io.RawIOBase):
@@ -140,13 +138,3 @@ def mount(session: requests.Session, *, connections: int = 1) -> None:
     adapter = Adapter(pool_connections=1, pool_maxsize=connections, max_retries=0, pool_block=True)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
-
-
-def tree(body: bytes) -> Any:
-    """What JSON says; None for what is none. Raises TooLargeError for more values than `VALUES`."""
-    if body.count(b",") + body.count(b"[") + body.count(b"{") > VALUES:
-        raise TooLargeError
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None

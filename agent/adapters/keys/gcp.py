@@ -48,6 +48,7 @@ _PROBLEMS: dict[str, tuple[LiteralString, LiteralString]] = {
     "GoogleAuthError": ("Google does not accept the credentials", ""),
     "SSLError": ("the server's certificate is not trusted", ""),
     "RequestException": ("Google does not answer", ""),
+    "TooLargeError": ("Google does not answer", ""),
 }
 """By the class of the library's exception, or one of its bases, the first that stands here."""
 
@@ -107,7 +108,7 @@ class GcpKeys:
         from google.auth.transport.requests import AuthorizedSession, Request
         from requests import Session
 
-        from agent.adapters.bounds import answers
+        from agent.adapters.bounds import answers, bodies
 
         if self._session is None:
             credentials = _credentials()
@@ -124,7 +125,7 @@ class GcpKeys:
             max_allowed_time=_WHOLE_SECONDS,
             allow_redirects=False,
         )
-        answer: object = answers.tree(response.content)
+        answer: object = bodies.tree(response.content)
         if response.status_code == 200:
             return answer
         match answer:

@@ -22,7 +22,7 @@ from agent.values.tree import get_text
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from agent.adapters.vault.server import Answer, Why
+    from agent.adapters.vault.answer import Answer, Why
     from agent.sops.format.keys import Recipient, WrappedKey
     from agent.values.tree import Object
 
@@ -123,7 +123,7 @@ class TransitKeys:
 
 
 def _problem(why: Why) -> LiteralString:
-    from agent.adapters.vault.server import Why
+    from agent.adapters.vault.answer import Why
 
     problems: dict[Why, LiteralString] = {
         Why.UNTRUSTED: "the server's certificate is not trusted",

@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
-from agent.adapters.bounds import answers
+from agent.adapters.bounds import bodies
 from agent.values.errors import ConfigError, SignatureError, UnknownSignerError, UnsignedError
 from agent.values.tree import get, get_text
 
@@ -90,7 +90,7 @@ async def _signer(registry: Registry, layer: Descriptor, digest: str, signers: d
         return None
     payload = bytearray()
     await registry.blob(layer, payload.extend, most=_LARGEST)
-    said = get(answers.tree(bytes(payload)), "critical")
+    said = get(bodies.tree(bytes(payload)), "critical")
     if (get_text(said, "type"), get_text(said, "image", "docker-manifest-digest")) != (_TYPE, digest):
         return None
     return next((name for name in _holds(signers, signature, bytes(payload))), None)

@@ -9,7 +9,7 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Final
 
-from agent.adapters.bounds import answers
+from agent.adapters.bounds import bodies
 from agent.api.registries import DOCKER_HUB
 from agent.engine.credentials import GitCredential
 from agent.values.errors import LimitError, SourceError
@@ -53,7 +53,7 @@ def basic(login: GitCredential) -> Secret:
 
 def bearer(body: bytes) -> Secret | None:
     """The same of a token server's answer; None where it holds no token."""
-    found = get_object(answers.tree(body))
+    found = get_object(bodies.tree(body))
     token = get_text(found, "token") or get_text(found, "access_token")
     if not token or len(token) > _LARGEST or not token.isascii() or not token.isprintable():
         return None
@@ -68,8 +68,8 @@ def header(authorization: Secret) -> str:
 def _entry(config: Secret, host: str) -> Object:
     """What a Docker configuration has for a registry. Its keys are hosts, or URLs of the registry as older versions wrote them."""
     try:
-        tree = answers.tree(_bytes(config))
-    except answers.TooLargeError:
+        tree = bodies.tree(_bytes(config))
+    except bodies.TooLargeError:
         raise LimitError("the Docker configuration of the credentials is too large", field=CONFIG) from None
     auths = get_object(tree, "auths")
     wanted = DOCKER_HUB if host in DOCKER_HUB else (host,)

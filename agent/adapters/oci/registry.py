@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urljoin
 
-from agent.adapters.bounds import answers
+from agent.adapters.bounds import bodies
 from agent.adapters.oci import addresses, credential, layout
 from agent.adapters.oci.client import Asked, Client
 from agent.values.errors import LimitError, SourceError, SourceUnavailableError
@@ -211,12 +211,12 @@ class Registry:
 
     async def _tree(self, body: bytes) -> Tree:
         try:
-            return await asyncio.to_thread(answers.tree, body)
-        except answers.TooLargeError:
+            return await asyncio.to_thread(bodies.tree, body)
+        except bodies.TooLargeError:
             raise LimitError(
                 "the registry's answer has more values than the agent accepts",
                 repository=self._address.url,
-                limit=answers.VALUES,
+                limit=bodies.VALUES,
             ) from None
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, LiteralString
 from urllib.parse import quote
 
-from agent.adapters.bounds import answers
-from agent.adapters.vault.server import Answer, NoAnswerError, Server, Why
+from agent.adapters.bounds import bodies
+from agent.adapters.vault.answer import Answer, NoAnswerError, Why
 from agent.values.errors import LimitError, StoreDeniedError, StoreNotFoundError, StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import requests
 
-    from agent.adapters.vault.server import Method
+    from agent.adapters.vault.answer import Method
     from agent.api.operator import Store as StoreSettings
 
 _LATER: Final[LiteralString] = "it is asked again after a while"
@@ -45,6 +45,9 @@ class StoreClient:
 
     def __init__(self, name: str, settings: StoreSettings, session: requests.Session, *, seconds: float) -> None:
         """Requests end after `seconds`, connecting aside."""
+        # hvac and requests take 8 MiB, which an agent without stores does without
+        from agent.adapters.vault.server import Server  # noqa: PLC0415
+
         self.name: Final = name
         self.server: Final = Server(settings.address, session, seconds=seconds, namespace=settings.namespace)
 
@@ -66,7 +69,7 @@ class StoreClient:
                 "the store's answer is larger than the agent accepts",
                 hint="keep less at one path, and fewer in one folder",
                 store=self.name,
-                limit=answers.LARGEST,
+                limit=bodies.LARGEST,
             )
         message, hint = _UNAVAILABLE[error.why]
         status = {} if error.status is None else {"status": error.status}

@@ -19,8 +19,8 @@ from agent.values.tree import get_object, get_text
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agent.adapters.vault.answer import Answer
     from agent.adapters.vault.client import StoreClient
-    from agent.adapters.vault.server import Answer
     from agent.api.operator import KubernetesLogin as KubernetesSettings
     from agent.api.operator import StoreAuth
 

@@ -15,7 +15,7 @@ from agent.values.tree import Tree, get, get_object, get_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from agent.adapters.vault.server import Answer, Method
+    from agent.adapters.vault.answer import Answer, Method
     from agent.values.tree import Object
 
 _MOUNT_SECONDS: Final = 300.0

@@ -8,66 +8,26 @@ means is judged here from its status.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from hvac.adapters import RawAdapter  # pyright: ignore[reportMissingTypeStubs]
 from requests.exceptions import ConnectionError as UnreachableError
 from requests.exceptions import RequestException, SSLError, Timeout
 
-from agent.adapters.bounds import answers
-from agent.values.tree import Object, Tree, get_object
+from agent.adapters.bounds import answers, bodies
+from agent.adapters.vault.answer import Answer, NoAnswerError, Why
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import requests
 
+    from agent.adapters.vault.answer import Method
+    from agent.values.tree import Tree
+
 _CONNECT: Final = 5.0
 """Seconds for a connection."""
 _LEAST: Final = 0.001
-
-Method = Literal["get", "post", "list"]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the server said: a status below 500 other than 3xx and 429. `body` is confidential."""
-
-    status: int
-    body: Object
-
-    @property
-    def data(self) -> Object:
-        """`data` of the body; empty where it is null or no map."""
-        return get_object(self.body, "data")
-
-
-class Why(Enum):
-    """Why there is no answer."""
-
-    UNREACHABLE = auto()
-    TOO_SLOW = auto()
-    UNTRUSTED = auto()
-    UNREADABLE_FILE = auto()
-    """A file of the authority, or of the client's certificate, cannot be read."""
-    TOO_LARGE = auto()
-    ENCODED = auto()
-    REDIRECTED = auto()
-    SEALED = auto()
-    FAILING = auto()
-    """429 or 5xx: overloaded, a standby or broken."""
-    NOT_JSON = auto()
-
-
-class NoAnswerError(Exception):
-    """Internal to who asks a server, who says it in words of its own."""
-
-    def __init__(self, why: Why, status: int | None = None) -> None:
-        super().__init__(why.name)
-        self.why: Final = why
-        self.status: Final = status
 
 
 class Server:
@@ -109,7 +69,7 @@ class Server:
                 if method == "post" or isinstance(error, Timeout | SSLError):
                     raise
             return _judge(self._send(method, path, body, version, until))
-        except RequestException as error:
+        except (RequestException, bodies.TooLargeError) as error:
             raise NoAnswerError(_why(error)) from None
         except OSError:
             raise NoAnswerError(Why.UNREADABLE_FILE) from None
@@ -124,21 +84,21 @@ class Server:
         return self._adapter.request(method, f"/v1/{path}", raise_exception=False, **options)
 
 
-_BY_ERROR: Final[tuple[tuple[type[RequestException], Why], ...]] = (
-    (answers.TooLargeError, Why.TOO_LARGE),
+_BY_ERROR: Final[tuple[tuple[type[OSError], Why], ...]] = (
+    (bodies.TooLargeError, Why.TOO_LARGE),
     (answers.EncodedError, Why.ENCODED),
     (SSLError, Why.UNTRUSTED),
     (Timeout, Why.TOO_SLOW),
 )
 
 
-def _why(error: RequestException) -> Why:
+def _why(error: OSError) -> Why:
     return next((why for kind, why in _BY_ERROR if isinstance(error, kind)), Why.UNREACHABLE)
 
 
 def _judge(response: requests.Response) -> Answer:
     status = response.status_code
-    body: Tree = answers.tree(response.content) if response.content else {}
+    body: Tree = bodies.tree(response.content) if response.content else {}
     known = body if isinstance(body, dict) else None
     if 300 <= status < 400:
         raise NoAnswerError(Why.REDIRECTED, status)

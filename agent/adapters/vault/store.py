@@ -23,8 +23,8 @@ from agent.values.errors import AgentError, StoreUnavailableError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from agent.adapters.vault.answer import Answer, Method
     from agent.adapters.vault.credential import Login
-    from agent.adapters.vault.server import Answer, Method
     from agent.api.operator import Store as StoreSettings
 
 T = TypeVar("T")

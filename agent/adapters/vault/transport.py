@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import http.cookiejar
+from typing import TYPE_CHECKING
 
-import requests
-
-from agent.adapters.bounds import answers
+if TYPE_CHECKING:
+    import requests
 
 
 def session(*, workers: int, verify: bool | str, certificate: tuple[str, str] | None = None) -> requests.Session:
@@ -14,6 +14,10 @@ def session(*, workers: int, verify: bool | str, certificate: tuple[str, str] | 
 
     `verify` may be the PEM file of a private CA, or a folder of them; `certificate` is two PEM files, the client's and its key's.
     """
+    import requests  # noqa: PLC0415
+
+    from agent.adapters.bounds import answers  # noqa: PLC0415
+
     made = requests.Session()
     made.trust_env = False
     made.verify = verify

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,12 +130,17 @@ class Agent:
 
     def start(self, *, environment: Mapping[str, str] | None = None) -> Process:
         """Start it and wait until it is ready."""
+        process = self.launch(environment=environment)
+        process.wait_ready(self.is_ready, 60.0)
+        return process
+
+    def launch(self, *, environment: Mapping[str, str] | None = None) -> Process:
+        """Start it, and wait for nothing."""
         token = self.controlplane.service_account_token(self.namespace, SERVICE_ACCOUNT, seconds=7200)
         self.credentials.append(_credential_id(token))
         words, variables = self.launched(token, environment or {})
         self.starts += 1
         self.process = self.supervisor.start(f"{self.label}-{self.starts}", words, env=variables, cwd=ROOT)
-        self.process.wait_ready(self.is_ready, 60.0)
         return self.process
 
     def launched(self, token: str, environment: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
@@ -183,11 +189,17 @@ class Agent:
 
     def is_ready(self) -> bool:
         """Whether /readyz says so."""
+        return self.probe("/readyz")[0] == 200
+
+    def probe(self, path: str) -> tuple[int, str]:
+        """Status and words of /readyz or /healthz; 0 where nothing answers."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=2) as answer:
-                return answer.status == 200
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=2) as answer:
+                return answer.status, answer.read().decode().strip()
+        except urllib.error.HTTPError as refused:
+            return refused.code, refused.read().decode().strip()
         except OSError:
-            return False
+            return 0, ""
 
     def metrics(self) -> str:
         """The text of /metrics."""

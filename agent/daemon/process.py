@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from watchfiles import awatch  # pyright: ignore[reportUnknownVariableType]
 
@@ -22,12 +22,14 @@ from agent.adapters.kubernetes.lease import Membership
 from agent.adapters.kubernetes.secrets import Secrets
 from agent.adapters.kubernetes.session import Session
 from agent.adapters.metrics import prometheus as counters
-from agent.daemon import logs, wiring
+from agent.controllers.deletion import APPLICATIONS
+from agent.daemon import logs, readiness, wiring
 from agent.daemon.settings import read_operator_file
 from agent.values import system
 from agent.values.errors import AgentError, ConfigError, DefectError, LeaseLostError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from agent.adapters.kubernetes.config import ClusterConfig
@@ -36,9 +38,13 @@ if TYPE_CHECKING:
     from agent.daemon.settings import Settings
     from agent.manifests.kinds import Resource
 
+T = TypeVar("T")
+
 LOG = logging.getLogger("signet")
 VERSION = metadata.version("signet")
 _GRACE_SECONDS = 25.0
+_AGAIN_SECONDS = 5.0
+"""Between two attempts to start, where the cluster is away or refuses."""
 _HANDOVER_SECONDS = 1.0
 """What a run may still take where another agent waits for the Application."""
 
@@ -53,6 +59,8 @@ class Process:
         self._driver: Driver | None = None
         self._metrics = counters.Metrics(version=VERSION)
         self._failure: AgentError | None = None
+        self._met: AgentError | None = None
+        self._membership: Membership | None = None
         self._renewing: asyncio.Task[None] | None = None
         self._operator = read_operator_file(settings.operator_file)
 
@@ -69,8 +77,7 @@ class Process:
         probes = await server.serve(
             host=self._settings.host,
             port=self._settings.port,
-            live=lambda: True,
-            ready=lambda: self._driver is not None and self._driver.synced and self._renewing is not None,
+            ready=self._readiness,
             metrics=self._metrics.exposition,
             content_type=counters.CONTENT_TYPE,
         )
@@ -86,6 +93,12 @@ class Process:
         if self._failure is not None:
             raise self._failure
 
+    def _readiness(self) -> str:
+        member = self._membership
+        joined = member is not None and member.held and self._renewing is not None
+        trouble = member.trouble if member is not None else None
+        return readiness.of(works=joined and self._driver is not None and self._driver.synced, met=self._met or trouble)
+
     def _cluster_config(self) -> ClusterConfig:
         settings = self._settings
         if settings.kubeconfig is None and settings.context is None and os.environ.get("KUBERNETES_SERVICE_HOST"):
@@ -94,21 +107,42 @@ class Process:
 
     async def _serve(self, session: Session, namespace: str) -> None:
         membership = Membership(session, namespace, self._settings.identity, token=os.urandom(8).hex(), now=time.time)
-        installation = await wiring.installation(Secrets(session), namespace)
+        self._membership = membership
+        installation = await self._outlasting(lambda: wiring.installation(Secrets(session), namespace))
+        if installation is None:
+            return
         session.guard = membership.check
         base = wiring.Runtime(
-            self._settings, namespace, session, installation, membership, self._metrics, _report_watch
+            self._settings, namespace, session, installation, membership, self._metrics, self._report_watch
         )
         watching = asyncio.create_task(self._watch_operator_file(), name="operator file")
         try:
             while not self._stop.is_set():
                 self._reload.clear()
-                await self._one_engine(base)
+                _ = await self._outlasting(lambda: self._one_engine(base))
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
             await self._give_back(membership)
             LOG.info("stopped", extra={"identity": self._settings.identity})
+
+    async def _outlasting(self, work: Callable[[], Awaitable[T]]) -> T | None:
+        """What a start needs of the cluster, asked again while that is away or refuses; None where the agent is stopped meanwhile."""
+        while not self._stop.is_set():
+            try:
+                done = await work()
+            except readiness.FOR_A_WHILE as error:
+                if self._renewing is not None:
+                    raise
+                self._met = error
+                extra = {"reason": error.reason, "cause": error.message, **_texts(error)}
+                LOG.warning("the agent cannot start yet", extra=extra)
+            else:
+                self._met = None
+                return done
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), _AGAIN_SECONDS)
+        return None
 
     async def _one_engine(self, base: wiring.Runtime) -> None:
         """Run one engine until the process stops or the operator's file changes."""
@@ -142,6 +176,7 @@ class Process:
     async def _share(self, membership: Membership, driver: Driver) -> None:
         """Join the other agents, once every Application is known; then take and leave Applications as agents come and go."""
         await driver.listed()
+        self._met = None
         if self._renewing is None:
             await membership.acquire()
             self._renewing = asyncio.create_task(self._renew(membership), name="lease")
@@ -170,6 +205,11 @@ class Process:
             self._failure = DefectError("a bug in the agent ended it", exception=type(error).__name__)
             self._stop.set()
 
+    def _report_watch(self, resource: Resource, error: AgentError) -> None:
+        if resource == APPLICATIONS and (self._driver is None or not self._driver.synced):
+            self._met = error
+        LOG.warning("a watch was interrupted", extra={"resource": resource.plural, "reason": error.reason})
+
     async def _watch_operator_file(self) -> None:
         path = self._settings.operator_file
         if path is None:
@@ -187,13 +227,13 @@ class Process:
         except ConfigError as error:
             LOG.error(  # noqa: TRY400  # the traceback adds nothing
                 "the operator's file is invalid; the previous one stays in force",
-                extra={"cause": error.message, "facts": {name: str(fact) for name, fact in error.facts.items()}},
+                extra={"cause": error.message, **_texts(error)},
             )
             return self._operator
 
 
-def _report_watch(resource: Resource, error: AgentError) -> None:
-    LOG.warning("a watch was interrupted", extra={"resource": resource.plural, "reason": error.reason})
+def _texts(error: AgentError) -> dict[str, object]:
+    return {"facts": {name: str(fact) for name, fact in error.facts.items()}}
 
 
 def _on_loop_error(_: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:

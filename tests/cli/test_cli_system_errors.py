@@ -69,7 +69,7 @@ def test_a_file_that_cannot_be_used_is_named_with_the_cause(shell: Shell, row: s
 
 async def listening(host: str, port: int) -> AgentError:
     with pytest.raises(ConfigError) as caught:
-        await server.serve(host=host, port=port, live=bool, ready=bool, metrics=bytes, content_type="text/plain")
+        await server.serve(host=host, port=port, ready=str, metrics=bytes, content_type="text/plain")
     return caught.value
 
 

@@ -13,8 +13,7 @@ from agent.values.errors import ConfigError
 
 
 class State:
-    live = True
-    ready = False
+    said = "starting"
 
 
 @pytest.fixture
@@ -24,8 +23,7 @@ async def served():
     running = await server.serve(
         host="127.0.0.1",
         port=0,
-        live=lambda: state.live,
-        ready=lambda: state.ready,
+        ready=lambda: state.said,
         metrics=metrics.exposition,
         content_type=prometheus.CONTENT_TYPE,
     )
@@ -36,11 +34,12 @@ async def served():
 
 async def test_probes_follow_the_agent(served):
     state, session, _ = served
-    for path, attribute in (("/healthz", "live"), ("/readyz", "ready")):
-        for good, status, text in ((True, 200, "ok\n"), (False, 503, "no\n")):
-            setattr(state, attribute, good)
-            async with session.get(path) as answer:
-                assert (answer.status, await answer.text()) == (status, text)
+    for said, status in (("ok", 200), ("starting", 503), ("no rights", 503), ("cluster away", 503)):
+        state.said = said
+        async with session.get("/readyz") as answer:
+            assert (answer.status, await answer.text()) == (status, f"{said}\n")
+        async with session.get("/healthz") as answer:
+            assert (answer.status, await answer.text()) == (200, "ok\n")
 
 
 async def test_metrics_are_served_as_openmetrics(served):
@@ -63,9 +62,7 @@ async def test_nothing_else_is_served(served, method, path, status):
 async def test_taken_port_is_a_setting_s_error(served):
     _, _, port = served
     with pytest.raises(ConfigError, match="cannot listen"):
-        await server.serve(
-            host="127.0.0.1", port=port, live=bool, ready=bool, metrics=bytes, content_type=prometheus.CONTENT_TYPE
-        )
+        await server.serve(host="127.0.0.1", port=port, ready=str, metrics=bytes, content_type=prometheus.CONTENT_TYPE)
 
 
 async def test_half_a_request_is_dropped_after_some_seconds(served, monkeypatch):
@@ -131,8 +128,7 @@ async def test_who_reads_no_answer_is_left(monkeypatch):
     running = await server.serve(
         host="127.0.0.1",
         port=0,
-        live=bool,
-        ready=bool,
+        ready=str,
         metrics=lambda: bytes(64 * 1024 * 1024),
         content_type="text/plain",
     )

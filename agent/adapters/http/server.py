@@ -1,4 +1,4 @@
-"""/healthz, /readyz and /metrics. Answers hold no text but `ok`, `no` and the metrics; a request's text enters none.
+"""/healthz, /readyz and /metrics. Answers hold no text but a few words of our own and the metrics; a request's text enters none.
 
 Every client that reaches the port may connect, so a connection is good for one request of a few KiB, has five seconds for everything, and
 makes room for a newer one when there are many: a client that holds on to many keeps no other out, the kubelet least of all.
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     _Routes: TypeAlias = Mapping[str, Callable[[], _Answer]]
 
 CONNECTIONS: Final = 64
+_GOOD: Final = "ok"
 _TEXT: Final = "text/plain; charset=utf-8"
 
 
@@ -27,16 +28,18 @@ async def serve(
     *,
     host: str,
     port: int,
-    live: Callable[[], bool],
-    ready: Callable[[], bool],
+    ready: Callable[[], str],
     metrics: Callable[[], bytes],
     content_type: str,
 ) -> Server:
-    """Listen. `live` and `ready` answer at once, from memory. Raises ConfigError where the port is taken."""
+    """Listen. `ready` says `ok`, or what the agent waits for. That /healthz is answered says that the agent lives, whatever it waits for.
+
+    All answer at once, from memory. Raises ConfigError where the port is taken.
+    """
     probes = _Probes(
         {
-            "/healthz": lambda: _probe(good=live()),
-            "/readyz": lambda: _probe(good=ready()),
+            "/healthz": lambda: _probe(_GOOD),
+            "/readyz": lambda: _probe(ready()),
             "/metrics": lambda: (HTTPStatus.OK, content_type, metrics()),
         }
     )
@@ -44,8 +47,8 @@ async def serve(
     return await listen(connections, host, port, purpose="probes and metrics", flag="--listen")
 
 
-def _probe(*, good: bool) -> _Answer:
-    return (HTTPStatus.OK, _TEXT, b"ok\n") if good else (HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, b"no\n")
+def _probe(said: str) -> _Answer:
+    return HTTPStatus.OK if said == _GOOD else HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, f"{said}\n".encode("ascii")
 
 
 class _Probes:

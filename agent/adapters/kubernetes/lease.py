@@ -25,7 +25,7 @@ from agent.adapters.kubernetes.status import micro_time
 from agent.adapters.kubernetes.watch import Watch
 from agent.api import names
 from agent.values import tree
-from agent.values.errors import AgentError, ClusterError, LeaseLostError
+from agent.values.errors import AgentError, ClusterError, ClusterUnavailableError, LeaseLostError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -81,7 +81,7 @@ class Membership:
     for its whole duration. Where it was renewed, two processes run under one identity, and the later one is refused.
 
     `term` grows with each time that the Lease is taken, and with each renewal that came after it had lapsed: what was
-    decided in an earlier term counts no more. `changed` is set where `members` or `term` did.
+    decided in an earlier term counts no more. `changed` is set where `members` or `term` did. `trouble` is why the last renewal failed.
     """
 
     def __init__(
@@ -113,15 +113,21 @@ class Membership:
         self._look_again_at: float = float("-inf")
         self._nudge: asyncio.Event = asyncio.Event()
         self.term: int = 0
+        self.trouble: AgentError | None = None
         self.changed: asyncio.Event = asyncio.Event()
 
     def check(self) -> None:
         """The session's guard. Raises LeaseLostError where this agent may no longer write."""
-        if self._clock() >= self._valid_until:
+        if not self.held:
             raise LeaseLostError(
                 "this agent's Lease is not renewed, so it may not write",
                 hint="it continues when the API server answers",
             )
+
+    @property
+    def held(self) -> bool:
+        """Whether this agent may write."""
+        return self._clock() < self._valid_until
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -215,9 +221,9 @@ class Membership:
             self._set_members(())
             raise
         except TimeoutError:
-            self._missed("the API server did not answer in time")
+            self._missed(ClusterUnavailableError("the API server did not answer in time"))
         except AgentError as error:
-            self._missed(error.message)
+            self._missed(error)
 
     async def _follow(self) -> None:
         """Keep what is known of the Leases as new as a watch can."""
@@ -336,15 +342,17 @@ class Membership:
             self._members = members
             self.changed.set()
 
-    def _missed(self, cause: str) -> None:
+    def _missed(self, error: AgentError) -> None:
         """`check` refuses writes once `safe` is over; the next renewal allows them again."""
-        if self._clock() >= self._valid_until:
+        self.trouble = error
+        if not self.held:
             self._set_members(())
-        LOG.warning("the Lease was not renewed", extra={"cause": cause})
+        LOG.warning("the Lease was not renewed", extra={"cause": error.message})
 
     def _renewed(self, answer: dict[str, Any], sent: float) -> None:
         self._uid, self._version = answer["metadata"]["uid"], answer["metadata"]["resourceVersion"]
-        if self._clock() >= self._valid_until:
+        self.trouble = None
+        if not self.held:
             # it had lapsed, whether that was noticed or not: another agent may have written since, and others may have come
             self.term += 1
             self._set_members(())

@@ -5,7 +5,7 @@
 FAST_FIRST := tests/controllers tests/manifests
 FAST_SECOND := tests/engine tests/values tests/api
 
-.PHONY: help demo corpus corpus-charts test test-agent test-node test-rooms test-render test-fast fast-first fast-second check lint format types contracts generated site bench soak build image clean
+.PHONY: help demo corpus corpus-charts test test-agent test-node test-rooms test-image test-render test-fast fast-first fast-second check lint format types contracts generated site bench soak build image clean
 .DELETE_ON_ERROR:
 
 PYTHON := .venv/bin/python
@@ -31,17 +31,20 @@ test: build ## every test, against real servers; those of whole agents beside al
 ifdef PYTEST_ARGS
 	$(PYTHON) -m pytest $(PYTEST_ARGS)
 else
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-agent test-render test-rooms
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-agent test-render test-rooms test-image
 endif
 
 test-agent:
 	$(PYTHON) -m pytest -q tests/e2e
 
 test-rooms:
-	$(PYTHON) -m pytest -q --ignore tests/e2e --ignore tests/node
+	$(PYTHON) -m pytest -q --ignore tests/e2e --ignore tests/image --ignore tests/node
 
 test-node: build image ## the agent in pods on two real nodes; Linux, root. It installs Debian's containerd and what else is missing
 	$(PYTHON) -m testbed.node test $(PYTEST_ARGS)
+
+test-image: build ## the image and an agent that runs from it; needs root, Linux and the network
+	$(PYTHON) -m pytest -q tests/image
 
 test-render: ## the Go tests of signet-render
 	cd render && gofmt -l . | (! grep .) && go vet ./... && go test ./...

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from image import sbom
 from image.archive import Image
+from image.contained import Contents
 from image.storage import ImageError, buildah, cache, install, reserved
 from render import build as renderer
 
@@ -51,8 +53,13 @@ def archive(output: Path = OUTPUT) -> Path:
     return output / f"signet-{version()}.tar"
 
 
+def materials(image: Image) -> Path:
+    """Where the bill of materials of an archive is, beside it."""
+    return image.path.with_suffix(".cdx.json")
+
+
 def build(choices: Choices) -> Image:
-    """The image, in an archive under the name `docker.io/library/signet:VERSION`. Raises ImageError."""
+    """The image, in an archive under the name `docker.io/library/signet:VERSION`, with its bill of materials. Raises ImageError."""
     install("buildah")
     choices.output.mkdir(parents=True, exist_ok=True)
     OUTPUT.mkdir(parents=True, exist_ok=True)
@@ -60,10 +67,14 @@ def build(choices: Choices) -> Image:
     (OUTPUT / renderer.NAME).chmod(0o755)
     name, path = f"localhost/signet:{version()}", archive(choices.output)
     with reserved():
+        if choices.again:
+            _ = buildah("rmi", "--prune", "--force")
         _ = buildah(*_build(choices, name))
         path.unlink(missing_ok=True)
         _ = buildah("push", "--quiet", name, f"oci-archive:{path}:docker.io/library/signet:{version()}")
-    return Image.read(path)
+    image = Image.read(path)
+    _ = materials(image).write_text(sbom.text(image, Contents.of(image)))
+    return image
 
 
 def _build(choices: Choices, name: str) -> list[str]:

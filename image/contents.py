@@ -83,13 +83,9 @@ UNUSED: Final = (
     "lib/python3.13/venv/*",
     # of the packages: models and calls for each kind of Kubernetes, which the agent has no use for (decision 1); only kubeconfigs are read
     "site-packages/kubernetes/aio/*",
-    "site-packages/kubernetes/client/api/*",
-    "site-packages/kubernetes/client/models/*",
-    "site-packages/kubernetes/dynamic/*",
-    "site-packages/kubernetes/informer/*",
-    "site-packages/kubernetes/leaderelection/*",
-    "site-packages/kubernetes/stream/*",
-    "site-packages/kubernetes/utils/*",
+    "site-packages/kubernetes/client/api/[!_]*",
+    "site-packages/kubernetes/client/models/[!_]*",
+    "site-packages/kubernetes/config/*_test.py",
     # sources and declarations that compiled modules were made of
     "site-packages/*.c",
     "site-packages/*.h",

@@ -26,6 +26,7 @@ set -e
 root=$1; shift
 mount --bind "$root" "$root"
 mount -o remount,bind,ro "$root"
+for file in hosts resolv.conf; do mount --bind "/etc/$file" "$root/etc/$file"; done
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 while [ "$1" != -- ]; do mount --bind "$1" "$root$2"; shift 2; done
@@ -45,6 +46,8 @@ def command(
     """Runs `words` in a copy of the image whose `config` is given; with `mounts`, folders of this machine by where they are seen."""
     for place in mounts:
         root.joinpath(place[1:]).mkdir(parents=True, exist_ok=True)
+    for file in ("hosts", "resolv.conf"):
+        root.joinpath("etc", file).touch()
     bound = [word for place, folder in mounts.items() for word in (str(folder), place)]
     variables = [*image["Env"], *(f"{name}={value}" for name, value in environment.items())]
     return [
@@ -67,7 +70,7 @@ def command(
 class ContainedAgent(Agent):
     """An agent from an unpacked image, whose root is `root` and whose `config` is `image`.
 
-    It finds the API server as a Pod does, by the folder of its ServiceAccount. `mounts` come to those of a Pod.
+    It finds the API server as a Pod does, by the folder of its ServiceAccount.
     """
 
     def __init__(
@@ -78,7 +81,6 @@ class ContainedAgent(Agent):
         image: Mapping[str, Any],
         *,
         name: str = "agent-0",
-        mounts: Mapping[str, Path] | None = None,
     ) -> None:
         super().__init__(controlplane, supervisor, name=name)
         self.root = root
@@ -89,7 +91,8 @@ class ContainedAgent(Agent):
             "/run/signet": self.memory,
             "/var/lib/signet": self.folder / "state",
             _ACCOUNT: self.account,
-            **(mounts or {}),
+            # files that the operator's file names
+            str(self.folder): self.folder,
         }
         self.audit_file = self.folder / "state" / "audit.jsonl"
 
@@ -99,11 +102,11 @@ class ContainedAgent(Agent):
     def launched(self, token: str, environment: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
         for folder in self.mounts.values():
             folder.mkdir(parents=True, exist_ok=True)
-        for folder in (self.memory, self.folder / "state"):
-            os.chown(folder, USER, USER)
         files = {"token": token, "namespace": self.namespace, "ca.crt": self.controlplane.ca_file.read_text()}
         for name, content in files.items():
             _ = (self.account / name).write_text(content)
+        for path in (self.memory, self.folder, *self.folder.rglob("*")):
+            os.chown(path, USER, USER)
         server = urlsplit(self.server or self.controlplane.url)
         variables = {
             "HOME": "/run/signet",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.api import crd
 from agent.installation import objects
-from agent.installation.choices import AGENT, Choices, Mode
+from agent.installation.choices import AGENT, TENANT, Choices, Mode
 from agent.yaml.write import render
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ def files() -> dict[str, str]:
         "deploy/crds/applications.yaml": definition,
         "deploy/install.yaml": NOTICE + render.manifests(objects.of(Choices())),
         "deploy/tenant.yaml": NOTICE + objects.text("tenant.yaml"),
+        "deploy/platform.yaml": NOTICE
+        + objects.text("platform.yaml").replace(f"namespace: {TENANT}", "namespace: platform"),
         **{f"deploy/kustomize/{name}": text for name, text in _kustomize(definition).items()},
     }
 

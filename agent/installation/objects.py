@@ -35,6 +35,11 @@ def tenant(namespace: str) -> list[Object]:
     return [_placed(each, namespace, of=TENANT) for each in read("tenant.yaml")]
 
 
+def platform(namespace: str) -> list[Object]:
+    """A namespace whose Applications may install what the whole cluster has."""
+    return [*tenant(namespace), *(_placed(each, namespace, of=TENANT) for each in read("platform.yaml"))]
+
+
 def text(name: str) -> str:
     """A file of the folder, comments and all."""
     return resources.files("agent.installation").joinpath("manifests", name).read_text("utf-8")

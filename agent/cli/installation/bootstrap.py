@@ -33,6 +33,9 @@ encrypt for it at once. What is there already stays as it is: run it again and n
 The key exists in the cluster alone, and with it all that only it can decrypt. So name a recovery recipient, whose private key you keep
 elsewhere, or say --no-recovery.
 
+With --platform the Application may install what the whole cluster has: CustomResourceDefinitions, ClusterRoles, namespaces, operators. Its account
+then has every right, through the ClusterRole signet-platform, and everyone who may commit to its repository has these rights too.
+
 It lists what it is going to make and asks; --yes does not ask. --export prints the manifests without secrets instead, and makes nothing.
 
 exit codes: 0 done, 1 not confirmed, 2 bad flags, or the cluster could not be asked or refused something
@@ -42,11 +45,16 @@ examples:
   agent bootstrap shop --url https://git.example.com/shop/deploy.git --recovery age1… --username ci --password-file token
   agent bootstrap shop --url git@git.example.com:shop/deploy.git --recovery age1… --ssh-key id_ed25519 --known-hosts known_hosts
   agent bootstrap shop --url https://git.example.com/shop/deploy.git --layers base,envs/prod --no-recovery --export
+  agent bootstrap platform --platform --url https://git.example.com/platform/cluster.git --recovery age1…
 """
 _KEY: Final = "sops-age"
 _KEY_FILE: Final = "age.agekey"
 _CREDENTIAL: Final = "git"
 _MANAGER: Final = "signet-bootstrap"
+_GRANT: Final = (
+    "objects in other namespaces need a grant in the operator's file: "
+    'destinations: [{{applicationNamespace: {namespace}, namespaces: ["*"]}}]'
+)
 _RULES: Final = """\
 creation_rules:
 - path_regex: \\.secret\\.yaml$
@@ -67,18 +75,27 @@ class _Wanted:
     recovery: str
     rules: Path
     credential: Mapping[str, Secret]
+    platform: bool
 
     def application(self) -> Object:
         source: Object = {"url": self.url, "revision": {"branch": self.branch}, "layers": list(self.layers)}
         if self.credential:
             source["credentials"] = {"secretName": _CREDENTIAL}
         spec: Object = {"source": source, "decryption": {"keys": [{"secretName": _KEY}]}}
+        if self.platform:
+            spec["destination"] = {"namespaces": ["*"]}
         return {
             "apiVersion": f"{names.GROUP}/{names.VERSION}",
             "kind": names.KIND,
             "metadata": {"name": self.name, "namespace": self.namespace},
             "spec": spec,
         }
+
+    def surroundings(self) -> list[Object]:
+        """The namespace, the account and its rights."""
+        from agent.installation import objects
+
+        return objects.platform(self.namespace) if self.platform else objects.tenant(self.namespace)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -105,14 +122,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     git.add_argument("--ca-file", type=Path, help="for https: PEM file of the authority that signed the server")
     git.add_argument("--ssh-key", type=Path, help="for SSH: private deploy key")
     git.add_argument("--known-hosts", type=Path, help="for SSH: see agent known-hosts")
+    parser.add_argument("--platform", action="store_true", help="it may install what the whole cluster has: see above")
     parser.add_argument("--export", action="store_true", help="print the manifests, without secrets, and make nothing")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     connection.add_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    from agent.installation import objects
-
     if args.rules.is_symlink() and not args.rules.exists():
         raise UsageError(
             "the file for recipients is a link that leads nowhere",
@@ -128,9 +144,10 @@ def run(args: argparse.Namespace) -> int:
         recovery=args.recovery,
         rules=args.rules,
         credential=_credential(args),
+        platform=args.platform,
     )
     if args.export:
-        terminal.write_manifests([*objects.tenant(wanted.namespace), wanted.application()])
+        terminal.write_manifests([*wanted.surroundings(), wanted.application()])
         return 0
     try:
         return asyncio.run(_bootstrap(wanted, args))
@@ -165,12 +182,11 @@ async def _bootstrap(wanted: _Wanted, args: argparse.Namespace) -> int:
     from agent.adapters.kubernetes.cluster import Access, Cluster
     from agent.adapters.kubernetes.secrets import Secrets
     from agent.cli.cluster import connection
-    from agent.installation import objects
 
     settings = connection.settings(args.kubeconfig, args.context)
     async with connection.session(settings) as session:
         cluster, secrets = Cluster(Access(session, lambda _: False)), Secrets(session)
-        missing = [each for each in objects.tenant(wanted.namespace) if not await _exists(cluster, each)]
+        missing = [each for each in wanted.surroundings() if not await _exists(cluster, each)]
         needed = (_KEY, *((_CREDENTIAL,) if wanted.credential else ()))
         lacking = [name for name in needed if await secrets.read(wanted.namespace, name) is None]
         application = [] if await _exists(cluster, wanted.application()) else [wanted.application()]
@@ -190,6 +206,8 @@ async def _bootstrap(wanted: _Wanted, args: argparse.Namespace) -> int:
         for each in application:
             await _create(cluster, each)
     terminal.line(f"recipient of {wanted.namespace}: {recipient}")
+    if wanted.platform:
+        terminal.hint(_GRANT.format(namespace=wanted.namespace))
     return 0
 
 

@@ -28,15 +28,16 @@ Action: TypeAlias = Literal[
 
 @dataclass(frozen=True, slots=True)
 class HookRun:
-    """A hook that runs for a `content` of the release; `again`: on request, though it may have run for that.
+    """A hook that runs for a `content` of the release, empty where that is not known.
 
-    `content` is empty where it is not known.
+    `again`: on request, though it may have run for that. `begun`: it was sent for it before, as far as is recorded.
     """
 
     hook: Hook
     phase: Phase
     content: str = ""
     again: bool = False
+    begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)

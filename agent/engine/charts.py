@@ -89,9 +89,14 @@ class Release:
     now: int
 
 
+def release_name(asked: Helm, application: str) -> str:
+    """The name of the release of an Application."""
+    return asked.release_name or application
+
+
 def chart(asked: Helm, folder: str, given: Given, values: ChartValues, *, release: Release, cluster: Cluster) -> Chart:
     """What the renderer is asked. Raises ChartError."""
-    name = asked.release_name or release.name
+    name = release_name(asked, release.name)
     if len(name) > LONGEST_NAME:
         raise ChartError(
             "the Application's name is too long for that of a release",

@@ -15,6 +15,7 @@ from agent.engine import (
     live_variables,
     opening,
     pace,
+    releases,
     rendering,
     suffixes,
     trusting,
@@ -111,9 +112,11 @@ async def compile_read(run: Run, state: State, kinds: Kinds, files: Read | None)
     Raises LimitError and what the cluster raises.
     """
     state, desired = await _compiled(run, state, kinds, files)
-    if desired is None or not state.gate.faults:
+    if desired is None:
         return state, desired
-    return state, replace(desired, problems=(*desired.problems, *map(Problem, state.gate.faults)))
+    state = await releases.note(run, state, kinds)
+    warnings = (*desired.warnings, state.release) if state.release else desired.warnings
+    return state, replace(desired, problems=(*desired.problems, *map(Problem, state.gate.faults)), warnings=warnings)
 
 
 def untaken(state: State) -> tuple[Problem, ...]:

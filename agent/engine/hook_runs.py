@@ -52,6 +52,8 @@ async def carry_out(run: Run, step: Step, kinds: Kinds) -> Result:
         return await _support(run, step, resource, found)
     assert step.hooked is not None
     fact = run.observer.observe(found) if found is not None else None
+    if found is None and step.hooked.begun and runs_to_end.expires(step.assembled.tree):
+        return await _gone(run, step, kinds, step.assembled.record)
     if found is None or fact is None or not _is_of(run, step.hooked, found, fact):
         await _make_room(run, step, resource, found, fact)
         fact = await _begin(run, step, resource, kinds)

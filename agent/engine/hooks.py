@@ -266,7 +266,7 @@ def _step(release: _Release, item: Assembled, desired: Desired, phase: Phase) ->
         Cause.HOOK,
         refusal=None if how in {"", BEGUN} else failed(key, how),
         why=Why(Cause.HOOK),
-        hooked=HookRun(desired.hook, phase, release.contents[key], again),
+        hooked=HookRun(desired.hook, phase, release.contents[key], again, begun=how == BEGUN),
     )
 
 

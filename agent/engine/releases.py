@@ -1,14 +1,19 @@
-"""Whether anything of a chart's release stands: what tells an installation from an upgrade. No record is asked, since one may be lost."""
+"""Whether anything of a chart's release stands: what tells an installation from an upgrade. No record is asked, since one may be lost.
+
+And whether Helm's own record of a release stands, which `helm uninstall` goes by.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from agent.engine import polling
+from agent.engine import charts, polling
 from agent.manifests import hooks
 from agent.manifests.places import of_application
-from agent.values.errors import ForbiddenError
+from agent.values.errors import ForbiddenError, HelmReleaseLeftError
 from agent.values.ids import ObjectId
+from agent.values.problems import Problem
 from agent.values.tree import get_text
 
 if TYPE_CHECKING:
@@ -17,6 +22,7 @@ if TYPE_CHECKING:
     from agent.engine.context import Run
     from agent.engine.live import LiveFact
     from agent.engine.renderers import Rendered
+    from agent.engine.state import State
     from agent.manifests.kinds import Kinds, Resource
     from agent.manifests.places import Places
     from agent.values.tree import Object
@@ -70,6 +76,33 @@ async def rendered_stands(run: Run, kinds: Kinds, result: Rendered) -> bool:
 
 def _name(tree: Object) -> tuple[str, str]:
     return get_text(tree, "kind"), get_text(tree, "metadata", "name")
+
+
+async def note(run: Run, state: State, kinds: Kinds) -> State:
+    """The state with a warning where Helm has a release of this name: its command would delete what is the Application's now.
+
+    A run that asks Git looks; what may not be read is not said.
+    """
+    asked = run.application.spec.render
+    if asked is None or asked.helm is None:
+        return replace(state, release=None)
+    resource = kinds.served("v1", "Secret")
+    if not run.checks_source or resource is None:
+        return state
+    name, namespace = charts.release_name(asked.helm, run.application.id.name), run.application.namespace
+    try:
+        found = await run.ports.target.list_metadata(resource, namespace=namespace, selector=f"name={name}")
+    except ForbiddenError:
+        return replace(state, release=None)
+    if all(get_text(each, "metadata", "labels", "owner") != "helm" for each in found):
+        return replace(state, release=None)
+    error = HelmReleaseLeftError(
+        "Helm still has this release: helm uninstall would delete objects that are the Application's now",
+        hint="kubectl delete secret -l owner=helm,name=<release> in its namespace removes the release, and none of its objects",
+        release=name,
+        namespace=namespace,
+    )
+    return replace(state, release=Problem(error))
 
 
 async def _any(run: Run, resource: Resource, namespace: str, names: Collection[str]) -> bool:

@@ -89,6 +89,7 @@ class State:
     `parsed` holds files by path, blob and layer, `verified` the blob by path of each SOPS file of `compiled` whose MAC verified, `untaken`
     those of a commit that was read since and could not be compiled. `unread` says why the newest commit could not be taken, until it can;
     `gate` whether it may run. `tried` is there while the last good commit cannot be compiled with the values that variables have by now.
+    `release` warns of a release of Helm that stands beside the Application.
     """
 
     compiled: Compiled | None = None
@@ -101,6 +102,7 @@ class State:
     tried: Tried | None = None
     rendering: Rendering | None = None
     gate: Gate = _UNASKED
+    release: Problem | None = None
 
     @property
     def desired(self) -> DesiredState | None:

@@ -35,8 +35,8 @@ ALL: Final = "…"
 
 _LONGEST = 1024
 """Characters of a path that is named."""
-_TOOLS = frozenset({"argocd-controller", "flux", "kustomize-controller"})
-"""What they own is taken over where an object is met for the first time, and later is theirs."""
+_TOOLS = frozenset({"argocd-controller", "flux", "helm", "helm-controller", "kustomize-controller"})
+"""By Apply or, as Helm 3, by Update. What they own is taken over where an object is met for the first time, and later is theirs."""
 _RESTARTED = "f:kubectl.kubernetes.io/restartedAt"
 _COPY: Final = ("f:metadata", "f:annotations", f"f:{LAST_APPLIED}")
 _NEVER: Final = frozenset(

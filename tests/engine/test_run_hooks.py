@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -168,12 +169,109 @@ async def test_a_release_that_is_taken_over_runs_none(renderers: Renderers) -> N
     made, cluster = world(renderers, files())
     made.make(m.config("settings", "old"), "helm")
     ran = await made.run()
-    assert (ran.problems, ran.writes, cluster.ran) == ([], SETTLED, [])
+    assert (ran.problems, ran.writes, cluster.ran) == ([], ["patch ConfigMap/settings", *SETTLED], [])
     assert (await made.run()).quiet
     made.restart()
     assert (await made.run()).quiet
     made.push(files(OTHER))
     assert (await made.run()).writes == [MIGRATE, *SETTLED, "apply Job/after"]
+
+
+async def test_what_helm_left_of_a_hook_makes_room_for_its_next_run(renderers: Renderers) -> None:
+    def files(values: str = VALUES) -> dict[str, str]:
+        return chart(values, settings=SETTINGS, a=hook("migrate", BOTH))
+
+    made, cluster = world(renderers, files())
+    made.make(m.config("settings", "old"), "helm")
+    old = hook("migrate", BOTH).replace("{{ .Values.image }}", "old:1")
+    made.make(old, "helm")
+    await made.run()
+    assert made.value("Job/migrate", "metadata", "annotations", "signet-gitops.dev/owner") is None
+    made.push(files(OTHER))
+    assert (await made.run()).writes == CHANGED
+    assert cluster.ran == ["Job/migrate", "Job/migrate"]
+
+
+async def test_what_is_no_hook_is_not_deleted_to_make_room_for_one(renderers: Renderers) -> None:
+    made, _ = world(renderers, chart(settings=SETTINGS, job=hook("migrate", BOTH)))
+    made.make(m.workload("migrate", kind="Job"), "somebody")
+    ran = await made.run()
+    assert (ran.writes, ran.problems) == ([], ["OwnershipConflict Job/migrate", "Held ConfigMap/settings"])
+
+
+async def test_an_earlier_run_that_has_not_ended_is_not_killed(renderers: Renderers) -> None:
+    made, cluster = world(renderers, chart(settings=SETTINGS, job=hook("migrate", BOTH)))
+    cluster.ends["migrate"] = ""
+    await made.run()
+    made.push(chart(OTHER, settings=SETTINGS, job=hook("migrate", BOTH)))
+    ran = await made.run()
+    assert (ran.writes, ran.problems[0]) == ([], "Held Job/migrate")
+    assert ran.error_of("Job/migrate").message == "waits until an earlier run of the hook has ended"
+    cluster.ends.clear()
+    cluster.end("Job/migrate", "Failed")
+    assert (await made.run()).writes == CHANGED
+
+
+async def test_a_hook_that_is_held_holds_what_comes_after_it(renderers: Renderers) -> None:
+    job = hook("migrate", BOTH, extra="  backoffLimit: {{ .Values.password | quote }}\n")
+    files = chart(settings=SETTINGS, job=job)
+    made, cluster = world(renderers, files, values={"password": "vault://main/kv/db#password"})
+    ran = await made.run()
+    assert (ran.writes, cluster.ran) == ([], [])
+    assert sorted(ran.problems) == ["Held ConfigMap/settings", "Sink Job/migrate"]
+
+
+async def test_values_that_are_not_known_for_the_moment_hold_the_release(renderers: Renderers) -> None:
+    files = chart(settings=SETTINGS, secret=SECRET, job=hook("migrate", BOTH))
+    made, cluster = world(renderers, files, values={"password": "vault://main/kv/db#password"})
+    made.stores.away = True
+    ran = await made.run()
+    assert (ran.writes, cluster.ran) == ([], [])
+    made.stores.away = False
+    assert (await made.run()).problems == []
+    assert cluster.ran == ["Job/migrate"]
+
+
+async def test_a_failed_hook_lets_what_stands_be_healed(renderers: Renderers) -> None:
+    files = chart(settings=SETTINGS, other=m.config("other"), job=hook("migrate", BOTH))
+    made, cluster = world(renderers, files)
+    await made.run()
+    cluster.ends["migrate"] = "Failed"
+    made.push(chart(OTHER, settings=SETTINGS, other=m.config("other"), job=hook("migrate", BOTH)))
+    await made.run()
+    made.edit("ConfigMap/other", "data", "value", to="edited")
+    ran = await made.heal()
+    assert (ran.writes, made.value("ConfigMap/other", "data", "value")) == (["apply ConfigMap/other"], "1")
+
+
+async def test_a_job_that_goes_by_itself_before_its_end_was_seen_is_not_run_again(renderers: Renderers) -> None:
+    job = hook("migrate", BOTH, extra="  ttlSecondsAfterFinished: 0\n")
+    made, cluster = world(renderers, chart(settings=SETTINGS, job=job))
+    cluster.ends["migrate"] = ""
+    made.tasks.passing.append(lambda seconds: setattr(made, "lease", seconds < 3))
+    await made.run()
+    made.tasks.passing.clear()
+    made.lease = True
+    made.restart()
+    made.delete("Job/migrate")
+    ran = await made.run()
+    assert (ran.writes, ran.problems[0]) == ([], "HookFailed Job/migrate")
+    assert "unknown whether it completed" in ran.error_of("Job/migrate").message
+    made.annotate(rerun="Job/migrate 1")
+    cluster.ends.clear()
+    assert (await made.run("request")).problems == []
+    assert cluster.ran == ["Job/migrate", "Job/migrate"]
+
+
+async def test_a_release_of_helm_that_stands_is_a_warning_until_it_is_gone(renderers: Renderers) -> None:
+    made, _ = world(renderers, chart(settings=SETTINGS), releaseName="shop")
+    labels = {"owner": "helm", "name": "shop", "version": "1"}
+    metadata = {"name": "sh.helm.release.v1.shop.v1", "labels": labels}
+    made.make(json.dumps({"apiVersion": "v1", "kind": "Secret", "metadata": metadata}), "helm")
+    for causes in (["start"], ["live"], ["interval"]):
+        assert (await made.run(*causes)).warnings == ["HelmReleaseLeft"]
+    made.delete("Secret/sh.helm.release.v1.shop.v1")
+    assert (await made.run()).warnings == []
 
 
 async def test_a_lost_record_runs_no_hook_again(renderers: Renderers) -> None:

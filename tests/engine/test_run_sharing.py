@@ -18,6 +18,10 @@ ADOPTED = {
     "kubectl apply --server-side": ("kubectl", "Apply"),
     "Flux": ("kustomize-controller", "Apply"),
     "Argo CD": ("argocd-controller", "Apply"),
+    "Helm 3": ("helm", "Update"),
+    "Helm 4": ("helm", "Apply"),
+    "Flux's helm-controller, by Helm 3": ("helm-controller", "Update"),
+    "Flux's helm-controller, by Helm 4": ("helm-controller", "Apply"),
 }
 
 
@@ -215,11 +219,11 @@ class TestOfFieldsThatAnotherManagerOwns:
 
     async def test_they_are_told_of_where_nothing_is_forced(self) -> None:
         world = Installation(files={**OTHER, "b.yaml": m.config("b")}, sync={"force": False})
-        world.make(m.config(data="theirs"), "helm")
+        world.make(m.config(data="theirs"), "terraform")
         ran = await world.run()
         assert ran.problems == ["FieldConflict ConfigMap/a"]
         assert ran.writes == ["apply ConfigMap/a: FieldConflict", "apply ConfigMap/b"]
-        assert ran.error_of("ConfigMap/a").facts["managers"] == "helm"
+        assert ran.error_of("ConfigMap/a").facts["managers"] == "terraform"
         assert world.value("ConfigMap/a", "data", "value") == "theirs"
 
 

@@ -81,6 +81,7 @@
     │       ├── DependencyNotReadyError   for an Application that it depends on
     │       └── SyncWindowError           for a sync window
     ├── HookFailedError           a hook of a chart that failed, before which the sync stopped
+    ├── HelmReleaseLeftError      a release of Helm whose uninstallation would delete what is the Application's now
     ├── PruneRefusedError         a deletion that waits
     ├── AdditionsError            what people added to an object, and is left there
     ├── FightError                added again each time the agent removes it

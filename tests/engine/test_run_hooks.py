@@ -311,6 +311,48 @@ async def test_an_agent_that_is_killed_while_a_hook_runs_goes_on_waiting_for_it(
     assert (await made.run()).quiet
 
 
+async def test_a_hook_for_the_installation_runs_though_an_agent_was_killed_once_the_first_object_stood(
+    renderers: Renderers,
+) -> None:
+    files = chart(settings=SETTINGS, a=hook("a", "post-install"), b=hook("b", "post-install"))
+    made, cluster = world(renderers, files)
+    cluster.ends["a"] = ""
+    made.tasks.passing.append(lambda seconds: setattr(made, "lease", seconds < 3))
+    ran = await made.run()
+    assert (ran.ended_by, ran.writes) == ("LeaseLost", [*SETTLED, "apply Job/a"])
+    made.tasks.passing.clear()
+    made.lease = True
+    made.restart()
+    cluster.end("Job/a")
+    assert (await made.run()).problems == []
+    assert cluster.ran == ["Job/a", "Job/b"]
+    assert (await made.run()).quiet
+
+
+async def test_a_request_runs_a_hook_again_though_nothing_else_changes(renderers: Renderers) -> None:
+    made, cluster = world(renderers, chart(settings=SETTINGS, job=hook("migrate", "pre-install")))
+    await made.run()
+    made.annotate(rerun="Job/migrate 1")
+    ran = await made.run("request")
+    assert (ran.problems, ran.writes) == ([], ["delete Job/migrate", MIGRATE])
+    assert (await made.run("request")).quiet
+    made.restart()
+    assert (await made.run()).quiet
+    assert cluster.ran == ["Job/migrate", "Job/migrate"]
+
+
+async def test_one_that_goes_by_itself_between_two_runs_is_known_where_its_end_was_seen(renderers: Renderers) -> None:
+    job = hook("migrate", BOTH, extra="  ttlSecondsAfterFinished: 0\n")
+    made, cluster = world(renderers, chart(settings=SETTINGS, job=job))
+    cluster.ends["migrate"] = ""
+    assert (await made.run()).problems[0] == "Held Job/migrate"
+    cluster.end("Job/migrate")
+    made.delete("Job/migrate")
+    ran = await made.run("live")
+    assert (ran.problems, ran.writes, cluster.ran) == ([], SETTLED, ["Job/migrate"])
+    assert (await made.run()).quiet
+
+
 async def test_one_that_takes_longer_than_a_run_waits_is_waited_for_by_the_next(renderers: Renderers) -> None:
     made, cluster = world(renderers, chart(settings=SETTINGS, job=hook("migrate", BOTH)))
     cluster.ends["migrate"] = ""

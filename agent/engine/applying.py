@@ -251,6 +251,8 @@ async def _meet(run: Run, step: Step, resource: Resource, existing: Object) -> R
     if step.leaves:
         left = ObjectRecord(record.api_version, get_text(existing, "metadata", "uid"), files=record.files)
         return Result(key, "leave", None, None, left)
+    if step.assembled.fresh:
+        raise StaleObjectError("the object appeared while a value was made for it, which the next run takes from there")
     fact = run.observer.observe(existing)
     if fact.terminating and fact.owner == run.application_id.uid:
         raise _going(key)  # a deletion of ours that Git took back: what is applied now goes with the object

@@ -47,7 +47,7 @@ class Assembled:
     """An object ready for its API request, and what its record will say once it is applied.
 
     `tree` is applied over what stands, `whole` where nothing does: with what is `ignored` from then on. None: that was not opened.
-    `rendered_from` is the folder of the overlay or chart that gave it.
+    `rendered_from` is the folder of the overlay or chart that gave it. `fresh`: a value was made for it, as it did not stand.
     """
 
     id: ObjectId
@@ -56,6 +56,7 @@ class Assembled:
     whole: Object | None = None
     ignored: Ignored = NOTHING
     rendered_from: str = ""
+    fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +115,8 @@ async def assemble(
             failed[key] = error.with_facts(object=key)
             continue
         content = endings.digest(run.fingerprints.desired, run.application_id.uid, item)
-        record = replace(done.record, content=content, made=opened.made.get(key, {}))
-        done = replace(done, record=record)
+        record = replace(done.record, content=content, made=opened.generated.made.get(key, {}))
+        done = replace(done, record=record, fresh=key in opened.generated.fresh)
         assembled[key] = stood.note(done)
         if key.kind == "Secret" and not item.hashed:
             held[key] = done.record.applied

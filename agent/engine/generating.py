@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from agent.values.tree import Object
 
 _AGAIN_SECONDS: Final = 3600.0
-_MOST_KEYS: Final = 64
+_MOST_KEYS: Final = 32
 """Calls for keys and certificates of an Application: each takes up to seconds."""
 
 
@@ -47,12 +47,14 @@ _MOST_KEYS: Final = 64
 class Generated:
     """Values by the ids of their leaves, and why others are not known.
 
-    `made` is what records of the objects that hold them say: by path, when it is renewed, in Unix seconds; 0 for never.
+    `made` is what records of the objects that hold them say: by path, when it is renewed, in Unix seconds; 0 for never. `fresh` objects did not
+    stand, and hold what was made for them.
     """
 
     values: Mapping[str, Secret] = field(default_factory=dict[str, Secret], repr=False)
     errors: Mapping[str, AgentError] = field(default_factory=dict[str, AgentError])
     made: Mapping[ObjectId, Mapping[str, int]] = field(default_factory=dict["ObjectId", "Mapping[str, int]"])
+    fresh: frozenset[ObjectId] = frozenset()
 
 
 NOTHING: Final = Generated()
@@ -105,7 +107,7 @@ async def values(run: Run, desired: DesiredState, causes: Collection[ObjectId], 
         users = {key for key, ids in used.items() if not bundle.isdisjoint(ids)}
         await opening.take(bundle, renews=users <= {*causes} and users.isdisjoint(desired.held))
     await opening.confirm()
-    return Generated(opening.values, opening.errors, opening.made)
+    return Generated(opening.values, opening.errors, opening.made, frozenset(opening.fresh))
 
 
 def _used(desired: DesiredState) -> dict[ObjectId, frozenset[str]]:
@@ -170,6 +172,7 @@ class _Opening:
     errors: dict[str, AgentError]
     made: dict[ObjectId, dict[str, int]]
     lost: list[frozenset[str]] = field(default_factory=list["frozenset[str]"])
+    fresh: set[ObjectId] = field(default_factory=set["ObjectId"])
     keys: int = 0
 
     async def take(self, bundle: frozenset[str], *, renews: bool) -> None:
@@ -294,6 +297,8 @@ class _Opening:
             self.errors.update(dict.fromkeys(bundle, error))
             return
         self._keep(bundle, made, until or 0)
+        holders = {at.object for name in bundle for at in self.desired.generated[name].holders}
+        self.fresh |= {key for key in holders if self.live[key] is None}
 
     async def _made(self, bundle: frozenset[str]) -> dict[str, Secret]:
         given, done = self.desired.generated, dict[str, Secret]()

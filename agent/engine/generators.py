@@ -39,7 +39,7 @@ class GeneratorPort(Protocol):
         ...
 
     def validity(self, certificate: Secret, key: Secret | None) -> Validity | None:
-        """Of a certificate in PEM; None where it is none, or not of the key."""
+        """Of a certificate in PEM; None where it is none, has anything beside it, or is not of the key."""
         ...
 
     def issued(self, certificate: Secret, issuer: Secret) -> bool:

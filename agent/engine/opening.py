@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from agent.engine import generating, live_variables
-from agent.engine.generating import NOTHING
+from agent.engine.generating import NOTHING, Generated
 from agent.manifests import resolve
 from agent.manifests.resolve import Pending
 from agent.sops.files import presented, sealed
@@ -51,8 +51,8 @@ class Verified:
 class Opened:
     """Objects with their sealed leaves opened, and why others could not be. `partial` are without what is ignored of them.
 
-    `pending` has what leaves of an object are made of that wait for the stores, `asked` what the questions of a chart are about. `made`: see
-    `Generated`.
+    `pending` has what leaves of an object are made of that wait for the stores, `asked` what the questions of a chart are about, `generated` the
+    values that templates make up.
     """
 
     objects: Mapping[ObjectId, Object]
@@ -60,7 +60,7 @@ class Opened:
     partial: frozenset[ObjectId] = frozenset()
     pending: Mapping[ObjectId, Pending] = field(default_factory=dict["ObjectId", Pending])
     asked: Pending | None = None
-    made: Mapping[ObjectId, Mapping[str, int]] = field(default_factory=dict["ObjectId", "Mapping[str, int]"])
+    generated: Generated = NOTHING
 
 
 async def verify(run: Run, known: Collection[tuple[str, str]], parsed: Parsed, blobs: Mapping[str, str]) -> Verified:
@@ -126,7 +126,7 @@ async def open_objects(
             failed[item.id] = error
     pending = {key: _pending(each, secrets) for key, each in made.items() if each.known and key in opened}
     asking = _pending(questions, secrets) if questions.inputs else None
-    return Opened(opened, failed, partial, pending, asking, generated.made)
+    return Opened(opened, failed, partial, pending, asking, generated)
 
 
 def _sealed(tree: Object) -> Iterable[str]:

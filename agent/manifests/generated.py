@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.manifests import builtin
 from agent.values import placeholders
-from agent.values.errors import AgentError, RandomValueError
+from agent.values.errors import AgentError, PlaceholderError, RandomValueError
 from agent.values.expressions import MOST_DEPTH, Expression
 from agent.values.ids import ObjectId
 from agent.values.placeholders import Placeholder
@@ -72,8 +72,11 @@ def settle(
 ) -> Settled:
     """The objects of a render with all that templates made up known by where it stands.
 
-    `namespace` is that of Secrets which name none. Raises RandomValueError for a question about a value that stands nowhere alone.
+    `namespace` is that of Secrets which name none. Raises RandomValueError for a question about a value that stands nowhere alone, and
+    PlaceholderError for one that is not made up.
     """
+    if forged := made.keys() & sources.keys():
+        raise PlaceholderError("a renderer gives a value for one that a template makes up", placeholder=min(forged))
     found = {each: tuple(sorted(held, key=_rank)) for each, held in _holders(trees, sources, made, namespace).items()}
     names = {each: _name(held[0], made[each]) for each, held in found.items()}
     known = dict(names)

@@ -257,6 +257,45 @@ def refusing() -> None:
     raise ForbiddenError("refused")
 
 
+async def test_a_secret_that_appears_in_between_keeps_its_password(renderers: Renderers) -> None:
+    made = world(renderers, chart(secret=SECRET))
+    other = "apiVersion: v1\nkind: Secret\nmetadata: {name: web-db, namespace: shop}\ndata: {password: dGhlaXJz}\n"
+    made.meanwhile("apply Secret/web-db", lambda: made.make(other, "helm"))
+    ran = await made.run()
+    assert (ran.problems, plain(made, "web-db", "password")) == (["StaleObject Secret/web-db"], "theirs")
+    ran = await made.run()
+    assert (ran.problems, plain(made, "web-db", "password")) == ([], "theirs")
+
+
+STOLEN = """\
+{{- $ca := genCA "x" 30 }}
+apiVersion: v1
+kind: Secret
+metadata: {name: victim}
+data: {all: {{ $ca.Cert | b64enc }}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: open}
+data: {all: {{ $ca.Cert | quote }}}
+"""
+
+
+@pytest.mark.parametrize("beside", ["hunter2", "{certificate}{key}", "hunter2\n{certificate}"])
+async def test_what_is_no_certificate_alone_does_not_become_public(renderers: Renderers, beside: str) -> None:
+    other = world(renderers, chart(secret=CERTIFICATES))
+    await other.run()
+    certificate, key = plain(other, "web-tls", "tls.crt"), plain(other, "web-tls", "tls.key")
+    value = base64.b64encode(beside.format(certificate=certificate, key=key).encode()).decode()
+    made = world(renderers, chart(secret=STOLEN))
+    made.make(
+        f"apiVersion: v1\nkind: Secret\nmetadata: {{name: victim, namespace: shop}}\ndata: {{all: {value}}}\n", "other"
+    )
+    ran = await made.run()
+    assert (ran.writes, ran.error_of("ConfigMap/open").reason) == ([], "GeneratedValueLost")
+    assert not any(word in shown(ran) for word in ("hunter2", "PRIVATE"))
+
+
 async def test_a_layer_that_sets_the_leaf_takes_its_place(renderers: Renderers) -> None:
     layer = "apiVersion: v1\nkind: Secret\nmetadata: {name: web-db}\ndata: {password: c2V0}\n"
     made = world(renderers, {**chart(secret=SECRET), "over/secret.yaml": layer}, layers=["over"])

@@ -75,9 +75,11 @@ def certificate(
 
 
 def validity(given: Secret, key: Secret | None) -> Validity | None:
-    """When a certificate is valid; None for what is none, and for one of another key."""
+    """When a certificate is valid; None for what is none, for one with anything beside it, such as a key, and for one of another key."""
     try:
         read = _read_certificate(given)
+        if read.public_bytes(serialization.Encoding.PEM).strip() != _text(given).strip():
+            return None
         if key is not None and not _is_of(read, _read_key(key)):
             return None
     except (SecretValueError, ValueError, TypeError, UnsupportedAlgorithm):

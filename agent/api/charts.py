@@ -45,6 +45,20 @@ ChartRepositoryUrl = Annotated[
 """The folder that has `index.yaml`."""
 
 
+class ChartServer(Model):
+    """A repository of charts, or a registry's folder of them, and its login."""
+
+    url: Annotated[str, StringConstraints(min_length=9, max_length=512, pattern=r"^(https?|oci)://[^\s@?#]+$")]
+    """Its address, as Chart.yaml has it."""
+    credentials: SecretReference
+    """A Secret as for `chart.credentials`. It is sent to that host alone."""
+
+    def serves(self, url: str) -> bool:
+        """Whether a chart of this address is one of its charts."""
+        own = self.url.rstrip("/")
+        return url.rstrip("/") == own or (own.startswith("oci://") and url.rpartition("/")[0] == own)
+
+
 class ChartSource(Model):
     """Where a chart is from: exactly one of `path`, `oci` and `repository`."""
 
@@ -63,8 +77,8 @@ class ChartSource(Model):
     )
 
     path: RepositoryPath | None = None
-    """The chart's folder, from the source's root. Its dependencies are in its folder `charts`, as `helm dependency build` puts them
-    there."""
+    """The chart's folder, from the source's root. Its dependencies are in its folder `charts`, in folders that `file://`
+    names, or on servers by the versions in its Chart.lock."""
     oci: OciUrl | None = None
     """A repository of a registry, as `helm pull` takes it: `oci://ghcr.io/stefanprodan/charts/podinfo`. The operator's `oci` lists the
     registries."""

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field, JsonValue, StringConstraints
 from pydantic.json_schema import WithJsonSchema
 
-from agent.api.charts import ChartSource
+from agent.api.charts import ChartServer, ChartSource
 from agent.api.fields import ObjectName
 from agent.api.model import Model, invalid
 
@@ -81,6 +81,11 @@ class Helm(Model):
 
     chart: ChartSource
     """Where the chart is from."""
+    dependencies: Annotated[
+        tuple[ChartServer, ...], Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+    ] = ()
+    """Logins of servers that Chart.lock of a chart in the source has charts of. Others are asked without one; the operator says which may be asked
+    at all."""
     release_name: Annotated[str, StringConstraints(max_length=53, pattern=r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?)?$")] = ""
     """Name of the release, which templates see. Default: the Application's name."""
     values_files: Annotated[

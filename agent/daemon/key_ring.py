@@ -106,6 +106,13 @@ class KeyRing:
             return None
         return await self._login(application, asked.credentials, asked.url)
 
+    async def dependency(self, application: Application, url: str) -> GitCredential | None:
+        """That of a server of dependencies, as its Secret is now. Raises SourceError where that is missing."""
+        render = application.spec.render
+        named = render.helm.dependencies if render is not None and render.helm is not None else ()
+        reference = next((each.credentials for each in named if each.serves(url)), None)
+        return None if reference is None else await self._login(application, reference, url)
+
     async def _login(self, application: Application, reference: SecretReference, url: str) -> GitCredential:
         data = await self._secrets.read(application.id.namespace, reference.secret_name)
         if data is None:

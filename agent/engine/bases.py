@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from agent.api.operator import Limits
+    from agent.engine.chart_dependencies import Fetching
     from agent.engine.charting import ChartArchive
     from agent.engine.context import Run
     from agent.engine.credentials import GitCredential
@@ -91,10 +92,11 @@ class CommittedFiles:
 
 @dataclass(slots=True)
 class Mounted:
-    """Files of a commit, and those of the bases that were mounted; and a chart of a server that may be."""
+    """Files of a commit, and those of the bases that were mounted; a chart of a server that may be, and how others are fetched."""
 
     own: Files
     chart: ChartArchive | None = None
+    fetch_chart: Fetching | None = None
     listing: ChainMap[str, TreeEntry] = field(init=False)
     within: dict[str, Readable] = field(default_factory=dict[str, "Readable"])
     bases: list[Base] = field(default_factory=list["Base"])
@@ -152,20 +154,31 @@ class Reader:
     async def read(self, paths: Collection[str]) -> Mapping[str, File]:
         """Raises LimitError, and SourceError for a file that is not there."""
         new = sorted({*paths} - self.known.keys())
-        self.size += sum(map(self._size, new))
+        self._take(sum(map(self._size, new)))
+        self.known.update(await self.files.read(new))
+        return {path: self.known[path] for path in sorted(paths)}
+
+    def take(self, listing: Mapping[str, TreeEntry]) -> None:
+        """Files that are read elsewhere count too. Raises LimitError."""
+        for path, entry in listing.items():
+            self._take(self._within(path, entry))
+
+    def _take(self, size: int) -> None:
+        self.size += size
         if self.size > self.limits.manifest_bytes:
             raise LimitError(
                 "the files to render are larger together than the agent accepts",
                 hint="limits.manifestBytes in the operator's file is the limit",
                 limit=self.limits.manifest_bytes,
             )
-        self.known.update(await self.files.read(new))
-        return {path: self.known[path] for path in sorted(paths)}
 
     def _size(self, path: str) -> int:
         entry = self.files.listing.get(path)
         if entry is None or entry.kind != "file":
             raise SourceError("the repository has no such file", hint="check spec.substitute.files", file=path)
+        return self._within(path, entry)
+
+    def _within(self, path: str, entry: TreeEntry) -> int:
         if entry.size is None or entry.size > self.limits.file_bytes:
             raise LimitError(
                 "larger than the agent accepts",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from agent.api.charts import ChartSource
     from agent.desired.live_variables import LiveVariables
+    from agent.engine.chart_dependencies import Fetching
     from agent.engine.context import Run
     from agent.engine.credentials import GitCredential
     from agent.manifests.charts import FoundChart
@@ -67,6 +68,18 @@ async def named(run: Run, live: LiveVariables) -> LiveVariables:
     except InputError as error:
         raise UnknownChangeError((Problem(error, file=chart.shown),)) from None
     return replace(live, chart=found, version=f"{live.version}|{found.digest}")
+
+
+def fetching(run: Run) -> Fetching:
+    """How the charts of Chart.lock are fetched for an Application."""
+
+    async def fetch(chart: ChartSource) -> ChartArchive:
+        login = await run.ports.credentials.dependency(run.application, chart.url)
+        found = await run.ports.charts.find(chart, login)
+        listing = await run.ports.charts.tree(chart, login, found)
+        return ChartArchive(run, chart, login, found, listing)
+
+    return fetch
 
 
 async def archive(run: Run, found: FoundChart | None) -> ChartArchive | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agent.desired import charts, inputs
+from agent.engine import chart_dependencies
 from agent.engine.renderers import Chart, Cluster, SourceTree
 from agent.manifests import charts as chart_files
 from agent.manifests.remote_bases import Base
@@ -71,11 +72,13 @@ async def collected(
             )
     own = await reader.read(uses)
     named = await reader.read(asked.values_files)
+    needed = await chart_dependencies.collected(folder, own, reader, limits, fetch=reader.files.fetch_chart)
 
     def present() -> ChartFiles:
-        given = inputs.present([(file, uses[path]) for path, file in own.items()], limits)
+        given = inputs.present([(file, chart_files.use(path)) for path, file in {**own, **needed}.items()], limits)
+        chart_dependencies.check_sealed(given.sealed, needed)
         values = charts.values(asked, [named[path] for path in asked.values_files], given, limits, live)
-        return ChartFiles(folder, given, values, {**own, **named})
+        return ChartFiles(folder, given, values, {**own, **needed, **named})
 
     return await tasks.in_thread(present)
 

@@ -97,6 +97,10 @@ class CredentialPort(Protocol):
         """That of the chart's server, read each time; None where it names none. Raises SourceError."""
         ...
 
+    async def dependency(self, application: Application, url: str) -> GitCredential | None:
+        """That of the server which has a chart that another one depends on, read each time; None where none is named. Raises SourceError."""
+        ...
+
     async def base(self, application: Application, url: str) -> GitCredential | None:
         """That of a remote base which the Application declares, read each time; None where it names none. Raises SourceError."""
         ...

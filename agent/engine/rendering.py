@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from agent.desired.live_variables import LiveVariables
     from agent.desired.rendering import Made
     from agent.engine.bases import Files
+    from agent.engine.chart_dependencies import Fetching
     from agent.engine.charting import ChartArchive
     from agent.engine.context import Run
     from agent.engine.credentials import GitCredential
@@ -79,7 +80,8 @@ async def committed(run: Run, credential: GitCredential | None, commit: str, liv
     listing = await run.ports.git.tree(spec.source, credential, commit)
     files = CommittedFiles(run, spec.source, credential, commit, listing)
     chart = await charting.archive(run, live.chart)
-    return await collect(spec, files, live, run.limits, run.ports.tasks, chart=chart)
+    fetch = charting.fetching(run)
+    return await collect(spec, files, live, run.limits, run.ports.tasks, chart=chart, fetch_chart=fetch)
 
 
 async def collect(  # where they are, and how much of it
@@ -90,12 +92,13 @@ async def collect(  # where they are, and how much of it
     tasks: TasksPort,
     *,
     chart: ChartArchive | None = None,
+    fetch_chart: Fetching | None = None,
 ) -> Inputs:
-    """The files that an Application renders. `chart` is that of a server, fetched.
+    """The files that an Application renders. `chart` is that of a server, fetched, `fetch_chart` gets those that it depends on.
 
     Raises UnknownChangeError for what is wrong with them, and SourceError.
     """
-    mounted = Mounted(files, chart)
+    mounted = Mounted(files, chart, fetch_chart)
     try:
         return await _collected(spec, mounted, live, limits, tasks)
     except InputError as error:

@@ -41,6 +41,11 @@ def folder_of(listing: Collection[str], *, shown: str) -> str:
     return top
 
 
+def use(path: str) -> frozenset[Use]:
+    """How a file of a chart is used."""
+    return frozenset({"values" if posixpath.basename(path) == "values.yaml" else "chart"})
+
+
 def uses(folder: str, listing: Mapping[str, TreeEntry]) -> dict[str, frozenset[Use]]:
     """The files below a chart's folder, `.` for the whole repository. Raises ChartError, LimitError."""
     prefix = "" if folder == "." else f"{folder}/"
@@ -52,7 +57,7 @@ def uses(folder: str, listing: Mapping[str, TreeEntry]) -> dict[str, frozenset[U
                 hint="commit the files themselves",
                 file=path,
             )
-        found[path] = frozenset({"values" if posixpath.basename(path) == "values.yaml" else "chart"})
+        found[path] = use(path)
         if len(found) > MOST_FILES:
             raise LimitError(
                 "a chart has more files than the agent takes",

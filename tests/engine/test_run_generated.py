@@ -79,7 +79,7 @@ def world(renderers: Renderers, files: dict[str, str], **spec: object) -> Instal
     return made
 
 
-def text(made: Installation, name: str, *path: str) -> str:
+def text(made: Installation, name: str, *path: str | int) -> str:
     value = made.value(name, *path)
     return str(reveal(value) if isinstance(value, Secret) else value)
 
@@ -419,3 +419,35 @@ async def test_a_diff_finds_no_change_in_what_was_made_and_tells_what_is_new(
     said = await asking(made).diff(files)
     assert (said.actions, said.problems) == ({}, [])
     assert password not in repr(said)
+
+
+WEBHOOK = """\
+{{- $ca := genCA "shop-ca" 365 }}
+{{- $cert := genSignedCert "web" nil (list "web.shop.svc") 365 $ca }}
+apiVersion: v1
+kind: Secret
+metadata: {name: web-tls}
+data: {tls.crt: {{ $cert.Cert | b64enc }}, tls.key: {{ $cert.Key | b64enc }}}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: web}
+webhooks:
+  - name: web.example.com
+    clientConfig:
+      service: {name: web, namespace: shop}
+      caBundle: {{ $ca.Cert | b64enc }}
+"""
+
+
+async def test_a_ca_that_only_a_webhook_holds_is_read_from_there(renderers: Renderers) -> None:
+    made = world(renderers, chart(secret=WEBHOOK))
+    ran = await made.run()
+    assert ran.problems == []
+    bundle = text(made, "ValidatingWebhookConfiguration/web", "webhooks", 0, "clientConfig", "caBundle")
+    certificate(made).verify_directly_issued_by(x509.load_pem_x509_certificate(base64.b64decode(bundle)))
+    made.lose_record()
+    made.restart()
+    ran = await made.run()
+    assert ran.problems == []
+    assert text(made, "ValidatingWebhookConfiguration/web", "webhooks", 0, "clientConfig", "caBundle") == bundle

@@ -170,10 +170,12 @@ class Git:
 
 @dataclass(slots=True)
 class Charts:
-    """A server of charts. `archives` have the files of each version, `newest` is the one that every range names; `error` is the answer to all."""
+    """A server of charts. `archives` have the files of each version, `newest` is the one that every range names, `others` those
+    of other charts by `address/name version`; `error` is the answer to all."""
 
     archives: dict[str, Mapping[str, str]] = field(default_factory=dict[str, "Mapping[str, str]"])
     newest: str = ""
+    others: dict[str, str] = field(default_factory=dict[str, str])
     error: AgentError | None = None
     asked: list[str] = field(default_factory=list[str])
 
@@ -185,7 +187,8 @@ class Charts:
         self.asked.append(f"{login.username if login else 'anonymous'} {chart.shown}")
         if self.error is not None:
             raise self.error
-        return FoundChart(f"sha256:{blob_of(self.newest)}", self.newest)
+        newest = self.others.get(f"{chart.shown} {chart.version}", self.newest)
+        return FoundChart(f"sha256:{blob_of(newest)}", newest)
 
     async def tree(self, chart: ChartSource, login: GitCredential | None, found: FoundChart) -> Mapping[str, TreeEntry]:
         files = self.archives[found.version].items()
@@ -318,6 +321,16 @@ class Credentials:
         """As the Secret's name says it."""
         render = application.spec.render
         named = render.helm.chart.credentials if render is not None and render.helm is not None else None
+        return GitCredential(named.secret_name, None) if named else None
+
+    async def dependency(self, application: Application, url: str) -> GitCredential | None:
+        """As the Secret's name says it."""
+        declared = (
+            application.spec.render.helm.dependencies
+            if application.spec.render and application.spec.render.helm
+            else ()
+        )
+        named = next((each.credentials for each in declared if each.serves(url)), None)
         return GitCredential(named.secret_name, None) if named else None
 
     async def base(self, application: Application, url: str) -> GitCredential | None:

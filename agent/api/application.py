@@ -14,7 +14,7 @@ from agent.api.metadata import CommonMetadata, NamespaceMetadata
 from agent.api.model import Model, Problem, invalid, validate
 from agent.api.render import Render, Substitute, VariablesFrom
 from agent.api.secret_reference import SecretReference
-from agent.api.sources import Source, distinct
+from agent.api.sources import MOST_FURTHER, FurtherSource, Source, distinct
 from agent.api.windows import MOST_WINDOWS, SyncWindow
 from agent.values.errors import ManifestError
 from agent.values.ids import ApplicationId, ObjectId
@@ -22,6 +22,8 @@ from agent.values.patterns import name_matches
 from agent.values.tree import Object, get, get_object, get_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agent.api.helm import HelmValuesFrom
 
 LEAST_INTERVAL: Final = 10
@@ -170,11 +172,26 @@ class Dependency(Model):
     """Its namespace. Default: the Application's own. Another one has to be granted in the operator's file."""
 
 
+def _distinct_names(sources: tuple[FurtherSource, ...]) -> tuple[FurtherSource, ...]:
+    if len({each.name for each in sources}) != len(sources):
+        raise invalid("two sources have the same name")
+    return sources
+
+
 class ApplicationSpec(Model):
     """What the user wants."""
 
     source: Source
     """A Git repository or an artifact of a registry, and which of its files count."""
+    sources: Annotated[
+        tuple[FurtherSource, ...],
+        Field(
+            max_length=MOST_FURTHER,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+        AfterValidator(_distinct_names),
+    ] = ()
+    """Further repositories and artifacts, each in a folder of its name beside the files of `source`."""
     render: Render | None = None
     """What builds the objects. Without it, manifests count as they are."""
     substitute: Substitute | None = None
@@ -254,6 +271,21 @@ class ApplicationSpec(Model):
         if self.render is None or self.source.layers != (".",):
             return self
         return self.model_copy(update={"source": self.source.model_copy(update={"layers": ()})})
+
+    @property
+    def all_sources(self) -> Mapping[str, Source]:
+        """Every source by its name; that of `source` is empty."""
+        return {"": self.source, **{each.name: each.source for each in self.sources}}
+
+    def source_of(self, path: str) -> str:
+        """The name of the source that a file is from."""
+        folder = path.partition("/")[0]
+        return folder if any(each.name == folder for each in self.sources) else ""
+
+    @property
+    def addresses(self) -> str:
+        """Of all repositories that files are from."""
+        return " ".join((self.source.address, *(f"{each.name}={each.source.address}" for each in self.sources)))
 
     @property
     def reads(self) -> tuple[VariablesFrom | HelmValuesFrom, ...]:

@@ -253,7 +253,7 @@ class Limits(Model):
     """Address space of each process of Git. Three of one command and four commands at a time may have so much in memory: the
     container's memory limit has to hold them. It is enough for some 500,000 objects of Git in one fetch, however large they are."""
     manifest_bytes: Annotated[int, Field(ge=1024)] = 64 * MIB
-    """All files of one Application's layers together. They are held in memory, where they take several times their size."""
+    """All files of one Application's layers together, of each of its sources. They are held in memory, where they take several times their size."""
     objects: Annotated[int, Field(ge=1, le=500_000)] = 50_000
     """Objects of one Application."""
     yaml_depth: Annotated[int, Field(ge=8, le=150)] = 150

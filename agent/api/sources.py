@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from agent.api.fields import Commit, RefName, RepositoryPath, RepositoryUrl
+from agent.api.fields import Commit, NamespaceName, RefName, RepositoryPath, RepositoryUrl
 from agent.api.model import Model, invalid
 from agent.api.registries import OciSource
 from agent.api.secret_reference import SecretReference
@@ -58,25 +58,27 @@ def distinct(value: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Glob = Annotated[str, Field(min_length=1, max_length=512)]
+Globs = Annotated[tuple[Glob, ...], Field(max_length=64, json_schema_extra={"x-kubernetes-list-type": "atomic"})]
+_ONE_SOURCE: Final = ConfigDict(
+    json_schema_extra={
+        "x-kubernetes-validations": [
+            {
+                "rule": "has(self.oci) != has(self.url) && has(self.url) == has(self.revision)",
+                "message": "give url and revision, or oci",
+            },
+            {
+                "rule": "!has(self.oci) || !has(self.credentials)",
+                "message": "the credentials of a registry belong into oci.credentials",
+            },
+        ]
+    }
+)
 
 
 class Source(Model):
     """A Git repository or an artifact of a registry, and which of its files count."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                {
-                    "rule": "has(self.oci) != has(self.url) && has(self.url) == has(self.revision)",
-                    "message": "give url and revision, or oci",
-                },
-                {
-                    "rule": "!has(self.oci) || !has(self.credentials)",
-                    "message": "the credentials of a registry belong into oci.credentials",
-                },
-            ]
-        }
-    )
+    model_config = _ONE_SOURCE
 
     url: RepositoryUrl | None = None
     """Address of the repository: `https://host/path`, whose user and password belong into `credentials`, or over SSH
@@ -95,14 +97,10 @@ class Source(Model):
     earlier layer, by Kubernetes' rules. `[base, envs/prod]` is a base and its production overlay. Below a layer all
     `*.yaml`, `*.yml` and `*.json` files count except names that begin with a dot. With `spec.render` there are none by default; those
     that are given are merged onto what is rendered."""
-    include: Annotated[
-        tuple[Glob, ...], Field(max_length=64, json_schema_extra={"x-kubernetes-list-type": "atomic"})
-    ] = ()
+    include: Globs = ()
     """Globs of paths, relative to the repository, of which a file must match one. `*` stays within a folder, `**` crosses
     folders. Empty: every file."""
-    exclude: Annotated[
-        tuple[Glob, ...], Field(max_length=64, json_schema_extra={"x-kubernetes-list-type": "atomic"})
-    ] = ()
+    exclude: Globs = ()
     """Globs of paths that do not count, even where `include` names them."""
     credentials: SecretReference | None = None
     """A Secret with `username` and `password` for the Git server, and optionally `ca.crt`, the PEM of the authority that
@@ -143,3 +141,45 @@ class Source(Model):
     def login(self) -> SecretReference | None:
         """The Secret with the credentials."""
         return self.oci.credentials if self.oci is not None else self.credentials
+
+
+MOST_FURTHER: Final = 8
+
+
+class FurtherSource(Model):
+    """Another repository or artifact, whose files stand in a folder beside those of `spec.source`."""
+
+    model_config = _ONE_SOURCE
+
+    name: NamespaceName
+    """Its name, and the folder that its files stand in: of a source called `platform`, the file `base/web.yaml` is
+    `platform/base/web.yaml`, in `spec.source.layers`, for overlays, charts, files of values and of variables. `spec.source` may have no such folder."""
+    url: RepositoryUrl | None = None
+    """Address of the repository, as in `spec.source`."""
+    revision: SourceRevision | None = None
+    """What to deploy of it."""
+    oci: OciSource | None = None
+    """An artifact of an OCI registry, in the place of `url` and `revision`."""
+    include: Globs = ()
+    """Globs of paths, relative to this repository, of which a file of a layer must match one. Empty: every file."""
+    exclude: Globs = ()
+    """Globs of paths of layers that do not count."""
+    credentials: SecretReference | None = None
+    """A Secret as for `spec.source.credentials`, which this repository alone is asked with. Without one it is asked anonymously."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        _ = self.source
+        return self
+
+    @property
+    def source(self) -> Source:
+        """It as a source of its own, of which no layer counts yet."""
+        return Source(
+            url=self.url,
+            revision=self.revision,
+            oci=self.oci,
+            include=self.include,
+            exclude=self.exclude,
+            credentials=self.credentials,
+        )

@@ -152,7 +152,8 @@ class ApplicationStatus(Model):
     observed_generation: int = 0
     """The `metadata.generation` that was last handled."""
     revision: str | None = None
-    """The commit that is applied: `main@1f0c3b2a9d4e`. A commit that touches no file of the layers leaves it."""
+    """The commit that is applied: `main@1f0c3b2a9d4e`, and that of each further source: `main@1f0c3b2a9d4e, platform main@0a1b2c3d4e5f`. A
+    commit that touches no file of the layers leaves it."""
     checked_revision: str | None = None
     """The newest commit that was looked at."""
     conditions: Annotated[

@@ -45,31 +45,29 @@ class Followers:
 
     def __init__(self) -> None:
         self._uids: dict[_Followed, dict[str, None]] = {}
-        self._followed: dict[str, _Followed] = {}
+        self._followed: dict[str, frozenset[_Followed]] = {}
 
     def seen(self, uid: str, application: Application | None) -> None:
         """An Application came, or its spec may have changed; None: it is gone, or not valid."""
         followed = _followed(application)
-        before = self._followed.get(uid)
-        if followed == before:
-            return
-        if before is not None:
-            del self._followed[uid], self._uids[before][uid]
-            if not self._uids[before]:
-                del self._uids[before]
-        if followed is not None:
+        before = self._followed.pop(uid, frozenset())
+        for each in before - followed:
+            del self._uids[each][uid]
+            if not self._uids[each]:
+                del self._uids[each]
+        for each in followed - before:
+            self._uids.setdefault(each, {})[uid] = None
+        if followed:
             self._followed[uid] = followed
-            self._uids.setdefault(followed, {})[uid] = None
 
     def of(self, repository: str, ref: str) -> tuple[str, ...]:
         return tuple(self._uids.get((repository, ref), ()))
 
 
-def _followed(application: Application | None) -> _Followed | None:
-    if application is None or application.spec.source.commit is not None:
-        return None
-    repository = signatures.plain(application.spec.source.address)
-    return (repository, application.spec.source.ref) if repository is not None else None
+def _followed(application: Application | None) -> frozenset[_Followed]:
+    sources = application.spec.all_sources.values() if application is not None else ()
+    found = ((signatures.plain(each.address), each.ref) for each in sources if each.commit is None)
+    return frozenset((repository, ref) for repository, ref in found if repository is not None)
 
 
 class Pushes:
@@ -154,6 +152,6 @@ class Pushes:
 
 def _shared(managed: ManagedApplication, application: Application) -> tuple[str, str, str]:
     """What Applications that share a mirror have in common: the agent, and the Secret of the credential."""
-    credentials = application.spec.source.login
-    secret = credentials.secret_name if credentials is not None else ""
+    logins = [each.login for each in application.spec.all_sources.values()]
+    secret = " ".join(each.secret_name for each in logins if each is not None)
     return get_text(managed.found, "agent"), managed.id.namespace if secret else "", secret

@@ -172,7 +172,7 @@ class Driver:
         for number, uid in enumerate(uids, 1):
             managed = self._managed.get(uid)
             checked = managed.state.checked if managed is not None else None
-            if checked is None or checked.commit != commit:
+            if checked is None or commit not in checked.commits:
                 self._event(schedule.Triggered(uid, Trigger.COMMIT))
             if number % _AT_A_TIME == 0:
                 await asyncio.sleep(0)

@@ -116,8 +116,8 @@ def compute(
     counted = counts(standing, outcome)
     status = ApplicationStatus(
         observed_generation=application.generation,
-        revision=str(standing.record.revision) if standing.record.revision else None,
-        checked_revision=str(outcome.state.checked) if outcome.state.checked else None,
+        revision=cut(str(standing.record.revision)) if standing.record.revision else None,
+        checked_revision=cut(str(outcome.state.checked)) if outcome.state.checked else None,
         conditions=conditions.of(application, standing, outcome, failures, counted),
         counts=counted,
         objects=standing.objects,
@@ -148,7 +148,7 @@ def _is_fresh(outcome: Outcome, before: ApplicationStatus) -> bool:
     if checked is None or outcome.waits:
         return False
     waited = any(each.type == "Waiting" for each in before.conditions)
-    return waited or str(checked) != (before.checked_revision or before.revision)
+    return waited or cut(str(checked)) != (before.checked_revision or before.revision)
 
 
 def _entry(
@@ -158,7 +158,7 @@ def _entry(
     revision = checked if fresh else outcome.revision or checked
     causes = {"git", *triggers} - {Trigger.INTERVAL} if fresh else triggers
     return SyncRecord(
-        revision=str(revision or ""),
+        revision=cut(str(revision or "")),
         started_at=durations.timestamp(started),
         finished_at=durations.timestamp(now),
         result="succeeded" if not failed else "partial" if outcome.desired else "failed",

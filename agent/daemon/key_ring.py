@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -57,6 +58,15 @@ class _Ring:
     opened: dict[WrappedKey, Secret] = field(default_factory=dict["WrappedKey", Secret])
 
 
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    """An Application's keys for the files of one repository; `id` is what they are kept by."""
+
+    application: Application
+    id: ApplicationId
+    repository: str
+
+
 class KeyRing:
     """DataKeyPort and CredentialPort. `memory` is a folder on memory-backed storage."""
 
@@ -75,20 +85,22 @@ class KeyRing:
         self._stores = stores
         self._workers = workers
         self._rings: dict[str, _Ring] = {}
-        self._logins: dict[str, tuple[int, GitCredential]] = {}
+        self._further: dict[str, set[ApplicationId]] = {}
+        self._logins: dict[str, dict[str, tuple[int, GitCredential]]] = {}
         # each as long as a task holds it or waits for it
         self._locks = WeakValueDictionary[str, asyncio.Lock]()
 
-    async def git(self, application: Application) -> GitCredential | None:
-        """The Secret that `spec.source` names, as it was read last. Raises SourceError where it is missing."""
-        reference = application.spec.source.login
-        if reference is None:
+    async def git(self, application: Application, source: str = "") -> GitCredential | None:
+        """The Secret that a source names, as it was read last. Raises SourceError where it is missing."""
+        asked = application.spec.all_sources[source]
+        if asked.login is None:
             return None
-        known = self._logins.get(application.id.uid)
+        logins = self._logins.setdefault(application.id.uid, {})
+        known = logins.get(source)
         if known is not None and known[0] == application.generation:
             return known[1]
-        login = await self._login(application, reference, application.spec.source.address)
-        self._logins[application.id.uid] = application.generation, login
+        login = await self._login(application, asked.login, asked.address)
+        logins[source] = application.generation, login
         return login
 
     async def base(self, application: Application, url: str) -> GitCredential | None:
@@ -127,14 +139,16 @@ class KeyRing:
         """The credential did not serve: it may have been changed."""
         self._logins.pop(application.uid, None)
 
-    async def prepare(self, application: Application, wrapped: Collection[WrappedDataKey]) -> None:
+    async def prepare(self, application: Application, wrapped: Collection[WrappedDataKey], source: str = "") -> None:
         """Before files are opened: read the keys again, and open by one batch what only transit engines can open.
 
         What fails is asked for again, and reported, by `unwrap`.
         """
         wrapped = [data_key for data_key in wrapped if len(data_key.keys) <= self._limits.wrapped_keys]
-        async with self._locks.setdefault(application.id.uid, asyncio.Lock()):
-            ring = self._rings.get(application.id.uid)
+        holder = self._holder(application, source)
+        await self._drop_others(application)
+        async with self._locks.setdefault(holder.id.uid, asyncio.Lock()):
+            ring = self._rings.get(holder.id.uid)
             opened = ring.opened if ring is not None and ring.generation == application.generation else {}
             waiting = [data_key for data_key in wrapped if not is_known(data_key, opened)]
             if ring is not None and waiting:
@@ -146,22 +160,23 @@ class KeyRing:
                 self._stores, application.id, {key for keys in only for key in keys if isinstance(key, TransitKey)}
             )
             with contextlib.suppress(AgentError):  # `unwrap` meets the same error, and names the file
-                ring = await self._ring(application)
+                ring = await self._ring(holder)
                 ring.opened.update({key: answer for key, answer in answers.items() if isinstance(answer, Secret)})
 
-    async def unwrap(self, application: Application, wrapped: WrappedDataKey, file: str) -> Secret:
+    async def unwrap(self, application: Application, wrapped: WrappedDataKey, file: str, source: str = "") -> Secret:
         """The data key of a file. Raises DataKeyError with a reason per key, LimitError, or what keeps a key from being asked."""
         self._check(wrapped, file)
-        async with self._locks.setdefault(application.id.uid, asyncio.Lock()):
-            kept = self._rings.get(application.id.uid)
+        holder = self._holder(application, source)
+        async with self._locks.setdefault(holder.id.uid, asyncio.Lock()):
+            kept = self._rings.get(holder.id.uid)
             current = kept is not None and kept.generation == application.generation
             if kept is not None and current and is_known(wrapped, kept.opened):
                 return unwrap_data_key(wrapped, ByKind({}), file=file, opened=kept.opened)
-            ring = await self._ring(application)
+            ring = await self._ring(holder)
             try:
                 data_key = await self._open(application, ring, wrapped, file)
             except AgentError:
-                again = await self._ring(application, fresh=True)
+                again = await self._ring(holder, fresh=True)
                 if again is ring:
                     raise
                 ring, data_key = again, await self._open(application, again, wrapped, file)
@@ -200,21 +215,32 @@ class KeyRing:
 
         return await self._workers.run(application.id.namespace, work)
 
-    async def _ring(self, application: Application, *, fresh: bool = False) -> _Ring:
+    def _holder(self, application: Application, source: str) -> _Holder:
+        """Whose keys open the files of a source: those of another repository are kept apart, with what they opened."""
+        address, own = application.spec.all_sources[source].address, application.spec.source.address
+        if address == own:
+            return _Holder(application, application.id, own)
+        uid = hashlib.sha256(f"{application.id.uid} {address}".encode()).hexdigest()[:32]
+        key = replace(application.id, uid=uid)
+        self._further.setdefault(application.id.uid, set()).add(key)
+        return _Holder(application, key, address)
+
+    async def _ring(self, holder: _Holder, *, fresh: bool = False) -> _Ring:
         """The Application's keys, read again when they are a minute old, or may have changed."""
-        ring = self._rings.get(application.id.uid)
+        application = holder.application
+        ring = self._rings.get(holder.id.uid)
         current = ring is not None and ring.generation == application.generation
         if ring is not None and current and not fresh and time.monotonic() - ring.read_at < _READ_AGAIN_SECONDS:
             return ring
-        secrets = await self._key_texts(application)
+        secrets = await self._key_texts(application, holder.repository)
         if ring is not None and current and ring.secrets == secrets:
             ring.read_at = time.monotonic()
             return ring
-        keys = await self._workers.run(application.id.namespace, lambda: self._build(application, secrets))
-        ring = self._rings[application.id.uid] = _Ring(secrets, keys, application.generation, time.monotonic())
+        keys = await self._workers.run(application.id.namespace, lambda: self._build(holder, secrets))
+        ring = self._rings[holder.id.uid] = _Ring(secrets, keys, application.generation, time.monotonic())
         return ring
 
-    async def _key_texts(self, application: Application) -> tuple[Secret, ...]:
+    async def _key_texts(self, application: Application, repository: str) -> tuple[Secret, ...]:
         found: list[Secret] = []
         for reference in application.spec.decryption.keys:
             data = await self._secrets.read(application.id.namespace, reference.secret_name)
@@ -227,7 +253,7 @@ class KeyRing:
             found.extend(data[name] for name in sorted(data))
             self._check_size(found, f"Secret {application.id.namespace}/{reference.secret_name}")
         for grant in self._settings.keys:
-            if grant.serves(application.id.namespace, application.spec.source.address):
+            if grant.serves(application.id.namespace, repository):
                 found.extend(await asyncio.to_thread(key_credential.read_files, grant.path))
                 self._check_size(found, grant.path)
         return tuple(found)
@@ -241,7 +267,7 @@ class KeyRing:
                 limit=self._limits.key_bytes,
             )
 
-    def _build(self, application: Application, secrets: tuple[Secret, ...]) -> dict[str, MasterKeys]:
+    def _build(self, holder: _Holder, secrets: tuple[Secret, ...]) -> dict[str, MasterKeys]:
         pgp = [secret for secret in secrets if key_credential.is_pgp(secret)]
         age = AgeKeys(stanzas=self._limits.stanzas)
         left = self._limits.identities
@@ -250,18 +276,32 @@ class KeyRing:
                 parsed = AgeKeys.parse(secret, source=secret.label, most=left)
                 left = max(0, left - len(parsed.identities) - parsed.passed_over)
                 age = age.merge(parsed)
-        keys: dict[str, MasterKeys] = {"age": age, "hc_vault": TransitMasterKeys(self._stores, application.id)}
-        self._homes.drop(application.id)
+        keys: dict[str, MasterKeys] = {"age": age, "hc_vault": TransitMasterKeys(self._stores, holder.application.id)}
+        self._homes.drop(holder.id)
         if pgp:
-            keys["pgp"] = self._homes.make(application.id, pgp, most=left)
+            keys["pgp"] = self._homes.make(holder.id, pgp, most=left)
         return keys
 
     async def forget(self, application: ApplicationId) -> None:
         """Drop the keys, the opened data keys and the GnuPG home of an Application."""
         self.invalidate(application)
-        async with self._locks.setdefault(application.uid, asyncio.Lock()):
-            if self._rings.pop(application.uid, None) is not None:
-                await self._workers.run(application.namespace, lambda: self._homes.drop(application))
+        for each in (application, *self._further.pop(application.uid, ())):
+            await self._drop(each)
+
+    async def _drop_others(self, application: Application) -> None:
+        """Drop what is kept for repositories that the Application names no longer."""
+        known = self._further.get(application.id.uid)
+        if not known:
+            return
+        named = {self._holder(application, source).id for source in application.spec.all_sources}
+        for each in known - named:
+            known.discard(each)
+            await self._drop(each)
+
+    async def _drop(self, key: ApplicationId) -> None:
+        async with self._locks.setdefault(key.uid, asyncio.Lock()):
+            if self._rings.pop(key.uid, None) is not None:
+                await self._workers.run(key.namespace, lambda: self._homes.drop(key))
 
     async def close(self) -> None:
         """End every gpg-agent and remove the homes."""

@@ -6,7 +6,7 @@ decides anything, and all that it decides is when: what is applied then is what 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -77,7 +77,7 @@ def neighbour(application: Application | None, generation: int, status: Object) 
         needs(application),
         _repository(source.address),
         source.ref,
-        get_text(status, "checkedRevision")[:_REVISION],
+        get_text(status, "checkedRevision").partition(", ")[0][:_REVISION],
         _obstacle(application, generation, status),
     )
 
@@ -157,7 +157,7 @@ def _wait(found: Neighbour | None, repository: str, ref: str, newest: Revision) 
         return "there is no such Application"
     if found.obstacle:
         return found.obstacle
-    if (found.repository, found.ref) == (repository, ref) and found.checked != str(newest):
+    if (found.repository, found.ref) == (repository, ref) and found.checked != str(replace(newest, further=())):
         return f"it is at {excerpt(found.checked)}" if found.checked else "it has not looked at any commit yet"
     return ""
 

@@ -17,6 +17,7 @@ from agent.engine import (
     pace,
     releases,
     rendering,
+    several,
     suffixes,
     trusting,
 )
@@ -34,10 +35,10 @@ if TYPE_CHECKING:
 
     from agent.desired.live_variables import LiveVariables
     from agent.engine.context import Run
-    from agent.engine.credentials import GitCredential
     from agent.engine.opening import Verified
     from agent.engine.rendering import Inputs
     from agent.engine.repositories import Snapshot
+    from agent.engine.several import Origin
     from agent.engine.state import Place, State
     from agent.manifests.documents import File, Parsed, ParsedFile
     from agent.manifests.kinds import Kinds
@@ -57,18 +58,18 @@ async def check(run: Run, state: State) -> State:
     known = _known(run, state)
     if not run.checks_source and (known is not None or state.unread):
         return state
-    source = run.application.spec.source
     try:
-        credential = await run.ports.credentials.git(run.application)
-        commit = await run.ports.git.head(source, credential, run.asked)
-        looked = state.checked is None or state.checked.commit == commit
-        if known is not None and known.serves(commit, known.variables) and looked and not state.unread:
+        given = await several.origins(run)
+        named = await several.heads(run, given)
+        looked = state.checked is None or state.checked.version == named.version
+        if known is not None and known.serves(named.version, known.variables) and looked and not state.unread:
             return state
-        if state.gate.closed and looked and not state.unread and trusting.accepted(run, commit):
+        if state.gate.closed and looked and not state.unread and trusting.accepted(run, given, named):
             return state  # it is in the mirror since it was looked at first
-        revision = await run.ports.git.fetch(source, credential, run.asked)
-        await trusting.check(run, credential, revision)
-        await _note_rewrite(run, credential, revision)
+        revision = await several.fetch(run, given)
+        await trusting.check(run, given, revision)
+        for each in given:
+            await _note_rewrite(run, each, revision)
     except (SignatureError, ConfigError) as error:
         return replace(state, unread=(Problem(error),))
     except SourceError as error:
@@ -92,7 +93,7 @@ async def read(run: Run, state: State, kinds: Kinds) -> tuple[State, Read | None
         live = await charting.named(run, await live_variables.read(run))
         if known is not None and await _is_outdated(run, state, known, kinds):
             known = None
-        if known is not None and known.serves(commit.commit, live.version):
+        if known is not None and known.serves(commit.version, live.version):
             return state, None
         return await _read(run, state, commit, live, known)
     except SourceError as error:
@@ -153,7 +154,7 @@ async def last_good(run: Run, state: State, kinds: Kinds) -> tuple[State, Desire
     known, record = state.compiled, run.ledger.record
     if run.checks_source:
         state = replace(state, tried=None)
-    if known is not None and known.desired.repository != run.application.spec.source.address:
+    if known is not None and known.desired.repository != run.application.spec.addresses:
         known = None  # its keys are not this one's, and the other way round
     if known is None and record.newest is not None and gating.same_spec(run):
         state = await _again(run, state, kinds, record.newest, None)
@@ -213,17 +214,16 @@ async def _read(
     run: Run, state: State, revision: Revision, live: LiveVariables, known: Compiled | None
 ) -> tuple[State, Read | None]:
     """A commit's files; None where what is `known` has the same content. Raises UnknownChangeError, SourceError, LimitError."""
-    spec = run.application.spec
-    credential = await run.ports.credentials.git(run.application)
-    snapshot = await run.ports.git.files(spec.source, credential, revision.commit, state.parsed)
-    inputs = await rendering.committed(run, credential, revision.commit, live)
+    given = await several.origins(run)
+    snapshot = await several.files(run, given, revision, state.parsed)
+    inputs = await rendering.committed(run, given, revision, live)
     content = run.fingerprints.desired.text(
         *(f"{file.layer}:{file.path}:{file.blob}" for file in snapshot.files),
         *(f"rendered:{path}:{blob}" for path, blob in (inputs.blobs.items() if inputs else ())),
         *([f"variables:{live.version}"] if live.version else ()),
     )
     if known is not None and known.content == content and not known.desired.incomplete:
-        return replace(state, compiled=replace(known, commit=revision.commit)), None
+        return replace(state, compiled=replace(known, commit=revision.version)), None
     parsed = await _parse(run, state.parsed, snapshot)
     state = replace(state, parsed=parsed)
     found = documents.collect((path, file) for (path, _, _), file in parsed.items())
@@ -266,7 +266,7 @@ async def _compile(run: Run, state: State, kinds: Kinds, files: Read) -> State:
         )
     )
     desired = namespaces.created(settled.stated(desired), run.application)
-    desired = replace(metadata.stamp(desired, spec.common_metadata), repository=spec.source.address)
+    desired = replace(metadata.stamp(desired, spec.common_metadata), repository=spec.addresses)
     if files.inputs is not None and made is not None:
         desired = replace(
             desired,
@@ -290,7 +290,7 @@ async def _compile(run: Run, state: State, kinds: Kinds, files: Read) -> State:
     generation = run.application.generation
     asked = gating.fingerprint(run)
     compiled = Compiled(
-        desired, generation, files.content, desired_digests, revision.commit, variables, disclosed, asked
+        desired, generation, files.content, desired_digests, revision.version, variables, disclosed, asked
     )
     return replace(state, compiled=compiled, verified=files.verified.blobs, untaken={}, tried=None)
 
@@ -329,18 +329,18 @@ def _place(file: File) -> Place:
     return file.path, file.blob, file.layer
 
 
-async def _note_rewrite(run: Run, credential: GitCredential | None, new: Revision) -> None:
+async def _note_rewrite(run: Run, origin: Origin, newest: Revision) -> None:
     """A branch that was rewritten is followed, and reported."""
-    old = run.ledger.record.newest
+    before, new = run.ledger.record.newest, origin.of(newest)
+    old = None if before is None else dict((("", before), *before.further)).get(origin.name)
     if old is None or old.commit == new.commit or old.ref != new.ref:
         return
-    source = run.application.spec.source
-    if await run.ports.git.is_ancestor(source, credential, old.commit, new.commit):
+    if await run.ports.git.is_ancestor(origin.source, origin.credential, old.commit, new.commit):
         return
     await run.ports.audit.write(
         [
             AuditEntry(
-                "event", run.id, Cause.COMMIT, run.application_id, new, "forced-push", facts={"before": old.commit}
+                "event", run.id, Cause.COMMIT, run.application_id, newest, "forced-push", facts={"before": old.commit}
             )
         ]
     )

@@ -126,7 +126,9 @@ class Run:
         """Why this run asks for other objects than the one that was recorded last, where it does."""
         before = self.ledger.record
         same = (
-            before.revision is not None and self.revision is not None and before.revision.commit == self.revision.commit
+            before.revision is not None
+            and self.revision is not None
+            and before.revision.version == self.revision.version
         )
         return Cause.SPEC if same and before.generation != self.application.generation else Cause.COMMIT
 
@@ -137,7 +139,7 @@ class Run:
         same = (
             before.revision is not None
             and self.revision is not None
-            and (before.revision.commit, before.generation) == (self.revision.commit, self.application.generation)
+            and (before.revision.version, before.generation) == (self.revision.version, self.application.generation)
         )
         return Cause.VARIABLES if same and self.application.spec.reads else self.asks
 

@@ -23,7 +23,7 @@ async def ask(run: Run, state: State) -> State:
     newest = state.checked
     if newest is None or (state.gate.closed and not run.checks_source):
         return state
-    version = Version(newest.commit, fingerprint(run))
+    version = Version(newest.version, fingerprint(run))
     admitted = state.gate.admitted or _recorded(run, version)
     compares = run.application.spec.sync.mode == "detect"
     waits: tuple[WaitsError, ...] = ()
@@ -57,4 +57,4 @@ def _recorded(run: Run, now: Version) -> Version | None:
     if record.newest is None:
         return None
     same = record.generation == run.application.generation
-    return Version(record.newest.commit, record.asked or (now.asks if same else ""))
+    return Version(record.newest.version, record.asked or (now.asks if same else ""))

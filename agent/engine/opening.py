@@ -68,7 +68,7 @@ async def verify(run: Run, known: Collection[tuple[str, str]], parsed: Parsed, b
     verified = {path: blob for path, blob in blobs.items() if (path, blob) in known}
     untrusted: dict[str, AgentError] = {}
     new = {path: file for path, file in parsed.sealed.items() if path not in verified}
-    await run.ports.data_keys.prepare(run.application, _wrapped(new.values()))
+    await _prepare(run, new.values())
     for path, file in new.items():
         try:
             await unseal(run, file)
@@ -106,7 +106,7 @@ async def open_objects(
     secrets = {**secrets, **whole, **live, **generated.values}
     errors = {**errors, **unprinted, **changed, **generated.errors}
     needed = [file for file in desired.sealed.values() if not ids.isdisjoint(file.ids)]
-    await run.ports.data_keys.prepare(run.application, _wrapped(needed))
+    await _prepare(run, needed)
     for file in needed:
         try:
             secrets.update(await unseal(run, file))
@@ -170,7 +170,7 @@ async def _print_files(
     files = {name: file for name, file in desired.whole.items() if name in ids}
     if not files:
         return {}, {}
-    await run.ports.data_keys.prepare(run.application, _wrapped(file.sealed for file in files.values()))
+    await _prepare(run, [file.sealed for file in files.values()])
     for name, file in files.items():
         try:
             keys = [key for _, key in await _data_keys(run, file.sealed)]
@@ -194,14 +194,21 @@ async def unseal(run: Run, file: SealedFile) -> Mapping[str, Secret]:
 
 
 async def _data_keys(run: Run, file: SealedFile) -> list[tuple[SealedPart, Secret]]:
+    source = run.application.spec.source_of(file.file)
     return [
-        (part, await run.ports.data_keys.unwrap(run.application, part.metadata.data_key, file.file))
+        (part, await run.ports.data_keys.unwrap(run.application, part.metadata.data_key, file.file, source))
         for part in file.parts
     ]
 
 
-def _wrapped(files: Iterable[SealedFile]) -> list[WrappedDataKey]:
-    return [part.metadata.data_key for file in files for part in file.parts]
+async def _prepare(run: Run, files: Iterable[SealedFile]) -> None:
+    """Open what is cheaper together, of each source for itself."""
+    by_source: dict[str, list[WrappedDataKey]] = {"": []}
+    for file in files:
+        keys = by_source.setdefault(run.application.spec.source_of(file.file), [])
+        keys += [part.metadata.data_key for part in file.parts]
+    for source, wrapped in by_source.items():
+        await run.ports.data_keys.prepare(run.application, wrapped, source)
 
 
 async def _unseal_values(

@@ -63,11 +63,14 @@ class StorePort(Protocol):
 class DataKeyPort(Protocol):
     """Opens the data keys of SOPS files with the Application's own keys and those that the operator grants it."""
 
-    async def prepare(self, application: Application, wrapped: Collection[WrappedDataKey]) -> None:
-        """Open together what is cheaper so; `unwrap` then finds it. What does not open is left for `unwrap` to tell."""
+    async def prepare(self, application: Application, wrapped: Collection[WrappedDataKey], source: str = "") -> None:
+        """Open together what is cheaper so; `unwrap` then finds it. What does not open is left for `unwrap` to tell.
+
+        `source` is the name of the further source that the files are from: keys that are granted to a repository open no other's.
+        """
         ...
 
-    async def unwrap(self, application: Application, wrapped: WrappedDataKey, file: str) -> Secret:
+    async def unwrap(self, application: Application, wrapped: WrappedDataKey, file: str, source: str = "") -> Secret:
         """The 32-byte data key, by the first key of each group that opens. Raises DataKeyError, with a reason per key."""
         ...
 
@@ -89,8 +92,8 @@ class SealingKeyPort(Protocol):
 class CredentialPort(Protocol):
     """What the Application's own namespace holds for it."""
 
-    async def git(self, application: Application) -> GitCredential | None:
-        """The Secret that `spec.source.credentials` names, as it was read last; None where it names none. Raises SourceError."""
+    async def git(self, application: Application, source: str = "") -> GitCredential | None:
+        """The Secret that a source names, as it was read last; None where it names none. `source` is the name of a further one. Raises SourceError."""
         ...
 
     async def chart(self, application: Application) -> GitCredential | None:

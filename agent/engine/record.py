@@ -116,7 +116,7 @@ class ApplicationRecord:
     what people had added before the agent took such things out is in the objects' `left`. `ran` is what ran to its end, in the order of
     ending, `rerun` the request to run something again that was handled last. `guard` is what waits for a confirmation to be deleted.
     `standing` says under which name a generated object stands, by the name that it was rendered with: see `suffixes`. `trust` is there
-    where the operator asks for signatures. `asked` is the fingerprint of what the spec asked of the `newest` commit. `questions` are there
+    where the operator asks for signatures, and `trusts` where for those of further sources. `asked` is the fingerprint of what the spec asked of the `newest` commit. `questions` are there
     where templates asked sealed values something: see `questioning`.
     """
 
@@ -135,6 +135,7 @@ class ApplicationRecord:
     trust: Trust | None = None
     asked: str = ""
     questions: QuestionRecord | None = None
+    trusts: tuple[Trust, ...] = ()
 
     @property
     def newest(self) -> Revision | None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from agent.desired import cautions, disclosing, generators, inputs, live_variables, rendering
 from agent.desired.compiler import UnknownChangeError
 from agent.desired.generators import Generated
-from agent.engine import charting, charts, releases, suffixes
-from agent.engine.bases import CommittedFiles, Mounted, Reader
+from agent.engine import charting, charts, releases, several, suffixes
+from agent.engine.bases import Mounted, Reader
 from agent.engine.charts import Release
 from agent.engine.renderers import Kustomization, SourceTree
 from agent.engine.state import Rendering
@@ -25,7 +25,7 @@ from agent.values.problems import Problem
 from agent.yaml.limits import Limits as YamlLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from agent.api.application import ApplicationSpec
     from agent.api.operator import Limits
@@ -39,14 +39,15 @@ if TYPE_CHECKING:
     from agent.engine.chart_dependencies import Fetching
     from agent.engine.charting import ChartArchive
     from agent.engine.context import Run
-    from agent.engine.credentials import GitCredential
     from agent.engine.ports import TasksPort
     from agent.engine.renderers import Chart, Rendered
+    from agent.engine.several import Origin
     from agent.engine.state import State
     from agent.engine.suffixes import Settled
     from agent.manifests.documents import File, Parsed
     from agent.manifests.kinds import Kinds
     from agent.manifests.substitution import Variables
+    from agent.values.ids import Revision
     from agent.values.tree import Object
 
 _NOTHING = Overlay({}, frozenset())
@@ -72,13 +73,12 @@ class Inputs:
         return disclosing.labels(self.variables, self.given.sources) if self.variables is not None else {}
 
 
-async def committed(run: Run, credential: GitCredential | None, commit: str, live: LiveVariables) -> Inputs | None:
+async def committed(run: Run, given: Sequence[Origin], revision: Revision, live: LiveVariables) -> Inputs | None:
     """The files of a commit that the Application renders; None where it renders none. Raises as `collect`, and SourceError."""
     spec = run.application.spec
     if spec.render is None and spec.substitute is None:
         return None
-    listing = await run.ports.git.tree(spec.source, credential, commit)
-    files = CommittedFiles(run, spec.source, credential, commit, listing)
+    files = await several.tree(run, given, revision)
     chart = await charting.archive(run, live.chart)
     fetch = charting.fetching(run)
     return await collect(spec, files, live, run.limits, run.ports.tasks, chart=chart, fetch_chart=fetch)

@@ -11,7 +11,7 @@ import json
 import re
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from agent.engine.guard import Guard
 from agent.engine.record import ApplicationRecord, ObjectRecord, QuestionRecord, Runs, Trust
@@ -35,12 +35,21 @@ class RecordDamagedError(AuditError):
     """A stored record that does not verify: its objects are applied again."""
 
 
-def _revision_to_json(revision: Revision | None) -> list[str | int] | None:
-    return [revision.commit, revision.ref, cut(revision.author), revision.authored_at] if revision else None
+def _revision_to_json(revision: Revision | None) -> list[object] | None:
+    if revision is None:
+        return None
+    own: list[object] = [revision.commit, revision.ref, cut(revision.author), revision.authored_at]
+    further = [[name, _revision_to_json(each)] for name, each in revision.further]
+    return [*own, further] if further else own
 
 
-def _revision_from_json(raw: object) -> Revision | None:
-    return Revision(str(raw[0]), str(raw[1]), str(raw[2]), int(raw[3])) if isinstance(raw, list) else None  # pyright: ignore[reportUnknownArgumentType]
+def _revision_from_json(raw: Any) -> Revision | None:
+    if not isinstance(raw, list):
+        return None
+    commit, ref, author, authored_at, *more = cast("list[Any]", raw)
+    given = ((str(name), _revision_from_json(each)) for name, each in (more[0] if more else ()))
+    further = tuple((name, each) for name, each in given if each is not None)
+    return Revision(str(commit), str(ref), str(author), int(authored_at), further=further)
 
 
 def _object_to_json(record: ObjectRecord) -> dict[str, object]:
@@ -94,6 +103,10 @@ def _standing_from_json(raw: object) -> dict[str, Standing]:
     return {key: Standing(str(suffix), str(content), bool(rolls)) for key, (suffix, content, rolls) in found.items()}
 
 
+def _trust_to_json(trust: Trust) -> list[object]:
+    return [trust.repository, trust.accepted, trust.commit, trust.seen]
+
+
 def _trust_from_json(raw: object) -> Trust | None:
     return Trust(str(raw[0]), str(raw[1]), str(raw[2]), int(raw[3])) if isinstance(raw, list) else None  # pyright: ignore[reportUnknownArgumentType]
 
@@ -145,7 +158,8 @@ class Codec:
         standing = {key: [each.suffix, each.content, each.rolls] for key, each in record.standing.items()}
         meta |= {"standing": standing} if standing else {}
         trust = record.trust
-        meta |= {"trust": [trust.repository, trust.accepted, trust.commit, trust.seen]} if trust else {}
+        meta |= {"trust": _trust_to_json(trust)} if trust else {}
+        meta |= {"trusts": [*map(_trust_to_json, record.trusts)]} if record.trusts else {}
         meta |= (
             {"questions": [[*questions.failed], questions.passed, questions.confirmed]}
             if (questions := record.questions)
@@ -232,6 +246,7 @@ def _decode(shards: Mapping[str, str], opened: Callable[[str, str], tuple[int, s
         _trust_from_json(meta.get("trust")),
         str(meta.get("asked", "")),
         _questions_from_json(meta.get("questions")),
+        tuple(filter(None, map(_trust_from_json, cast("list[object]", meta.get("trusts", []))))),
     )
 
 

@@ -13,55 +13,81 @@ from agent.engine.repositories import Demand
 from agent.values.errors import SignatureError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from agent.api.registries import ArtifactRule
     from agent.api.signatures import SignatureRule
+    from agent.api.sources import Source
     from agent.engine.context import Run
-    from agent.engine.credentials import GitCredential
+    from agent.engine.several import Origin
     from agent.values.ids import Revision
 
 
-def accepted(run: Run, commit: str) -> bool:
-    """Whether a commit needs no signature, or was accepted before. Raises ConfigError for a URL that no rule can be found for."""
-    return _rule(run) is None or _trust(run).accepted == commit
+def accepted(run: Run, given: Sequence[Origin], named: Revision) -> bool:
+    """Whether the commits need no signature, or were accepted before. Raises ConfigError for a URL that no rule can be found for."""
+    return all(_rule(run, each.source) is None or _trust(run, each).accepted == each.of(named).commit for each in given)
 
 
-async def check(run: Run, credential: GitCredential | None, revision: Revision) -> None:
+async def check(run: Run, given: Sequence[Origin], revision: Revision) -> None:
     """Raises SignatureError, ConfigError, and what else keeps signatures from being verified. The record says when a refused commit was first seen."""
-    rule, source = _rule(run), run.application.spec.source
+    for each in given:
+        with each.named():
+            await _check(run, each, revision)
+
+
+async def _check(run: Run, origin: Origin, revision: Revision) -> None:
+    rule, commit = _rule(run, origin.source), origin.of(revision).commit
     if rule is None:
         return
-    known = _trust(run)
-    if known.accepted == revision.commit:
+    known = _trust(run, origin)
+    if known.accepted == commit:
         return
-    first = known.commit != revision.commit
+    first = known.commit != commit
     if first:
-        known = replace(known, commit=revision.commit, seen=int(run.ports.clock.now()))
+        known = replace(known, commit=commit, seen=int(run.ports.clock.now()))
     try:
         signer = await run.ports.git.verify(
-            source, credential, revision.commit, Demand(rule, known.accepted, known.seen)
+            origin.source, origin.credential, commit, Demand(rule, known.accepted, known.seen)
         )
     except SignatureError as error:
         if first:
-            await _note(run, revision, known, "commit-refused", reason=error.reason)
+            await _note(run, origin, revision, known, "commit-refused", reason=error.reason)
         raise
-    await _note(run, revision, Trust(known.repository, revision.commit), "commit-accepted", signer=signer)
+    await _note(run, origin, revision, Trust(known.repository, commit), "commit-accepted", signer=signer)
 
 
-def _rule(run: Run) -> SignatureRule | ArtifactRule | None:
-    source = run.application.spec.source
+def _rule(run: Run, source: Source) -> SignatureRule | ArtifactRule | None:
     if source.oci is not None:
         return next((rule for rule in run.grants.artifact_signatures if rule.serves(source.address)), None)
     return rule_for(run.grants.signatures, source.address)
 
 
-def _trust(run: Run) -> Trust:
-    """What the record knows of the Application's repository."""
-    repository = run.fingerprints.records.text("signatures", run.application.spec.source.address)
-    known = run.ledger.record.trust
-    return known if known is not None and known.repository == repository else Trust(repository)
+def _repository(run: Run, origin: Origin) -> str:
+    name = [origin.name] if origin.name else []
+    return run.fingerprints.records.text("signatures", origin.source.address, *name)
 
 
-async def _note(run: Run, revision: Revision, trust: Trust, action: str, **facts: str) -> None:
+def _trust(run: Run, origin: Origin) -> Trust:
+    """What the record knows of a source."""
+    repository, record = _repository(run, origin), run.ledger.record
+    known = (*record.trusts, *([record.trust] if record.trust is not None else ()))
+    return next((each for each in known if each.repository == repository), Trust(repository))
+
+
+async def _note(  # whose, and what is known of it
+    run: Run, origin: Origin, revision: Revision, trust: Trust, action: str, **facts: str
+) -> None:
+    if origin.name:
+        facts["source"] = origin.name
     entry = AuditEntry("event", run.id, Cause.COMMIT, run.application_id, revision, action, facts=facts)
     await run.ports.audit.write([entry])
-    await run.ledger.save(replace(run.ledger.record, trust=trust))
+    record = run.ledger.record
+    if not origin.name:
+        await run.ledger.save(replace(record, trust=trust))
+        return
+    sources = run.application.spec.all_sources.items()
+    others = {_repository(run, replace(origin, name=name, source=source)) for name, source in sources} - {
+        trust.repository
+    }
+    kept = tuple(each for each in record.trusts if each.repository in others)
+    await run.ledger.save(replace(record, trusts=(*kept, trust)))

@@ -55,7 +55,8 @@ class Revision:
 
     Of an artifact, `commit` is the digest of its manifest, `sha256:…`, and `ref` the tag, "" where the digest pins it.
 
-    `subject` is there for as long as the commit is in memory; records do without.
+    `subject` is there for as long as the commit is in memory; records do without. `further` are those of an Application's further sources,
+    by name.
     """
 
     commit: str
@@ -63,9 +64,22 @@ class Revision:
     author: str
     authored_at: int
     subject: str = field(default="", compare=False)
+    further: tuple[tuple[str, Revision], ...] = ()
+
+    @property
+    def version(self) -> str:
+        """All commits together, of further sources by their names. Where there are none, the commit."""
+        return " ".join((self.commit, *(f"{name}={each.commit}" for name, each in self.further)))
+
+    @property
+    def commits(self) -> frozenset[str]:
+        """The commits of all sources."""
+        return frozenset((self.commit, *(each.commit for _, each in self.further)))
 
     def __str__(self) -> str:
-        return f"{self.ref}@{short(self.commit)}" if self.ref else short(self.commit)
+        """`main@1f0c3b2a9d4e`, and behind it `, platform main@0a1b2c3d4e5f` for each further source."""
+        own = f"{self.ref}@{short(self.commit)}" if self.ref else short(self.commit)
+        return ", ".join((own, *(f"{name} {each}" for name, each in self.further)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -322,3 +322,41 @@ def test_a_cause_that_many_files_have_is_one_line_with_a_count(shell: Shell) -> 
         "hint: leave the file out with spec.source.exclude",
         "0 objects, 0 held, 8 problems",
     ]
+
+
+SEVERAL = """
+apiVersion: signet-gitops.dev/v1alpha1
+kind: Application
+metadata: {name: web, namespace: shop}
+spec:
+  source: {url: 'https://git.example.com/shop.git', revision: {branch: main}, layers: [platform/base, envs/prod]}
+  sources: [{name: platform, url: 'https://git.example.com/platform.git', revision: {branch: main}, exclude: ['**/draft-*']}]
+  substitute: {files: [platform/vars.yaml]}
+"""
+
+
+def test_further_sources_are_checkouts_that_the_user_names(shell: Shell) -> None:
+    shell.write("platform/base/cfg.yaml", CONFIG.replace("'yes'", "'${MODE}'"))
+    shell.write("platform/base/draft-x.yaml", CONFIG.replace("cfg", "draft"))
+    shell.write("platform/vars.yaml", "MODE: of the platform\n")
+    shell.write("shop/envs/prod/cfg.yaml", OVERLAY)
+    shell.write("application.yaml", SEVERAL)
+    found = rendered(shell, "-f", "application.yaml", "--source", "platform=platform", "shop")
+    assert found.keys() == {"ConfigMap/cfg"}
+    assert found["ConfigMap/cfg"]["data"] == {"mode": "prod", "kept": "of the platform"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "the Application has a further source (source platform)"),
+        (["--source", "platform=nowhere"], "neither a source"),
+        (["--source", "platform=shop", "--source", "other=shop"], "neither a source"),
+    ],
+)
+def test_a_checkout_that_is_missing_or_none_is_said(shell: Shell, arguments: list[str], told: str) -> None:
+    shell.write("shop/envs/prod/cfg.yaml", OVERLAY)
+    shell.write("application.yaml", SEVERAL)
+    result = shell.agent("render", "-f", "application.yaml", *arguments, "shop")
+    assert result.code == 2
+    assert told in result.err

@@ -92,6 +92,24 @@ async def test_a_push_starts_the_applications_of_its_namespaces_alone() -> None:
     assert world.woken == ["a", "c"]
 
 
+async def test_a_push_to_any_of_its_repositories_starts_an_application() -> None:
+    further = {"name": "platform", "url": "https://git.example.com/platform", "revision": {"branch": "stable"}}
+    pinned = {"name": "pinned", "url": "https://git.example.com/pinned", "revision": {"commit": "a" * 40}}
+    given = application("a", sources=[further, pinned])
+    world = World(given, mine=("a",))
+    platform = Push(frozenset({"git.example.com/platform"}), frozenset({"refs/heads/stable"}))
+    for push in (MAIN, platform, Push(frozenset({"git.example.com/pinned"}), frozenset({"a" * 40}))):
+        await world.pushes.take(push, ["*"])
+    assert world.woken == ["a", "a"]
+    without = application("a").application
+    world.pushes.followers.seen("a", without)
+    world.now += 5
+    await world.pushes.take(platform, ["*"])
+    assert world.woken == ["a", "a"]
+    world.pushes.followers.seen("a", None)
+    assert (world.pushes.followers._uids, world.pushes.followers._followed) == ({}, {})
+
+
 async def test_many_pushes_within_a_second_start_runs_at_its_beginning_and_at_its_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

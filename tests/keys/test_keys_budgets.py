@@ -55,15 +55,23 @@ class Held:
         return self.data.get((namespace, name))
 
 
-def application(namespace: str = "shop", name: str = "web", *keys: str) -> Application:
+def application(
+    namespace: str = "shop", name: str = "web", *keys: str, generation: int = 1, **further: str
+) -> Application:
+    """`further` are its further repositories, by name."""
     references: list[Tree] = [{"secretName": key} for key in keys or ("keys",)]
+    others: list[Tree] = [
+        {"name": each, "url": url, "revision": {"branch": "main"}, "credentials": {"secretName": each}}
+        for each, url in further.items()
+    ]
     return applications.parse(
         {
             "apiVersion": "signet-gitops.dev/v1alpha1",
             "kind": "Application",
-            "metadata": {"name": name, "namespace": namespace, "uid": f"{namespace}-{name}"},
+            "metadata": {"name": name, "namespace": namespace, "uid": f"{namespace}-{name}", "generation": generation},
             "spec": {
                 "source": {"url": "https://git.example.com/x.git", "revision": {"branch": "main"}},
+                "sources": others,
                 "decryption": {"keys": references},
             },
         }
@@ -87,8 +95,8 @@ def memory() -> Iterator[Path]:
 async def make_ring(held: Held, memory: Path) -> AsyncIterator[Callable[..., KeyRing]]:
     made: list[KeyRing] = []
 
-    def make(**limits: int) -> KeyRing:
-        settings = validate(OperatorSettings, {"limits": cast("Tree", limits)})
+    def make(*grants: Tree, **limits: int) -> KeyRing:
+        settings = validate(OperatorSettings, {"limits": cast("Tree", limits), "keys": [*grants]})
         stores = Stores({}, monotonic=time.monotonic, jitter=lambda: 0.5)
         made.append(KeyRing(cast("Secrets", held), settings, memory, stores, Workers()))
         return made[-1]
@@ -127,6 +135,42 @@ async def test_nothing_is_kept_of_applications_that_went(held: Held, make_ring: 
     await asyncio.gather(*(ring.unwrap(application(), wrapped(recipient), f"{number}.yaml") for number in range(3)))
     await ring.forget(application().id)
     assert [len(kept) for kept in (ring._rings, ring._logins, ring._locks)] == [0, 0, 0]
+
+
+async def test_keys_that_are_granted_to_a_repository_open_no_other_one(
+    held: Held, make_ring: Callable[..., KeyRing], tmp_path: Path
+) -> None:
+    """Not even by what they opened before: the same wrapped key in another repository is another question."""
+    held.put("shop", "keys", one=identity()[1])
+    for name in ("platform", "other"):
+        held.put("shop", name, username=name, password="p")
+    recipient, text = identity()
+    (tmp_path / "key").write_text(text)
+    grant = {
+        "path": str(tmp_path / "key"),
+        "namespaces": ["shop"],
+        "repositories": ["https://git.example.com/platform.git"],
+    }
+    ring = make_ring(grant)
+    further = {"platform": "https://git.example.com/platform", "other": "https://git.example.com/other"}
+    given, key = application(**further), wrapped(recipient)
+    await ring.prepare(given, [key], "platform")
+    assert await ring.unwrap(given, key, "platform/s.yaml", "platform") == DATA_KEY
+    for source in ("", "other"):
+        await ring.prepare(given, [key], source)
+        with pytest.raises(DataKeyError):
+            await ring.unwrap(given, key, "s.yaml", source)
+    logins = [await ring.git(given, source) for source in ("", "platform", "other")]
+    assert [each and each.username for each in logins] == [None, "platform", "other"]
+
+    # the name leads elsewhere now
+    moved = application(generation=2, platform="https://git.example.com/other")
+    await ring.prepare(moved, [key], "platform")
+    with pytest.raises(DataKeyError):
+        await ring.unwrap(moved, key, "platform/s.yaml", "platform")
+    assert len(ring._rings) == 2
+    await ring.forget(given.id)
+    assert [len(kept) for kept in (ring._rings, ring._logins, ring._locks, ring._further)] == [0, 0, 0, 0]
 
 
 async def test_an_application_has_so_many_identities(held: Held, make_ring: Callable[..., KeyRing]) -> None:

@@ -51,20 +51,21 @@ def _bytes_of(seed: str) -> Callable[[int], bytes]:
 
 
 class DataKeys:
-    """DataKeyPort: opens what is for one of `held`. `unwrapped` are the files that were asked for, in order."""
+    """DataKeyPort: opens what is for one of `held`, or `granted` to the source. `unwrapped` are the files that were asked for, in order."""
 
     def __init__(self) -> None:
         self.held = {TEAM}
+        self.granted: dict[str, set[str]] = {}
         self.unwrapped: list[str] = []
         self.forgotten: list[str] = []
 
-    async def prepare(self, application: Application, wrapped: Collection[WrappedDataKey]) -> None:
+    async def prepare(self, application: Application, wrapped: Collection[WrappedDataKey], source: str = "") -> None:
         """Nothing is cheaper together."""
 
-    async def unwrap(self, application: Application, wrapped: WrappedDataKey, file: str) -> Secret:
+    async def unwrap(self, application: Application, wrapped: WrappedDataKey, file: str, source: str = "") -> Secret:
         self.unwrapped.append(file)
         for key in wrapped.keys:
-            if isinstance(key, AgeKey) and key.recipient in self.held:
+            if isinstance(key, AgeKey) and key.recipient in self.held | self.granted.get(source, set()):
                 return data_key_of(key.enc)
         raise DataKeyError("no key opens the data key", file=file)
 

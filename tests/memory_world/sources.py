@@ -88,6 +88,8 @@ class Git:
     subjects: dict[int, str] = field(default_factory=dict)
     signers: dict[int, AgentError] = field(default_factory=dict)
     demands: list[Demand] = field(default_factory=list["Demand"])
+    further: dict[str, Git] = field(default_factory=dict[str, "Git"])
+    """Further sources of the Application, by address."""
     others: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
     """Other repositories by address: files by the commits that a branch leads to."""
     fetched: list[str] = field(default_factory=list)
@@ -109,6 +111,8 @@ class Git:
         return self
 
     async def head(self, source: Source, credential: GitCredential | None, asked: Asked | None = None) -> str:
+        if source.address in self.further:
+            return await self.further[source.address].head(source, credential, asked)
         self.asked += 1
         self.within = asked.within if asked is not None else 0.0
         if self.error is not None:
@@ -116,6 +120,8 @@ class Git:
         return _newest(source, self.head_number)
 
     async def fetch(self, source: Source, credential: GitCredential | None, asked: Asked | None = None) -> Revision:
+        if source.address in self.further:
+            return await self.further[source.address].fetch(source, credential, asked)
         self.fetches += 1
         if self.error is not None:
             raise self.error
@@ -131,6 +137,8 @@ class Git:
     async def files(
         self, source: Source, credential: GitCredential | None, commit: str, known: Container[Place] = ()
     ) -> Snapshot:
+        if source.address in self.further:
+            return await self.further[source.address].files(source, credential, commit, known)
         self.reads += 1
         files = self.commits[_number(commit) - 1]
         found = [
@@ -144,6 +152,8 @@ class Git:
         return Snapshot(tuple(found), tuple(self.refused.items()))
 
     async def tree(self, source: Source, credential: GitCredential | None, commit: str) -> Mapping[str, TreeEntry]:
+        if source.address in self.further:
+            return await self.further[source.address].tree(source, credential, commit)
         return {
             path: TreeEntry(blob_of(text), len(text.encode())) for path, text in self._texts(source, commit).items()
         }
@@ -151,10 +161,14 @@ class Git:
     async def blobs(
         self, source: Source, credential: GitCredential | None, commit: str, blobs: Collection[str]
     ) -> Mapping[str, bytes]:
+        if source.address in self.further:
+            return await self.further[source.address].blobs(source, credential, commit, blobs)
         texts = self._texts(source, commit).values()
         return {blob_of(text): text.encode() for text in texts if blob_of(text) in blobs}
 
     async def verify(self, source: Source, credential: GitCredential | None, commit: str, demand: Demand) -> str:
+        if source.address in self.further:
+            return await self.further[source.address].verify(source, credential, commit, demand)
         self.demands.append(demand)
         if (error := self.signers.get(_number(commit))) is not None:
             raise error
@@ -165,6 +179,8 @@ class Git:
         return other[commit] if other is not None else self.commits[_number(commit) - 1]
 
     async def is_ancestor(self, source: Source, credential: GitCredential | None, old: str, new: str) -> bool:
+        if source.address in self.further:
+            return await self.further[source.address].is_ancestor(source, credential, old, new)
         return _number(old) not in self.rewritten or _number(new) in self.rewritten
 
 
@@ -314,7 +330,7 @@ class Credentials:
 
     invalidated: list[str] = field(default_factory=list)
 
-    async def git(self, application: Application) -> None:
+    async def git(self, application: Application, source: str = "") -> None:
         return None
 
     async def chart(self, application: Application) -> GitCredential | None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from agent.engine.ports import AuditEntry
+    from agent.values.ids import Revision
 
 Value: TypeAlias = "str | int | list[str] | dict[str, str | int]"
 Content: TypeAlias = dict[str, Value]
@@ -53,6 +54,20 @@ class Head:
     hash: str = START
 
 
+def _revision(revision: Revision) -> Content:
+    found: Content = {
+        "revision": {
+            "commit": _text(revision.commit),
+            "ref": _text(revision.ref),
+            "author": _text(revision.author),
+            "signature": "unverified",
+        }
+    }
+    if revision.further:
+        found["sources"] = _list([f"{name} {each.ref}@{each.commit}" for name, each in revision.further])
+    return found
+
+
 def content(entry: AuditEntry, *, agent: str, time: str) -> Content:
     """The fields of an entry, of a size that fits. Raises AuditError for a fact that is neither text, number nor identity, such as a Secret."""
     fields: Content = {
@@ -66,12 +81,7 @@ def content(entry: AuditEntry, *, agent: str, time: str) -> Content:
         "action": _text(entry.action),
     }
     if entry.revision is not None:
-        fields["revision"] = {
-            "commit": _text(entry.revision.commit),
-            "ref": _text(entry.revision.ref),
-            "author": _text(entry.revision.author),
-            "signature": "unverified",
-        }
+        fields |= _revision(entry.revision)
     if entry.object is not None:
         fields["object"] = _text(str(entry.object))
     if entry.files:

@@ -165,8 +165,8 @@ async def _before(connected: Cluster, target: Target, looked: Applied) -> Desire
         target.spec, target.source
     ):
         return None
-    if target.application is not None and target.application.spec.reads:
-        return None  # what the cluster's variables and values were then is not known
+    if target.application is not None and (target.application.spec.reads or target.application.spec.sources):
+        return None  # what the cluster's variables and other repositories were then is not known
     commit = record.revision.commit
     snapshot = committed_files.read(target, commit)
     files = committed_files.files(target, commit) if worktree.renders(target.spec) else None

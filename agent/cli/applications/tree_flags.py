@@ -27,11 +27,19 @@ class Asked:
     helm: str | None
     values: list[str]
     release: str
+    source: list[str]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "folder", nargs="?", default=".", metavar="FOLDER", help="root of the repository (default: this folder)"
+    )
+    parser.add_argument(
+        "--source",
+        action="append",
+        default=[],
+        metavar="NAME=FOLDER",
+        help="with -f: where the source of this name in spec.sources is checked out; may be repeated",
     )
     parser.add_argument(
         "--layers", action="append", metavar="A,B", help="folders below it, merged in this order (default: all of it)"

@@ -24,6 +24,7 @@ from agent.cli.errors import ReadError, UsageError
 from agent.cli.files import content
 from agent.cli.keys import sealing_keys
 from agent.desired import cautions
+from agent.engine import several
 from agent.engine.repositories import Snapshot
 from agent.manifests import listing, places
 from agent.manifests.documents import RENDERED, File, TreeEntry
@@ -31,13 +32,13 @@ from agent.manifests.places import Places
 from agent.manifests.sealed_secrets import Unsealing
 from agent.manifests.sinks import AllowedSinks
 from agent.values import system
-from agent.values.dataclass import dataclass
+from agent.values.dataclass import dataclass, field
 from agent.values.errors import LimitError, SourceError
 from agent.values.tree import get_object, get_text
 from agent.yaml.read import manifests as yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from agent.adapters.keys.sealed_secrets import SealingKeys
     from agent.api.application import Application
@@ -58,7 +59,7 @@ class Target:
     `spec` is that of the Application, or of one that only renders the folder that the user named.
     `unsealing`: SealedSecrets are unsealed, as the operator's file says, or because the user gave `sealing_keys`. `people` are the field
     managers of people, `disclosed` the variables that become clear text. `bases` fetches remote bases. `granted` are patterns of the
-    namespaces that the operator's file lets objects go to.
+    namespaces that the operator's file lets objects go to, `checkouts` the folders of further sources.
     """
 
     folder: Path
@@ -75,6 +76,17 @@ class Target:
     bases: Bases
     disclosed: frozenset[str] = frozenset()
     granted: tuple[str, ...] = places.EVERYWHERE
+    checkouts: Mapping[str, Path] = field(default_factory=dict[str, Path])
+
+    @property
+    def sources(self) -> Mapping[str, Source]:
+        """All sources by their names; what is rendered here is without one."""
+        return {**self.application.spec.all_sources, "": self.source} if self.application else {"": self.source}
+
+    def folder_of(self, path: str) -> tuple[Path, str]:
+        """The checkout that a file is in, and its path there."""
+        name, _, rest = path.partition("/")
+        return (self.checkouts[name], rest) if name in self.checkouts else (self.folder, path)
 
     @property
     def places(self) -> Places:
@@ -147,6 +159,7 @@ def target(asked: Asked) -> Target:
         Bases(settings.git if asked.operator_file else fetched_bases.settings_for(application), settings.limits),
         _disclosed(settings if asked.operator_file else None, application),
         _granted(settings, application) if asked.operator_file else places.EVERYWHERE,
+        _checkouts(asked.source, application.spec),
     )
 
 
@@ -222,6 +235,25 @@ def _sinks(settings: OperatorSettings | None, application: Application | None) -
     )
 
 
+def _checkouts(given: Sequence[str], spec: ApplicationSpec) -> dict[str, Path]:
+    """The folders of all further sources. Raises UsageError where one is missing, or is none."""
+    found = {name: Path(folder) for name, _, folder in (text.partition("=") for text in given)}
+    named = [each.name for each in spec.sources]
+    missing = next((name for name in named if name not in found), None)
+    if missing is not None:
+        raise UsageError(
+            "the Application has a further source", hint="give its checkout: --source NAME=FOLDER", source=missing
+        )
+    wrong = next((name for name in found if name not in named or not found[name].is_dir()), None)
+    if wrong is not None:
+        raise UsageError(
+            "neither a source of the Application nor a folder",
+            hint="--source NAME=FOLDER takes a name of spec.sources",
+            source=wrong,
+        )
+    return found
+
+
 def _granted(settings: OperatorSettings, application: Application) -> tuple[str, ...]:
     acts_as = destinations.identity(settings.destinations, application.id, application.namespace)
     return destinations.reach(settings.destinations, application.id, acts_as or "serviceAccount")
@@ -236,57 +268,60 @@ def _disclosed(settings: OperatorSettings | None, application: Application) -> f
 
 def read(wanted: Target) -> Snapshot:
     """The files of the layers, as the agent reads them from a commit. Raises SourceError, LimitError, ReadError."""
-    selection = listing.Selection(
-        wanted.source, file_bytes=wanted.limits.file_bytes, files=wanted.limits.objects, check=lambda: None
-    )
     found: list[File] = []
     refused: list[tuple[str, AgentError]] = []
     size = 0
-    for layer in listing.layers(wanted.source):
-        taken, not_taken = selection.of(
-            _entries(wanted.folder, layer), layer, lambda entry: _may_be_folder(wanted.folder, entry)
+    for part in several.parts(wanted.sources, wanted.source.layers):
+        folder = wanted.checkouts.get(part.name, wanted.folder)
+        selection = listing.Selection(
+            part.source, file_bytes=wanted.limits.file_bytes, files=wanted.limits.objects, check=lambda: None
         )
-        refused += not_taken
-        size += listing.total(taken)
-        if size > wanted.limits.manifest_bytes or len(found) + len(taken) > wanted.limits.objects:
-            raise LimitError("the layers hold more than the agent accepts", layer=layer.path)
-        found += [File(entry.path, "", _bytes(wanted.folder, entry.path), layer.number) for entry in taken]
-    return Snapshot(tuple(found), tuple(refused))
+        for layer in listing.layers(part.source):
+            taken, not_taken = selection.of(
+                _entries(folder, layer), layer, lambda entry, folder=folder: _may_be_folder(folder, entry)
+            )
+            refused += [(part.path(path), error) for path, error in not_taken]
+            size += listing.total(taken)
+            if size > wanted.limits.manifest_bytes or len(found) + len(taken) > wanted.limits.objects:
+                raise LimitError("the layers hold more than the agent accepts", layer=layer.path)
+            number = part.numbers[layer.number]
+            found += [File(part.path(entry.path), "", _bytes(folder, entry.path), number) for entry in taken]
+    return Snapshot(tuple(sorted(found, key=lambda file: file.layer)), tuple(refused))
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedFiles:
     """The files of the work tree that a renderer may be given, as the agent has those of a commit."""
 
-    folder: Path
+    wanted: Target
     listing: Mapping[str, TreeEntry]
-    bases: Bases
 
     @property
     def granted(self) -> tuple[str, ...]:
-        return self.bases.granted
+        return self.wanted.bases.granted
 
     async def read(self, paths: Iterable[str]) -> Mapping[str, File]:
         found: dict[str, File] = {}
         for path in paths:
-            data = _bytes(self.folder, path)
+            data = _bytes(*self.wanted.folder_of(path))
             # the name that Git gives it, so that placeholders are those of the cluster
             named = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
             found[path] = File(path, named, data, RENDERED)
         return found
 
     async def base(self, base: Base) -> FetchedFiles:
-        return await self.bases.files(base)
+        return await self.wanted.bases.files(base)
 
 
 def rendered_files(wanted: Target) -> RenderedFiles:
     """Every file that is or may be committed, in whatever folder. Raises ReadError."""
-    kept = _not_ignored(wanted.folder)
     found: dict[str, TreeEntry] = {}
-    for name, mode, size in _walk(os.fsencode(wanted.folder), b"", kept or frozenset(), hidden=True):
-        if kept is None or name in kept:
-            found[os.fsdecode(name)] = TreeEntry("", size, listing.KINDS.get(mode, "file"))
-    return RenderedFiles(wanted.folder, found, wanted.bases)
+    for prefix, folder in (("", wanted.folder), *((f"{name}/", folder) for name, folder in wanted.checkouts.items())):
+        kept = _not_ignored(folder)
+        for name, mode, size in _walk(os.fsencode(folder), b"", kept or frozenset(), hidden=True):
+            if kept is None or name in kept:
+                found[prefix + os.fsdecode(name)] = TreeEntry("", size, listing.KINDS.get(mode, "file"))
+    return RenderedFiles(wanted, found)
 
 
 def _bytes(folder: Path, path: str) -> bytes:

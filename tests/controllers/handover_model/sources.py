@@ -119,7 +119,7 @@ class Metrics:
 
 
 class NoCredentials:
-    async def git(self, application: object) -> None:
+    async def git(self, application: object, source: str = "") -> None:
         return None
 
     async def base(self, application: object, url: str) -> None:
@@ -129,7 +129,7 @@ class NoCredentials:
 
 
 class NoKeys:
-    async def prepare(self, application: object, wrapped: object) -> None: ...
+    async def prepare(self, application: object, wrapped: object, source: str = "") -> None: ...
     async def forget(self, application: object) -> None: ...
 
 

@@ -8,19 +8,21 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from agent.api.fields import Commit, NamespaceName, RefName, RepositoryPath, RepositoryUrl
 from agent.api.model import Model, invalid
-from agent.api.registries import OciSource
+from agent.api.registries import OciSource, VersionRange
 from agent.api.secret_reference import SecretReference
+
+TAGS: Final = "refs/tags/*"
 
 
 class SourceRevision(Model):
-    """What to deploy of the repository. Exactly one of the three."""
+    """What to deploy of the repository. Exactly one of the four."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "x-kubernetes-validations": [
                 {
-                    "rule": "[has(self.branch), has(self.tag), has(self.commit)].filter(given, given).size() == 1",
-                    "message": "give exactly one of branch, tag and commit",
+                    "rule": "[has(self.branch), has(self.tag), has(self.semver), has(self.commit)].filter(given, given).size() == 1",
+                    "message": "give exactly one of branch, tag, semver and commit",
                 }
             ]
         }
@@ -30,23 +32,28 @@ class SourceRevision(Model):
     """A branch. Its newest commit is deployed, and every later one as it appears."""
     tag: RefName | None = None
     """A tag, annotated or not. A tag that is moved is followed."""
+    semver: VersionRange | None = None
+    """A range of versions, as `>=1.2.0 <2.0.0`, `~1.2` or `1.x`: the newest tag in it is followed. Versions such as `1.3.0-rc.1` count where
+    the range names one, as `>=1.2.0-0`. Tags that are no versions do not count; a leading `v` does not matter."""
     commit: Commit | None = None
     """A full commit hash, which pins the Application. A branch or tag of the repository must lead to it: what a server holds of forks and
     pull requests alone is not taken."""
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        if sum(part is not None for part in (self.branch, self.tag, self.commit)) != 1:
-            raise invalid("give exactly one of branch, tag and commit")
+        if sum(part is not None for part in (self.branch, self.tag, self.semver, self.commit)) != 1:
+            raise invalid("give exactly one of branch, tag, semver and commit")
         return self
 
     @property
     def ref(self) -> str:
-        """What to ask the server for: `refs/heads/main`, `refs/tags/v1`, or the hash."""
+        """What to ask the server for: `refs/heads/main`, `refs/tags/v1`, the hash, or all tags and behind a space which of them count."""
         if self.branch is not None:
             return f"refs/heads/{self.branch}"
         if self.tag is not None:
             return f"refs/tags/{self.tag}"
+        if self.semver is not None:
+            return f"{TAGS} {self.semver}"
         return self.commit or ""
 
 
@@ -136,6 +143,11 @@ class Source(Model):
     def tag(self) -> str | None:
         """The tag of Git that it follows, if it follows one."""
         return self.revision.tag if self.revision is not None else None
+
+    @property
+    def semver(self) -> str | None:
+        """The range of versions, among the tags of Git, that it follows, if it follows one."""
+        return self.revision.semver if self.revision is not None else None
 
     @property
     def login(self) -> SecretReference | None:

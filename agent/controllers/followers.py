@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from agent.api import names, signatures
+from agent.api.sources import TAGS
 from agent.controllers.deletion import APPLICATIONS
 from agent.controllers.reporting import log_error
 from agent.values.errors import AgentError
@@ -66,7 +67,11 @@ class Followers:
 
 def _followed(application: Application | None) -> frozenset[_Followed]:
     sources = application.spec.all_sources.values() if application is not None else ()
-    found = ((signatures.plain(each.address), each.ref) for each in sources if each.commit is None)
+    found = (
+        (signatures.plain(each.address), TAGS if each.semver is not None else each.ref)
+        for each in sources
+        if each.commit is None
+    )
     return frozenset((repository, ref) for repository, ref in found if repository is not None)
 
 
@@ -92,8 +97,9 @@ class Pushes:
 
     async def take(self, push: Push, namespaces: Collection[str]) -> None:
         """A push came, by a webhook that may start Applications of these namespaces."""
+        refs = {*push.refs, *(TAGS for ref in push.refs if ref.startswith("refs/tags/"))}
         for repository in push.repositories:
-            for ref in push.refs:
+            for ref in refs:
                 if self.followers.of(repository, ref):
                     await self._in_time(repository, ref, tuple(namespaces))
 

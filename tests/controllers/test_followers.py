@@ -92,6 +92,12 @@ async def test_a_push_starts_the_applications_of_its_namespaces_alone() -> None:
     assert world.woken == ["a", "c"]
 
 
+async def test_a_push_of_a_tag_starts_what_follows_versions() -> None:
+    world = World(application("a", revision={"semver": "^1"}), application("b"), mine=("a", "b"))
+    await world.pushes.take(Push(MAIN.repositories, frozenset({"refs/tags/v1.2.3"})), ["*"])
+    assert world.woken == ["a"]
+
+
 async def test_a_push_to_any_of_its_repositories_starts_an_application() -> None:
     further = {"name": "platform", "url": "https://git.example.com/platform", "revision": {"branch": "stable"}}
     pinned = {"name": "pinned", "url": "https://git.example.com/pinned", "revision": {"commit": "a" * 40}}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
-from agent.values.errors import SourceError, SourceUnavailableError
+from agent.adapters.git import fetching
+from agent.values.errors import LimitError, SourceError, SourceUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +49,45 @@ async def test_a_tag_leads_to_its_commit(
     assert (revision.commit, revision.ref) == (commit, "v1")
     (file,) = (await mirrors.files(tagged, credential, commit)).files
     assert file.data == b"a: 1\n"
+
+
+async def test_a_range_follows_the_newest_version_among_the_tags(
+    mirrors: Mirrors, repository: Repository, source: Callable[..., Source], credential: GitCredential
+) -> None:
+    commits: dict[str, str] = {}
+    for number, name in enumerate(("v1.2.0", "1.10.0", "v1.9.0", "v2.0.0", "v1.11.0-rc.1", "latest", "v1.x")):
+        commits[name] = repository.commit({"a.yaml": f"a: {number}\n"})
+        repository.tag(name, commits[name], message="annotated" if name == "1.10.0" else "")
+    ranged = source(revision={"semver": "^1.2"})
+    assert await mirrors.head(ranged, credential) == commits["1.10.0"]
+    revision = await mirrors.fetch(ranged, credential)
+    assert (revision.commit, revision.ref) == (commits["1.10.0"], "1.10.0")
+    repository.tag("v1.10.1", commits["latest"])
+    assert (await mirrors.fetch(ranged, credential)).ref == "v1.10.1"
+    early = source(revision={"semver": ">=1.11.0-0 <1.12.0"})
+    assert (await mirrors.fetch(early, credential)).ref == "v1.11.0-rc.1"
+    for ask in (mirrors.head, mirrors.fetch):
+        with pytest.raises(SourceError, match="no tag of the repository is a version in this range"):
+            await ask(source(revision={"semver": "3.x"}), credential)
+
+
+def test_a_server_that_names_too_many_versions_or_no_refs_is_refused(source: Callable[..., Source]) -> None:
+    ranged, stop = source(revision={"semver": "*"}), threading.Event()
+    hostile = [
+        "refs/tags/1.0.0:refs/heads/x",
+        "refs/tags/ 1.0.0",
+        "refs/tags/=v1.0.0",
+        "refs/tags/--upload-pack=x",
+        "refs/heads/1.0.0",
+    ]
+    with pytest.raises(SourceError, match="no tag of the repository"):
+        fetching._newest_tag(ranged, "*", hostile, stop)
+    many = [f"refs/tags/1.0.{number}" for number in range(10_001)]
+    with pytest.raises(LimitError):
+        fetching._newest_tag(ranged, "*", many, stop)
+    stop.set()
+    with pytest.raises(SourceUnavailableError):
+        fetching._newest_tag(ranged, "*", many[:10], stop)
 
 
 async def test_a_pinned_commit_is_fetched_by_its_hash(

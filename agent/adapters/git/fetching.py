@@ -5,17 +5,20 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from agent.adapters.git import addresses, command, credential, failures, reading, ssh
+from agent.api.sources import TAGS
+from agent.manifests import versions
 from agent.values.errors import LimitError, SourceError, SourceUnavailableError
 from agent.values.ids import Revision
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from agent.adapters.git.command import Outcome
@@ -28,6 +31,8 @@ _LOCAL: Final = 120.0
 _LIST_BYTES: Final = 64 * 1024 * 1024
 """Address space of each git that only asks what a ref names."""
 _REMOTE: Final = "origin"
+_VERSION: Final = re.compile(r"refs/tags/v?[0-9][0-9A-Za-z.+-]{0,127}")
+_MOST_VERSIONS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,36 +64,43 @@ class Fetcher:
 
     def head(self, remote: Remote, stop: threading.Event) -> str:
         """The full commit hash that the source's revision names now. Raises SourceError, SourceUnavailableError, LimitError."""
-        source = remote.source
-        ref = source.ref
         with contextlib.suppress(FileNotFoundError):
             os.utime(remote.mirror.path)
-        asked = ["ls-remote", "--quiet", "--end-of-options", source.address, ref, f"{ref}^{{}}"]
-        outcome = self._network(remote, asked, stop)
+        return self._named(remote, stop)[1]
+
+    def _named(self, remote: Remote, stop: threading.Event) -> tuple[str, str]:
+        """The ref that the source's revision names now, and its commit."""
+        source = remote.source
+        ref = source.ref
+        patterns = [TAGS] if source.semver is not None else [ref, f"{ref}^{{}}"]
+        outcome = self._network(remote, ["ls-remote", "--quiet", "--end-of-options", source.address, *patterns], stop)
         if not outcome.ok:
             raise failures.translate(outcome, repository=source.address)
         lines = outcome.stdout.decode("utf-8", "replace").splitlines()
         names = {name: commit for commit, _, name in (line.partition("\t") for line in lines)}
+        if source.semver is not None:
+            ref = _newest_tag(source, source.semver, names, stop)
         found = names.get(f"{ref}^{{}}") or names.get(ref)
         if found is None:
             raise _no_such_revision(source)
-        return reading.full_hash(found)
+        return ref, reading.full_hash(found)
 
     def fetch(self, remote: Remote, stop: threading.Event) -> Revision:
         """Bring the commit into the mirror. Raises SourceError, SourceUnavailableError, LimitError."""
         source, mirror = remote.source, remote.mirror
         self._prepare(mirror.path)
-        commit = self._newest(remote, stop) if source.commit is None else self._pinned(remote, source.commit, stop)
+        ref = source.ref if source.semver is None else self._named(remote, stop)[0]
+        commit = self._newest(remote, ref, stop) if source.commit is None else self._pinned(remote, source.commit, stop)
         os.utime(mirror.path)
         author, authored_at, subject = reading.headline_of(mirror, commit, cancelled=stop)
-        ref = source.tag or (source.revision and source.revision.branch) or "commit"
-        return Revision(commit, ref, author, authored_at, subject)
+        name = "commit" if source.commit is not None else ref.split("/", 2)[2]
+        return Revision(commit, name, author, authored_at, subject)
 
-    def _newest(self, remote: Remote, stop: threading.Event) -> str:
+    def _newest(self, remote: Remote, ref: str, stop: threading.Event) -> str:
         """The commit that a branch or tag names now."""
         source = remote.source
         local = local_ref(source)
-        outcome = self._download(remote, [f"+{source.ref}:{local}"], stop)
+        outcome = self._download(remote, [f"+{ref}:{local}"], stop)
         if not outcome.ok:
             raise failures.translate(outcome, repository=source.address)
         commit = reading.commit_of(remote.mirror, local, cancelled=stop)
@@ -246,6 +258,32 @@ class Fetcher:
                 except FileNotFoundError:
                     continue
         return size > self._limits.repository_bytes
+
+
+def _newest_tag(source: Source, wanted: str, names: Iterable[str], stop: threading.Event) -> str:
+    """The ref of the newest version. Raises SourceError, LimitError."""
+    tags = [name.removeprefix("refs/tags/") for name in names if _VERSION.fullmatch(name)]
+    if len(tags) > _MOST_VERSIONS:
+        raise LimitError(
+            "the repository has more versions than are compared",
+            hint="follow a branch or a tag",
+            repository=source.address,
+            limit=_MOST_VERSIONS,
+        )
+
+    def check() -> None:
+        if stop.is_set():
+            raise SourceUnavailableError("stopped while versions were compared", repository=source.address)
+
+    found = versions.newest(tags, wanted, check)
+    if found is None:
+        raise SourceError(
+            "no tag of the repository is a version in this range",
+            hint="early versions count only where the range names one",
+            repository=source.address,
+            semver=wanted,
+        )
+    return f"refs/tags/{found}"
 
 
 def _no_such_revision(source: Source) -> SourceError:

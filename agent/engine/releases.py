@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from agent.engine import charts, polling
 from agent.manifests import hooks
-from agent.manifests.places import of_application
 from agent.values.errors import ForbiddenError, HelmReleaseLeftError
 from agent.values.ids import ObjectId
 from agent.values.problems import Problem
@@ -40,7 +39,7 @@ def stands(
 
 
 def named(result: Rendered, kinds: Kinds, places: Places) -> dict[ObjectId, Resource]:
-    """What a chart gave that is there exactly where a release of it is, except for hooks and for what is not served or has no name."""
+    """What a chart gave that is there exactly where a release of it is, except for hooks and for what is not served, has no name or may not go there."""
     found: dict[ObjectId, Resource] = {}
     for each in result.objects:
         tree = each.tree
@@ -52,15 +51,15 @@ def named(result: Rendered, kinds: Kinds, places: Places) -> dict[ObjectId, Reso
             and (resource.group, resource.kind) not in _BESIDE
             and not hooks.is_marked(tree)
         ):
-            within = places.of(get_text(tree, "metadata", "namespace"))
-            key = ObjectId(resource.group, resource.kind, within if resource.namespaced else "", name)
-            found[key] = resource
+            within = places.of(get_text(tree, "metadata", "namespace")) if resource.namespaced else ""
+            if not within or places.allows(within):
+                found[ObjectId(resource.group, resource.kind, within, name)] = resource
     return found
 
 
 async def rendered_stands(run: Run, kinds: Kinds, result: Rendered) -> bool:
     """The same of a chart that was only just rendered: where nothing is proven ours, the cluster is asked, a list a kind."""
-    rendered = named(result, kinds, of_application(run.application, ()))
+    rendered = named(result, kinds, run.places)
     live, application = run.ports.live.snapshot(run.application_id.uid), run.application_id.uid
     apart = {_name(each.tree) for each in result.objects if hooks.is_marked(each.tree)}
     if stands(live, application, but=[key for key in live if (key.kind, key.name) in apart]):

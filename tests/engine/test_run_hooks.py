@@ -446,6 +446,17 @@ async def test_templates_see_whether_the_release_stands(renderers: Renderers) ->
     assert made.value("ConfigMap/settings", "data", "host") == "false true"
 
 
+async def test_whether_a_release_stands_is_not_asked_of_a_namespace_that_is_not_open(renderers: Renderers) -> None:
+    """The answer would show in what templates make of it: which names another tenant has."""
+    asks = SETTINGS.replace("{{ .Values.host | quote }}", '"{{ .Release.IsInstall }}"')
+    foreign = "apiVersion: v1\nkind: Secret\nmetadata: {name: theirs, namespace: bank}\n"
+    made, _ = world(renderers, chart(settings=asks, foreign=foreign))
+    made.make(foreign)
+    ran = await made.run()
+    assert not [each for each in ran.reads if each.endswith("Secret/theirs")]
+    assert made.value("ConfigMap/settings", "data", "host") == "true"
+
+
 async def test_detection_runs_no_hook_and_says_that_it_would(renderers: Renderers) -> None:
     made, cluster = world(renderers, chart(settings=SETTINGS, job=hook("migrate", BOTH)))
     made.spec(sync={"mode": "detect"})

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 """RFC 3339: see `durations.timestamp`."""
 
+LONGEST_NOTES: Final = 4096
+"""Characters of a chart's notes."""
 LONGEST_TEXT: Final = 512
 """Characters of a text in the status; what is longer is cut, with an ellipsis."""
 
@@ -147,7 +149,7 @@ class SyncRecord(Model):
 
 
 class ApplicationStatus(Model):
-    """What the agent reports. At most 32 KiB: the lists of objects, warnings and failures are cut to fit, and the counts are not."""
+    """What the agent reports. At most 32 KiB: notes, the lists of objects, warnings and failures are cut to fit, and the counts are not."""
 
     observed_generation: int = 0
     """The `metadata.generation` that was last handled."""
@@ -182,6 +184,8 @@ class ApplicationStatus(Model):
     """When `agent` took it."""
     last_handled_requested_at: str | None = None
     """The `signet-gitops.dev/requested-at` annotation that was last handled."""
+    notes: str | None = None
+    """What the chart's NOTES.txt says, without its sealed values, at most 4096 characters of it. It is text of the chart, which is not checked."""
 
     def tree(self) -> Object:
         """As the API takes it: camelCase, without what is not set."""

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from agent.api import durations
-from agent.api.status import ApplicationStatus, Counts, Failure, ObjectStatus, SyncRecord, cut
+from agent.api.status import LONGEST_NOTES, ApplicationStatus, Counts, Failure, ObjectStatus, SyncRecord, cut
 from agent.controllers import conditions
 from agent.controllers.standing import walk
 from agent.engine.causes import Cause, Trigger
@@ -126,6 +126,7 @@ def compute(
         history=before.history,
         heals=before.heals,
         last_handled_requested_at=cut(application.requested_at) or None,
+        notes=cut(outcome.desired.notes, LONGEST_NOTES) or None if outcome.desired else before.notes,
     )
     if outcome.results or (not outcome.waits and _story(status) != _story(before)):
         fresh = _is_fresh(outcome, before)
@@ -279,7 +280,9 @@ def _file(problem: Problem, outcome: Outcome) -> str:
 
 
 def fit(status: ApplicationStatus) -> ApplicationStatus:
-    """At most 32 KiB: objects go first, then warnings, then failures, and the counts stay."""
+    """At most 32 KiB: notes go first, then objects, warnings and failures, and the counts stay."""
+    if len(status.model_dump_json(by_alias=True)) > _LARGEST:
+        status = status.model_copy(update={"notes": None})
     while len(status.model_dump_json(by_alias=True)) > _LARGEST:
         lists = (("objects", status.objects), ("warnings", status.warnings), ("failures", status.failures))
         found = next(((name, kept) for name, kept in lists if kept), None)

@@ -33,7 +33,7 @@ class Made:
     """Documents, those of the renderer first. `unused` are the labels of sealed values of `handed` that stand in none of them.
 
     All hold only as far as `questions` are right. `skipped` are the files of hooks that were left out, `elsewhere` those of hooks that the agent
-    never runs. `generated` is what templates make up.
+    never runs. `notes` are what the chart tells its user. `generated` is what templates make up.
     """
 
     documents: tuple[Document, ...]
@@ -43,6 +43,7 @@ class Made:
     skipped: tuple[str, ...] = ()
     generated: Mapping[Placeholder, GeneratedValue] = field(default_factory=dict["Placeholder", "GeneratedValue"])
     elsewhere: tuple[str, ...] = ()
+    notes: str = ""
 
 
 def of(

@@ -272,6 +272,7 @@ async def _compile(run: Run, state: State, kinds: Kinds, files: Read) -> State:
             desired,
             expressions=made.expressions,
             questions=made.questions,
+            notes=made.notes,
             generated=generated.kept(made.generated, desired.objects, made.expressions, run.application.namespace),
             whole=files.inputs.given.whole,
             live=files.inputs.live.keys,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent.desired import cautions, disclosing, generators, inputs, live_variables, rendering
 from agent.desired.compiler import UnknownChangeError
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
 _NOTHING = Overlay({}, frozenset())
 _NOT_GENERATED = Generated()
+_NO_NOTES: Final = "(the template of the notes fails)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +246,10 @@ def make(spec: ApplicationSpec, result: Rendered | None, found: Parsed, given: I
         generations=result.generated if result else None,
         namespace=namespace,
     )
-    return replace(made, skipped=result.skipped, elsewhere=result.elsewhere) if result else made
+    if result is None:
+        return made
+    notes = _NO_NOTES if result.notes is None else result.notes
+    return replace(made, skipped=result.skipped, elsewhere=result.elsewhere, notes=notes)
 
 
 def _refused(error: AgentError, path: str, given: Inputs) -> UnknownChangeError:

@@ -80,3 +80,19 @@ def test_the_short_view_has_health_in_a_word_and_the_commit_looked_at(
 def test_a_status_of_before_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     reports.details(reports.Report({"metadata": {"namespace": "shop", "name": "web"}}))
     assert "OBJECT " not in capsys.readouterr().out
+
+
+def test_notes_of_a_chart_cannot_pass_for_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    reports.notes(report(notes="Log in\x1b[2J\nagent: all is well\r\n\u202eend"))
+    assert capsys.readouterr().out.splitlines() == [
+        "the chart of shop/web says, which is not checked:",
+        "  | Log in\\x1b[2J",
+        "  | agent: all is well",
+        "  | \\u202eend",
+    ]
+
+
+def test_an_application_without_notes_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    reports.notes(report())
+    found = capsys.readouterr()
+    assert (found.out, "no notes" in found.err) == ("", True)

@@ -412,3 +412,39 @@ async def test_values_of_the_cluster_that_cannot_be_used_leave_the_last_good_com
     assert says in str(ran.errors[0])
     assert "token" not in repr((ran.status, ran.told))
     assert made.value("ConfigMap/web-settings", "data", "host") == "example.com"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "Log in to {{ .Values.host }} as shop: {{ .Values.auth.password }}",
+            "Log in to example.com as shop: (sealed value)",
+        ),
+        (
+            "{{ .Values.auth.password | b64enc | quote }} {{ sha256sum .Values.auth.password }}",
+            "(sealed value) (sealed value)",
+        ),
+        ('{{ if contains "," .Values.auth.password }}a list{{ end }}one', "one"),
+        ("{{ len .Values.auth.password }}", "(the template of the notes fails)"),
+        ("{{ fail .Values.host }}", "(the template of the notes fails)"),
+        ("x{{ range until 9000 }}y{{ end }}", "x" + "y" * 4094 + "…"),
+    ],
+)
+async def test_what_a_chart_tells_its_user_is_in_the_status_without_sealed_values(
+    renderers: Renderers, text: str, expected: str
+) -> None:
+    files = {**chart(secret=SECRET), "chart/templates/NOTES.txt": text}
+    made = world(
+        renderers,
+        {**files, "s.yaml": encrypt("auth:\n  password: hunter2,\n", "s.yaml")},
+        valuesFiles=["s.yaml"],
+    )
+    ran = await made.run()
+    assert ran.problems == []
+    notes = ran.status.notes or ""
+    assert notes.replace('"', "") == expected
+    assert "hunter2" not in repr(ran.status)
+    made.push(chart(settings=SETTINGS))
+    made.spec(render={"helm": {"chart": {"path": "chart"}}})
+    assert (await made.run()).status.notes is None

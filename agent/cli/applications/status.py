@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from agent.cli import terminal
+from agent.cli.errors import UsageError
 from agent.values.errors import AgentError, ClusterUnavailableError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = """\
 Show Applications as the agent last reported them. With a NAME: its conditions, everything that failed with file, object, field and what
-to do about it, how each object stands, and the last releases and heals. Where no agent is alive it says so, if Leases may be listed. Reads
+to do about it, how each object stands, and the last releases and heals. Notes are text of the chart, which is not checked. Where no agent is alive it says so, if Leases may be listed. Reads
 nothing else; no secret is in it.
 
 exit codes: 0 all are ready, 1 some are not, 2 the cluster could not be asked
@@ -27,6 +28,7 @@ examples:
   agent status                                          of the context's namespace
   agent status -A                                       of all namespaces
   agent status web -n shop                              one of them, with everything that failed
+  agent status web -n shop --notes                      what its chart tells you, as helm install does
   agent status -A --watch                               until Ctrl-C
   agent status -A -o json | jq -r '.[] | select(.ready | not) | .name'
 """
@@ -42,6 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     where = parser.add_mutually_exclusive_group()
     where.add_argument("-n", "--namespace", default="", help="default: the context's")
     where.add_argument("-A", "--all-namespaces", action="store_true", help="in every namespace")
+    parser.add_argument("--notes", action="store_true", help="what the chart's NOTES.txt says; needs a NAME")
     parser.add_argument("-w", "--watch", action="store_true", help="show it again whenever it changes, until Ctrl-C")
     connection.add_options(parser)
     terminal.output_option(parser)
@@ -58,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
 async def _status(args: argparse.Namespace) -> int:
     from agent.cli.cluster import connection
 
+    if args.notes and (args.name is None or args.output != "table"):
+        raise UsageError("--notes is of one Application", hint="give its NAME; -o json has the notes without --notes")
     settings = connection.settings(args.kubeconfig, args.context)
     async with connection.connect(settings) as connected:
         if args.watch:
@@ -97,7 +102,9 @@ async def _look(args: argparse.Namespace, connected: Cluster, default_namespace:
 async def _tell(args: argparse.Namespace, connected: Cluster, found: list[Report], default_namespace: str) -> int:
     from agent.cli.cluster import liveness, reports
 
-    if args.output != "table":
+    if args.notes:
+        reports.notes(found[0])
+    elif args.output != "table":
         shown = [each.as_json() for each in found]
         terminal.write_data(shown if args.name is None else shown[0], args.output)
     elif args.name is not None:

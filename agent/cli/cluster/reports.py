@@ -131,6 +131,19 @@ def table(reports: list[Report]) -> None:
     terminal.table(_HEADERS, rows)
 
 
+def notes(report: Report) -> None:
+    """What the chart of an Application tells its user, each line marked as the chart's: it may say anything, and pretend to be this program."""
+    text = get_text(report.status, "notes")
+    if not text:
+        terminal.note(
+            "there are no notes: the Application renders no chart, its chart has none, or it was not applied yet"
+        )
+        return
+    terminal.line(f"the chart of {report.namespace}/{report.name} says, which is not checked:")
+    for line in text.splitlines():
+        terminal.line(f"  | {line}")
+
+
 def details(report: Report) -> None:
     """Everything that the agent reported of one: conditions, what failed and what to do, the objects, the last syncs."""
     table([report])

@@ -125,6 +125,8 @@ def stale(
             continue
         if ownership.is_apply_if_absent(desired.tree) and (key in live or _is_left(known)):
             continue
+        if ownership.is_shared(desired.tree) and key not in live and _is_left(known):
+            continue
         result[key] = cause
     return {**result, **_missing(objects, record, result)}
 
@@ -132,9 +134,9 @@ def stale(
 def _missing(
     objects: Mapping[ObjectId, Desired], record: ApplicationRecord, causes: Mapping[ObjectId, Cause]
 ) -> dict[ObjectId, Cause]:
-    """What is shared and was left to others, such as a Namespace, where what is in it is gone: no watch tells whether it still stands."""
-    emptied = {key.namespace for key, cause in causes.items() if cause is Cause.DELETION}
-    left = (ObjectId("", "Namespace", "", name) for name in emptied)
+    """Namespaces that were left to others, where something in them is gone or new: no watch tells whether they still stand."""
+    touched = {key.namespace for key, cause in causes.items() if cause in {Cause.DELETION, Cause.NEW}}
+    left = (ObjectId("", "Namespace", "", name) for name in touched)
     return {
         key: Cause.NEW
         for key in left

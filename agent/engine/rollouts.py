@@ -30,7 +30,7 @@ def touched(run: Run, objects: Mapping[ObjectId, Desired], stale: Mapping[Object
     contents = secret_contents(recorded, objects)
     for key, item in () if heals else objects.items():
         known = recorded.get(key)
-        if key not in causes and known is not None and known.uid and may_roll(item):
+        if key not in causes and known is not None and known.owned_digest and may_roll(item):
             token = token_of(item, contents, run.fingerprints.applied, run.application_id.uid)
             if token and token != known.roll:
                 causes[key] = Cause.ROLL

@@ -50,6 +50,31 @@ def test_layers_of_two_repositories_and_a_push_to_either(tenant: Tenant, platfor
     assert tenant.data("a") == {"value": "2", "more": "newer"}
 
 
+def test_a_repository_that_applications_share_is_asked_once(tenant: Tenant, platform: Repository):
+    applications = [tenant.second(f"app-{number}") for number in range(4)]
+    first = platform.commit({f"{number}/a.yaml": config_map(f"a-{number}", value="1") for number in range(4)})
+    for number, each in enumerate(applications):
+        each.commit({"own/b.yaml": config_map(f"b-{number}", value="1")})
+        each.configure(source=each.source(f"platform/{number}", "own"), sources=[further(tenant, platform)])
+
+    def all_at(commit: str) -> None:
+        for each in applications:
+            each.until(
+                lambda report: report.ready and f"platform main@{commit[:12]}" in str(report.status["checkedRevision"]),
+                "all at the commit",
+            )
+
+    all_at(first)
+    requests = tenant.installation.gitserver.requests
+    requests.clear()
+    second = platform.commit({"2/a.yaml": config_map("a-2", value="2")})
+    applications[0].request()
+    all_at(second)
+    assert tenant.data("a-2") == {"value": "2"}
+    name = platform.url.rpartition("/")[2]
+    assert len([each for each in requests if each.user and each.path == f"/{name}/info/refs"]) == 2
+
+
 def test_an_overlay_names_a_base_of_the_other_repository_with_its_encrypted_secret(
     tenant: Tenant, platform: Repository
 ):

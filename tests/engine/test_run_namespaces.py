@@ -196,7 +196,12 @@ class TestMadeNamespaces:
         assert ran.writes == ["apply ConfigMap/n"]
         assert ran.actions["Namespace/shop-new"] == "leave"
         assert world.live("Namespace/shop-new") == before
-        assert (await world.run()).quiet
+        world.restart()
+        ran = await world.run()
+        assert (ran.quiet, ran.actions) == (True, {})
+        world.spec(destination={**MADE, "createNamespace": {"labels": {"tier": "other"}}})
+        ran = await world.run("spec")
+        assert (ran.quiet, ran.actions) == (True, {}), "it is not even looked at again"
 
     async def test_one_that_was_left_and_goes_is_made(self) -> None:
         world = installed({"n.yaml": placed(m.config("n"), "shop-jobs")}, destination=MADE)
@@ -206,6 +211,27 @@ class TestMadeNamespaces:
         ran = await world.heal()
         assert sorted(ran.writes) == ["apply ConfigMap/n", "apply Namespace/shop-jobs"]
         assert get(world.live("Namespace/shop-jobs"), "metadata", "labels", "tier") == "batch"
+
+    async def test_one_that_was_left_and_went_is_made_for_what_is_new(self) -> None:
+        world = installed({"n.yaml": placed(m.config("n"), "shop-jobs"), "a.yaml": m.config()}, destination=MADE)
+        await world.run()
+        for name in ("ConfigMap/n", "Namespace/shop-jobs"):
+            world.server.delete(next(key for key in world.server.objects if f"{key.kind}/{key.name}" == name))
+        world.push({"o.yaml": placed(m.config("o"), "shop-jobs"), "a.yaml": m.config()})
+        ran = await world.run()
+        assert ran.writes[:2] == ["apply Namespace/shop-jobs", "apply ConfigMap/o"]
+
+    async def test_a_workload_of_others_that_is_shared_is_not_rolled(self) -> None:
+        shared = {"apply": "if-ours"}
+        world = installed({"s.yaml": m.secret(), "w.yaml": m.workload(uses="db", annotations=shared)})
+        world.make(m.workload(uses="db"))
+        world.stores.write("kv/db", password="one")
+        assert (await world.run()).writes == ["apply Secret/db"]
+        world.stores.write("kv/db", password="two")
+        ran = await world.probe()
+        assert ran is not None
+        assert ran.writes == ["apply Secret/db"]
+        assert (await world.run()).actions == {}
 
     async def test_a_lost_record_takes_the_one_that_it_made_again(self) -> None:
         world = installed(NEW, destination=MADE)

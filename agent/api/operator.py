@@ -24,6 +24,7 @@ from agent.api.fields import (
     StoreAddress,
 )
 from agent.api.model import Model, Problem, invalid, validate
+from agent.api.proxies import Proxy
 from agent.api.registries import RegistrySettings, Servers, SourceUrl
 from agent.api.signatures import SignatureRule
 from agent.api.webhooks import HookName, Webhook
@@ -53,6 +54,8 @@ class GitSettings(Model):
     """PEM file of authorities to trust instead of the system's. An Application's `ca.crt` goes before it."""
     timeout_seconds: Seconds = 60
     """Total time that one command of Git may take."""
+    proxy: Proxy | None = None
+    """What servers over HTTPS and HTTP are reached by. Without it, and over SSH, the agent connects to them itself."""
     signatures: tuple[SignatureRule, ...] = ()
     """Whose signatures commits need. The first rule for a repository decides."""
 

@@ -10,6 +10,7 @@ from pydantic.json_schema import WithJsonSchema
 
 from agent.api.fields import FilePath, Host, repository_url
 from agent.api.model import Model, invalid
+from agent.api.proxies import Proxy
 from agent.api.secret_reference import SecretReference
 from agent.values.patterns import name_matches
 
@@ -144,6 +145,8 @@ class Servers(Model):
     """PEM file of authorities to trust instead of the system's. An Application's `ca.crt` goes before it."""
     timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
     """Total time of one look at a server, or of one download."""
+    proxy: Proxy | None = None
+    """What these servers are reached by. Without it the agent connects to them itself."""
 
 
 class RegistrySettings(Servers):

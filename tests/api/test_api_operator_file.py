@@ -212,3 +212,25 @@ def test_the_agents_own_rights_reach_no_further_than_their_grants():
     assert destinations.reach(given, WEB, "agent") == ("shop", "kube-system")
     assert destinations.reach(given, WEB, "serviceAccount") == ("shop", "shop-*", "kube-system")
     assert destinations.reach(given[:1], WEB, "agent") == ()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://proxy:3128", "http://user:pw@proxy", "http://proxy/x", "proxy:3128", "http://proxy:3128?x", "http://-"],
+)
+def test_what_is_no_proxy(url: str):
+    for group in ("git", "oci", "charts"):
+        with pytest.raises(ConfigError) as refused:
+            operator.parse({group: {"proxy": {"url": url}}})
+        assert refused.value.facts["field"] == f"{group}.proxy.url"
+
+
+def test_which_hosts_are_direct():
+    proxy = operator.parse({"git": {"proxy": {"url": "http://proxy:3128", "direct": ["*.svc", "10.*"]}}}).git.proxy
+    assert proxy is not None
+    assert [proxy.of(host) for host in ("gitea.shop.svc", "10.1.2.3", "Gitea.SVC.example.com", "svc")] == [
+        "",
+        "",
+        "http://proxy:3128",
+        "http://proxy:3128",
+    ]

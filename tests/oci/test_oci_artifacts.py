@@ -12,8 +12,9 @@ import pytest
 from oci_sources import make_source
 
 from agent.adapters.oci import credential
-from agent.values.errors import LimitError, SourceError
+from agent.values.errors import LimitError, SourceError, SourceUnavailableError
 from agent.values.secret import Secret
+from testbed.proxy import Proxy
 from testbed.registry import CHART, INDEX, MANIFEST, PLAIN, archive
 
 if TYPE_CHECKING:
@@ -224,3 +225,23 @@ def test_the_entry_of_the_registry_is_found_as_docker_writes_it(key: str, host: 
     found = credential.of_secret({".dockerconfigjson": Secret(config.replace("KEY", key), "test:config")}, host)
     assert found.username == "user"
     assert found.password == Secret("p:w", "test")
+
+
+async def test_a_registry_is_reached_through_the_operators_proxy_unless_its_host_is_direct(
+    registry: Registry, make_artifacts: Callable[..., Artifacts], login: GitCredential, repository: str
+) -> None:
+    digest = registry.push(repository, archive(FILES), "latest")
+    source = make_source(registry.url(repository), ["base"])
+    with Proxy() as proxy:
+        artifacts = make_artifacts(registry.host, proxy={"url": proxy.url})
+        assert await artifacts.head(source, login) == digest
+        await artifacts.fetch(source, login)
+        assert {*proxy.asked} == {registry.host}
+        proxy.refuses = True
+        with pytest.raises(SourceUnavailableError) as refused:
+            await artifacts.head(source, login)
+        assert refused.value.facts["proxy"] == proxy.url
+        proxy.asked.clear()
+        direct = make_artifacts(registry.host, proxy={"url": proxy.url, "direct": ["127.0.0.*", "localhost"]})
+        assert await direct.head(source, login) == digest
+        assert proxy.asked == []

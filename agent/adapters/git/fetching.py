@@ -10,6 +10,7 @@ import shutil
 import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from agent.adapters.git import addresses, command, credential, failures, reading, ssh
 from agent.api.sources import TAGS
@@ -211,6 +212,8 @@ class Fetcher:
         authority = self._authority(remote)
         if authority is not None:
             confined.configuration["http.sslCAInfo"] = str(authority)
+        if self._settings.proxy is not None:
+            confined.configuration["http.proxy"] = self._settings.proxy.of(urlsplit(address.origin).hostname or "")
         confined.configuration |= {"http.lowSpeedLimit": "1", "http.lowSpeedTime": str(int(seconds))}
         with credential.offered(login) as descriptor, ssh.client(address, login) as client:
             descriptors: tuple[int, ...] = ()

@@ -106,9 +106,11 @@ class Client:
         if authorization is not None:
             headers["Authorization"] = credential.header(authorization)
         assert self._http is not None
+        given, by = yarl.URL(url, encoded=True), self._settings.proxy
+        proxy = by.of(given.host or "") or None if by is not None else None
         try:
             async with self._http.request(
-                asked.method, yarl.URL(url, encoded=True), headers=headers, allow_redirects=False
+                asked.method, given, headers=headers, allow_redirects=False, proxy=proxy
             ) as response:
                 status = response.status
                 if status == 429 or status >= 500:
@@ -123,6 +125,7 @@ class Client:
             )
         except (aiohttp.ClientError, OSError, ValueError):
             failure = SourceUnavailableError("the server cannot be reached, or closed the connection", host=_host(url))
+            failure = failure.with_facts(proxy=proxy) if proxy is not None else failure
         raise failure
 
 

@@ -102,9 +102,9 @@ async def values(run: Run, desired: DesiredState, causes: Collection[ObjectId], 
     live = await _live(
         run, kinds, {at.object for each in bundles for name in each for at in desired.generated[name].holders}
     )
-    opening = _Opening(run, desired, live, {}, {}, {})
+    opening = _Opening(run, desired, wanted, live)
     for bundle in bundles:
-        users = {key for key, ids in used.items() if not bundle.isdisjoint(ids)}
+        users = {key for key, ids in used.items() if key in desired.objects and not bundle.isdisjoint(ids)}
         await opening.take(bundle, renews=users <= {*causes} and users.isdisjoint(desired.held))
     await opening.confirm()
     return Generated(opening.values, opening.errors, opening.made, frozenset(opening.fresh))
@@ -167,10 +167,11 @@ async def _live(run: Run, kinds: Kinds, keys: Iterable[ObjectId]) -> dict[Object
 class _Opening:
     run: Run
     desired: DesiredState
+    wanted: Collection[str]
     live: Mapping[ObjectId, Object | AgentError | None]
-    values: dict[str, Secret]
-    errors: dict[str, AgentError]
-    made: dict[ObjectId, dict[str, int]]
+    values: dict[str, Secret] = field(default_factory=dict[str, Secret], repr=False)
+    errors: dict[str, AgentError] = field(default_factory=dict[str, AgentError])
+    made: dict[ObjectId, dict[str, int]] = field(default_factory=dict["ObjectId", dict[str, int]])
     lost: list[frozenset[str]] = field(default_factory=list["frozenset[str]"])
     fresh: set[ObjectId] = field(default_factory=set["ObjectId"])
     keys: int = 0
@@ -179,6 +180,9 @@ class _Opening:
         """The values of a bundle: as they stand, made, or not known."""
         given = self.desired.generated
         held = {name for name in bundle if given[name].holders}
+        if unheld := (bundle - held) & {*self.wanted}:
+            self.errors.update(dict.fromkeys(bundle, _unheld(given[min(unheld)])))
+            return
         unread = next(
             (
                 error
@@ -351,6 +355,17 @@ def _argument(text: str, done: Mapping[str, Secret], function: str) -> str | Sec
         "a template makes up a value with a sealed one, which is not done",
         hint="set a value for it, such as one of a store",
         function=function,
+    )
+
+
+def _unheld(value: GeneratedValue) -> AgentError:
+    asked = value.generation
+    return RandomValueError(
+        "what holds a value that a template makes up is not part of what is applied, so it could not be kept",
+        hint="set the value wherever the chart uses it, or leave its key as the chart has it",
+        function=asked.function,
+        file=asked.file,
+        line=asked.line,
     )
 
 

@@ -281,6 +281,33 @@ data: {all: {{ $ca.Cert | quote }}}
 """
 
 
+HOOKED = """\
+apiVersion: v1
+kind: Secret
+metadata: {name: first, annotations: {helm.sh/hook: "pre-install,pre-upgrade", helm.sh/hook-weight: "-5"}}
+data: {password: {{ randAlphaNum 16 | b64enc }}}
+"""
+
+
+async def test_a_hook_keeps_its_password_when_it_is_made_again(renderers: Renderers) -> None:
+    files = chart(hook=HOOKED, settings=SETTINGS)
+    made = world(renderers, files)
+    ran = await made.run()
+    assert ran.problems == []
+    password = plain(made, "first", "password")
+    made.push({**files, "chart/values.yaml": "host: b\n"})
+    ran = await made.run()
+    assert (ran.problems, "apply Secret/first" in ran.writes) == ([], True)
+    assert plain(made, "first", "password") == password
+
+
+async def test_a_value_whose_leaf_a_layer_sets_is_not_made_for_others(renderers: Renderers) -> None:
+    layer = "apiVersion: v1\nkind: Secret\nmetadata: {name: web-db}\ndata: {password: c2V0}\n"
+    made = world(renderers, {**chart(secret=SHARED), "over/secret.yaml": layer}, layers=["over"])
+    ran = await made.run()
+    assert (ran.writes, ran.problems) == (["apply Secret/web-db"], ["RandomValue Secret/web-url"])
+
+
 @pytest.mark.parametrize("beside", ["hunter2", "{certificate}{key}", "hunter2\n{certificate}"])
 async def test_what_is_no_certificate_alone_does_not_become_public(renderers: Renderers, beside: str) -> None:
     other = world(renderers, chart(secret=CERTIFICATES))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from agent.api import names
-from agent.engine import live_variables
+from agent.engine import bundles, live_variables
 from agent.engine.causes import Cause
 from agent.manifests import ownership
 from agent.values import derive, placeholders
@@ -20,7 +20,6 @@ from agent.values.errors import (
     AgentError,
     ForbiddenError,
     GeneratedValueLostError,
-    LimitError,
     RandomValueError,
 )
 from agent.values.generated import TEXTS
@@ -28,9 +27,10 @@ from agent.values.secret import Sealed, Secret
 from agent.values.tree import format_path, get, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping
 
     from agent.desired.compiler import DesiredState
+    from agent.engine.bundles import Maker
     from agent.engine.context import Run
     from agent.engine.record import ApplicationRecord
     from agent.manifests.generated import GeneratedValue, Holder
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from agent.values.tree import Object
 
 _AGAIN_SECONDS: Final = 3600.0
-_MOST_KEYS: Final = 32
-"""Calls for keys and certificates of an Application: each takes up to seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +80,7 @@ def with_users(
         return causes
     used, touched = _used(desired), {*stale, *renewed}
     held = {name for name, each in desired.generated.items() if any(at.object in touched for at in each.holders)}
-    moved = {name for bundle in _bundles(desired.generated) if not held.isdisjoint(bundle) for name in bundle}
+    moved = {name for bundle in bundles.of(desired.generated) if not held.isdisjoint(bundle) for name in bundle}
     for key, ids in used.items():
         if key not in desired.objects:
             continue  # a hook, which runs for all of them
@@ -98,12 +96,12 @@ async def values(run: Run, desired: DesiredState, causes: Collection[ObjectId], 
         return NOTHING
     used = _used(desired)
     wanted = {name for key in causes for name in used.get(key, ())} | _asked(desired)
-    bundles = [bundle for bundle in _bundles(desired.generated) if not wanted.isdisjoint(bundle)]
+    needed = [bundle for bundle in bundles.of(desired.generated) if not wanted.isdisjoint(bundle)]
     live = await _live(
-        run, kinds, {at.object for each in bundles for name in each for at in desired.generated[name].holders}
+        run, kinds, {at.object for each in needed for name in each for at in desired.generated[name].holders}
     )
-    opening = _Opening(run, desired, wanted, live)
-    for bundle in bundles:
+    opening = _Opening(run, desired, bundles.Maker(run, desired.generated), wanted, live)
+    for bundle in needed:
         users = {key for key, ids in used.items() if key in desired.objects and not bundle.isdisjoint(ids)}
         await opening.take(bundle, renews=users <= {*causes} and users.isdisjoint(desired.held))
     await opening.confirm()
@@ -129,21 +127,6 @@ def _asked(desired: DesiredState) -> frozenset[str]:
     return _of(desired, named)
 
 
-def _bundles(given: Mapping[str, GeneratedValue]) -> list[frozenset[str]]:
-    """Values that are made together: the parts of a certificate, and what is made with them."""
-    joined: dict[str, set[str]] = {name: {name} for name in given}
-    calls: dict[str, str] = {}
-    for name, each in given.items():
-        beside = [calls.setdefault(each.generation.call, name)]
-        beside += (other for arg in each.generation.args for other in placeholders.named(arg) if other in given)
-        for other in beside:
-            if joined[other] is not joined[name]:
-                joined[name] |= joined[other]
-                for one in joined[other]:
-                    joined[one] = joined[name]
-    return [frozenset(each) for each in {id(each): each for each in joined.values()}.values()]
-
-
 async def _live(run: Run, kinds: Kinds, keys: Iterable[ObjectId]) -> dict[ObjectId, Object | AgentError | None]:
     """What stands, read with the rights of the Application, and never those of the agent."""
     identity = live_variables.reader(run).identity
@@ -167,6 +150,7 @@ async def _live(run: Run, kinds: Kinds, keys: Iterable[ObjectId]) -> dict[Object
 class _Opening:
     run: Run
     desired: DesiredState
+    maker: Maker
     wanted: Collection[str]
     live: Mapping[ObjectId, Object | AgentError | None]
     values: dict[str, Secret] = field(default_factory=dict[str, Secret], repr=False)
@@ -174,7 +158,6 @@ class _Opening:
     made: dict[ObjectId, dict[str, int]] = field(default_factory=dict["ObjectId", dict[str, int]])
     lost: list[frozenset[str]] = field(default_factory=list["frozenset[str]"])
     fresh: set[ObjectId] = field(default_factory=set["ObjectId"])
-    keys: int = 0
 
     async def take(self, bundle: frozenset[str], *, renews: bool) -> None:
         """The values of a bundle: as they stand, made, or not known."""
@@ -196,7 +179,7 @@ class _Opening:
             self.errors.update(dict.fromkeys(bundle, unread))
             return
         found = {name: value for name in held if (value := self._standing(given[name])) is not None}
-        until = await self._until(found) if found.keys() == held else None
+        until = await bundles.renewal(self.run, given, found) if found.keys() == held else None
         if until is None and (found or self._was_made(held)):
             self.lost.append(bundle)
         elif until is None or (until and until <= self.run.ports.clock.now() and renews):
@@ -258,35 +241,6 @@ class _Opening:
         owner = ownership.prove(tree, key, observer.installation, observer.owners) if isinstance(tree, dict) else None
         return owner == self.run.application_id.uid
 
-    async def _until(self, found: Mapping[str, Secret]) -> int | None:
-        """When what stands is to be renewed, 0 for never; None where it does not belong together, or there is nothing."""
-        if not found:
-            return None
-        given = self.desired.generated
-        certificates = {name: value for name, value in found.items() if given[name].generation.is_public}
-        keys = {
-            given[name].generation.call: value for name, value in found.items() if given[name].generation.part == "key"
-        }
-        keys |= {
-            given[name].generation.call: found[of]
-            for name in certificates
-            if given[name].generation.function.endswith("WithKey") and (of := given[name].generation.args[-1]) in found
-        }
-        port = self.run.ports.generators
-
-        def work() -> int | None:
-            ends: list[float] = []
-            for name, certificate in certificates.items():
-                asked = given[name].generation
-                validity = port.validity(certificate, keys.get(asked.call))
-                issuer = next((certificates[each] for each in asked.args if each in certificates), None)
-                if validity is None or (issuer is not None and not port.issued(certificate, issuer)):
-                    return None
-                ends.append(validity.due)
-            return int(min(ends, default=0))
-
-        return await self.run.ports.tasks.in_thread(work) if certificates else 0
-
     def _keep(self, bundle: frozenset[str], values: Mapping[str, Secret], until: int) -> None:
         self.values |= values
         for name in bundle:
@@ -295,67 +249,14 @@ class _Opening:
 
     async def _make(self, bundle: frozenset[str]) -> None:
         try:
-            made = await self._made(bundle)
-            until = await self._until(made)
+            made = await self.maker.make(bundle)
+            until = await bundles.renewal(self.run, self.desired.generated, made)
         except AgentError as error:
             self.errors.update(dict.fromkeys(bundle, error))
             return
         self._keep(bundle, made, until or 0)
         holders = {at.object for name in bundle for at in self.desired.generated[name].holders}
         self.fresh |= {key for key in holders if self.live[key] is None}
-
-    async def _made(self, bundle: frozenset[str]) -> dict[str, Secret]:
-        given, done = self.desired.generated, dict[str, Secret]()
-        now = self.run.ports.clock.now()
-        for name in _in_order(bundle, given):
-            if name in done:
-                continue
-            asked = given[name].generation
-            if asked.function not in TEXTS:
-                self.keys += 1
-                if self.keys > _MOST_KEYS:
-                    raise LimitError("a chart makes up too many keys and certificates", limit=_MOST_KEYS)
-            args = [_argument(each, done, asked.function) for each in asked.args]
-            parts = {given[each].generation.part: each for each in bundle if given[each].generation.call == asked.call}
-            labels = {
-                part: _label(given[parts[part]]) if part in parts else "generated" for part in ("", "cert", "key")
-            }
-            made = await self.run.ports.tasks.in_thread(
-                lambda asked=asked, args=args, labels=labels: self.run.ports.generators.make(asked, args, labels, now)
-            )
-            done |= {parts[part]: value for part, value in made.items() if part in parts}
-        return done
-
-
-def _in_order(bundle: frozenset[str], given: Mapping[str, GeneratedValue]) -> Sequence[str]:
-    """What others are made with comes first."""
-    order: dict[str, None] = {}
-    waiting = sorted(bundle, reverse=True)
-    while waiting:
-        name = waiting[-1]
-        needs = [
-            each
-            for arg in given[name].generation.args
-            for each in placeholders.named(arg)
-            if each in bundle and each not in order
-        ]
-        if needs and len(waiting) <= len(bundle) * len(bundle) + 1:
-            waiting += needs
-        else:
-            order[waiting.pop()] = None
-    return [*order]
-
-
-def _argument(text: str, done: Mapping[str, Secret], function: str) -> str | Secret:
-    if not placeholders.is_marked(text):
-        return text
-    if text in done:
-        return done[text]
-    raise RandomValueError(
-        "a template makes up a value with a sealed one, which is not done",
-        hint="set a value for it, such as one of a store",
-        function=function,
-    )
 
 
 def _unheld(value: GeneratedValue) -> AgentError:
@@ -367,10 +268,6 @@ def _unheld(value: GeneratedValue) -> AgentError:
         file=asked.file,
         line=asked.line,
     )
-
-
-def _label(value: GeneratedValue) -> str:
-    return f"generated:{value.holders[0]}" if value.holders else "generated"
 
 
 def _read(tree: Object, at: Holder, value: GeneratedValue) -> Secret | None:

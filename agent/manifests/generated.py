@@ -6,13 +6,15 @@ path where it stands alone stay, and there the cluster keeps it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agent.manifests import builtin
-from agent.values import placeholders
+from agent.values import placeholders, sprig
+from agent.values.dataclass import replace
 from agent.values.errors import AgentError, PlaceholderError, RandomValueError
 from agent.values.expressions import MOST_DEPTH, Expression
+from agent.values.generated import TEXTS
 from agent.values.ids import ObjectId
 from agent.values.placeholders import Placeholder
 from agent.values.secret import PUBLIC, Sealed
@@ -77,6 +79,7 @@ def settle(
     """
     if forged := made.keys() & sources.keys():
         raise PlaceholderError("a renderer gives a value for one that a template makes up", placeholder=min(forged))
+    made = {**made, **_changed(trees, sources, made)}
     found = {each: tuple(sorted(held, key=_rank)) for each, held in _holders(trees, sources, made, namespace).items()}
     names = {each: _name(held[0], made[each]) for each, held in found.items()}
     known = dict(names)
@@ -99,14 +102,9 @@ def settle(
         tuple(map_leaves(tree, lambda _, leaf: renamer.leaf(leaf)) for tree in trees),
         errors,
         {**renamer.kept(), **leaves},
-        tuple(replace_args(each, tuple(map(renamer.text, each.args))) for each in questions),
+        tuple(replace(each, args=tuple(map(renamer.text, each.args))) for each in questions),
         values,
     )
-
-
-def replace_args(question: Question, args: tuple[str, ...]) -> Question:
-    """The question about other placeholders."""
-    return type(question)(question.op, args, question.answer, question.file, question.line)
 
 
 def kept(
@@ -178,6 +176,43 @@ def _holders(
     return found
 
 
+def _changed(
+    trees: Sequence[Tree], sources: Mapping[Placeholder, Source], made: Mapping[Placeholder, Generation]
+) -> dict[Placeholder, Generation]:
+    """What functions from text to text make of a value that stands nowhere as it is: where that is one text alone, it is the value."""
+    texts = [leaf for tree in trees for _, leaf in walk(tree) if isinstance(leaf, str) and placeholders.is_marked(leaf)]
+    alone = {found[0] for text in texts if (found := _alone(text, sources, made)) is not None}
+    of: dict[Placeholder, dict[Placeholder, Generation]] = {}
+    for text in texts:
+        found = _steps(text, sources, made)
+        if found is not None and found[1] not in alone:
+            name, base, steps = found
+            asked = replace(made[base], call=f"{made[base].call} {name}", then=steps)
+            of.setdefault(base, {})[name] = asked
+    return {name: each for several in of.values() if len(several) == 1 for name, each in several.items()}
+
+
+def _steps(
+    text: str, sources: Mapping[Placeholder, Source], made: Mapping[Placeholder, Generation]
+) -> tuple[Placeholder, Placeholder, tuple[tuple[str, ...], ...]] | None:
+    """What a text is alone behind base64: its placeholder, the value that it is made of, and by which functions."""
+    first, steps = None, list[tuple[str, ...]]()
+    for _ in range(MOST_DEPTH):
+        name = Placeholder(text.rstrip("\n"))
+        if name in made:
+            return (first, name, tuple(reversed(steps))) if first and made[name].function in TEXTS else None
+        source = sources.get(name)
+        if not isinstance(source, Expression) or any(map(placeholders.is_marked, source.args[1:])):
+            return None
+        if source.op in sprig.FUNCTIONS:
+            first = first or name
+            steps.append((source.op, *source.args[1:]))
+        elif first or source.op not in _AROUND | {"b64enc"}:
+            return None
+        text = source.args[0]
+    return None
+
+
 def _holder(tree: Object, path: Path, encodings: int, clipped: bool, namespace: str) -> Holder | None:
     group, _, _ = get_text(tree, "apiVersion").rpartition("/")
     kind, name = get_text(tree, "kind"), get_text(tree, "metadata", "name")
@@ -220,8 +255,7 @@ def _used_by(
 
 
 def _renamed(made: Generation, renamer: _Renamer) -> Generation:
-    args = tuple(map(renamer.text, made.args))
-    return type(made)(made.function, args, made.part, made.call, made.file, made.line)
+    return replace(made, args=tuple(map(renamer.text, made.args)))
 
 
 def _texts(tree: Tree) -> Iterator[str]:
@@ -242,11 +276,11 @@ def _refusal(
     waiting = [text for text in texts if placeholders.is_marked(text)]
     while waiting:
         for name in placeholders.named(waiting.pop()):
-            if name in seen:
+            if name in seen or name in held:
                 continue
             seen.add(name)
             source = sources.get(name)
-            if name in made and name not in held:
+            if name in made:
                 asked = made[name]
                 return RandomValueError(
                     "a template makes up a value that no object holds alone, so it could not be kept",

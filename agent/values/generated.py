@@ -17,7 +17,8 @@ CERTIFICATES: Final = frozenset(
 class Generation:
     """What a template asks for: a function with its arguments, as text that may hold placeholders.
 
-    `part` is `cert` or `key` of a certificate, both of one `call`. `file` and `line` are of the template.
+    `part` is `cert` or `key` of a certificate, both of one `call`. `file` and `line` are of the template. `then` are functions from text to text
+    that make the value of what the function gives: each with its parameters.
     """
 
     function: str
@@ -26,6 +27,7 @@ class Generation:
     call: str
     file: str
     line: int
+    then: tuple[tuple[str, ...], ...] = ()
 
     @property
     def is_public(self) -> bool:

@@ -155,7 +155,8 @@ async def test_an_edited_password_is_taken_wherever_it_stands(renderers: Rendere
 REFUSED = {
     "in text": 'stringData: {url: "postgres://shop:{{ randAlphaNum 16 }}@db"}',
     "in metadata": "metadata: {name: web-db, annotations: {roll: {{ randAlphaNum 5 }}}}",
-    "cut": "stringData: {a: {{ randAlphaNum 16 | trunc 4 }}}",
+    "cut in two": "stringData: {a: {{ $x := randAlphaNum 9 }}{{ trunc 4 $x }}, b: {{ trunc -4 $x }}}",
+    "with another": "stringData: {a: {{ randAlphaNum 4 }}-{{ randAlphaNum 4 }}}",
     "as base64 that it is not": "data: {a: {{ randAlphaNum 16 }}}",
 }
 
@@ -169,6 +170,30 @@ async def test_what_no_object_holds_alone_is_refused_with_template_and_line(rend
     (error,) = ran.errors
     assert (error.reason, error.facts["function"]) == ("RandomValue", "randAlphaNum")
     assert str(error).startswith(f"chart/templates/secret.yaml:{4 if named else 3}: ")
+
+
+CHANGED = """\
+{{- $token := randAlphaNum 40 | lower | trunc 32 }}
+apiVersion: v1
+kind: Secret
+metadata: {name: web-db}
+data: {token: {{ $token | b64enc }}}
+stringData: {id: {{ uuidv4 | replace "-" "" | quote }}, url: "https://x:{{ $token }}@h"}
+"""
+
+
+async def test_what_functions_make_of_a_value_is_the_value_where_it_stands_alone(renderers: Renderers) -> None:
+    made = world(renderers, chart(secret=CHANGED))
+    ran = await made.run()
+    assert ran.problems == []
+    found = {key: plain(made, "web-db", key) for key in ("token", "id", "url")}
+    assert re.fullmatch(r"[0-9a-z]{32}", found["token"])
+    assert re.fullmatch(r"[0-9a-f]{32}", found["id"])
+    assert found["url"] == f"https://x:{found['token']}@h"
+    made.lose_record()
+    made.restart()
+    ran = await made.run()
+    assert (ran.problems, {key: plain(made, "web-db", key) for key in found}) == ([], found)
 
 
 async def test_a_deleted_secret_is_not_made_again_until_that_is_confirmed(renderers: Renderers) -> None:

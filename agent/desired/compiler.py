@@ -63,7 +63,7 @@ class DesiredState:
     `standing` are the names of what was generated, by the rendered ones. Nothing of it counts where one of the `questions` has another answer.
     `generated` are values that templates make up, by the leaf's id.
     `hooks` of a chart are no objects that stand: they run at a change of what does. `unread_hooks` are those of which nothing more is known than
-    why they are held. `notes` are what a chart tells its user: untrusted text.
+    their names, or files, since they are held. `notes` are what a chart tells its user: untrusted text.
     """
 
     revision: Revision
@@ -82,7 +82,7 @@ class DesiredState:
     questions: tuple[Question, ...] = ()
     generated: Mapping[str, GeneratedValue] = field(default_factory=dict[str, "GeneratedValue"])
     hooks: Mapping[ObjectId, Desired] = field(default_factory=dict[ObjectId, "Desired"])
-    unread_hooks: frozenset[ObjectId] = frozenset()
+    unread_hooks: tuple[str, ...] = ()
     notes: str = ""
 
     @property

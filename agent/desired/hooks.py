@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from agent.manifests import documents, hooks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from agent.desired.compiler import DesiredState
     from agent.manifests.documents import Document
+    from agent.values.ids import ObjectId
 
 
 def apart(desired: DesiredState, given: Iterable[Document]) -> DesiredState:
@@ -22,13 +23,24 @@ def apart(desired: DesiredState, given: Iterable[Document]) -> DesiredState:
         if item.rendered_from and (hook := hooks.of(item.tree)) is not None
     }
     left = {key: item for key, item in desired.objects.items() if key not in found}
-    marked = {
-        (identity[0], identity[1], identity[3])
+    unread = [
+        str(key) if key is not None else document.file
         for document in given
         if document.rendered_from and hooks.of(document.tree) is not None
-        if (identity := documents.identity_of(document.tree)) is not None
-    }
-    unread = frozenset(
-        key for key in desired.held if key not in desired.objects and (key.group, key.kind, key.name) in marked
+        for key in _unread(document, desired)
+    ]
+    return replace(desired, objects=left, hooks=found, unread_hooks=tuple(dict.fromkeys(unread)))
+
+
+def _unread(document: Document, desired: DesiredState) -> Iterator[ObjectId | None]:
+    """What a document of a hook declares that is no object; None where it does not say which."""
+    identity = documents.identity_of(document.tree)
+    if identity is None:
+        yield None
+        return
+    group, kind, _, name = identity
+    yield from (
+        key
+        for key in desired.held
+        if key not in desired.objects and (key.group, key.kind, key.name) == (group, kind, name)
     )
-    return replace(desired, objects=left, hooks=found, unread_hooks=unread)

@@ -70,7 +70,7 @@ async def apply(
                 _check(step, results)
                 hooking.check(step, results)
                 if step.hooked is not None:
-                    return replace(await hook_runs.carry_out(run, step, kinds), why=step.why)
+                    return replace(await hooking.carry_out(step, kinds), why=step.why)
                 return replace(await _apply_step(run, step, kinds, live.get(step.assembled.id)), why=step.why)
             except AgentError as error:
                 outage.note(error)

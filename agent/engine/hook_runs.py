@@ -40,8 +40,8 @@ _GONE_SECONDS: Final = 60.0
 """For the object of an earlier run, which is deleted to make room."""
 
 
-async def carry_out(run: Run, step: Step, kinds: Kinds) -> Result:
-    """Run a hook, or go on waiting for one that was begun. Raises why it failed, or is not done yet."""
+async def carry_out(run: Run, step: Step, kinds: Kinds, until: float) -> Result:
+    """Run a hook, or go on waiting for one that was begun, `until` a time of the monotonic clock. Raises why it cannot be sent."""
     key = step.assembled.id
     resource = kinds.served(step.assembled.record.api_version, key.kind)
     if resource is None:
@@ -53,11 +53,11 @@ async def carry_out(run: Run, step: Step, kinds: Kinds) -> Result:
     assert step.hooked is not None
     fact = run.observer.observe(found) if found is not None else None
     if found is None and step.hooked.begun and runs_to_end.expires(step.assembled.tree):
-        return await _gone(run, step, kinds, step.assembled.record)
+        return await _gone(run, step, kinds, _unsettled(step.assembled.record))
     if found is None or fact is None or not _is_of(run, step.hooked, found, fact):
         await _make_room(run, step, resource, found, fact)
         fact = await _begin(run, step, resource, kinds)
-    return await _ended(run, step, resource, kinds, fact)
+    return await _ended(run, step, resource, kinds, fact, until)
 
 
 def _is_of(run: Run, hooked: HookRun, found: Object, fact: LiveFact) -> bool:
@@ -117,7 +117,7 @@ async def _make_room(run: Run, step: Step, resource: Resource, found: Object | N
 
 async def _begin(run: Run, step: Step, resource: Resource, kinds: Kinds) -> LiveFact:
     """Record that the hook is sent, and send it with the digest of what it runs for."""
-    await _record(run, step, kinds, BEGUN, replace(step.assembled.record, uid="", ended=""))
+    await _record(run, step, kinds, BEGUN, _unsettled(replace(step.assembled.record, uid="", ended="")))
     tree = step.assembled.whole or step.assembled.tree
     metadata = get_object(tree, "metadata")
     hooked = step.hooked
@@ -135,18 +135,21 @@ async def _record(run: Run, step: Step, kinds: Kinds, how: str, known: ObjectRec
     await run.ledger.save(record.with_objects({key: known}).with_runs(ran))
 
 
-async def _ended(run: Run, step: Step, resource: Resource, kinds: Kinds, fact: LiveFact) -> Result:
-    """Wait for the end, and record it. Raises HookFailedError, and HeldError where it takes longer than a run may wait."""
-    key, limit = step.assembled.id, float(run.application.spec.sync.timeout)
-    start, pause, found = run.ports.clock.monotonic(), _PAUSE, fact.object
-    record = replace(step.assembled.record, uid=fact.uid)
-    ended = fact.ended
+def _unsettled(record: ObjectRecord) -> ObjectRecord:
+    """As it is recorded until the hook has completed: such that the next run looks again."""
+    return replace(record, desired_digest="")
+
+
+async def _ended(  # noqa: PLR0917  # what was sent, and how long it is waited for
+    run: Run, step: Step, resource: Resource, kinds: Kinds, fact: LiveFact, until: float
+) -> Result:
+    """Wait for the end, and record it. The result has a HookFailedError, or a HeldError where it takes longer than a run may wait."""
+    key, pause, found, ended = step.assembled.id, _PAUSE, fact.object, fact.ended
+    record = _unsettled(replace(step.assembled.record, uid=fact.uid))
     while not ended:
         run.fence.check()
-        if run.ports.clock.monotonic() - start > limit:
-            error = HeldError(
-                "waits for the hook, which has not ended", hint="look at its Pods", object=key, seconds=int(limit)
-            )
+        if run.ports.clock.monotonic() > until:
+            error = HeldError("waits for the hook, which has not ended", hint="look at its Pods", object=key)
             return Result(key, step.action, error.as_transient(), record=record)
         await run.ports.tasks.sleep(pause)
         pause = min(pause * 2, _LONGEST_PAUSE)
@@ -158,11 +161,11 @@ async def _ended(run: Run, step: Step, resource: Resource, kinds: Kinds, fact: L
         ended = departed.ended if isinstance(departed, Departed) and departed.uid == fact.uid else ""
         if not ended:
             return await _gone(run, step, kinds, record)
-    await _record(run, step, kinds, ended, replace(record, ended=ended))
-    if ended == "Failed":
-        error = hooks.failed(key, ended, _condition(found or {}))
-        return Result(key, step.action, error, record=replace(record, ended=ended))
-    return Result(key, step.action, record=replace(record, ended=ended))
+    failed = ended == "Failed"
+    record = replace(record, ended=ended, desired_digest="" if failed else step.assembled.record.desired_digest)
+    await _record(run, step, kinds, ended, record)
+    error = hooks.failed(key, ended, _condition(found or {})) if failed else None
+    return Result(key, step.action, error, record=record)
 
 
 async def _gone(run: Run, step: Step, kinds: Kinds, record: ObjectRecord) -> Result:
@@ -190,10 +193,11 @@ def _condition(live: Object) -> str:
 class Progress:
     """How the hooks of one run fare."""
 
-    __slots__ = ("_run", "_steps", "_stopped")
+    __slots__ = ("_run", "_steps", "_stopped", "_until")
 
     def __init__(self, run: Run) -> None:
         self._run = run
+        self._until: float | None = None
         self._steps: list[Step] = []
         self._stopped: ObjectId | None = None
 
@@ -205,6 +209,12 @@ class Progress:
             wrong = next((key for key, result in results.items() if result.error is not None), None)
             if wrong is not None:
                 raise HeldError("waits for an object that failed", hint="fix that object first", needs=wrong)
+
+    async def carry_out(self, step: Step, kinds: Kinds) -> Result:
+        """Run a hook. All hooks of a run are waited for as long as one wave is: the next run goes on waiting."""
+        if self._until is None:
+            self._until = self._run.ports.clock.monotonic() + self._run.application.spec.sync.timeout
+        return await carry_out(self._run, step, kinds, self._until)
 
     async def ran(
         self, wave: Sequence[Step], rest: Sequence[Sequence[Step]], results: Mapping[ObjectId, Result], kinds: Kinds

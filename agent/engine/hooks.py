@@ -70,7 +70,8 @@ def considered(
     moved = any(cause not in _HEALS for cause in causes.values())
     known = all(key in record.objects and record.objects[key].desired_digest == digests.get(key) for key in free)
     waits = any(key in record.ran and record.ran[key].waits for key in free)
-    return free if free and (moved or waits or not known) else {}
+    rotated = not run.rotated.isdisjoint(free)
+    return free if free and (moved or waits or rotated or not known) else {}
 
 
 def joining(
@@ -139,11 +140,12 @@ def expected(asked: Mapping[ObjectId, Desired], *, installing: bool | None) -> H
 
 def _blocked(desired: DesiredState, asked: Mapping[ObjectId, Desired]) -> Blocked | None:
     """Hooks that cannot run, and values that are not known yet, by which hooks run."""
-    held = sorted(key for key in desired.held if key in desired.hooks or key in desired.unread_hooks)
-    if held:
-        error = HeldError("waits for a hook that is held", hint="fix what holds the hook", needs=held[0])
-        hook = desired.hooks[held[0]].hook if held[0] in desired.hooks else None
-        late = hook is not None and "before" not in hook.install | hook.upgrade
+    held = sorted(key for key in desired.held if key in desired.hooks)
+    if held or desired.unread_hooks:
+        needs = str(held[0]) if held else desired.unread_hooks[0]
+        error = HeldError("waits for a hook that is held", hint="fix what holds the hook", needs=needs)
+        known = (hook for key in held if (hook := desired.hooks[key].hook) is not None)
+        late = not desired.unread_hooks and all("before" not in each.install | each.upgrade for each in known)
         return Blocked("after" if late else "before", error)
     unknown = next((key for key in sorted(desired.held) if desired.held[key].transient), None)
     if asked and unknown is not None:

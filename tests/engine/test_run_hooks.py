@@ -128,6 +128,83 @@ async def test_a_failed_hook_stops_the_sync_and_says_how_to_go_on(renderers: Ren
     assert (await made.run("request")).quiet
 
 
+@pytest.mark.parametrize("more", [True, False], ids=["among others", "alone"])
+async def test_a_hook_behind_the_objects_that_failed_is_not_forgotten(renderers: Renderers, *, more: bool) -> None:
+    others = {"b": hook("more", "post-install")} if more else {}
+    made, cluster = world(renderers, chart(settings=SETTINGS, a=hook("check", "post-install,post-upgrade"), **others))
+    cluster.ends["check"] = "Failed"
+    ran = await made.run()
+    assert ran.writes == [*SETTLED, "apply Job/check"]
+    for again in range(3):
+        assert ran.problems == ["HookFailed Job/check", *(["Held Job/more"] if more else [])]
+        if again == 1:
+            made.restart()
+        ran = await made.run()
+        assert ran.writes == []
+    cluster.ends.clear()
+    made.annotate(rerun="Job/check 1")
+    ran = await made.run("request")
+    assert ran.writes == ["delete Job/check", "apply Job/check", *(["apply Job/more"] if more else [])]
+    assert ran.problems == []
+    assert (await made.run("request")).quiet
+
+
+async def test_a_hook_behind_the_objects_that_outlasts_a_run_is_waited_for(renderers: Renderers) -> None:
+    made, cluster = world(renderers, chart(settings=SETTINGS, a=hook("check", "post-install", policy="hook-succeeded")))
+    cluster.ends["check"] = ""
+    for writes in ([*SETTLED, "apply Job/check"], []):
+        ran = await made.run()
+        assert (ran.problems, ran.writes) == (["Held Job/check"], writes)
+    cluster.end("Job/check")
+    ran = await made.run("live")
+    assert (ran.problems, ran.writes) == ([], ["delete Job/check"])
+    assert (await made.run()).quiet
+
+
+async def test_all_hooks_of_a_run_are_waited_for_as_long_as_one(renderers: Renderers) -> None:
+    jobs = {f"job{number}": hook(f"job{number}", BOTH) for number in range(5)}
+    made, cluster = world(renderers, chart(settings=SETTINGS, **jobs))
+    cluster.ends |= dict.fromkeys(jobs, "")
+
+    def ends(seconds: float) -> None:
+        for number in range(5):
+            name = f"Job/job{number}"
+            if seconds > 40 * (number + 1) and made.live(name) is not None and made.value(name, "status") is None:
+                cluster.end(name)
+
+    made.tasks.passing.append(ends)
+    ran = await made.run()
+    assert ran.writes == ["apply Job/job0", "apply Job/job1"]
+    assert 60 < made.clock.seconds < 65
+    for _ in range(3):
+        ran = await made.run()
+    assert (ran.problems, len(cluster.ran)) == ([], 5)
+
+
+async def test_a_value_that_only_hooks_have_is_part_of_what_they_run_for(renderers: Renderers) -> None:
+    secret = SECRET.replace("{name: db}", "{name: db, annotations: {helm.sh/hook: 'pre-install,pre-upgrade'}}")
+    files = chart(settings=SETTINGS, secret=secret, job=hook("migrate", BOTH))
+    made, _ = world(renderers, files, values={"password": "vault://main/kv/db#password"})
+    assert (await made.run()).writes == ["apply Secret/db", MIGRATE, *SETTLED]
+    made.stores.write("kv/db", password="hunter3")
+    ran = await made.probe()
+    assert ran is not None
+    assert ran.writes == ["apply Secret/db", "delete Job/migrate", MIGRATE]
+    assert await made.probe() is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [hook("x", BOTH, kind="Gadget"), hook("one", BOTH) + "---\n" + hook("one", BOTH), hook("yes", BOTH)],
+    ids=["a kind that is not served", "declared twice", "a name that is none"],
+)
+async def test_a_hook_that_cannot_be_read_holds_what_comes_after_it(renderers: Renderers, wrong: str) -> None:
+    made, cluster = world(renderers, chart(settings=SETTINGS, wrong=wrong))
+    ran = await made.run()
+    assert (ran.writes, cluster.ran) == ([], [])
+    assert "Held ConfigMap/settings" in ran.problems
+
+
 async def test_another_commit_runs_a_hook_that_failed_again(renderers: Renderers) -> None:
     made, cluster = world(renderers, chart(settings=SETTINGS, job=hook("migrate", BOTH)))
     cluster.ends["migrate"] = "Failed"

@@ -156,7 +156,7 @@ def _describe(taken: list[str], root: Path) -> None:
 
 
 def _compile(root: Path) -> None:
-    """Modules are compiled once and taken as they are: nobody can change them, and no clock is in them. Raises AssemblyError."""
+    """Modules are compiled once and taken as they are: the root is read-only, and no clock is in them. Raises AssemblyError."""
     done = compileall.compile_dir(
         root,
         maxlevels=30,

@@ -14,7 +14,7 @@ STARTING: Final = "starting"
 NO_RIGHTS: Final = "no rights"
 CLUSTER_AWAY: Final = "cluster away"
 FOR_A_WHILE: Final = (ClusterUnavailableError, ForbiddenError)
-"""What a start outlasts: the cluster comes back, and rights are granted, without anybody who restarts the agent."""
+"""What a start outlasts: once the cluster is back, or rights are granted, the same process continues."""
 
 
 def of(*, works: bool, met: AgentError | None) -> str:

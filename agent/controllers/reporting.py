@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -182,6 +183,8 @@ class Reporter:
             managed.id,
             {"total": counts.total, "held": counts.held, "failed": counts.failed, "drifted": counts.drifted},
         )
+        held = () if outcome.desired is None else outcome.desired.held.values()
+        metrics.held(managed.id, Counter(error.reason for error in held))
         if not outcome.problems and not outcome.waits:
             metrics.synced(managed.id, self._ports.clock.now())
         now = self._ports.clock.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,16 @@ if TYPE_CHECKING:
 LEASE_SECONDS = 12.0
 OUTAGE_SECONDS = 30.0
 """After ten seconds without a renewal the agent's Lease no longer lets it write."""
+
+
+def held(installation: Installation, tenant: Tenant) -> set[str]:
+    """Why objects of a tenant are held, as /metrics says."""
+    counted = installation.agent.metrics()
+    return set(
+        re.findall(
+            rf'^signet_held_objects{{.*namespace="{tenant.namespace}".*reason="(\w+)"}} 1', counted, re.MULTILINE
+        )
+    )
 
 
 def test_a_sealed_vault_holds_what_it_should_give(installation: Installation, tenant: Tenant):
@@ -42,6 +53,7 @@ def test_a_sealed_vault_holds_what_it_should_give(installation: Installation, te
         assert failure["field"] == "stringData.password"
         assert "main" in failure["message"]
         assert report.condition("Reconciling")["status"] == "True", "it is tried again without anybody's doing"
+        assert held(installation, tenant) == {"StoreUnavailable"}
         assert tenant.secret("db")["password"] in {first, second}
         assert "user" not in tenant.secret("db")
         assert tenant.data("other") == {"value": "2"}
@@ -50,6 +62,7 @@ def test_a_sealed_vault_holds_what_it_should_give(installation: Installation, te
     tenant.until_ready(seconds=90)
     assert tenant.secret("db") == {"password": second, "user": "somebody"}
     assert tenant.get("configmaps", "leaving") is None
+    assert not held(installation, tenant)
 
 
 def test_a_sealed_vault_says_why_for_as_long_as_it_is_sealed(installation: Installation, tenant: Tenant):

@@ -50,9 +50,19 @@ def test_state_that_nothing_is_in_any_more_disappears():
     assert samples(metrics)["signet_objects", "web", "shop", "applied"] == 8
 
 
+def test_what_is_held_is_counted_by_reason_while_it_is():
+    metrics = prometheus.Metrics(version="0")
+    metrics.held(SHOP, {"DataKey": 2, "StoreDenied": 1})
+    assert samples(metrics)["signet_held_objects", "web", "shop", "DataKey"] == 2
+    metrics.held(SHOP, {"StoreDenied": 1})
+    assert ("signet_held_objects", "web", "shop", "DataKey") not in samples(metrics)
+    assert samples(metrics)["signet_held_objects", "web", "shop", "StoreDenied"] == 1
+
+
 def test_application_that_is_gone_leaves_no_series():
     metrics = prometheus.Metrics(version="0")
     metrics.objects(SHOP, {"applied": 7})
+    metrics.held(SHOP, {"DataKey": 2})
     metrics.synced(SHOP, 1)
     metrics.forget(SHOP)
     metrics.forget(SHOP)

@@ -38,6 +38,9 @@ class Metrics:
             registry=self.registry,
         )
         self._objects: Gauge = self._gauge("objects", "Objects of an Application by state", *_APPLICATION, "state")
+        self._held: Gauge = self._gauge(
+            "held_objects", "Objects of an Application that are held, by why", *_APPLICATION, "reason"
+        )
         self._last_sync: Gauge = self._gauge(
             "last_sync_timestamp_seconds", "When an Application last synced in full", *_APPLICATION
         )
@@ -49,7 +52,7 @@ class Metrics:
             registry=self.registry,
         )
         self._api: Counter = self._counter("api_requests", "Requests to the API server", "verb", "code")
-        self._states: dict[tuple[str, str], frozenset[str]] = {}
+        self._known: dict[tuple[Gauge, str, str], frozenset[str]] = {}
         self._synced: set[tuple[str, str]] = set()
 
     def reconciled(self, cause: str, result: str, seconds: float) -> None:
@@ -67,12 +70,11 @@ class Metrics:
 
     def objects(self, application: ApplicationId, states: Mapping[str, int]) -> None:
         """How many objects of an Application are in each state (`applied`, `held`, `failed`, …); states not given are none."""
-        key = (application.namespace, application.name)
-        for state in self._states.get(key, frozenset()) - states.keys():
-            self._objects.remove(*key, state)
-        for state, count in states.items():
-            self._objects.labels(*key, state).set(count)
-        self._states[key] = frozenset(states)
+        self._set(self._objects, application, states)
+
+    def held(self, application: ApplicationId, reasons: Mapping[str, int]) -> None:
+        """How many objects of an Application are held for each reason, the name of an error class; reasons not given are none."""
+        self._set(self._held, application, reasons)
 
     def synced(self, application: ApplicationId, unix_seconds: float) -> None:
         """An Application is applied in full."""
@@ -82,8 +84,8 @@ class Metrics:
     def forget(self, application: ApplicationId) -> None:
         """An Application is gone."""
         self.objects(application, {})
+        self.held(application, {})
         key = (application.namespace, application.name)
-        self._states.pop(key, None)
         if key in self._synced:
             self._synced.discard(key)
             self._last_sync.remove(*key)
@@ -95,6 +97,16 @@ class Metrics:
     def exposition(self) -> bytes:
         """OpenMetrics text, of CONTENT_TYPE."""
         return bytes(generate_latest(self.registry))  # pyright: ignore[reportUnknownArgumentType]
+
+    def _set(self, gauge: Gauge, application: ApplicationId, values: Mapping[str, int]) -> None:
+        """The values of one Application by the gauge's last label; those that are not given any more are removed."""
+        key = (gauge, application.namespace, application.name)
+        for value in self._known.pop(key, frozenset()) - values.keys():
+            gauge.remove(*key[1:], value)
+        for value, count in values.items():
+            gauge.labels(*key[1:], value).set(count)
+        if values:
+            self._known[key] = frozenset(values)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"signet_{name}", text, labels, registry=self.registry)

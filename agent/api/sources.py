@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
@@ -184,7 +185,7 @@ class FurtherSource(Model):
         _ = self.source
         return self
 
-    @property
+    @cached_property
     def source(self) -> Source:
         """It as a source of its own, of which no layer counts yet."""
         return Source(

@@ -102,6 +102,13 @@ def both(*many: Callable[[Installation], object]) -> Callable[[Installation], No
 ONCE = m.config("new", annotations={"apply": "if-not-present"})
 REPLACE = {"web.yaml": m.workload(app="two", annotations={"replace": "true"})}
 
+JOBS = {"destination": {"namespaces": ["jobs"], "createNamespace": {"labels": {"tier": "batch"}}}}
+
+
+def there(name: str, data: str = "1") -> str:
+    return m.config(name, data).replace('"name":', '"namespace": "jobs", "name":', 1)
+
+
 ROWS = {
     "nothing": Row(FOUR),
     "a first commit": Row({}, FOUR, {f"ConfigMap/{name}": "create commit" for name in "abcd"}),
@@ -265,12 +272,49 @@ ROWS = {
         {},
         both(lambda world: world.delete("ConfigMap/new"), lambda world: world.make(m.config("new", "theirs"))),
     ),
+    "a namespace of its own": Row(
+        FOUR,
+        {"e.yaml": there("e")},
+        {"Namespace/jobs": "create commit", "ConfigMap/e": "create commit"},
+        spec=JOBS,
+    ),
+    "several namespaces": Row(
+        {**FOUR, "e.yaml": there("e"), "f.yaml": there("f")},
+        {"e.yaml": None, "f.yaml": there("f", "2")},
+        {"ConfigMap/e": "prune", "ConfigMap/f": "change commit"},
+        spec=JOBS,
+    ),
+    "a label of a namespace that was made": Row(
+        {**FOUR, "e.yaml": there("e")},
+        {},
+        {"Namespace/jobs": "change live-edit"},
+        lambda world: world.edit("Namespace/jobs", "metadata", "labels", "tier", to="edited"),
+        spec=JOBS,
+    ),
+    "what others add to a namespace": Row(
+        {**FOUR, "e.yaml": there("e")},
+        {},
+        {},
+        lambda world: world.edit("Namespace/jobs", "metadata", "labels", "mesh", to="on"),
+        spec=JOBS,
+    ),
+    "a namespace that stands already": Row(
+        FOUR,
+        {"e.yaml": there("e")},
+        {"ConfigMap/e": "create commit"},
+        lambda world: world.server.create(m.namespace("jobs"), "installer"),
+        spec=JOBS,
+    ),
+    "a namespace that is not asked for": Row(FOUR, {"e.yaml": there("e")}, {"ConfigMap/e": "hold"}),
     "left alone": Row(FOUR, {"a.yaml": m.config("a", "2", annotations={"reconcile": "disabled"})}, {}),
 }
 
 
+OPERATOR = m.operator(destinations=[{"applicationNamespace": "shop", "namespaces": ["jobs"]}])
+
+
 def world_of(files: Mapping[str, str], **spec: object) -> Installation:
-    world = Installation(files=files, **spec)
+    world = Installation(files=files, operator=OPERATOR, **spec)
     world.stores.write("kv/db", password="first", user="shop")
     return world
 

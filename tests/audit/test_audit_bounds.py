@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agent.engine.ports import AuditEntry
 
 HUGE = "\U000e0001" * 900_000
+FURTHER = Revision(HUGE[:5000], HUGE[:5000], HUGE[:5000], 0)
 LARGE_ENTRIES = {
     "an author": replace(ENTRY, revision=Revision("a" * 40, "main", HUGE, 0)),
     "a field": replace(ENTRY, fields=(HUGE,)),
@@ -31,7 +32,7 @@ LARGE_ENTRIES = {
         ENTRY,
         run=HUGE[:5000],
         cause=HUGE[:5000],
-        revision=Revision(HUGE[:5000], HUGE[:5000], HUGE[:5000], 0),
+        revision=Revision(HUGE[:5000], HUGE[:5000], HUGE[:5000], 0, further=((HUGE[:5000], FURTHER),) * 9),
         fields=(HUGE[:5000],) * 500,
         fingerprints={f"{number}{HUGE[:5000]}": HUGE[:5000] for number in range(500)},
         secrets=(HUGE[:5000],) * 500,
@@ -51,6 +52,16 @@ async def test_every_record_that_is_written_is_read_back(tmp_path: Path, kept: K
     assert judge(lines_of(path), kept.anchor).verified
     assert max(map(len, lines_of(path))) <= record.LONGEST + 1
     assert not path.with_name("audit.jsonl.unreadable").exists()
+
+
+def test_the_commits_of_all_sources_are_named():
+    alone = record.content(ENTRY, agent="a", time="t")
+    further = (("platform", Revision("b" * 40, "stable", "Dev", 0)), ("charts", Revision("sha256:cd", "", "", 0)))
+    assert ENTRY.revision is not None
+    entry = replace(ENTRY, revision=replace(ENTRY.revision, further=further))
+    given = record.content(entry, agent="a", time="t")
+    assert given.pop("sources") == [f"platform stable@{'b' * 40}", "charts @sha256:cd"]
+    assert given == alone, "one source is told of as before"
 
 
 def test_a_list_that_is_cut_tells_how_many_more_there_are():

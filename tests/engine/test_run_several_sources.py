@@ -99,6 +99,15 @@ class TestStraightOn:
         assert made.value("ConfigMap/a", "data", "value") == "example.com"
         assert made.live("Secret/db") is not None
 
+    async def test_an_artifact_beside_a_repository(self) -> None:
+        oci = {"url": "oci://ghcr.io/example/platform", "tag": "stable"}
+        made = world(PROD, BASE, layers=LAYERS, sources=[{"name": "platform", "oci": oci}])
+        made.git.further[oci["url"]] = made.git.further.pop(PLATFORM)
+        ran = await made.run()
+        assert ran.problems == []
+        assert made.value("ConfigMap/a", "data") == {"value": "prod", "more": "base"}
+        assert f"platform stable@{short(sources.digest_of(1))}" in str(ran.status.revision)
+
     async def test_only_the_commit_that_moved_is_read_again(self) -> None:
         made = world(PROD, BASE, layers=LAYERS)
         await made.run()

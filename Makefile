@@ -40,7 +40,7 @@ test-agent:
 test-rooms:
 	$(PYTHON) -m pytest -q --ignore tests/e2e --ignore tests/image --ignore tests/node
 
-test-node: build image ## the agent in pods on two real nodes; Linux, root. It installs Debian's containerd and what else is missing
+test-node: build ## the agent in pods on two real nodes; Linux, root. It installs Debian's containerd and what else is missing
 	$(PYTHON) -m testbed.node test $(PYTEST_ARGS)
 
 test-image: build ## the image and an agent that runs from it; needs root, Linux and the network

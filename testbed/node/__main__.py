@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 
+from image import build
+from image.storage import ImageError
 from testbed import binaries
 from testbed.node import machine, network
 from testbed.node.controlplane import NodesControlPlane
@@ -30,7 +32,7 @@ def main(argv: list[str]) -> int:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         if not options.within:
-            _enter(argv)
+            _enter(argv, testing=options.command == "test")
         network.mark()
         if options.command == "test":
             os.execv(sys.executable, [sys.executable, "-m", "pytest", *(rest or ["-q", "tests/node"])])  # noqa: S606
@@ -40,6 +42,7 @@ def main(argv: list[str]) -> int:
         print("\nended: no node runs any more", flush=True)
         return _INTERRUPTED
     except (
+        ImageError,
         binaries.BuildError,
         machine.MachineError,
         network.NetworkError,
@@ -50,10 +53,12 @@ def main(argv: list[str]) -> int:
         return 1
 
 
-def _enter(argv: list[str]) -> None:
+def _enter(argv: list[str], *, testing: bool) -> None:
     """Make what needs the network of the machine, and go on in a network namespace of our own."""
     machine.prepare()
     _ = binaries.build([*NodesControlPlane.programs, *PROGRAMS])
+    if testing:
+        _ = build.build(build.Choices())
     command = ["unshare", "--net", "--", sys.executable, "-m", "testbed.node", "--within", *argv]
     os.execvp(command[0], command)  # noqa: S606
 

@@ -69,7 +69,7 @@ class Load:
 
     def until_applied(self) -> None:
         """Until exactly what the newest commits declare stands."""
-        _ = wait_until(lambda: not self.differences(), 90, "the newest commits are applied", interval=0.5)
+        _ = wait_until(lambda: not self.differences(), 120, "the newest commits are applied", interval=0.5)
 
     def differences(self) -> list[judge.Fault]:
         return [

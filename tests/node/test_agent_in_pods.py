@@ -82,6 +82,18 @@ def test_the_agent_is_as_confined_as_restricted_asks(installation: PodInstallati
     assert (code, "violates PodSecurity" in answer["message"]) == (403, True)
 
 
+def test_a_check_within_the_pod_finds_nothing_to_cure(
+    installation: PodInstallation, tenant: Tenant, pod: dict[str, Any]
+) -> None:
+    _ = tenant.deploy({"a.yaml": config_map("a", value="1")})
+
+    lines = json.loads(installation.exec(pod, "agent", "check", "-o", "json"))
+
+    assert not [line for line in lines if line["result"] in {"failed", "warning"}]
+    fine = {(line["check"], line["what"].partition(" ")[0]) for line in lines if line["result"] == "ok"}
+    assert {("memory", "is"), ("store", "answers;"), ("Git server", "accepts"), ("agents", "an")} <= fine
+
+
 def test_a_token_that_the_kubelet_renews_is_used(
     installation: PodInstallation, tenant: Tenant, pod: dict[str, Any]
 ) -> None:

@@ -31,20 +31,20 @@ test: build ## every test, against real servers; those of whole agents beside al
 ifdef PYTEST_ARGS
 	$(PYTHON) -m pytest $(PYTEST_ARGS)
 else
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-agent test-render test-rooms test-image
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-agent test-render test-rooms
 endif
 
 test-agent:
 	$(PYTHON) -m pytest -q tests/e2e
 
 test-rooms:
-	$(PYTHON) -m pytest -q --ignore tests/e2e --ignore tests/image --ignore tests/node
+	$(PYTHON) -m pytest -q --ignore tests/e2e --ignore tests/image/test_image_built.py --ignore tests/node
 
 test-node: build ## the agent in pods on two real nodes; Linux, root. It installs Debian's containerd and what else is missing
 	$(PYTHON) -m testbed.node test $(PYTEST_ARGS)
 
-test-image: build ## the image and an agent that runs from it; needs root, Linux and the network
-	$(PYTHON) -m pytest -q tests/image
+test-image: build ## the image, built twice, and an agent that runs from it; Linux, root. It installs Debian's buildah and mmdebstrap
+	$(PYTHON) -m pytest -q tests/image/test_image_built.py
 
 test-render: ## the Go tests of signet-render
 	cd render && gofmt -l . | (! grep .) && go vet ./... && go test ./...

@@ -1,7 +1,7 @@
 """`python -m bench.start`: how long an agent from the image takes until it is ready, and what it needs when it has nothing to do.
 
-Each start is a process of its own, as user 65532 on a read-only root, against a control plane of the testbed. Two Applications would hide
-what the agent itself takes, so there are none. It builds the image where its parts changed, and needs root.
+Each start is a process of its own, as user 65532 on a read-only root, against a control plane of the testbed. There are no
+Applications, so that only the agent itself is measured. It builds the image where its parts changed, and needs root.
 """
 
 from __future__ import annotations

@@ -132,7 +132,42 @@ func containing(c *call) (any, bool, error) {
 			return true, true, nil
 		}
 	}
+	if !isMarked(part) && strings.Trim(part, unescapable) == "" && c.r.isEscaped(text) {
+		holds, err := c.escapedContains(text, part, deepestValue)
+		return holds, true, err
+	}
 	return false, true, c.asked("contains", text, part)
+}
+
+// What no escape for quotes changes or makes, and no style of YAML adds: it stands in a value as often as where that is written in quotes.
+const unescapable = "{}()[]$@%^=,;./~"
+
+// escapedContains asks each value that stands in quotes. Quotes are not among what is looked for, so it cannot begin outside of them.
+func (c *call) escapedContains(text, part string, depth int) (bool, error) {
+	clear, found := pieces(text)
+	if holdsAny(clear, part) {
+		return true, nil
+	}
+	for at, each := range found {
+		made := c.r.expressions[each]
+		if depth == 0 || !isEscape(made.op) || !strings.HasSuffix(clear[at], `"`) || !strings.HasPrefix(clear[at+1], `"`) {
+			return false, c.refuse()
+		}
+		inner := made.args[0]
+		if c.r.isEscaped(inner) {
+			if holds, err := c.escapedContains(inner, part, depth-1); holds || err != nil {
+				return holds, err
+			}
+			continue
+		}
+		if clear, _ := pieces(inner); holdsAny(clear, part) {
+			return true, nil
+		}
+		if err := c.r.ask(c.at, false, "contains", inner, part); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
 }
 
 func holdsAny(texts []string, part string) bool {

@@ -92,17 +92,22 @@ def _compared(given: Rendered, plain: Rendered, value: str) -> tuple[str, str]:
     theirs = openings.opened(plain, _SEALING, {})
     try:
         ours = openings.opened(given, _SEALING, {"a": value})
-        mine, expected = _comparable(ours.trees()), _comparable(theirs.trees())
+        mine, expected = ours.trees(), theirs.trees()
     except AgentError as error:
         return "held", _why(error)
     if not ours.holds:
         return "held", "a question has another answer"
+    if _comparable(mine) == _comparable(expected):
+        return ("unused" if ours.unused else "right"), ""
+    mine, expected = _comparable(mine, texts_are_yaml=True), _comparable(expected, texts_are_yaml=True)
     if mine != expected:
         return "wrong", "; ".join(sorted(set(mine) ^ set(expected)))[:600]
     return ("unused" if ours.unused else "right"), ""
 
 
-def _comparable(trees: Sequence[Tree]) -> list[str]:
+def _comparable(trees: Sequence[Tree], *, texts_are_yaml: bool = False) -> list[str]:
+    """Objects in no order, without digests in annotations; texts of several lines as the YAML that they are, or may be."""
+
     def plain(tree: Tree, *, public: bool) -> Tree:
         if isinstance(tree, dict):
             below = {key: plain(each, public=public or key == "annotations") for key, each in tree.items()}
@@ -111,9 +116,18 @@ def _comparable(trees: Sequence[Tree]) -> list[str]:
                 for key, each in below.items()
                 if not (public and isinstance(each, str) and _DIGEST.fullmatch(each))
             }
+        if texts_are_yaml and isinstance(tree, str) and "\n" in tree:
+            return _read(tree)
         return [plain(each, public=public) for each in tree] if isinstance(tree, list) else tree
 
     return sorted(json.dumps(plain(each, public=False), sort_keys=True) for each in trees)
+
+
+def _read(text: str) -> Tree:
+    try:
+        return [each.tree for each in manifests.parse(text.encode(), file="text", strict=False)]
+    except AgentError:
+        return text
 
 
 def _values(files: Mapping[str, bytes]) -> Tree:

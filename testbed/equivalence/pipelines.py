@@ -49,7 +49,7 @@ STEPS: Final = (
     *("nindent 4", "wrap 10", 'cat "x"', 'printf "%s"', 'printf "%q"', 'printf "%v-x"', 'printf "%5s"'),
     *('printf "%x"', 'printf "%d"', 'trimAll "\\""', 'trimAll "-"', 'trimPrefix "s3"', 'trimSuffix "\\n"'),
     *('trimSuffix "d"', 'replace "s" "z"', 'replace "\\n" " "', 'replace "," "\\\\,"', 'default "d"'),
-    *('coalesce ""', 'required "needed"', 'ternary "y" "n"', 'contains "a"', 'contains ","', 'hasPrefix "-"'),
+    *('coalesce ""', 'required "needed"', 'ternary "y" "n"', 'contains "a"', 'contains ","', 'contains "{{"', 'hasPrefix "-"'),
     *('hasSuffix "d"', 'eq "yes"', 'ne "yes"', 'splitList ","', 'split ","', 'join "-"', 'regexMatch "^a"'),
     *('regexReplaceAll "a" "b"', 'regexFind "[a-z]+"', 'kindIs "string"', "semver", "add 1", 'has "a"', "uniq"),
     *("sortAlpha", 'dict "k"', 'tuple "a"', 'append (list "a")', 'prepend (list "a")', "compact", "reverse"),

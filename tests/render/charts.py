@@ -531,6 +531,29 @@ spec:
         ),
         {"ini": {"database": {"password": SECRET, "user": "app"}, "server": {"port": 80}}},
     ),
+    "values that may be templates": Row(
+        chart(
+            _names=NAMES
+            + """\
+{{- define "shop.rendered" -}}
+{{- $text := typeIs "string" .value | ternary .value (.value | toYaml) -}}
+{{- if contains "{{" (toJson .value) }}{{ tpl $text .context }}{{ else }}{{ $text }}{{ end -}}
+{{- end -}}
+""",
+            secret=SECRETS
+            + """\
+stringData:
+  password: {{ include "shop.rendered" (dict "value" .Values.auth.password "context" $) | quote }}
+  {{- include "shop.rendered" (dict "value" .Values.more "context" $) | nindent 2 }}
+  {{- include "shop.rendered" (dict "value" .Values.named "context" $) | nindent 2 }}
+""",
+        ),
+        {
+            "auth": {"password": SECRET},
+            "more": {"token": OTHER, "user": "app"},
+            "named": {"name": "{{ .Release.Name }}", "again": SECRET},
+        },
+    ),
     "lines that are moved right within quotes": Row(
         chart(
             _names=NAMES,

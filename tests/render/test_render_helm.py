@@ -50,6 +50,7 @@ LOSES = {
     ("an ini file with several lines", "Unicode"),
     ("a certificate within a configuration", "Unicode"),
     ("what is written back from YAML", "control characters"),
+    ("values that may be templates", "control characters"),
     ("an ini file with several lines", "control characters"),
     ("a certificate within a configuration", "control characters"),
 }

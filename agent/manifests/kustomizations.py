@@ -278,7 +278,11 @@ def _use(walk: _Walk, path: str, use: Use) -> None:
             "symbolic links are not followed", hint="copy what it points to, or name that", file=path
         )
     if entry.kind == "submodule":
-        raise UnsupportedManifestError("submodules are not read", hint="copy the files that are needed", file=path)
+        raise UnsupportedManifestError(
+            "submodules are not read",
+            hint="name its repository in spec.sources, or copy the files that are needed",
+            file=path,
+        )
     walk.uses.setdefault(path, set()).add(use)
 
 

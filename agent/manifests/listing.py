@@ -174,7 +174,7 @@ class Selection:
         if entry.mode == SUBMODULE:
             return UnsupportedManifestError(
                 "submodules are not followed",
-                hint="copy the manifests into the repository, or exclude the path",
+                hint="name its repository in spec.sources and its folder in the layers, or exclude the path",
                 file=entry.path,
                 layer=layer.path,
             )

@@ -208,3 +208,27 @@ def test_a_refusal_says_the_same_in_whatever_order_the_server_gives_its_causes(c
     }[code]
     told = {str(translate(code, body(causes=order), APPLY)) for order in itertools.permutations(causes)}
     assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "rule"),
+    [
+        (
+            'cannot patch resource "configmaps" in API group "" in the namespace "bank"',
+            'apiGroups: [""], resources: [configmaps], verbs: [create, patch]',
+        ),
+        (
+            'cannot delete resource "deployments" in API group "apps" in the namespace "bank"',
+            'apiGroups: ["apps"], resources: [deployments], verbs: [delete]',
+        ),
+        (f'cannot patch resource "{CANARY} x" in API group ""', None),
+        (f'cannot {CANARY} resource "secrets" in API group ""', None),
+        (CANARY, None),
+    ],
+)
+def test_a_right_that_is_missing_is_told_as_the_rule_that_gives_it(said: str, rule: str | None):
+    message = f'deployments.apps "web" is forbidden: User "system:serviceaccount:shop:signet-applier" {said}'
+    error = translate(403, body(message, "Forbidden"), APPLY)
+    assert isinstance(error, ForbiddenError)
+    assert error.facts.get("rule") == rule
+    assert CANARY not in str(error) + error.hint

@@ -35,10 +35,10 @@ else
 endif
 
 test-agent:
-	$(PYTHON) -m pytest -q tests/e2e
+	$(PYTHON) -m pytest -q tests/e2e tests/handover
 
 test-rooms:
-	$(PYTHON) -m pytest -q --ignore tests/e2e --ignore tests/image/test_image_built.py --ignore tests/node
+	$(PYTHON) -m pytest -q --ignore tests/e2e --ignore tests/handover --ignore tests/image/test_image_built.py --ignore tests/node
 
 test-node: build ## the agent in pods on two real nodes; Linux, root. It installs Debian's containerd and what else is missing
 	$(PYTHON) -m testbed.node test $(PYTEST_ARGS)

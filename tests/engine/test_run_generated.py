@@ -430,7 +430,19 @@ async def test_all_of_it_is_renewed_at_two_thirds_of_its_life(renderers: Rendere
     assert (await made.run()).quiet
 
 
-async def test_nothing_is_renewed_while_an_object_of_it_is_held(renderers: Renderers) -> None:
+async def test_nothing_is_renewed_while_an_object_of_it_is_left_alone(renderers: Renderers) -> None:
+    made = world(renderers, chart(secret=CERTIFICATES))
+    await made.run()
+    found = certificate(made)
+    alone = CERTIFICATES.replace("name: web-ca", "name: web-ca, annotations: {signet-gitops.dev/reconcile: disabled}")
+    made.push(chart(secret=alone))
+    await made.run()
+    made.clock.seconds += 21 * DAY
+    ran = await made.run("renewal")
+    assert (ran.problems, ran.writes, certificate(made)) == ([], [], found)
+
+
+async def test_nothing_is_renewed_while_a_part_of_it_cannot_be_read(renderers: Renderers) -> None:
     made = world(renderers, chart(secret=CERTIFICATES))
     await made.run()
     found = certificate(made)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.engine.record import ApplicationRecord, ObjectRecord
+from agent.engine.record import ApplicationRecord, ObjectRecord, QuestionRecord
 from agent.engine.shards import HEAD, Codec, RecordDamagedError, unverified
 from agent.values.fingerprint import Fingerprinter
 from agent.values.ids import ObjectId, Revision
@@ -30,7 +30,9 @@ objects = st.builds(
     holds_secret=st.booleans(),
     stores=st.dictionaries(names, st.integers(0, 9), max_size=2),
     files=st.tuples(names),
+    made=st.dictionaries(names, st.integers(0, 2**33), max_size=2),
 )
+questions = st.builds(QuestionRecord, st.lists(names, max_size=3).map(tuple), names, st.integers(0, 9))
 revisions = st.one_of(st.none(), st.builds(Revision, names, names, st.text(max_size=5), st.integers(0, 2**33)))
 records = st.builds(
     ApplicationRecord,
@@ -41,6 +43,7 @@ records = st.builds(
     st.integers(0, 9),
     names,
     revisions,
+    questions=st.one_of(st.none(), questions),
 )
 
 

@@ -16,7 +16,9 @@ from agent.engine.changes import HookRun, Step
 from agent.engine.record import ASKED, BEGUN, DUE, ObjectRecord, Runs
 from agent.manifests import endings as runs_to_end
 from agent.manifests import hooks, ownership
-from agent.values.errors import AgentError, HeldError, HookFailedError
+from agent.values.errors import AgentError, ChartError, HeldError, HookFailedError
+from agent.values.problems import Problem
+from agent.values.text import few
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -36,18 +38,10 @@ _HEALS: Final = frozenset({Cause.EDIT, Cause.DELETION})
 
 
 @dataclass(frozen=True, slots=True)
-class Blocked:
-    """Why nothing of the release is changed from this phase on."""
-
-    phase: Phase
-    error: AgentError
-
-
-@dataclass(frozen=True, slots=True)
 class Hooked:
     """The steps of hooks that run, in their order. `settled` need nothing, and have these records; `ran` is to be recorded first of all.
 
-    `over` ended earlier, and their objects go.
+    `over` ended earlier, and their objects go. `blocked` is why nothing of the release is changed at all.
     """
 
     before: tuple[Step, ...] = ()
@@ -55,7 +49,7 @@ class Hooked:
     settled: Mapping[ObjectId, ObjectRecord] = field(default_factory=dict["ObjectId", ObjectRecord])
     ran: Mapping[ObjectId, Runs] = field(default_factory=dict["ObjectId", Runs])
     over: tuple[ObjectId, ...] = ()
-    blocked: Blocked | None = None
+    blocked: AgentError | None = None
 
 
 NONE: Final = Hooked()
@@ -99,11 +93,11 @@ async def decide(  # noqa: PLR0917  # what is there, what is asked for, and what
     live: Mapping[ObjectId, LiveFact],
     met: Iterable[ObjectId],
     kinds: Kinds,
-) -> Hooked:
-    """What becomes of the hooks that were `asked` for, once all that changes of the release is assembled."""
+) -> tuple[DesiredState, Hooked]:
+    """What becomes of the hooks that were `asked` for, once all that changes of the release is assembled; what there is to say of it."""
     blocked = _blocked(desired, asked)
-    if not asked:
-        return Hooked(blocked=blocked)
+    if not asked or blocked is not None:
+        return desired, Hooked(blocked=blocked)
     record, application = run.ledger.record, run.application_id.uid
     applied = {key: _applied(key, assembled, record) for key in (*desired.objects, *asked)}
     release = _Release(
@@ -116,9 +110,19 @@ async def decide(  # noqa: PLR0917  # what is there, what is asked for, and what
             name: await endings.namespace_uid(run, kinds, name) for name in sorted({key.namespace for key in asked})
         },
     )
-    if blocked is not None:
-        return Hooked(blocked=blocked)
-    return _decided(release, {key: assembled[key] for key in asked if key in assembled}, asked)
+    if release.adopting:
+        desired = replace(desired, warnings=(*desired.warnings, _not_run(asked)))
+    return desired, _decided(release, {key: assembled[key] for key in asked}, asked)
+
+
+def _not_run(asked: Mapping[ObjectId, Desired]) -> Problem:
+    return Problem(
+        ChartError(
+            "hooks of the chart are not run: something of the release stands, and no record says that this Application applied it",
+            hint="agent sync NAME --rerun with one of the hooks runs it all the same",
+            hooks=few([f"{key.kind}/{key.name}" for key in sorted(asked) if runs_to_end.ends(asked[key].tree)]),
+        )
+    )
 
 
 def expected(asked: Mapping[ObjectId, Desired], *, installing: bool | None) -> Hooked:
@@ -138,19 +142,16 @@ def expected(asked: Mapping[ObjectId, Desired], *, installing: bool | None) -> H
     return Hooked(tuple(sorted(steps["before"], key=_rank)), tuple(sorted(steps["after"], key=_rank)))
 
 
-def _blocked(desired: DesiredState, asked: Mapping[ObjectId, Desired]) -> Blocked | None:
+def _blocked(desired: DesiredState, asked: Mapping[ObjectId, Desired]) -> AgentError | None:
     """Hooks that cannot run, and values that are not known yet, by which hooks run."""
     held = sorted(key for key in desired.held if key in desired.hooks)
     if held or desired.unread_hooks:
         needs = str(held[0]) if held else desired.unread_hooks[0]
-        error = HeldError("waits for a hook that is held", hint="fix what holds the hook", needs=needs)
-        known = (hook for key in held if (hook := desired.hooks[key].hook) is not None)
-        late = not desired.unread_hooks and all("before" not in each.install | each.upgrade for each in known)
-        return Blocked("after" if late else "before", error)
+        return HeldError("waits for a hook that is held", hint="fix what holds the hook", needs=needs)
     unknown = next((key for key in sorted(desired.held) if desired.held[key].transient), None)
     if asked and unknown is not None:
         error = HeldError("waits until all values are known: hooks of the chart run for them", needs=unknown)
-        return Blocked("before", error.as_transient())
+        return error.as_transient()
     return None
 
 
@@ -190,15 +191,13 @@ class _Release:
 
     def phase(self, key: ObjectId, item: Desired) -> Phase | None:
         """When a hook that runs to an end does so now; None where it does not, or has done. One that both phases name runs before."""
-        hook, how, waits = item.hook, self.how(key), self.runs(key).waits
+        hook, how, runs = item.hook, self.how(key), self.runs(key)
         assert hook is not None
-        phases = hook.phases(installing=self.installing) or (hook.install | hook.upgrade if waits else frozenset())
-        if not waits and how != BEGUN and (how or self.is_settled(key)):
-            return None if how in {"", "Complete"} else self._first(phases or hook.install | hook.upgrade)
-        return self._first(phases or (hook.install | hook.upgrade if how == BEGUN else frozenset()))
-
-    @staticmethod
-    def _first(phases: frozenset[Phase]) -> Phase | None:
+        if not runs.waits and (how == "Complete" or (not how and self.is_settled(key))):
+            return None
+        phases = hook.phases(installing=self.installing)
+        if not phases and runs.unfinished:
+            phases = hook.install | hook.upgrade  # it was to run, for whatever it was
         return next((each for each in hooks.PHASES if each in phases), None)
 
 
@@ -238,18 +237,15 @@ def _supports(
     phases: Mapping[ObjectId, Phase],
 ) -> list[Phase]:
     """When something is applied that hooks need, such as a ServiceAccount: with each that runs, or once where none is in that phase."""
-    assert item.hook is not None
-    mine = item.hook.phases(installing=release.installing)
-    found: list[Phase] = []
-    for phase in hooks.PHASES:
-        wanted = phase in (mine or item.hook.install | item.hook.upgrade)
-        users = [
-            each for each, other in running.items() if other.hook and phase in other.hook.install | other.hook.upgrade
-        ]
-        alone = not users and phase in mine and not release.is_settled(key)
-        if alone or (wanted and any(phases.get(each) == phase for each in users)):
-            found.append(phase)
-    return found
+    hook, installing = item.hook, release.installing
+    assert hook is not None
+    mine = hook.phases(installing=installing)
+    # what was to run in another event may need what is for that one
+    late = {at for key, at in phases.items() if (of := running[key].hook) and not of.phases(installing=installing)}
+    either = (hook.install | hook.upgrade) & late
+    used = {at for each in running.values() if each.hook for at in each.hook.phases(installing=installing)}
+    alone: frozenset[Phase] = frozenset() if release.is_settled(key) else mine - used
+    return [each for each in hooks.PHASES if each in alone or (each in mine | either and each in phases.values())]
 
 
 def _rank(step: Step) -> tuple[int, int, str, str]:

@@ -116,7 +116,7 @@ async def reconcile(run: Run, state: State) -> Outcome:
         assembled = await assembling.assemble(run, desired, checked.opened, answers, digests, standing=met.standing)
         desired = await _holding(run, desired, assembled.failed)
         ready = {key: item for key, item in assembled.objects.items() if key not in desired.held}
-        hooked = await hooks.decide(run, desired, asked, ready, digests, live, met.objects, kinds)
+        desired, hooked = await hooks.decide(run, desired, asked, ready, digests, live, met.objects, kinds)
         basis = replace(_basis(run, state, met), live=live, observed=seen.kinds, done=ran.done, hooked=hooked)
         changes = await _planned(run, desired, ready, causes, replace(basis, refusals={**met.refusals, **ran.refusals}))
         await recording.keep_guard(run, changes)

@@ -138,7 +138,7 @@ def _waves(steps: Mapping[ObjectId, Step], hooked: Hooked) -> Iterator[Sequence[
 
 def _gated(waves: Iterable[tuple[Step, ...]], hooked: Hooked) -> Iterator[tuple[Step, ...]]:
     """Nothing of the release is changed behind a hook that cannot run. What stands goes on being healed."""
-    error = hooked.blocked.error if hooked.blocked is not None and hooked.blocked.phase == "before" else None
+    error = hooked.blocked
     for wave in waves:
         steps = wave
         if error is not None:

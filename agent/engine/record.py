@@ -76,6 +76,11 @@ class Runs:
         """Of a hook: whether it is to run, whatever the release holds by now."""
         return frozenset(self.endings.values()) & {DUE, ASKED}
 
+    @property
+    def unfinished(self) -> bool:
+        """Of a hook: whether it did not complete when it ran last, or is to run."""
+        return bool(self.waits) or [*self.endings.values()][-1:] not in ([], ["Complete"])
+
     def having_run(self, digest: str, how: str) -> Runs:
         """A hook with how it fares for this content, and nothing that it still waits for."""
         left = {each for each, known in self.endings.items() if known in {DUE, ASKED, BEGUN}}

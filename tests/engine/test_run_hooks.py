@@ -205,6 +205,40 @@ async def test_a_hook_that_cannot_be_read_holds_what_comes_after_it(renderers: R
     assert "Held ConfigMap/settings" in ran.problems
 
 
+async def test_a_hook_for_the_installation_that_failed_runs_for_the_next_commit(renderers: Renderers) -> None:
+    made, cluster = world(renderers, chart(settings=SETTINGS, seed=hook("seed", "post-install")))
+    cluster.ends["seed"] = "Failed"
+    assert (await made.run()).problems == ["HookFailed Job/seed"]
+    cluster.ends.clear()
+    fixed = hook("seed", "post-install", extra="  backoffLimit: 1\n")
+    made.push(chart(settings=SETTINGS, seed=fixed))
+    ran = await made.run()
+    assert (ran.problems, ran.writes) == ([], ["delete Job/seed", "apply Job/seed"])
+    made.push(chart(OTHER, settings=SETTINGS, seed=fixed))
+    assert (await made.run()).writes == SETTLED
+
+
+async def test_a_held_hook_behind_the_objects_lets_none_be_changed_without_those_before(renderers: Renderers) -> None:
+    late = hook("late", "post-upgrade", extra="  backoffLimit: {{ .Values.password | quote }}\n")
+    files = chart(settings=SETTINGS, job=hook("migrate", BOTH), late=late)
+    made, cluster = world(renderers, files, values={"password": "vault://main/kv/db#password"})
+    ran = await made.run()
+    assert (ran.writes, cluster.ran) == ([], [])
+    assert "Held ConfigMap/settings" in ran.problems
+
+
+async def test_what_hooks_of_an_upgrade_need_is_applied_for_an_upgrade(renderers: Renderers) -> None:
+    def files(values: str = VALUES) -> dict[str, str]:
+        account = hook("account", "pre-upgrade", kind="ServiceAccount")
+        return chart(values, settings=SETTINGS, a=hook("first", "pre-install"), b=account)
+
+    made, _ = world(renderers, files())
+    assert (await made.run()).writes == ["apply Job/first", *SETTLED]
+    made.push(files(OTHER))
+    assert (await made.run()).writes == ["apply ServiceAccount/account", *SETTLED]
+    assert (await made.run()).quiet
+
+
 async def test_another_commit_runs_a_hook_that_failed_again(renderers: Renderers) -> None:
     made, cluster = world(renderers, chart(settings=SETTINGS, job=hook("migrate", BOTH)))
     cluster.ends["migrate"] = "Failed"
@@ -247,6 +281,8 @@ async def test_a_release_that_is_taken_over_runs_none(renderers: Renderers) -> N
     made.make(m.config("settings", "old"), "helm")
     ran = await made.run()
     assert (ran.problems, ran.writes, cluster.ran) == ([], ["patch ConfigMap/settings", *SETTLED], [])
+    (warning,) = ran.status.warnings
+    assert all(each in warning.message for each in ("not run", "Job/after", "Job/migrate"))
     assert (await made.run()).quiet
     made.restart()
     assert (await made.run()).quiet
@@ -391,17 +427,20 @@ async def test_an_agent_that_is_killed_while_a_hook_runs_goes_on_waiting_for_it(
 async def test_a_hook_for_the_installation_runs_though_an_agent_was_killed_once_the_first_object_stood(
     renderers: Renderers,
 ) -> None:
-    files = chart(settings=SETTINGS, a=hook("a", "post-install"), b=hook("b", "post-install"))
+    account = hook("account", "post-install", kind="ServiceAccount")
+    files = chart(settings=SETTINGS, a=hook("a", "post-install"), b=hook("b", "post-install"), c=account)
     made, cluster = world(renderers, files)
     cluster.ends["a"] = ""
     made.tasks.passing.append(lambda seconds: setattr(made, "lease", seconds < 3))
     ran = await made.run()
-    assert (ran.ended_by, ran.writes) == ("LeaseLost", [*SETTLED, "apply Job/a"])
+    assert (ran.ended_by, ran.writes) == ("LeaseLost", [*SETTLED, "apply ServiceAccount/account", "apply Job/a"])
+    made.delete("ServiceAccount/account")
     made.tasks.passing.clear()
     made.lease = True
     made.restart()
     cluster.end("Job/a")
-    assert (await made.run()).problems == []
+    ran = await made.run()
+    assert (ran.problems, ran.writes) == ([], [*SETTLED, "apply ServiceAccount/account", "apply Job/b"])
     assert cluster.ran == ["Job/a", "Job/b"]
     assert (await made.run()).quiet
 

@@ -61,10 +61,8 @@ async def carry_out(run: Run, step: Step, kinds: Kinds, until: float) -> Result:
 
 
 def _is_of(run: Run, hooked: HookRun, found: Object, fact: LiveFact) -> bool:
-    """Whether what stands there is this run of the hook: it carries the digest of what it runs for, which cannot be made without a key."""
-    content = get_text(found, "metadata", "annotations", ANNOTATION_HOOK)
-    same = fact.owner == run.application_id.uid and content == hooked.content and not fact.terminating
-    return same and not (hooked.again and bool(fact.ended))
+    """Whether what stands there is this run of the hook."""
+    return hooks.is_run_for(run, found, fact, hooked.content) and not (hooked.again and bool(fact.ended))
 
 
 async def _support(run: Run, step: Step, resource: Resource, found: Object | None) -> Result:
@@ -205,7 +203,7 @@ class Progress:
         """Raises why a step waits for hooks, or a hook for the objects that it runs behind. What only heals waits for none."""
         if self._stopped is not None and not step.heals:
             raise plan.behind(self._stopped)
-        if step.hooked is not None and step.hooked.phase == "after":
+        if step.hooked is not None:
             wrong = next((key for key, result in results.items() if result.error is not None), None)
             if wrong is not None:
                 raise HeldError("waits for an object that failed", hint="fix that object first", needs=wrong)

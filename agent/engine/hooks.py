@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from agent.engine import endings, releases
+from agent.engine import endings, polling, releases
 from agent.engine.assembling import Assembled
 from agent.engine.causes import Cause, Why
 from agent.engine.changes import HookRun, Step
@@ -19,6 +19,7 @@ from agent.manifests import hooks, ownership
 from agent.values.errors import AgentError, ChartError, HeldError, HookFailedError
 from agent.values.problems import Problem
 from agent.values.text import few
+from agent.values.tree import get_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from agent.manifests.layers import Desired
     from agent.values.fingerprint import Fingerprinter
     from agent.values.ids import ObjectId
-    from agent.values.tree import Tree
+    from agent.values.tree import Object, Tree
 
 _HEALS: Final = frozenset({Cause.EDIT, Cause.DELETION})
 
@@ -100,11 +101,13 @@ async def decide(  # noqa: PLR0917  # what is there, what is asked for, and what
         return desired, Hooked(blocked=blocked)
     record, application = run.ledger.record, run.application_id.uid
     applied = {key: _applied(key, assembled, record) for key in (*desired.objects, *asked)}
+    found = contents(run.fingerprints.desired, application, applied, asked)
     release = _Release(
         record,
         live,
-        contents(run.fingerprints.desired, application, applied, asked),
+        found,
         digests,
+        await _proofs(run, {key: found[key] for key in asked if key in live}, kinds) if record.newest is None else {},
         installing=not releases.stands(live, application, but=desired.hooks, met=met),
         spaces={
             name: await endings.namespace_uid(run, kinds, name) for name in sorted({key.namespace for key in asked})
@@ -113,6 +116,24 @@ async def decide(  # noqa: PLR0917  # what is there, what is asked for, and what
     if release.adopting:
         desired = replace(desired, warnings=(*desired.warnings, _not_run(asked)))
     return desired, _decided(release, {key: assembled[key] for key in asked}, asked)
+
+
+async def _proofs(run: Run, contents: Mapping[ObjectId, str], kinds: Kinds) -> dict[ObjectId, str]:
+    """How hooks of this Application fare by their own objects, where these ran for the content of now: no record says it any more."""
+    proofs: dict[ObjectId, str] = {}
+    for key, content in sorted(contents.items()):
+        resource = kinds.of(key)
+        tree = await polling.get(run, resource, key.namespace, key.name) if resource is not None else None
+        fact = run.observer.observe(tree) if tree is not None else None
+        if fact is not None and is_run_for(run, tree or {}, fact, content):
+            proofs[key] = fact.ended or BEGUN
+    return proofs
+
+
+def is_run_for(run: Run, tree: Object, fact: LiveFact, content: str) -> bool:
+    """Whether a live object is the run of a hook for a content: it carries the digest, which cannot be made without a key."""
+    found = get_text(tree, "metadata", "annotations", ownership.ANNOTATION_HOOK)
+    return fact.owner == run.application_id.uid and found == content and not fact.terminating
 
 
 def _not_run(asked: Mapping[ObjectId, Desired]) -> Problem:
@@ -168,6 +189,7 @@ class _Release:
     live: Mapping[ObjectId, LiveFact]
     contents: Mapping[ObjectId, str]
     digests: Mapping[ObjectId, str]
+    proofs: Mapping[ObjectId, str]
     installing: bool
     spaces: Mapping[str, str]
 
@@ -182,11 +204,11 @@ class _Release:
 
     def how(self, key: ObjectId) -> str:
         """How a hook fares for the content of now; empty where nothing is known."""
-        return self.runs(key).endings.get(self.contents[key], "")
+        return self.runs(key).endings.get(self.contents[key], "") or self.proofs.get(key, "")
 
     def is_settled(self, key: ObjectId) -> bool:
         known = self.record.objects.get(key)
-        same = known is not None and known.content == self.contents[key]
+        same = known is not None and bool(known.desired_digest) and known.content == self.contents[key]
         return self.adopting or (same and not self.installing)
 
     def phase(self, key: ObjectId, item: Desired) -> Phase | None:

@@ -219,7 +219,7 @@ ROWS = {
         FOUR,
         {"new.yaml": m.config("new"), "web.yaml": m.workload()},
         {"ConfigMap/new": "conflict", "Deployment/web": "create commit"},
-        lambda world: world.make(m.config("new", "theirs"), "helm"),
+        lambda world: world.make(m.config("new", "theirs"), "terraform"),
         spec={"sync": {"force": False}},
     ),
     "fields that kubectl applied": Row(
@@ -242,7 +242,7 @@ ROWS = {
         lambda world: theirs(world, m.workload(app="one"), "Deployment/web"),
     ),
     "an object that may be replaced, of nobody": Row(
-        FOUR, REPLACE, {"Deployment/web": "hold"}, lambda world: world.make(m.workload(app="one"), "helm")
+        FOUR, REPLACE, {"Deployment/web": "hold"}, lambda world: world.make(m.workload(app="one"), "terraform")
     ),
     "a Job that stands, of which a value that cannot be changed in place is another one": Row(
         JOB,

@@ -400,6 +400,28 @@ async def test_a_lost_record_runs_no_hook_again(renderers: Renderers) -> None:
     assert cluster.ran == ["Job/migrate"]
 
 
+@pytest.mark.parametrize("how", ["Complete", "Failed"])
+async def test_a_record_that_is_lost_while_a_hook_runs_leaves_what_the_object_says(
+    renderers: Renderers, how: str
+) -> None:
+    made, cluster = world(renderers, chart(settings=SETTINGS, job=hook("migrate", BOTH)))
+    await made.run()
+    made.push(chart(OTHER, settings=SETTINGS, job=hook("migrate", BOTH)))
+    cluster.ends["migrate"] = ""
+    assert (await made.run()).problems[0] == "Held Job/migrate"
+    made.restart()
+    made.lose_record()
+    ran = await made.run()
+    assert (ran.problems[0], ran.writes) == ("Held Job/migrate", [])
+    cluster.end("Job/migrate", how)
+    ran = await made.run()
+    if how == "Failed":
+        assert (ran.problems[0], ran.writes) == ("HookFailed Job/migrate", [])
+    else:
+        assert (ran.problems, ran.writes) == ([], SETTLED)
+    assert cluster.ran == ["Job/migrate", "Job/migrate"]
+
+
 async def test_an_agent_that_is_killed_while_a_hook_runs_goes_on_waiting_for_it(renderers: Renderers) -> None:
     files = chart(
         settings=SETTINGS, job=hook("migrate", BOTH, policy="hook-succeeded"), b=hook("after", "post-install")

@@ -515,3 +515,21 @@ async def test_a_ca_that_only_a_webhook_holds_is_read_from_there(renderers: Rend
     ran = await made.run()
     assert ran.problems == []
     assert text(made, "ValidatingWebhookConfiguration/web", "webhooks", 0, "clientConfig", "caBundle") == bundle
+
+
+KEYS = """\
+apiVersion: v1
+kind: Secret
+metadata: {{name: keys}}
+data:
+  {{{{- range until {count} }}}}
+  k{{{{ . }}}}: {{{{ genPrivateKey "ed25519" | b64enc }}}}
+  {{{{- end }}}}
+"""
+
+
+@pytest.mark.parametrize(("count", "problems"), [(32, []), (33, ["Limit Secret/keys"])])
+async def test_a_run_makes_so_many_keys_and_no_more(renderers: Renderers, count: int, problems: list[str]) -> None:
+    made = world(renderers, chart(keys=KEYS.format(count=count)))
+    ran = await made.run()
+    assert (ran.problems, len(ran.writes)) == (problems, 0 if problems else 1)

@@ -242,6 +242,14 @@ class TestMadeNamespaces:
         world.edit("Namespace/shop-new", "metadata", "labels", "tier", to="edited", by="kubectl-label")
         assert (await world.heal()).writes == ["apply Namespace/shop-new"]
 
+    async def test_only_so_many_are_made(self) -> None:
+        files = {f"{number}.yaml": placed(m.config("n"), f"shop-{number}") for number in range(256)}
+        world = installed(files, destination=MADE)
+        assert (await world.run()).problems == []
+        world.push({**files, "one-more.yaml": placed(m.config("n"), "shop-more")})
+        ran = await world.run()
+        assert (ran.problems, ran.writes) == (["Limit"], [])
+
     async def test_one_that_git_has_is_gits(self) -> None:
         files = {**NEW, "ns.yaml": m.other("Namespace", "shop-new")}
         world = installed(files, destination=MADE)

@@ -162,6 +162,7 @@ async def _ports(
         jitter=random.random,
         now=base.clock.now,
         seconds=operator.limits.request_seconds,
+        observe=base.metrics.store_request,
     )
     stack.push_async_callback(stores.close)
     workers = Workers()
@@ -203,7 +204,14 @@ async def _ports(
 
 def _sources(base: Runtime, operator: OperatorSettings, stack: AsyncExitStack) -> tuple[Sources, Charts]:
     names, limits = Fingerprinter.derive(base.installation.key, "mirror"), operator.limits
-    mirrors = Mirrors(base.settings.mirrors, operator.git, limits, names, monotonic=base.clock.monotonic)
+    mirrors = Mirrors(
+        base.settings.mirrors,
+        operator.git,
+        limits,
+        names,
+        monotonic=base.clock.monotonic,
+        observe=base.metrics.git_exchange,
+    )
     stack.push_async_callback(mirrors.close)
     kept = Kept(base.settings.artifacts, limits, names)
     stack.push_async_callback(kept.close)

@@ -30,6 +30,8 @@ def test_what_happens_is_counted():
     port.objects(SHOP, {"applied": 7, "held": 1})
     metrics.synced(SHOP, 1_800_000_000)
     metrics.api_request("PATCH", 200)
+    metrics.git_exchange("fetch", True, 0.2)
+    metrics.store_request("main", False, 40)
     found = samples(metrics)
     assert found["signet_reconciliations_total", "git", "succeeded"] == 1
     assert found["signet_reconciliation_seconds_count",] == 1
@@ -39,6 +41,9 @@ def test_what_happens_is_counted():
     assert found["signet_objects", "web", "shop", "held"] == 1
     assert found["signet_last_sync_timestamp_seconds", "web", "shop"] == 1_800_000_000
     assert found["signet_api_requests_total", "200", "PATCH"] == 1
+    assert found["signet_git_seconds_bucket", "0.25", "fetch", "answered"] == 1
+    assert found["signet_store_seconds_bucket", "30.0", "failed", "main"] == 0
+    assert found["signet_store_seconds_bucket", "60.0", "failed", "main"] == 1
     assert found["signet_agent_info", "0.1.0"] == 1
 
 

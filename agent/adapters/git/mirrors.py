@@ -13,8 +13,8 @@ import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, Final, TypeVar
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 from weakref import WeakValueDictionary
 
 from agent.adapters.git import addresses, credential, failures, reading, verifying
@@ -24,7 +24,7 @@ from agent.engine.repositories import Asked
 from agent.values.errors import AgentError, LimitError, SourceUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Container, Mapping
+    from collections.abc import Callable, Collection, Container, Generator, Mapping
     from pathlib import Path
 
     from agent.adapters.git.sharing import Ref
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+Operation = Literal["ask", "fetch"]
 WORKERS: Final = 4
 """Commands of git at a time."""
 
@@ -60,11 +61,12 @@ class Mirrors:
         workers: int = WORKERS,
         packs: int = 40,
         monotonic: Callable[[], float] = time.monotonic,
+        observe: Callable[[Operation, bool, float], None] | None = None,
     ) -> None:
         """`fingerprinter` names the mirrors by credential without telling it; its purpose is this alone.
 
         At most `workers` gits run at a time. Every fetch leaves a pack; a mirror of more than `packs` is repacked. `monotonic` is
-        the clock of what is `asked`.
+        the clock of what is `asked`. `observe(operation, answered, seconds)` is called after each exchange with a server.
         """
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.directory: Final = directory.resolve()
@@ -78,6 +80,7 @@ class Mirrors:
         self._locks: Final = WeakValueDictionary[str, asyncio.Lock]()
         self._running: Final[set[threading.Event]] = set()
         self._now: Final = monotonic
+        self._observe: Final = observe or _ignore
         self._known: Final = Known(monotonic)
         self.application = ""
         self.turn: Turn = nullcontext
@@ -102,7 +105,8 @@ class Mirrors:
         asked = asked or Asked(self._now())
 
         async def ask() -> str:
-            commit = await self._of(source, lambda stop: self._fetcher.head(self._remote(source, credential), stop))
+            with self._observed("ask"):
+                commit = await self._of(source, lambda stop: self._fetcher.head(self._remote(source, credential), stop))
             self._known.tell(ref, commit)
             return commit
 
@@ -129,7 +133,8 @@ class Mirrors:
             try:
                 async with self._locked(source, credential):
                     remote = self._remote(source, credential)
-                    revision = await self._of(source, lambda stop: self._fetcher.fetch(remote, stop))
+                    with self._observed("fetch"):
+                        revision = await self._of(source, lambda stop: self._fetcher.fetch(remote, stop))
             except AgentError:
                 self._known.lost(self._path(source, credential).name)
                 raise
@@ -252,6 +257,15 @@ class Mirrors:
         name = credential.mirror_name(self._fingerprinter, source.address, login)
         return self.directory / f"{name}-{self._limits.file_bytes:x}"
 
+    @contextmanager
+    def _observed(self, operation: Operation) -> Generator[None]:
+        began, answered = self._now(), False
+        try:
+            yield
+            answered = True
+        finally:
+            self._observe(operation, answered, self._now() - began)
+
     def _mirror(self, source: Source, login: GitCredential | None) -> reading.Mirror:
         return reading.Mirror(self._path(source, login), self._limits.git_bytes)
 
@@ -292,3 +306,6 @@ def _serves(answer: Answer[str], asked: Asked) -> bool:
     if answer.error is not None:
         return answer.ended >= asked.since
     return answer.began >= asked.since or (asked.within > 0 and answer.due >= asked.since - asked.within)
+
+
+def _ignore(*_: object) -> None: ...

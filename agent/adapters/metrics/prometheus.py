@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 _SYNC_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _HEAL_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 30)
+_EXCHANGE_SECONDS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_RESULTS: Final = {True: "answered", False: "failed"}
 _APPLICATION: Final = ("namespace", "application")
 
 
@@ -52,6 +54,8 @@ class Metrics:
             registry=self.registry,
         )
         self._api: Counter = self._counter("api_requests", "Requests to the API server", "verb", "code")
+        self._git: Histogram = self._histogram("git_seconds", "Exchanges with Git servers", "operation", "result")
+        self._store: Histogram = self._histogram("store_seconds", "Requests to stores", "store", "result")
         self._known: dict[tuple[Gauge, str, str], frozenset[str]] = {}
         self._synced: set[tuple[str, str]] = set()
 
@@ -94,6 +98,14 @@ class Metrics:
         """One answer of the API server; code 0 is none."""
         self._api.labels(verb, str(code)).inc()
 
+    def git_exchange(self, operation: str, answered: bool, seconds: float) -> None:
+        """One exchange with a Git server, with the wait for a free git: `ask` for what a ref names, or `fetch`."""
+        self._git.labels(operation, _RESULTS[answered]).observe(seconds)
+
+    def store_request(self, store: str, answered: bool, seconds: float) -> None:
+        """One request to a store of the operator's file. A refusal is an answer."""
+        self._store.labels(store, _RESULTS[answered]).observe(seconds)
+
     def exposition(self) -> bytes:
         """OpenMetrics text, of CONTENT_TYPE."""
         return bytes(generate_latest(self.registry))  # pyright: ignore[reportUnknownArgumentType]
@@ -110,6 +122,9 @@ class Metrics:
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"signet_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
+        return Histogram(f"signet_{name}", text, labels, buckets=_EXCHANGE_SECONDS, registry=self.registry)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"signet_{name}", text, labels, registry=self.registry)

@@ -52,10 +52,12 @@ class Store:
         jitter: Callable[[], float],
         now: Callable[[], float],
         login: Login | None = None,
+        observe: Callable[[str, bool, float], None] | None = None,
     ) -> None:
-        """`login` replaces the one of the settings: a user's own token."""
+        """`login` replaces the one of the settings: a user's own token. `observe(name, answered, seconds)` is called after each request."""
         self.name: Final = name
         self.settings: Final = settings
+        self._observe: Final = observe or _ignore
         self.executor: Final = ThreadPoolExecutor(WORKERS, thread_name_prefix=f"vault-{name}")
         self.turns: Final = Turns(WORKERS)
         self._session: Final = transport.session(workers=WORKERS, verify=settings.ca_file or True)
@@ -93,12 +95,22 @@ class Store:
                 raise each.cause.copy()
         generation = self._for_all(self._credential.ready)
         asked_at = self._monotonic()
-        answer = self._for_one(namespace, lambda: self._client.call(method, path, body=body, version=version))
+        ask = partial(self._ask, method, path, body=body, version=version)
+        answer = self._for_one(namespace, ask)
         if answer.status == 403 and self._for_all(lambda: self._credential.replaced(generation, asked_at)):
-            answer = self._for_one(namespace, lambda: self._client.call(method, path, body=body, version=version))
+            answer = self._for_one(namespace, ask)
         self._breaker.succeeded()
         breaker.succeeded()
         return answer
+
+    def _ask(self, method: Method, path: str, *, body: Mapping[str, Any] | None, version: int | None) -> Answer:
+        began, answered = self._monotonic(), False
+        try:
+            answer = self._client.call(method, path, body=body, version=version)
+            answered = True
+            return answer
+        finally:
+            self._observe(self.name, answered, self._monotonic() - began)
 
     def _for_all(self, work: Callable[[], T]) -> T:
         """What concerns the agent's own token: its failure is everybody's."""
@@ -141,6 +153,9 @@ class Store:
         self.executor.shutdown(wait=True, cancel_futures=True)
         self._credential.close()
         self._session.close()
+
+
+def _ignore(*_: object) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

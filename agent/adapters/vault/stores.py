@@ -38,15 +38,23 @@ class Stores:
         now: Callable[[], float] = time.time,
         seconds: float = 30.0,
         logins: Mapping[str, Login] | None = None,
+        observe: Callable[[str, bool, float], None] | None = None,
     ) -> None:
         """`seconds` is the total time of one request, `jitter` gives numbers from 0 to 1 for the back-off after an outage, `now` Unix seconds.
 
-        `logins` replace those of the settings, by the store's name.
+        `logins` replace those of the settings, by the store's name. `observe` as Store has it.
         """
         given = logins or {}
         self._stores: Final = {
             name: Store(
-                name, store, seconds=seconds, monotonic=monotonic, jitter=jitter, now=now, login=given.get(name)
+                name,
+                store,
+                seconds=seconds,
+                monotonic=monotonic,
+                jitter=jitter,
+                now=now,
+                login=given.get(name),
+                observe=observe,
             )
             for name, store in settings.items()
         }

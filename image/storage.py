@@ -25,13 +25,16 @@ def cache() -> Path:
 
 def install(*programs: str) -> None:
     """Have apt install what is missing of these, whose packages have their names, as root on Debian. Raises ImageError elsewhere."""
-    missing = [name for name in programs if shutil.which(name) is None]
-    if not missing:
-        return
+    if missing := [name for name in programs if shutil.which(name) is None]:
+        apt(*missing)
+
+
+def apt(*packages: str) -> None:
+    """Have apt install these packages, as root on Debian. Raises ImageError elsewhere."""
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise ImageError(f"install {' and '.join(missing)}; as root on Debian this is done for you")
+        raise ImageError(f"install {' and '.join(packages)}; as root on Debian this is done for you")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for arguments in (["update"], ["install", "--yes", "--no-install-recommends", *missing]):
+    for arguments in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
         command = ["apt-get", "--quiet", *arguments]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode != 0:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from image.storage import apt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,18 +30,11 @@ class MachineError(RuntimeError):
 
 
 def prepare() -> None:
-    """Install what is missing. Raises MachineError."""
+    """Install what is missing. Raises MachineError, ImageError."""
     require(sys.platform, os.geteuid())
-    packages = lacking(_found)
-    if not packages:
-        return
-    command = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *packages]
-    if shutil.which("apt-get") is None:
-        raise MachineError(f"programs are missing, which Debian has in the packages {', '.join(packages)}")
-    print(f"installing {', '.join(packages)}", file=sys.stderr, flush=True)
-    for each in (["apt-get", "update", "--quiet"], command):
-        if subprocess.run(each, stdout=sys.stderr, check=False).returncode:
-            raise MachineError(f"{' '.join(each)} failed")
+    if packages := lacking(_found):
+        print(f"installing {', '.join(packages)}", file=sys.stderr, flush=True)
+        apt(*packages)
 
 
 def require(system: str, user: int) -> None:

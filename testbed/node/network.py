@@ -57,17 +57,6 @@ def connect(place: Place, pid: int) -> None:
     _ip("route", "replace", place.pods, "via", place.address)
 
 
-def unplug(place: Place) -> None:
-    """Nothing reaches the node any more, and it reaches nothing."""
-    _ip("link", "set", place.name, "down")
-
-
-def plug(place: Place) -> None:
-    """After `unplug`."""
-    _ip("link", "set", place.name, "up")
-    _ip("route", "replace", place.pods, "via", place.address)
-
-
 def _namespace() -> str:
     return str(Path("/proc/self/ns/net").readlink())
 

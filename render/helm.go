@@ -182,7 +182,7 @@ func (c *charted) rendered(of *chart.Chart) answer {
 	c.r.withTemplates(set)
 	names := c.ordered()
 	for _, name := range names {
-		c.r.files[name] = true
+		c.r.files[name] = c.data[name]
 		if _, err := set.New(name).Parse(c.templates[name]); err != nil {
 			return answer{Error: explained(err, name)}
 		}

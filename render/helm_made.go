@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strconv"
 	"strings"
 )
@@ -53,15 +54,24 @@ func certificateFunctions() map[string]any {
 // scope is the execution of one template. What templates make up is known by where that is, from the file down: a file that is included
 // again for its checksum makes up what it did, and a helper something else for each place that includes it.
 type scope struct {
-	// isFile says whether it is a file of the chart, at begins what is in it.
+	// isFile says whether it is a whole file of the chart, at begins what is in it.
 	isFile bool
 	at     string
 	counts map[string]int
 }
 
+// isWhole says whether a template is a file of the chart that is given what it sees by itself, as for a checksum of it.
+func (r *rendering) isWhole(name string, data any) bool {
+	given, isMap := data.(map[string]any)
+	seen, isFile := r.files[name]
+	return isMap && isFile && len(given) == len(seen) &&
+		reflect.ValueOf(given["Values"]).Kind() == reflect.Map &&
+		reflect.ValueOf(given["Values"]).Pointer() == reflect.ValueOf(seen["Values"]).Pointer()
+}
+
 // enter begins a template, from a place in the one before. The function that it gives ends it.
-func (r *rendering) enter(at int, name string) func() {
-	next := scope{isFile: r.files[name], at: name}
+func (r *rendering) enter(at int, name string, data any) func() {
+	next := scope{isFile: r.isWhole(name, data), at: name}
 	if !next.isFile {
 		next.at = r.turn(at) + " " + name
 	}

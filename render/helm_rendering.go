@@ -49,9 +49,9 @@ type rendering struct {
 	asked       map[string]bool
 	// known are placeholders of texts that are not empty.
 	known map[string]bool
-	// made are values that templates make up, by placeholder, files the templates that are files, scopes what is being executed.
+	// made are values that templates make up, by placeholder, files what templates that are files see, scopes what is being executed.
 	made   map[string]made
-	files  map[string]bool
+	files  map[string]map[string]any
 	scopes []scope
 	// clock says whether templates asked for the time.
 	clock bool
@@ -67,7 +67,7 @@ func newRendering(now, deadline time.Time, known []string) *rendering {
 	r := &rendering{
 		rewriter:    rewriter{done: map[*parse.Tree]bool{}},
 		expressions: map[string]expression{}, asked: map[string]bool{}, known: map[string]bool{}, deadline: deadline,
-		made: map[string]made{}, files: map[string]bool{},
+		made: map[string]made{}, files: map[string]map[string]any{},
 	}
 	for _, each := range known {
 		r.known[each] = true
@@ -219,10 +219,10 @@ func (r *rendering) include(set *template.Template, at int, name string, data an
 	if isMarked(name) {
 		return "", r.refuse(at, "sealed", "include", "")
 	}
-	return r.execute(at, name, func(to *bounded) error { return set.ExecuteTemplate(to, name, data) })
+	return r.execute(at, name, data, func(to *bounded) error { return set.ExecuteTemplate(to, name, data) })
 }
 
-func (r *rendering) execute(at int, name string, how func(*bounded) error) (string, error) {
+func (r *rendering) execute(at int, name string, data any, how func(*bounded) error) (string, error) {
 	if err := r.step(at); err != nil {
 		return "", err
 	}
@@ -231,7 +231,7 @@ func (r *rendering) execute(at int, name string, how func(*bounded) error) (stri
 	}
 	r.depth++
 	defer func() { r.depth-- }()
-	defer r.enter(at, name)()
+	defer r.enter(at, name, data)()
 	var to bounded
 	if err := how(&to); err != nil {
 		if errors.Is(err, errLong) {
@@ -265,7 +265,7 @@ func (r *rendering) tpl(set *template.Template, at int, text string, data any) (
 	}
 	r.texts = append(r.texts, at)
 	defer func() { r.texts = r.texts[:len(r.texts)-1] }()
-	given, err := r.execute(at, setName, func(to *bounded) error { return made.Execute(to, data) })
+	given, err := r.execute(at, setName, data, func(to *bounded) error { return made.Execute(to, data) })
 	return strings.ReplaceAll(given, noValue, ""), err
 }
 

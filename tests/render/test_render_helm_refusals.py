@@ -130,6 +130,17 @@ async def test_a_helper_asks_for_another_value_at_each_place_and_a_file_that_is_
     assert (given.error, len(given.generated)) == (None, 4)
 
 
+async def test_a_file_that_is_included_with_something_else_asks_for_other_values(renderers: Renderers) -> None:
+    body = "a: {{ randAlphaNum 5 }}"
+    name = '(print .Template.BasePath "/secret.yaml")'
+    values = "(dict `Values` .Values `Release` .Release `Chart` .Chart `x` 1)"
+    for data, count in ((".", 1), ("$", 1), (values, 2), ("(merge (dict `x` 1) .)", 2)):
+        row = secret(body)
+        text = f"kind: X\napiVersion: v1\ntext: {{{{ include {name} {data} | quote }}}}\n"
+        given = await render(renderers, replace(row, files={**row.files, "templates/again.yaml": text}))
+        assert (given.error, len(given.generated)) == (None, count), data
+
+
 @pytest.mark.parametrize(
     "expression", ["randAlphaNum 5000", "range until 300 }}{{ randAlpha 3 }}{{ end", "randAlphaNum -1"]
 )

@@ -173,6 +173,7 @@ async def world(monkeypatch) -> World:
         reconciled=made.reconciled,
         synced=made.synced,
         objects=made.objects,
+        held=lambda *_: None,
         forget=lambda application: made.metrics.pop(application.uid, None),
     )
     for ports in (made.driver, made.driver._reporter):

@@ -80,7 +80,9 @@ class Cluster:
 
 
 def agent(cluster: Cluster, now: list[float]) -> Reporter:
-    metrics = SimpleNamespace(reconciled=lambda *_: None, objects=lambda *_: None, synced=lambda *_: None)
+    metrics = SimpleNamespace(
+        reconciled=lambda *_: None, objects=lambda *_: None, held=lambda *_: None, synced=lambda *_: None
+    )
     clock = SimpleNamespace(now=lambda: now[0], monotonic=lambda: now[0])
     live = SimpleNamespace(snapshot=lambda _: {})
     return Reporter(SimpleNamespace(home=cluster, live=live, clock=clock, metrics=metrics), "agent-0")

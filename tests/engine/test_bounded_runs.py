@@ -140,7 +140,11 @@ async def test_the_log_names_as_many_problems_as_the_status(caplog: pytest.LogCa
     results = tuple(Result(replace(KEY, name=f"{n}"), "heal", fields=("f" * 256,) * 51) for n in range(300))
     cluster = Cluster()
     metrics = SimpleNamespace(
-        reconciled=lambda *_: None, objects=lambda *_: None, synced=lambda *_: None, healed=lambda _: None
+        reconciled=lambda *_: None,
+        objects=lambda *_: None,
+        held=lambda *_: None,
+        synced=lambda *_: None,
+        healed=lambda _: None,
     )
     ports = SimpleNamespace(
         home=cluster,

@@ -14,6 +14,8 @@ from whole_runs.previewing import User, asking
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from agent.api.operator import OperatorSettings
+
 __all__ = ["asking"]
 
 FOUR = {f"{name}.yaml": m.config(name) for name in "abcd"}
@@ -313,8 +315,8 @@ ROWS = {
 OPERATOR = m.operator(destinations=[{"applicationNamespace": "shop", "namespaces": ["jobs"]}])
 
 
-def world_of(files: Mapping[str, str], **spec: object) -> Installation:
-    world = Installation(files=files, operator=OPERATOR, **spec)
+def world_of(files: Mapping[str, str], operator: OperatorSettings = OPERATOR, **spec: object) -> Installation:
+    world = Installation(files=files, operator=operator, **spec)
     world.stores.write("kv/db", password="first", user="shop")
     return world
 

@@ -87,6 +87,31 @@ class TestStraightOn:
         assert ran.writes == []
         assert ran.errors[0].facts["source"] == "platform"
 
+    async def test_a_commit_of_another_repository_waits_for_its_window_and_the_last_is_healed(self) -> None:
+        closed = {"kind": "deny", "schedule": "* * * * *", "duration": "1h"}
+        made = world(PROD, BASE, layers=LAYERS)
+        await made.run()
+        made.spec(syncWindows=[closed])
+        await made.run("spec")
+        made.git.further[PLATFORM].push({**BASE, "base/b.yaml": m.config("b", "2")})
+        ran = await made.run()
+        assert (ran.writes, ran.ready) == ([], "SyncWindow")
+        made.restart()
+        made.edit("ConfigMap/b", "data", "value", to="edited")
+        assert (await made.run()).writes == ["apply ConfigMap/b"]
+        assert made.value("ConfigMap/b", "data", "value") == "1"
+        made.spec(syncWindows=[])
+        assert (await made.run("spec")).writes == ["apply ConfigMap/b"]
+        assert made.value("ConfigMap/b", "data", "value") == "2"
+
+    async def test_a_branch_that_was_rewritten_is_told_of_any_repository(self) -> None:
+        made = world(PROD, BASE, layers=LAYERS)
+        await made.run()
+        made.git.further[PLATFORM].force_push({**BASE, "base/b.yaml": m.config("b", "2")})
+        ran = await made.run()
+        assert ran.events.count("ForcedPush") == 1
+        assert ran.writes == ["apply ConfigMap/b"]
+
     async def test_variables_and_encrypted_files_of_another_repository(self) -> None:
         platform = {**BASE, "vars.yaml": "DOMAIN: example.com\n", "base/db.yaml": encrypt(m.plain_secret())}
         made = world(

@@ -146,20 +146,29 @@ def _not_run(asked: Mapping[ObjectId, Desired]) -> Problem:
     )
 
 
-def expected(asked: Mapping[ObjectId, Desired], *, installing: bool | None) -> Hooked:
+_NONE_FAILED: Final[Mapping[ObjectId, str]] = {}
+
+
+def expected(
+    asked: Mapping[ObjectId, Desired], *, installing: bool | None, ended: Mapping[ObjectId, str] = _NONE_FAILED
+) -> Hooked:
     """The steps of hooks where it is not known for what they ran: all of them, as far as they are for an installation, or for an upgrade.
 
-    None: for either.
+    None: for either. `ended` are those that did not complete for this very commit, and how they ended.
     """
     steps: dict[Phase, list[Step]] = {"before": [], "after": []}
     for key, item in asked.items():
         hook = item.hook
         assert hook is not None
-        phases = hook.install | hook.upgrade if installing is None else hook.phases(installing=installing)
+        either = installing is None or key in ended
+        phases = hook.install | hook.upgrade if either else hook.phases(installing=bool(installing))
         times: list[Phase] = [each for each in hooks.PHASES if each in phases]
         for phase in times[:1] if runs_to_end.ends(item.tree) else times:
             assembled = Assembled(key, item.tree, ObjectRecord(item.api_version), rendered_from=item.rendered_from)
-            steps[phase].append(Step(assembled, Cause.HOOK, why=Why(Cause.HOOK), hooked=HookRun(hook, phase)))
+            refusal = failed(key, ended[key]) if key in ended else None
+            steps[phase].append(
+                Step(assembled, Cause.HOOK, refusal=refusal, why=Why(Cause.HOOK), hooked=HookRun(hook, phase))
+            )
     return Hooked(tuple(sorted(steps["before"], key=_rank)), tuple(sorted(steps["after"], key=_rank)))
 
 

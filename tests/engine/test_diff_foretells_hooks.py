@@ -67,6 +67,22 @@ async def test_an_installation_and_an_upgrade(made: tuple[Installation, Cluster]
     assert cluster.ran == ["Job/migrate", "Job/seed", "Job/migrate", "Job/check"]
 
 
+async def test_a_hook_that_failed_for_this_commit_does_not_run_again(
+    made: tuple[Installation, Cluster], asking: Asking
+) -> None:
+    installation, cluster = made
+    user = asking(installation)
+    await installation.run()
+    cluster.ends["migrate"] = "Failed"
+    installation.push(CHANGED)
+    await installation.run()
+    shown = await user.diff(CHANGED, commit=installation.commit)
+    assert shown.actions == dict.fromkeys(
+        ("Job/migrate", "ConfigMap/settings", "ServiceAccount/account", "Job/check"), "hold"
+    )
+    assert (await installation.run()).writes == []
+
+
 async def test_a_release_that_would_be_taken_over(made: tuple[Installation, Cluster], asking: Asking) -> None:
     installation, cluster = made
     installation.make('{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}}', "helm")

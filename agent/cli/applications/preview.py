@@ -22,7 +22,7 @@ from agent.values.secret import Sealed
 from agent.values.tree import get_object, get_text, map_leaves, secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from agent.cli.applications.applied import Applied
     from agent.cli.applications.comparison import Difference
@@ -109,7 +109,15 @@ def _hooked(
     installing = not releases.stands(applied.live, applied.uid, but=state.hooks, met=met)
     if not installing and applied.record.newest is None:
         return hooks.NONE  # a release that is taken over runs none
-    return hooks.expected(free, installing=installing)
+    newest = applied.record.newest
+    same = newest is not None and newest.commit == state.revision.commit
+    return hooks.expected(free, installing=installing, ended=_ended(applied, free) if same else {})
+
+
+def _ended(applied: Applied, asked: Collection[ObjectId]) -> dict[ObjectId, str]:
+    """The hooks that did not complete when they ran last, and how they ended."""
+    last = {key: [*runs.endings.values()][-1] for key, runs in applied.record.ran.items() if key in asked}
+    return {key: how for key, how in last.items() if how in {"Failed", endings.UNKNOWN}}
 
 
 def _asks(revision: Revision, applied: Applied) -> Cause:

@@ -251,21 +251,23 @@ def _checked(
         if key in state.held:
             continue
         try:
-            opened[key] = item.tree
+            opened[key] = checked = item.tree
             if secrets is not None:
                 made = made_values.of(item.tree, state.expressions, secrets, unopened)
                 left = {*state.expressions.known.keys() - made, *state.generated.keys() - secrets.keys()}
-                secrets_here = {**secrets, **made} if made else secrets
-                opened[key] = resolve.unseal(item.tree, secrets_here, left)
-                public = {leaf.id for _, leaf in walk(item.tree) if isinstance(leaf, Sealed) and leaf.type == PUBLIC}
-                if public:
-                    sinks.check(key, resolve.unseal(item.tree, secrets_here, left | public), allowed, state.variables)
-                    continue
-            check(key, opened[key], allowed, state.variables)
+                known = {**secrets, **made} if made else secrets
+                opened[key] = resolve.unseal(item.tree, known, left)
+                checked = resolve.unseal(item.tree, known, left | _public(item.tree))
+            check(key, checked, allowed, state.variables)
         except AgentError as error:
             failed[key] = error.with_facts(object=key, file=", ".join(item.files))
     state = state.holding(failed)
     return Declared(state, {key: tree for key, tree in opened.items() if key not in state.held})
+
+
+def _public(tree: Object) -> set[str]:
+    """The leaves that are no secrets, wherever they stand."""
+    return {leaf.id for _, leaf in walk(tree) if isinstance(leaf, Sealed) and leaf.type == PUBLIC}
 
 
 def check(key: ObjectId, tree: Object, allowed: sinks.AllowedSinks, variables: Mapping[str, str] | None = None) -> None:

@@ -218,7 +218,8 @@ class _Release:
     def is_settled(self, key: ObjectId) -> bool:
         known = self.record.objects.get(key)
         same = known is not None and bool(known.desired_digest) and known.content == self.contents[key]
-        return self.adopting or (same and not self.installing)
+        ordinary = known is not None and bool(known.owned_digest)  # it stood and ran before it was a hook
+        return self.adopting or ((same or ordinary) and not self.installing)
 
     def phase(self, key: ObjectId, item: Desired) -> Phase | None:
         """When a hook that runs to an end does so now; None where it does not, or has done. One that both phases name runs before."""

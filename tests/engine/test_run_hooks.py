@@ -290,6 +290,18 @@ async def test_a_release_that_is_taken_over_runs_none(renderers: Renderers) -> N
     assert (await made.run()).writes == [MIGRATE, *SETTLED, "apply Job/after"]
 
 
+async def test_a_job_that_becomes_a_hook_does_not_run_again_for_that(renderers: Renderers) -> None:
+    made, cluster = world(renderers, chart(settings=SETTINGS, job=marked("migrate", ["team: shop"])))
+    await made.run()
+    await made.run()
+    made.push(chart(settings=SETTINGS, job=hook("migrate", BOTH)))
+    ran = await made.run()
+    assert (ran.problems, cluster.ran) == ([], ["Job/migrate"])
+    assert (await made.run()).quiet
+    made.push(chart(OTHER, settings=SETTINGS, job=hook("migrate", BOTH)))
+    assert (await made.run()).writes == CHANGED
+
+
 async def test_what_helm_left_of_a_hook_makes_room_for_its_next_run(renderers: Renderers) -> None:
     def files(values: str = VALUES) -> dict[str, str]:
         return chart(values, settings=SETTINGS, a=hook("migrate", BOTH))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from agent.api import names
 from agent.manifests import fields, ownership, references
 from agent.manifests.managers import RELEASED
-from agent.values.secret import Sealed
+from agent.values.secret import PUBLIC, Sealed
 from agent.values.tree import get, get_object, walk
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ def is_marked(key: ObjectId) -> bool:
 def may_hold_secret(tree: Object) -> bool:
     """Whether something in a sealed merge may be a secret once it is opened."""
     return any(
-        isinstance(leaf, Sealed) or (isinstance(leaf, str) and references.PATTERN.search(leaf) is not None)
+        (isinstance(leaf, Sealed) and leaf.type != PUBLIC)
+        or (isinstance(leaf, str) and references.PATTERN.search(leaf) is not None)
         for _, leaf in walk(tree)
     )
 

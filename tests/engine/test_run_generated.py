@@ -533,3 +533,13 @@ async def test_a_run_makes_so_many_keys_and_no_more(renderers: Renderers, count:
     made = world(renderers, chart(keys=KEYS.format(count=count)))
     ran = await made.run()
     assert (ran.problems, len(ran.writes)) == (problems, 0 if problems else 1)
+
+
+async def test_a_diff_takes_a_certificate_that_stands_for_the_one_that_is_kept(
+    asking: Callable[..., User], renderers: Renderers
+) -> None:
+    files = chart(secret=CERTIFICATES)
+    made = world(renderers, files)
+    await made.run()
+    said = await asking(made).diff(files)
+    assert (said.actions, said.problems) == ({}, [])

@@ -168,7 +168,7 @@ def _cause(each: Difference, state: DesiredState, before: DesiredState | None, a
     changed = each.action in {"create", "change", "refused"} or (applied.known and each.owned)
     if not changed and before is not None and _clear(before, each.id) != _clear(state, each.id):
         return Cause.COMMIT  # the cluster has it already, and the agent does not know
-    if not changed and (not applied.known or _is_stamped(each, applied)):
+    if not changed and (not applied.known or _is_stamped(each, state, applied)):
         return None
     return _why(each, state, before, known.stores if known is not None else {})
 
@@ -218,15 +218,18 @@ def _is_ours(live: Object | None, applied: Applied) -> bool:
     return live is not None and bool(applied.uid) and ownership.claimed(live) == applied.uid
 
 
-def _is_stamped(each: Difference, applied: Applied) -> bool:
+def _is_stamped(each: Difference, state: DesiredState, applied: Applied) -> bool:
     """Whether a live object carries what the agent writes on it: a run writes that again."""
     live = each.live
     labels = get_object(live, "metadata", "labels")
+    item = state.everything.get(each.id)
+    # a certificate that is not known here is no secret either
+    secret = next(secrets(each.tree), None) is not None and (item is None or contents.may_hold_secret(item.tree))
     return (
         _is_ours(live, applied)
         and bool(labels.get(ownership.LABEL_INSTALLATION))
         and labels.get(ownership.LABEL_APPLICATION) == applied.label
-        and contents.is_true(live, each.id, holds_secret=next(secrets(each.tree), None) is not None)
+        and contents.is_true(live, each.id, holds_secret=secret)
     )
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from load import Load
 
-from agent.api import crd
 from agent.installation.choices import IMAGE, Mode
 from bench.handover import judge
 from testbed.processes import wait_until
@@ -77,32 +75,6 @@ def test_an_upgrade_and_the_way_back_write_nothing(installation: PodInstallation
 
     assert load.versions() == versions
     assert not [call for call in load.calls() if judge.is_write(call) and call.received >= since]
-    load.commit()
-    load.until_applied()
-    assert not load.faults()
-
-
-def test_the_definition_of_a_later_version_stops_agents_of_this_one_and_costs_nothing(
-    installation: PodInstallation, load: Load
-) -> None:
-    """An upgrade applies the definition first, and a field with a default then stands in every Application."""
-    later: Any = crd.definition()
-    (version,) = later["spec"]["versions"]
-    version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["later"] = {
-        "type": "string",
-        "default": "x",
-    }
-    apply = ("apply", "--server-side", "--field-manager=signet-install", "-f", "-")
-    installation.controlplane.kubectl(*apply, input=json.dumps(later))
-
-    def refused() -> bool:
-        load.commit()
-        failures = [each.tenant.application.status().get("failures") for each in load.commits]
-        return all(found and found[0]["field"] == "spec.later" for found in failures)
-
-    # a watch that stands goes on for a while without the field
-    _ = wait_until(refused, 120, "every Application is refused", interval=1)
-    installation.install("--high-availability")
     load.commit()
     load.until_applied()
     assert not load.faults()

@@ -124,11 +124,13 @@ WRONG = {
     "negative": ("randAlphaNum", "-1"),
     "too many": ("randAlphaNum", "4097"),
     "very many": ("randAlphaNum", "9" * 5000),
+    "very many, behind zeros": ("randAlphaNum", "0000000019999999999"),
     "no argument": ("randAlpha",),
     "another function": ("shuffle", "abc"),
     "another kind of key": ("genPrivateKey", "dsa"),
     "no days": ("genCA", "ca", "0"),
     "a thousand years": ("genCA", "ca", "365000"),
+    "a million years, behind zeros": ("genCA", "ca", "000000001365000000"),
     "too few arguments": ("genSelfSignedCert", "web"),
     "a long name": ("genCA", "x" * 65, "1"),
     "no address": ("genSelfSignedCert", "web", '["10.0.0"]', "[]", "1"),
@@ -151,3 +153,45 @@ def test_a_key_that_cannot_be_read_is_not_shown(key: str) -> None:
     with pytest.raises(SecretValueError) as raised:
         make("genSignedCert", *CERTIFICATE, ca["cert"], Secret(key, "live:a"))
     assert "hunter2" not in repr((raised.value, raised.value.facts, raised.value.__cause__))
+
+
+def rsa_pem(p: int, q: int, e: int = 65537) -> str:
+    """A key of these factors in PKCS 1, whose numbers belong together whether or not the factors are prime."""
+    d = pow(e, -1, (p - 1) * (q - 1))
+    body = b"".join(
+        der(2, number.to_bytes(number.bit_length() // 8 + 1))
+        for number in (0, p * q, e, d, p, q, d % (p - 1), d % (q - 1), pow(q, -1, p))
+    )
+    text = base64.encodebytes(der(0x30, body)).decode()
+    return f"-----BEGIN RSA PRIVATE KEY-----\n{text}-----END RSA PRIVATE KEY-----\n"
+
+
+def der(tag: int, content: bytes) -> bytes:
+    size = len(content)
+    wide = size.to_bytes((size.bit_length() + 7) // 8)
+    return bytes([tag]) + (wide if size < 128 else bytes([0x80 | len(wide)]) + wide) + content
+
+
+def test_nothing_looks_for_the_factors_of_a_key_that_stands() -> None:
+    """Where anyone may write such a Secret, that would keep the whole agent waiting for minutes."""
+    key = Secret(rsa_pem(2**521 - 1, (2**607 - 1) * (2**89 - 1)), "live:a")
+    made = make("genSelfSignedCertWithKey", *CERTIFICATE, key)
+    assert Generators().validity(made["cert"], key) is not None
+
+
+def test_a_key_that_stands_has_a_largest_size() -> None:
+    large = Secret(rsa_pem(2**4253 - 1, 2**4423 - 1), "live:a")
+    with pytest.raises(SecretValueError):
+        make("genSelfSignedCertWithKey", *CERTIFICATE, large)
+    assert Generators().validity(make("genCA", *CA)["cert"], large) is None
+
+
+def test_a_certificate_of_an_unknown_version_is_none() -> None:
+    ca = make("genCA", *CA)
+    binary = certificate(ca).public_bytes(serialization.Encoding.DER)
+    changed = base64.encodebytes(binary.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x05", 1)).decode()
+    other = Secret(f"-----BEGIN CERTIFICATE-----\n{changed}-----END CERTIFICATE-----\n", "live:a")
+    assert Generators().validity(other, None) is None
+    assert not Generators().issued(ca["cert"], other)
+    with pytest.raises(SecretValueError):
+        make("genSignedCert", *CERTIFICATE, other, ca["key"])

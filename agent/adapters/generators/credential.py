@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from agent.adapters.bounds import rsa_keys
 from agent.engine.generators import Validity
 from agent.values.errors import RandomValueError, SecretValueError
 from agent.values.reveal import reveal
@@ -59,14 +60,14 @@ def certificate(
     if len(clear) != len(left) or len(clear) != (2 if is_ca else 4):
         raise _unusable(asked)
     days = clear[-1]
-    if not days.isdecimal() or not 1 <= int(days[:9]) <= _MOST_DAYS:
+    if not days.isdecimal() or len(days) > 9 or not 1 <= int(days) <= _MOST_DAYS:
         raise _unusable(asked)
     private = own or rsa.generate_private_key(65537, _CERTIFICATE_BITS)
     try:
         builder = _template(clear[0], _names(*clear[1:3]) if not is_ca else [], int(days), now)
         builder = builder.issuer_name(_subject(clear[0]) if issuer is None else issuer[0].subject)
         signed = _signed(builder, private, None if issuer is None else issuer[1], is_ca=is_ca)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, InternalError):
         signed = None
     if signed is None:
         raise _unusable(asked)
@@ -169,15 +170,17 @@ def _text(given: str | Secret) -> bytes:
 def _read_certificate(given: str | Secret) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(_text(given))
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         pass
     raise _unread(given)
 
 
 def _read_key(given: str | Secret) -> _Key:
     try:
-        read = serialization.load_pem_private_key(_text(given), None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+        read = serialization.load_pem_private_key(_text(given), None, unsafe_skip_rsa_key_validation=True)
+        if isinstance(read, rsa.RSAPrivateKey):
+            rsa_keys.check(read)
+    except (ValueError, TypeError, ZeroDivisionError, UnsupportedAlgorithm):
         read = None
     if isinstance(read, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey):
         return read

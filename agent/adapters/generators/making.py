@@ -64,7 +64,7 @@ def _text(asked: Generation, args: Sequence[str | Secret]) -> str:
 
 def length(asked: Generation, given: str | Secret, most: int) -> int:
     """A number of 1 to `most`. Raises RandomValueError."""
-    if not isinstance(given, str) or not given.isdecimal() or not 1 <= int(given[:9]) <= most:
+    if not isinstance(given, str) or not given.isdecimal() or len(given) > 9 or not 1 <= int(given) <= most:
         raise unusable(asked)
     return int(given)
 

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_public_key,
 )
 
+from agent.adapters.bounds import rsa_keys
 from agent.adapters.keys.age_format import Stanza, decode_base64, derive, encode_base64, malformed
 from agent.adapters.keys.age_x25519 import WRAPPED_SIZE, exchange, seal, unseal
 from agent.values.dataclass import dataclass, field
@@ -30,10 +31,6 @@ RSA = "ssh-rsa"
 _ED25519_LABEL = b"age-encryption.org/v1/ssh-ed25519"
 _RSA_LABEL = b"age-encryption.org/v1/ssh-rsa"
 _SMALLEST_RSA = 2048
-_LARGEST_RSA = 8192
-"""A private key of that size takes some 50 ms for each stanza, in which nothing else of the process goes on."""
-_LONGEST_EXPONENT = 64
-"""Bits of a public exponent, as OpenSSL has it for large keys."""
 _FIELD = 2**255 - 19
 _CURVE_D = -121665 * pow(121666, -1, _FIELD) % _FIELD
 
@@ -60,7 +57,7 @@ class SshRecipient:
     @classmethod
     def of(cls, key: ed25519.Ed25519PublicKey | rsa.RSAPublicKey) -> SshRecipient:
         """Raises ValueError for an RSA key of less than 2048 bits, or more than 8192."""
-        if isinstance(key, rsa.RSAPublicKey) and not _SMALLEST_RSA <= key.key_size <= _LARGEST_RSA:
+        if isinstance(key, rsa.RSAPublicKey) and not _SMALLEST_RSA <= key.key_size <= rsa_keys.LARGEST:
             raise ValueError("the RSA key is too small or too large")
         kind, wire = key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).split(b" ")[:2]
         return cls(kind.decode(), base64.b64decode(wire), key)
@@ -158,7 +155,7 @@ class PrivateKeyFile:
             raise ValueError("not a type of ssh key that age supports")  # noqa: TRY004  # of the text, not of an argument
         public = SshRecipient.of(key.public_key())
         if isinstance(key, rsa.RSAPrivateKey):
-            _check(key.private_numbers())
+            rsa_keys.check(key)
         return SshIdentity(public, key)
 
     def may_open(self, stanza: Stanza) -> bool:
@@ -183,29 +180,6 @@ def _openssh_head(text: bytes) -> tuple[bytes, bytes]:
         fields.append(data[at + 4 : at + 4 + size])
         at += 4 + size
     return fields[0], fields[3]
-
-
-def _check(key: rsa.RSAPrivateNumbers) -> None:
-    """That the numbers of a private key belong together. Whether its factors are prime is its owner's affair: others open nothing.
-
-    Raises ValueError.
-    """
-    p, q, e, n = key.p, key.q, key.public_numbers.e, key.public_numbers.n
-    if not (
-        p > 1
-        and q > 1
-        and p * q == n
-        and n & e & 1
-        and e.bit_length() <= _LONGEST_EXPONENT
-        and key.d < n
-        and (key.d * e) % (p - 1) == 1
-        and (key.d * e) % (q - 1) == 1
-        and key.dmp1 == key.d % (p - 1)
-        and key.dmq1 == key.d % (q - 1)
-        and key.iqmp < p
-        and (key.iqmp * q) % p == 1
-    ):
-        raise ValueError("the numbers of the RSA key do not belong together")
 
 
 def _oaep() -> padding.OAEP:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _MOST: Final = 50
 _NAME: Final = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9._-]*[a-zA-Z0-9])?")
+_ARCHIVED: Final = re.compile(r"-v?[0-9]+\.[0-9]")
+"""Where the version begins in the name of an archive. It is looked for once: a name in a tree of Git may have megabytes."""
 _FIELDS: Final = ("name", "version", "repository", "condition", "tags", "enabled", "import-values", "alias")
 """In the order in which Go writes them; the name and the repository also where they are empty."""
 _LOCK_HINT: Final = "run helm dependency build, and commit Chart.lock or the folder charts"
@@ -68,8 +70,8 @@ def vendored(folder: str, paths: Collection[str]) -> frozenset[str]:
         name, _, rest = path[len(prefix) :].partition("/")
         if rest == "Chart.yaml":
             found.add(name)
-        elif not rest and (archived := re.fullmatch(r"(.+?)-v?[0-9]+\.[0-9].*\.tgz", name)):
-            found.add(archived[1])
+        elif not rest and name.endswith(".tgz") and (version := _ARCHIVED.search(name, 1, len(name) - 4)):
+            found.add(name[: version.start()])
     return frozenset(found)
 
 

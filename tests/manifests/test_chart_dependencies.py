@@ -118,3 +118,9 @@ def test_what_does_not_hold_a_dependency_to_one_chart_is_refused(
 def test_a_chart_has_not_any_number_of_dependencies() -> None:
     with pytest.raises(LimitError):
         missing("".join(f"- {{name: d{number}, repository: 'file://../d'}}\n" for number in range(51)))
+
+
+def test_a_name_of_any_length_is_looked_through_once() -> None:
+    """A tree of Git may hold one of megabytes: to try each place in it as the one where the version begins would take for ever."""
+    long = "-1.0" * 250_000
+    assert chart_dependencies.vendored(".", [f"charts/{long}", f"charts/lib{long}.tgz"]) == {"lib"}

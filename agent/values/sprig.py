@@ -16,6 +16,8 @@ from agent.values.text import SPACE
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+LONGEST: Final = 3 * 1024 * 1024
+"""Characters of what a function gives."""
 _PLAIN: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~")
 """What net/url leaves as it is in a query."""
 
@@ -82,6 +84,13 @@ def _part(text: str, parameters: Sequence[str]) -> str:
     return _text(raw[start:end])
 
 
+def _replaced(text: str, parameters: Sequence[str]) -> str:
+    old, new = parameters
+    if len(text) + text.count(old) * (len(new) - len(old)) > LONGEST:
+        raise UnusableError("what a template makes of the value is too long")
+    return text.replace(old, new)
+
+
 def _in_case(changed: Callable[[str], str]) -> Callable[[str, Sequence[str]], str]:
     def made(text: str, _: Sequence[str]) -> str:
         if not text.isascii():
@@ -114,7 +123,7 @@ FUNCTIONS: Final[Mapping[str, tuple[Callable[[str, Sequence[str]], str], int]]] 
     "trimAll": (lambda text, parameters: text.strip(parameters[0]) if parameters[0] else text, 1),
     "trimPrefix": (lambda text, parameters: text.removeprefix(parameters[0]), 1),
     "trimSuffix": (lambda text, parameters: text.removesuffix(parameters[0]), 1),
-    "replace": (lambda text, parameters: text.replace(parameters[0], parameters[1]), 2),
+    "replace": (_replaced, 2),
     "urlquery": (lambda text, _: _in_query(text), 0),
     "b64dec": (lambda text, _: _decoded(text, lambda raw: base64.b64decode(raw, validate=True)), 0),
     "b32enc": (lambda text, _: base64.b32encode(_bytes(text)).decode(), 0),

@@ -112,3 +112,12 @@ def test_a_tree_goes_to_json_with_its_secrets():
 def test_a_relabelled_secret_is_the_same_scalar():
     assert derive.relabel(s(5), "new") == s(5)
     assert derive.relabel(s(5), "new").labels == ("new",)
+
+
+def test_what_takes_the_place_of_parts_has_room():
+    """Without a bound a megabyte of one letter, each for a megabyte, would be all memory that there is: 16 MiB here."""
+    assert reveal(derive.applied("replace", s("aXa"), ["a", "bc"])) == "bcXbc"
+    assert reveal(derive.applied("replace", s("ab"), ["", "-"])) == "-a-b-"
+    for old in ("a", ""):
+        with pytest.raises(SecretValueError, match="too long"):
+            derive.applied("replace", s("a" * 4096), [old, "b" * 4096])

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _MOST_KEYS: Final = 32
 """Calls for keys and certificates of an Application: each takes up to seconds."""
+_LONGEST: Final = 64 * 1024
+"""Characters of what functions make of one value: a chart may have some hundred."""
 
 
 def of(given: Mapping[str, GeneratedValue]) -> list[frozenset[str]]:
@@ -132,6 +134,8 @@ def _applied(value: Secret, asked: Generation) -> Secret:
     """What functions of the template make of a value."""
     for function, *parameters in asked.then:
         value = derive.applied(function, value, parameters)
+        if derive.size(value) > _LONGEST:
+            raise LimitError("what a chart makes of a value that it makes up is too long", limit=_LONGEST)
     return value
 
 

@@ -543,3 +543,12 @@ async def test_a_diff_takes_a_certificate_that_stands_for_the_one_that_is_kept(
     await made.run()
     said = await asking(made).diff(files)
     assert (said.actions, said.problems) == ({}, [])
+
+
+async def test_what_functions_make_of_a_value_has_a_largest_size(renderers: Renderers) -> None:
+    """Else a few hundred values of megabytes each would be held at once."""
+    secret = 'apiVersion: v1\nkind: Secret\nmetadata: {name: long}\nstringData: {a: {{ randNumeric 4096 | replace "1" (repeat 1024 "x") }}}\n'
+    made = world(renderers, chart(settings=SETTINGS, secret=secret))
+    ran = await made.run()
+    assert ran.writes == ["apply ConfigMap/settings"]
+    assert "what a chart makes of a value that it makes up is too long" in shown(ran)

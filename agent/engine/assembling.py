@@ -95,11 +95,12 @@ async def assemble(
         item, tree = objects[key], opened.objects[key]
         token = rollouts.token_of(item, held, assembler.applied, run.application_id.uid)
         unrolled = stood.is_unrolled(item, token, held)
+        pending = opened.pending.get(key, _NOTHING_PENDING)
         try:
             done = await pace.beside(
                 run,
                 tree,
-                lambda item=item, tree=tree, token=token, unrolled=unrolled: assembler.build(
+                lambda item=item, tree=tree, token=token, unrolled=unrolled, pending=pending: assembler.build(
                     item,
                     tree,
                     answers,
@@ -107,8 +108,9 @@ async def assemble(
                     roll=token,
                     unrolled=unrolled,
                     partial=item.id in opened.partial,
-                    pending=opened.pending.get(item.id, _NOTHING_PENDING),
+                    pending=pending,
                 ),
+                made=bool(pending.expressions.known),
             )
             room.take(key, done.tree)
         except AgentError as error:

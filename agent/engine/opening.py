@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from agent.values.tree import Object
 
 _SECONDS: Final = 5
-"""For what is made of certificates."""
+"""For what is made of certificates in one object."""
 _QUICK: Final = 200
 """Values that are decrypted at once; more may take long enough to keep everything else waiting."""
 
@@ -120,7 +120,7 @@ async def open_objects(
             failed[item.id] = refused
             continue
         try:
-            clear = _public(run, trees[item.id], desired, secrets)
+            clear = await _public(run, trees[item.id], desired, secrets)
             opened[item.id] = resolve.unseal(trees[item.id], secrets, made[item.id].known, clear)
         except AgentError as error:
             failed[item.id] = error
@@ -133,19 +133,19 @@ def _sealed(tree: Object) -> Iterable[str]:
     return (leaf.id for _, leaf in walk(tree) if isinstance(leaf, Sealed))
 
 
-def _public(run: Run, tree: Object, desired: DesiredState, secrets: Mapping[str, Secret]) -> dict[str, str]:
+async def _public(run: Run, tree: Object, desired: DesiredState, secrets: Mapping[str, Secret]) -> dict[str, str]:
     """The leaves that are no secrets, as text, by id."""
-    clear: dict[str, str] = {}
-    for _, leaf in walk(tree) if desired.generated else ():
-        if isinstance(leaf, Sealed) and leaf.type == PUBLIC and leaf.id not in clear:
-            made = desired.expressions.behind([leaf.id])
-            value = secrets.get(leaf.id)
-            if leaf.id in made.known:
-                clock = run.ports.clock.monotonic
-                value = _pending(made, secrets).made({}, clock, clock() + _SECONDS)[leaf.id]
-            if value is not None:
-                clear[leaf.id] = disclosure.public(value)
-    return clear
+    leaves = [leaf.id for _, leaf in walk(tree) if isinstance(leaf, Sealed) and leaf.type == PUBLIC]
+    if not leaves:
+        return {}
+    made, clock = desired.expressions.behind(leaves), run.ports.clock.monotonic
+
+    def work() -> dict[str, str]:
+        known = _pending(made, secrets).made({}, clock, clock() + _SECONDS)
+        values = {name: known[name] if name in known else secrets.get(name) for name in leaves}
+        return {name: disclosure.public(value) for name, value in values.items() if value is not None}
+
+    return await run.ports.tasks.in_thread(work)
 
 
 def _needed(tree: Object, made: Expressions) -> dict[str, None]:

@@ -28,9 +28,9 @@ async def let_others(run: Run, number: int) -> None:
         await run.ports.tasks.sleep(0)
 
 
-async def beside(run: Run, tree: Object, work: Callable[[], T]) -> T:
-    """A large object is worked on beside the loop, and a small one at once."""
-    return await run.ports.tasks.in_thread(work) if is_large([tree], _MANY) else work()
+async def beside(run: Run, tree: Object, work: Callable[[], T], *, made: bool = False) -> T:
+    """A large object is worked on beside the loop, and a small one at once, unless values of it are `made` by functions of a chart."""
+    return await run.ports.tasks.in_thread(work) if made or is_large([tree], _MANY) else work()
 
 
 async def over_all(run: Run, trees: Iterable[Object], work: Callable[[], T]) -> T:

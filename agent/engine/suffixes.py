@@ -189,7 +189,7 @@ async def _contents(run: Run, taken: Taken, sealed: DesiredState) -> list[Conten
             return content_of(key, taken.new[key], tree, pending, clock=clock, printer=printer)
 
         try:
-            contents.append(await pace.beside(run, tree, content))
+            contents.append(await pace.beside(run, tree, content, made=bool(pending.expressions.known)))
         except InputError:
             continue
     return contents

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
+import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -16,13 +18,14 @@ from whole_runs.previewing import asking
 
 from agent.adapters.render.pool import Renderers
 from agent.engine.ports import Identity
+from agent.values import sprig
 from agent.values.errors import ForbiddenError
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
 from render import build
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
     from whole_runs.previewing import User
     from whole_runs.ran import Ran
@@ -552,3 +555,39 @@ async def test_what_functions_make_of_a_value_has_a_largest_size(renderers: Rend
     ran = await made.run()
     assert ran.writes == ["apply ConfigMap/settings"]
     assert "what a chart makes of a value that it makes up is too long" in shown(ran)
+
+
+async def test_what_is_made_of_certificates_keeps_nothing_waiting(
+    renderers: Renderers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each object may take seconds for it, and there may be many of them."""
+    loop, here = threading.get_ident(), list[bool]()
+    result = sprig.result
+
+    def watched(function: str, given: str, parameters: Sequence[str]) -> str:
+        here.append(threading.get_ident() == loop)
+        return result(function, given, parameters)
+
+    async def in_thread(_: sources.Tasks, work: Callable[[], object]) -> object:
+        return await asyncio.to_thread(work)
+
+    monkeypatch.setattr(sprig, "result", watched)
+    monkeypatch.setattr(sources.Tasks, "in_thread", in_thread)
+    secret = """\
+{{- $ca := genCA "shop" 365 -}}
+apiVersion: v1
+kind: Secret
+metadata: {name: ca}
+stringData: {ca.crt: {{ $ca.Cert | quote }}, ca.key: {{ $ca.Key | quote }}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: trust}
+data: {line: {{ $ca.Cert | replace "CERTIFICATE" "TRUSTED" | quote }}}
+"""
+    made = world(renderers, chart(secret=secret))
+    ran = await made.run()
+    assert ran.problems == []
+    assert "BEGIN TRUSTED" in text(made, "ConfigMap/trust", "data", "line")
+    assert here
+    assert not any(here)

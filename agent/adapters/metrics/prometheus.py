@@ -6,7 +6,8 @@ labelled by Application is removed when the Application is.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest  # pyright: ignore[reportUnknownVariableType]
@@ -24,20 +25,28 @@ _RESULTS: Final = {True: "answered", False: "failed"}
 _APPLICATION: Final = ("namespace", "application")
 
 
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A metric under the name of its samples; those of a histogram add `_bucket`, `_count` and `_sum`."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram", "info"]
+    text: str
+    labels: tuple[str, ...]
+
+
 class Metrics:
-    """All counters of one agent."""
+    """All counters of one agent, and their definitions in `definitions`, of which alerts and dashboard are made."""
 
     def __init__(self, *, version: str) -> None:
         self.registry: CollectorRegistry = CollectorRegistry()
+        self.definitions: list[Definition] = [Definition("signet_agent_info", "info", "The agent", ("version",))]
         Info("signet_agent", "The agent", registry=self.registry).info({"version": version})
         self._reconciliations: Counter = self._counter(
             "reconciliations", "Reconciliations that ended", "cause", "result"
         )
-        self._duration: Histogram = Histogram(
-            "signet_reconciliation_seconds",
-            "Duration of a reconciliation",
-            buckets=_SYNC_SECONDS,
-            registry=self.registry,
+        self._duration: Histogram = self._histogram(
+            "reconciliation_seconds", "Duration of a reconciliation", buckets=_SYNC_SECONDS
         )
         self._objects: Gauge = self._gauge("objects", "Objects of an Application by state", *_APPLICATION, "state")
         self._held: Gauge = self._gauge(
@@ -47,11 +56,8 @@ class Metrics:
             "last_sync_timestamp_seconds", "When an Application last synced in full", *_APPLICATION
         )
         self._drift: Counter = self._counter("drift", "Live objects found to differ from their revision", "cause")
-        self._heal: Histogram = Histogram(
-            "signet_heal_seconds",
-            "From seeing a live edit to its correction",
-            buckets=_HEAL_SECONDS,
-            registry=self.registry,
+        self._heal: Histogram = self._histogram(
+            "heal_seconds", "From seeing a live edit to its correction", buckets=_HEAL_SECONDS
         )
         self._api: Counter = self._counter("api_requests", "Requests to the API server", "verb", "code")
         self._git: Histogram = self._histogram("git_seconds", "Exchanges with Git servers", "operation", "result")
@@ -121,10 +127,15 @@ class Metrics:
             self._known[key] = frozenset(values)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        self.definitions.append(Definition(f"signet_{name}_total", "counter", text, labels))
         return Counter(f"signet_{name}", text, labels, registry=self.registry)
 
-    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
-        return Histogram(f"signet_{name}", text, labels, buckets=_EXCHANGE_SECONDS, registry=self.registry)
+    def _histogram(
+        self, name: str, text: str, *labels: str, buckets: tuple[float, ...] = _EXCHANGE_SECONDS
+    ) -> Histogram:
+        self.definitions.append(Definition(f"signet_{name}", "histogram", text, labels))
+        return Histogram(f"signet_{name}", text, labels, buckets=buckets, registry=self.registry)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        self.definitions.append(Definition(f"signet_{name}", "gauge", text, labels))
         return Gauge(f"signet_{name}", text, labels, registry=self.registry)

@@ -5,7 +5,7 @@
 FAST_FIRST := tests/controllers tests/manifests
 FAST_SECOND := tests/engine tests/values tests/api
 
-.PHONY: help demo corpus corpus-charts test test-agent test-node test-rooms test-image test-render test-fast fast-first fast-second check lint format types contracts generated site bench soak build image clean
+.PHONY: help demo corpus corpus-charts test test-agent test-node test-rooms test-image test-prometheus test-render test-fast fast-first fast-second check lint format types contracts generated site bench soak build image clean
 .DELETE_ON_ERROR:
 
 PYTHON := .venv/bin/python
@@ -38,13 +38,16 @@ test-agent:
 	$(PYTHON) -m pytest -q tests/e2e tests/handover
 
 test-rooms:
-	$(PYTHON) -m pytest -q --ignore tests/e2e --ignore tests/handover --ignore tests/image/test_image_built.py --ignore tests/node
+	$(PYTHON) -m pytest -q --ignore tests/e2e --ignore tests/handover --ignore tests/image/test_image_built.py --ignore tests/node --ignore tests/prometheus
 
 test-node: build ## the agent in pods on two real nodes; Linux, root. It installs Debian's containerd and what else is missing
 	$(PYTHON) -m testbed.node test $(PYTEST_ARGS)
 
 test-image: build ## the image, built twice, and an agent that runs from it; Linux, root. It installs Debian's buildah and mmdebstrap
 	$(PYTHON) -m pytest -q tests/image/test_image_built.py
+
+test-prometheus: build ## the alerts and the dashboard in Prometheus; Linux, root. It installs Debian's prometheus
+	$(PYTHON) -m pytest -q tests/prometheus
 
 test-render: ## the Go tests of signet-render
 	cd render && gofmt -l . | (! grep .) && go vet ./... && go test ./...

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agent.api import reference, schema
-from generate import chart, decisions, installation, renderer_errors
+from generate import alerts, chart, dashboard, decisions, installation, renderer_errors
 
 if TYPE_CHECKING:
     from agent.values.tree import Object
@@ -25,6 +25,8 @@ def files(root: Path) -> dict[str, str]:
     return {
         **installation.files(),
         **chart.files(),
+        **alerts.files(),
+        "deploy/dashboard.json": _json(dashboard.of()),
         "docs/decisions/README.md": decisions.index(root / "docs" / "decisions"),
         "docs/reference/application.md": reference.application(),
         "docs/reference/operator.md": reference.operator(),

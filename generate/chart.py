@@ -15,7 +15,7 @@ from agent.installation import objects
 from agent.installation.choices import NAMESPACE, Choices, Mode
 from agent.values.tree import get_object, get_text
 from agent.yaml.write import render
-from generate import chart_values
+from generate import alerts, chart_values
 from generate.installation import NOTICE
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ def _templates() -> dict[str, str]:
     get_object(policy, "spec")["ingress"] = marks.tree(".Values.webhooks.ingress")
     (monitor,) = objects.read("monitor.yaml")
     get_object(monitor, "metadata", "labels")[marks.more(".Values.podMonitor.labels")] = True
+    rules = alerts.resource()
+    get_object(rules, "metadata", "labels")[marks.more(".Values.prometheusRule.labels")] = True
     definition = crd.definition()
     get_object(definition, "metadata")["annotations"] = {"helm.sh/resource-policy": "keep"}
     roles = objects.read("rbac.yaml")
@@ -71,6 +73,7 @@ def _templates() -> dict[str, str]:
         "disruption.yaml": _only(f"and .Values.podDisruptionBudget.enabled ({is_deployment})", marks.written(budget)),
         "webhooks.yaml": _only(".Values.webhooks.enabled", f"{marks.written(service)}---\n{marks.written(policy)}"),
         "monitor.yaml": _only(".Values.podMonitor.enabled", marks.written(monitor)),
+        "alerts.yaml": _only(".Values.prometheusRule.enabled", marks.written(rules)),
         "deployment.yaml": _only(is_deployment, marks.written(_workload(marks, Mode.DEPLOYMENT))),
         "daemonset.yaml": _only('eq .Values.mode "DaemonSet"', marks.written(_workload(marks, Mode.DAEMON_SET))),
     }
@@ -110,8 +113,8 @@ class _Marks:
         return self._mark(f'{{{{- include "{name}" . | nindent OWN }}}}')
 
     def written(self, manifest: Object) -> str:
-        """The manifest as a template, in the release's namespace."""
-        text = _MARK.sub(self._replaced, render.manifest(manifest))
+        """The manifest as a template, in the release's namespace. What looks like one of Helm's actions in it stays text."""
+        text = _MARK.sub(self._replaced, render.manifest(manifest).replace("{{", '{{ "{{" }}'))
         return text.replace(f"namespace: {NAMESPACE}\n", "namespace: {{ .Release.Namespace }}\n")
 
     def _mark(self, *lines: str) -> str:

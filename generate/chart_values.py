@@ -51,6 +51,7 @@ def of() -> Object:
         networkPolicy=_fields(enabled=_SWITCH, ingress=_LIST),
         webhooks=_fields(enabled=_SWITCH, ingress=_LIST),
         podMonitor=_fields(enabled=_SWITCH, labels=_TEXTS),
+        prometheusRule=_fields(enabled=_SWITCH, labels=_TEXTS),
         nodeSelector=_TEXTS,
         tolerations=_LIST,
         affinity=_MAP,

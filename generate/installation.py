@@ -48,7 +48,9 @@ def _kustomize(definition: str) -> dict[str, str]:
         "webhooks/webhooks.yaml": NOTICE + objects.text("webhooks.yaml"),
         "webhooks/kustomization.yaml": _kustomization(resources=["../high-availability", "webhooks.yaml"]),
         "prometheus-operator/monitor.yaml": NOTICE + objects.text("monitor.yaml"),
-        "prometheus-operator/kustomization.yaml": _kustomization(resources=["../high-availability", "monitor.yaml"]),
+        "prometheus-operator/kustomization.yaml": _kustomization(
+            resources=["../high-availability", "monitor.yaml", "alerts.yaml"]
+        ),
     }
 
 

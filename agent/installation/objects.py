@@ -25,7 +25,7 @@ def of(choices: Choices) -> list[Object]:
         if choices.mode is Mode.DEPLOYMENT and choices.available:
             objects += read("available.yaml")
         objects += [_workload(choices)]
-        objects += read("monitor.yaml") if choices.monitored else []
+        objects += [*read("monitor.yaml"), *read("alerts.yaml")] if choices.monitored else []
         objects += read("webhooks.yaml") if choices.webhooks else []
     return [_placed(each, choices.namespace) for each in objects]
 

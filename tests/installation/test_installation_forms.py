@@ -73,7 +73,10 @@ def test_overlays_give_the_objects_of_the_command(controlplane: ControlPlane, fo
     [
         ({}, {"available": True}),
         ({"mode": "DaemonSet", "priorityClass": {"create": False, "name": ""}}, {"mode": Mode.DAEMON_SET}),
-        ({"podMonitor": {"enabled": True}}, {"available": True, "monitored": True}),
+        (
+            {"podMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}},
+            {"available": True, "monitored": True},
+        ),
         ({"webhooks": {"enabled": True}}, {"available": True, "webhooks": True}),
         ({"image": {"repository": "registry.example.com/a", "tag": "2"}}, {"available": True, "image": "registry.example.com/a:2"}),
     ],
@@ -140,6 +143,12 @@ VALUES: dict[str, tuple[object, tuple[str | int, ...], object]] = {
     "webhooks.ingress": ([{"from": []}], ("NetworkPolicy", "signet-webhooks", "spec", "ingress"), [{"from": []}]),
     "podMonitor.enabled": (True, ("PodMonitor", "signet-agent", "kind"), "PodMonitor"),
     "podMonitor.labels": ({"release": "p"}, ("PodMonitor", "signet-agent", "metadata", "labels", "release"), "p"),
+    "prometheusRule.enabled": (True, ("PrometheusRule", "signet-agent", "kind"), "PrometheusRule"),
+    "prometheusRule.labels": (
+        {"release": "p"},
+        ("PrometheusRule", "signet-agent", "metadata", "labels", "release"),
+        "p",
+    ),
     "nodeSelector": ({"a": "b"}, (*POD, "nodeSelector"), {"a": "b"}),
     "tolerations": ([{"operator": "Exists"}], (*POD, "tolerations"), [{"operator": "Exists"}]),
     "affinity": ({"nodeAffinity": {}}, (*POD, "affinity", "nodeAffinity"), {}),
@@ -176,7 +185,11 @@ def nested(name: str, value: object) -> dict[str, Any]:
 def test_every_value_shows(name: str):
     value, path, expected = VALUES[name]
     group, _, key = name.partition(".")
-    more = {group: {"enabled": True, key: value}} if group in {"podMonitor", "webhooks"} else nested(name, value)
+    more = (
+        {group: {"enabled": True, key: value}}
+        if group in {"podMonitor", "prometheusRule", "webhooks"}
+        else nested(name, value)
+    )
     assert at(template({}), path) != expected
     assert at(template(more), path) == expected
 

@@ -53,7 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="two agents on two nodes, with a PriorityClass and a PodDisruptionBudget; for a Deployment",
     )
-    parser.add_argument("--prometheus-operator", action="store_true", help="add a PodMonitor")
+    parser.add_argument("--prometheus-operator", action="store_true", help="add a PodMonitor and alert rules")
     parser.add_argument(
         "--webhooks", action="store_true", help="add a Service for webhooks, and a NetworkPolicy for it"
     )

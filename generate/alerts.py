@@ -1,0 +1,268 @@
+"""Alert rules, made from the metrics that the agent defines: a rule that selects a metric or label that is not defined is an error here.
+
+They are shipped as a file of rules for Prometheus, as a PrometheusRule for its operator, and as a page for people.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from agent.adapters.metrics.prometheus import Metrics
+from agent.installation.choices import NAMESPACE
+from agent.yaml.write import render
+from generate.installation import NOTICE
+
+if TYPE_CHECKING:
+    from agent.values.tree import Object
+
+_PARTS: Final = {"histogram": ("_bucket", "_count", "_sum")}
+_DEFINED: Final = {
+    each.name + part: frozenset(each.labels)
+    for each in Metrics(version="").definitions
+    for part in _PARTS.get(each.kind, ("",))
+}
+_JOB: Final = '{job=~"(.*/)?signet-agent"}'
+"""`NAMESPACE/signet-agent` with the operator's PodMonitor, `signet-agent` in a configuration written by hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One rule. `summary` names what is wrong, `cure` what to do; both may hold Prometheus's `{{ $labels.… }}`."""
+
+    name: str
+    expression: str
+    minutes: int
+    severity: str
+    summary: str
+    cure: str
+
+    def rule(self) -> Object:
+        """As Prometheus takes it."""
+        return {
+            "alert": self.name,
+            "expr": self.expression,
+            "for": f"{self.minutes}m",
+            "labels": {"severity": self.severity},
+            "annotations": {"summary": self.summary, "description": self.cure},
+        }
+
+
+def series(name: str, matchers: str = "") -> str:
+    """A selector of PromQL. Raises ValueError for a metric, or a label in `matchers`, that the agent does not define."""
+    if name not in _DEFINED:
+        raise ValueError(f"the agent has no metric {name}")
+    for each in matchers.split(", ") if matchers else ():
+        label = each.partition("=")[0].rstrip("!")
+        if label not in _DEFINED[name]:
+            raise ValueError(f"{name} has no label {label}")
+    return f"{name}{{{matchers}}}" if matchers else name
+
+
+def _greatest(name: str, matchers: str = "", *by: str) -> str:
+    """Of one Application: two agents may report it while it moves from one to the other."""
+    return f"max by ({', '.join(('namespace', 'application', *by))}) ({series(name, matchers)})"
+
+
+def _share(name: str, matchers: str, by: str = "") -> str:
+    """How much of what was counted in ten minutes has these labels, from 0 to 1."""
+    total = f"sum{by} (rate({series(name)}[10m]))"
+    return f"sum{by} (rate({series(name, matchers)}[10m])) / {total}"
+
+
+def _slowest(name: str) -> str:
+    """Of 95 % of what happened within 30 minutes, in seconds."""
+    return f"histogram_quantile(0.95, sum by (le) (rate({series(f'{name}_bucket')}[30m])))"
+
+
+_GIT: Final = _share("signet_git_seconds_count", 'result="failed"', " by (operation)") + " > 0.25"
+_STORE: Final = _share("signet_store_seconds_count", 'result="failed"', " by (store)") + " > 0.25"
+_SERVER: Final = _share("signet_api_requests_total", 'code=~"0|5.."') + " > 0.25"
+_RIGHTS: Final = _share("signet_api_requests_total", 'code=~"401|403"') + " > 0.5"
+_KNOWN: Final = _greatest("signet_objects", 'state="total"')
+_UNFINISHED: Final = _greatest("signet_objects", 'state=~"held|failed"') + " > 0"
+_SYNCED: Final = _greatest("signet_last_sync_timestamp_seconds")
+_APPLICATION: Final = "Application {{ $labels.namespace }}/{{ $labels.application }}"
+_STATUS: Final = "agent status {{ $labels.application }} -n {{ $labels.namespace }}"
+
+_EXPLAINED: Final = f"unless on (namespace, application) ({_UNFINISHED}) unless on () ({_GIT}) unless on () ({_SERVER})"
+"""What has an alert of its own, with a better cure."""
+
+ALERTS: Final = (
+    Alert(
+        "SignetNoAgent",
+        f"absent({series('signet_agent_info')})",
+        10,
+        "critical",
+        "No Signet agent is scraped: commits are not applied, and drift is not healed",
+        "Look at the agent's Pods (kubectl get pods -n signet-system) and their logs. If they are ready, Prometheus does not reach them: "
+        "its namespace needs the label signet-gitops.dev/metrics=true.",
+    ),
+    Alert(
+        "SignetAgentDown",
+        f"up{_JOB} == 0 and on () group({series('signet_agent_info')})",
+        10,
+        "warning",
+        "The Signet agent {{ $labels.instance }} does not answer; another one does",
+        "Look at its Pod: kubectl describe pod, and kubectl logs --previous. The other agents have taken over its Applications.",
+    ),
+    Alert(
+        "SignetVersionsDiffer",
+        f"count(count by (version) ({series('signet_agent_info')})) > 1",
+        60,
+        "warning",
+        "Signet agents of different versions have run side by side for an hour",
+        "Finish the upgrade or roll it back: kubectl rollout status -n signet-system deploy/signet-agent.",
+    ),
+    Alert(
+        "SignetApiServerFails",
+        _SERVER,
+        10,
+        "critical",
+        "More than a quarter of the agent's requests to the API server fail",
+        "Look at the API server and at the network between them. The agent writes nothing meanwhile, and continues by itself.",
+    ),
+    Alert(
+        "SignetRequestsRefused",
+        _RIGHTS,
+        10,
+        "critical",
+        "The API server refuses most of the agent's requests",
+        "Run agent check in the agent's Pod: it names the right that is missing. Apply the agent's roles again.",
+    ),
+    Alert(
+        "SignetGitFails",
+        _GIT,
+        15,
+        "warning",
+        "More than a quarter of the exchanges with Git servers fail ({{ $labels.operation }})",
+        "Run agent check in the agent's Pod: it asks every Git server. Look at the server, the network and the credentials. "
+        "What was applied last stays and is healed.",
+    ),
+    Alert(
+        "SignetStoreFails",
+        _STORE,
+        15,
+        "warning",
+        "More than a quarter of the requests to the store {{ $labels.store }} fail",
+        "Look whether it is sealed or not reachable: agent check in the agent's Pod asks every store. "
+        "Objects that need it are held, and follow when it answers.",
+    ),
+    Alert(
+        "SignetObjectsHeld",
+        _greatest("signet_held_objects", 'reason!="StoreUnavailable"', "reason") + " > 0",
+        15,
+        "warning",
+        f"{_APPLICATION} holds objects back: {{{{ $labels.reason }}}}",
+        f"Run {_STATUS}: it names file, object, field and cure. Nothing of the Application is pruned until then.",
+    ),
+    Alert(
+        "SignetObjectsFail",
+        _greatest("signet_objects", 'state="failed"') + " > 0",
+        15,
+        "warning",
+        f"{_APPLICATION} has objects that cannot be applied",
+        f"Run {_STATUS}: it shows what the API server answers for each, and the cure.",
+    ),
+    Alert(
+        "SignetObjectsDrifted",
+        _greatest("signet_objects", 'state="drifted"') + " > 0",
+        60,
+        "warning",
+        f"{_APPLICATION} has objects that have differed from Git for an hour",
+        "Run agent diff to see the differences. With sync.mode detect they are not healed: commit them, or undo them with agent sync.",
+    ),
+    Alert(
+        "SignetApplicationBehind",
+        f"time() - {_SYNCED} > 2 * 3600 {_EXPLAINED}",
+        10,
+        "warning",
+        f"{_APPLICATION} was last applied in full more than two hours ago",
+        f"Run {_STATUS}: its newest commit cannot be used, waits for another Application or for a sync window, or it is suspended. "
+        "An interval of more than an hour needs a longer time in this rule.",
+    ),
+    Alert(
+        "SignetApplicationNeverApplied",
+        f"{_KNOWN} unless on (namespace, application) {_SYNCED} {_EXPLAINED}",
+        60,
+        "warning",
+        f"{_APPLICATION} has not been applied in full since its agent started",
+        f"Run {_STATUS}: its commit or its source cannot be used, or it waits for another Application or for a sync window.",
+    ),
+    Alert(
+        "SignetDriftRepeats",
+        f"sum by (cause) (increase({series('signet_drift_total')}[1h])) > 60",
+        30,
+        "warning",
+        "Live objects were changed more than 60 times within an hour by someone other than Signet",
+        "Look for the event Fight, which names the object and the other client. Stop that client, or have the field ignored.",
+    ),
+    Alert(
+        "SignetRunsSlow",
+        f"{_slowest('signet_reconciliation_seconds')} > 60",
+        30,
+        "warning",
+        "One in twenty reconciliations takes longer than a minute",
+        "Compare the latency of Git, of the stores and of the API server on the dashboard. If none is slow, give the agent more CPU.",
+    ),
+    Alert(
+        "SignetHealsSlow",
+        f"{_slowest('signet_heal_seconds')} > 10",
+        30,
+        "warning",
+        "One in twenty live edits stays for longer than ten seconds before it is corrected",
+        "Look for CPU throttling of the agent, and for a slow API server. Add an agent if this one is busy.",
+    ),
+)
+
+
+def rules() -> Object:
+    """The groups of a file of rules."""
+    return {"groups": [{"name": "signet", "rules": [each.rule() for each in ALERTS]}]}
+
+
+def resource() -> Object:
+    """The same for the Prometheus operator."""
+    labels: Object = {"app.kubernetes.io/name": "signet"}
+    return {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PrometheusRule",
+        "metadata": {"name": "signet-agent", "namespace": NAMESPACE, "labels": labels},
+        "spec": rules(),
+    }
+
+
+def files() -> dict[str, str]:
+    """Path below the repository's root → text."""
+    made = NOTICE + render.manifest(resource())
+    return {
+        "deploy/alerts.yaml": NOTICE + render.manifest(rules()),
+        "deploy/kustomize/prometheus-operator/alerts.yaml": made,
+        "agent/installation/manifests/alerts.yaml": made,
+        "docs/reference/alerts.md": _page(),
+    }
+
+
+def _page() -> str:
+    rows = [
+        f"| `{each.name}` | {each.severity} | {each.minutes} min | {_plain(each.summary)} | {_plain(each.cure)} |"
+        for each in ALERTS
+    ]
+    return "\n".join([_HEAD, *rows, ""])
+
+
+def _plain(text: str) -> str:
+    return _LABEL.sub(lambda match: match[1].upper(), text)
+
+
+_LABEL: Final = re.compile(r"\{\{ \$labels\.(\w+) \}\}")
+_HEAD: Final = """# Alerts
+
+<!-- generated by `python -m generate` -->
+
+The rules of [deploy/alerts.yaml](../../deploy/alerts.yaml). [Operate the agent](../operations.md#alerts-and-dashboard) says how to install
+them. *After* is how long an alert is pending before it fires.
+
+| alert | severity | after | what it means | what to do |
+|---|---|---|---|---|"""

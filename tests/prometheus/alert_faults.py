@@ -1,0 +1,186 @@
+"""What two agents count minute by minute while something is wrong, as series of a test by promtool.
+
+The counting is done by the agents' own metrics. Each of the two has an Application, and the fault hits the first of them or both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from agent.adapters.metrics.prometheus import Metrics
+from agent.values.ids import ApplicationId
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+HEALTHY_MINUTES = 30
+FAULTY_MINUTES = 240
+APPLICATIONS = (ApplicationId("shop", "web", "uid-1"), ApplicationId("shop", "api", "uid-2"))
+
+
+@dataclass(frozen=True)
+class Minute:
+    """What happens in every minute. `web` is what only the Application shop/web has."""
+
+    run: tuple[str, float] = ("succeeded", 0.3)
+    synced: bool = True
+    git: bool = True
+    store: bool = True
+    codes: tuple[int, ...] = (200,) * 9 + (404,)
+    drift: int = 0
+    heal: float | None = 0.05
+    web_synced: bool = True
+    web_objects: Mapping[str, int] = field(default_factory=dict[str, int])
+    web_held: Mapping[str, int] = field(default_factory=dict[str, int])
+    scraped: tuple[bool, bool] = (True, True)
+    versions: tuple[str, str] = ("1.0.0", "1.0.0")
+    restart: bool = False
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`labels` are those of the one alert that fires, besides its name and severity."""
+
+    alert: str
+    minute: Minute
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    severity: str = "warning"
+
+
+WEB = {"namespace": "shop", "application": "web"}
+TARGET = {"job": "signet-system/signet-agent", "namespace": "signet-system"}
+
+FAULTS = (
+    Fault("SignetNoAgent", Minute(scraped=(False, False)), severity="critical"),
+    Fault("SignetAgentDown", Minute(scraped=(False, True)), {"instance": "agent-0", **TARGET}),
+    Fault("SignetVersionsDiffer", Minute(versions=("1.1.0", "1.0.0"), restart=True)),
+    Fault(
+        "SignetApiServerFails",
+        Minute(run=("failed", 30), synced=False, web_synced=False, codes=(200, 0, 503), heal=None),
+        severity="critical",
+    ),
+    Fault(
+        "SignetRequestsRefused",
+        Minute(run=("failed", 0.1), codes=(403, 403, 401, 200), heal=None),
+        severity="critical",
+    ),
+    Fault(
+        "SignetGitFails",
+        Minute(run=("partial", 0.3), synced=False, web_synced=False, git=False),
+        {"operation": "ask"},
+    ),
+    Fault(
+        "SignetStoreFails",
+        Minute(
+            run=("partial", 0.3),
+            web_synced=False,
+            store=False,
+            web_objects={"held": 1},
+            web_held={"StoreUnavailable": 1},
+        ),
+        {"store": "main"},
+    ),
+    Fault(
+        "SignetObjectsHeld",
+        Minute(run=("partial", 0.3), web_synced=False, web_objects={"held": 2}, web_held={"DataKey": 2}),
+        {**WEB, "reason": "DataKey"},
+    ),
+    Fault("SignetObjectsFail", Minute(run=("partial", 0.3), web_synced=False, web_objects={"failed": 1}), WEB),
+    Fault("SignetObjectsDrifted", Minute(web_objects={"drifted": 3}), WEB),
+    Fault("SignetApplicationBehind", Minute(run=("failed", 0.1), web_synced=False), WEB),
+    Fault("SignetApplicationNeverApplied", Minute(run=("failed", 0.1), web_synced=False, restart=True), WEB),
+    Fault("SignetDriftRepeats", Minute(drift=2), {"cause": "live"}),
+    Fault("SignetRunsSlow", Minute(run=("succeeded", 90))),
+    Fault("SignetHealsSlow", Minute(heal=20)),
+)
+"""One for each alert."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    name: str
+    labels: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        matchers = [f'{name}="{value}"' for name, value in self.labels]
+        return f"{self.name}{{{', '.join(matchers)}}}"
+
+
+def series(fault: Minute) -> list[dict[str, str]]:
+    """Input series of promtool, one value a minute: first healthy, then faulty."""
+    healthy = Minute()
+    agents = [Metrics(version=version) for version in healthy.versions]
+    found: dict[Sample, list[str]] = {}
+    for minute in range(HEALTHY_MINUTES + FAULTY_MINUTES):
+        now = healthy if minute < HEALTHY_MINUTES else fault
+        if minute == HEALTHY_MINUTES and fault.restart:
+            agents[0] = Metrics(version=fault.versions[0])
+        for number, agent in enumerate(agents):
+            _count(agent, number, now, minute * 60)
+            for sample, value in _scrape(agent, number, now.scraped[number]).items():
+                values = found.setdefault(sample, [])
+                values += ["_"] * (minute - len(values))
+                values.append(value)
+    return [{"series": str(sample), "values": " ".join(values)} for sample, values in found.items()]
+
+
+def _count(agent: Metrics, number: int, minute: Minute, unix_seconds: int) -> None:
+    application = APPLICATIONS[number]
+    is_web = number == 0
+    result, seconds = minute.run
+    agent.reconciled("git", result, seconds)
+    objects = {"total": 9, "held": 0, "failed": 0, "drifted": 0}
+    agent.objects(application, objects | dict(minute.web_objects) if is_web else objects)
+    agent.held(application, minute.web_held if is_web else {})
+    if minute.synced and (minute.web_synced or not is_web):
+        agent.synced(application, unix_seconds)
+    for code in minute.codes:
+        agent.api_request("GET", code)
+    agent.git_exchange("ask", minute.git, 0.2)
+    agent.store_request("main", minute.store, 0.1)
+    for _ in range(minute.drift):
+        agent.drifted("live")
+    if minute.heal is not None:
+        agent.healed(minute.heal)
+
+
+def _scrape(agent: Metrics, number: int, answers: bool) -> dict[Sample, str]:
+    """With the labels of a target, below those of the agent's own samples."""
+    target = {**TARGET, "instance": f"agent-{number}"}
+    found = {Sample("up", tuple(target.items())): str(int(answers))}
+    if answers:
+        for family in agent.registry.collect():
+            for sample in family.samples:
+                if not sample.name.endswith("_created"):
+                    found[Sample(sample.name, tuple((target | sample.labels).items()))] = repr(float(sample.value))
+    return found
+
+
+def promtool_test(fault: Fault, rules: str) -> dict[str, Any]:
+    """A file of `promtool test rules`: nothing fires before the fault, and at its end its alert alone does."""
+    firing = {"alertname": fault.alert, "alertstate": "firing", "severity": fault.severity, **fault.labels}
+    expected = {"labels": str(Sample("ALERTS", tuple(firing.items()))), "value": 1}
+    ask = 'ALERTS{alertstate="firing"}'
+    return {
+        "rule_files": [rules],
+        "evaluation_interval": "1m",
+        "tests": [
+            {
+                "name": fault.alert,
+                "interval": "1m",
+                "input_series": series(fault.minute),
+                "promql_expr_test": [
+                    {"expr": "ALERTS", "eval_time": f"{HEALTHY_MINUTES - 1}m", "exp_samples": []},
+                    {"expr": f"count by (alertname) (max_over_time({ask}[{HEALTHY_MINUTES + FAULTY_MINUTES}m]))"}
+                    | {"eval_time": f"{HEALTHY_MINUTES + FAULTY_MINUTES - 1}m"}
+                    | {"exp_samples": [{"labels": f'{{alertname="{fault.alert}"}}', "value": 1}]},
+                    {
+                        "expr": ask,
+                        "eval_time": f"{HEALTHY_MINUTES + FAULTY_MINUTES - 1}m",
+                        "exp_samples": [expected],
+                    },
+                ],
+            }
+        ],
+    }

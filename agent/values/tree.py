@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from agent.values.secret import Sealed, Secret
 from agent.values.text import LONGEST, cut
@@ -41,8 +41,14 @@ def _items(tree: dict[str, Tree] | list[Tree]) -> Iterator[tuple[str | int, Tree
     return iter(tree.items()) if isinstance(tree, dict) else iter(enumerate(tree))
 
 
+_CHARACTERS: Final = 100
+
+
 def is_large(trees: Iterable[Tree], most: int) -> bool:
-    """Whether trees have more than `most` maps, lists and leaves together: no more than that many are counted."""
+    """Whether trees have more than `most` maps, lists and leaves together, where each hundred characters count as one more.
+
+    No more than that many are counted.
+    """
     waiting: list[Tree] = []
     left = most
     for tree in trees:
@@ -52,11 +58,13 @@ def is_large(trees: Iterable[Tree], most: int) -> bool:
             if left < 0:
                 return True
             node = waiting.pop()
-            if isinstance(node, dict | list):
+            if isinstance(node, str):
+                left -= len(node) // _CHARACTERS
+            elif isinstance(node, dict | list):
                 if len(node) > left:
                     return True
                 waiting.extend(node.values() if isinstance(node, dict) else node)
-    return False
+    return left < 0
 
 
 def secrets(tree: Tree) -> Iterator[tuple[Path, Secret]]:

@@ -45,3 +45,23 @@ def test_paths_are_readable(path, text):
 @given(st.builds(ObjectId, *(st.text(st.characters(exclude_characters="/"), max_size=5) for _ in range(4))))
 def test_the_key_of_an_identity_reads_back(object_id):
     assert ObjectId.from_key(object_id.key) == object_id
+
+
+@pytest.mark.parametrize(
+    ("given_tree", "large"),
+    [
+        ({"a": 1}, False),
+        ([0] * 9, False),
+        ([0] * 10, True),
+        ({"a": "x" * 799}, False),
+        ({"a": "x" * 900}, True),
+        (["x" * 450] * 2, True),
+    ],
+)
+def test_a_tree_is_large_by_its_nodes_and_by_its_text(given_tree, large):
+    assert tree.is_large([given_tree], 10) is large
+
+
+def test_trees_are_large_together():
+    assert not tree.is_large(["x" * 300, [0, 0]], 10)
+    assert tree.is_large(["x" * 300, [0, 0], "x" * 400], 10)

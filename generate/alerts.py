@@ -86,8 +86,12 @@ _SYNCED: Final = _greatest("signet_last_sync_timestamp_seconds")
 _APPLICATION: Final = "Application {{ $labels.namespace }}/{{ $labels.application }}"
 _STATUS: Final = "agent status {{ $labels.application }} -n {{ $labels.namespace }}"
 
-_EXPLAINED: Final = f"unless on (namespace, application) ({_UNFINISHED}) unless on () ({_GIT}) unless on () ({_SERVER})"
-"""What has an alert of its own, with a better cure."""
+_EXPLAINED: Final = (
+    f"unless on (namespace, application) ({_UNFINISHED} or {_greatest('signet_waits')}) "
+    f"unless on () ({_GIT}) unless on () ({_SERVER})"
+)
+"""What has an alert of its own, with a better cure, or is meant."""
+_MEANT: Final = "unless on (namespace, application) " + series("signet_waits", 'reason="Suspended"')
 
 ALERTS: Final = (
     Alert(
@@ -151,7 +155,7 @@ ALERTS: Final = (
     ),
     Alert(
         "SignetObjectsHeld",
-        _greatest("signet_held_objects", 'reason!="StoreUnavailable"', "reason") + " > 0",
+        _greatest("signet_held_objects", 'reason!="StoreUnavailable"', "reason") + f" > 0 {_MEANT}",
         15,
         "warning",
         f"{_APPLICATION} holds objects back: {{{{ $labels.reason }}}}",
@@ -159,7 +163,7 @@ ALERTS: Final = (
     ),
     Alert(
         "SignetObjectsFail",
-        _greatest("signet_objects", 'state="failed"') + " > 0",
+        _greatest("signet_objects", 'state="failed"') + f" > 0 {_MEANT}",
         15,
         "warning",
         f"{_APPLICATION} has objects that cannot be applied",
@@ -167,7 +171,7 @@ ALERTS: Final = (
     ),
     Alert(
         "SignetObjectsDrifted",
-        _greatest("signet_objects", 'state="drifted"') + " > 0",
+        _greatest("signet_objects", 'state="drifted"') + f" > 0 {_MEANT}",
         60,
         "warning",
         f"{_APPLICATION} has objects that have differed from Git for an hour",
@@ -179,8 +183,8 @@ ALERTS: Final = (
         10,
         "warning",
         f"{_APPLICATION} was last applied in full more than two hours ago",
-        f"Run {_STATUS}: its newest commit cannot be used, waits for another Application or for a sync window, or it is suspended. "
-        "An interval of more than an hour needs a longer time in this rule.",
+        f"Run {_STATUS}: it says why the newest commit or its source cannot be used, and the cure. "
+        "If the Application has an interval of more than an hour, raise the time in this rule.",
     ),
     Alert(
         "SignetApplicationNeverApplied",
@@ -188,7 +192,7 @@ ALERTS: Final = (
         60,
         "warning",
         f"{_APPLICATION} has not been applied in full since its agent started",
-        f"Run {_STATUS}: its commit or its source cannot be used, or it waits for another Application or for a sync window.",
+        f"Run {_STATUS}: it says why the commit or its source cannot be used, and the cure.",
     ),
     Alert(
         "SignetDriftRepeats",

@@ -130,6 +130,7 @@ class Reporter:
 
     async def suspended(self, managed: ManagedApplication, application: Application) -> None:
         """Tell that an Application is stopped by its user."""
+        self._ports.metrics.waits(managed.id, {status.SUSPENDED: 1})
         fence, epoch = managed.fence, managed.record.epoch
         async with managed.reporting:
             reported = status.suspended(application, managed.reported, self._ports.clock.now())
@@ -185,6 +186,7 @@ class Reporter:
         )
         held = () if outcome.desired is None else outcome.desired.held.values()
         metrics.held(managed.id, Counter(error.reason for error in held))
+        metrics.waits(managed.id, Counter(error.reason for error in outcome.waits))
         if not outcome.problems and not outcome.waits:
             metrics.synced(managed.id, self._ports.clock.now())
         now = self._ports.clock.monotonic()

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from agent.values.problems import Problem, Repeated
     from agent.values.tree import Object
 
+SUSPENDED: Final = "Suspended"
+"""The reason while `spec.suspend` is set, of the condition and of the metric."""
 _LARGEST: Final = 32 * 1024
 _HISTORY: Final = 10
 _FAILURES: Final = 50
@@ -194,7 +196,7 @@ def refresh(
 
 def suspended(application: Application, before: ApplicationStatus, now: float) -> ApplicationStatus:
     """The status of an Application that its user stopped."""
-    said = (conditions.condition("Ready", "Unknown", "Suspended", "spec.suspend is set", application.generation),)
+    said = (conditions.condition("Ready", "Unknown", SUSPENDED, "spec.suspend is set", application.generation),)
     status = before.model_copy(
         update={
             "conditions": said,

@@ -42,10 +42,13 @@ class SlowFirst:
 
 
 async def test_a_slow_write_is_not_overtaken() -> None:
-    cluster = SlowFirst()
+    cluster, waits = SlowFirst(), []
     reporter = Reporter(
         SimpleNamespace(
-            home=cluster, live=SimpleNamespace(snapshot=lambda _: {}), clock=SimpleNamespace(now=lambda: 0.0)
+            home=cluster,
+            live=SimpleNamespace(snapshot=lambda _: {}),
+            clock=SimpleNamespace(now=lambda: 0.0),
+            metrics=SimpleNamespace(waits=lambda _, reasons: waits.append(reasons)),
         ),
         "agent-0",
     )
@@ -63,6 +66,7 @@ async def test_a_slow_write_is_not_overtaken() -> None:
     await asyncio.gather(slow, newer)
     assert [each["reason"] for each in cluster.stored["conditions"]] == ["Suspended"]
     assert managed.reported.tree() == cluster.stored
+    assert waits == [{"Suspended": 1}]
 
 
 class Cluster:
@@ -81,7 +85,11 @@ class Cluster:
 
 def agent(cluster: Cluster, now: list[float]) -> Reporter:
     metrics = SimpleNamespace(
-        reconciled=lambda *_: None, objects=lambda *_: None, held=lambda *_: None, synced=lambda *_: None
+        reconciled=lambda *_: None,
+        objects=lambda *_: None,
+        held=lambda *_: None,
+        waits=lambda *_: None,
+        synced=lambda *_: None,
     )
     clock = SimpleNamespace(now=lambda: now[0], monotonic=lambda: now[0])
     live = SimpleNamespace(snapshot=lambda _: {})

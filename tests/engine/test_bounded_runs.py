@@ -143,6 +143,7 @@ async def test_the_log_names_as_many_problems_as_the_status(caplog: pytest.LogCa
         reconciled=lambda *_: None,
         objects=lambda *_: None,
         held=lambda *_: None,
+        waits=lambda *_: None,
         synced=lambda *_: None,
         healed=lambda _: None,
     )

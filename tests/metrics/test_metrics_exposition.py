@@ -64,10 +64,19 @@ def test_what_is_held_is_counted_by_reason_while_it_is():
     assert samples(metrics)["signet_held_objects", "web", "shop", "StoreDenied"] == 1
 
 
+def test_what_an_application_waits_for_is_counted_while_it_does():
+    metrics = prometheus.Metrics(version="0")
+    metrics.waits(SHOP, {"DependencyNotReady": 2})
+    assert samples(metrics)["signet_waits", "web", "shop", "DependencyNotReady"] == 2
+    metrics.waits(SHOP, {})
+    assert not [key for key in samples(metrics) if "web" in key]
+
+
 def test_application_that_is_gone_leaves_no_series():
     metrics = prometheus.Metrics(version="0")
     metrics.objects(SHOP, {"applied": 7})
     metrics.held(SHOP, {"DataKey": 2})
+    metrics.waits(SHOP, {"Suspended": 1})
     metrics.synced(SHOP, 1)
     metrics.forget(SHOP)
     metrics.forget(SHOP)

@@ -33,6 +33,7 @@ class Minute:
     web_synced: bool = True
     web_objects: Mapping[str, int] = field(default_factory=dict[str, int])
     web_held: Mapping[str, int] = field(default_factory=dict[str, int])
+    web_waits: Mapping[str, int] = field(default_factory=dict[str, int])
     scraped: tuple[bool, bool] = (True, True)
     versions: tuple[str, str] = ("1.0.0", "1.0.0")
     restart: bool = False
@@ -96,6 +97,21 @@ FAULTS = (
 )
 """One for each alert."""
 
+MEANT = {
+    "suspended": Minute(
+        web_synced=False,
+        web_objects={"held": 1, "failed": 1, "drifted": 1},
+        web_held={"DataKey": 1},
+        web_waits={"Suspended": 1},
+    ),
+    "suspended since the start": Minute(web_synced=False, web_waits={"Suspended": 1}, restart=True),
+    "outside of its sync windows": Minute(run=("waiting", 0.1), web_synced=False, web_waits={"SyncWindow": 1}),
+    "behind another Application": Minute(
+        run=("waiting", 0.1), web_synced=False, web_waits={"DependencyNotReady": 2}, restart=True
+    ),
+}
+"""What lasts for hours and is no fault."""
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -133,6 +149,7 @@ def _count(agent: Metrics, number: int, minute: Minute, unix_seconds: int) -> No
     objects = {"total": 9, "held": 0, "failed": 0, "drifted": 0}
     agent.objects(application, objects | dict(minute.web_objects) if is_web else objects)
     agent.held(application, minute.web_held if is_web else {})
+    agent.waits(application, minute.web_waits if is_web else {})
     if minute.synced and (minute.web_synced or not is_web):
         agent.synced(application, unix_seconds)
     for code in minute.codes:
@@ -157,30 +174,32 @@ def _scrape(agent: Metrics, number: int, answers: bool) -> dict[Sample, str]:
     return found
 
 
-def promtool_test(fault: Fault, rules: str) -> dict[str, Any]:
-    """A file of `promtool test rules`: nothing fires before the fault, and at its end its alert alone does."""
-    firing = {"alertname": fault.alert, "alertstate": "firing", "severity": fault.severity, **fault.labels}
-    expected = {"labels": str(Sample("ALERTS", tuple(firing.items()))), "value": 1}
-    ask = 'ALERTS{alertstate="firing"}'
+def promtool_test(minute: Minute, rules: str, fault: Fault | None = None) -> dict[str, Any]:
+    """A file of `promtool test rules`: nothing is pending before, and afterwards the alert of the fault, if there is one, alone has fired."""
+    end = HEALTHY_MINUTES + FAULTY_MINUTES - 1
+    firing = 'ALERTS{alertstate="firing"}'
+    labels, names = list[str](), list[str]()
+    if fault is not None:
+        given = {"alertname": fault.alert, "alertstate": "firing", "severity": fault.severity, **fault.labels}
+        labels = [str(Sample("ALERTS", tuple(given.items())))]
+        names = [str(Sample("", (("alertname", fault.alert),)))]
     return {
         "rule_files": [rules],
         "evaluation_interval": "1m",
         "tests": [
             {
-                "name": fault.alert,
                 "interval": "1m",
-                "input_series": series(fault.minute),
+                "input_series": series(minute),
                 "promql_expr_test": [
-                    {"expr": "ALERTS", "eval_time": f"{HEALTHY_MINUTES - 1}m", "exp_samples": []},
-                    {"expr": f"count by (alertname) (max_over_time({ask}[{HEALTHY_MINUTES + FAULTY_MINUTES}m]))"}
-                    | {"eval_time": f"{HEALTHY_MINUTES + FAULTY_MINUTES - 1}m"}
-                    | {"exp_samples": [{"labels": f'{{alertname="{fault.alert}"}}', "value": 1}]},
-                    {
-                        "expr": ask,
-                        "eval_time": f"{HEALTHY_MINUTES + FAULTY_MINUTES - 1}m",
-                        "exp_samples": [expected],
-                    },
+                    _asked("ALERTS", HEALTHY_MINUTES - 1, []),
+                    _asked(firing, end, labels),
+                    _asked(f"count by (alertname) (max_over_time({firing}[{end}m]))", end, names),
                 ],
             }
         ],
     }
+
+
+def _asked(expression: str, minute: int, samples: list[str]) -> dict[str, Any]:
+    expected = [{"labels": each, "value": 1} for each in samples]
+    return {"expr": expression, "eval_time": f"{minute}m", "exp_samples": expected}

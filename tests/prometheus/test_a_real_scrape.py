@@ -105,14 +105,20 @@ def test_every_panel_has_data_and_the_alerts_see_the_application(installation: I
         missing = reference.replace("#password", "#missing")
         tenant.sync(files | {"other.yaml": manifest("Secret", "other", stringData={"password": missing})})
 
-        for title, expression in queries().items():
-            wait_until(lambda expression=expression: prometheus.numbers(expression), 60, f"{title} has data")
-
         mine = {"namespace": tenant.namespace, "application": tenant.application.name, "reason": "StoreNotFound"}
         alerts = wait_until(lambda: prometheus.asked("alerts"), 60, "an alert")
         (held,) = (each for each in alerts if each["labels"]["alertname"] == "SignetObjectsHeld")
         assert mine.items() <= held["labels"].items()
         assert held["annotations"]["summary"].startswith(f"Application {tenant.namespace}/{tenant.application.name} ")
+
+        # it is suspended meanwhile, so that the panel of what waits has data
+        tenant.configure(interval="10s", suspend=True)
+        for title, expression in queries().items():
+            wait_until(lambda expression=expression: prometheus.numbers(expression), 60, f"{title} has data")
+        wait_until(lambda: not prometheus.asked("alerts"), 30, "no alert about a suspended Application")
+        tenant.configure(interval="10s")
+        wait_until(lambda: not prometheus.asked("query", query="signet_waits"), 60, "it waits for nothing any more")
+
         series = json.dumps(prometheus.asked("query", query='{__name__=~".+"}'))
         assert "signet_held_objects" in series
         assert not [name for name, secret in installation.canaries.items() if secret in series]

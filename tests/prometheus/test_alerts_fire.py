@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from alert_faults import FAULTS, Fault, promtool_test
+from alert_faults import FAULTS, MEANT, Fault, promtool_test
 
 from generate import alerts
 
@@ -31,13 +31,20 @@ def test_the_table_has_a_fault_for_each_alert():
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.alert)
 def test_a_fault_fires_its_own_alert_and_no_other(fault: Fault, tmp_path: Path):
     path = tmp_path / "test.yaml"
-    path.write_text(json.dumps(promtool_test(fault, str(RULES))))
+    path.write_text(json.dumps(promtool_test(fault.minute, str(RULES), fault)))
+    promtool("test", "rules", str(path))
+
+
+@pytest.mark.parametrize("name", MEANT)
+def test_what_is_meant_fires_nothing(name: str, tmp_path: Path):
+    path = tmp_path / "test.yaml"
+    path.write_text(json.dumps(promtool_test(MEANT[name], str(RULES))))
     promtool("test", "rules", str(path))
 
 
 def test_an_alert_names_the_application_and_the_cure(tmp_path: Path):
     held = next(each for each in FAULTS if each.alert == "SignetObjectsHeld")
-    test = promtool_test(held, str(RULES))
+    test = promtool_test(held.minute, str(RULES), held)
     test["tests"][0]["alert_rule_test"] = [
         {
             "eval_time": "60m",

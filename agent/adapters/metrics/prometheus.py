@@ -52,6 +52,7 @@ class Metrics:
         self._held: Gauge = self._gauge(
             "held_objects", "Objects of an Application that are held, by why", *_APPLICATION, "reason"
         )
+        self._waits: Gauge = self._gauge("waits", "What an Application waits for, by why", *_APPLICATION, "reason")
         self._last_sync: Gauge = self._gauge(
             "last_sync_timestamp_seconds", "When an Application last synced in full", *_APPLICATION
         )
@@ -86,6 +87,10 @@ class Metrics:
         """How many objects of an Application are held for each reason, the name of an error class; reasons not given are none."""
         self._set(self._held, application, reasons)
 
+    def waits(self, application: ApplicationId, reasons: Mapping[str, int]) -> None:
+        """Why an Application does not apply its newest commit, though nothing is wrong with it, and how often for each reason."""
+        self._set(self._waits, application, reasons)
+
     def synced(self, application: ApplicationId, unix_seconds: float) -> None:
         """An Application is applied in full."""
         self._last_sync.labels(application.namespace, application.name).set(unix_seconds)
@@ -95,6 +100,7 @@ class Metrics:
         """An Application is gone."""
         self.objects(application, {})
         self.held(application, {})
+        self.waits(application, {})
         key = (application.namespace, application.name)
         if key in self._synced:
             self._synced.discard(key)

@@ -71,11 +71,6 @@ def _share(name: str, matchers: str, by: str = "") -> str:
     return f"sum{by} (rate({series(name, matchers)}[10m])) / {total}"
 
 
-def _slowest(name: str) -> str:
-    """Of 95 % of what happened within 30 minutes, in seconds."""
-    return f"histogram_quantile(0.95, sum by (le) (rate({series(f'{name}_bucket')}[30m])))"
-
-
 _GIT: Final = _share("signet_git_seconds_count", 'result="failed"', " by (operation)") + " > 0.25"
 _STORE: Final = _share("signet_store_seconds_count", 'result="failed"', " by (store)") + " > 0.25"
 _SERVER: Final = _share("signet_api_requests_total", 'code=~"0|5.."') + " > 0.25"
@@ -150,7 +145,7 @@ ALERTS: Final = (
         15,
         "warning",
         "More than a quarter of the requests to the store {{ $labels.store }} fail",
-        "Look whether it is sealed or not reachable: agent check in the agent's Pod asks every store. "
+        "Find out whether it is sealed or cannot be reached: agent check in the agent's Pod asks every store. "
         "Objects that need it are held, and follow when it answers.",
     ),
     Alert(
@@ -175,7 +170,7 @@ ALERTS: Final = (
         60,
         "warning",
         f"{_APPLICATION} has objects that have differed from Git for an hour",
-        "Run agent diff to see the differences. With sync.mode detect they are not healed: commit them, or undo them with agent sync.",
+        "Run agent diff to see the differences. With sync.mode detect nothing is healed: commit the differences, or undo them.",
     ),
     Alert(
         "SignetApplicationBehind",
@@ -196,27 +191,19 @@ ALERTS: Final = (
     ),
     Alert(
         "SignetDriftRepeats",
-        f"sum by (cause) (increase({series('signet_drift_total')}[1h])) > 60",
-        30,
+        f"sum(increase({series('signet_drift_total')}[1h])) > 8",
+        120,
         "warning",
-        "Live objects were changed more than 60 times within an hour by someone other than Signet",
+        "Live objects have been changed again and again for two hours by someone other than Signet",
         "Look for the event Fight, which names the object and the other client. Stop that client, or have the field ignored.",
     ),
     Alert(
         "SignetRunsSlow",
-        f"{_slowest('signet_reconciliation_seconds')} > 60",
+        f"histogram_quantile(0.95, sum by (le) (rate({series('signet_reconciliation_seconds_bucket')}[30m]))) > 60",
         30,
         "warning",
         "One in twenty reconciliations takes longer than a minute",
-        "Compare the latency of Git, of the stores and of the API server on the dashboard. If none is slow, give the agent more CPU.",
-    ),
-    Alert(
-        "SignetHealsSlow",
-        f"{_slowest('signet_heal_seconds')} > 10",
-        30,
-        "warning",
-        "One in twenty live edits stays for longer than ten seconds before it is corrected",
-        "Look for CPU throttling of the agent, and for a slow API server. Add an agent if this one is busy.",
+        "Compare the latency of Git and of the stores on the dashboard, and look at the API server's own. If none is slow, give the agent more CPU.",
     ),
 )
 

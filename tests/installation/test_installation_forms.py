@@ -234,6 +234,19 @@ def test_an_api_server_takes_every_form(controlplane: ControlPlane, choices: Cho
     assert applied.count("serverside-applied") == len(found)
 
 
+def test_the_dashboard_goes_into_a_config_map_as_the_docs_say(controlplane: ControlPlane, namespace: str):
+    text = (DEPLOY.parent / "docs/operations.md").read_text()
+    written = [
+        line for line in text.splitlines() if line.startswith("kubectl ") and "configmap signet-dashboard" in line
+    ]
+    for line in written:
+        words = line.replace("-n monitoring", f"-n {namespace}").replace("=deploy/", f"={DEPLOY}/").split()
+        _ = controlplane.kubectl(*words[1:])
+    made = controlplane.get(f"/api/v1/namespaces/{namespace}/configmaps/signet-dashboard")
+    assert made["metadata"]["labels"] == {"grafana_dashboard": "1"}
+    assert json.loads(made["data"]["dashboard.json"])["title"] == "Signet"
+
+
 @pytest.mark.parametrize(
     "arguments", [("--helm", "deploy/chart"), ("--kustomize", "deploy/kustomize/high-availability")]
 )

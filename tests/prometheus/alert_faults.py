@@ -21,15 +21,19 @@ APPLICATIONS = (ApplicationId("shop", "web", "uid-1"), ApplicationId("shop", "ap
 
 @dataclass(frozen=True)
 class Minute:
-    """What happens in every minute. `web` is what only the Application shop/web has."""
+    """What happens in every minute. `web` is what only the Application shop/web has.
+
+    `run` is the result and the seconds. `edits` is after how many minutes someone edits a live object, and how many seconds later that is
+    corrected; `burst` is how many edits there are in the first minute.
+    """
 
     run: tuple[str, float] = ("succeeded", 0.3)
     synced: bool = True
     git: bool = True
     store: bool = True
     codes: tuple[int, ...] = (200,) * 9 + (404,)
-    drift: int = 0
-    heal: float | None = 0.05
+    edits: tuple[int, float | None] = (30, 0.05)
+    burst: int = 0
     web_synced: bool = True
     web_objects: Mapping[str, int] = field(default_factory=dict[str, int])
     web_held: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -58,12 +62,12 @@ FAULTS = (
     Fault("SignetVersionsDiffer", Minute(versions=("1.1.0", "1.0.0"), restart=True)),
     Fault(
         "SignetApiServerFails",
-        Minute(run=("failed", 30), synced=False, web_synced=False, codes=(200, 0, 503), heal=None),
+        Minute(run=("failed", 30), synced=False, web_synced=False, codes=(200, 0, 503), edits=(30, None)),
         severity="critical",
     ),
     Fault(
         "SignetRequestsRefused",
-        Minute(run=("failed", 0.1), codes=(403, 403, 401, 200), heal=None),
+        Minute(run=("failed", 0.1), codes=(403, 403, 401, 200), edits=(30, None)),
         severity="critical",
     ),
     Fault(
@@ -91,9 +95,9 @@ FAULTS = (
     Fault("SignetObjectsDrifted", Minute(web_objects={"drifted": 3}), WEB),
     Fault("SignetApplicationBehind", Minute(run=("failed", 0.1), web_synced=False), WEB),
     Fault("SignetApplicationNeverApplied", Minute(run=("failed", 0.1), web_synced=False, restart=True), WEB),
-    Fault("SignetDriftRepeats", Minute(drift=2), {"cause": "live"}),
+    # an object that another client fights over is corrected every five minutes
+    Fault("SignetDriftRepeats", Minute(edits=(5, 300))),
     Fault("SignetRunsSlow", Minute(run=("succeeded", 90))),
-    Fault("SignetHealsSlow", Minute(heal=20)),
 )
 """One for each alert."""
 
@@ -106,6 +110,7 @@ MEANT = {
     ),
     "suspended since the start": Minute(web_synced=False, web_waits={"Suspended": 1}, restart=True),
     "outside of its sync windows": Minute(run=("waiting", 0.1), web_synced=False, web_waits={"SyncWindow": 1}),
+    "many edits at once": Minute(burst=300),
     "behind another Application": Minute(
         run=("waiting", 0.1), web_synced=False, web_waits={"DependencyNotReady": 2}, restart=True
     ),
@@ -156,10 +161,12 @@ def _count(agent: Metrics, number: int, minute: Minute, unix_seconds: int) -> No
         agent.api_request("GET", code)
     agent.git_exchange("ask", minute.git, 0.2)
     agent.store_request("main", minute.store, 0.1)
-    for _ in range(minute.drift):
+    now = unix_seconds // 60
+    every, corrected = minute.edits
+    for _ in range((now % every == 0) + (minute.burst if now == HEALTHY_MINUTES else 0)):
         agent.drifted("live")
-    if minute.heal is not None:
-        agent.healed(minute.heal)
+        if corrected is not None:
+            agent.healed(corrected)
 
 
 def _scrape(agent: Metrics, number: int, answers: bool) -> dict[Sample, str]:

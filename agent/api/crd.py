@@ -29,24 +29,25 @@ _COLUMNS: Final[tuple[tuple[str, str, str, int], ...]] = (
 )
 
 
-def structural(schema: Tree, *, defaults: bool) -> Tree:
-    """An inlined JSON Schema as Kubernetes takes it. Of a status, the server shall add nothing: no `defaults` there."""
+def structural(schema: Tree) -> Tree:
+    """An inlined JSON Schema as Kubernetes takes it.
+
+    Without defaults: the server would add those of a new version to what the agents of the version before read, and they know no such field.
+    """
     if isinstance(schema, list):
-        return [structural(item, defaults=defaults) for item in schema]
+        return [structural(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     out: Object = {}
     for key, value in schema.items():
         if key == "properties" and isinstance(value, dict):
-            out[key] = {name: structural(part, defaults=defaults) for name, part in value.items()}
+            out[key] = {name: structural(part) for name, part in value.items()}
         elif key == "const":
             out["enum"] = [value]
-        elif key == "default":
-            out |= {key: value} if defaults else {}
         elif key == "pattern" and any(str(value) in get_text(rule, "rule") for rule in _rules(schema)):
             continue  # the rule says what is wrong, where a pattern would only be quoted
-        elif not (key == "additionalProperties" and value is False):
-            out[key] = structural(value, defaults=defaults)
+        elif key != "default" and not (key == "additionalProperties" and value is False):
+            out[key] = structural(value)
     return out
 
 
@@ -75,8 +76,8 @@ def definition() -> Object:
                     "apiVersion": {"type": "string"},
                     "kind": {"type": "string"},
                     "metadata": {"type": "object"},
-                    "spec": structural(inline(ApplicationSpec), defaults=True),
-                    "status": structural(inline(ApplicationStatus), defaults=False),
+                    "spec": structural(inline(ApplicationSpec)),
+                    "status": structural(inline(ApplicationStatus)),
                 },
             }
         },

@@ -105,10 +105,20 @@ class Runner:
         return None
 
     def _target(self, unit: Unit) -> Target:
-        nothing = dict.fromkeys(("layers", "application", "operator_file", "kustomize", "helm"))
         base = worktree.target(
             tree_flags.Asked(
-                folder=str(self.folder), namespace="", sealing_key=[], generate=False, values=[], release="", **nothing
+                folder=str(self.folder),
+                layers=None,
+                application=None,
+                namespace="",
+                sealing_key=[],
+                operator_file=None,
+                kustomize=None,
+                generate=False,
+                helm=None,
+                values=[],
+                release="",
+                source=[],
             )
         )
         render = Render(kustomize=validate(Kustomize, _tree(unit.kustomize))) if unit.kustomize is not None else None

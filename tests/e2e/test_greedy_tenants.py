@@ -269,7 +269,7 @@ def test_another_tenant_is_served_as_ever(
     if failed:
         raise failed[0]
     print(f"{attack.__name__}: {max(times):.1f} s, silent {watch.silence:.1f} s, {watch.growth / MIB:.0f} MiB")  # noqa: T201
-    assert max(times) < 20
+    assert max(times) < 30
     assert watch.silence < 5
     assert watch.growth < 300 * MIB
 

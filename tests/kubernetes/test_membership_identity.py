@@ -54,7 +54,7 @@ async def test_a_process_that_is_started_again_joins_within_a_lease(member, gone
     await later.acquire()
     later.check()
     assert (time.monotonic() - started < QUICK.duration / 2) is gone
-    assert time.monotonic() - started < QUICK.duration + 1
+    assert time.monotonic() - started < QUICK.duration + 5
     async with running(later):
         await asyncio.sleep(0)
         later.check()

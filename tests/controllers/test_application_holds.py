@@ -175,6 +175,7 @@ async def world(monkeypatch) -> World:
         synced=made.synced,
         objects=made.objects,
         held=lambda *_: None,
+        waits=lambda *_: None,
         forget=lambda application: made.metrics.pop(application.uid, None),
     )
     for ports in (made.driver, made.driver._reporter):

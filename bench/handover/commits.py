@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from bench.handover.calls import ANNOTATION_COMMIT
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Iterable
+    from collections.abc import Callable, Generator, Iterable
 
     from bench.handover.judge import Declared
     from testbed.installation import Tenant
@@ -104,3 +105,26 @@ def _manifest(name: str, number: int, *, ready: bool) -> str:
     pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "gate", "image": f"gate:{number}"}]}}
     spec = {"replicas": 1, "selector": {"matchLabels": {"app": "gate"}}, "template": pod}
     return json.dumps({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec})
+
+
+@contextlib.contextmanager
+def beside(work: Callable[[threading.Event], None]) -> Generator[None]:
+    """Within it `work` goes on in a thread; it ends once the event is set, and its error is raised behind the block."""
+    done = threading.Event()
+    failed: list[BaseException] = []
+
+    def working() -> None:
+        try:
+            work(done)
+        except BaseException as error:  # noqa: BLE001  # raised where it is waited for
+            failed.append(error)
+
+    thread = threading.Thread(target=working, name="committing", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+    if failed:
+        raise failed[0]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ from agent.adapters.audit import credential, verify
 from bench.counters import samples
 from bench.handover import judge
 from bench.handover.calls import ANNOTATION_COMMIT, Log
-from bench.handover.commits import Commits
+from bench.handover.commits import Commits, beside
 from bench.handover.judge import Fault
 from testbed.controlplane import ControlPlane
 from testbed.gitserver import GitServer
@@ -27,6 +26,7 @@ from testbed.processes import NotReadyError, wait_until
 from testbed.relay import Relay
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
     from bench.handover.calls import Call
@@ -150,27 +150,15 @@ class Fleet:
         Unless one asks for runs, it is applied by an agent that takes an Application over and by no other: nothing but a fresh look at
         Git keeps a former owner from putting the commit back that it remembers.
         """
-        done = threading.Event()
-        failed: list[BaseException] = []
 
-        def work() -> None:
-            try:
-                while not done.is_set():
-                    began = time.monotonic()
-                    self.commit(commits, ask=ask)
-                    _ = done.wait(max(0.0, PACE - (time.monotonic() - began)))
-            except BaseException as error:  # noqa: BLE001  # raised where it is waited for
-                failed.append(error)
+        def work(done: threading.Event) -> None:
+            while not done.is_set():
+                began = time.monotonic()
+                self.commit(commits, ask=ask)
+                _ = done.wait(max(0.0, PACE - (time.monotonic() - began)))
 
-        thread = threading.Thread(target=work, name="committing", daemon=True)
-        thread.start()
-        try:
+        with beside(work):
             yield
-        finally:
-            done.set()
-            thread.join()
-        if failed:
-            raise failed[0]
 
     # what there is
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 from bench.handover import judge
 from bench.handover.calls import ANNOTATION_COMMIT, Log
-from bench.handover.commits import Commits
+from bench.handover.commits import Commits, beside
 from testbed.processes import wait_until
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Generator
 
     from bench.handover.calls import Call
@@ -42,25 +42,13 @@ class Load:
     @contextlib.contextmanager
     def committing(self) -> Generator[None]:
         """Within it a commit goes to every repository every two seconds, and a run is asked for."""
-        done = threading.Event()
-        failed: list[BaseException] = []
 
-        def work() -> None:
-            try:
-                while not done.wait(_PACE):
-                    self.commit()
-            except BaseException as error:  # noqa: BLE001  # raised where it is waited for
-                failed.append(error)
+        def work(done: threading.Event) -> None:
+            while not done.wait(_PACE):
+                self.commit()
 
-        thread = threading.Thread(target=work, name="committing", daemon=True)
-        thread.start()
-        try:
+        with beside(work):
             yield
-        finally:
-            done.set()
-            thread.join()
-        if failed:
-            raise failed[0]
 
     def commit(self) -> None:
         for each in self.commits:
